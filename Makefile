@@ -1,0 +1,77 @@
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := reconciler tests benchmarks
+
+.PHONY: help
+help: ## list what make can do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 16
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/runtime: requirements.txt pyproject.toml | .venv/bin/python
+	$(PIP) install --require-hashes --requirement requirements.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/development: requirements-development.txt .venv/runtime
+	$(PIP) install --require-hashes --requirement requirements-development.txt
+	@touch $@
+
+.PHONY: demo
+demo: .venv/runtime ## load sample repositories, preview and apply rollout.yaml, show the status
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
+
+.PHONY: test
+test: .venv/development ## run the whole test suite
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not nightly"
+
+.PHONY: test-nightly
+test-nightly: .venv/development ## run every test, at the sizes too large for each change
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --nightly
+
+.PHONY: bench
+bench: .venv/development ## measure what is promised, as ratios within one run
+	$(BIN)/python -m benchmarks
+
+.PHONY: lint
+lint: .venv/development ## check format, style, types, rooms, SQL and the generated files
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --processes 2 reconciler
+	$(BIN)/check-jsonschema --check-metaschema schemas/*.json
+	$(BIN)/check-jsonschema --schemafile schemas/rollout.schema.json rollout.yaml
+
+.PHONY: format
+format: .venv/development ## format the code
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+.PHONY: generate
+generate: .venv/runtime ## write the generated schemas again
+	$(BIN)/reconcile schema > schemas/rollout.schema.json
+	$(BIN)/reconcile schema plan > schemas/plan.schema.json
+
+.PHONY: lock
+lock: .venv/development ## resolve the dependencies again and pin them by hash
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
+		--python-version 3.11 --generate-hashes --no-emit-index-url \
+		pyproject.toml --group build --output-file requirements.txt
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
+		--python-version 3.11 --generate-hashes --no-emit-index-url \
+		pyproject.toml --group development --output-file requirements-development.txt
+
+.PHONY: clean
+clean: ## stop the embedded database and remove what make built (not the data in .reconcile)
+	-test ! -x $(BIN)/reconcile || $(BIN)/reconcile db stop
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
