@@ -1,0 +1,6 @@
+"""Where alembic runs: on the connection that `schema.upgrade` hands over, in its transaction."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+context.run_migrations()

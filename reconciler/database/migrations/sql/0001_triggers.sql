@@ -1,0 +1,171 @@
+-- What the database keeps in step by itself, whoever writes: an apply, a service, a person with psql.
+
+-- Membership follows the two arrays. It runs with its owner's rights, so that whoever may edit the
+-- arrays needs no rights on the keys kept from them; its search_path is fixed.
+CREATE FUNCTION public.keep_rollout_membership() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    WITH wanted AS MATERIALIZED (
+        SELECT DISTINCT entries.list, lower(btrim(entries.entry)) AS key
+        FROM (
+            SELECT 'whitelist' AS list, unnest(NEW.target_repositories) AS entry
+            UNION ALL
+            SELECT 'exclusions' AS list, unnest(NEW.excluded_repositories) AS entry
+        ) AS entries
+        WHERE entries.entry IS NOT NULL
+    ),
+
+    removed AS (
+        DELETE FROM public.rollout_membership AS membership
+        WHERE membership.rollout_config_id = NEW.id
+            AND NOT EXISTS (
+                SELECT FROM wanted
+                WHERE wanted.list = membership.list AND wanted.key = membership.key
+            )
+    )
+
+    INSERT INTO public.rollout_membership (rollout_config_id, list, key, repository_id)
+    SELECT
+        NEW.id,
+        wanted.list,
+        wanted.key,
+        CASE
+            WHEN wanted.key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN wanted.key::uuid
+        END
+    FROM wanted
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER keep_rollout_membership
+AFTER INSERT OR UPDATE OF target_repositories, excluded_repositories
+ON public.rollout_configuration
+FOR EACH ROW EXECUTE FUNCTION public.keep_rollout_membership();
+
+-- The exact window and its hours say the same, whichever of them was written.
+CREATE FUNCTION public.keep_monitoring_window() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.monitoring_window_hours <> ceil(extract(epoch FROM NEW.monitoring_window) / 3600) THEN
+        IF TG_OP = 'UPDATE' AND NEW.monitoring_window IS DISTINCT FROM OLD.monitoring_window
+            OR TG_OP = 'INSERT' AND NEW.monitoring_window <> interval '24 hours'
+        THEN
+            NEW.monitoring_window_hours = ceil(extract(epoch FROM NEW.monitoring_window) / 3600);
+        ELSE
+            NEW.monitoring_window = make_interval(hours => NEW.monitoring_window_hours);
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER keep_monitoring_window
+BEFORE INSERT OR UPDATE OF monitoring_window, monitoring_window_hours
+ON public.rollout_configuration
+FOR EACH ROW EXECUTE FUNCTION public.keep_monitoring_window();
+
+-- A repository is a test repository when it is marked so or its category is `test`. Who sets
+-- `is_test_repository` by hand, as people did before there was a mark, sets the mark.
+CREATE FUNCTION public.keep_test_mark() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.is_test_repository AND NEW.category <> 'test' THEN
+            NEW.marked_as_test = true;
+        END IF;
+    ELSIF NEW.is_test_repository <> OLD.is_test_repository
+        AND NEW.marked_as_test = OLD.marked_as_test
+        AND NEW.category = OLD.category
+    THEN
+        NEW.marked_as_test = NEW.is_test_repository;
+    END IF;
+    NEW.is_test_repository = NEW.marked_as_test OR NEW.category = 'test';
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER keep_test_mark
+BEFORE INSERT OR UPDATE ON public.repository_categories
+FOR EACH ROW EXECUTE FUNCTION public.keep_test_mark();
+
+-- History and generations are append-only: what happened stays told.
+CREATE FUNCTION public.refuse_rewriting() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, lower(TG_OP)
+        USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Add a row that tells what is to be said.';
+END
+$$;
+
+CREATE TRIGGER refuse_rewriting
+BEFORE UPDATE OR DELETE OR TRUNCATE ON public.rollout_history
+FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+CREATE TRIGGER refuse_rewriting
+BEFORE UPDATE OR DELETE OR TRUNCATE ON public.rollout_generation
+FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
+
+-- Whoever listens on `rollout_changed` learns what moved: `{"table": …}` and, where it is one
+-- feature's, `"feature": …`. Sent at commit, once a transaction for equal payloads.
+CREATE FUNCTION public.notify_configuration_changed() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pg_notify(
+        'rollout_changed',
+        json_build_object('table', TG_TABLE_NAME, 'feature', feature_name)::text
+    )
+    FROM (
+        SELECT NEW.feature_name WHERE TG_OP <> 'DELETE'
+        UNION
+        SELECT OLD.feature_name WHERE TG_OP <> 'INSERT'
+    ) AS changed (feature_name);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER notify_configuration_inserted_or_deleted
+AFTER INSERT OR DELETE ON public.rollout_configuration
+FOR EACH ROW EXECUTE FUNCTION public.notify_configuration_changed();
+
+CREATE TRIGGER notify_configuration_updated
+AFTER UPDATE ON public.rollout_configuration
+FOR EACH ROW WHEN (OLD IS DISTINCT FROM NEW)
+EXECUTE FUNCTION public.notify_configuration_changed();
+
+CREATE FUNCTION public.notify_rows_changed() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM changed) THEN
+        PERFORM pg_notify('rollout_changed', json_build_object('table', TG_TABLE_NAME)::text);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- Transition tables allow one event a trigger.
+CREATE TRIGGER notify_categories_inserted
+AFTER INSERT ON public.repository_categories REFERENCING NEW TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
+CREATE TRIGGER notify_categories_updated
+AFTER UPDATE ON public.repository_categories REFERENCING NEW TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
+CREATE TRIGGER notify_categories_deleted
+AFTER DELETE ON public.repository_categories REFERENCING OLD TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
+CREATE TRIGGER notify_thresholds_inserted
+AFTER INSERT ON public.category_threshold REFERENCING NEW TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
+CREATE TRIGGER notify_thresholds_updated
+AFTER UPDATE ON public.category_threshold REFERENCING NEW TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
+CREATE TRIGGER notify_thresholds_deleted
+AFTER DELETE ON public.category_threshold REFERENCING OLD TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();

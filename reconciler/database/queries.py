@@ -1,0 +1,21 @@
+"""The statements in `sql/*.sql`, each under its name.
+
+A file holds one subject. Before each statement stands its name, `-- name: read_live`, and a comment that
+says in a line what it does. Parameters are written `:parameter`.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def queries(subject: str) -> Mapping[str, str]:
+    """Return the statements of the file `sql/<subject>.sql` by their names."""
+    text = files("reconciler.database").joinpath("sql", f"{subject}.sql").read_text("utf-8")
+    _, *parts = _NAME.split(text)
+    return MappingProxyType(dict(zip(parts[::2], parts[1::2], strict=True)))

@@ -1,0 +1,30 @@
+"""The state of one feature, as it is live or as an apply would make it.
+
+Names in the lists are keys: a repository id, an `owner/name` that no repository has yet, or `owner/*`,
+all lower case.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from reconciler.targeting.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One row of `rollout_configuration`, as values."""
+
+    active: bool
+    emergency_stop: bool
+    strategy: Strategy
+    percentage: Decimal
+    salt: str
+    whitelist: frozenset[str]
+    exclusions: frozenset[str]
+    max_error_rate: Decimal
+    min_jobs: int
+    window: timedelta
+    auto_rollback: bool
+    rollback_to: Decimal
+    description: str | None
