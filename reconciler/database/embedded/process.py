@@ -1,0 +1,207 @@
+"""The server process of the embedded Postgres: how it is started, recognised and ended.
+
+A running server is known by a lock that its processes inherit and hold for as long as one of them
+lives, on a file in the data folder. A process id in a file proves nothing: it outlives a kill, and is
+given to another process.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.database.embedded.account import Account
+from reconciler.database.embedded.binaries import Binaries
+from reconciler.database.embedded.data import path_for, server_environment
+
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "port": "5432",
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "fsync": "on",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    "log_checkpoints": "off",
+    # The log tells why the server would not start, not what a statement held.
+    "log_min_error_statement": "panic",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+}
+"""Given on the command line, so that a data folder that is moved holds nothing of them."""
+
+# A socket's path may have about 100 bytes, and a project's path may have more.
+_SOCKET_PARENT = Path("/tmp")  # noqa: S108 - only a new private folder is made there, by mkdtemp
+_SOCKET_PREFIX = "reconcile-"
+_SOCKET_NAME = ".s.PGSQL.5432"
+_LARGEST_LOG_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """What a server says of itself in `postmaster.pid`; true only while its lock is held."""
+
+    process_id: int
+    owner_id: int
+    socket_folder: Path | None
+    ready: bool
+
+    def answers(self) -> bool:
+        """Whether it takes connections, at a socket that only its own account can have made."""
+        if not self.ready or not _is_private(self.socket_folder, self.owner_id):
+            return False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(5)
+            try:
+                client.connect(f"{self.socket_folder}/{_SOCKET_NAME}")
+            except OSError:
+                return False
+        return True
+
+    def has_socket(self) -> bool:
+        """Whether its socket is still there: tidying of temporary folders may have taken it."""
+        return (
+            _is_private(self.socket_folder, self.owner_id)
+            and Path(f"{self.socket_folder}/{_SOCKET_NAME}").exists()
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server, which may have ended already."""
+        try:
+            os.kill(self.process_id, number)
+        except ProcessLookupError:
+            return
+
+
+def has_server(data: Path) -> bool:
+    """Whether any process of a server works on this data folder."""
+    try:
+        descriptor = os.open(_lock_file(data), os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def running_server(data: Path) -> RunningServer | None:
+    """The entry of the server that works on this data folder; None before it wrote one."""
+    entry = data / "postmaster.pid"
+    try:
+        owner_id = entry.lstat().st_uid
+        lines = entry.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    if not lines or not lines[0].isdigit():
+        return None
+    # By line: process id, data folder, start, port, socket folder, address, shared memory, state.
+    socket_folder = Path(lines[4]) if len(lines) > 4 and lines[4] else None  # noqa: PLR2004
+    ready = len(lines) > 7 and lines[7].strip() == "ready"  # noqa: PLR2004
+    return RunningServer(int(lines[0]), owner_id, socket_folder, ready)
+
+
+def launch(
+    data: Path, log: Path, binaries: Binaries, account: Account, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a server on a data folder that has none, and return before it is ready.
+
+    It has a session of its own and nothing of ours open but its log: neither Ctrl-C nor a closed
+    terminal ends it.
+    """
+    remove_leftovers(data)
+    socket_folder = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=_SOCKET_PARENT))
+    account.give(socket_folder)
+    options = {**SETTINGS, **settings, "unix_socket_directories": str(socket_folder)}
+    with _held_lock(data, account) as lock, _open_log(log) as output:
+        with path_for(account, data) as (path, descriptors):
+            return subprocess.Popen(
+                [
+                    binaries.program("postgres"),
+                    "-D",
+                    path,
+                    *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env=server_environment(),
+                start_new_session=True,
+                pass_fds=(lock, *descriptors),
+                **account.process_options(),
+            )
+
+
+def remove_leftovers(data: Path) -> None:
+    """Remove the entry and the socket of a server that is gone; right only while there is none."""
+    server = running_server(data)
+    if server is not None and server.socket_folder is not None:
+        remove_socket_folder(server)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def remove_socket_folder(server: RunningServer) -> None:
+    """Remove the socket of a server that has ended, and its folder if it is one that we made."""
+    folder = server.socket_folder
+    if (
+        folder is not None
+        and folder.parent == _SOCKET_PARENT
+        and folder.name.startswith(_SOCKET_PREFIX)
+        and _is_private(folder, server.owner_id)
+    ):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock_file(data: Path) -> Path:
+    return data / "server.lock"
+
+
+@contextmanager
+def _held_lock(data: Path, account: Account) -> Iterator[int]:
+    """The lock of a running server, held by whoever inherits its descriptor after this is left."""
+    descriptor = os.open(_lock_file(data), os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        account.give(_lock_file(data))
+        # Waits for nobody but those who look, in passing, whether it is held.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        # Closed, not unlocked: an unlock would be the server's, too.
+        os.close(descriptor)
+
+
+@contextmanager
+def _open_log(log: Path) -> Iterator[int]:
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
+        if os.fstat(descriptor).st_size > _LARGEST_LOG_BYTES:
+            os.ftruncate(descriptor, 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_private(folder: Path | None, owner_id: int) -> bool:
+    """Whether this is a folder, no link, of this owner's and closed to everybody else."""
+    if folder is None:
+        return False
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    closed = not stat.S_IMODE(found.st_mode) & 0o077
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == owner_id and closed

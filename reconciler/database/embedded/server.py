@@ -1,0 +1,264 @@
+"""The embedded server of one project: started on demand, left running, stopped by request.
+
+What is in the project's `.reconcile` folder is all there is: its data, its log and, while it runs,
+where it listens. Two at once start it once.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from reconciler.database.embedded.account import Account, account_for
+from reconciler.database.embedded.process import (
+    RunningServer,
+    has_server,
+    launch,
+    remove_leftovers,
+    remove_socket_folder,
+    running_server,
+)
+from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
+
+_START_TIMEOUT_SECONDS = 60.0
+_STOP_TIMEOUT_SECONDS = 30.0
+_POLL_SECONDS = 0.005
+
+
+class ServerState(StrEnum):
+    """How far a server is."""
+
+    ABSENT = "absent"
+    """There is no data yet: the first start makes it."""
+    STOPPED = "stopped"
+    STARTING = "starting"
+    """It runs, and takes no connections: starting, recovering or stopping."""
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """A server's state; the URL is there while it runs."""
+
+    state: ServerState
+    data_folder: Path
+    log_file: Path
+    process_id: int | None = None
+    url: str | None = None
+
+
+class EmbeddedServer:
+    """The Postgres whose data is in `folder`, usually `.reconcile` beside the rollout file.
+
+    Settings are Postgres's, over those it runs with by default; they hold from the next start.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._folder = folder.absolute()
+        self._data = self._folder / "postgres"
+        self._log = self._folder / "postgres.log"
+        self._settings = settings or {}
+
+    def start(self) -> str:
+        """Have the server run and return its URL for libpq; it holds no secret.
+
+        Returns at once where it runs already. The first start makes the data folder.
+
+        Raises:
+            SetupInvalid: A permission, an account, a program or the data folder is wrong.
+            Unavailable: It doesn't come up: its own last words are in the message.
+        """
+        with self._own_errors():
+            server = self._answering_server()
+            if server is None:
+                with self._start_lock():
+                    server = self._settled_server() or self._launched_server()
+            return _url(server)
+
+    def stop(self) -> bool:
+        """End the server, with its connections; True if there was one to end.
+
+        Raises:
+            SetupInvalid: It is another user's.
+            Unavailable: It doesn't end.
+        """
+        with self._own_errors():
+            if not self._data.is_dir():
+                return False
+            with self._start_lock():
+                if not has_server(self._data):
+                    remove_leftovers(self._data)
+                    return False
+                self._end()
+                return True
+
+    def status(self) -> ServerStatus:
+        """How the server does, now; changes nothing.
+
+        Raises:
+            SetupInvalid: It is another user's.
+        """
+        with self._own_errors():
+            if not self._data.is_dir():
+                return ServerStatus(ServerState.ABSENT, self._data, self._log)
+            if not has_server(self._data):
+                return ServerStatus(ServerState.STOPPED, self._data, self._log)
+            server = running_server(self._data)
+            if server is None or not server.answers():
+                return ServerStatus(
+                    ServerState.STARTING, self._data, self._log, server and server.process_id
+                )
+            return ServerStatus(
+                ServerState.RUNNING, self._data, self._log, server.process_id, _url(server)
+            )
+
+    def _answering_server(self) -> RunningServer | None:
+        if not has_server(self._data):
+            return None
+        server = running_server(self._data)
+        return server if server is not None and server.answers() else None
+
+    def _settled_server(self) -> RunningServer | None:
+        """The server that answers, after waiting for one that starts or ends; None if none is there.
+
+        One that neither answers nor ends, such as behind a removed socket, is ended.
+        """
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while has_server(self._data):
+            server = running_server(self._data)
+            if server is not None and server.answers():
+                return server
+            if server is not None and server.ready and not server.has_socket():
+                self._end()
+            elif time.monotonic() > deadline:
+                raise Unavailable(
+                    f"the embedded database in {self._folder} is still starting or ending: "
+                    f"see {self._log}, and try again"
+                )
+            time.sleep(_POLL_SECONDS)
+        return None
+
+    def _launched_server(self) -> RunningServer:
+        from reconciler.database.embedded.binaries import installed_binaries, runnable_binaries
+        from reconciler.database.embedded.data import check_data_folder, make_data_folder
+
+        account = account_for(self._folder.parent)
+        binaries = runnable_binaries(installed_binaries(), account)
+        if not self._data.exists():
+            make_data_folder(self._data, binaries, account)
+        version = binaries.version(account) or ""
+        account = check_data_folder(self._data, version.split(".", maxsplit=1)[0], account)
+        process = launch(self._data, self._log, binaries, account, self._settings)
+        return self._ready_server(process)
+
+    def _ready_server(self, process: subprocess.Popen[bytes]) -> RunningServer:
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while process.poll() is None:
+            server = running_server(self._data)
+            if server is not None and server.process_id == process.pid and server.answers():
+                # It is to outlive us: no warning that it does.
+                process.returncode = 0
+                return server
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"the embedded database in {self._folder} is still recovering: "
+                    f"see {self._log}, and try again"
+                )
+            time.sleep(_POLL_SECONDS)
+        from reconciler.database.embedded.data import last_line
+
+        reason = last_line(self._log.read_text(encoding="utf-8", errors="replace"))
+        raise Unavailable(
+            f"the embedded database in {self._folder} does not start: {reason}; "
+            "put that right and try again"
+        )
+
+    def _end(self) -> None:
+        """End the server in order, or at once where it doesn't listen to that."""
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            server = running_server(self._data)
+            if server is not None:
+                server.signal(number)
+            deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
+            while has_server(self._data) and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+            if not has_server(self._data):
+                if server is not None:
+                    remove_socket_folder(server)
+                remove_leftovers(self._data)
+                return
+        raise Unavailable(
+            f"the embedded database in {self._folder} does not end: see {self._log}, and try again"
+        )
+
+    @contextmanager
+    def _start_lock(self) -> Iterator[None]:
+        """Only one at a time starts or stops this server."""
+        from filelock import FileLock, Timeout
+
+        self._make_folder()
+        lock = FileLock(
+            self._folder / "start.lock", timeout=2 * _START_TIMEOUT_SECONDS, poll_interval=0.01
+        )
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise Unavailable(
+                f"another command has been starting the embedded database in {self._folder} for "
+                "minutes: end it, and try again"
+            ) from error
+        try:
+            self._give_to_project_owner(self._folder / "start.lock")
+            yield
+        finally:
+            lock.release()
+
+    def _make_folder(self) -> None:
+        if self._folder.is_symlink():
+            raise SetupInvalid(
+                f"{self._folder} is a link, which a checkout can bring: put a folder in its place"
+            )
+        self._folder.mkdir(mode=0o755, exist_ok=True)
+        self._give_to_project_owner(self._folder)
+        ignored = self._folder / ".gitignore"
+        if not ignored.exists():
+            ignored.write_text("*\n", encoding="utf-8")
+            self._give_to_project_owner(ignored)
+
+    def _give_to_project_owner(self, path: Path) -> None:
+        """What root makes in another's project is that one's, who may go on without root."""
+        if os.geteuid() == 0:
+            found = self._folder.parent.stat()
+            Account(found.st_uid, found.st_gid).give(path)
+
+    @contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        """What the file system refuses is said in one line."""
+        try:
+            yield
+        except ReconcilerError:
+            raise
+        except PermissionError as error:
+            raise SetupInvalid(
+                f"the embedded database in {self._folder} is another user's, or its folder can't be "
+                f"written ({error.strerror}): run reconcile as that user, or set DATABASE_URL"
+            ) from error
+        except (OSError, subprocess.SubprocessError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise Unavailable(
+                f"the embedded database in {self._folder} can't be used: {reason}; put that right and "
+                "try again"
+            ) from error
+
+
+def _url(server: RunningServer) -> str:
+    from urllib.parse import quote
+
+    from reconciler.database.embedded.data import DATABASE, SUPERUSER
+
+    return f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(server.socket_folder), safe='')}"
