@@ -133,7 +133,11 @@ def launch(
                     binaries.program("postgres"),
                     "-D",
                     path,
-                    *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
+                    *(
+                        word
+                        for name, value in options.items()
+                        for word in ("-c", f"{name}={value}")
+                    ),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,0 +1,121 @@
+"""What every test builds on: a known environment, a database of its own, a site to act in."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from tests.postgres import Database, TestRun
+from tests.site import Site
+
+_RUN = pytest.StashKey[TestRun]()
+_WATCHER = pytest.StashKey["subprocess.Popen[bytes]"]()
+
+# The same examples each time, so that what fails fails again; nightly looks further.
+settings.register_profile("each_change", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("nightly", deadline=None, max_examples=2000, print_blob=True)
+
+_ENVIRONMENT = {
+    "HOME": "/dev/null/home",  # nothing can be read from there, nor left
+    "TZ": "Asia/Kathmandu",  # five hours and three quarters
+    "LC_ALL": "C",
+    "LANG": "C",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_AUTHOR_NAME": "Ada Author",
+    "GIT_AUTHOR_EMAIL": "ada@example.com",
+    "GIT_COMMITTER_NAME": "Ada Author",
+    "GIT_COMMITTER_EMAIL": "ada@example.com",
+}
+_UNSET = ("CI", "COLUMNS", "DATABASE_URL", "FORCE_COLOR", "NO_COLOR", "LANGUAGE", "EDITOR", "PAGER")
+_UNSET_BEGINNINGS = ("GIT_", "GITHUB_", "LC_", "PG", "ROLLOUT_", "SSH_", "XDG_", "_RECONCILE_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--nightly",
+        action="store_true",
+        help="run every test, at the sizes too large for each change",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    nightly = config.getoption("--nightly")
+    if not config.getoption("--hypothesis-profile", default=None):
+        settings.load_profile("nightly" if nightly else "each_change")
+    shared: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if shared is not None:
+        config.stash[_RUN] = TestRun(Path(shared["test_run"]))
+    else:
+        config.stash[_RUN], config.stash[_WATCHER] = TestRun.begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker the folder of its run."""
+    node.workerinput["test_run"] = str(node.config.stash[_RUN].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    watcher = config.stash.get(_WATCHER, None)
+    if watcher is not None:
+        watcher.communicate()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--nightly"):
+        return
+    nightly = [item for item in items if item.get_closest_marker("nightly")]
+    if nightly:
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item not in nightly]
+
+
+@pytest.fixture(autouse=True)
+def _known_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees whose machine it runs on."""
+    for name in os.environ:
+        if name in _UNSET or name.startswith(_UNSET_BEGINNINGS):
+            monkeypatch.delenv(name)
+    for name, value in _ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def at_size(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
+    """The first number for each change, the second with `--nightly`."""
+    nightly = bool(pytestconfig.getoption("--nightly"))
+    return lambda each_change, at_night: at_night if nightly else each_change
+
+
+@pytest.fixture
+def database(pytestconfig: pytest.Config) -> Iterator[Database]:
+    """A database with the newest schema and nothing in it."""
+    run = pytestconfig.stash[_RUN]
+    with run.database(template=run.migrated_template()) as database:
+        yield database
+
+
+@pytest.fixture
+def empty_database(pytestconfig: pytest.Config) -> Iterator[Database]:
+    """A database with nothing at all in it."""
+    with pytestconfig.stash[_RUN].database(template="template0") as database:
+        yield database
+
+
+@pytest.fixture
+def site(tmp_path: Path, database: Database) -> Iterator[Site]:
+    """A git repository with a remote, a rollout file and a database of its own."""
+    site = Site.make(tmp_path, database)
+    yield site
+    site.end()

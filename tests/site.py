@@ -1,0 +1,142 @@
+"""A site to act in: a git repository with a remote, a rollout file and a database of its own.
+
+What acts is the real program, as a process.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.postgres import PROJECT, Database
+
+FIRST_FILE = """\
+version: 1
+features:
+  hybrid_progressive_capture:
+    strategy: percentage
+    percentage: 10
+"""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a process ended and what it said."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """A folder as a user has one, on branch `main`, with a bare remote `origin`."""
+
+    folder: Path
+    remote: Path
+    database: Database
+    started: list["subprocess.Popen[str]"] = field(default_factory=list)
+
+    @classmethod
+    def make(cls, parent: Path, database: Database) -> "Site":
+        """A site whose first file is committed and pushed, and not applied."""
+        site = cls(parent / "site", parent / "origin.git", database)
+        site.folder.mkdir()
+        site.git("init", "--quiet", "--bare", "--initial-branch=main", str(site.remote))
+        site.git("init", "--quiet", "--initial-branch=main")
+        site.git("remote", "add", "origin", site.remote.as_uri())
+        site.write(FIRST_FILE)
+        site.commit("Declare the rollout")
+        site.push()
+        return site
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "rollout.yaml"
+
+    def write(self, text: str) -> None:
+        """Replace the rollout file's text, byte for byte."""
+        self.file.write_bytes(text.encode())
+
+    def replace(self, old: str, new: str) -> None:
+        """Change one place of the rollout file."""
+        text = self.file.read_bytes().decode()
+        assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
+        self.write(text.replace(old, new))
+
+    def git(self, *arguments: str) -> str:
+        """What git says to these arguments, in the site's folder."""
+        return subprocess.run(
+            ["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def commit(self, message: str) -> str:
+        """Commit everything; the commit's id."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def push(self) -> None:
+        self.git("push", "--quiet", "--set-upstream", "origin", "HEAD")
+
+    def remote_text(self, branch: str = "main") -> str:
+        """The rollout file as it is on a branch of the remote."""
+        return subprocess.run(
+            ["git", "--git-dir", str(self.remote), "show", f"{branch}:rollout.yaml"],
+            check=True,
+            capture_output=True,
+        ).stdout.decode()
+
+    def reconcile(
+        self,
+        *arguments: str,
+        env: Mapping[str, str | None] | None = None,
+        stdin: str | None = None,
+        timeout: float = 120,
+    ) -> Completed:
+        """Run the program to its end, without a terminal; `env` adds variables, or unsets by None."""
+        process = subprocess.run(
+            [sys.executable, "-m", "reconciler", *arguments],
+            cwd=self.folder,
+            env=self._environment(env or {}),
+            input=stdin or "",
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=timeout,
+        )
+        return Completed(process.returncode, process.stdout, process.stderr)
+
+    def start(
+        self, *arguments: str, env: Mapping[str, str | None] | None = None
+    ) -> "subprocess.Popen[str]":
+        """Start the program, to be met while it runs; it is killed at the test's end."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reconciler", *arguments],
+            cwd=self.folder,
+            env=self._environment(env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what was started and not waited for."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
+
+    def _environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
+        variables: dict[str, str | None] = {
+            **os.environ,
+            "DATABASE_URL": self.database.url,
+            "PYTHONPATH": str(PROJECT),
+            **changes,
+        }
+        return {name: value for name, value in variables.items() if value is not None}
