@@ -1,10 +1,10 @@
 """What every test builds on: a known environment, a database of its own, a site to act in."""
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from tests.postgres import Database, TestRun
 from tests.site import Site
 
 _RUN = pytest.StashKey[TestRun]()
-_WATCHER = pytest.StashKey["subprocess.Popen[bytes]"]()
+_WATCHER = pytest.StashKey[Popen[bytes]]()
 
 # The same examples each time, so that what fails fails again; nightly looks further.
 settings.register_profile("each_change", deadline=None, derandomize=True, print_blob=True)

@@ -71,7 +71,7 @@ class DatabaseAddress:
 
     @property
     def url(self) -> str:
-        """All of it as a URL for libpq, **with its secrets**: for a connection, never for output."""
+        """It as a URL for libpq, **with its secrets**: to connect by, never to print."""
         return _to_url(self.parameters)
 
     @property
@@ -124,8 +124,8 @@ def resolve_address(
     The embedded one, beside the rollout file, is started where it doesn't run.
 
     Raises:
-        SetupInvalid: The address can't be read, or is set and empty: an unset secret of a workflow must
-            not lead to a new, empty database.
+        SetupInvalid: The address can't be read, or is set and empty: a workflow's missing secret
+            must not lead to a new, empty database.
         Unavailable: The embedded database doesn't start.
     """
     text = environment.get(ENVIRONMENT_VARIABLE) if database_url is None else database_url
@@ -133,8 +133,8 @@ def resolve_address(
         return embedded_address(rollout_file)
     if not text.strip():
         raise SetupInvalid(
-            f"the database URL is empty: give --database-url or {ENVIRONMENT_VARIABLE} an address, or "
-            "unset it for the embedded database"
+            f"the database URL is empty: give --database-url or {ENVIRONMENT_VARIABLE} an address, "
+            "or unset it for the embedded database"
         )
     return DatabaseAddress.parse(text)
 
@@ -160,7 +160,7 @@ def _from_url(text: str) -> dict[str, str]:
         raise _unreadable("it is no URL") from None
     if parts.scheme not in _SCHEMES:
         raise _unreadable("it doesn't begin with postgresql://")
-    # What follows an unencoded `/`, `?` or `#` of a password would be taken for a name, and be shown.
+    # What follows an unencoded `/`, `?` or `#` of a password would pass for a name, and be shown.
     if parts.fragment or "@" in parts.path or "@" in parts.query or "/" in parts.path[1:]:
         raise _unreadable("it has a special character at an odd place")
     signing_in, _, hosts = parts.netloc.rpartition("@")

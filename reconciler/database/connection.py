@@ -1,7 +1,7 @@
 """Connections to the database, and what its errors mean to whoever reads them.
 
-Each connection is made when it is used and closed after; none relies on its session's state, so that
-a transaction pooler may stand between. Errors are told in one line, without address or password.
+Each connection is made when it is used and closed after; none relies on its session's state, so
+that a transaction pooler may stand between. Errors are told in one line, without URL or password.
 """
 
 import re
@@ -30,7 +30,7 @@ def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
             "application_name": APPLICATION_NAME,
             **address.parameters,
             "client_encoding": "utf8",
-            # A prepared statement is its session's, and a pooler gives the next transaction another.
+            # A prepared statement is its session's; a pooler gives the next transaction another.
             "prepare_threshold": None,
         },
     )
@@ -60,44 +60,67 @@ def translated_errors(address: DatabaseAddress) -> Iterator[None]:
 
 def translated(error: psycopg.Error, address: DatabaseAddress) -> ReconcilerError:
     """What an error of the database means to whoever reads it."""
-    said = address.without_secrets(_first_line(error))
-    where = address.without_secrets(address.describe())
-    state = error.sqlstate or _state_of_refused_connection(str(error))
-    kind, advice = _meaning(state, connected=error.sqlstate is not None)
-    mark = f" ({state})" if error.sqlstate and kind is ReconcilerError else ""
-    return kind(f"{where}: {said}{mark}; {advice}")
+    state = error.sqlstate or _state_of_failed_connection(str(error))
+    kind, advice = _meaning(state)
+    said = _one_line(error) + (f" ({state})" if kind is ReconcilerError else "")
+    return kind(address.without_secrets(f"{address.describe()}: {said}; {advice}"))
 
 
 _TRY_AGAIN = "nothing was written; try again"
 
-# https://www.postgresql.org/docs/18/errcodes-appendix.html; a class is its first two characters.
+# By SQLSTATE or its beginning: https://www.postgresql.org/docs/18/errcodes-appendix.html
 _MEANINGS: dict[str, tuple[type[ReconcilerError], str]] = {
-    "28P01": (SetupInvalid, "set the right user and password"),
+    "08": (Unavailable, f"the connection was lost: {_TRY_AGAIN}"),
+    "25006": (SetupInvalid, "set the address of the primary server, or an account that may write"),
+    "25P03": (Unavailable, f"the transaction had waited too long: {_TRY_AGAIN}"),
+    "25P04": (Unavailable, f"the transaction took too long: {_TRY_AGAIN}"),
     "28": (SetupInvalid, "set a user and a way to sign in that this server allows"),
-    "3D000": (SetupInvalid, "set the name of a database that is there, or create it"),
-    "42501": (SetupInvalid, "use an account with this permission, or ask for it"),
-    "25006": (
-        SetupInvalid,
-        "set the address of the primary server, or of an account that may write",
-    ),
-    "53300": (Unavailable, "it has too many connections: nothing was written; try again later"),
-    "53": (Unavailable, "it is short of disk or memory: nothing was written; make room, try again"),
-    "55P03": (Unavailable, "somebody else holds this lock: " + _TRY_AGAIN),
-    "57014": (Unavailable, "it took too long or was cancelled: " + _TRY_AGAIN),
-    "57P": (Unavailable, "it is starting or was shut down: " + _TRY_AGAIN),
-    "58": (Unavailable, "its machine has trouble: nothing was written; see the server's log"),
-    "08": (Unavailable, "the connection was lost: " + _TRY_AGAIN),
-    "40": (Unavailable, "others were writing at the same time: " + _TRY_AGAIN),
-    "25P03": (Unavailable, "it ended a transaction that waited too long: " + _TRY_AGAIN),
-    "25P04": (Unavailable, "it ended a transaction that took too long: " + _TRY_AGAIN),
+    "28P01": (SetupInvalid, "set the right user and password"),
+    "3D000": (SetupInvalid, "set the name of a database that is there, or create this one"),
+    "40": (Unavailable, f"others were writing at the same time: {_TRY_AGAIN}"),
+    "42501": (SetupInvalid, "use an account with this permission, or have it granted"),
+    "53": (Unavailable, "nothing was written; make room on the server and try again"),
+    "53300": (Unavailable, "nothing was written; try again when fewer are connected"),
+    "55P03": (Unavailable, f"somebody else is at work there: {_TRY_AGAIN}"),
+    "57": (Unavailable, f"the server or its operator ended it: {_TRY_AGAIN}"),
+    "57014": (Unavailable, f"it took too long or was cancelled: {_TRY_AGAIN}"),
+    "58": (Unavailable, "nothing was written; see the server's log, and try again"),
 }
 
+# A connection that fails brings no SQLSTATE with it, only the server's or libpq's words.
+_STATES_OF_FAILED_CONNECTIONS = (
+    (r"password authentication failed|no password supplied", "28P01"),
+    (r"no pg_hba\.conf entry|authentication failed|not permitted to log in", "28000"),
+    (r'role ".*" does not exist|server does not support SSL|certificate', "28000"),
+    (r'database ".*" does not exist', "3D000"),
+    (r"permission denied for database", "42501"),
+    (r"too many (clients|connections)|connection slots", "53300"),
+    (r"the database system is ", "57P03"),
+    (r"server closed the connection|connection (is|has been) (lost|closed)", "08006"),
+)
 
-def _meaning(state: str | None, *, connected: bool) -> tuple[type[ReconcilerError], str]:
-    """The meaning of a state by its longest known beginning; none is a connection that failed."""
+
+def _state_of_failed_connection(said: str) -> str | None:
+    for pattern, state in _STATES_OF_FAILED_CONNECTIONS:
+        if re.search(pattern, said):
+            return state
+    return None
+
+
+def _meaning(state: str | None) -> tuple[type[ReconcilerError], str]:
+    """The meaning of a SQLSTATE by its longest known beginning; without one nothing answered."""
     if state is None:
         return Unavailable, "see that the server runs and can be reached from here, and try again"
     for length in range(len(state), 1, -1):
         if state[:length] in _MEANINGS:
             return _MEANINGS[state[:length]]
-    return ReconcilerError, "nothing was written; see --verbose for the statement"
+    return ReconcilerError, "nothing was written; --verbose shows the statement"
+
+
+def _one_line(error: psycopg.Error) -> str:
+    """What the server said first, or the last that libpq did, without what we say already."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    attempts = [line for line in lines if " failed: " in line]
+    said = error.diag.message_primary or (attempts or lines or [type(error).__name__])[-1]
+    said = re.sub(r"^.*connection to server .*? failed: (FATAL: +)?", "", said)
+    return "".join(each if each.isprintable() else " " for each in said)

@@ -4,6 +4,7 @@
 binaries, its account, its data folder and its process.
 """
 
+from reconciler.database.embedded.binaries import Binaries, installed_binaries
 from reconciler.database.embedded.server import EmbeddedServer, ServerState, ServerStatus
 
-__all__ = ["EmbeddedServer", "ServerState", "ServerStatus"]
+__all__ = ["Binaries", "EmbeddedServer", "ServerState", "ServerStatus", "installed_binaries"]

@@ -1,7 +1,7 @@
 """Under which account the embedded Postgres runs.
 
-Postgres refuses to run as root, so root hands it to an account without privileges; anybody else runs
-it as themselves. Every file made for the server is given to that account here.
+Postgres refuses to run as root, so root hands it to an account without privileges; anybody else
+runs it as themselves. Every file made for the server is given to that account here.
 """
 
 import os
@@ -60,8 +60,8 @@ def account_for(project: Path) -> Account:
     """The account for the server of the project in this folder.
 
     Ourselves, but for root: then the folder's owner, who may go on without root later, or `nobody`
-    where the folder is root's too. (Other processes of `nobody` could reach such a server: an account
-    with less to lose isn't there on every machine.)
+    where the folder is root's too. (Other processes of `nobody` can reach such a server; no account
+    with less to it is there on every machine.)
 
     Raises:
         SetupInvalid: This machine has no account that could run Postgres.

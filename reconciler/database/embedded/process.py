@@ -1,8 +1,8 @@
 """The server process of the embedded Postgres: how it is started, recognised and ended.
 
 A running server is known by a lock that its processes inherit and hold for as long as one of them
-lives, on a file in the data folder. A process id in a file proves nothing: it outlives a kill, and is
-given to another process.
+lives, on a file in the data folder. A process id in a file proves nothing: it outlives a kill, and
+is given to another process.
 """
 
 import fcntl
@@ -114,9 +114,24 @@ def running_server(data: Path) -> RunningServer | None:
     return RunningServer(int(lines[0]), owner_id, socket_folder, ready)
 
 
+@dataclass(frozen=True, slots=True)
+class LaunchedServer:
+    """A server that was just started, and what is its own until it is ready."""
+
+    process: subprocess.Popen[bytes]
+    socket_folder: Path
+    log: Path
+    log_begins_at: int
+
+    def last_words(self) -> str:
+        """What it logged since it was started, once it has ended; its socket is cleared away."""
+        shutil.rmtree(self.socket_folder, ignore_errors=True)
+        return self.log.read_bytes()[self.log_begins_at :].decode(errors="replace")
+
+
 def launch(
     data: Path, log: Path, binaries: Binaries, account: Account, settings: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
+) -> LaunchedServer:
     """Start a server on a data folder that has none, and return before it is ready.
 
     It has a session of its own and nothing of ours open but its log: neither Ctrl-C nor a closed
@@ -124,11 +139,16 @@ def launch(
     """
     remove_leftovers(data)
     socket_folder = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=_SOCKET_PARENT))
-    account.give(socket_folder)
     options = {**SETTINGS, **settings, "unix_socket_directories": str(socket_folder)}
-    with _held_lock(data, account) as lock, _open_log(log) as output:
-        with path_for(account, data) as (path, descriptors):
-            return subprocess.Popen(
+    try:
+        account.give(socket_folder)
+        with (
+            _held_lock(data, account) as lock,
+            _open_log(log, account) as output,
+            path_for(account, data) as (path, descriptors),
+        ):
+            log_begins_at = os.fstat(output).st_size
+            process = subprocess.Popen(
                 [
                     binaries.program("postgres"),
                     "-D",
@@ -148,6 +168,10 @@ def launch(
                 pass_fds=(lock, *descriptors),
                 **account.process_options(),
             )
+    except BaseException:
+        shutil.rmtree(socket_folder, ignore_errors=True)
+        raise
+    return LaunchedServer(process, socket_folder, log, log_begins_at)
 
 
 def remove_leftovers(data: Path) -> None:
@@ -189,9 +213,10 @@ def _held_lock(data: Path, account: Account) -> Iterator[int]:
 
 
 @contextmanager
-def _open_log(log: Path) -> Iterator[int]:
+def _open_log(log: Path, account: Account) -> Iterator[int]:
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
+        account.give(log)
         if os.fstat(descriptor).st_size > _LARGEST_LOG_BYTES:
             os.ftruncate(descriptor, 0)
         yield descriptor

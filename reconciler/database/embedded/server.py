@@ -16,6 +16,7 @@ from pathlib import Path
 
 from reconciler.database.embedded.account import Account, account_for
 from reconciler.database.embedded.process import (
+    LaunchedServer,
     RunningServer,
     has_server,
     launch,
@@ -109,10 +110,10 @@ class EmbeddedServer:
             if not has_server(self._data):
                 return ServerStatus(ServerState.STOPPED, self._data, self._log)
             server = running_server(self._data)
-            if server is None or not server.answers():
-                return ServerStatus(
-                    ServerState.STARTING, self._data, self._log, server and server.process_id
-                )
+            if server is None:
+                return ServerStatus(ServerState.STARTING, self._data, self._log)
+            if not server.answers():
+                return ServerStatus(ServerState.STARTING, self._data, self._log, server.process_id)
             return ServerStatus(
                 ServerState.RUNNING, self._data, self._log, server.process_id, _url(server)
             )
@@ -124,7 +125,7 @@ class EmbeddedServer:
         return server if server is not None and server.answers() else None
 
     def _settled_server(self) -> RunningServer | None:
-        """The server that answers, after waiting for one that starts or ends; None if none is there.
+        """The server that answers, after waiting for one that starts or ends; None without one.
 
         One that neither answers nor ends, such as behind a removed socket, is ended.
         """
@@ -145,18 +146,25 @@ class EmbeddedServer:
 
     def _launched_server(self) -> RunningServer:
         from reconciler.database.embedded.binaries import installed_binaries, runnable_binaries
-        from reconciler.database.embedded.data import check_data_folder, make_data_folder
+        from reconciler.database.embedded.data import (
+            account_of_data_folder,
+            check_version,
+            make_data_folder,
+        )
 
         account = account_for(self._folder.parent)
+        has_data = self._data.exists()
+        if has_data:
+            account = account_of_data_folder(self._data, account)
         binaries = runnable_binaries(installed_binaries(), account)
-        if not self._data.exists():
+        if has_data:
+            check_version(self._data, binaries.major_version(account))
+        else:
             make_data_folder(self._data, binaries, account)
-        version = binaries.version(account) or ""
-        account = check_data_folder(self._data, version.split(".", maxsplit=1)[0], account)
-        process = launch(self._data, self._log, binaries, account, self._settings)
-        return self._ready_server(process)
+        return self._ready_server(launch(self._data, self._log, binaries, account, self._settings))
 
-    def _ready_server(self, process: subprocess.Popen[bytes]) -> RunningServer:
+    def _ready_server(self, launched: LaunchedServer) -> RunningServer:
+        process = launched.process
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while process.poll() is None:
             server = running_server(self._data)
@@ -172,10 +180,9 @@ class EmbeddedServer:
             time.sleep(_POLL_SECONDS)
         from reconciler.database.embedded.data import last_line
 
-        reason = last_line(self._log.read_text(encoding="utf-8", errors="replace"))
         raise Unavailable(
-            f"the embedded database in {self._folder} does not start: {reason}; "
-            "put that right and try again"
+            f"the embedded database in {self._folder} does not start: "
+            f"{last_line(launched.last_words())}; put that right and try again"
         )
 
     def _end(self) -> None:
@@ -245,14 +252,14 @@ class EmbeddedServer:
             raise
         except PermissionError as error:
             raise SetupInvalid(
-                f"the embedded database in {self._folder} is another user's, or its folder can't be "
-                f"written ({error.strerror}): run reconcile as that user, or set DATABASE_URL"
+                f"the embedded database in {self._folder} is another user's, or can't be written "
+                f"({error.strerror}): run reconcile as that user, or set DATABASE_URL"
             ) from error
         except (OSError, subprocess.SubprocessError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise Unavailable(
-                f"the embedded database in {self._folder} can't be used: {reason}; put that right and "
-                "try again"
+                f"the embedded database in {self._folder} can't be used: {reason}; put that right "
+                "and try again"
             ) from error
 
 
