@@ -4,9 +4,10 @@ Names in the lists are keys: a repository id, an `owner/name` that no repository
 all lower case.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Self
 
 from reconciler.targeting.strategy import Strategy
 
@@ -28,3 +29,7 @@ class Configuration:
     auto_rollback: bool
     rollback_to: Decimal
     description: str | None
+
+    def deactivated(self) -> Self:
+        """Return this state for a feature that the file no longer has: kept, but nobody is in."""
+        return replace(self, active=False)
