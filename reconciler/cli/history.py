@@ -1,0 +1,101 @@
+"""`reconcile history`: the audit trail."""
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.opening import open_database, require_feature
+from reconciler.cli.output import print_json, print_result, show_time
+from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.table import Column, table
+from reconciler.cli.render.words import short_commit
+from reconciler.cli.settings import Format, settings_of
+from reconciler.planning.actions import Action
+from reconciler.planning.fields import show_number
+
+if TYPE_CHECKING:
+    from reconciler.database.history import HistoryEntry
+
+_AGO = re.compile(r"[1-9][0-9]*[smhd]")
+
+
+class Since(click.ParamType[datetime]):
+    """A time, as `2026-11-23`, `2026-11-23T12:00Z`, or how long ago, as `24h`."""
+
+    name = "time"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the time in UTC; a time without a zone is UTC."""
+        from reconciler.rollout_file.durations import parse_duration
+
+        if _AGO.fullmatch(value):
+            return datetime.now(UTC) - parse_duration(value)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write 2026-11-23T12:00Z or 24h", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@click.command(epilog="Example: reconcile history --since 24h --action percentage_changed")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True)
+@click.option("--since", type=Since(), metavar="TIME", help="A time, or how long ago: 24h.")
+@click.option("--action", type=click.Choice([each.value for each in Action]), metavar="ACTION")
+@click.pass_context
+def history(
+    context: click.Context, *, limit: int, since: datetime | None, action: str | None
+) -> None:
+    """Show what happened, when, by whom and why; the newest first."""
+    from reconciler.database.history import read_history
+    from reconciler.database.live import read_configurations
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import read_only_transaction
+
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    with read_only_transaction(open_database(settings)) as connection:
+        require_newest(connection)
+        if settings.feature is not None:
+            require_feature(settings.feature, read_configurations(connection))
+        entries = read_history(
+            connection, feature=settings.feature, action=action, since=since, limit=limit
+        )
+    if chosen is Format.JSON:
+        print_json(settings, {"history": entries})
+    else:
+        print_result(settings, _listing(entries))
+
+
+def _listing(entries: "list[HistoryEntry]") -> str:
+    if not entries:
+        return "nothing happened yet"
+    columns = tuple(map(Column, ("time", "feature", "action", "what", "by", "commit", "why")))
+    return table(columns, map(_row, entries))
+
+
+def _row(entry: "HistoryEntry") -> tuple[str, ...]:
+    return (
+        show_time(entry.created_at),
+        for_line(entry.feature_name or "-"),
+        for_line(entry.action),
+        for_line(_what(entry)),
+        for_line(entry.triggered_by or "-"),
+        for_line(short_commit(str(entry.metadata.get("commit") or "-"))),
+        for_line(entry.reason or "-"),
+    )
+
+
+def _what(entry: "HistoryEntry") -> str:
+    """Return the change itself, as far as a row tells: also one that people wrote by hand."""
+    metadata = entry.metadata
+    if entry.previous_percentage is not None and entry.new_percentage is not None:
+        return f"{show_number(entry.previous_percentage)} → {show_number(entry.new_percentage)}"
+    if "entry" in metadata:
+        return str(metadata["entry"])
+    if "before" in metadata:
+        return f"{metadata.get('field')} {metadata['before']} → {metadata.get('after')}"
+    return "-" if entry.new_percentage is None else show_number(entry.new_percentage)

@@ -1,0 +1,150 @@
+"""`reconcile`: the program, its commands by name, and what an error looks like.
+
+A command's module is imported when the command is, and imports what it needs when it runs, so that
+`--help` and `validate` wait for no database driver.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, Final, NoReturn
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.render.escape import for_terminal
+from reconciler.cli.settings import Settings, shared_options
+from reconciler.errors import FileInvalid, ReconcilerError
+
+COMMANDS: Final = {
+    "db": "database",
+    "exclude": "lists",
+    "history": "history",
+    "init": "init",
+    "repositories": "repositories",
+    "schema": "schema",
+    "status": "status",
+    "test-repos": "lists",
+    "validate": "validate",
+    "whitelist": "lists",
+}
+"""Each command's name, and the module of `reconciler.cli` that has it."""
+
+EXIT_COMMAND_LINE_WRONG: Final = 64
+EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
+EXIT_PIPE_CLOSED: Final = 128 + signal.SIGPIPE
+
+
+class Program(click.Group):
+    """The group that imports a command when it is asked for it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"reconciler.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return with_shared_options(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"no command is called {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def with_shared_options(command: click.Command) -> click.Command:
+    """Add the shared options to a command and all that are under it, once."""
+    if not any(parameter.name == "database_url" for parameter in command.params):
+        command.params.extend(shared_options())
+        if isinstance(command, click.Group):
+            for each in command.commands.values():
+                with_shared_options(each)
+    return command
+
+
+def make_program() -> Program:
+    """Return the program; what it does without a command is the apply."""
+    from reconciler.cli.apply import apply_command
+
+    program = Program(
+        name="reconcile",
+        callback=apply_command.callback,
+        params=[*apply_command.params, *shared_options()],
+        invoke_without_command=True,
+        help=apply_command.help,
+        epilog=apply_command.epilog,
+        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    )
+    return click.version_option(__version__, prog_name="reconcile")(program)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the program and exit with its code."""
+    settings = Settings()
+    if sys.stdout is not None and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(_run(settings, arguments))
+
+
+def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
+    program = make_program()
+    try:
+        result: Any = program.main(
+            None if arguments is None else list(arguments),
+            prog_name="reconcile",
+            standalone_mode=False,
+            obj=settings,
+        )
+    except click.ClickException as error:
+        return _show_usage_error(error)
+    except ReconcilerError as error:
+        _show_error(error, settings)
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing is half done", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; keep the interpreter from flushing into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001 - the last place: a fault of ours is told in one line too
+        _show_fault(error, settings)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _show_usage_error(error: click.ClickException) -> int:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "reconcile"
+    click.echo(for_terminal(f"error: {error.format_message()}"), err=True)
+    click.echo(f"see {command} --help", err=True)
+    return EXIT_COMMAND_LINE_WRONG
+
+
+def _show_error(error: ReconcilerError, settings: Settings) -> None:
+    if settings.verbose:
+        click.echo(for_terminal(traceback.format_exc().rstrip()), err=True)
+    prefix = "" if isinstance(error, FileInvalid) else "error: "
+    click.echo(for_terminal(f"{prefix}{error}"), err=True)
+
+
+def _show_fault(error: Exception, settings: Settings) -> None:
+    if settings.verbose:
+        click.echo(for_terminal(traceback.format_exc().rstrip()), err=True)
+    click.echo(
+        for_terminal(
+            f"error: this is a fault of reconcile: {type(error).__name__}; "
+            "please report it with what --verbose shows"
+        ),
+        err=True,
+    )

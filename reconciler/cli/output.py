@@ -1,0 +1,44 @@
+"""Writing results: to stdout, with colour on a terminal only."""
+
+import dataclasses
+import json
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from reconciler.cli.settings import Settings
+from reconciler.planning.report import plain
+
+
+def print_result(settings: Settings, text: str) -> None:
+    """Print a command's result; styles in it are shown on a terminal and left out elsewhere."""
+    is_plain = settings.no_color or bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
+    click.echo(text, color=not is_plain)
+
+
+def print_json(settings: Settings, value: Any) -> None:
+    """Print a command's result as JSON: dataclasses as objects, times in UTC, durations as written."""
+    print_result(settings, json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable))
+
+
+def show_time(moment: datetime) -> str:
+    """Return a time as people and JSON read it: 2026-11-23T12:00:00Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _jsonable(value: Any) -> Any:
+    match value:
+        case datetime():
+            return show_time(value)
+        case Decimal() | timedelta():
+            return plain(value)
+        case frozenset():
+            return sorted(value)
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        case _:
+            raise TypeError(f"no JSON for {type(value).__name__}")

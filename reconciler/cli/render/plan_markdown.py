@@ -1,0 +1,160 @@
+"""A plan as a pull request shows it: a headline with counts, tables, details folded.
+
+Every text that comes from the file, the database or git stands in a code span, so that nothing in it
+formats, links or mentions. The whole stays under GitHub's limit for a comment.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import click
+
+from reconciler.cli.render.escape import for_markdown
+from reconciler.cli.render.plan_text import Outcome, is_shown, plan_text, shown_changes, summary
+from reconciler.cli.render.words import count, counted, short_commit
+from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.plan import FeaturePlan, ListChange, Plan, ScalarChange
+from reconciler.planning.report import make_report
+from reconciler.planning.source import Source
+
+MAX_CHARACTERS: Final = 60_000
+"""GitHub refuses a comment of more than 65,536; some are left for what a workflow adds."""
+_ENTRIES_IN_A_CELL: Final = 10
+
+
+def plan_markdown(plan: Plan, source: Source, outcome: Outcome) -> str:
+    """Return a plan as Markdown, with its digest as a hidden marker in the last line."""
+    report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
+    marker = f"<!-- rollout-plan {report.plan_digest} -->"
+    room = MAX_CHARACTERS - len(marker) - len(_CUT) - 4
+    parts: list[str] = []
+    for part in _parts(plan, source, outcome):
+        room -= len(part) + 2
+        if room < 0:
+            parts.append(_CUT)
+            break
+        parts.append(part)
+    return "\n\n".join([*parts, marker])
+
+
+_CUT: Final = "_More than fits here: run_ `reconcile --dry-run` _to see the rest._"
+
+
+def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
+    yield f"### {_headline(plan)}"
+    commit = f" at {for_markdown(short_commit(source.commit))}" if source.commit else " outside git"
+    uncommitted = " with uncommitted changes" if source.uncommitted else ""
+    yield (
+        f"{for_markdown(source.file)}{commit}{uncommitted} against generation "
+        f"{plan.generation}. {summary(plan, outcome)}"
+    )
+    for feature in plan.features:
+        if is_shown(feature):
+            yield from _feature(feature)
+    yield from _marks(plan)
+    yield from _categories(plan)
+    if plan.has_changes:
+        text = plan_text(plan, source, outcome)
+        yield _folded("As in a terminal", f"```text\n{_without_fences(click.unstyle(text))}\n```")
+
+
+def _headline(plan: Plan) -> str:
+    if not plan.has_changes:
+        return "Rollout: nothing changes"
+    radii = [each.blast_radius for each in plan.features if each.blast_radius is not None]
+    gained, lost = sum(each.gained for each in radii), sum(each.lost for each in radii)
+    features = sum(each.change_count > 0 for each in plan.features)
+    return (
+        f"Rollout: {counted(plan.change_count, 'change')} in {counted(features, 'feature')}, "
+        f"+{count(gained)} gain, −{count(lost)} lose"
+    )
+
+
+def _feature(feature: FeaturePlan) -> Iterator[str]:
+    yield f"#### {for_markdown(feature.name)} ({feature.action})"
+    if feature.override is not None:
+        yield f"An override is in force: {for_markdown(feature.override.reason)}"
+    rows = [_change(change) for change in shown_changes(feature)]
+    if rows:
+        yield _table(("field", "before", "after"), rows)
+    if feature.unresolved:
+        names = _names(feature.unresolved, len(feature.unresolved))
+        yield f"Not known to the database yet: {names}"
+    if feature.blast_radius is not None:
+        yield from _blast_radius(feature.blast_radius)
+    for warning in feature.warnings:
+        yield f"> **Warning:** {for_markdown(warning)}"
+
+
+def _change(change: ScalarChange | ListChange) -> tuple[str, ...]:
+    match change:
+        case ScalarChange(field, before, after):
+            shown = "" if before is None else for_markdown(field.show(before))
+            return field.name, shown, for_markdown(field.show(after))
+        case ListChange(field, added, removed, resolved):
+            came = [
+                f"{sign} {_names(entries.values(), len(entries))}"
+                for sign, entries in (("+", added), ("=", resolved))
+                if entries
+            ]
+            went = f"− {_names(removed.values(), len(removed))}" if removed else ""
+            return field.name, went, "<br>".join(came)
+
+
+def _blast_radius(radius: BlastRadius) -> Iterator[str]:
+    yield (
+        f"**{count(radius.before)} → {count(radius.after)}** of "
+        f"{counted(radius.repositories, 'repository')} are in: "
+        f"**+{count(radius.gained)}** gain, **−{count(radius.lost)}** lose."
+    )
+    for sign, sample, number in (
+        ("Gain", radius.sample_gained, radius.gained),
+        ("Lose", radius.sample_lost, radius.lost),
+    ):
+        if sample:
+            yield f"{sign}: {_names(sample, number, shown=len(sample))}"
+    moved = [
+        (kind, name, count(counts.gained), count(counts.lost))
+        for kind, group in (("category", radius.by_category), ("owner", radius.by_owner))
+        for name, counts in group.items()
+    ]
+    if moved:
+        rows = [(f"{kind} {for_markdown(name)}", gained, lost) for kind, name, gained, lost in moved]
+        yield _folded("By category and owner", _table(("who", "gain", "lose"), rows))
+
+
+def _marks(plan: Plan) -> Iterator[str]:
+    marks = plan.test_repositories
+    for title, entries in (
+        ("Marked as test", marks.added.values()),
+        ("No longer marked as test", marks.removed.values()),
+        ("To be marked as test, not known to the database yet", marks.unresolved),
+    ):
+        if entries:
+            yield f"{title}: {_names(entries, len(entries))}"
+
+
+def _categories(plan: Plan) -> Iterator[str]:
+    if plan.categories.changed:
+        names = ", ".join(map(for_markdown, plan.categories.changed))
+        yield f"Thresholds move: {names}. Every repository is categorised again."
+
+
+def _names(names: Iterable[str], number: int, shown: int = _ENTRIES_IN_A_CELL) -> str:
+    some = [for_markdown(name) for name, _ in zip(names, range(shown), strict=False)]
+    more = f" … ({count(number - len(some))} more)" if number > len(some) else ""
+    return ", ".join(some) + more
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _folded(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _without_fences(text: str) -> str:
+    """Return text that cannot end the block of code that it stands in."""
+    return text.replace("```", "`\u200b``")

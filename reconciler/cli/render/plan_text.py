@@ -1,0 +1,218 @@
+"""A plan as people read it in a terminal: at most 100 columns, unless a name is longer."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum, auto
+from typing import Final
+
+import click
+
+from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.words import WIDTH, count, counted, gains, short_commit
+from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.effective import default_configuration
+from reconciler.planning.plan import (
+    Change,
+    FeatureAction,
+    FeaturePlan,
+    ListChange,
+    Plan,
+    ScalarChange,
+)
+from reconciler.planning.source import Source
+from reconciler.targeting.categories import Threshold
+
+_LABEL_WIDTH: Final = 13
+_SHOWN_ENTRIES: Final = 20
+
+_SIGNS: Final = {
+    FeatureAction.CREATE: ("+", "green"),
+    FeatureAction.UPDATE: ("~", "yellow"),
+    FeatureAction.DEACTIVATE: ("-", "red"),
+    FeatureAction.NONE: ("=", None),
+}
+_ALWAYS_SHOWN: Final = frozenset({"strategy", "percentage"})
+_VERBS: Final = {
+    FeatureAction.CREATE: ("create", "created"),
+    FeatureAction.UPDATE: ("change", "changed"),
+    FeatureAction.DEACTIVATE: ("deactivate", "deactivated"),
+}
+
+
+class Outcome(Enum):
+    """What became of the plan that is shown."""
+
+    PREVIEWED = auto()
+    PROPOSED = auto()
+    APPLIED = auto()
+
+
+def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
+    """Return a plan with its headline, what it does, and its summary."""
+    parts = [_headline(plan, source)]
+    parts += ["\n".join(_feature(feature)) for feature in plan.features if is_shown(feature)]
+    if len(plan.test_repositories) or plan.test_repositories.unresolved:
+        parts.append("\n".join(_marks(plan)))
+    if plan.categories.changed:
+        parts.append("\n".join(_categories(plan)))
+    return "\n\n".join([*parts, summary(plan, outcome)])
+
+
+def summary(plan: Plan, outcome: Outcome) -> str:
+    """Return the last line: how much changes, and whether anything was written."""
+    if not plan.has_changes:
+        written = "" if outcome is Outcome.APPLIED else " Nothing was written."
+        return f"Nothing to change: live is what the file says.{written}"
+    applied = outcome is Outcome.APPLIED
+    features = [
+        f"{counted(number, 'feature')} {'' if applied else 'to '}{_VERBS[action][applied]}"
+        for action in _VERBS
+        if (number := sum(feature.action is action for feature in plan.features))
+    ]
+    changes = counted(plan.change_count, "change")
+    head = f"{'Applied' if applied else 'Plan'}: {', '.join([*features, changes])}"
+    match outcome:
+        case Outcome.PREVIEWED:
+            return f"{head}. Nothing was written."
+        case Outcome.PROPOSED:
+            return f"{head}."
+        case Outcome.APPLIED:
+            return f"{head}, generation {plan.next_generation}."
+
+
+def _headline(plan: Plan, source: Source) -> str:
+    file = for_line(source.file)
+    if source.commit is None:
+        at = f"{file} outside git"
+    else:
+        at = f"{file} at {short_commit(source.commit)}"
+    uncommitted = ", uncommitted" if source.uncommitted else ""
+    applied = f" ({short_commit(plan.applied_commit)})" if plan.applied_commit else ""
+    return f"{at}{uncommitted} against generation {plan.generation}{applied}"
+
+
+def is_shown(feature: FeaturePlan) -> bool:
+    """Tell whether a plan says anything of a feature that people want to see."""
+    return (
+        feature.action is not FeatureAction.NONE
+        or bool(feature.warnings)
+        or (feature.blast_radius is not None and feature.blast_radius.moves)
+    )
+
+
+def _feature(feature: FeaturePlan) -> Iterator[str]:
+    sign, color = _SIGNS[feature.action]
+    yield click.style(f"{sign} {feature.name}", fg=color, bold=True)
+    if feature.override is not None:
+        yield _line("override", for_line(feature.override.reason))
+    for change in shown_changes(feature):
+        yield from _change(change, feature.unresolved)
+    if feature.blast_radius is not None:
+        yield from _who(feature.blast_radius)
+    for warning in feature.warnings:
+        yield click.style(_line("warning", for_line(warning)), fg="yellow")
+
+
+def shown_changes(feature: FeaturePlan) -> list[Change]:
+    """Return a feature's changes but for what is worth no line: the defaults of a new feature."""
+    return [each for each in feature.changes if not _is_default_of_a_new_feature(feature, each)]
+
+
+def _is_default_of_a_new_feature(feature: FeaturePlan, change: Change) -> bool:
+    return (
+        feature.action is FeatureAction.CREATE
+        and isinstance(change, ScalarChange)
+        and change.field.name not in _ALWAYS_SHOWN
+        and change.after == change.field.read(default_configuration(feature.name))
+    )
+
+
+def _change(change: Change, unresolved: tuple[str, ...]) -> Iterator[str]:
+    match change:
+        case ScalarChange(field, None, after):
+            yield _line(field.name, for_line(field.show(after)))
+        case ScalarChange(field, before, after):
+            yield _line(field.name, f"{for_line(field.show(before))} → {for_line(field.show(after))}")
+        case ListChange(field, added, removed, resolved):
+            unknown = len(set(added.values()) & {name.lower() for name in unresolved})
+            note = f"({count(unknown)} not known yet)" if unknown else ""
+            entries = [
+                *_signed("+", added, "green"),
+                *_signed("−", removed, "red"),
+                *_signed("=", resolved, None),
+            ]
+            yield from _wrapped(field.name, entries, "   ", len(change), note)
+
+
+def _signed(sign: str, entries: Mapping[str, str], color: str | None) -> Iterator[str]:
+    for name in list(entries.values())[:_SHOWN_ENTRIES]:
+        yield click.style(f"{sign} {for_line(name)}", fg=color)
+
+
+def _who(radius: BlastRadius) -> Iterator[str]:
+    yield _line(
+        "who",
+        f"{count(radius.before)} → {count(radius.after)} of {counted(radius.repositories, 'repository')}"
+        f"   +{count(radius.gained)} gain   −{count(radius.lost)} lose",
+    )
+    by_category = [
+        f"{category} {gains(moved.gained, moved.lost)}"
+        for category, moved in radius.by_category.items()
+    ]
+    if by_category:
+        yield from _wrapped("", by_category, "   ", len(by_category), "")
+    for label, sample, number in (
+        ("gain", radius.sample_gained, radius.gained),
+        ("lose", radius.sample_lost, radius.lost),
+    ):
+        if sample:
+            yield from _wrapped(label, [for_line(name) for name in sample], ", ", number, "")
+
+
+def _marks(plan: Plan) -> Iterator[str]:
+    marks = plan.test_repositories
+    yield click.style("~ test repositories", fg="yellow", bold=True)
+    entries = [*_signed("+", marks.added, "green"), *_signed("−", marks.removed, "red")]
+    unknown = len(marks.unresolved)
+    note = f"({count(unknown)} not known yet)" if unknown else ""
+    yield from _wrapped("marked", entries, "   ", len(marks), note)
+
+
+def _categories(plan: Plan) -> Iterator[str]:
+    yield click.style("~ categories", fg="yellow", bold=True)
+    for category in plan.categories.changed:
+        before, after = plan.categories.before[category], plan.categories.after[category]
+        yield _line(category, f"{_limits(before)} → {_limits(after)}")
+    yield _line("", "every repository is categorised again")
+
+
+def _limits(threshold: Threshold) -> str:
+    """Return a threshold as figures: 50 stars, 10 contributors, 100 pull requests, priority 80."""
+    figures = (
+        (threshold.stars, "star"),
+        (threshold.contributors, "contributor"),
+        (threshold.pull_requests, "pull request"),
+    )
+    limits = [counted(figure, noun) for figure, noun in figures if figure is not None]
+    return ", ".join([*limits, f"priority {threshold.priority}"])
+
+
+def _line(label: str, text: str) -> str:
+    return f"    {label:<{_LABEL_WIDTH}}{text}".rstrip()
+
+
+def _wrapped(
+    label: str, entries: Iterable[str], separator: str, total: int, note: str
+) -> Iterator[str]:
+    """Lay entries out over lines of `WIDTH`, say how many of `total` are not shown, add a note."""
+    shown = list(entries)
+    hidden = total - len(shown)
+    tail = [f"… ({count(hidden)} more)"] if hidden > 0 else []
+    tail += [note] if note else []
+    line, room = "", WIDTH - 4 - _LABEL_WIDTH
+    for entry in [*shown, *tail]:
+        candidate = f"{line}{separator}{entry}" if line else entry
+        if line and len(click.unstyle(candidate)) > room:
+            yield _line(label, line + separator.rstrip())
+            label, candidate = "", entry
+        line = candidate
+    yield _line(label, line)

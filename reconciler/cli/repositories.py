@@ -1,0 +1,122 @@
+"""`reconcile repositories`: load a file of repositories, and list them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.opening import choose_feature, open_database
+from reconciler.cli.output import print_json, print_result
+from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.table import Column, table
+from reconciler.cli.render.words import count, counted
+from reconciler.cli.settings import Format, settings_of
+from reconciler.targeting.categories import Category
+
+if TYPE_CHECKING:
+    from reconciler.database.repositories import ListedRepository
+
+
+@click.group()
+def repositories() -> None:
+    """The repositories that a rollout chooses from."""
+
+
+@repositories.command(
+    epilog="Example: reconcile repositories load examples/repositories.csv",
+)
+@click.argument("file", metavar="FILE")
+@click.pass_context
+def load(context: click.Context, file: str) -> None:
+    """Load CSV, TSV or JSON Lines into a stand-alone database, updating what is there.
+
+    Columns: full_name, and if known id, github_id, stars, contributors, pull_requests. A row that
+    is wrong is told by its line, and then none is loaded.
+    """
+    from reconciler.database.repositories import load_repositories
+    from reconciler.database.repositories_file import read_repositories
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import write_transaction
+
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    rows = read_repositories(Path(file))
+    database = open_database(settings, to_write=True)
+
+    def load_rows(connection):
+        require_newest(connection)
+        return load_repositories(connection, file, rows)
+
+    outcome = write_transaction(database, load_rows)
+    if chosen is Format.JSON:
+        print_json(settings, outcome)
+    else:
+        print_result(
+            settings,
+            f"{for_line(file)}: {counted(len(rows), 'repository')}, {count(outcome.added)} added, "
+            f"{count(outcome.updated)} updated, {count(outcome.unchanged)} as they were",
+        )
+
+
+@repositories.command("list", epilog="Example: reconcile repositories list --category small")
+@click.option("--category", type=click.Choice([each.value for each in Category]))
+@click.option("--test", "only_test", is_flag=True, help="Only test repositories.")
+@click.option("--eligible", is_flag=True, help="Only those that get the feature.")
+@click.option("--owner", metavar="NAME", help="Only this owner's.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@click.pass_context
+def list_(
+    context: click.Context,
+    *,
+    category: str | None,
+    only_test: bool,
+    eligible: bool,
+    owner: str | None,
+    limit: int | None,
+) -> None:
+    """List repositories with the figures behind their category, by name."""
+    from reconciler.database.live import read_configurations
+    from reconciler.database.repositories import list_repositories
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import read_only_transaction
+
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    with read_only_transaction(open_database(settings)) as connection:
+        require_newest(connection)
+        feature = choose_feature(settings, read_configurations(connection)) if eligible else None
+        found = list_repositories(
+            connection,
+            owner=owner,
+            category=None if category is None else Category(category),
+            only_test=only_test,
+            eligible_for=feature,
+            limit=limit,
+        )
+    if chosen is Format.JSON:
+        print_json(settings, {"repositories": found})
+    else:
+        print_result(settings, _listing(found))
+
+
+def _listing(found: "list[ListedRepository]") -> str:
+    if not found:
+        return "no repository is like that"
+    rows = [
+        (
+            for_line(each.full_name),
+            f"{each.category}{' (test)' if each.test and each.category is not Category.TEST else ''}",
+            count(each.stars),
+            count(each.contributors),
+            count(each.pull_requests),
+        )
+        for each in found
+    ]
+    columns = (
+        Column("repository"),
+        Column("category"),
+        Column("stars", right=True),
+        Column("contributors", right=True),
+        Column("pull requests", right=True),
+    )
+    return table(columns, rows)

@@ -1,0 +1,102 @@
+"""The options that every command shares, which mean the same before a command and after it."""
+
+import os
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli.render.escape import for_terminal
+
+
+class Format(StrEnum):
+    """How a result is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    GITHUB = "github"
+
+
+@dataclass(slots=True)
+class Settings:
+    """What the shared options say; a later one on the command line wins."""
+
+    file: str = field(default_factory=lambda: os.environ.get("ROLLOUT_FILE") or "rollout.yaml")
+    database_url: str | None = None
+    feature: str | None = None
+    format: Format = Format.TEXT
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The rollout file."""
+        return Path(self.file)
+
+    def say(self, message: str) -> None:
+        """Tell people something that is not the result, unless they asked for quiet."""
+        if not self.quiet:
+            click.echo(for_terminal(message), err=True)
+
+    def complain(self, message: str) -> None:
+        """Tell people what is wrong, however quiet they asked to be."""
+        click.echo(for_terminal(message), err=True)
+
+    def choose_format(self, *formats: Format) -> Format:
+        """Return the format asked for; refuse one that the command does not have."""
+        if self.format not in formats:
+            names = " and ".join(formats)
+            raise click.BadOptionUsage("format", f"--format {self.format}: this has {names} only")
+        return self.format
+
+
+def settings_of(context: click.Context) -> Settings:
+    """Return the settings of this run."""
+    return context.ensure_object(Settings)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None and parameter.name is not None:
+        setattr(context.find_root().ensure_object(Settings), parameter.name, value)
+
+
+def _remember_format(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    _remember(context, parameter, None if value is None else Format(value))
+
+
+def _shared(*names: str, help: str, **attributes: Any) -> click.Option:  # noqa: A002 - click's word
+    attributes.setdefault("callback", _remember)
+    return click.Option(names, expose_value=False, help=help, **attributes)
+
+
+def shared_options() -> list[click.Parameter]:
+    """Return the shared options, for a command or for the program itself."""
+    return [
+        _shared(
+            "--file",
+            "-f",
+            metavar="PATH",
+            help="The rollout file; default rollout.yaml, or ROLLOUT_FILE.",
+        ),
+        _shared(
+            "--database-url",
+            metavar="URL",
+            help="The database; default DATABASE_URL, else the embedded one beside the file.",
+        ),
+        _shared(
+            "--feature", metavar="NAME", help="The feature; needed only where there are several."
+        ),
+        _shared(
+            "--format",
+            type=click.Choice([each.value for each in Format]),
+            callback=_remember_format,
+            help="How the result is written; default text.",
+        ),
+        _shared("--quiet", is_flag=True, default=None, help="Say only the result."),
+        _shared("--verbose", is_flag=True, default=None, help="Show the traceback of an error."),
+        _shared("--no-color", is_flag=True, default=None, help="No colour; also NO_COLOR."),
+    ]

@@ -1,0 +1,70 @@
+"""`reconcile status`: the rollout on one screen."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.opening import open_database, require_feature
+from reconciler.cli.output import print_json, print_result, show_time
+from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.words import count, counted, short_commit
+from reconciler.cli.settings import Format, settings_of
+from reconciler.planning.fields import show_number
+
+if TYPE_CHECKING:
+    from reconciler.database.status import FeatureStatus, Status
+
+
+@click.command(epilog="Example: reconcile status --format json")
+@click.pass_context
+def status(context: click.Context) -> None:
+    """Show strategy, percentage and audience of each feature, and what was applied last."""
+    from reconciler.database.live import read_configurations
+    from reconciler.database.schema import require_newest
+    from reconciler.database.status import read_status
+    from reconciler.database.transactions import read_only_transaction
+
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    with read_only_transaction(open_database(settings)) as connection:
+        require_newest(connection)
+        if settings.feature is not None:
+            require_feature(settings.feature, read_configurations(connection))
+        found = read_status(connection, feature=settings.feature)
+    if chosen is Format.JSON:
+        print_json(settings, found)
+    else:
+        print_result(settings, "\n\n".join(_screen(found)))
+
+
+def _screen(found: "Status") -> list[str]:
+    if found.applied_at is None:
+        applied = "nothing was applied yet"
+    else:
+        commit = short_commit(found.applied_commit) if found.applied_commit else "a file outside git"
+        applied = f"generation {found.generation}, {commit}, applied {show_time(found.applied_at)}"
+    return [applied, *(_feature(each, found.repositories) for each in found.features)]
+
+
+def _feature(feature: "FeatureStatus", repositories: int) -> str:
+    share = 100 * feature.eligible / repositories if repositories else 0
+    lines = (
+        ("state", _state(feature)),
+        ("strategy", feature.strategy),
+        ("percentage", show_number(feature.percentage)),
+        (
+            "who",
+            f"{count(feature.eligible)} of {counted(repositories, 'repository')} ({share:.1f} %)",
+        ),
+        ("whitelist", counted(feature.whitelist, "entry")),
+        ("exclusions", counted(feature.exclusions, "entry")),
+        ("changed", show_time(feature.updated_at)),
+    )
+    body = "\n".join(f"    {label:<13}{value}" for label, value in lines)
+    return f"{click.style(for_line(feature.name), bold=True)}\n{body}"
+
+
+def _state(feature: "FeatureStatus") -> str:
+    if feature.emergency_stop:
+        return click.style("stopped", fg="red", bold=True)
+    return click.style("active", fg="green") if feature.active else "inactive"

@@ -1,0 +1,265 @@
+"""Writing a plan: state, history, generation, in the one transaction that the caller holds.
+
+Nothing here decides; what is written is the plan's. History has one row for each change: a value, an
+entry of a list, a mark, a threshold, or a new feature with all that it starts with.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.planning.actions import Action
+from reconciler.planning.configuration import Configuration
+from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS
+from reconciler.planning.plan import (
+    CategoriesPlan,
+    FeatureAction,
+    FeaturePlan,
+    ListChange,
+    MarksPlan,
+    Plan,
+    ScalarChange,
+)
+from reconciler.planning.report import plain
+from reconciler.planning.source import Source
+from reconciler.rollout_file.model import Rollout
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SQL = queries("apply")
+
+APPLY_LOCK: Final = 0x726F6C6C6F757431
+"""The advisory lock of an apply; any number that nobody else uses."""
+
+LOCK_TIMEOUT: Final = "60s"
+STATEMENT_TIMEOUT: Final = "5min"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Who applies what: recorded with the generation and with every row of history."""
+
+    source: Source
+    rollout: Rollout
+    applied_by: str
+    """Who, as far as the machine can tell; at most 100 characters are kept."""
+
+
+def lock_for_apply(connection: "Connection") -> None:
+    """Let no other apply, and nobody with psql, in between this transaction's plan and its writing."""
+    connection.execute(
+        text(_SQL["limit_waiting"]),
+        {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT},
+    )
+    connection.execute(text(_SQL["lock"]), {"lock": APPLY_LOCK})
+    connection.execute(text(_SQL["lock_configurations"]))
+
+
+def write_plan(connection: "Connection", plan: Plan, application: Application) -> int:
+    """Write a plan and its history; return the newest generation.
+
+    A plan without changes writes no history and no generation: only the applied commit moves.
+    """
+    generation = plan.next_generation
+    if plan.has_changes:
+        history = _History(connection, application, generation)
+        for feature in plan.features:
+            _write_feature(connection, feature, history)
+        # Thresholds before marks: a mark gives an uncategorised repository its category of now.
+        _write_categories(connection, plan.categories, history)
+        _write_marks(connection, plan.test_repositories, history)
+        _write_generation(connection, plan, application, generation)
+    connection.execute(
+        text(_SQL["move_state"]), {"generation": generation, "commit": application.source.commit}
+    )
+    return generation
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """Writes rows of history that share who, why and which generation."""
+
+    connection: "Connection"
+    application: Application
+    generation: int
+
+    def change(
+        self,
+        action: Action,
+        *,
+        feature: str | None,
+        details: Mapping[str, Any],
+        percentages: tuple[Any, Any] = (None, None),
+    ) -> None:
+        previous_percentage, new_percentage = percentages
+        parameters = self._row(action, feature, details) | {
+            "previous_percentage": previous_percentage,
+            "new_percentage": new_percentage,
+        }
+        self.connection.execute(text(_SQL["record_change"]), parameters)
+
+    def entries(
+        self,
+        action: Action,
+        *,
+        feature: str | None,
+        details: Mapping[str, Any],
+        entries: Mapping[str, str],
+    ) -> None:
+        if entries:
+            parameters = self._row(action, feature, details) | {
+                "keys": list(entries.keys()),
+                "names": list(entries.values()),
+            }
+            self.connection.execute(text(_SQL["record_entries"]), parameters)
+
+    def _row(
+        self, action: Action, feature: str | None, details: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        source = self.application.source
+        metadata = {
+            "generation": self.generation,
+            "commit": source.commit,
+            "uncommitted": source.uncommitted,
+            "by": self.application.applied_by,
+            **details,
+        }
+        return {
+            "action": action.value,
+            "feature_name": feature,
+            "reason": source.reason,
+            "triggered_by": self.application.applied_by[:100],
+            "metadata": json.dumps(metadata),
+        }
+
+
+def _write_feature(connection: "Connection", feature: FeaturePlan, history: _History) -> None:
+    parameters = _parameters(feature.name, feature.after)
+    match feature.action:
+        case FeatureAction.NONE:
+            return
+        case FeatureAction.CREATE:
+            connection.execute(text(_SQL["create_configuration"]), parameters)
+            history.change(
+                Action.CREATED,
+                feature=feature.name,
+                details={"after": state(feature.after)},
+                percentages=(None, feature.after.percentage),
+            )
+        case FeatureAction.UPDATE | FeatureAction.DEACTIVATE:
+            connection.execute(text(_SQL["update_configuration"]), parameters)
+            if any(isinstance(change, ListChange) for change in feature.changes):
+                connection.execute(text(_SQL["update_lists"]), parameters)
+            for change in feature.changes:
+                _record_change(feature.name, change, history)
+
+
+def _record_change(feature: str, change: ScalarChange | ListChange, history: _History) -> None:
+    match change:
+        case ScalarChange(field, before, after):
+            history.change(
+                field.action(after),
+                feature=feature,
+                details={"field": field.name, "before": plain(before), "after": plain(after)},
+                percentages=(before, after) if field.name == "percentage" else (None, None),
+            )
+        case ListChange(field, added, removed, resolved):
+            details = {"field": field.name}
+            history.entries(field.removed, feature=feature, details=details, entries=removed)
+            history.entries(field.added, feature=feature, details=details, entries=added)
+            history.entries(
+                Action.UPDATED,
+                feature=feature,
+                details={**details, "resolved": True},
+                entries=resolved,
+            )
+
+
+def _write_marks(connection: "Connection", marks: MarksPlan, history: _History) -> None:
+    for action, statement, entries in (
+        (Action.TEST_UNMARKED, "unmark_as_test", marks.removed),
+        (Action.TEST_MARKED, "mark_as_test", marks.added),
+    ):
+        if entries:
+            connection.execute(text(_SQL[statement]), {"ids": list(entries)})
+            history.entries(
+                action, feature=None, details={"field": "test_repositories"}, entries=entries
+            )
+
+
+def _write_categories(
+    connection: "Connection", categories: CategoriesPlan, history: _History
+) -> None:
+    for category in categories.changed:
+        after = asdict(categories.after[category])
+        connection.execute(text(_SQL["move_threshold"]), {"category": category.value, **after})
+        history.change(
+            Action.UPDATED,
+            feature=None,
+            details={
+                "field": f"categories.{category.value}",
+                "before": asdict(categories.before[category]),
+                "after": after,
+            },
+        )
+    if categories.changed:
+        connection.execute(text(_SQL["categorize_all"]))
+
+
+def _write_generation(
+    connection: "Connection", plan: Plan, application: Application, generation: int
+) -> None:
+    source = application.source
+    effective = {
+        "features": {feature.name: state(feature.after) for feature in plan.features},
+        "test_repositories": sorted(plan.test_repositories.marked),
+        "categories": {
+            category.value: asdict(threshold)
+            for category, threshold in plan.categories.after.items()
+        },
+    }
+    connection.execute(
+        text(_SQL["record_generation"]),
+        {
+            "generation": generation,
+            "commit": source.commit,
+            "uncommitted": source.uncommitted,
+            "file": source.file,
+            "file_digest": source.digest,
+            "desired": application.rollout.model_dump_json(exclude_defaults=True),
+            "effective": json.dumps(effective),
+            "applied_by": application.applied_by[:100],
+        },
+    )
+
+
+def state(configuration: Configuration) -> dict[str, Any]:
+    """Return a configuration as JSON: what history and generations keep of it."""
+    return {
+        **{field.name: plain(field.read(configuration)) for field in SCALAR_FIELDS},
+        **{field.name: sorted(field.read(configuration)) for field in LIST_FIELDS},
+    }
+
+
+def _parameters(name: str, configuration: Configuration) -> dict[str, Any]:
+    return {
+        "feature_name": name,
+        "active": configuration.active,
+        "emergency_stop": configuration.emergency_stop,
+        "strategy": configuration.strategy.value,
+        "percentage": configuration.percentage,
+        "salt": configuration.salt,
+        "whitelist": sorted(configuration.whitelist),
+        "exclusions": sorted(configuration.exclusions),
+        "max_error_rate": configuration.max_error_rate,
+        "min_jobs": configuration.min_jobs,
+        "window": configuration.window,
+        "auto_rollback": configuration.auto_rollback,
+        "rollback_to": configuration.rollback_to,
+        "description": configuration.description,
+    }

@@ -1,0 +1,34 @@
+"""Reading the live lists: whitelist, exclusions, and the marks as test."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SQL = queries("lists")
+
+
+@dataclass(frozen=True, slots=True)
+class ListEntry:
+    """One entry: its key, what people call it, and whether the database knows what it means."""
+
+    key: str
+    name: str
+    known: bool
+
+
+def read_list(connection: "Connection", *, feature: str, name: str) -> list[ListEntry]:
+    """Return the entries of a feature's `whitelist` or `exclusions`, by name."""
+    rows = connection.execute(text(_SQL["read_list"]), {"feature": feature, "list": name})
+    return [ListEntry(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def read_marked(connection: "Connection") -> list[ListEntry]:
+    """Return the repositories that are marked as test, by name."""
+    rows = connection.execute(text(_SQL["read_marked"]))
+    return [ListEntry(**row._mapping) for row in rows]  # noqa: SLF001

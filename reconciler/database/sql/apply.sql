@@ -1,0 +1,206 @@
+-- name: lock
+-- One apply at a time. Held to the transaction's end, so that a pooled connection keeps nothing.
+SELECT pg_advisory_xact_lock(:lock);
+
+-- name: limit_waiting
+-- Bounds what this transaction waits for and how long a statement runs.
+SELECT
+    set_config('lock_timeout', :lock_timeout, true) AS lock_timeout,
+    set_config('statement_timeout', :statement_timeout, true) AS statement_timeout;
+
+-- name: lock_configurations
+-- Nobody changes a configuration between the plan and its writing.
+SELECT id
+FROM public.rollout_configuration
+ORDER BY feature_name
+FOR UPDATE;
+
+-- name: create_configuration
+-- A new feature.
+INSERT INTO public.rollout_configuration (
+    feature_name,
+    is_active,
+    emergency_stop,
+    rollout_strategy,
+    rollout_percentage,
+    salt,
+    target_repositories,
+    excluded_repositories,
+    max_error_rate,
+    min_jobs,
+    monitoring_window,
+    auto_rollback_enabled,
+    rollback_to,
+    metadata
+)
+VALUES (
+    :feature_name,
+    :active,
+    :emergency_stop,
+    :strategy,
+    :percentage,
+    :salt,
+    :whitelist,
+    :exclusions,
+    :max_error_rate,
+    :min_jobs,
+    :window,
+    :auto_rollback,
+    :rollback_to,
+    jsonb_strip_nulls(jsonb_build_object('description', CAST(:description AS text)))
+);
+
+-- name: update_configuration
+-- A feature's values; its lists are written apart, since their keys cost more.
+UPDATE public.rollout_configuration
+SET
+    is_active = :active,
+    emergency_stop = :emergency_stop,
+    rollout_strategy = :strategy,
+    rollout_percentage = :percentage,
+    salt = :salt,
+    max_error_rate = :max_error_rate,
+    min_jobs = :min_jobs,
+    monitoring_window = :window,
+    auto_rollback_enabled = :auto_rollback,
+    rollback_to = :rollback_to,
+    metadata = jsonb_strip_nulls(
+        metadata || jsonb_build_object('description', CAST(:description AS text))
+    ),
+    updated_at = now()
+WHERE feature_name = :feature_name;
+
+-- name: update_lists
+-- A feature's whitelist and exclusions.
+UPDATE public.rollout_configuration
+SET
+    target_repositories = :whitelist,
+    excluded_repositories = :exclusions,
+    updated_at = now()
+WHERE feature_name = :feature_name;
+
+-- name: mark_as_test
+-- Marks repositories, giving those that have no category yet the one that they have now.
+INSERT INTO public.repository_categories (
+    repository_id,
+    category,
+    priority_level,
+    star_count,
+    contributor_count,
+    pr_count,
+    monthly_activity_score,
+    marked_as_test
+)
+SELECT
+    activity.repository_id,
+    threshold.category,
+    threshold.priority,
+    activity.stars,
+    activity.contributors,
+    activity.pull_requests,
+    least(100, activity.stars + activity.contributors + activity.pull_requests / 10),
+    true
+FROM unnest(CAST(:ids AS uuid [])) AS wanted (id)
+INNER JOIN public.repository_activity AS activity ON wanted.id = activity.repository_id
+INNER JOIN public.category_threshold AS threshold
+    ON threshold.category = public.categorize_repository(activity.repository_id)
+ON CONFLICT (repository_id) DO UPDATE
+SET marked_as_test = true, updated_at = now();
+
+-- name: unmark_as_test
+-- Takes marks away; the category stays.
+UPDATE public.repository_categories
+SET marked_as_test = false, updated_at = now()
+FROM unnest(CAST(:ids AS uuid [])) AS wanted (id)
+WHERE repository_categories.repository_id = wanted.id;
+
+-- name: move_threshold
+-- One category's threshold.
+UPDATE public.category_threshold
+SET
+    stars = :stars,
+    contributors = :contributors,
+    pull_requests = :pull_requests,
+    priority = :priority
+WHERE category = :category;
+
+-- name: categorize_all
+-- Every repository, under the thresholds that are in force now.
+SELECT public.categorize_all_repositories();
+
+-- name: record_change
+-- One change of one value. Who, when and why are the same for a whole apply: `metadata` says them.
+INSERT INTO public.rollout_history (
+    rollout_config_id,
+    action,
+    previous_percentage,
+    new_percentage,
+    reason,
+    triggered_by,
+    metadata
+)
+VALUES (
+    (
+        SELECT configuration.id
+        FROM public.rollout_configuration AS configuration
+        WHERE configuration.feature_name = :feature_name
+    ),
+    :action,
+    :previous_percentage,
+    :new_percentage,
+    :reason,
+    :triggered_by,
+    CAST(:metadata AS jsonb)
+);
+
+-- name: record_entries
+-- One row for each entry of a list, or each mark, that came or went.
+INSERT INTO public.rollout_history (
+    rollout_config_id,
+    action,
+    reason,
+    triggered_by,
+    metadata
+)
+SELECT
+    configuration.id,
+    :action,
+    :reason,
+    :triggered_by,
+    CAST(:metadata AS jsonb) || jsonb_build_object('entry', entries.name, 'key', entries.key)
+FROM unnest(CAST(:keys AS text []), CAST(:names AS text [])) WITH ORDINALITY
+AS entries (key, name, position)
+LEFT JOIN public.rollout_configuration AS configuration
+    ON configuration.feature_name = :feature_name
+ORDER BY entries.position;
+
+-- name: record_generation
+-- The compare-and-set: of two writers that planned against the same generation one fails here.
+INSERT INTO public.rollout_generation (
+    generation,
+    commit,
+    uncommitted,
+    file,
+    file_digest,
+    desired,
+    effective,
+    applied_by
+)
+VALUES (
+    :generation,
+    :commit,
+    :uncommitted,
+    :file,
+    :file_digest,
+    CAST(:desired AS jsonb),
+    CAST(:effective AS jsonb),
+    :applied_by
+);
+
+-- name: move_state
+-- What is newest now; a plan without changes moves the commit alone.
+UPDATE public.rollout_state
+SET
+    generation = :generation,
+    applied_commit = :commit,
+    applied_at = now();

@@ -1,0 +1,50 @@
+"""What an apply finds: the database as it is, and what the file's names mean in it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconciler.planning.configuration import Configuration
+from reconciler.rollout_file.names import entry_key
+from reconciler.targeting.categories import Category, Threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The repositories that a plan speaks of, by key and by id; ids are lower-case text."""
+
+    ids: Mapping[str, str]
+    """`owner/name` in lower case → id, for the names of the file that the database knows."""
+    names: Mapping[str, str]
+    """Id → `owner/name` as it is spelled, for the ids that the plan speaks of and the database knows."""
+    owned: Mapping[str, frozenset[str]]
+    """`owner/*` in lower case → the ids of that owner's repositories, for marks as test."""
+
+    def key(self, entry: str) -> str:
+        """Return the key that a list's entry has in the database now."""
+        written = entry_key(entry)
+        return self.ids.get(written, written)
+
+    def keys(self, entries: Iterable[str]) -> frozenset[str]:
+        """Return the keys of a list's entries."""
+        return frozenset(map(self.key, entries))
+
+    def name(self, key: str) -> str:
+        """Return what people call a key: the repository's name where it is known."""
+        return self.names.get(key, key)
+
+    def is_resolved(self, key: str) -> bool:
+        """Tell whether a key means something now: a known repository, or a pattern."""
+        return key in self.names or key.endswith("/*")
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The database's side of a plan."""
+
+    generation: int
+    applied_commit: str | None
+    features: Mapping[str, Configuration]
+    marked: frozenset[str]
+    """The ids of the repositories marked as test."""
+    thresholds: Mapping[Category, Threshold]
+    directory: Directory

@@ -1,0 +1,278 @@
+"""A plan as JSON: the contract's object, whose schema is generated from these models.
+
+Stable, additions only. Scripts read it, and a saved plan is it; text and Markdown are rendered from the
+plan itself.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reconciler.planning.plan import (
+    CategoriesPlan,
+    Change,
+    FeatureAction,
+    FeaturePlan,
+    ListChange,
+    MarksPlan,
+    Plan,
+    ScalarChange,
+)
+from reconciler.planning.source import Source
+from reconciler.rollout_file.durations import format_duration
+from reconciler.rollout_file.model import Override
+
+Scalar = str | int | float | bool | None
+
+
+class Report(BaseModel):
+    """What every part of a report is: frozen, and refusing keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ScalarChangeReport(Report):
+    """One value changes."""
+
+    field: str
+    before: Scalar
+    after: Scalar
+
+
+class ListChangeReport(Report):
+    """Entries of a list come and go."""
+
+    field: str
+    added: list[str]
+    removed: list[str]
+    resolved: list[str] = []
+    """Entries that the database did not know at the last apply and knows now."""
+
+
+class CountsReport(Report):
+    """How many repositories gain and lose."""
+
+    gained: int
+    lost: int
+
+
+class BlastRadiusReport(Report):
+    """Which repositories gain and lose the feature, counted by the database."""
+
+    repositories: int
+    before: int
+    after: int
+    gained: int
+    lost: int
+    by_category: dict[str, CountsReport]
+    by_owner: dict[str, CountsReport]
+    sample_gained: list[str]
+    sample_lost: list[str]
+
+
+class OverrideReport(Report):
+    """The limit in force on a feature."""
+
+    id: str
+    percentage: float | int | None
+    emergency_stop: bool
+    reason: str
+    by: str
+    at: str
+
+
+class DriftReport(Report):
+    """One field whose live value is not what was applied last, and what the plan does about it."""
+
+    field: str
+    last_applied: Any
+    live: Any
+    decision: Literal["keep", "revert", "hold"]
+
+
+class GuardReport(Report):
+    """One guard's finding."""
+
+    name: str
+    message: str
+    allowed: bool
+
+
+class FeatureReport(Report):
+    """What happens to one feature."""
+
+    name: str
+    action: FeatureAction
+    changes: list[ScalarChangeReport | ListChangeReport]
+    unresolved: list[str]
+    override: OverrideReport | None
+    drift: list[DriftReport]
+    guards: list[GuardReport]
+    warnings: list[str]
+    blast_radius: BlastRadiusReport | None
+
+
+class MarksReport(Report):
+    """Which repositories become test repositories, and which no longer are."""
+
+    added: list[str]
+    removed: list[str]
+    unresolved: list[str]
+
+
+class ThresholdChangeReport(Report):
+    """One category's threshold before and after."""
+
+    category: str
+    before: dict[str, int | None]
+    after: dict[str, int | None]
+
+
+class CategoriesReport(Report):
+    """Whether the thresholds of the categories move; if so every repository is categorised again."""
+
+    changed: bool
+    thresholds: list[ThresholdChangeReport] = []
+
+
+class PlanReport(Report):
+    """A plan, or with `applied` what an apply did."""
+
+    model_config = ConfigDict(title="Plan")
+
+    format_version: Literal[1] = 1
+    applied: bool
+    has_changes: bool
+    refused: bool
+    file: str
+    file_digest: str = Field(pattern="^sha256:[0-9a-f]{64}$")
+    plan_digest: str = Field(pattern="^sha256:[0-9a-f]{64}$")
+    commit: str | None
+    """The commit that HEAD names; null in a folder without git."""
+    uncommitted: bool
+    applied_commit: str | None
+    generation: int
+    """The generation planned against; once applied, the newest one."""
+    features: list[FeatureReport]
+    test_repositories: MarksReport
+    categories: CategoriesReport
+
+
+def plan_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a plan."""
+    schema = PlanReport.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
+    """Return a plan as the contract's object."""
+    features = [_report_feature(feature) for feature in plan.features]
+    marks = _report_marks(plan.test_repositories)
+    categories = _report_categories(plan.categories)
+    return PlanReport(
+        applied=applied,
+        has_changes=plan.has_changes,
+        refused=False,
+        file=source.file,
+        file_digest=source.digest,
+        plan_digest=_digest(features, marks, categories),
+        commit=source.commit,
+        uncommitted=source.uncommitted,
+        applied_commit=plan.applied_commit,
+        generation=plan.next_generation if applied else plan.generation,
+        features=features,
+        test_repositories=marks,
+        categories=categories,
+    )
+
+
+def plain(value: Any) -> Scalar:
+    """Return a field's value as JSON has it: whole numbers without a point, durations as written."""
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case timedelta():
+            return format_duration(value)
+        case StrEnum():
+            return value.value
+        case str() | bool() | int() | None:
+            return value
+        case _:
+            raise TypeError(f"no field has a {type(value).__name__}")
+
+
+def _report_feature(feature: FeaturePlan) -> FeatureReport:
+    return FeatureReport(
+        name=feature.name,
+        action=feature.action,
+        changes=[_report_change(change) for change in feature.changes],
+        unresolved=list(feature.unresolved),
+        override=None if feature.override is None else _report_override(feature.override),
+        drift=[],
+        guards=[],
+        warnings=list(feature.warnings),
+        blast_radius=None
+        if feature.blast_radius is None
+        else BlastRadiusReport.model_validate(asdict(feature.blast_radius)),
+    )
+
+
+def _report_change(change: Change) -> ScalarChangeReport | ListChangeReport:
+    match change:
+        case ScalarChange(field, before, after):
+            return ScalarChangeReport(field=field.name, before=plain(before), after=plain(after))
+        case ListChange(field, added, removed, resolved):
+            return ListChangeReport(
+                field=field.name,
+                added=list(added.values()),
+                removed=list(removed.values()),
+                resolved=list(resolved.values()),
+            )
+
+
+def _report_override(override: Override) -> OverrideReport:
+    return OverrideReport(
+        id=str(override.id),
+        percentage=None if override.percentage is None else float(override.percentage),
+        emergency_stop=override.emergency_stop is True,
+        reason=override.reason,
+        by=override.by,
+        at=override.at.isoformat().replace("+00:00", "Z"),
+    )
+
+
+def _report_marks(marks: MarksPlan) -> MarksReport:
+    return MarksReport(
+        added=list(marks.added.values()),
+        removed=list(marks.removed.values()),
+        unresolved=list(marks.unresolved),
+    )
+
+
+def _report_categories(categories: CategoriesPlan) -> CategoriesReport:
+    thresholds = [
+        ThresholdChangeReport(
+            category=category,
+            before=asdict(categories.before[category]),
+            after=asdict(categories.after[category]),
+        )
+        for category in categories.changed
+    ]
+    return CategoriesReport(changed=bool(thresholds), thresholds=thresholds)
+
+
+def _digest(features: list[FeatureReport], marks: MarksReport, categories: CategoriesReport) -> str:
+    """Return the digest of what a plan would do, whatever commit or generation it was made at."""
+    content = {
+        "features": [each.model_dump(mode="json") for each in features],
+        "test_repositories": marks.model_dump(mode="json"),
+        "categories": categories.model_dump(mode="json"),
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

@@ -1,0 +1,28 @@
+"""Where a desired state comes from: which file, at which commit."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file that a plan was made from; recorded with every apply."""
+
+    file: str
+    """The path as it was given."""
+    digest: str
+    """`sha256:` and the digest of the file's bytes."""
+    commit: str | None
+    """The commit that HEAD names; None in a folder without git."""
+    uncommitted: bool
+    """Whether the file differs from that commit's."""
+    subject: str | None
+    """The commit's first line, which tells why."""
+
+    @property
+    def reason(self) -> str:
+        """Why the change was made, as far as git can tell."""
+        if self.commit is None:
+            return f"applied {self.file}"
+        if self.uncommitted:
+            return f"applied {self.file} with uncommitted changes"
+        return self.subject or f"applied {self.file}"
