@@ -57,9 +57,7 @@ def preview(database: Database, rollout: "Rollout") -> Plan:
         return plan_against(connection, rollout)
 
 
-def apply(
-    database: Database, application: Application, *, expected: Plan | None = None
-) -> Applied:
+def apply(database: Database, application: Application, *, expected: Plan | None = None) -> Applied:
     """Plan and write, as one transaction; return what was done.
 
     Raises:

@@ -57,7 +57,9 @@ def status(context: click.Context) -> None:
         print_json(settings, found)
     else:
         width = max(map(len, found)) + 2
-        print_result(settings, "\n".join(f"{key:<{width}}{value or '-'}" for key, value in found.items()))
+        print_result(
+            settings, "\n".join(f"{key:<{width}}{value or '-'}" for key, value in found.items())
+        )
 
 
 @db.command(epilog="Example: psql $(reconcile db url)")
@@ -126,13 +128,13 @@ def _password_file(password: str | None) -> Iterator[str]:
 
 
 def _database_status(settings: Settings) -> dict[str, str | None]:
-    from reconciler.database.address import names_embedded, resolve_address
+    from reconciler.database.address import resolve_address
     from reconciler.database.connection import translated_errors
     from reconciler.database.embedded import ServerState
     from reconciler.database.schema import current_revision
     from reconciler.database.transactions import Database
 
-    if names_embedded(settings.database_url):
+    if settings.database_url is None and "DATABASE_URL" not in os.environ:
         server = embedded_server(settings).status()
         if server.state is not ServerState.RUNNING:
             return {

@@ -25,6 +25,8 @@ def init(context: click.Context) -> None:
         ) from None
     except OSError as error:
         raise SetupInvalid(f"{settings.file} cannot be written: {error.strerror}") from error
-    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
         file.write(first_rollout_file())
-    print_result(settings, f"{for_line(settings.file)} is written; see what it does: reconcile --dry-run")
+    print_result(
+        settings, f"{for_line(settings.file)} is written; see what it does: reconcile --dry-run"
+    )

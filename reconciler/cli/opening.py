@@ -78,7 +78,9 @@ def choose_feature(settings: Settings, features: Collection[str]) -> str:
         case [feature]:
             return feature
         case several:
-            raise click.UsageError(f"there are several features, name one with --feature: {', '.join(several)}")
+            raise click.UsageError(
+                f"there are several features, name one with --feature: {', '.join(several)}"
+            )
 
 
 def require_feature(feature: str, features: Collection[str]) -> None:

@@ -41,7 +41,9 @@ def _screen(found: "Status") -> list[str]:
     if found.applied_at is None:
         applied = "nothing was applied yet"
     else:
-        commit = short_commit(found.applied_commit) if found.applied_commit else "a file outside git"
+        commit = (
+            short_commit(found.applied_commit) if found.applied_commit else "a file outside git"
+        )
         applied = f"generation {found.generation}, {commit}, applied {show_time(found.applied_at)}"
     return [applied, *(_feature(each, found.repositories) for each in found.features)]
 

@@ -1,0 +1,1 @@
+"""What commit a file is at, read from git."""

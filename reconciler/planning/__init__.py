@@ -1,0 +1,1 @@
+"""What an apply will do, decided from values alone."""

@@ -200,7 +200,10 @@ def configuration_changes(
     )
     lists = (
         _list_change(
-            field, frozenset() if before is None else field.read(before), field.read(after), directory
+            field,
+            frozenset() if before is None else field.read(before),
+            field.read(after),
+            directory,
         )
         for field in LIST_FIELDS
     )
@@ -211,9 +214,7 @@ def _list_change(
     field: ListField, before: frozenset[str], after: frozenset[str], directory: Directory
 ) -> ListChange:
     added, removed = after - before, before - after
-    resolved = frozenset(
-        directory.ids[key] for key in removed if directory.ids.get(key) in added
-    )
+    resolved = frozenset(directory.ids[key] for key in removed if directory.ids.get(key) in added)
     arrived = frozenset(key for key in removed if directory.ids.get(key) in resolved)
     return ListChange(
         field=field,

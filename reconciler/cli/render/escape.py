@@ -45,5 +45,4 @@ def _is_printed(character: str) -> bool:
 def _spelled(character: str) -> str:
     if character in _LINE_BREAKS:
         return _LINE_BREAKS[character]
-    number = ord(character)
-    return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}"
+    return character.encode("unicode_escape").decode("ascii")

@@ -119,7 +119,9 @@ def _blast_radius(radius: BlastRadius) -> Iterator[str]:
         for name, counts in group.items()
     ]
     if moved:
-        rows = [(f"{kind} {for_markdown(name)}", gained, lost) for kind, name, gained, lost in moved]
+        rows = [
+            (f"{kind} {for_markdown(name)}", gained, lost) for kind, name, gained, lost in moved
+        ]
         yield _folded("By category and owner", _table(("who", "gain", "lose"), rows))
 
 

@@ -131,7 +131,9 @@ def _change(change: Change, unresolved: tuple[str, ...]) -> Iterator[str]:
         case ScalarChange(field, None, after):
             yield _line(field.name, for_line(field.show(after)))
         case ScalarChange(field, before, after):
-            yield _line(field.name, f"{for_line(field.show(before))} → {for_line(field.show(after))}")
+            yield _line(
+                field.name, f"{for_line(field.show(before))} → {for_line(field.show(after))}"
+            )
         case ListChange(field, added, removed, resolved):
             unknown = len(set(added.values()) & {name.lower() for name in unresolved})
             note = f"({count(unknown)} not known yet)" if unknown else ""

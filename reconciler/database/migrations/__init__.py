@@ -1,0 +1,1 @@
+"""The migrations: alembic revisions whose statements are in `sql/`."""
