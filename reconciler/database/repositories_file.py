@@ -6,6 +6,7 @@ Columns are `full_name` and, where known, `id`, `github_id`, `stars`, `contribut
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +14,10 @@ from uuid import UUID
 
 from reconciler.database.repositories import LoadedRow
 from reconciler.errors import FileInvalid, Finding, SetupInvalid
-from reconciler.rollout_file.names import is_name
 
 COLUMNS: Final = ("full_name", "id", "github_id", "stars", "contributors", "pull_requests")
+_FULL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/[A-Za-z0-9._-]{1,100}")
+"""Wider than what a rollout file may name: old accounts have names that GitHub gives to nobody today."""
 MAX_INTEGER: Final = 2**31 - 1
 MAX_GITHUB_ID: Final = 2**63 - 1
 
@@ -73,9 +75,7 @@ def _delimited(
                 continue
             if len(values) != len(head):
                 findings.append(
-                    Finding(
-                        reader.line_num, 1, f"{len(values)} values under {len(head)} columns"
-                    )
+                    Finding(reader.line_num, 1, f"{len(values)} values under {len(head)} columns")
                 )
                 continue
             yield reader.line_num, dict(zip(head, values, strict=True))
@@ -83,9 +83,7 @@ def _delimited(
         findings.append(Finding(reader.line_num, 1, f"it cannot be read: {error}"))
 
 
-def _json_lines(
-    content: str, findings: list[Finding]
-) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _json_lines(content: str, findings: list[Finding]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in enumerate(content.split("\n"), start=1):
         if not line.strip():
             continue
@@ -118,8 +116,8 @@ def _unknown(columns: list[str]) -> str:
 
 def _row(line: int, values: Mapping[str, Any]) -> LoadedRow:
     full_name = values.get("full_name")
-    if not isinstance(full_name, str) or not is_name(full_name):
-        raise ValueError(f"full_name: {full_name!r} is no owner/name that GitHub accepts")
+    if not isinstance(full_name, str) or not _FULL_NAME.fullmatch(full_name):
+        raise ValueError(f"full_name: {full_name!r} is no owner/name")
     return LoadedRow(
         line=line,
         id=_identifier(values.get("id")),
