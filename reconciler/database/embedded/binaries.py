@@ -121,8 +121,8 @@ def _shared_copy(binaries: Binaries, shared_folder: Path) -> Binaries:
                 unfinished.rename(copy.site)
     except OSError as error:
         raise SetupInvalid(
-            f"{shared_folder}: the embedded database's programs can't be copied here, for its account "
-            f"can't read the installed ones ({error.strerror}): make room, or set DATABASE_URL"
+            f"{shared_folder}: no copy of the embedded database's programs can be made here "
+            f"({error.strerror}): make room, run reconcile as an ordinary user, or set DATABASE_URL"
         ) from error
     return copy
 

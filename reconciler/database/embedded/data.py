@@ -4,6 +4,7 @@ Nothing in it names its own place, so it can be moved and copied with its projec
 """
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -132,9 +133,10 @@ def _run_initdb(data: Path, binaries: Binaries, account: Account) -> None:
             **account.process_options(),
         )
     if finished.returncode != 0:
+        ended = f"initdb ended with {finished.returncode}"
         raise Unavailable(
-            f"the embedded database could not be made in {data.parent}: "
-            f"{last_line(finished.stderr)}; make room or set the permissions right, and try again"
+            f"the embedded database in {data.parent} could not be made: "
+            f"{last_line(finished.stderr) or ended}; put that right and try again"
         )
 
 
@@ -144,10 +146,11 @@ def server_environment() -> dict[str, str]:
 
 
 def last_line(log: str) -> str:
-    """The last line of a log that says something wrong, or else the last that says anything."""
+    """The last line that says what went wrong, else the last, or nothing of an empty log."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     wrong = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:"))]
-    return (wrong or lines or ["no reason was given"])[-1]
+    # Without the time and process that a server puts before it.
+    return re.sub(r"^.*?(FATAL|PANIC|error): +", "", (wrong or lines or [""])[-1])
 
 
 def _make_durable(folder: Path) -> None:

@@ -182,7 +182,7 @@ class EmbeddedServer:
 
         raise Unavailable(
             f"the embedded database in {self._folder} does not start: "
-            f"{last_line(launched.last_words())}; put that right and try again"
+            f"{last_line(launched.last_words()) or 'it said nothing'}; put that right and try again"
         )
 
     def _end(self) -> None:
