@@ -1,14 +1,25 @@
 """The fixtures keep their word: each database whole and a test's own, each site ready to act in."""
 
 import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.postgres import Database
+from tests.postgres import PROJECT, Database
 from tests.site import FIRST_FILE, Site
+
+HOLD_A_RUN = """
+from tests.postgres import TestRun
+run, watcher = TestRun.begin()
+print(run.folder, run.url("postgres"), watcher.pid, flush=True)
+input()
+"""
 
 
 @pytest.mark.parametrize("_round", range(2))
@@ -24,3 +35,87 @@ def test_a_database_is_migrated_and_nobody_elses(database: Database, _round: int
 
 def test_an_empty_database_has_no_table(empty_database: Database) -> None:
     assert empty_database.value("SELECT to_regclass('rollout_configuration')") is None
+
+
+TWO_TESTS = """
+left_open = []
+
+def test_leaves_a_connection_open(database):
+    left_open.append(database.connect())
+
+def test_finds_that_database_gone(database):
+    names = "SELECT count(*) FROM pg_database WHERE datname LIKE 'test%'"
+    assert database.value(names) == 1
+    left_open[0].close()
+"""
+
+
+def test_a_database_is_dropped_under_whoever_is_connected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conftest.py").write_text("from tests.conftest import *")
+    (tmp_path / "test_two.py").write_text(TWO_TESTS)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "2 passed" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_ends_anyhow_leaves_neither_server_nor_folder(number: signal.Signals) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-c", HOLD_A_RUN],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert run.stdout is not None
+    folder, url, watcher = run.stdout.readline().split()
+    server = int((Path(folder) / "server/postgres/postmaster.pid").read_text().split()[0])
+    assert url.startswith("postgresql://")
+    run.send_signal(number)
+    run.communicate()
+    deadline = time.monotonic() + 60
+    while psutil.pid_exists(int(watcher)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not Path(folder).exists()
+    assert not psutil.pid_exists(server)
+
+
+def test_a_test_knows_nothing_of_the_machine() -> None:
+    assert time.tzname[0] == "+0545"
+    assert not Path.home().exists()
+    assert "DATABASE_URL" not in os.environ
+    assert "CI" not in os.environ
+    author = subprocess.check_output(["git", "var", "GIT_AUTHOR_IDENT"], text=True)
+    assert author.startswith("Ada Author <ada@example.com>")
+
+
+def test_a_size_is_the_runs(
+    at_size: Callable[[int, int], int], pytestconfig: pytest.Config
+) -> None:
+    assert at_size(1, 2) == (2 if pytestconfig.getoption("--nightly") else 1)
+
+
+def test_a_site_is_committed_and_pushed(site: Site) -> None:
+    assert site.git("status", "--porcelain") == ""
+    assert site.git("rev-parse", "HEAD") == site.git("rev-parse", "origin/main")
+    assert site.remote_text() == FIRST_FILE
+    site.replace("percentage: 10", "percentage: 25")
+    commit = site.commit("Widen")
+    assert "percentage: 10" in site.remote_text()
+    site.push()
+    assert "percentage: 25" in site.remote_text()
+    assert site.git("rev-parse", "origin/main") == commit
+
+
+def test_a_site_runs_the_real_program(site: Site) -> None:
+    done = site.reconcile("--help")
+    assert done.exit_code == 0
+    assert "Usage: " in done.stdout
+    started = site.start("--help")
+    stdout, _ = started.communicate(timeout=60)
+    assert stdout == done.stdout
