@@ -14,7 +14,9 @@ from reconciler.cli.settings import Format, settings_of
 from reconciler.targeting.categories import Category
 
 if TYPE_CHECKING:
-    from reconciler.database.repositories import ListedRepository
+    from sqlalchemy import Connection
+
+    from reconciler.database.repositories import ListedRepository, LoadOutcome
 
 
 @click.group()
@@ -25,9 +27,9 @@ def repositories() -> None:
 @repositories.command(
     epilog="Example: reconcile repositories load examples/repositories.csv",
 )
-@click.argument("file", metavar="FILE")
+@click.argument("source", metavar="FILE")
 @click.pass_context
-def load(context: click.Context, file: str) -> None:
+def load(context: click.Context, source: str) -> None:
     """Load CSV, TSV or JSON Lines into a stand-alone database, updating what is there.
 
     Columns: full_name, and if known id, github_id, stars, contributors, pull_requests. A row that
@@ -40,12 +42,12 @@ def load(context: click.Context, file: str) -> None:
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
-    rows = read_repositories(Path(file))
+    rows = read_repositories(Path(source))
     database = open_database(settings, to_write=True)
 
-    def load_rows(connection):
+    def load_rows(connection: "Connection") -> "LoadOutcome":
         require_newest(connection)
-        return load_repositories(connection, file, rows)
+        return load_repositories(connection, source, rows)
 
     outcome = write_transaction(database, load_rows)
     if chosen is Format.JSON:
@@ -53,7 +55,7 @@ def load(context: click.Context, file: str) -> None:
     else:
         print_result(
             settings,
-            f"{for_line(file)}: {counted(len(rows), 'repository')}, {count(outcome.added)} added, "
+            f"{for_line(source)}: {counted(len(rows), 'repository')}, {count(outcome.added)} added, "
             f"{count(outcome.updated)} updated, {count(outcome.unchanged)} as they were",
         )
 

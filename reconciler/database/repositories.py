@@ -97,7 +97,7 @@ def list_repositories(
         "limit": limit,
     }
     return [
-        ListedRepository(**row._mapping | {"category": Category(row.category)})  # noqa: SLF001
+        ListedRepository(**{**row._mapping, "category": Category(row.category)})  # noqa: SLF001
         for row in connection.execute(text(_SQL["list"]), parameters)
     ]
 

@@ -42,9 +42,18 @@ def read_repositories(path: Path) -> list[LoadedRow]:
             rows.append(_row(line, values))
         except ValueError as error:
             findings.append(Finding(line, 1, str(error)))
+    findings += _repeated(rows)
     if findings:
         raise FileInvalid(str(path), tuple(findings))
     return rows
+
+
+def _repeated(rows: list[LoadedRow]) -> Iterator[Finding]:
+    first_lines: dict[str, int] = {}
+    for row in rows:
+        first_line = first_lines.setdefault(row.full_name.lower(), row.line)
+        if first_line != row.line:
+            yield Finding(row.line, 1, f"this row has the name of line {first_line}")
 
 
 def _records(

@@ -1,0 +1,61 @@
+"""Run every benchmark, print its rows, and keep them in `benchmarks/README.md`."""
+
+import platform
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from benchmarks import eligibility, reconcile
+from benchmarks.harness import Row
+
+README = Path(__file__).parent / "README.md"
+TABLES: dict[str, Callable[[], Iterable[Row]]] = {
+    "reconcile": reconcile.run,
+    "eligibility": eligibility.run,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the tables named, or all; exit with 1 where a promise does not hold."""
+    holds = True
+    for name in names or TABLES:
+        rows = []
+        for row in TABLES[name]():
+            print(_line(row), flush=True)
+            rows.append(row)
+        _keep(name, rows)
+        holds = holds and all(row.holds for row in rows)
+    return 0 if holds else 1
+
+
+def _line(row: Row) -> str:
+    ratio = "-" if row.ratio is None else f"{row.ratio:.2f} ×"
+    floor = "-" if row.floor_seconds is None else _time(row.floor_seconds)
+    verdict = "holds" if row.holds else "**does not hold**"
+    cells = (row.work, row.floor, _time(row.seconds), floor, ratio, row.most, verdict, row.note)
+    return f"| {' | '.join(cells)} |"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 1e-3:  # noqa: PLR2004 - a millisecond
+        return f"{seconds * 1e6:.2f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _keep(name: str, rows: list[Row]) -> None:
+    """Replace one table of the page, between its two marks."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    page = README.read_text("utf-8")
+    before, _, rest = page.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        sys.exit(f"{README.name} has no marks for {name}")
+    head = "| work | floor | takes | floor takes | ratio | at most | | note |"
+    rule = "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    about = f"Python {platform.python_version()} on {platform.machine()}."
+    table = "\n".join([about, "", head, rule, *map(_line, rows)])
+    README.write_text(f"{before}{begin}\n{table}\n{end}{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

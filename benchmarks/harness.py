@@ -1,0 +1,81 @@
+"""Measuring: medians of interleaved runs, as ratios to a floor of the same run.
+
+A machine's speed drifts; work and floor take turns, so that their ratio does not.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One promise: the work, what it is held against, and what was measured."""
+
+    work: str
+    floor: str
+    seconds: float
+    floor_seconds: float | None = None
+    """None where the promise is of seconds alone."""
+    most_ratio: float | None = None
+    most_seconds: float | None = None
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times its floor the work takes."""
+        return None if self.floor_seconds is None else self.seconds / self.floor_seconds
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise holds in this run."""
+        ratio_holds = self.most_ratio is None or (
+            self.ratio is not None and self.ratio <= self.most_ratio
+        )
+        return ratio_holds and (self.most_seconds is None or self.seconds <= self.most_seconds)
+
+    @property
+    def most(self) -> str:
+        """The promise, as the table shows it."""
+        limits = [
+            "" if self.most_ratio is None else f"{self.most_ratio:g} ×",
+            "" if self.most_seconds is None else f"{self.most_seconds:g} s",
+        ]
+        return " and ".join(limit for limit in limits if limit) or "-"
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return how long one call takes."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def interleaved(
+    work: Callable[[], object], floor: Callable[[], object], *, rounds: int
+) -> tuple[float, float]:
+    """Return the medians of work and floor, which take turns after one round to warm up."""
+    work()
+    floor()
+    pairs = [(seconds_of(work), seconds_of(floor)) for _ in range(rounds)]
+    return statistics.median(each[0] for each in pairs), statistics.median(
+        each[1] for each in pairs
+    )
+
+
+def python(*arguments: str, folder: Path) -> Callable[[], object]:
+    """Return a run of this interpreter as a process of its own; a failure ends the benchmark."""
+    return program([sys.executable, *arguments], folder=folder)
+
+
+def program(command: Sequence[str], *, folder: Path) -> Callable[[], object]:
+    """Return a run of a program; a failure ends the benchmark."""
+
+    def run() -> object:
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+    return run

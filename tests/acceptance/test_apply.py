@@ -1,0 +1,209 @@
+"""A person changes rollout.yaml, previews it, applies it, and finds it in the database."""
+
+import json
+
+from inline_snapshot import snapshot
+
+from tests.replay import live_state, marks, replayed_marks, replayed_state
+from tests.site import Site
+
+FEATURE = "hybrid_progressive_capture"
+
+
+def add_repositories(site: Site, *names: str) -> None:
+    for name in names:
+        owner, short = name.split("/")
+        site.database.execute(
+            "INSERT INTO repositories (owner, name, full_name) VALUES (%(o)s, %(n)s, %(f)s)",
+            o=owner,
+            n=short,
+            f=name,
+        )
+
+
+def test_first_apply_creates_the_feature_and_says_what_it_did(site: Site) -> None:
+    done = site.reconcile()
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    head = site.git("rev-parse", "--short=7", "HEAD")
+    assert done.stdout.replace(head, "HEAD") == snapshot()
+    assert site.database.rows(
+        "SELECT feature_name, rollout_percentage::float, is_active FROM rollout_configuration"
+    ) == [{"feature_name": FEATURE, "rollout_percentage": 10.0, "is_active": True}]
+
+
+def test_a_change_is_previewed_applied_and_told_in_history(site: Site) -> None:
+    site.reconcile()
+    site.replace("percentage: 10", "percentage: 25")
+    commit = site.commit("Take a quarter in")
+
+    preview = site.reconcile("--dry-run")
+    before = site.database.value("SELECT rollout_percentage::int FROM rollout_configuration")
+    done = site.reconcile()
+
+    assert "percentage   10 → 25" in preview.stdout
+    assert preview.stdout.endswith("1 feature to change, 1 change. Nothing was written.\n")
+    assert before == 10
+    assert done.stdout.endswith("Applied: 1 feature changed, 1 change, generation 2.\n")
+    (row,) = site.database.rows(
+        "SELECT action, previous_percentage::int, new_percentage::int, reason, metadata"
+        " FROM rollout_history WHERE action <> 'created'"
+    )
+    metadata = row.pop("metadata")
+    assert row == {
+        "action": "percentage_changed",
+        "previous_percentage": 10,
+        "new_percentage": 25,
+        "reason": "Take a quarter in",
+    }
+    assert (metadata["commit"], metadata["generation"], metadata["before"], metadata["after"]) == (
+        commit,
+        2,
+        10,
+        25,
+    )
+
+
+def test_applying_the_same_file_again_changes_nothing_and_says_so(site: Site) -> None:
+    site.reconcile()
+    history = site.database.rows("SELECT * FROM rollout_history")
+
+    again = site.reconcile()
+
+    assert again.exit_code == 0
+    assert again.stdout.endswith("Nothing to change: live is what the file says.\n")
+    assert site.database.rows("SELECT * FROM rollout_history") == history
+    assert site.database.value("SELECT generation FROM rollout_state") == 1
+
+
+def test_a_commit_without_changes_moves_the_applied_commit_alone(site: Site) -> None:
+    site.reconcile()
+    commit = site.commit("Say nothing new")
+
+    site.reconcile()
+
+    assert site.database.rows("SELECT generation, applied_commit FROM rollout_state") == [
+        {"generation": 1, "applied_commit": commit}
+    ]
+
+
+def test_detailed_exitcode_tells_pending_changes(site: Site) -> None:
+    pending = site.reconcile("--dry-run", "--detailed-exitcode")
+    site.reconcile()
+    none_pending = site.reconcile("--dry-run", "--detailed-exitcode")
+
+    assert (pending.exit_code, none_pending.exit_code) == (2, 0)
+
+
+def test_names_become_ids_and_unknown_ones_are_kept_until_they_are_known(site: Site) -> None:
+    add_repositories(site, "Acme/Tools")
+    site.write(
+        f"version: 1\nfeatures:\n  {FEATURE}:\n    whitelist: [acme/tools, acme/later, other/*]\n"
+    )
+    first = site.reconcile("--format", "json")
+    known = site.database.value("SELECT id::text FROM repositories")
+    live_first = live_state(site.database)[FEATURE]["whitelist"]
+
+    add_repositories(site, "acme/later")
+    later_id = site.database.value(
+        "SELECT id::text FROM repositories WHERE full_name = 'acme/later'"
+    )
+    second = json.loads(site.reconcile("--format", "json").stdout)
+
+    assert json.loads(first.stdout)["features"][0]["unresolved"] == ["acme/later"]
+    assert live_first == sorted([known, "acme/later", "other/*"])
+    assert second["features"][0]["changes"] == [
+        {"field": "whitelist", "added": [], "removed": [], "resolved": ["acme/later"]}
+    ]
+    assert live_state(site.database)[FEATURE]["whitelist"] == sorted([known, later_id, "other/*"])
+    assert live_state(site.database) == replayed_state(site.database)
+
+
+def test_history_replayed_from_empty_gives_the_live_state(site: Site) -> None:
+    add_repositories(site, "acme/a", "acme/b", "acme/c")
+    files = (
+        "percentage: 10\n    whitelist: [acme/a, acme/b]",
+        "percentage: 12.5\n    strategy: repository_size\n    whitelist: [acme/b, acme/c]",
+        "percentage: 0\n    active: false\n    exclusions: [acme/a]\n    description: why",
+        "salt: other\n    health: {window: 90s, min_jobs: 3, rollback_to: 1, auto_rollback: false}",
+    )
+    for fields in files:
+        site.write(f"version: 1\nfeatures:\n  {FEATURE}:\n    {fields}\n")
+        assert site.reconcile().exit_code == 0
+
+    assert live_state(site.database) == replayed_state(site.database)
+    assert site.database.value("SELECT generation FROM rollout_state") == len(files)
+
+
+def test_a_feature_that_left_the_file_is_deactivated_and_keeps_its_history(site: Site) -> None:
+    site.reconcile()
+    site.write("version: 1\nfeatures: {}\n")
+
+    done = site.reconcile()
+
+    assert "- hybrid_progressive_capture" in done.stdout
+    assert site.database.value("SELECT is_active FROM rollout_configuration") is False
+    actions = site.database.rows("SELECT action FROM rollout_history ORDER BY position")
+    assert [row["action"] for row in actions] == ["created", "deactivated"]
+
+
+def test_test_repositories_are_marked_and_unmarked(site: Site) -> None:
+    add_repositories(site, "acme/one", "acme/two", "other/three")
+    first = "version: 1\nfeatures: {}\ntest_repositories: [acme/*, acme/unknown]\n"
+    site.write(first)
+    marked = site.reconcile()
+    site.write("version: 1\nfeatures: {}\ntest_repositories: [other/three]\n")
+    site.reconcile()
+
+    assert "+ acme/one   + acme/two   (1 not known yet)" in marked.stdout
+    names = site.database.rows("""
+        SELECT full_name FROM repositories
+        JOIN repository_categories AS categories ON repository_id = repositories.id
+        WHERE is_test_repository AND category <> 'test' OR marked_as_test
+    """)
+    assert [row["full_name"] for row in names] == ["other/three"]
+    assert marks(site.database) == replayed_marks(site.database)
+
+
+def test_thresholds_of_the_file_move_and_everything_is_categorised_again(site: Site) -> None:
+    site.database.execute(
+        "INSERT INTO repositories (owner, name, full_name, stargazers_count)"
+        " VALUES ('acme', 'tools', 'acme/tools', 55)"
+    )
+    site.database.execute("SELECT categorize_all_repositories()")
+    site.write("version: 1\nfeatures: {}\ncategories:\n  small: {stars: 60}\n")
+
+    done = site.reconcile()
+
+    assert "50 stars, 10 contributors, 100 pull requests, priority 80 → 60 stars" in done.stdout
+    assert site.database.value("SELECT category FROM repository_categories") == "small"
+
+
+def test_json_of_an_apply_is_the_plan_applied(site: Site) -> None:
+    planned = json.loads(site.reconcile("--dry-run", "--format", "json").stdout)
+    applied = json.loads(site.reconcile("--format", "json").stdout)
+
+    assert (planned["applied"], applied["applied"]) == (False, True)
+    assert (planned["generation"], applied["generation"]) == (0, 1)
+    moved = {"applied", "generation"}
+    assert {key: planned[key] for key in planned if key not in moved} == {
+        key: applied[key] for key in applied if key not in moved
+    }
+
+
+def test_uncommitted_changes_are_said_in_plan_and_history(site: Site) -> None:
+    site.replace("percentage: 10", "percentage: 11")
+
+    done = site.reconcile()
+
+    assert ", uncommitted against generation 0" in done.stdout
+    assert site.database.value("SELECT metadata -> 'uncommitted' FROM rollout_history") is True
+
+
+def test_a_folder_without_git_works_and_the_plan_says_so(site: Site) -> None:
+    (site.folder / ".git").rename(site.folder / "not-git")
+
+    done = site.reconcile()
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("rollout.yaml outside git against generation 0\n")

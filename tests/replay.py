@@ -1,0 +1,96 @@
+"""Reading history the way an auditor does: replayed from empty, it must give the live state."""
+
+from typing import Any
+
+from tests.postgres import Database
+
+_COLUMNS = {
+    "active": "is_active",
+    "emergency_stop": "emergency_stop",
+    "strategy": "rollout_strategy",
+    "percentage": "rollout_percentage::float",
+    "salt": "salt",
+    "max_error_rate": "max_error_rate::float",
+    "min_jobs": "min_jobs",
+    "window": "extract(epoch from monitoring_window)::float",
+    "auto_rollback": "auto_rollback_enabled",
+    "rollback_to": "rollback_to::float",
+    "description": "metadata ->> 'description'",
+    "whitelist": "target_repositories",
+    "exclusions": "excluded_repositories",
+}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+State = dict[str, dict[str, Any]]
+
+
+def live_state(database: Database) -> State:
+    """Each feature's fields, as the table has them."""
+    columns = ", ".join(f"{column} AS {name}" for name, column in _COLUMNS.items())
+    rows = database.rows(f"SELECT feature_name, {columns} FROM rollout_configuration")
+    return {row.pop("feature_name"): _comparable(row) for row in rows}
+
+
+def replayed_state(database: Database) -> State:
+    """Each feature's fields, as history alone tells them."""
+    features: State = {}
+    rows = database.rows("""
+        SELECT feature_name, action, history.metadata
+        FROM rollout_history AS history
+        JOIN rollout_configuration AS configuration ON configuration.id = rollout_config_id
+        ORDER BY position
+    """)
+    for row in rows:
+        metadata = row["metadata"]
+        if row["action"] == "created":
+            features[row["feature_name"]] = dict(metadata["after"])
+            continue
+        feature = features[row["feature_name"]]
+        match row["action"], metadata:
+            case "whitelist_added" | "exclusion_added", _:
+                feature[metadata["field"]] = [*feature[metadata["field"]], metadata["key"]]
+            case "whitelist_removed" | "exclusion_removed", _:
+                feature[metadata["field"]] = [
+                    key for key in feature[metadata["field"]] if key != metadata["key"]
+                ]
+            case "updated", {"resolved": True}:
+                feature[metadata["field"]] = [
+                    metadata["key"] if key == metadata["entry"].lower() else key
+                    for key in feature[metadata["field"]]
+                ]
+            case _, {"field": field, "after": after}:
+                feature[field] = after
+    return {name: _comparable(fields) for name, fields in features.items()}
+
+
+def marks(database: Database) -> set[str]:
+    """The ids of the repositories marked as test, as the table has them."""
+    rows = database.rows(
+        "SELECT repository_id::text AS id FROM repository_categories WHERE marked_as_test"
+    )
+    return {row["id"] for row in rows}
+
+
+def replayed_marks(database: Database) -> set[str]:
+    """The ids of the repositories marked as test, as history alone tells them."""
+    found: set[str] = set()
+    rows = database.rows("""
+        SELECT action, metadata ->> 'key' AS id FROM rollout_history
+        WHERE action IN ('test_marked', 'test_unmarked') ORDER BY position
+    """)
+    for row in rows:
+        if row["action"] == "test_marked":
+            found.add(row["id"])
+        else:
+            found.remove(row["id"])
+    return found
+
+
+def _comparable(fields: dict[str, Any]) -> dict[str, Any]:
+    window = fields["window"]
+    seconds = int(window[:-1]) * _SECONDS[window[-1]] if isinstance(window, str) else window
+    return fields | {
+        "window": float(seconds),
+        "whitelist": sorted(fields["whitelist"]),
+        "exclusions": sorted(fields["exclusions"]),
+    }
