@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Self
 
+from reconciler.targeting.eligibility import Targeting
 from reconciler.targeting.strategy import Strategy
 
 
@@ -29,6 +30,19 @@ class Configuration:
     auto_rollback: bool
     rollback_to: Decimal
     description: str | None
+
+    @property
+    def targeting(self) -> Targeting:
+        """The part that says who is in."""
+        return Targeting(
+            active=self.active,
+            emergency_stop=self.emergency_stop,
+            strategy=self.strategy,
+            percentage=self.percentage,
+            salt=self.salt,
+            whitelist=self.whitelist,
+            exclusions=self.exclusions,
+        )
 
     def deactivated(self) -> Self:
         """Return this state for a feature that the file no longer has: kept, but nobody is in."""
