@@ -1,68 +1,163 @@
 """The desired state: what a `rollout.yaml` at one commit says, as values that cannot change.
 
 The models hold what the reader has read and checked; the JSON Schema is generated from them, and the
-default of each field is what an absent key means. They know neither YAML nor line numbers.
+default of each field is what an absent key means, the text below it the schema's description. They
+know neither YAML nor line numbers. What holds between values (an entry in both lists, an override that
+widens) is in `rules.py`.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Literal
-from uuid import UUID
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from reconciler.rollout_file.fields import (
+    Count,
+    Entry,
+    FeatureName,
+    Identifier,
+    Moment,
+    NamedByPattern,
+    OnlyTrue,
+    Percentage,
+    PositiveCount,
+    RolloutDuration,
+    StagePercentage,
+    StrategyName,
+    Text,
+    Truth,
+    VersionOne,
+)
+from reconciler.rollout_file.thresholds import FileThresholds
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.strategy import Strategy
 
+MAX_DESCRIPTION_LENGTH = 1_000
+MAX_SALT_LENGTH = 200
+MAX_REASON_LENGTH = 1_000
+MAX_AUTHOR_LENGTH = 100
+
+
+Entries = Annotated[tuple[Entry, ...], Field(json_schema_extra={"uniqueItems": True})]
+
 
 class Model(BaseModel):
+    """A part of the file; unknown keys are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Health(Model):
-    max_error_rate: Decimal = Decimal(5)
-    min_jobs: int = 10
-    window: timedelta = timedelta(hours=24)
-    auto_rollback: bool = True
-    rollback_to: Decimal = Decimal(0)
+    """When a feature counts as failing, and what happens then."""
+
+    max_error_rate: Percentage = Field(Decimal(5), examples=[5, 2.5])
+    """The error rate in percent over which the feature fails; exactly this much passes."""
+    min_jobs: PositiveCount = Field(10, examples=[10])
+    """Fewer jobs than this within the window are inconclusive."""
+    window: RolloutDuration = Field(timedelta(hours=24), examples=["90s", "15m", "24h", "7d"])
+    """How far back jobs are counted: 90s, 15m, 24h, 7d; at most 365d."""
+    auto_rollback: Truth = True
+    """Whether a failing feature is rolled back at once, without a person."""
+    rollback_to: Percentage = Field(Decimal(0), examples=[0])
+    """The percentage that an automatic rollback leaves."""
 
 
 class Guards(Model):
-    max_increase: Decimal = Decimal(25)
-    max_removal: Decimal = Decimal(30)
-    max_gain: int | None = None
+    """The most that one apply may change without permission."""
+
+    max_increase: Percentage = Field(Decimal(25), examples=[25])
+    """Percentage points that one apply may add."""
+    max_removal: Percentage = Field(Decimal(30), examples=[30])
+    """Percent of a list, of ten entries or more, that one apply may remove."""
+    max_gain: Count | None = Field(None, examples=[500])
+    """Repositories that may gain the feature in one apply; without it, any number."""
 
 
 class Stage(Model):
-    percentage: Decimal
-    soak: timedelta
+    """One step of a progression."""
+
+    percentage: StagePercentage = Field(examples=[10])
+    """The percentage of this stage, above the one before it."""
+    soak: RolloutDuration = Field(examples=["1d", "7d"])
+    """How long this stage must hold before the next may begin: 90s, 15m, 24h, 7d."""
 
 
 class Override(Model):
-    id: UUID
-    percentage: Decimal | None = None
-    emergency_stop: Literal[True] | None = None
-    reason: str
-    by: str
-    at: datetime
+    """A limit beside what people meant, written by the reconciler; remove it to resume.
+
+    Exactly one of `percentage` and `emergency_stop`.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["percentage"]}, {"required": ["emergency_stop"]}]
+        }
+    )
+
+    id: Identifier = Field(examples=["019343a7-6f8e-7c34-9a55-0b8a1f0d2c11"])
+    """What git, the database and the history know this override by."""
+    percentage: Percentage | None = Field(None, examples=[0])
+    """The percentage that the feature is held to, not above its own."""
+    emergency_stop: OnlyTrue | None = None
+    """Nobody is in, not even the whitelist."""
+    reason: Annotated[Text, Field(max_length=MAX_REASON_LENGTH)] = Field(
+        examples=["error rate 12.50% over 5% (25 of 200 jobs in 24h)"]
+    )
+    """Why."""
+    by: Annotated[Text, Field(max_length=MAX_AUTHOR_LENGTH)] = Field(examples=["auto-rollback"])
+    """Who, or which part of the reconciler."""
+    at: Moment = Field(examples=["2026-11-23T12:00:00Z"])
+    """When, with a time zone (RFC 3339)."""
 
 
 class Feature(Model):
-    description: str | None = None
-    active: bool = True
-    strategy: Strategy = Strategy.PERCENTAGE
-    percentage: Decimal = Decimal(0)
-    salt: str | None = None
-    whitelist: tuple[str, ...] = ()
-    exclusions: tuple[str, ...] = ()
+    """One thing rolled out."""
+
+    description: Annotated[Text, Field(max_length=MAX_DESCRIPTION_LENGTH)] | None = Field(
+        None, examples=["Capture through GitHub Actions"]
+    )
+    """What the feature is, in a line for people."""
+    active: Truth = True
+    """Whether anybody may be in; false turns the feature off and keeps its settings."""
+    strategy: StrategyName = Strategy.PERCENTAGE
+    """How a repository that is in neither list is decided."""
+    percentage: Percentage = Field(Decimal(0), examples=[0, 12.5, 100])
+    """Who is in, from 0 to 100 with at most two decimals; at 0 the whitelist alone."""
+    salt: Annotated[Text, Field(max_length=MAX_SALT_LENGTH)] | None = Field(
+        None, examples=["my_feature"]
+    )
+    """What repositories are spread by; without it, the feature's name. A change deals anew."""
+    whitelist: Entries = Field((), examples=[["microsoft/vscode", "my-company/*"]])
+    """Repositories that are always in, unless excluded: owner/name, owner/* or an id."""
+    exclusions: Entries = Field((), examples=[["legacy-org/monolith"]])
+    """Repositories that are never in: owner/name, owner/* or an id."""
     health: Health = Health()
+    """When the feature counts as failing, and what happens then."""
     guards: Guards = Guards()
-    progression: tuple[Stage, ...] = ()
+    """The most that one apply may change without permission."""
+    progression: tuple[Stage, ...] = Field(
+        (), examples=[[{"percentage": 10, "soak": "1d"}, {"percentage": 100, "soak": "14d"}]]
+    )
+    """The percentages to go through, rising, each with the time that it must hold."""
     override: Override | None = None
+    """A limit beside what people meant, written by the reconciler; remove it to resume."""
+
+    def salt_or(self, name: str) -> str:
+        """Return what repositories are spread by: the salt, or else the feature's name."""
+        return name if self.salt is None else self.salt
 
 
 class Rollout(Model):
-    version: Literal[1]
-    features: dict[str, Feature] = {}
-    test_repositories: tuple[str, ...] = ()
-    categories: dict[Category, Threshold] = {}
+    """Which repositories get which feature."""
+
+    model_config = ConfigDict(title="rollout.yaml")
+
+    version: VersionOne
+    """The version of this format."""
+    features: Annotated[dict[FeatureName, Feature], NamedByPattern()] = {}
+    """What is rolled out, by name; without any, nothing is managed."""
+    test_repositories: Entries = Field((), examples=[["my-org/test-repo-1"]])
+    """Repositories marked as test, for every feature: owner/name, owner/* or an id."""
+    categories: Annotated[dict[Category, Threshold], FileThresholds()] = {}
+    """The categories whose thresholds differ from the defaults, each figure the most it may have."""

@@ -1,0 +1,106 @@
+"""Reading a rollout file: from its bytes to the desired state, or to everything that is wrong with it.
+
+Promises that whatever the bytes are, the answer is a `Document` or one `FileInvalid` with all findings in
+line order. Only what can't be read on (a syntax error, a limit) hides what is behind it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from reconciler.errors import FileInvalid, Finding
+from reconciler.rollout_file.model import Rollout
+from reconciler.rollout_file.nodes import KeyPath, Node, Place, Places, compose, node_value
+from reconciler.rollout_file.rules import rule_findings
+from reconciler.rollout_file.sources import check_size, decode, read_content
+from reconciler.rollout_file.texts import (
+    forbidden_characters,
+    position,
+    without_forbidden_characters,
+)
+
+MAX_FORBIDDEN_CHARACTERS = 100
+"""So many are named one by one; a file with more is no text, and not looked at further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A rollout file that was read: its desired state, and where each part of it is written."""
+
+    path: str
+    """The path as it was given, for messages."""
+    content: bytes = field(repr=False)
+    digest: str
+    """`sha256:` and the content's hash in hexadecimal digits."""
+    rollout: Rollout = field(repr=False)
+    places: Mapping[KeyPath, Place] = field(repr=False, compare=False)
+    """The line and column, from 1, of each key path such as `("features", "x", "percentage")`.
+
+    A key of a mapping stands where the key does, an entry of a list where the entry does.
+    """
+
+
+def read_rollout_file(path: Path) -> Document:
+    """Read and check a file.
+
+    Raises:
+        FileInvalid: everything that is wrong in it.
+        SetupInvalid: it is missing or can't be read.
+    """
+    return parse_rollout(read_content(path), path=str(path))
+
+
+def parse_rollout(content: bytes | str, *, path: str = "rollout.yaml") -> Document:
+    """Check a file's content, from wherever it comes; `path` is what messages call it.
+
+    Raises:
+        FileInvalid: everything that is wrong in it.
+    """
+    if isinstance(content, str):
+        content = content.encode(errors="surrogatepass")
+    check_size(content, path)
+    text = decode(content, path)
+    root, rollout, findings = _examine(text)
+    if root is None or rollout is None or findings:
+        raise FileInvalid(path, tuple(findings))
+    return Document(
+        path=path,
+        content=content,
+        digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
+        rollout=rollout,
+        places=Places(root),
+    )
+
+
+def _examine(text: str) -> tuple[Node | None, Rollout | None, list[Finding]]:
+    forbidden = _forbidden_findings(text)
+    if len(forbidden) >= MAX_FORBIDDEN_CHARACTERS:
+        return None, None, forbidden
+    composition = compose(without_forbidden_characters(text) if forbidden else text)
+    findings = list(composition.findings)
+    root, rollout = composition.root, None
+    if root is not None:
+        rollout, refused = _validate(root)
+        findings += refused
+    spoilt = {finding.line for finding in forbidden}
+    return root, rollout, forbidden + [each for each in findings if each.line not in spoilt]
+
+
+def _validate(root: Node) -> tuple[Rollout | None, list[Finding]]:
+    contradictions = list(rule_findings(root))
+    try:
+        return Rollout.model_validate(node_value(root)), contradictions
+    except ValidationError as error:
+        from reconciler.rollout_file.sentences import model_findings
+
+        return None, contradictions + list(model_findings(error, root))
+
+
+def _forbidden_findings(text: str) -> list[Finding]:
+    return [
+        Finding(*position(text[:offset]), f"{character} must not be in the file; remove it")
+        for offset, character in forbidden_characters(text)[:MAX_FORBIDDEN_CHARACTERS]
+    ]

@@ -1,0 +1,142 @@
+"""What holds between values, which neither a type nor a schema can say.
+
+Each rule looks at nodes, so that it says both places, and holds its tongue about values that the model
+refuses by themselves.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeGuard
+
+from reconciler.errors import Finding
+from reconciler.rollout_file.names import entry_key
+from reconciler.rollout_file.nodes import (
+    Items,
+    KeyPath,
+    Node,
+    Place,
+    Scalar,
+    Table,
+    finding_at,
+    scalar_value,
+)
+from reconciler.rollout_file.texts import quoted
+
+DEFAULT_PERCENTAGE = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """A list's texts in their order, and the first of each key; both with their index in the list."""
+
+    path: KeyPath
+    all: list[tuple[int, Scalar]]
+    firsts: dict[str, tuple[int, Scalar]]
+
+
+def rule_findings(root: Node) -> Iterator[Finding]:
+    """Return a finding for everything in the file that contradicts something else in it."""
+    if not isinstance(root, Table):
+        return
+    yield from _duplicates(_entries(root, "test_repositories", ()))
+    features = root.values.get("features")
+    if not isinstance(features, Table):
+        return
+    for name, feature in features.values.items():
+        if isinstance(feature, Table):
+            path = ("features", name)
+            whitelist = _entries(feature, "whitelist", path)
+            exclusions = _entries(feature, "exclusions", path)
+            yield from _duplicates(whitelist)
+            yield from _duplicates(exclusions)
+            yield from _in_both(whitelist, exclusions)
+            yield from _stages_that_do_not_rise(feature, path)
+            yield from _override_limits(feature, path)
+
+
+def _entries(table: Table, key: str, path: KeyPath) -> _Entries:
+    found = table.values.get(key)
+    items = found.items if isinstance(found, Items) else []
+    entries = [(index, each) for index, each in enumerate(items) if _is_text(each)]
+    firsts: dict[str, tuple[int, Scalar]] = {}
+    for each in entries:
+        firsts.setdefault(entry_key(each[1].text), each)
+    return _Entries((*path, key), entries, firsts)
+
+
+def _duplicates(entries: _Entries) -> Iterator[Finding]:
+    if len(entries.firsts) == len(entries.all):
+        return
+    for index, entry in entries.all:
+        first = entries.firsts[entry_key(entry.text)][1]
+        if first is not entry:
+            line = first.place.line
+            message = f"duplicate entry {quoted(entry.text)}, also on line {line}; keep one"
+            yield finding_at(entry.place, (*entries.path, index), message)
+
+
+def _in_both(whitelist: _Entries, exclusions: _Entries) -> Iterator[Finding]:
+    for key in whitelist.firsts.keys() & exclusions.firsts.keys():
+        both = [(each.path, *each.firsts[key]) for each in (whitelist, exclusions)]
+        (other, _, first), (path, index, entry) = sorted(both, key=lambda each: each[2].place)
+        message = (
+            f"{quoted(entry.text)} is also in {other[-1]}, on line {first.place.line}; "
+            "keep it in one of the two"
+        )
+        yield finding_at(entry.place, (*path, index), message)
+
+
+def _stages_that_do_not_rise(feature: Table, path: KeyPath) -> Iterator[Finding]:
+    stages = feature.values.get("progression")
+    if not isinstance(stages, Items):
+        return
+    before: Decimal | None = None
+    for index, stage in enumerate(stages.items):
+        found = _number(stage, "percentage")
+        if found is None:
+            continue
+        percentage, place = found
+        if before is not None and percentage <= before:
+            where = (*path, "progression", index, "percentage")
+            message = f"{percentage} is not more than {before} of the stage before; stages rise"
+            yield finding_at(place, where, message)
+        before = percentage
+
+
+def _override_limits(feature: Table, path: KeyPath) -> Iterator[Finding]:
+    override = feature.values.get("override")
+    if not isinstance(override, Table):
+        return
+    path = (*path, "override")
+    limits = override.keys.keys() & {"percentage", "emergency_stop"}
+    if not limits:
+        message = "neither percentage nor emergency_stop is there; write one of the two"
+        yield finding_at(feature.keys["override"], path, message)
+    elif len(limits) > 1:
+        later = max(override.keys[limit] for limit in limits)
+        message = "both percentage and emergency_stop are there; keep one of the two"
+        yield finding_at(later, path, message)
+    limit = _number(override, "percentage")
+    own = _number(feature, "percentage")
+    if "percentage" in feature.values and own is None:
+        return
+    own_percentage = own[0] if own else DEFAULT_PERCENTAGE
+    if limit is not None and limit[0] > own_percentage:
+        message = (
+            f"{limit[0]} is more than the feature's own {own_percentage}; "
+            f"an override only narrows, write {own_percentage} or less"
+        )
+        yield finding_at(limit[1], (*path, "percentage"), message)
+
+
+def _is_text(node: Node) -> TypeGuard[Scalar]:
+    return isinstance(node, Scalar) and isinstance(scalar_value(node), str)
+
+
+def _number(node: Node, key: str) -> tuple[Decimal, Place] | None:
+    value = node.values.get(key) if isinstance(node, Table) else None
+    if not isinstance(node, Table) or not isinstance(value, Scalar):
+        return None
+    number = scalar_value(value)
+    return (number, node.keys[key]) if isinstance(number, Decimal) else None

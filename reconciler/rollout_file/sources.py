@@ -1,0 +1,91 @@
+"""The file's bytes: opened without following a symlink, bounded, and turned into text.
+
+A rollout file is a regular file. What stands in its place (a link, a pipe, a device) is refused without
+being read, so that nothing hangs and no other file is read in its name.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from reconciler.errors import FileInvalid, Finding, SetupInvalid
+from reconciler.rollout_file.texts import position
+
+MAX_MEBIBYTES = 16
+MAX_BYTES = MAX_MEBIBYTES * 1024 * 1024
+
+_BYTE_ORDER_MARK = "\ufeff"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_content(path: Path) -> bytes:
+    """Return what the file holds.
+
+    Raises:
+        FileInvalid: it is a symlink, no regular file, or too large.
+        SetupInvalid: it is missing or can't be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise SetupInvalid(
+            f"{path}: there is no such file; write a first one with `reconcile init`, "
+            "or name another with --file"
+        ) from error
+    except OSError as error:
+        raise _not_opened(path, error) from error
+    except ValueError as error:
+        raise SetupInvalid(f"{str(path)!r} is no file's name; name another with --file") from error
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _refused(path, "this is no regular file; put the file itself here")
+            content = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    check_size(content, str(path))
+    return content
+
+
+def check_size(content: bytes, path: str) -> None:
+    """Refuse what is too large to be a rollout file.
+
+    Raises:
+        FileInvalid: it is over 16 MiB.
+    """
+    if len(content) > MAX_BYTES:
+        raise _refused(path, f"the file is larger than {MAX_MEBIBYTES} MiB; write less into it")
+
+
+def decode(content: bytes, path: str) -> str:
+    """Return the file's text, without its byte-order mark.
+
+    Raises:
+        FileInvalid: it is not UTF-8.
+    """
+    if content.startswith(_UTF_16_MARKS):
+        raise _refused(path, "the file is UTF-16; save it as UTF-8")
+    try:
+        return content.decode().removeprefix(_BYTE_ORDER_MARK)
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode().removeprefix(_BYTE_ORDER_MARK)
+        message = f"byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise FileInvalid(path, (Finding(*position(before), message),)) from error
+
+
+def _not_opened(path: Path, error: OSError) -> FileInvalid | SetupInvalid:
+    if error.errno in {errno.ELOOP, errno.EMLINK} and path.is_symlink():
+        return _refused(path, "this is a symlink, which is not followed; put the file itself here")
+    if error.errno in {errno.ENXIO, errno.ENODEV}:
+        return _refused(path, "this is no regular file; put the file itself here")
+    return _unreadable(path, error)
+
+
+def _unreadable(path: Path, error: OSError) -> SetupInvalid:
+    reason = os.strerror(error.errno) if error.errno else "it can't be read"
+    return SetupInvalid(f"{path}: {reason}; make the file readable, or name another with --file")
+
+
+def _refused(path: Path | str, message: str) -> FileInvalid:
+    return FileInvalid(str(path), (Finding(1, 1, message),))

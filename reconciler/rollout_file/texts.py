@@ -1,0 +1,74 @@
+"""Characters: which ones no text may hold, and how a hostile text is shown in one harmless line.
+
+Control characters change what a terminal does, bidirectional ones what a reviewer sees, and line
+separators what an editor counts as a line; none has a place in a rollout file, also not in a comment.
+"""
+
+import re
+import unicodedata
+
+_BEYOND_LINES = (
+    r"\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"  # by code point
+)
+FORBIDDEN_IN_TEXT_PATTERN = rf"[\u0000-\u001f{_BEYOND_LINES}]"
+"""A character that no one-line text may hold, in Python and ECMAScript alike."""
+
+_in_text = re.compile(rf"[\u0000-\u001f\ud800-\udfff{_BEYOND_LINES}]")
+_in_file = re.compile(rf"[\u0000-\u0008\u000b\u000c\u000e-\u001f{_BEYOND_LINES}]")
+_line_break = re.compile(r"\r\n|\r|\n")
+
+SHOWN_LENGTH = 60
+REPLACEMENT = "\ufffd"
+
+
+def text_problem(text: str) -> str | None:
+    """Return what is wrong with a one-line text, or None for a good one."""
+    found = _in_text.search(text)
+    if found is None:
+        return None
+    if found[0] in "\r\n":
+        return "there is a line break in the text; write it on one line"
+    character = describe_character(found[0])
+    return f"{quoted(text)} has {character} at character {found.start() + 1}; remove it"
+
+
+def forbidden_characters(text: str) -> list[tuple[int, str]]:
+    """Return the offset of each character that must not be in the file, with its description."""
+    return [(found.start(), describe_character(found[0])) for found in _in_file.finditer(text)]
+
+
+def without_forbidden_characters(text: str) -> str:
+    """Return the text with every forbidden character replaced, so that all others keep their place."""
+    return _in_file.sub(REPLACEMENT, text)
+
+
+def position(text: str) -> tuple[int, int]:
+    """Return the line and column, counted from 1, of what follows this text."""
+    line, start = 1, 0
+    for found in _line_break.finditer(text):
+        line, start = line + 1, found.end()
+    return line, len(text) - start + 1
+
+
+def describe_character(character: str) -> str:
+    """Return a character's code point and, where it has one, its name, without the character itself."""
+    name = unicodedata.name(character, "")
+    code = f"U+{ord(character):04X}"
+    if name:
+        return f"{code} ({name})"
+    return f"the control character {code}" if unicodedata.category(character) == "Cc" else code
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotes, cut to what a line can show, with nothing in it that acts."""
+    return f"'{cut(text)}'"
+
+
+def cut(text: str) -> str:
+    """Return a text cut to what a line can show, with nothing in it that acts."""
+    shown = text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
+    return _in_text.sub(lambda found: _escape(found[0]), shown)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,84 @@
+"""The file's `categories:`, completed: a figure that is not written keeps its default.
+
+`enterprise` is everything that no threshold holds, so it has only a priority.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from reconciler.rollout_file.fields import Count, Priority
+from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EnterpriseThreshold(_Part):
+    """Everything that is in no other category."""
+
+    priority: Priority | None = Field(None, examples=[20])
+    """Which repositories are taken in earlier: the higher."""
+
+
+class CategoryThreshold(_Part):
+    """The most that a repository of this category may have, each figure included."""
+
+    stars: Count | None = Field(None, examples=[50])
+    """Stars at most."""
+    contributors: Count | None = Field(None, examples=[10])
+    """Contributors at most."""
+    pull_requests: Count | None = Field(None, examples=[100])
+    """Pull requests at most."""
+    priority: Priority | None = Field(None, examples=[80])
+    """Which repositories are taken in earlier: the higher."""
+
+
+class Categories(_Part):
+    """The categories whose thresholds differ from the defaults, tried from test to enterprise."""
+
+    test: CategoryThreshold | None = None
+    """By default at most 0 stars, 2 contributors, 10 pull requests; priority 100."""
+    small: CategoryThreshold | None = None
+    """By default at most 50 stars, 10 contributors, 100 pull requests; priority 80."""
+    medium: CategoryThreshold | None = None
+    """By default at most 500 stars, 50 contributors, 1,000 pull requests; priority 60."""
+    large: CategoryThreshold | None = None
+    """By default at most 5,000 stars, 200 contributors, 10,000 pull requests; priority 40."""
+    enterprise: EnterpriseThreshold | None = None
+    """Everything else; priority 20 by default."""
+
+
+class FileThresholds:
+    """Reads `categories:` into completed thresholds, and gives it its schema."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Return a schema that reads the file's part, or takes thresholds that code has completed."""
+        return core_schema.no_info_wrap_validator_function(
+            _completed, handler.generate_schema(Categories)
+        )
+
+
+def _completed(
+    value: object, read: core_schema.ValidatorFunctionWrapHandler
+) -> dict[Category, Threshold]:
+    if isinstance(value, Mapping) and all(isinstance(each, Threshold) for each in value.values()):
+        return {Category(key): threshold for key, threshold in value.items()}
+    categories: Categories = read(value)
+    written = {category: getattr(categories, category.value) for category in Category}
+    return {
+        category: replace(DEFAULT_THRESHOLDS[category], **_figures(part))
+        for category, part in written.items()
+        if part is not None
+    }
+
+
+def _figures(part: CategoryThreshold | EnterpriseThreshold) -> dict[str, Any]:
+    figures = {each.name: getattr(part, each.name, None) for each in fields(Threshold)}
+    return {name: figure for name, figure in figures.items() if figure is not None}
