@@ -14,7 +14,6 @@ from sqlalchemy import text
 from reconciler.database.queries import queries
 from reconciler.planning.actions import Action
 from reconciler.planning.configuration import Configuration
-from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS
 from reconciler.planning.plan import (
     CategoriesPlan,
     FeatureAction,
@@ -26,6 +25,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.report import plain
 from reconciler.planning.source import Source
+from reconciler.planning.state import to_state
 from reconciler.rollout_file.model import Rollout
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _write_feature(connection: "Connection", feature: FeaturePlan, history: _His
             history.change(
                 Action.CREATED,
                 feature=feature.name,
-                details={"after": state(feature.after)},
+                details={"after": to_state(feature.after)},
                 percentages=(None, feature.after.percentage),
             )
         case FeatureAction.UPDATE | FeatureAction.DEACTIVATE:
@@ -216,7 +216,7 @@ def _write_generation(
 ) -> None:
     source = application.source
     effective = {
-        "features": {feature.name: state(feature.after) for feature in plan.features},
+        "features": {feature.name: to_state(feature.after) for feature in plan.features},
         "test_repositories": sorted(plan.test_repositories.marked),
         "categories": {
             category.value: asdict(threshold)
@@ -236,14 +236,6 @@ def _write_generation(
             "applied_by": application.applied_by[:100],
         },
     )
-
-
-def state(configuration: Configuration) -> dict[str, Any]:
-    """Return a configuration as JSON: what history and generations keep of it."""
-    return {
-        **{field.name: plain(field.read(configuration)) for field in SCALAR_FIELDS},
-        **{field.name: sorted(field.read(configuration)) for field in LIST_FIELDS},
-    }
 
 
 def _parameters(name: str, configuration: Configuration) -> dict[str, Any]:

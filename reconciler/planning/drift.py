@@ -1,0 +1,127 @@
+"""Drift: what somebody changed live since the last apply, and what becomes of it.
+
+The safer of the two wins until a person decides: what narrows by percentage, stop or activity is kept as
+an override, what widens is taken back, any other narrowing holds the feature until a person says which.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from reconciler.planning.configuration import Configuration
+from reconciler.planning.direction import Direction
+from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS, ListField, ScalarField
+
+
+class Decision(StrEnum):
+    """What a plan does about one field's drift."""
+
+    KEEP = "keep"
+    """It narrows: it stays, as an override that git will know."""
+    REVERT = "revert"
+    """It widens, or says nothing of who is in: it is taken back."""
+    HOLD = "hold"
+    """It narrows in a way that no override can say: a person decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One field that is not live as the last apply, and the overrides since, left it."""
+
+    field: ScalarField | ListField
+    last_applied: Any
+    live: Any
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What kept drift allows: a percentage, or with None nobody."""
+
+    percentage: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceChange:
+    """How many repositories a live change lets in and keeps out, counted by the database."""
+
+    gained: int
+    lost: int
+
+
+def find_drift(
+    expected: Configuration, live: Configuration, audience: Mapping[str, AudienceChange]
+) -> tuple[Drift, ...]:
+    """Return the drift of one feature, field by field.
+
+    `audience` has, by a field's name, what its change alone does; only fields whose direction is
+    `BY_AUDIENCE` are looked up in it.
+    """
+    return (*_scalar_drift(expected, live, audience), *_list_drift(expected, live))
+
+
+def fields_judged_by_audience(
+    expected: Configuration, live: Configuration
+) -> tuple[ScalarField, ...]:
+    """Return the fields that drifted and whose direction the database has to tell."""
+    return tuple(
+        field
+        for field in SCALAR_FIELDS
+        if field.read(expected) != field.read(live)
+        and field.direction(field.read(expected), field.read(live)) is Direction.BY_AUDIENCE
+    )
+
+
+def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:
+    """Return what kept drift limits the feature to, as narrow as the narrowest of it."""
+    kept = [each for each in drift if each.decision is Decision.KEEP]
+    if not kept:
+        return None
+    percentages = [each.live for each in kept if each.field.name == "percentage"]
+    return Limit(percentages[0] if len(kept) == len(percentages) else None)
+
+
+def without_drift(
+    live: Configuration, drift: tuple[Drift, ...], expected: Configuration
+) -> Configuration:
+    """Return the live state once what is reverted is taken back."""
+    reverted = {
+        each.field.name: each.field.read(expected)
+        for each in drift
+        if each.decision is Decision.REVERT
+    }
+    return replace(live, **reverted)
+
+
+def _scalar_drift(
+    expected: Configuration, live: Configuration, audience: Mapping[str, AudienceChange]
+) -> Iterator[Drift]:
+    for field in SCALAR_FIELDS:
+        before, after = field.read(expected), field.read(live)
+        if before != after:
+            yield Drift(field, before, after, _decision(field, before, after, audience))
+
+
+def _decision(
+    field: ScalarField, before: Any, after: Any, audience: Mapping[str, AudienceChange]
+) -> Decision:
+    match field.direction(before, after):
+        case Direction.NARROWS:
+            return Decision.KEEP
+        case Direction.WIDENS | Direction.NEITHER:
+            return Decision.REVERT
+        case Direction.BY_AUDIENCE:
+            change = audience[field.name]
+            only_narrows = change.lost > 0 and change.gained == 0
+            return Decision.HOLD if only_narrows else Decision.REVERT
+
+
+def _list_drift(expected: Configuration, live: Configuration) -> Iterator[Drift]:
+    for field in LIST_FIELDS:
+        before, after = field.read(expected), field.read(live)
+        if before == after:
+            continue
+        narrowed = before - after if field.adding is Direction.WIDENS else after - before
+        yield Drift(field, before, after, Decision.HOLD if narrowed else Decision.REVERT)

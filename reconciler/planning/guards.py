@@ -1,0 +1,178 @@
+"""Guards: named reasons to refuse a plan that is legal but risky.
+
+Each guard looks at one feature's change and returns a finding with its figures, or none; none touches the
+world. A finding makes its own sentence. Whether it is allowed is for the plan to say; getting out is
+always open, so nothing here stands against what only narrows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar, Final, Protocol
+
+from reconciler.planning.configuration import Configuration
+from reconciler.planning.fields import LIST_FIELDS, show_number
+from reconciler.rollout_file.model import Guards
+from reconciler.targeting.strategy import Strategy
+
+MIN_ENTRIES_FOR_REMOVAL: Final = 10
+"""Of a shorter list any removal is a large share, and says nothing."""
+
+
+class GuardName(StrEnum):
+    """What a person allows a finding by."""
+
+    MAX_INCREASE = "max-increase"
+    MAX_REMOVAL = "max-removal"
+    LIST_EMPTIED = "list-emptied"
+    FEATURE_REMOVED = "feature-removed"
+    MAX_GAIN = "max-gain"
+    NAME_REUSED = "name-reused"
+
+
+class Finding(Protocol):
+    """What every finding has."""
+
+    guard: ClassVar[GuardName]
+
+    @property
+    def message(self) -> str:
+        """What would happen, in a sentence with its figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooMuchIncrease:
+    """More percentage points at once than the file allows."""
+
+    guard: ClassVar = GuardName.MAX_INCREASE
+    before: Decimal
+    after: Decimal
+    most: Decimal
+
+    @property
+    def message(self) -> str:
+        """Say from where to where, and how much that is."""
+        points = show_number(self.after - self.before)
+        return (
+            f"percentage {show_number(self.before)} → {show_number(self.after)} is {points} points "
+            f"at once, at most {show_number(self.most)} are allowed"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TooMuchRemoval:
+    """A larger share of a list removed at once than the file allows."""
+
+    guard: ClassVar = GuardName.MAX_REMOVAL
+    list_name: str
+    removed: int
+    existing: int
+    most: Decimal
+
+    @property
+    def message(self) -> str:
+        """Say how many of how many go."""
+        share = show_number(round(Decimal(100 * self.removed) / self.existing, 1))
+        return (
+            f"{self.removed:,} of {self.existing:,} entries of {self.list_name} go at once, "
+            f"{share} %, at most {show_number(self.most)} % are allowed"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListEmptied:
+    """A list that had entries has none."""
+
+    guard: ClassVar = GuardName.LIST_EMPTIED
+    list_name: str
+    existing: int
+
+    @property
+    def message(self) -> str:
+        """Say how many there were."""
+        entries = "its one entry goes" if self.existing == 1 else f"all {self.existing:,} entries go"
+        return f"{self.list_name} would be empty: {entries}"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRemoved:
+    """A live feature is no longer in the file."""
+
+    guard: ClassVar = GuardName.FEATURE_REMOVED
+
+    @property
+    def message(self) -> str:
+        """Say what that does."""
+        return "the file no longer has this feature: it would be deactivated, and nobody be in"
+
+
+@dataclass(frozen=True, slots=True)
+class TooMuchGain:
+    """More repositories gain the feature at once than the file allows."""
+
+    guard: ClassVar = GuardName.MAX_GAIN
+    gained: int
+    most: int
+
+    @property
+    def message(self) -> str:
+        """Say how many."""
+        return f"{self.gained:,} repositories would gain at once, at most {self.most:,} are allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class NameReused:
+    """A name means another repository than at the last apply."""
+
+    guard: ClassVar = GuardName.NAME_REUSED
+    name: str
+    before: str
+    after: str
+
+    @property
+    def message(self) -> str:
+        """Say which id it was and which it is."""
+        return (
+            f"{self.name} was the repository {self.before} at the last apply and is {self.after} now: "
+            "name the one that is meant by its id"
+        )
+
+
+def guard_increase(
+    before: Configuration | None, after: Configuration, guards: Guards
+) -> Iterator[Finding]:
+    """Refuse too many percentage points at once.
+
+    A new feature, one under strategy `whitelist` and one whose strategy changes count from 0: another
+    strategy at the same number is another audience.
+    """
+    counts_from_zero = (
+        before is None
+        or not before.active
+        or before.strategy is Strategy.WHITELIST
+        or before.strategy is not after.strategy
+    )
+    base = Decimal(0) if before is None or counts_from_zero else before.percentage
+    lets_in = after.active and after.strategy is not Strategy.WHITELIST
+    if lets_in and after.percentage - base > guards.max_increase:
+        yield TooMuchIncrease(base, after.percentage, guards.max_increase)
+
+
+def guard_lists(before: Configuration, after: Configuration, guards: Guards) -> Iterator[Finding]:
+    """Refuse a list emptied, and too large a share of one removed."""
+    for field in LIST_FIELDS:
+        existing, remaining = field.read(before), field.read(after)
+        removed = existing - remaining
+        if existing and not remaining:
+            yield ListEmptied(field.name, len(existing))
+        elif len(existing) >= MIN_ENTRIES_FOR_REMOVAL and (
+            100 * len(removed) > guards.max_removal * len(existing)
+        ):
+            yield TooMuchRemoval(field.name, len(removed), len(existing), guards.max_removal)
+
+
+def guard_gain(gained: int, guards: Guards) -> Iterator[Finding]:
+    """Refuse too many repositories that gain, where the file sets a number."""
+    if guards.max_gain is not None and gained > guards.max_gain:
+        yield TooMuchGain(gained, guards.max_gain)
