@@ -18,6 +18,9 @@ CREATE TABLE public.repositories (
 -- GitHub's names differ in case alone for nobody.
 CREATE UNIQUE INDEX repositories_full_name_key ON public.repositories (lower(full_name));
 CREATE INDEX repositories_owner_index ON public.repositories (lower(owner));
+-- What `owner/*` in a list is looked up by.
+CREATE INDEX repositories_owner_pattern_index
+ON public.repositories ((lower(split_part(full_name, '/', 1)) || '/*'));
 
 -- The one place that knows where a repository's figures come from.
 CREATE VIEW public.repository_activity AS
@@ -188,6 +191,8 @@ CREATE TABLE public.rollout_override (
     updated_at timestamptz NOT NULL DEFAULT now(),
     -- The narrower override that took this one's place.
     superseded_by uuid REFERENCES public.rollout_override (id),
+    -- How often git had removed its block when an apply last looked.
+    removals integer NOT NULL DEFAULT 0,
     -- When the block was seen in git.
     written_back_at timestamptz,
     CHECK (emergency_stop <> (percentage IS NOT null))

@@ -1,0 +1,168 @@
+"""Eligibility: whether a repository gets a feature, by the first rule that applies.
+
+`deciding_rule` is the one place that knows the order, `is_eligible` the answer to it; both are lean,
+for whoever decides often. Reasons are told in `explanation`. The database's functions decide the
+same: a test compares them.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from reconciler.targeting.buckets import BUCKET_COUNT, bucket_of, hashed_prefix
+from reconciler.targeting.categories import Category
+from reconciler.targeting.environment import (
+    NO_OVERRIDE,
+    EnvironmentOverride,
+)
+from reconciler.targeting.steps import step_of
+from reconciler.targeting.strategy import Strategy
+
+_BUCKETS_PER_PERCENT: Final = BUCKET_COUNT // 100
+
+
+class Rule(StrEnum):
+    """What decides, in the order in which it is asked."""
+
+    ENVIRONMENT_STOP = "environment_stop"
+    UNKNOWN_FEATURE = "unknown_feature"
+    INACTIVE = "inactive"
+    EMERGENCY_STOP = "emergency_stop"
+    UNKNOWN_REPOSITORY = "unknown_repository"
+    EXCLUDED = "excluded"
+    WHITELISTED = "whitelisted"
+    WHITELIST_STRATEGY = "whitelist_strategy"
+    PERCENTAGE_STRATEGY = "percentage_strategy"
+    SIZE_STRATEGY = "size_strategy"
+
+
+@dataclass(frozen=True, slots=True)
+class Targeting:
+    """The part of a feature's configuration that says who is in.
+
+    Lists hold keys: a repository id, an `owner/name` or an `owner/*`, all lower case.
+    """
+
+    active: bool
+    emergency_stop: bool
+    strategy: Strategy
+    percentage: Decimal
+    """From 0 to 100, with at most two decimals."""
+    salt: str
+    whitelist: frozenset[str] = frozenset()
+    exclusions: frozenset[str] = frozenset()
+    bucket_limit: int = field(init=False, repr=False, compare=False)
+    """Buckets under this one are in, by percentage."""
+    prefix: bytes = field(init=False, repr=False, compare=False)
+    """What stands before every id that is hashed."""
+    strategy_rule: Rule = field(init=False, repr=False, compare=False)
+    """The rule that decides who is in neither list."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bucket_limit", bucket_limit(self.percentage))
+        object.__setattr__(self, "prefix", hashed_prefix(self.salt))
+        object.__setattr__(self, "strategy_rule", _RULE_OF_STRATEGY[self.strategy])
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """What a decision needs to know of a repository.
+
+    `category` is the recorded one; where there is none, what its figures are categorised as now.
+    """
+
+    id: str
+    """Lower-case UUID text."""
+    full_name: str | None
+    category: Category
+    marked_as_test: bool = False
+    keys: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """What a list may have it as, the narrowest first: id, `owner/name`, `owner/*`."""
+    encoded_id: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoded_id", self.id.encode())
+        object.__setattr__(self, "keys", _keys(self.id, self.full_name))
+
+
+def bucket_limit(percentage: Decimal) -> int:
+    """Return how many buckets a percentage lets in."""
+    return int(percentage * _BUCKETS_PER_PERCENT)
+
+
+def is_eligible(
+    feature: str,
+    targeting: Targeting | None,
+    repository: Repository | None,
+    environment: EnvironmentOverride = NO_OVERRIDE,
+) -> bool:
+    """Tell whether a repository gets a feature; None is a feature or repository not known."""
+    rule = deciding_rule(feature, targeting, repository, environment)
+    if targeting is None or repository is None:
+        return False
+    if rule is _PERCENTAGE_STRATEGY:
+        limit = targeting.bucket_limit
+        if environment.percentage is not None:
+            limit = min(limit, bucket_limit(environment.percentage))
+        return bucket_of(targeting.prefix, repository.encoded_id) < limit
+    if rule is _SIZE_STRATEGY:
+        step = step_of(repository.category, marked_as_test=repository.marked_as_test)
+        return step <= percentage_in_force(targeting, environment)
+    return rule is _WHITELISTED
+
+
+def deciding_rule(  # noqa: PLR0911 - the contract's table, a line a rule
+    feature: str,
+    targeting: Targeting | None,
+    repository: Repository | None,
+    environment: EnvironmentOverride = NO_OVERRIDE,
+) -> Rule:
+    """Return the first rule that applies."""
+    if environment is not NO_OVERRIDE and environment.stops(feature):
+        return _ENVIRONMENT_STOP
+    if targeting is None:
+        return _UNKNOWN_FEATURE
+    if not targeting.active:
+        return _INACTIVE
+    if targeting.emergency_stop:
+        return _EMERGENCY_STOP
+    if repository is None:
+        return _UNKNOWN_REPOSITORY
+    if not targeting.exclusions.isdisjoint(repository.keys):
+        return _EXCLUDED
+    if not targeting.whitelist.isdisjoint(repository.keys):
+        return _WHITELISTED
+    return targeting.strategy_rule
+
+
+def percentage_in_force(targeting: Targeting, environment: EnvironmentOverride) -> Decimal:
+    """Return a feature's percentage, lowered by the environment where that asks for less."""
+    if environment.percentage is None:
+        return targeting.percentage
+    return min(targeting.percentage, environment.percentage)
+
+
+def _keys(repository_id: str, full_name: str | None) -> tuple[str, ...]:
+    if full_name is None:
+        return (repository_id,)
+    name = full_name.lower()
+    return (repository_id, name, f"{name.partition('/')[0]}/*")
+
+
+# Bound once: looking a member up on its class costs as much as asking a rule.
+_ENVIRONMENT_STOP: Final = Rule.ENVIRONMENT_STOP
+_UNKNOWN_FEATURE: Final = Rule.UNKNOWN_FEATURE
+_INACTIVE: Final = Rule.INACTIVE
+_EMERGENCY_STOP: Final = Rule.EMERGENCY_STOP
+_UNKNOWN_REPOSITORY: Final = Rule.UNKNOWN_REPOSITORY
+_EXCLUDED: Final = Rule.EXCLUDED
+_WHITELISTED: Final = Rule.WHITELISTED
+_PERCENTAGE_STRATEGY: Final = Rule.PERCENTAGE_STRATEGY
+_SIZE_STRATEGY: Final = Rule.SIZE_STRATEGY
+
+_RULE_OF_STRATEGY: Final = {
+    Strategy.WHITELIST: Rule.WHITELIST_STRATEGY,
+    Strategy.PERCENTAGE: Rule.PERCENTAGE_STRATEGY,
+    Strategy.REPOSITORY_SIZE: Rule.SIZE_STRATEGY,
+}

@@ -1,0 +1,62 @@
+"""What a process's own environment says about who is in, ahead of every configuration.
+
+It may only narrow: stop features, or lower the percentage. What cannot be read is taken as the
+narrowest, since whoever sets these variables is getting out of something.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, Self
+
+STOP_VARIABLE: Final = "ROLLOUT_EMERGENCY_STOP"
+"""`true`, which stops every feature, or the names of features, separated by commas."""
+PERCENTAGE_VARIABLE: Final = "ROLLOUT_PERCENTAGE"
+"""The most that any feature's percentage counts for, from 0 to 100 with at most two decimals."""
+
+_PERCENTAGE = re.compile(r"\d{1,3}(\.\d{1,2})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentOverride:
+    """The variables as values; the default is an environment that says nothing."""
+
+    stops_all: bool = False
+    stopped_features: frozenset[str] = frozenset()
+    percentage: Decimal | None = None
+    """No feature counts for more than this; None is no limit."""
+    percentage_is_malformed: bool = False
+    """The variable could not be read: the limit is 0, and only whitelists are in."""
+
+    @classmethod
+    def parse(cls, environment: Mapping[str, str]) -> Self:
+        """Read an environment. A variable that is empty counts as not set.
+
+        A `ROLLOUT_PERCENTAGE` that is not a plain number from 0 to 100 counts as 0: whoever set it
+        meant to lower something, and taking it for no limit would do the opposite.
+        """
+        entries = environment.get(STOP_VARIABLE, "").lower().split(",")
+        stopped = frozenset(filter(None, map(str.strip, entries)))
+        written = environment.get(PERCENTAGE_VARIABLE, "").strip()
+        percentage = _parse_percentage(written)
+        return cls(
+            stops_all="true" in stopped,
+            stopped_features=stopped - {"true"},
+            percentage=Decimal(0) if written and percentage is None else percentage,
+            percentage_is_malformed=bool(written) and percentage is None,
+        )
+
+    def stops(self, feature: str) -> bool:
+        """Tell whether a feature is stopped here."""
+        return self.stops_all or feature in self.stopped_features
+
+
+NO_OVERRIDE: Final = EnvironmentOverride()
+
+
+def _parse_percentage(written: str) -> Decimal | None:
+    if _PERCENTAGE.fullmatch(written) is None:
+        return None
+    percentage = Decimal(written)
+    return percentage if percentage <= 100 else None  # noqa: PLR2004 - percent
