@@ -106,12 +106,14 @@ def compose(text: str) -> Composition:
         for event in yaml.parse(text, Loader=LOADER):
             composer.take(event)
         complete = True
+    except _DocumentComplete:
+        complete = True
     except _GivenUp:
         pass
     except yaml.MarkedYAMLError as error:
         composer.findings.append(syntax_finding(error))
-    except (ValueError, OverflowError):  # the pure loader, at an escape such as "\UFFFFFFFF"
-        composer.refuse(composer.last, "there is no such character; write another escape")
+    except (yaml.YAMLError, ValueError, OverflowError):  # the pure loader, at "\UFFFFFFFF"
+        composer.refuse(composer.last, "behind this is a character that YAML can't hold; remove it")
     if complete and composer.root is None:
         composer.refuse(
             Place(1, 1), "the file is empty; write `version: 1`, or run `reconcile init`"
@@ -217,7 +219,11 @@ def _paths(node: Node, path: KeyPath) -> Iterator[KeyPath]:
 
 
 class _GivenUp(Exception):
-    """The rest of the text is not looked at."""
+    """The file is over a limit: nothing of it is looked at."""
+
+
+class _DocumentComplete(Exception):
+    """What follows is not looked at, what came before it is."""
 
 
 @dataclass(slots=True)
@@ -261,7 +267,7 @@ class _Composer:
         elif isinstance(event, yaml.AliasEvent):
             place = self._begin(event)
             self.refuse(
-                place, f"the alias *{cut(event.anchor)} is not read; write the value itself"
+                place, f"the alias *{cut(str(event.anchor))} is not read; write the value itself"
             )
             self._add(Alias(place))
         elif isinstance(event, yaml.DocumentStartEvent):
@@ -281,7 +287,7 @@ class _Composer:
         self._documents += 1
         if self._documents > 1:
             self.refuse(place, "a second document begins here; keep one in a file")
-            raise _GivenUp
+            raise _DocumentComplete
         if event.version or event.tags:
             self.refuse(place, "directives such as %YAML and %TAG are not read; remove the line")
 

@@ -23,7 +23,7 @@ from reconciler.rollout_file.texts import (
 )
 
 MAX_FORBIDDEN_CHARACTERS = 100
-"""So many are named one by one; a file with more is no text, and not looked at further."""
+"""So many are looked at, and the first of each line named; a file with more is no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,9 @@ def _validate(root: Node) -> tuple[Rollout | None, list[Finding]]:
 
 
 def _forbidden_findings(text: str) -> list[Finding]:
-    return [
-        Finding(*position(text[:offset]), f"{character} must not be in the file; remove it")
-        for offset, character in forbidden_characters(text)[:MAX_FORBIDDEN_CHARACTERS]
-    ]
+    firsts: dict[int, Finding] = {}
+    for offset, character in forbidden_characters(text)[:MAX_FORBIDDEN_CHARACTERS]:
+        line, column = position(text[:offset])
+        message = f"{character} must not be in the file; remove it"
+        firsts.setdefault(line, Finding(line, column, message))
+    return list(firsts.values())

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, ValidationError
 
 LIST_HINT = "a list: one entry a line behind a dash, or [] for none"
-TABLE_HINT = "`key: value` lines, indented, or {} for none"
+TABLE_HINT = "`key: value` lines, indented, or {} for the defaults"
 MAX_GUESSED_KEY_LENGTH = 100
 
 
@@ -62,31 +62,32 @@ def _finding(error: "ErrorDetails", root: Node) -> Finding | None:
     if error["type"] == "extra_forbidden":
         *parent, key = path
         return finding_at(place, tuple(parent), _unknown_key(str(key), tuple(parent)))
-    return finding_at(place, path, _sentence(error["type"], context, node))
+    in_list = bool(path) and isinstance(path[-1], int)
+    return finding_at(place, path, _sentence(error["type"], context, node, in_list=in_list))
 
 
-def _sentence(kind: str, context: dict[str, Any], node: Node) -> str:
+def _sentence(kind: str, context: dict[str, Any], node: Node, *, in_list: bool) -> str:
     match kind:
         case "refused":
             sentence = str(context["message"])
         case "wrong_type":
-            sentence = _wrong_type(node, context["expected"])
+            sentence = _wrong_type(node, context["expected"], in_list=in_list)
         case "tuple_type":
-            sentence = _wrong_type(node, LIST_HINT)
+            sentence = _wrong_type(node, LIST_HINT, in_list=in_list)
         case "greater_than_equal":
             sentence = f"{_written(node)} is less than {context['ge']}"
         case "greater_than":
             sentence = f"{_written(node)} is not more than {context['gt']}"
         case "less_than_equal":
             sentence = f"{_written(node)} is more than {context['le']}"
-        case "string_too_long":
+        case "string_too_long" | "too_long":
             sentence = f"the text is longer than {context['max_length']:,} characters; shorten it"
         case _:
-            sentence = _wrong_type(node, TABLE_HINT)
+            sentence = _wrong_type(node, TABLE_HINT, in_list=in_list)
     return sentence
 
 
-def _wrong_type(node: Node, expected: str) -> str:
+def _wrong_type(node: Node, expected: str, *, in_list: bool) -> str:
     match node:
         case Items():
             return f"this is a list; write {expected}"
@@ -95,21 +96,22 @@ def _wrong_type(node: Node, expected: str) -> str:
         case Alias():
             return f"this is an alias; write {expected}"
         case Scalar():
-            return _wrong_scalar(node, expected)
+            return _wrong_scalar(node, expected, in_list=in_list)
 
 
-def _wrong_scalar(node: Scalar, expected: str) -> str:
+def _wrong_scalar(node: Scalar, expected: str, *, in_list: bool) -> str:
     value = scalar_value(node)
     if isinstance(value, Nothing):
-        return f"nothing is written here; write {expected}, or remove the key"
+        rest = "the dash" if in_list else "the key"
+        return f"nothing is written here; write {expected}, or remove {rest}"
+    kind = {bool: "a boolean", str: "text"}.get(type(value), "a number")
     if expected == "text":
-        kind = "a boolean" if isinstance(value, bool) else "a number"
-        return f'{node.text} is {kind}; write it in quotes to mean text: "{node.text}"'
+        return f'{_written(node)} is {kind}; write it in quotes to mean text: "{_written(node)}"'
     unquoted = scalar_value(replace(node, plain=True))
     if isinstance(value, str) and not isinstance(unquoted, str | Nothing):
         return f"{quoted(value)} in quotes is text; write {expected}, without quotes"
     shown = quoted(value) if isinstance(value, str) else _written(node)
-    return f"{shown} is not what is expected here; write {expected}"
+    return f"{shown} is {kind}; write {expected}"
 
 
 def _written(node: Node) -> str:

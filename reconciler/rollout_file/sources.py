@@ -37,13 +37,15 @@ def read_content(path: Path) -> bytes:
         raise _not_opened(path, error) from error
     except ValueError as error:
         raise SetupInvalid(f"{str(path)!r} is no file's name; name another with --file") from error
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise _refused(path, "this is no regular file; put the file itself here")
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _refused(path, "this is no regular file; put the file itself here")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise _unreadable(path, error) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        os.close(descriptor)
     check_size(content, str(path))
     return content
 

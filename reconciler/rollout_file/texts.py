@@ -67,7 +67,7 @@ def quoted(text: str) -> str:
 def cut(text: str) -> str:
     """Return a text cut to what a line can show, with nothing in it that acts."""
     shown = text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
-    return _in_text.sub(lambda found: _escape(found[0]), shown)
+    return "".join(each if each.isprintable() else _escape(each) for each in shown)
 
 
 def _escape(character: str) -> str:

@@ -44,11 +44,7 @@ _SENTENCES = (
         "anchors and aliases are not read; write * or & in quotes",
     ),
     (
-        r"expected '-' indicator",
-        "this line is not an entry of the list above; begin it with a dash, or indent it less",
-    ),
-    (
-        r"expected key|<block end>",
+        r"expected key|expected '-' indicator|<block end>",
         "this doesn't fit the lines above; indent it as its neighbours, or write the text in quotes",
     ),
     (r"node content", "a value can't begin like this; write it in quotes"),
@@ -65,7 +61,7 @@ _SENTENCES = (
         "only a comment may follow here; begin the text on the next line",
     ),
 )
-_OPENINGS = ("quoted scalar", "flow sequence", "flow mapping")
+_OPENINGS = ("quoted scalar", "flow sequence", "flow mapping", "simple key")
 
 
 def syntax_finding(error: yaml.MarkedYAMLError) -> Finding:

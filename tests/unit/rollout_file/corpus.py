@@ -1,0 +1,65 @@
+"""The corpus: one rollout file a case, and beside it what reader and schema say to it.
+
+`NAME.expected` begins with `reader: accepts` or `refuses`, then `schema: accepts`, `refuses` or `unread`
+(there is nothing that a schema could look at); the reader's message follows as it is printed. Where the
+two differ, the case is one that a schema can't tell.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from reconciler.errors import FileInvalid
+from reconciler.rollout_file import parse_rollout
+from reconciler.rollout_file.nodes import Nothing, compose, node_value
+from reconciler.rollout_file.sources import decode
+from reconciler.rollout_file.texts import forbidden_characters
+
+CORPUS = Path(__file__).parents[2] / "corpus" / "rollout_file"
+
+
+def observe(case: Path, schema: Draft202012Validator) -> str:
+    """Return what the reader and the schema say to a case, in the form of `NAME.expected`."""
+    content = case.read_bytes()
+    verdict, *messages = _reader_says(content)
+    return "\n".join([verdict, _schema_says(content, schema), *messages, ""])
+
+
+def as_json(value: Any) -> Any:
+    """Return the reader's own value as a JSON parser would give it."""
+    match value:
+        case dict():
+            return {key: as_json(each) for key, each in value.items()}
+        case tuple():
+            return [as_json(each) for each in value]
+        case Decimal():
+            return (
+                int(value)
+                if value.as_tuple().exponent == 0 and value.adjusted() < 300
+                else float(value)
+            )
+        case Nothing():
+            return None
+        case _:
+            return value
+
+
+def _reader_says(content: bytes) -> list[str]:
+    try:
+        parse_rollout(content, path="rollout.yaml")
+    except FileInvalid as error:
+        return ["reader: refuses", str(error)]
+    return ["reader: accepts"]
+
+
+def _schema_says(content: bytes, schema: Draft202012Validator) -> str:
+    try:
+        text = decode(content, "rollout.yaml")
+    except FileInvalid:
+        return "schema: unread"
+    root = None if forbidden_characters(text) else compose(text).root
+    if root is None:
+        return "schema: unread"
+    return "schema: accepts" if schema.is_valid(as_json(node_value(root))) else "schema: refuses"

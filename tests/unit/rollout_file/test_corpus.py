@@ -1,0 +1,58 @@
+"""Reader and schema over the corpus: each case's verdicts and messages, to the letter."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from reconciler.rollout_file import nodes, rollout_schema
+from tests.unit.rollout_file.corpus import CORPUS, observe
+
+CASES = sorted(CORPUS.glob("*.yaml"))
+LOADERS_DIFFER = {
+    "character-surrogate-escape",  # the pure loader lets it pass, and the text's own check refuses it
+    "character-tab-in-text",  # the other way round
+    "yaml-syntax-unknown-escape",  # one column further
+}
+
+
+@pytest.fixture(scope="module")
+def schema() -> Draft202012Validator:
+    return Draft202012Validator(rollout_schema())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_reader_and_schema_say_what_stands_beside_the_case(
+    case: Path, schema: Draft202012Validator
+) -> None:
+    assert observe(case, schema) == case.with_suffix(".expected").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_the_pure_loader_says_the_same(
+    case: Path, schema: Draft202012Validator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "LOADER", yaml.SafeLoader)
+
+    observed = observe(case, schema)
+
+    expected = case.with_suffix(".expected").read_text(encoding="utf-8")
+    if case.stem in LOADERS_DIFFER:
+        assert observed.startswith("reader: refuses")
+    else:
+        assert observed == expected
+
+
+def test_no_expectation_is_left_without_its_case() -> None:
+    assert {case.stem for case in CASES} == {each.stem for each in CORPUS.glob("*.expected")}
+
+
+def test_what_the_reader_accepts_the_schema_accepts() -> None:
+    """The schema may say less than the reader, never more."""
+    verdicts = [
+        case.with_suffix(".expected").read_text(encoding="utf-8").splitlines()[:2] for case in CASES
+    ]
+
+    assert ["reader: accepts", "schema: accepts"] in verdicts
+    assert ["reader: accepts", "schema: refuses"] not in verdicts

@@ -1,0 +1,91 @@
+"""Sizes: what is large is read, what is too large is refused before it costs memory or stack."""
+
+import tracemalloc
+
+import pytest
+
+from reconciler.errors import FileInvalid
+from reconciler.rollout_file import parse_rollout
+from reconciler.rollout_file.nodes import MAX_NODES, compose
+from reconciler.rollout_file.sources import MAX_BYTES
+
+
+def refusals(content: str | bytes) -> list[str]:
+    with pytest.raises(FileInvalid) as raised:
+        parse_rollout(content)
+    return str(raised.value).splitlines()
+
+
+def test_a_whitelist_of_100_000_entries_is_read() -> None:
+    entries = [f"owner-{number % 977}/repository-{number}" for number in range(100_000)]
+    content = "version: 1\nfeatures:\n  a:\n    whitelist:\n"
+
+    document = parse_rollout(content + "".join(f"      - {entry}\n" for entry in entries))
+
+    assert document.rollout.features["a"].whitelist == tuple(entries)
+    assert document.places["features", "a", "whitelist", 99_999].line == 100_004
+
+
+def test_every_one_of_many_wrong_entries_is_named() -> None:
+    content = "version: 1\ntest_repositories:\n" + "- wrong\n" * 3_000
+
+    found = refusals(content)
+
+    assert sum("is not an entry" in each for each in found) == 3_000
+    assert sum("duplicate entry" in each for each in found) == 2_999
+
+
+def test_16_mebibytes_are_read_and_one_byte_more_is_refused() -> None:
+    start = b"version: 1\n#"
+    content = start + b"x" * (MAX_BYTES - len(start))
+
+    assert parse_rollout(content).rollout.version == 1
+    assert refusals(content + b"x") == [
+        "rollout.yaml:1:1: the file is larger than 16 MiB; write less into it"
+    ]
+
+
+def test_500_000_values_are_read_and_one_more_is_refused() -> None:
+    around = 5  # the root, `version`, its value, `test_repositories` and its list
+    fits = "version: 1\ntest_repositories:\n" + "- a\n" * (MAX_NODES - around)
+
+    assert compose(fits).findings == ()
+    assert refusals(fits + "- a\n") == [
+        f"rollout.yaml:{MAX_NODES - 2}:3: the file has more than 500,000 values; write fewer"
+    ]
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_deep_nesting_is_given_up_at_once(opening: str) -> None:
+    content = "version: 1\nx: " + opening * 1_000_000 if opening in "[{a: " else opening * 1_000_000
+
+    tracemalloc.start()
+    found = refusals(content)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert found[-1].endswith("the file is nested over 20 levels here; write it flatter")
+    assert peak < 10 * len(content) + 20_000_000
+
+
+def test_aliases_are_not_followed() -> None:
+    lines = ["version: 1", "l0: &l0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 60)]
+
+    found = refusals("\n".join(lines))
+
+    assert sum("the alias" in each for each in found) == 59 * 9
+    assert sum("the anchor" in each for each in found) == 60
+
+
+def test_many_forbidden_characters_are_not_named_one_by_one() -> None:
+    assert len(refusals("\x00\n" * 200_000)) == 100
+
+
+def test_a_key_of_a_megabyte_is_shown_cut() -> None:
+    missing, unknown = refusals("? " + "k" * 1_000_000 + "\n: 1\n")
+
+    assert missing.endswith("key 'version' is missing; write version: 1")
+    assert "unknown key 'kkk" in unknown
+    assert "kkk…'" in unknown
+    assert len(unknown) < 200

@@ -1,0 +1,98 @@
+"""The grammar of entries, and the one key that they are compared by."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.rollout_file.fields import whole
+from reconciler.rollout_file.names import (
+    ENTRY_PATTERN,
+    entry_key,
+    entry_problem,
+    is_entry,
+    is_identifier,
+    is_pattern,
+)
+
+IDENTIFIER = "6F0C1C1E-3c0e-4a55-9b3e-0e5f7a1f2d11"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "acme/tools",
+        "a/b",
+        "Acme-Corp/x.y_z-",
+        "acme/.github",
+        "acme/...",
+        "0/0",
+        "octo-cat_corp/tools",
+        "acme/*",
+        "octo_corp/*",
+        "o" * 39 + "/" + "n" * 100,
+        IDENTIFIER,
+    ],
+)
+def test_what_github_accepts_is_an_entry(entry: str) -> None:
+    assert is_entry(entry)
+    assert entry_problem(entry) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "acme",
+        "/",
+        "acme/",
+        "/tools",
+        "acme/.",
+        "acme/..",
+        "acme/x.git",
+        "acme/.git",
+        "acme/x.Git",
+        "-a/b",
+        "a-/b",
+        "a--b/c",
+        "a_b_c/d",
+        "_a/b",
+        "a_/b",
+        "o" * 40 + "/n",
+        "a/" + "n" * 101,
+        "a/b/c",
+        "a/b c",
+        "a/b\n",
+        "a/**",
+        "*/*",
+        "*",
+        "аcme/tools",
+        IDENTIFIER + "0",
+        IDENTIFIER.replace("-", ""),
+        "acme/" + IDENTIFIER + "\x00",
+    ],
+)
+def test_what_github_would_not_accept_says_what_is_wrong(text: str) -> None:
+    problem = entry_problem(text)
+
+    assert not is_entry(text)
+    assert problem is not None
+    assert problem.isprintable()
+
+
+def test_forms_are_told_apart() -> None:
+    assert (is_identifier(IDENTIFIER), is_pattern(IDENTIFIER)) == (True, False)
+    assert (is_identifier("acme/*"), is_pattern("acme/*")) == (False, True)
+    assert (is_identifier("acme/tools"), is_pattern("acme/tools")) == (False, False)
+
+
+def test_entries_are_compared_without_regard_to_case() -> None:
+    assert entry_key("Acme/Tools") == entry_key("aCME/tOOLS") == "acme/tools"
+    assert entry_key(IDENTIFIER) == IDENTIFIER.lower()
+
+
+@given(st.one_of(st.text(), st.text("ab-_./*0G itg", max_size=12), st.from_regex(ENTRY_PATTERN)))
+def test_the_schemas_pattern_and_the_reader_agree(text: str) -> None:
+    assert bool(re.search(whole(ENTRY_PATTERN), text)) == is_entry(text)
+    assert is_entry(text) == (entry_problem(text) is None)
