@@ -18,7 +18,7 @@ _WATCHER = pytest.StashKey[Popen[bytes]]()
 
 # The same examples each time, so that what fails fails again; nightly looks further.
 settings.register_profile("each_change", deadline=None, derandomize=True, print_blob=True)
-settings.register_profile("nightly", deadline=None, max_examples=2000, print_blob=True)
+settings.register_profile("nightly", deadline=None, max_examples=1000, print_blob=True)
 
 _ENVIRONMENT = {
     "HOME": "/dev/null/home",  # nothing can be read from there, nor left
@@ -63,6 +63,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_RUN].disconnect()
     watcher = config.stash.get(_WATCHER, None)
     if watcher is not None:
         watcher.communicate()

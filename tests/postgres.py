@@ -77,6 +77,11 @@ class TestRun:
         """The URL of one of the server's databases; the server is started where it doesn't run."""
         return self._server.start().replace("/postgres?", f"/{database}?")
 
+    def disconnect(self) -> None:
+        """Close this process's connection, if it made one."""
+        if "administration" in vars(self):
+            self.administration.close()
+
     @cached_property
     def administration(self) -> "psycopg.Connection[Any]":
         """This process's connection for making and dropping databases."""

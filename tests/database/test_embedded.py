@@ -20,6 +20,7 @@ import pytest
 from reconciler.database.embedded import EmbeddedServer, ServerState, installed_binaries
 from reconciler.database.embedded.account import Account, account_for
 from reconciler.database.embedded.binaries import Binaries, runnable_binaries
+from reconciler.database.embedded.process import LaunchedServer
 from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
 from tests.postgres import PROJECT
 
@@ -157,20 +158,38 @@ def test_a_start_killed_alone_leaves_a_server_to_be_found(server: EmbeddedServer
     assert server.status().log_file.read_text().count("starting PostgreSQL") == 1
 
 
-@pytest.mark.parametrize("process_id", [os.getpid(), 1, 2**22 + 1], ids=["alive", "init", "gone"])
-def test_a_stale_process_id_is_no_running_server(server: EmbeddedServer, process_id: int) -> None:
-    url = server.start()
-    entry = (folder_of(server) / "postgres" / "postmaster.pid").read_text()
+def test_a_process_id_given_to_another_is_no_running_server(
+    project: Path, server: EmbeddedServer
+) -> None:
+    server.start()
+    kill_postmaster(server)
+    entry = folder_of(server) / "postgres" / "postmaster.pid"
+    account = account_for(project)
+    with subprocess.Popen(["sleep", "600"], **account.process_options()) as other:
+        try:
+            lines = [str(other.pid), *entry.read_text().splitlines()[1:]]
+            entry.write_text("\n".join(lines) + "\n")
+            await_that(lambda: server.status().state is ServerState.STOPPED)
+            assert query(server.start(), "SELECT 1") == 1
+            server.stop()
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+@pytest.mark.parametrize("left", ["", "1", "nonsense\n"])
+def test_a_half_written_entry_is_no_running_server(
+    project: Path, server: EmbeddedServer, left: str
+) -> None:
+    server.start()
     server.stop()
-    stale = folder_of(server) / "postgres" / "postmaster.pid"
-    stale.write_text("\n".join([str(process_id), *entry.splitlines()[1:]]) + "\n")
-    account_for(folder_of(server).parent).give(stale)
-    assert server.status().state is ServerState.STOPPED
+    entry = folder_of(server) / "postgres" / "postmaster.pid"
+    entry.write_text(left)
+    account_for(project).give(entry)
     assert server.stop() is False
-    stale.write_text("\n".join([str(process_id), *entry.splitlines()[1:]]) + "\n")
-    account_for(folder_of(server).parent).give(stale)
+    entry.write_text(left)
+    account_for(project).give(entry)
     assert query(server.start(), "SELECT 1") == 1
-    assert server.start() != url
 
 
 def test_a_project_may_be_deep(tmp_path: Path, project: Path) -> None:
@@ -356,7 +375,7 @@ def test_a_full_disk_is_told_in_the_servers_own_words(
     assert query(server.start(), "SELECT 1") == 1
 
 
-def test_why_it_does_not_start_is_told_from_this_start_only(server: EmbeddedServer) -> None:
+def test_why_it_does_not_start_is_told_in_its_last_words(server: EmbeddedServer) -> None:
     server.start()
     server.stop()
     with pytest.raises(Unavailable, match='invalid value for parameter "max_connections"'):
@@ -367,6 +386,24 @@ def test_why_it_does_not_start_is_told_from_this_start_only(server: EmbeddedServ
         EmbeddedServer(folder_of(server), {"nonsense": "1"}).start()
     assert_one_line(error.value)
     assert query(server.start(), "SELECT 1") == 1
+
+
+def test_the_last_words_are_this_starts_only(tmp_path: Path) -> None:
+    log = tmp_path / "postgres.log"
+    log.write_text("FATAL:  of old\n")
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        launched = LaunchedServer(process, tmp_path / "socket", log, log.stat().st_size)
+    log.write_text("FATAL:  of old\nkilled\n")
+    assert launched.last_words() == "killed\n"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / ".reconcile"
+    with pytest.raises(
+        Unavailable, match=r"missing/\.reconcile: No such file or directory"
+    ) as error:
+        EmbeddedServer(missing).start()
+    assert_one_line(error.value)
 
 
 def query(url: str, sql: str) -> object:
@@ -419,8 +456,11 @@ def reachable_folder() -> Iterator[Path]:
     """A folder that every account can reach; pytest's own are private."""
     folder = Path(tempfile.mkdtemp(prefix="rollout-tests-"))
     folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    try:
+        yield folder
+    finally:
+        EmbeddedServer(folder / ".reconcile").stop()
+        shutil.rmtree(folder)
 
 
 def assert_one_line(error: ReconcilerError) -> None:

@@ -256,7 +256,9 @@ class EmbeddedServer:
                 f"({error.strerror}): run reconcile as that user, or set DATABASE_URL"
             ) from error
         except (OSError, subprocess.SubprocessError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            reason = str(error)
+            if isinstance(error, OSError) and error.strerror:
+                reason = f"{error.filename or 'the system'}: {error.strerror}"
             raise Unavailable(
                 f"the embedded database in {self._folder} can't be used: {reason}; put that right "
                 "and try again"
