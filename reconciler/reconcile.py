@@ -1,33 +1,56 @@
 """The first loop: file → plan → apply.
 
-`preview` and `apply` make the same plan by the same code; a preview does so in a transaction that cannot
-write, an apply in one that lets nobody in between.
+`preview` and `apply` make the same plan by the same code; a preview does so in a transaction that
+cannot write, an apply in one that lets nobody in between.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from reconciler.database.applying import Application, lock_for_apply, write_plan
 from reconciler.database.blast_radius import measure_blast_radius
-from reconciler.database.live import read_live
+from reconciler.database.live import Found, read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import (
     Database,
     read_only_transaction,
     write_transaction,
 )
-from reconciler.errors import Stale
+from reconciler.errors import Refused, Stale
+from reconciler.git.ancestry import Relation, relate, trailers
 from reconciler.git.commit import read_head
-from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan, make_plan
+from reconciler.git.overrides import trace_override
+from reconciler.planning.basis import Basis
+from reconciler.planning.drift import AudienceChange
+from reconciler.planning.guards import GuardName
+from reconciler.planning.overrides import OverrideState, Trace
+from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
+from reconciler.planning.planner import drift_to_judge, make_plan, with_blast_radius
 from reconciler.planning.source import Source
+from reconciler.rollout_file.model import Guards
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from reconciler.rollout_file.model import Rollout
     from reconciler.rollout_file.reader import Document
+
+ALLOW_TRAILER = "Rollout-Allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a person allows an apply beyond the ordinary."""
+
+    guards: frozenset[GuardName] = frozenset()
+    history_rewrite: bool = False
+
+
+NOTHING_ALLOWED = Permission()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,58 +73,146 @@ def read_source(document: "Document") -> Source:
     )
 
 
-def preview(database: Database, rollout: "Rollout") -> Plan:
-    """Return what an apply would do now; writes nothing, and needs only SELECT."""
-    with read_only_transaction(database) as connection:
-        require_newest(connection)
-        return plan_against(connection, rollout)
-
-
-def apply(database: Database, application: Application, *, expected: Plan | None = None) -> Applied:
-    """Plan and write, as one transaction; return what was done.
+def preview(
+    database: Database, application: Application, permission: Permission = NOTHING_ALLOWED
+) -> Plan:
+    """Return what an apply would do now; writes nothing, and needs only SELECT.
 
     Raises:
-        Stale: `expected` is a plan that was shown, and it is no longer what would be done.
+        Stale: a newer commit is applied already.
+        Refused: history was rewritten since the last apply.
+    """
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        return plan_against(connection, application, permission)
+
+
+def apply(
+    database: Database,
+    application: Application,
+    permission: Permission = NOTHING_ALLOWED,
+    *,
+    expected: Plan | None = None,
+) -> Applied:
+    """Plan and write, as one transaction; return what was done, or the plan that is refused.
+
+    A plan that is refused is returned as it is, and nothing is written.
+
+    Raises:
+        Stale: a newer commit is applied already, or `expected` is a plan that was shown and is no
+            longer what would be done.
+        Refused: history was rewritten since the last apply.
     """
 
     def plan_and_write(connection: "Connection") -> Applied:
         require_newest(connection)
         lock_for_apply(connection)
-        plan = plan_against(connection, application.rollout)
+        plan = plan_against(connection, application, permission)
         if expected is not None and plan != expected:
             raise Stale(
                 "the database moved since this plan was shown; nothing was written; run it again"
             )
+        if plan.is_refused:
+            return Applied(plan, plan.generation)
         return Applied(plan, write_plan(connection, plan, application))
 
     return write_transaction(database, plan_and_write)
 
 
-def plan_against(connection: "Connection", rollout: "Rollout") -> Plan:
-    """Return the plan for what this transaction sees, with the blast radius of each feature it moves."""
-    plan = make_plan(rollout, read_live(connection, rollout))
-    if not plan.has_changes:
+def plan_against(
+    connection: "Connection", application: Application, permission: Permission
+) -> Plan:
+    """Return the plan for what this transaction sees, with the blast radius of what it moves."""
+    rollout, source = application.rollout, application.source
+    found = read_live(connection, rollout)
+    _require_newer(source, found.live.applied_commit, permission)
+    basis = Basis(found.live, found.applied, traces=_traces(rollout, source, found))
+    basis = replace(basis, audience=_judge(connection, basis))
+    plan = make_plan(rollout, basis)
+    if plan.has_changes:
+        measured = [_measure(connection, feature, plan, rollout) for feature in plan.features]
+        plan = replace(plan, features=tuple(measured))
+    if not plan.refusing:
         return plan
-    measure = _measuring(connection, plan)
-    return replace(plan, features=tuple(map(measure, plan.features)))
+    return plan.allowing(permission.guards | _guards_allowed_by_commits(source, plan))
 
 
-def _measuring(connection: "Connection", plan: Plan) -> Callable[[FeaturePlan], FeaturePlan]:
+def _require_newer(source: Source, applied_commit: str | None, permission: Permission) -> None:
+    if source.commit is None or applied_commit is None:
+        return
+    match relate(_folder(source), applied_commit, source.commit):
+        case Relation.SAME | Relation.AHEAD:
+            return
+        case Relation.BEHIND:
+            raise Stale(
+                f"{source.commit[:7]} is older than {applied_commit[:7]}, which is applied already; "
+                "nothing was written, and nothing is to be done"
+            )
+        case Relation.APART if not permission.history_rewrite:
+            raise Refused(
+                f"{source.commit[:7]} does not descend from {applied_commit[:7]}, which is applied: "
+                "history was rewritten, or this is another repository; nothing was written; "
+                "if that is meant: --accept-history-rewrite"
+            )
+
+
+def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, Trace]:
+    """Ask git of the overrides whose life its history decides; most of the time there are none."""
+    if source.commit is None:
+        return {}
+    in_file = {
+        feature.override.id for feature in rollout.features.values() if feature.override is not None
+    }
+    unsettled = {
+        row.id
+        for feature in found.live.features.values()
+        for row in feature.overrides
+        if row.state is not OverrideState.DONE
+    }
+    file = Path(source.file).absolute()
+    return {
+        override: trace_override(file, override, is_there=override in in_file)
+        for override in sorted(in_file | unsettled)
+    }
+
+
+def _judge(connection: "Connection", basis: Basis) -> Mapping[str, Mapping[str, AudienceChange]]:
+    """Count what drift does whose direction only the audience tells."""
+    judged: defaultdict[str, dict[str, AudienceChange]] = defaultdict(dict)
+    for name, field, expected, live in drift_to_judge(basis):
+        undone = replace(live, **{field.name: field.read(expected)})
+        radius = measure_blast_radius(connection, name, undone.targeting)
+        # Undoing it gains whom it lost.
+        judged[name][field.name] = AudienceChange(gained=radius.lost, lost=radius.gained)
+    return judged
+
+
+def _measure(
+    connection: "Connection", feature: FeaturePlan, plan: Plan, rollout: "Rollout"
+) -> FeaturePlan:
     marks, categories = plan.test_repositories, plan.categories
     # Marks and thresholds can move who is in of a feature that itself does not change.
     audience_moves = bool(len(marks) or categories.changed)
+    if feature.action is FeatureAction.NONE and not audience_moves:
+        return feature
+    radius = measure_blast_radius(
+        connection,
+        feature.name,
+        feature.after.targeting,
+        marked=tuple(marks.added),
+        unmarked=tuple(marks.removed),
+        thresholds=categories.after if categories.changed else None,
+    )
+    desired = rollout.features.get(feature.name)
+    return with_blast_radius(feature, radius, Guards() if desired is None else desired.guards)
 
-    def measure(feature: FeaturePlan) -> FeaturePlan:
-        if feature.action is FeatureAction.NONE and not audience_moves:
-            return feature
-        radius = measure_blast_radius(
-            connection,
-            feature.name,
-            feature.after.targeting,
-            marked=tuple(marks.added),
-            unmarked=tuple(marks.removed),
-            thresholds=categories.after if categories.changed else None,
-        )
-        return replace(feature, blast_radius=radius)
 
-    return measure
+def _folder(source: Source) -> Path:
+    return Path(source.file).absolute().parent
+
+
+def _guards_allowed_by_commits(source: Source, plan: Plan) -> frozenset[GuardName]:
+    if source.commit is None:
+        return frozenset()
+    values = trailers(_folder(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
+    return frozenset(GuardName(value) for value in values if value in set(GuardName))

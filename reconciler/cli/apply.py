@@ -1,5 +1,6 @@
 """`reconcile` without a command: plan, and apply or with `--dry-run` only preview."""
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,14 @@ from reconciler.cli.opening import open_database, who_acts
 from reconciler.cli.output import print_result
 from reconciler.cli.render.plan_text import Outcome, plan_text, summary
 from reconciler.cli.settings import Format, Settings, settings_of
+from reconciler.errors import Refused
+from reconciler.planning.guards import GuardName
 
 if TYPE_CHECKING:
     from reconciler.database.applying import Application
     from reconciler.planning.plan import Plan
     from reconciler.planning.source import Source
+    from reconciler.reconcile import Permission
 
 EXIT_CHANGES_PENDING = 2
 
@@ -26,14 +30,40 @@ EXIT_CHANGES_PENDING = 2
     "--detailed-exitcode", is_flag=True, help="With --dry-run: exit 2 where changes are pending."
 )
 @click.option("--yes", "-y", is_flag=True, help="Apply without asking.")
+@click.option(
+    "--allow",
+    type=click.Choice([each.value for each in GuardName]),
+    multiple=True,
+    metavar="GUARD",
+    help="Allow what this guard refuses; may be given several times.",
+)
+@click.option(
+    "--accept-history-rewrite",
+    is_flag=True,
+    help="Apply a commit that does not descend from the applied one.",
+)
+@click.option(
+    "--require-commit",
+    is_flag=True,
+    default=None,
+    help="Refuse a file with local changes; on by itself where CI is set.",
+)
 @click.pass_context
 def apply_command(
-    context: click.Context, /, *, dry_run: bool, detailed_exitcode: bool, yes: bool
+    context: click.Context,
+    /,
+    *,
+    dry_run: bool,
+    detailed_exitcode: bool,
+    yes: bool,
+    allow: tuple[str, ...],
+    accept_history_rewrite: bool,
+    require_commit: bool | None,
 ) -> int:
     """Make the database say what rollout.yaml says; with --dry-run only show the difference.
 
-    Compares the file with what is live and writes the difference, with its history, in one
-    transaction. Commands below do one thing each.
+    Compares the file with what was applied last and what is live, and writes the difference, with
+    its history, in one transaction. Commands below do one thing each.
     """
     if context.invoked_subcommand is not None:
         _refuse_options_of_the_apply(context)
@@ -44,14 +74,24 @@ def apply_command(
     settings.choose_format(Format.TEXT, Format.JSON, Format.MARKDOWN)
     if settings.feature is not None:
         raise click.UsageError("--feature: the file is applied as a whole")
+    from reconciler.reconcile import Permission
+
+    permission = Permission(frozenset(map(GuardName, allow)), accept_history_rewrite)
+    application = _read_application(settings)
+    is_required = bool(os.environ.get("CI")) if require_commit is None else require_commit
+    if is_required and not dry_run:
+        _require_commit(application.source)
     if dry_run:
-        has_changes = _preview(settings)
-        return EXIT_CHANGES_PENDING if has_changes and detailed_exitcode else 0
-    if not yes and settings.format is Format.TEXT and sys.stdin.isatty() and sys.stdout.isatty():
-        _apply_after_asking(settings)
+        plan = _preview(settings, application, permission)
+        if plan.is_refused:
+            return Refused.exit_code
+        return EXIT_CHANGES_PENDING if plan.has_changes and detailed_exitcode else 0
+    asks = not yes and settings.format is Format.TEXT
+    if asks and sys.stdin.isatty() and sys.stdout.isatty():
+        plan = _apply_after_asking(settings, application, permission)
     else:
-        _apply(settings)
-    return 0
+        plan = _apply(settings, application, permission)
+    return Refused.exit_code if plan.is_refused else 0
 
 
 def _refuse_options_of_the_apply(context: click.Context) -> None:
@@ -63,38 +103,45 @@ def _refuse_options_of_the_apply(context: click.Context) -> None:
             )
 
 
-def _preview(settings: Settings) -> bool:
+def _require_commit(source: "Source") -> None:
+    if source.uncommitted:
+        raise Refused(
+            f"{source.file} has changes that are not committed; nothing was written; commit them"
+        )
+
+
+def _preview(settings: Settings, application: "Application", permission: "Permission") -> "Plan":
     from reconciler.reconcile import preview
 
-    application = _read_application(settings)
-    plan = preview(open_database(settings), application.rollout)
+    plan = preview(open_database(settings), application, permission)
     _show(settings, plan, application.source, Outcome.PREVIEWED)
-    return plan.has_changes
+    return plan
 
 
-def _apply(settings: Settings) -> None:
+def _apply(settings: Settings, application: "Application", permission: "Permission") -> "Plan":
     from reconciler.reconcile import apply
 
-    application = _read_application(settings)
-    applied = apply(open_database(settings, to_write=True), application)
-    _show(settings, applied.plan, application.source, Outcome.APPLIED)
+    applied = apply(open_database(settings, to_write=True), application, permission)
+    outcome = Outcome.REFUSED if applied.plan.is_refused else Outcome.APPLIED
+    _show(settings, applied.plan, application.source, outcome)
+    return applied.plan
 
 
-def _apply_after_asking(settings: Settings) -> None:
+def _apply_after_asking(
+    settings: Settings, application: "Application", permission: "Permission"
+) -> "Plan":
     """Show the plan, ask, and apply exactly that plan."""
     from reconciler.reconcile import apply, preview
 
-    application = _read_application(settings)
     database = open_database(settings, to_write=True)
-    plan = preview(database, application.rollout)
-    if not plan.has_changes:
-        applied = apply(database, application)
-        _show(settings, applied.plan, application.source, Outcome.APPLIED)
-        return
+    plan = preview(database, application, permission)
+    if plan.is_refused or not plan.has_changes:
+        return _apply(settings, application, permission)
     _show(settings, plan, application.source, Outcome.PROPOSED)
     click.confirm("Apply this?", abort=True, err=True)
-    applied = apply(database, application, expected=plan)
+    applied = apply(database, application, permission, expected=plan)
     print_result(settings, summary(applied.plan, Outcome.APPLIED))
+    return applied.plan
 
 
 def _read_application(settings: Settings) -> "Application":

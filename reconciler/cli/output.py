@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from reconciler.cli.settings import Settings
-from reconciler.planning.report import plain
+from reconciler.planning.plain import plain
 
 
 def print_result(settings: Settings, text: str) -> None:

@@ -13,17 +13,18 @@ from sqlalchemy import text
 
 from reconciler.database.queries import queries
 from reconciler.planning.actions import Action
+from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.configuration import Configuration
+from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.overrides import OverrideState
+from reconciler.planning.plain import plain
 from reconciler.planning.plan import (
     CategoriesPlan,
     FeatureAction,
     FeaturePlan,
-    ListChange,
     MarksPlan,
     Plan,
-    ScalarChange,
 )
-from reconciler.planning.report import plain
 from reconciler.planning.source import Source
 from reconciler.planning.state import to_state
 from reconciler.rollout_file.model import Rollout
@@ -139,6 +140,11 @@ class _History:
 
 
 def _write_feature(connection: "Connection", feature: FeaturePlan, history: _History) -> None:
+    _write_configuration(connection, feature, history)
+    _write_overrides(connection, feature)
+
+
+def _write_configuration(connection: "Connection", feature: FeaturePlan, history: _History) -> None:
     parameters = _parameters(feature.name, feature.after)
     match feature.action:
         case FeatureAction.NONE:
@@ -153,10 +159,64 @@ def _write_feature(connection: "Connection", feature: FeaturePlan, history: _His
             )
         case FeatureAction.UPDATE | FeatureAction.DEACTIVATE:
             connection.execute(text(_SQL["update_configuration"]), parameters)
-            if any(isinstance(change, ListChange) for change in feature.changes):
+            if feature.before is None or _lists(feature.before) != _lists(feature.after):
                 connection.execute(text(_SQL["update_lists"]), parameters)
+            for drift in feature.drift:
+                _record_drift(feature.name, drift, history)
+            for override in feature.overrides.resumed:
+                history.change(
+                    Action.RESUMED,
+                    feature=feature.name,
+                    details={"override": str(override.id), "removed_from": "the file"},
+                )
             for change in feature.changes:
                 _record_change(feature.name, change, history)
+
+
+def _write_overrides(connection: "Connection", feature: FeaturePlan) -> None:
+    # Those that are no longer on first: at most one is.
+    for row in sorted(feature.overrides.written, key=lambda row: row.state is OverrideState.ON):
+        override = row.override
+        connection.execute(
+            text(_SQL["write_override"]),
+            {
+                "id": override.id,
+                "feature_name": feature.name,
+                "state": row.state.value,
+                "percentage": override.percentage,
+                "emergency_stop": override.emergency_stop is True,
+                "reason": override.reason,
+                "triggered_by": override.by[:100],
+                "created_at": override.at,
+                "superseded_by": row.superseded_by,
+                "removals": row.removals,
+            },
+        )
+
+
+def _record_drift(feature: str, drift: Drift, history: _History) -> None:
+    """Tell what was found; history then has the value that the plan goes on from."""
+    found = {
+        "field": drift.field.name,
+        "last_applied": _plain_or_list(drift.last_applied),
+        "live": _plain_or_list(drift.live),
+    }
+    match drift.decision:
+        case Decision.KEEP:
+            action, after = Action.DRIFT_KEPT, found["live"]
+        case Decision.REVERT:
+            action, after = Action.DRIFT_REVERTED, found["last_applied"]
+        case Decision.HOLD:
+            raise AssertionError("a plan with held drift is refused before it is written")
+    history.change(
+        action,
+        feature=feature,
+        details={**found, "before": found["last_applied"], "after": after},
+    )
+
+
+def _plain_or_list(value: Any) -> Any:
+    return sorted(value) if isinstance(value, frozenset) else plain(value)
 
 
 def _record_change(feature: str, change: ScalarChange | ListChange, history: _History) -> None:
@@ -216,6 +276,7 @@ def _write_generation(
 ) -> None:
     source = application.source
     effective = {
+        "names": dict(plan.names),
         "features": {feature.name: to_state(feature.after) for feature in plan.features},
         "test_repositories": sorted(plan.test_repositories.marked),
         "categories": {
@@ -236,6 +297,10 @@ def _write_generation(
             "applied_by": application.applied_by[:100],
         },
     )
+
+
+def _lists(configuration: Configuration) -> tuple[frozenset[str], frozenset[str]]:
+    return configuration.whitelist, configuration.exclusions
 
 
 def _parameters(name: str, configuration: Configuration) -> dict[str, Any]:

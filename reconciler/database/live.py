@@ -1,18 +1,24 @@
-"""Reading the live state: configuration, marks, thresholds, and what a file's names mean.
+"""Reading the live state: configuration, overrides, marks, thresholds, and what a file's names mean.
 
 Reads in the transaction that it is given and writes nothing; a role with SELECT only is enough.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
+from reconciler.planning.basis import NOTHING_APPLIED, AppliedFeature, LastApplied
 from reconciler.planning.configuration import Configuration
-from reconciler.planning.live import Directory, Live
-from reconciler.rollout_file.model import Rollout
+from reconciler.planning.live import Directory, Live, LiveFeature
+from reconciler.planning.overrides import OverrideState, StoredOverride
+from reconciler.planning.state import from_state
+from reconciler.rollout_file.model import Override, Rollout
 from reconciler.rollout_file.names import entry_key, is_identifier, is_pattern
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.strategy import Strategy
@@ -23,25 +29,50 @@ if TYPE_CHECKING:
 _SQL = queries("live")
 
 
-def read_live(connection: "Connection", rollout: Rollout) -> Live:
-    """Return the database's side of a plan for this desired state."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The database's side of a plan: what is live, and what the last apply stored."""
+
+    live: Live
+    applied: LastApplied
+
+
+def read_live(connection: "Connection", rollout: Rollout) -> Found:
+    """Return what the database holds, and what this desired state's names mean in it."""
     state = connection.execute(text(_SQL["state"])).one()
-    features = read_configurations(connection)
+    features = _read_features(connection)
     marked = frozenset(connection.execute(text(_SQL["marked"])).scalars())
-    return Live(
+    stored = connection.execute(
+        text(_SQL["last_applied"]), {"generation": state.generation}
+    ).one_or_none()
+    remembered = {} if stored is None else stored.effective["names"]
+    live = Live(
         generation=state.generation,
         applied_commit=state.applied_commit,
         features=features,
         marked=marked,
         thresholds=_read_thresholds(connection),
-        directory=_read_directory(connection, rollout, features, marked),
+        directory=_read_directory(connection, rollout, features, marked, remembered),
     )
+    return Found(live, NOTHING_APPLIED if stored is None else _last_applied(stored))
 
 
 def read_configurations(connection: "Connection") -> Mapping[str, Configuration]:
     """Return every feature's configuration by name."""
     rows = connection.execute(text(_SQL["configurations"]))
     return {row.feature_name: _configuration(row) for row in rows}
+
+
+def _read_features(connection: "Connection") -> Mapping[str, LiveFeature]:
+    overrides: defaultdict[UUID, list[StoredOverride]] = defaultdict(list)
+    for row in connection.execute(text(_SQL["overrides"])):
+        overrides[row.rollout_config_id].append(_stored_override(row))
+    return {
+        row.feature_name: LiveFeature(
+            row.id, _configuration(row), row.updated_at, tuple(overrides[row.id])
+        )
+        for row in connection.execute(text(_SQL["configurations"]))
+    }
 
 
 def _configuration(row: "Row[Any]") -> Configuration:
@@ -59,6 +90,45 @@ def _configuration(row: "Row[Any]") -> Configuration:
         auto_rollback=row.auto_rollback_enabled,
         rollback_to=row.rollback_to,
         description=row.description,
+    )
+
+
+def _stored_override(row: "Row[Any]") -> StoredOverride:
+    return StoredOverride(
+        override=Override(
+            id=row.id,
+            percentage=row.percentage,
+            emergency_stop=True if row.emergency_stop else None,
+            reason=row.reason,
+            by=row.triggered_by,
+            at=row.created_at,
+        ),
+        state=OverrideState(row.state),
+        superseded_by=row.superseded_by,
+        removals=row.removals,
+    )
+
+
+def _last_applied(stored: "Row[Any]") -> LastApplied:
+    desired = stored.desired.get("features", {})
+    return LastApplied(
+        features={
+            name: _applied_feature(desired.get(name), from_state(state))
+            for name, state in stored.effective["features"].items()
+        }
+    )
+
+
+def _applied_feature(desired: Mapping[str, Any] | None, effective: Configuration) -> AppliedFeature:
+    """Undo the override: what it limits stands as it was meant in the file."""
+    if desired is None:
+        return AppliedFeature(effective, None)
+    override = desired.get("override")
+    return AppliedFeature(
+        intended=replace(
+            effective, percentage=Decimal(desired.get("percentage", "0")), emergency_stop=False
+        ),
+        override=None if override is None else UUID(override["id"]),
     )
 
 
@@ -80,15 +150,17 @@ def _read_thresholds(connection: "Connection") -> Mapping[Category, Threshold]:
 def _read_directory(
     connection: "Connection",
     rollout: Rollout,
-    features: Mapping[str, Configuration],
+    features: Mapping[str, LiveFeature],
     marked: frozenset[str],
+    remembered: Mapping[str, str],
 ) -> Directory:
     entries = {
         entry_key(entry)
         for feature in rollout.features.values()
         for entry in (*feature.whitelist, *feature.exclusions)
     } | {entry_key(entry) for entry in rollout.test_repositories}
-    live = {key for each in features.values() for key in (*each.whitelist, *each.exclusions)}
+    configurations = [found.configuration for found in features.values()]
+    live = {key for each in configurations for key in (*each.whitelist, *each.exclusions)}
 
     ids: dict[str, str] = {}
     names: dict[str, str] = {}
@@ -104,9 +176,14 @@ def _read_directory(
             owned[row.pattern].add(row.id)
             names[row.id] = row.full_name
 
-    unnamed = [key for key in (entries | live | marked) - names.keys() if is_identifier(key)]
+    still_meant = {name: remembered[name] for name in wanted_names if name in remembered}
+    spoken_of = (entries | live | marked | set(still_meant.values())) - names.keys()
+    unnamed = [key for key in spoken_of if is_identifier(key)]
     for row in connection.execute(text(_SQL["name_ids"]), {"ids": unnamed}):
         names[row.id] = row.full_name
     return Directory(
-        ids=ids, names=names, owned={key: frozenset(found) for key, found in owned.items()}
+        ids=ids,
+        names=names,
+        owned={key: frozenset(found) for key, found in owned.items()},
+        remembered=still_meant,
     )

@@ -87,7 +87,7 @@ def without_drift(
     live: Configuration, drift: tuple[Drift, ...], expected: Configuration
 ) -> Configuration:
     """Return the live state once what is reverted is taken back."""
-    reverted = {
+    reverted: dict[str, Any] = {
         each.field.name: each.field.read(expected)
         for each in drift
         if each.decision is Decision.REVERT

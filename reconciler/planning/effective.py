@@ -1,4 +1,4 @@
-"""From what people wrote to what applies: names become keys, defaults values, overrides limits."""
+"""From what people wrote to what applies: names become keys, absent keys become their defaults."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,13 @@ from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
 
-def effective_configuration(name: str, feature: Feature, directory: Directory) -> Configuration:
-    """Return the configuration that a feature's part of the file asks for, narrowed by its override."""
-    override = feature.override
-    percentage = feature.percentage
-    if override is not None and override.percentage is not None:
-        percentage = min(percentage, override.percentage)
+def intended_configuration(name: str, feature: Feature, directory: Directory) -> Configuration:
+    """Return the configuration that a feature's part of the file asks for, its override aside."""
     return Configuration(
         active=feature.active,
-        emergency_stop=override is not None and override.emergency_stop is True,
+        emergency_stop=False,
         strategy=feature.strategy,
-        percentage=percentage,
+        percentage=feature.percentage,
         salt=feature.salt or name,
         whitelist=directory.keys(feature.whitelist),
         exclusions=directory.keys(feature.exclusions),
@@ -31,18 +27,18 @@ def effective_configuration(name: str, feature: Feature, directory: Directory) -
     )
 
 
-def effective_thresholds(rollout: Rollout) -> Mapping[Category, Threshold]:
+def default_configuration(name: str) -> Configuration:
+    """Return what a feature that says nothing asks for: every key absent, nobody in."""
+    return intended_configuration(name, Feature(), Directory(ids={}, names={}, owned={}))
+
+
+def intended_thresholds(rollout: Rollout) -> Mapping[Category, Threshold]:
     """Return every category's threshold: the file's where it has one, else the default."""
     return {**DEFAULT_THRESHOLDS, **rollout.categories}
 
 
-def effective_marks(rollout: Rollout, directory: Directory) -> frozenset[str]:
+def intended_marks(rollout: Rollout, directory: Directory) -> frozenset[str]:
     """Return the ids of the known repositories that the file marks as test."""
     keys = directory.keys(rollout.test_repositories)
-    patterns = frozenset().union(*(directory.owned.get(key, frozenset()) for key in keys))
+    patterns = frozenset[str]().union(*(directory.owned.get(key, ()) for key in keys))
     return patterns | (keys & directory.names.keys())
-
-
-def default_configuration(name: str) -> Configuration:
-    """Return what a feature that says nothing asks for: every key absent, nobody in."""
-    return effective_configuration(name, Feature(), Directory(ids={}, names={}, owned={}))

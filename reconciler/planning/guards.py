@@ -91,7 +91,9 @@ class ListEmptied:
     @property
     def message(self) -> str:
         """Say how many there were."""
-        entries = "its one entry goes" if self.existing == 1 else f"all {self.existing:,} entries go"
+        entries = (
+            "its one entry goes" if self.existing == 1 else f"all {self.existing:,} entries go"
+        )
         return f"{self.list_name} would be empty: {entries}"
 
 

@@ -1,9 +1,12 @@
 """What an apply finds: the database as it is, and what the file's names mean in it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
 
 from reconciler.planning.configuration import Configuration
+from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.names import entry_key
 from reconciler.targeting.categories import Category, Threshold
 
@@ -15,14 +18,20 @@ class Directory:
     ids: Mapping[str, str]
     """`owner/name` in lower case → id, for the names of the file that the database knows."""
     names: Mapping[str, str]
-    """Id → `owner/name` as it is spelled, for the ids that the plan speaks of and the database knows."""
+    """Id → `owner/name` as it is spelled, for the ids that the plan speaks of and that are known."""
     owned: Mapping[str, frozenset[str]]
     """`owner/*` in lower case → the ids of that owner's repositories, for marks as test."""
+    remembered: Mapping[str, str] = field(default_factory=dict)
+    """`owner/name` in lower case → the id that it meant at the last apply."""
 
     def key(self, entry: str) -> str:
-        """Return the key that a list's entry has in the database now."""
+        """Return the key that a list's entry has in the database.
+
+        A name that is not found now keeps the id that it meant at the last apply: the repository was
+        renamed.
+        """
         written = entry_key(entry)
-        return self.ids.get(written, written)
+        return self.ids.get(written) or self.remembered.get(written, written)
 
     def keys(self, entries: Iterable[str]) -> frozenset[str]:
         """Return the keys of a list's entries."""
@@ -36,6 +45,27 @@ class Directory:
         """Tell whether a key means something now: a known repository, or a pattern."""
         return key in self.names or key.endswith("/*")
 
+    def is_renamed(self, entry: str) -> bool:
+        """Tell whether an entry's name is no longer found, and its repository is."""
+        written = entry_key(entry)
+        return written not in self.ids and self.remembered.get(written) in self.names
+
+    def is_reused(self, entry: str) -> bool:
+        """Tell whether an entry's name means another repository than at the last apply."""
+        written = entry_key(entry)
+        before, now = self.remembered.get(written), self.ids.get(written)
+        return before is not None and now is not None and before != now
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFeature:
+    """One row of `rollout_configuration`, with its overrides."""
+
+    id: UUID
+    configuration: Configuration
+    updated_at: datetime
+    overrides: tuple[StoredOverride, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -43,7 +73,7 @@ class Live:
 
     generation: int
     applied_commit: str | None
-    features: Mapping[str, Configuration]
+    features: Mapping[str, LiveFeature]
     marked: frozenset[str]
     """The ids of the repositories marked as test."""
     thresholds: Mapping[Category, Threshold]

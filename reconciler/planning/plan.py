@@ -1,25 +1,21 @@
-"""The plan: what an apply will change, decided from the file and the live state alone.
+"""The plan: everything that one apply does, as values.
 
-`make_plan` is the one place where a difference becomes a change. Nothing here reads a clock, a file or a
-database; blast radii, which only the database can count, are laid beside the plan's features later.
+Made by `planner.make_plan`, counted by the database (blast radii are laid beside the features later),
+shown by the command line and written by `database.applying`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Self
 
 from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.changes import Change
 from reconciler.planning.configuration import Configuration
-from reconciler.planning.effective import (
-    effective_configuration,
-    effective_marks,
-    effective_thresholds,
-)
-from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS, ListField, ScalarField
-from reconciler.planning.live import Directory, Live
-from reconciler.planning.warnings import feature_warnings
-from reconciler.rollout_file.model import Override, Rollout
+from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.guards import Finding, GuardName
+from reconciler.planning.overrides import StoredOverride
+from reconciler.rollout_file.model import Override
 from reconciler.targeting.categories import Category, Threshold
 
 
@@ -33,32 +29,17 @@ class FeatureAction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ScalarChange:
-    """One value changes; `before` is None where the feature is new."""
+class OverridesPlan:
+    """What becomes of a feature's overrides."""
 
-    field: ScalarField
-    before: Any
-    after: Any
-
-    def __len__(self) -> int:
-        return 1
-
-
-@dataclass(frozen=True, slots=True)
-class ListChange:
-    """Entries come and go; each is a change of its own. Maps are key → name, ordered by name."""
-
-    field: ListField
-    added: Mapping[str, str]
-    removed: Mapping[str, str]
-    resolved: Mapping[str, str]
-    """Names that the database did not know at the last apply and knows now: id → name."""
-
-    def __len__(self) -> int:
-        return len(self.added) + len(self.removed) + len(self.resolved)
-
-
-Change = ScalarChange | ListChange
+    in_force: Override | None
+    """The limit that the feature is under once the plan is applied."""
+    kept: Override | None
+    """A new one, made of drift that is kept; it is not in git yet."""
+    written: tuple[StoredOverride, ...]
+    """New and changed rows, as they are to be."""
+    resumed: tuple[Override, ...]
+    """Those that people removed from the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +49,31 @@ class FeaturePlan:
     name: str
     action: FeatureAction
     before: Configuration | None
+    """As it is live."""
+    intended: Configuration
+    """As the file asks for it."""
     after: Configuration
+    """The effective state: as intended, under the override in force."""
     changes: tuple[Change, ...]
+    """From the live state without its reverted drift to the effective one."""
     unresolved: tuple[str, ...]
-    override: Override | None
+    overrides: OverridesPlan
+    drift: tuple[Drift, ...]
+    findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
     blast_radius: BlastRadius | None = None
 
     @property
     def change_count(self) -> int:
         """How many changes, as history counts them: a new feature is one."""
-        return 1 if self.action is FeatureAction.CREATE else sum(map(len, self.changes))
+        if self.action is FeatureAction.CREATE:
+            return 1
+        return sum(map(len, self.changes)) + len(self.drift) + len(self.overrides.resumed)
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether drift is there that a person has to decide on."""
+        return any(each.decision is Decision.HOLD for each in self.drift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +113,10 @@ class Plan:
     features: tuple[FeaturePlan, ...]
     test_repositories: MarksPlan
     categories: CategoriesPlan
+    names: Mapping[str, str]
+    """What each name of the file means, `owner/name` in lower case → id: remembered with the apply."""
+    allowed: frozenset[GuardName] = frozenset()
+    """The guards that the person applying, or a commit, allows by name."""
 
     @property
     def change_count(self) -> int:
@@ -131,113 +130,33 @@ class Plan:
     @property
     def has_changes(self) -> bool:
         """Tell whether an apply would write anything but the commit."""
-        return self.change_count > 0
+        return self.change_count > 0 or any(each.overrides.written for each in self.features)
 
     @property
     def next_generation(self) -> int:
         """The newest generation once this plan is applied."""
         return self.generation + 1 if self.has_changes else self.generation
 
-
-def make_plan(rollout: Rollout, live: Live) -> Plan:
-    """Compare the desired state with the live one.
-
-    Features come in the file's order, then those that the file no longer has, which are deactivated.
-    """
-    return Plan(
-        generation=live.generation,
-        applied_commit=live.applied_commit,
-        features=tuple(_feature_plans(rollout, live)),
-        test_repositories=_marks_plan(rollout, live),
-        categories=CategoriesPlan(before=live.thresholds, after=effective_thresholds(rollout)),
-    )
-
-
-def _feature_plans(rollout: Rollout, live: Live) -> Iterator[FeaturePlan]:
-    for name, feature in rollout.features.items():
-        before = live.features.get(name)
-        after = effective_configuration(name, feature, live.directory)
-        changes = configuration_changes(before, after, live.directory)
-        yield FeaturePlan(
-            name=name,
-            action=_action(before, changes),
-            before=before,
-            after=after,
-            changes=changes,
-            unresolved=_unresolved((*feature.whitelist, *feature.exclusions), live.directory),
-            override=feature.override,
-            warnings=feature_warnings(before, after),
+    @property
+    def refusing(self) -> tuple[tuple[str, Finding], ...]:
+        """The findings that nobody allowed, each with its feature's name."""
+        return tuple(
+            (feature.name, finding)
+            for feature in self.features
+            for finding in feature.findings
+            if finding.guard not in self.allowed
         )
-    for name, before in live.features.items():
-        if name not in rollout.features and before.active:
-            after = before.deactivated()
-            yield FeaturePlan(
-                name=name,
-                action=FeatureAction.DEACTIVATE,
-                before=before,
-                after=after,
-                changes=configuration_changes(before, after, live.directory),
-                unresolved=(),
-                override=None,
-                warnings=(),
-            )
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The features whose drift a person has to decide on."""
+        return tuple(feature.name for feature in self.features if feature.is_held)
 
-def _action(before: Configuration | None, changes: tuple[Change, ...]) -> FeatureAction:
-    if before is None:
-        return FeatureAction.CREATE
-    return FeatureAction.UPDATE if changes else FeatureAction.NONE
+    @property
+    def is_refused(self) -> bool:
+        """Tell whether an apply writes nothing until a person decides."""
+        return bool(self.refusing or self.held)
 
-
-def configuration_changes(
-    before: Configuration | None, after: Configuration, directory: Directory
-) -> tuple[Change, ...]:
-    """Return what differs, field by field, in the order of the tables of fields."""
-    scalars = (
-        ScalarChange(field, None if before is None else field.read(before), field.read(after))
-        for field in SCALAR_FIELDS
-        if before is None or field.read(before) != field.read(after)
-    )
-    lists = (
-        _list_change(
-            field,
-            frozenset() if before is None else field.read(before),
-            field.read(after),
-            directory,
-        )
-        for field in LIST_FIELDS
-    )
-    return (*scalars, *(change for change in lists if len(change)))
-
-
-def _list_change(
-    field: ListField, before: frozenset[str], after: frozenset[str], directory: Directory
-) -> ListChange:
-    added, removed = after - before, before - after
-    resolved = frozenset(directory.ids[key] for key in removed if directory.ids.get(key) in added)
-    arrived = frozenset(key for key in removed if directory.ids.get(key) in resolved)
-    return ListChange(
-        field=field,
-        added=_named(added - resolved, directory),
-        removed=_named(removed - arrived, directory),
-        resolved=_named(resolved, directory),
-    )
-
-
-def _marks_plan(rollout: Rollout, live: Live) -> MarksPlan:
-    marks = effective_marks(rollout, live.directory)
-    return MarksPlan(
-        marked=marks,
-        added=_named(marks - live.marked, live.directory),
-        removed=_named(live.marked - marks, live.directory),
-        unresolved=_unresolved(rollout.test_repositories, live.directory),
-    )
-
-
-def _named(keys: frozenset[str], directory: Directory) -> Mapping[str, str]:
-    return dict(sorted(((key, directory.name(key)) for key in keys), key=lambda item: item[1]))
-
-
-def _unresolved(entries: tuple[str, ...], directory: Directory) -> tuple[str, ...]:
-    keyed = ((entry, directory.key(entry)) for entry in entries)
-    return tuple(sorted(entry for entry, key in keyed if not directory.is_resolved(key)))
+    def allowing(self, guards: frozenset[GuardName]) -> Self:
+        """Return this plan with guards allowed by name."""
+        return replace(self, allowed=guards)

@@ -7,28 +7,23 @@ plan itself.
 import hashlib
 import json
 from dataclasses import asdict
-from datetime import timedelta
-from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reconciler.planning.changes import Change, ListChange, ScalarChange
+from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.guards import GuardName
+from reconciler.planning.plain import Plain, plain
 from reconciler.planning.plan import (
     CategoriesPlan,
-    Change,
     FeatureAction,
     FeaturePlan,
-    ListChange,
     MarksPlan,
     Plan,
-    ScalarChange,
 )
 from reconciler.planning.source import Source
-from reconciler.rollout_file.durations import format_duration
 from reconciler.rollout_file.model import Override
-
-Scalar = str | int | float | bool | None
 
 
 class Report(BaseModel):
@@ -41,8 +36,8 @@ class ScalarChangeReport(Report):
     """One value changes."""
 
     field: str
-    before: Scalar
-    after: Scalar
+    before: Plain
+    after: Plain
 
 
 class ListChangeReport(Report):
@@ -80,7 +75,7 @@ class OverrideReport(Report):
     """The limit in force on a feature."""
 
     id: str
-    percentage: float | int | None
+    percentage: int | float | None
     emergency_stop: bool
     reason: str
     by: str
@@ -93,7 +88,7 @@ class DriftReport(Report):
     field: str
     last_applied: Any
     live: Any
-    decision: Literal["keep", "revert", "hold"]
+    decision: Decision
 
 
 class GuardReport(Report):
@@ -172,13 +167,13 @@ def plan_schema() -> dict[str, Any]:
 
 def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
     """Return a plan as the contract's object."""
-    features = [_report_feature(feature) for feature in plan.features]
+    features = [_report_feature(feature, plan.allowed) for feature in plan.features]
     marks = _report_marks(plan.test_repositories)
     categories = _report_categories(plan.categories)
     return PlanReport(
         applied=applied,
         has_changes=plan.has_changes,
-        refused=False,
+        refused=plan.is_refused,
         file=source.file,
         file_digest=source.digest,
         plan_digest=_digest(features, marks, categories),
@@ -192,30 +187,21 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
     )
 
 
-def plain(value: Any) -> Scalar:
-    """Return a field's value as JSON has it: whole numbers without a point, durations as written."""
-    match value:
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case timedelta():
-            return format_duration(value)
-        case StrEnum():
-            return value.value
-        case str() | bool() | int() | None:
-            return value
-        case _:
-            raise TypeError(f"no field has a {type(value).__name__}")
-
-
-def _report_feature(feature: FeaturePlan) -> FeatureReport:
+def _report_feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> FeatureReport:
+    in_force = feature.overrides.in_force
     return FeatureReport(
         name=feature.name,
         action=feature.action,
         changes=[_report_change(change) for change in feature.changes],
         unresolved=list(feature.unresolved),
-        override=None if feature.override is None else _report_override(feature.override),
-        drift=[],
-        guards=[],
+        override=None if in_force is None else _report_override(in_force),
+        drift=[_report_drift(drift) for drift in feature.drift],
+        guards=[
+            GuardReport(
+                name=finding.guard, message=finding.message, allowed=finding.guard in allowed
+            )
+            for finding in feature.findings
+        ],
         warnings=list(feature.warnings),
         blast_radius=None
         if feature.blast_radius is None
@@ -239,12 +225,25 @@ def _report_change(change: Change) -> ScalarChangeReport | ListChangeReport:
 def _report_override(override: Override) -> OverrideReport:
     return OverrideReport(
         id=str(override.id),
-        percentage=None if override.percentage is None else float(override.percentage),
+        percentage=plain(override.percentage),
         emergency_stop=override.emergency_stop is True,
         reason=override.reason,
         by=override.by,
         at=override.at.isoformat().replace("+00:00", "Z"),
     )
+
+
+def _report_drift(drift: Drift) -> DriftReport:
+    return DriftReport(
+        field=drift.field.column,
+        last_applied=_plain_or_list(drift.last_applied),
+        live=_plain_or_list(drift.live),
+        decision=drift.decision,
+    )
+
+
+def _plain_or_list(value: Any) -> Any:
+    return sorted(value) if isinstance(value, frozenset) else plain(value)
 
 
 def _report_marks(marks: MarksPlan) -> MarksReport:

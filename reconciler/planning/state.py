@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS
-from reconciler.planning.report import plain
+from reconciler.planning.plain import plain
 from reconciler.rollout_file.durations import parse_duration
 from reconciler.targeting.strategy import Strategy
 

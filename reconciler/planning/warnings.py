@@ -1,10 +1,11 @@
 """Warnings: what a plan does that its author may not have meant. They refuse nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.fields import show_number
+from reconciler.planning.live import Directory
 from reconciler.targeting.steps import step_in_force
 from reconciler.targeting.strategy import Strategy
 
@@ -26,3 +27,13 @@ def _warnings(before: Configuration | None, after: Configuration) -> Iterator[st
         yield "percentage means nothing under the strategy whitelist"
     if before is not None and before.salt != after.salt:
         yield "another salt draws other repositories at the same percentage"
+
+
+def rename_warnings(entries: Iterable[str], directory: Directory) -> tuple[str, ...]:
+    """Return which entries keep an old name of a repository, with its new one."""
+    return tuple(
+        f"{entry} is called {directory.name(directory.key(entry))} now; "
+        "the entry stays with that repository, write its new name"
+        for entry in entries
+        if directory.is_renamed(entry)
+    )

@@ -26,7 +26,16 @@ def test_first_apply_creates_the_feature_and_says_what_it_did(site: Site) -> Non
 
     assert (done.exit_code, done.stderr) == (0, "")
     head = site.git("rev-parse", "--short=7", "HEAD")
-    assert done.stdout.replace(head, "HEAD") == snapshot()
+    assert done.stdout.replace(head, "HEAD") == snapshot("""\
+rollout.yaml at HEAD against generation 0
+
++ hybrid_progressive_capture
+    strategy     percentage
+    percentage   10
+    who          0 → 0 of 0 repositories   +0 gain   −0 lose
+
+Applied: 1 feature created, 1 change, generation 1.
+""")
     assert site.database.rows(
         "SELECT feature_name, rollout_percentage::float, is_active FROM rollout_configuration"
     ) == [{"feature_name": FEATURE, "rollout_percentage": 10.0, "is_active": True}]
@@ -129,7 +138,8 @@ def test_history_replayed_from_empty_gives_the_live_state(site: Site) -> None:
     )
     for fields in files:
         site.write(f"version: 1\nfeatures:\n  {FEATURE}:\n    {fields}\n")
-        assert site.reconcile().exit_code == 0
+        done = site.reconcile("--allow", "list-emptied")
+        assert done.exit_code == 0, done.stdout
 
     assert live_state(site.database) == replayed_state(site.database)
     assert site.database.value("SELECT generation FROM rollout_state") == len(files)
@@ -139,7 +149,7 @@ def test_a_feature_that_left_the_file_is_deactivated_and_keeps_its_history(site:
     site.reconcile()
     site.write("version: 1\nfeatures: {}\n")
 
-    done = site.reconcile()
+    done = site.reconcile("--allow", "feature-removed")
 
     assert "- hybrid_progressive_capture" in done.stdout
     assert site.database.value("SELECT is_active FROM rollout_configuration") is False

@@ -172,9 +172,7 @@ def test_rollout_file_environment_variable_names_the_file(site: Site) -> None:
 
 
 def test_hostile_text_is_shown_harmlessly_and_stored_whole(site: Site) -> None:
-    site.write(
-        "version: 1\nfeatures:\n  hybrid_progressive_capture:\n    percentage: 10\n"
-    )
+    site.write("version: 1\nfeatures:\n  hybrid_progressive_capture:\n    percentage: 10\n")
     site.commit("Evil \x1b[31m ::warning::subject | `tick` <b>")
     site.reconcile()
 

@@ -48,5 +48,5 @@ def _file(number: int) -> str:
     entries = "".join(f"      - acme/repository-{number}-{index}\n" for index in range(200))
     return (
         "version: 1\nfeatures:\n  hybrid_progressive_capture:\n"
-        f"    percentage: {number % 100}\n    whitelist:\n{entries}"
+        f"    percentage: {number % 100}\n    guards: {{max_removal: 100}}\n    whitelist:\n{entries}"
     )

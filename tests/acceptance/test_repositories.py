@@ -38,8 +38,14 @@ TOOLS = {
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("r.csv", f"full_name,id,github_id,stars,contributors,pull_requests\nacme/tools,{ID},7,1,2,3\n"),
-        ("r.tsv", f"full_name\tid\tgithub_id\tstars\tcontributors\tpull_requests\nacme/tools\t{ID}\t7\t1\t2\t3\n"),
+        (
+            "r.csv",
+            f"full_name,id,github_id,stars,contributors,pull_requests\nacme/tools,{ID},7,1,2,3\n",
+        ),
+        (
+            "r.tsv",
+            f"full_name\tid\tgithub_id\tstars\tcontributors\tpull_requests\nacme/tools\t{ID}\t7\t1\t2\t3\n",
+        ),
         (
             "r.jsonl",
             json.dumps(
@@ -65,7 +71,11 @@ def test_each_format_loads_the_same(site: Site, name: str, text: str) -> None:
 
 
 def test_loading_again_updates_what_is_there_and_leaves_what_the_file_lacks(site: Site) -> None:
-    load(site, "r.csv", "full_name,github_id,stars,contributors,pull_requests\nacme/tools,7,1,2,3\na/b,8,0,0,0\n")
+    load(
+        site,
+        "r.csv",
+        "full_name,github_id,stars,contributors,pull_requests\nacme/tools,7,1,2,3\na/b,8,0,0,0\n",
+    )
 
     again = load(site, "r.csv", "full_name,stars\nAcme/Tools,100\na/b,0\nnew/one,5\n")
 
@@ -82,13 +92,16 @@ def test_loading_again_updates_what_is_there_and_leaves_what_the_file_lacks(site
 def test_a_rename_is_followed_by_github_id_and_names_may_swap(site: Site) -> None:
     load(site, "r.csv", "full_name,github_id\na/one,1\na/two,2\na/three,3\n")
     before = dict(
-        (row["github_id"], row["id"]) for row in site.database.rows("SELECT github_id, id FROM repositories")
+        (row["github_id"], row["id"])
+        for row in site.database.rows("SELECT github_id, id FROM repositories")
     )
 
     done = load(site, "r.csv", "full_name,github_id\na/two,1\na/one,2\nb/moved,3\n")
 
     assert done.exit_code == 0, done.stderr
-    after = site.database.rows("SELECT github_id, id, full_name FROM repositories ORDER BY github_id")
+    after = site.database.rows(
+        "SELECT github_id, id, full_name FROM repositories ORDER BY github_id"
+    )
     assert [(row["github_id"], row["full_name"]) for row in after] == [
         (1, "a/two"),
         (2, "a/one"),

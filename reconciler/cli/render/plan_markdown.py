@@ -10,10 +10,19 @@ from typing import Final
 import click
 
 from reconciler.cli.render.escape import for_markdown
-from reconciler.cli.render.plan_text import Outcome, is_shown, plan_text, shown_changes, summary
+from reconciler.cli.render.plan_text import (
+    Outcome,
+    describe_drift,
+    is_shown,
+    plan_text,
+    shown_changes,
+    summary,
+)
 from reconciler.cli.render.words import count, counted, short_commit
 from reconciler.planning.blast_radius import BlastRadius
-from reconciler.planning.plan import FeaturePlan, ListChange, Plan, ScalarChange
+from reconciler.planning.changes import ListChange, ScalarChange
+from reconciler.planning.guards import GuardName
+from reconciler.planning.plan import FeaturePlan, Plan
 from reconciler.planning.report import make_report
 from reconciler.planning.source import Source
 
@@ -50,7 +59,7 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
     )
     for feature in plan.features:
         if is_shown(feature):
-            yield from _feature(feature)
+            yield from _feature(feature, plan.allowed)
     yield from _marks(plan)
     yield from _categories(plan)
     if plan.has_changes:
@@ -59,6 +68,8 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
 
 
 def _headline(plan: Plan) -> str:
+    if plan.is_refused:
+        return "Rollout: refused, a person decides"
     if not plan.has_changes:
         return "Rollout: nothing changes"
     radii = [each.blast_radius for each in plan.features if each.blast_radius is not None]
@@ -70,10 +81,15 @@ def _headline(plan: Plan) -> str:
     )
 
 
-def _feature(feature: FeaturePlan) -> Iterator[str]:
+def _feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[str]:
     yield f"#### {for_markdown(feature.name)} ({feature.action})"
-    if feature.override is not None:
-        yield f"An override is in force: {for_markdown(feature.override.reason)}"
+    if feature.overrides.in_force is not None:
+        yield f"An override is in force: {for_markdown(feature.overrides.in_force.reason)}"
+    for finding in feature.findings:
+        verdict = "Allowed" if finding.guard in allowed else "Refused"
+        yield f"> **{verdict}** by `{finding.guard}`: {for_markdown(finding.message)}"
+    for drift in feature.drift:
+        yield f"> **Drift:** {for_markdown(describe_drift(drift))}"
     rows = [_change(change) for change in shown_changes(feature)]
     if rows:
         yield _table(("field", "before", "after"), rows)

@@ -9,15 +9,12 @@ import click
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import WIDTH, count, counted, gains, short_commit
 from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.changes import Change, ListChange, ScalarChange
+from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.effective import default_configuration
-from reconciler.planning.plan import (
-    Change,
-    FeatureAction,
-    FeaturePlan,
-    ListChange,
-    Plan,
-    ScalarChange,
-)
+from reconciler.planning.fields import ListField, ScalarField, show_number
+from reconciler.planning.guards import GuardName
+from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.source import Source
 from reconciler.targeting.categories import Threshold
 
@@ -44,12 +41,15 @@ class Outcome(Enum):
     PREVIEWED = auto()
     PROPOSED = auto()
     APPLIED = auto()
+    REFUSED = auto()
 
 
 def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
     """Return a plan with its headline, what it does, and its summary."""
     parts = [_headline(plan, source)]
-    parts += ["\n".join(_feature(feature)) for feature in plan.features if is_shown(feature)]
+    parts += [
+        "\n".join(_feature(feature, plan.allowed)) for feature in plan.features if is_shown(feature)
+    ]
     if len(plan.test_repositories) or plan.test_repositories.unresolved:
         parts.append("\n".join(_marks(plan)))
     if plan.categories.changed:
@@ -59,6 +59,8 @@ def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
 
 def summary(plan: Plan, outcome: Outcome) -> str:
     """Return the last line: how much changes, and whether anything was written."""
+    if plan.is_refused:
+        return _refusal(plan)
     if not plan.has_changes:
         written = "" if outcome is Outcome.APPLIED else " Nothing was written."
         return f"Nothing to change: live is what the file says.{written}"
@@ -73,7 +75,7 @@ def summary(plan: Plan, outcome: Outcome) -> str:
     match outcome:
         case Outcome.PREVIEWED:
             return f"{head}. Nothing was written."
-        case Outcome.PROPOSED:
+        case Outcome.PROPOSED | Outcome.REFUSED:
             return f"{head}."
         case Outcome.APPLIED:
             return f"{head}, generation {plan.next_generation}."
@@ -81,10 +83,8 @@ def summary(plan: Plan, outcome: Outcome) -> str:
 
 def _headline(plan: Plan, source: Source) -> str:
     file = for_line(source.file)
-    if source.commit is None:
-        at = f"{file} outside git"
-    else:
-        at = f"{file} at {short_commit(source.commit)}"
+    commit = source.commit
+    at = f"{file} at {short_commit(commit)}" if commit else f"{file} outside git"
     uncommitted = ", uncommitted" if source.uncommitted else ""
     applied = f" ({short_commit(plan.applied_commit)})" if plan.applied_commit else ""
     return f"{at}{uncommitted} against generation {plan.generation}{applied}"
@@ -94,22 +94,78 @@ def is_shown(feature: FeaturePlan) -> bool:
     """Tell whether a plan says anything of a feature that people want to see."""
     return (
         feature.action is not FeatureAction.NONE
-        or bool(feature.warnings)
+        or bool(feature.warnings or feature.findings)
         or (feature.blast_radius is not None and feature.blast_radius.moves)
     )
 
 
-def _feature(feature: FeaturePlan) -> Iterator[str]:
+def _feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[str]:
     sign, color = _SIGNS[feature.action]
     yield click.style(f"{sign} {feature.name}", fg=color, bold=True)
-    if feature.override is not None:
-        yield _line("override", for_line(feature.override.reason))
+    if feature.overrides.in_force is not None:
+        yield from _override(feature)
+    for drift in feature.drift:
+        yield click.style(_line("drift", for_line(describe_drift(drift))), fg="yellow")
     for change in shown_changes(feature):
         yield from _change(change, feature.unresolved)
     if feature.blast_radius is not None:
         yield from _who(feature.blast_radius)
+    for finding in feature.findings:
+        sign, color = ("allowed", None) if finding.guard in allowed else ("refused", "red")
+        yield click.style(_line(sign, for_line(f"{finding.guard}: {finding.message}")), fg=color)
     for warning in feature.warnings:
         yield click.style(_line("warning", for_line(warning)), fg="yellow")
+
+
+def describe_drift(drift: Drift) -> str:
+    """Say what somebody changed live, and what becomes of it."""
+    match drift.decision:
+        case Decision.KEEP:
+            fate = "kept, since it narrows: an override that is in the database alone"
+        case Decision.REVERT:
+            fate = "taken back"
+        case Decision.HOLD:
+            fate = "held: it narrows, and a person decides"
+    return f"{drift.field.column} {_drifted(drift)} by somebody live; {fate}"
+
+
+def _drifted(drift: Drift) -> str:
+    match drift.field:
+        case ScalarField():
+            before = drift.field.show(drift.last_applied)
+            return f"{before} → {drift.field.show(drift.live)}"
+        case ListField():
+            gone, come = drift.last_applied - drift.live, drift.live - drift.last_applied
+            counts = (("−", len(gone)), ("+", len(come)))
+            return " ".join(f"{sign}{count(number)}" for sign, number in counts if number)
+
+
+def _override(feature: FeaturePlan) -> Iterator[str]:
+    override = feature.overrides.in_force
+    if override is not None:
+        limit = (
+            "stop" if override.percentage is None else f"at most {show_number(override.percentage)}"
+        )
+        yield _line("override", f"{limit}: {for_line(override.reason)} ({for_line(override.by)})")
+
+
+def _refusal(plan: Plan) -> str:
+    """Return what is refused, and the ways to go on."""
+    lines = ["Refused: nothing was written. A person decides:"]
+    if guards := sorted({finding.guard for _, finding in plan.refusing}):
+        flags = " ".join(f"--allow {guard}" for guard in guards)
+        noun = "trailer" if len(guards) == 1 else "trailers"
+        names = ", ".join(guards)
+        lines += [
+            "  change the file so that it asks for less, or allow it by name:",
+            f"  {flags}, or in a commit of the pull request the {noun} Rollout-Allow: {names}",
+        ]
+    if plan.held:
+        lines += [
+            f"  {', '.join(plan.held)}: somebody narrowed it live;",
+            "  keep that: reconcile drift adopt, or take it back: reconcile drift revert",
+        ]
+    return "\n".join(lines)
 
 
 def shown_changes(feature: FeaturePlan) -> list[Change]:

@@ -79,6 +79,40 @@ SET
     updated_at = now()
 WHERE feature_name = :feature_name;
 
+-- name: write_override
+-- An override's row: new, or where it is in its life now.
+INSERT INTO public.rollout_override (
+    id,
+    rollout_config_id,
+    state,
+    percentage,
+    emergency_stop,
+    reason,
+    triggered_by,
+    created_at,
+    superseded_by,
+    removals
+)
+SELECT
+    :id,
+    configuration.id,
+    :state,
+    :percentage,
+    :emergency_stop,
+    :reason,
+    :triggered_by,
+    :created_at,
+    :superseded_by,
+    :removals
+FROM public.rollout_configuration AS configuration
+WHERE configuration.feature_name = :feature_name
+ON CONFLICT (id) DO UPDATE
+SET
+    state = excluded.state,
+    superseded_by = excluded.superseded_by,
+    removals = excluded.removals,
+    updated_at = now();
+
 -- name: mark_as_test
 -- Marks repositories, giving those that have no category yet the one that they have now.
 INSERT INTO public.repository_categories (

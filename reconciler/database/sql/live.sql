@@ -6,6 +6,7 @@ FROM public.rollout_state;
 -- name: configurations
 -- Every feature's configuration, with list entries as keys.
 SELECT
+    id,
     feature_name,
     is_active,
     emergency_stop,
@@ -19,9 +20,34 @@ SELECT
     monitoring_window,
     auto_rollback_enabled,
     rollback_to,
-    metadata ->> 'description' AS description
+    metadata ->> 'description' AS description,
+    updated_at
 FROM public.rollout_configuration
 ORDER BY feature_name;
+
+-- name: overrides
+-- Every override that is not settled for good, and those that a file could put back.
+SELECT
+    id,
+    rollout_config_id,
+    state,
+    percentage,
+    emergency_stop,
+    reason,
+    triggered_by,
+    created_at,
+    superseded_by,
+    removals
+FROM public.rollout_override
+ORDER BY created_at, id;
+
+-- name: last_applied
+-- What the newest apply stored: the file, what it meant, and which id each name was.
+SELECT
+    desired,
+    effective
+FROM public.rollout_generation
+WHERE generation = :generation;
 
 -- name: marked
 -- The repositories marked as test.

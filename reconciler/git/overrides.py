@@ -1,0 +1,34 @@
+"""What git's history tells of an override's id in the file: whether it was there, and how often removed."""
+
+from pathlib import Path
+from uuid import UUID
+
+from reconciler.git.ancestry import refuse_shallow
+from reconciler.git.command import git
+from reconciler.planning.overrides import NEVER_THERE, Trace
+
+
+def trace_override(file: Path, override: UUID, *, is_there: bool) -> Trace:
+    """Return what the history that ends at HEAD tells of an id.
+
+    `is_there` is whether the file as it is read now has the id. Each commit that git finds changed how
+    often the id stands in the file: in and out by turns.
+
+    Raises:
+        SetupInvalid: the clone is shallow, so an id may have been there without a trace.
+    """
+    folder = file.parent
+    refuse_shallow(folder, f"whether the override {override} was removed from {file.name}")
+    commits = git(
+        folder,
+        "log",
+        "--full-history",
+        "--format=%H",
+        f"-S{override}",
+        "--",
+        f":(literal){file.name}",
+    ).split()
+    if not commits:
+        return NEVER_THERE
+    turns = len(commits)
+    return Trace(was_there=True, removals=(turns - 1) // 2 if is_there else (turns + 1) // 2)

@@ -1,0 +1,54 @@
+"""What a plan stands on beside the file: the live state, the last apply, and git's history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from reconciler.planning.configuration import Configuration
+from reconciler.planning.drift import AudienceChange
+from reconciler.planning.live import Live
+from reconciler.planning.overrides import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedFeature:
+    """One feature as the last apply found it in the file."""
+
+    intended: Configuration
+    """With names as keys, and no override in force."""
+    override: UUID | None
+    """The override that the file had then."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastApplied:
+    """The desired state that the last apply stored."""
+
+    features: Mapping[str, AppliedFeature]
+
+
+NOTHING_APPLIED: Final = LastApplied(features={})
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Everything but the file that a plan is decided from."""
+
+    live: Live
+    applied: LastApplied = NOTHING_APPLIED
+    traces: Mapping[UUID, Trace] = field(default_factory=dict)
+    """What git's history tells of the ids of overrides; without git, of none."""
+    audience: Mapping[str, Mapping[str, AudienceChange]] = field(default_factory=dict)
+    """By feature and field: what a drift does whose direction only the audience tells."""
+
+    def trace(self, feature: str, override: UUID, in_file: UUID | None) -> Trace:
+        """Return what is known of an override's id in the file, by git or by the last apply.
+
+        The last apply having seen it there is as good as git's word, and all there is without git.
+        """
+        trace = self.traces.get(override, Trace())
+        applied = self.applied.features.get(feature)
+        if trace.was_there or applied is None or applied.override != override:
+            return trace
+        return Trace(was_there=True, removals=0 if in_file == override else 1)

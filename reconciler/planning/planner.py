@@ -1,0 +1,264 @@
+"""Making a plan: the one place where a difference becomes a decision.
+
+Three inputs, the file, the last apply and the live state, and what git tells of overrides. Nothing here
+reads a clock, a file or a database.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import uuid5
+
+from reconciler.planning.basis import AppliedFeature, Basis
+from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.changes import configuration_changes, named
+from reconciler.planning.configuration import Configuration
+from reconciler.planning.drift import (
+    Decision,
+    Drift,
+    fields_judged_by_audience,
+    find_drift,
+    kept_limit,
+    without_drift,
+)
+from reconciler.planning.effective import (
+    intended_configuration,
+    intended_marks,
+    intended_thresholds,
+)
+from reconciler.planning.fields import ScalarField
+from reconciler.planning.guards import (
+    FeatureRemoved,
+    Finding,
+    NameReused,
+    guard_gain,
+    guard_increase,
+    guard_lists,
+)
+from reconciler.planning.live import Directory, LiveFeature
+from reconciler.planning.overrides import (
+    OverrideState,
+    StoredOverride,
+    is_narrower,
+    narrow,
+    settle_overrides,
+)
+from reconciler.planning.plan import (
+    CategoriesPlan,
+    FeatureAction,
+    FeaturePlan,
+    MarksPlan,
+    OverridesPlan,
+    Plan,
+)
+from reconciler.planning.warnings import feature_warnings, rename_warnings
+from reconciler.rollout_file.model import Feature, Guards, Override, Rollout
+from reconciler.rollout_file.names import entry_key
+
+
+def make_plan(rollout: Rollout, basis: Basis) -> Plan:
+    """Compare the desired state with the last apply and the live state.
+
+    Features come in the file's order, then those that the file no longer has, which are deactivated.
+    """
+    live, directory = basis.live, basis.live.directory
+    desired = [_plan_feature(name, feature, basis) for name, feature in rollout.features.items()]
+    gone = [
+        _plan_removal(name, found, basis)
+        for name, found in live.features.items()
+        if name not in rollout.features
+    ]
+    return Plan(
+        generation=live.generation,
+        applied_commit=live.applied_commit,
+        features=(*desired, *gone),
+        test_repositories=_plan_marks(rollout, basis),
+        categories=CategoriesPlan(before=live.thresholds, after=intended_thresholds(rollout)),
+        names={**directory.remembered, **directory.ids},
+    )
+
+
+def with_blast_radius(feature: FeaturePlan, radius: BlastRadius, guards: Guards) -> FeaturePlan:
+    """Return a feature's plan with what the database counted, and the guard that looks at it."""
+    findings = (*feature.findings, *guard_gain(radius.gained, guards))
+    return replace(feature, blast_radius=radius, findings=findings)
+
+
+def drift_to_judge(
+    basis: Basis,
+) -> Iterator[tuple[str, ScalarField, Configuration, Configuration]]:
+    """Yield the drift whose direction only the audience tells: feature, field, expected, live."""
+    for name, found in basis.live.features.items():
+        applied = basis.applied.features.get(name)
+        if applied is not None:
+            expected = _expected(applied, found)
+            for field in fields_judged_by_audience(expected, found.configuration):
+                yield name, field, expected, found.configuration
+
+
+def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
+    directory = basis.live.directory
+    found = basis.live.features.get(name)
+    applied = basis.applied.features.get(name)
+    intended = intended_configuration(name, feature, directory)
+    drift = _drift(name, found, applied, basis)
+    overrides = _plan_overrides(name, feature.override, found, drift, basis)
+    before = None if found is None else found.configuration
+    base = _without_drift(before, drift, applied, found)
+    after = narrow(intended, overrides.in_force)
+    changes = configuration_changes(base, after, directory)
+    guarded = base if applied is None else applied.intended
+    return FeaturePlan(
+        name=name,
+        action=_action(before, is_touched=bool(changes or drift or overrides.resumed)),
+        before=before,
+        intended=intended,
+        after=after,
+        changes=changes,
+        unresolved=unresolved((*feature.whitelist, *feature.exclusions), directory),
+        overrides=overrides,
+        drift=drift,
+        findings=tuple(_findings(guarded, intended, feature, directory)),
+        warnings=(
+            *feature_warnings(base, after),
+            *rename_warnings((*feature.whitelist, *feature.exclusions), directory),
+        ),
+    )
+
+
+def _plan_removal(name: str, found: LiveFeature, basis: Basis) -> FeaturePlan:
+    applied = basis.applied.features.get(name)
+    drift = _drift(name, found, applied, basis)
+    overrides = _plan_overrides(name, None, found, drift, basis)
+    base = _without_drift(found.configuration, drift, applied, found) or found.configuration
+    intended = base.deactivated()
+    after = narrow(intended, overrides.in_force)
+    changes = configuration_changes(base, after, basis.live.directory)
+    return FeaturePlan(
+        name=name,
+        action=FeatureAction.DEACTIVATE
+        if base.active
+        else _action(base, is_touched=bool(changes or drift or overrides.resumed)),
+        before=found.configuration,
+        intended=intended,
+        after=after,
+        changes=changes,
+        unresolved=(),
+        overrides=overrides,
+        drift=drift,
+        findings=(FeatureRemoved(),) if base.active else (),
+        warnings=(),
+    )
+
+
+def _expected(applied: AppliedFeature, found: LiveFeature) -> Configuration:
+    """Return what should be live: the last apply's intent under the override in force since."""
+    on = [row.override for row in found.overrides if row.state is OverrideState.ON]
+    return narrow(applied.intended, on[0] if on else None)
+
+
+def _drift(
+    name: str, found: LiveFeature | None, applied: AppliedFeature | None, basis: Basis
+) -> tuple[Drift, ...]:
+    if found is None or applied is None:
+        return ()
+    expected = _expected(applied, found)
+    return find_drift(expected, found.configuration, basis.audience.get(name, {}))
+
+
+def _without_drift(
+    before: Configuration | None,
+    drift: tuple[Drift, ...],
+    applied: AppliedFeature | None,
+    found: LiveFeature | None,
+) -> Configuration | None:
+    if before is None or applied is None or found is None:
+        return before
+    return without_drift(before, drift, _expected(applied, found))
+
+
+def _plan_overrides(
+    name: str,
+    in_file: Override | None,
+    found: LiveFeature | None,
+    drift: tuple[Drift, ...],
+    basis: Basis,
+) -> OverridesPlan:
+    stored = () if found is None else found.overrides
+    file_id = None if in_file is None else in_file.id
+    ids = {row.id for row in stored} | ({file_id} if file_id is not None else set())
+    traces = {each: basis.trace(name, each, file_id) for each in ids}
+    settled = settle_overrides(in_file, stored, traces)
+    kept = _kept_override(found, drift, basis.live.generation)
+    if kept is None or (settled.in_force is not None and not is_narrower(kept, settled.in_force)):
+        return OverridesPlan(settled.in_force, None, settled.written, settled.resumed)
+    rows = {row.id: row for row in (*stored, *settled.written)}
+    superseded = tuple(
+        StoredOverride(row.override, OverrideState.DONE, kept.id, row.removals)
+        for row in rows.values()
+        if row.state is OverrideState.ON
+    )
+    # What they take the place of has to be written first: at most one is on.
+    written = {row.id: row for row in (*settled.written, *superseded)}
+    return OverridesPlan(
+        in_force=kept,
+        kept=kept,
+        written=(*written.values(), StoredOverride(kept, OverrideState.ON)),
+        resumed=settled.resumed,
+    )
+
+
+def _kept_override(
+    found: LiveFeature | None, drift: tuple[Drift, ...], generation: int
+) -> Override | None:
+    limit = kept_limit(drift)
+    if found is None or limit is None:
+        return None
+    changes = ", ".join(
+        f"{each.field.column} {each.field.show(each.last_applied)} → {each.field.show(each.live)}"
+        for each in drift
+        if isinstance(each.field, ScalarField) and each.decision is Decision.KEEP
+    )
+    return Override(
+        # The same for a preview and its apply, and another for every database.
+        id=uuid5(found.id, f"drift kept at generation {generation}"),
+        percentage=limit.percentage,
+        emergency_stop=True if limit.percentage is None else None,
+        reason=f"changed in the database: {changes}",
+        by="database",
+        at=found.updated_at,
+    )
+
+
+def _findings(
+    before: Configuration | None, intended: Configuration, feature: Feature, directory: Directory
+) -> Iterator[Finding]:
+    yield from guard_increase(before, intended, feature.guards)
+    if before is not None:
+        yield from guard_lists(before, intended, feature.guards)
+    for entry in (*feature.whitelist, *feature.exclusions):
+        if directory.is_reused(entry):
+            key = entry_key(entry)
+            yield NameReused(entry, directory.remembered[key], directory.ids[key])
+
+
+def _action(before: Configuration | None, *, is_touched: bool) -> FeatureAction:
+    if before is None:
+        return FeatureAction.CREATE
+    return FeatureAction.UPDATE if is_touched else FeatureAction.NONE
+
+
+def _plan_marks(rollout: Rollout, basis: Basis) -> MarksPlan:
+    live, directory = basis.live, basis.live.directory
+    marks = intended_marks(rollout, directory)
+    return MarksPlan(
+        marked=marks,
+        added=named(marks - live.marked, directory),
+        removed=named(live.marked - marks, directory),
+        unresolved=unresolved(rollout.test_repositories, directory),
+    )
+
+
+def unresolved(entries: tuple[str, ...], directory: Directory) -> tuple[str, ...]:
+    """Return the entries that mean nothing to the database yet, by name."""
+    keyed = ((entry, directory.key(entry)) for entry in entries)
+    return tuple(sorted(entry for entry, key in keyed if not directory.is_resolved(key)))
