@@ -11,7 +11,6 @@ import click
 from reconciler.cli.opening import embedded_server, open_address
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.settings import Format, Settings, settings_of
-from reconciler.errors import SetupInvalid
 
 
 @click.group()
@@ -82,17 +81,16 @@ def url(context: click.Context) -> None:
 def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
     """Open psql on the database; what follows `--` is psql's."""
     from reconciler.database.address import resolve_address
+    from reconciler.database.embedded import installed_binaries
 
     settings = settings_of(context)
     address = resolve_address(settings.database_url, settings.path)
-    command = ["psql", "--dbname", address.url_without_secrets, *arguments]
+    psql_program = installed_binaries().program("psql")
+    command = [str(psql_program), "--dbname", address.url_without_secrets, *arguments]
     with _password_file(address.password) as password_file:
         environment = os.environ | {"PGPASSFILE": password_file}
         environment.pop("DATABASE_URL", None)
-        try:
-            return subprocess.run(command, env=environment, check=False).returncode
-        except FileNotFoundError:
-            raise SetupInvalid("there is no psql here; install PostgreSQL's client") from None
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 @db.command(epilog="Example: reconcile db upgrade --database-url postgresql://localhost/app")

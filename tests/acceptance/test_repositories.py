@@ -91,10 +91,10 @@ def test_loading_again_updates_what_is_there_and_leaves_what_the_file_lacks(site
 
 def test_a_rename_is_followed_by_github_id_and_names_may_swap(site: Site) -> None:
     load(site, "r.csv", "full_name,github_id\na/one,1\na/two,2\na/three,3\n")
-    before = dict(
-        (row["github_id"], row["id"])
+    before = {
+        row["github_id"]: row["id"]
         for row in site.database.rows("SELECT github_id, id FROM repositories")
-    )
+    }
 
     done = load(site, "r.csv", "full_name,github_id\na/two,1\na/one,2\nb/moved,3\n")
 
