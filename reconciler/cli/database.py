@@ -87,9 +87,11 @@ def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
     address = resolve_address(settings.database_url, settings.path)
     psql_program = installed_binaries().program("psql")
     command = [str(psql_program), "--dbname", address.url_without_secrets, *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    if address.password is None:
+        return subprocess.run(command, env=environment, check=False).returncode
     with _password_file(address.password) as password_file:
-        environment = os.environ | {"PGPASSFILE": password_file}
-        environment.pop("DATABASE_URL", None)
+        environment["PGPASSFILE"] = password_file
         return subprocess.run(command, env=environment, check=False).returncode
 
 
@@ -115,13 +117,12 @@ def upgrade(context: click.Context) -> None:
 
 
 @contextmanager
-def _password_file(password: str | None) -> Iterator[str]:
+def _password_file(password: str) -> Iterator[str]:
     """Yield a file from which libpq takes the password: no list of processes shows it."""
-    escaped = (password or "").replace("\\", "\\\\").replace(":", "\\:")
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="reconcile-") as file:
-        if password is not None:
-            file.write(f"*:*:*:*:{escaped}\n")
-            file.flush()
+        file.write(f"*:*:*:*:{escaped}\n")
+        file.flush()
         yield file.name
 
 
