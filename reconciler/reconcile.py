@@ -30,6 +30,8 @@ from reconciler.planning.guards import GuardName
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.planner import drift_to_judge, make_plan, with_blast_radius
+from reconciler.planning.report import PlanReport, make_report
+from reconciler.planning.saved import Expectation, what_moved
 from reconciler.planning.source import Source
 from reconciler.rollout_file.model import Guards
 
@@ -92,15 +94,15 @@ def apply(
     application: Application,
     permission: Permission = NOTHING_ALLOWED,
     *,
-    expected: Plan | None = None,
+    expected: Expectation | None = None,
 ) -> Applied:
     """Plan and write, as one transaction; return what was done, or the plan that is refused.
 
     A plan that is refused is returned as it is, and nothing is written.
 
     Raises:
-        Stale: a newer commit is applied already, or `expected` is a plan that was shown and is no
-            longer what would be done.
+        Stale: a newer commit is applied already, or what would be done is no longer what was
+            `expected`.
         Refused: history was rewritten since the last apply.
     """
 
@@ -108,10 +110,8 @@ def apply(
         require_newest(connection)
         lock_for_apply(connection)
         plan = plan_against(connection, application, permission)
-        if expected is not None and plan != expected:
-            raise Stale(
-                "the database moved since this plan was shown; nothing was written; run it again"
-            )
+        if expected is not None:
+            _require_expected(expected, make_report(plan, application.source, applied=False))
         if plan.is_refused:
             return Applied(plan, plan.generation)
         return Applied(plan, write_plan(connection, plan, application))
@@ -135,6 +135,14 @@ def plan_against(
     if not plan.refusing:
         return plan
     return plan.allowing(permission.guards | _guards_allowed_by_commits(source, plan))
+
+
+def _require_expected(expected: Expectation, now: PlanReport) -> None:
+    if moved := what_moved(expected, now):
+        raise Stale(
+            f"the plan no longer fits: {' and '.join(moved)}; nothing was written; "
+            "make and look at a new one"
+        )
 
 
 def _require_newer(source: Source, applied_commit: str | None, permission: Permission) -> None:

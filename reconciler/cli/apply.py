@@ -2,20 +2,25 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.opening import open_database, who_acts
 from reconciler.cli.output import print_result
+from reconciler.cli.plan_file import read_plan, write_plan
 from reconciler.cli.render.plan_text import Outcome, plan_text, summary
 from reconciler.cli.settings import Format, Settings, settings_of
 from reconciler.errors import Refused
 from reconciler.planning.guards import GuardName
+from reconciler.planning.report import make_report
+from reconciler.planning.saved import expect
 
 if TYPE_CHECKING:
     from reconciler.database.applying import Application
     from reconciler.planning.plan import Plan
+    from reconciler.planning.saved import Expectation
     from reconciler.planning.source import Source
     from reconciler.reconcile import Permission
 
@@ -48,6 +53,8 @@ EXIT_CHANGES_PENDING = 2
     default=None,
     help="Refuse a file with local changes; on by itself where CI is set.",
 )
+@click.option("--plan-out", metavar="FILE", help="With --dry-run: save the plan as JSON.")
+@click.option("--plan-in", metavar="FILE", help="Apply this saved plan and nothing else.")
 @click.pass_context
 def apply_command(
     context: click.Context,
@@ -59,6 +66,8 @@ def apply_command(
     allow: tuple[str, ...],
     accept_history_rewrite: bool,
     require_commit: bool | None,
+    plan_out: str | None,
+    plan_in: str | None,
 ) -> int:
     """Make the database say what rollout.yaml says; with --dry-run only show the difference.
 
@@ -68,12 +77,8 @@ def apply_command(
     if context.invoked_subcommand is not None:
         _refuse_options_of_the_apply(context)
         return 0
-    if detailed_exitcode and not dry_run:
-        raise click.UsageError("--detailed-exitcode goes with --dry-run")
     settings = settings_of(context)
-    settings.choose_format(Format.TEXT, Format.JSON, Format.MARKDOWN)
-    if settings.feature is not None:
-        raise click.UsageError("--feature: the file is applied as a whole")
+    _refuse_what_does_not_go_together(context, settings)
     from reconciler.reconcile import Permission
 
     permission = Permission(frozenset(map(GuardName, allow)), accept_history_rewrite)
@@ -83,9 +88,15 @@ def apply_command(
         _require_commit(application.source)
     if dry_run:
         plan = _preview(settings, application, permission)
+        if plan_out is not None:
+            write_plan(Path(plan_out), make_report(plan, application.source, applied=False))
         if plan.is_refused:
             return Refused.exit_code
         return EXIT_CHANGES_PENDING if plan.has_changes and detailed_exitcode else 0
+    if plan_in is not None:
+        expected = expect(read_plan(Path(plan_in)))
+        plan = _apply(settings, application, permission, expected)
+        return Refused.exit_code if plan.is_refused else 0
     asks = not yes and settings.format is Format.TEXT
     if asks and sys.stdin.isatty() and sys.stdout.isatty():
         plan = _apply_after_asking(settings, application, permission)
@@ -103,6 +114,18 @@ def _refuse_options_of_the_apply(context: click.Context) -> None:
             )
 
 
+def _refuse_what_does_not_go_together(context: click.Context, settings: Settings) -> None:
+    given = {name for name, value in context.params.items() if value}
+    for name, option in (("detailed_exitcode", "--detailed-exitcode"), ("plan_out", "--plan-out")):
+        if name in given and "dry_run" not in given:
+            raise click.UsageError(f"{option} goes with --dry-run")
+    if {"plan_in", "dry_run"} <= given:
+        raise click.UsageError("--plan-in applies: it does not go with --dry-run")
+    if settings.feature is not None:
+        raise click.UsageError("--feature: the file is applied as a whole")
+    settings.choose_format(Format.TEXT, Format.JSON, Format.MARKDOWN)
+
+
 def _require_commit(source: "Source") -> None:
     if source.uncommitted:
         raise Refused(
@@ -118,10 +141,16 @@ def _preview(settings: Settings, application: "Application", permission: "Permis
     return plan
 
 
-def _apply(settings: Settings, application: "Application", permission: "Permission") -> "Plan":
+def _apply(
+    settings: Settings,
+    application: "Application",
+    permission: "Permission",
+    expected: "Expectation | None" = None,
+) -> "Plan":
     from reconciler.reconcile import apply
 
-    applied = apply(open_database(settings, to_write=True), application, permission)
+    database = open_database(settings, to_write=True)
+    applied = apply(database, application, permission, expected=expected)
     outcome = Outcome.REFUSED if applied.plan.is_refused else Outcome.APPLIED
     _show(settings, applied.plan, application.source, outcome)
     return applied.plan
@@ -139,7 +168,8 @@ def _apply_after_asking(
         return _apply(settings, application, permission)
     _show(settings, plan, application.source, Outcome.PROPOSED)
     click.confirm("Apply this?", abort=True, err=True)
-    applied = apply(database, application, permission, expected=plan)
+    shown = expect(make_report(plan, application.source, applied=False))
+    applied = apply(database, application, permission, expected=shown)
     print_result(settings, summary(applied.plan, Outcome.APPLIED))
     return applied.plan
 
@@ -156,8 +186,6 @@ def _read_application(settings: Settings) -> "Application":
 def _show(settings: Settings, plan: "Plan", source: "Source", outcome: Outcome) -> None:
     match settings.format:
         case Format.JSON:
-            from reconciler.planning.report import make_report
-
             report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
             print_result(settings, report.model_dump_json(indent=2))
         case Format.MARKDOWN:

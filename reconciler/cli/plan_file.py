@@ -1,0 +1,55 @@
+"""Saved plans: written for a later apply, read back as the hostile thing that any file is."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from reconciler.errors import SetupInvalid
+from reconciler.planning.report import PlanReport
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+
+
+def write_plan(path: Path, report: PlanReport) -> None:
+    """Save a plan as JSON; the file is there as a whole or not at all.
+
+    Raises:
+        SetupInvalid: it cannot be written there.
+    """
+    text = report.model_dump_json(indent=2) + "\n"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.absolute().parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise SetupInvalid(f"{path} cannot be written: {error.strerror}") from error
+
+
+def read_plan(path: Path) -> PlanReport:
+    """Read a saved plan.
+
+    Raises:
+        SetupInvalid: it cannot be read, or is no plan of this release.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SetupInvalid(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise SetupInvalid(f"{path} is over {MAX_BYTES // 1024 // 1024} MiB: no plan is so large")
+    try:
+        return PlanReport.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise SetupInvalid(
+            f"{path} is no saved plan: {place}: {first['msg']}; make one with --plan-out"
+        ) from error
