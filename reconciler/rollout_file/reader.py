@@ -4,7 +4,6 @@ Promises that whatever the bytes are, the answer is a `Document` or one `FileInv
 line order. Only what can't be read on (a syntax error, a limit) hides what is behind it.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,14 +32,19 @@ class Document:
     path: str
     """The path as it was given, for messages."""
     content: bytes = field(repr=False)
-    digest: str
-    """`sha256:` and the content's hash in hexadecimal digits."""
     rollout: Rollout = field(repr=False)
     places: Mapping[KeyPath, Place] = field(repr=False, compare=False)
     """The line and column, from 1, of each key path such as `("features", "x", "percentage")`.
 
     A key of a mapping stands where the key does, an entry of a list where the entry does.
     """
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and the content's hash in hexadecimal digits."""
+        from hashlib import sha256
+
+        return f"sha256:{sha256(self.content).hexdigest()}"
 
 
 def read_rollout_file(path: Path) -> Document:
@@ -69,7 +73,6 @@ def parse_rollout(content: bytes | str, *, path: str = "rollout.yaml") -> Docume
     return Document(
         path=path,
         content=content,
-        digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
         rollout=rollout,
         places=Places(root),
     )

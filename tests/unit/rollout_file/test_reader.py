@@ -122,13 +122,14 @@ def test_a_time_is_read_into_utc() -> None:
 
 def test_a_document_knows_its_path_content_and_digest(tmp_path: Path) -> None:
     file = tmp_path / "some.yaml"
-    file.write_bytes(b"version: 1\r\n")
+    content = b"\xef\xbb\xbfversion: 1\r\n"
+    file.write_bytes(content)
 
     document = read_rollout_file(file)
 
     assert document.path == str(file)
-    assert document.content == b"version: 1\r\n"
-    assert document.digest == "sha256:" + hashlib.sha256(b"version: 1\r\n").hexdigest()
+    assert document.content == content
+    assert document.digest == "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def test_a_desired_state_cannot_change() -> None:
