@@ -11,8 +11,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reconciler.errors import FileInvalid, Finding
+from reconciler.rollout_file.composer import compose
 from reconciler.rollout_file.model import Rollout
-from reconciler.rollout_file.nodes import KeyPath, Node, Place, Places, compose, node_value
+from reconciler.rollout_file.nodes import KeyPath, Node, Place, Places, node_value
 from reconciler.rollout_file.rules import rule_findings
 from reconciler.rollout_file.sources import check_size, decode, read_content
 from reconciler.rollout_file.texts import (

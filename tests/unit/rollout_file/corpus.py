@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 
 from reconciler.errors import FileInvalid
 from reconciler.rollout_file import parse_rollout
-from reconciler.rollout_file.nodes import Nothing, compose, node_value
+from reconciler.rollout_file.composer import compose
+from reconciler.rollout_file.nodes import Nothing, node_value
 from reconciler.rollout_file.sources import decode
 from reconciler.rollout_file.texts import forbidden_characters
 

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.errors import FileInvalid
 from reconciler.rollout_file import parse_rollout
-from reconciler.rollout_file.nodes import MAX_NODES, compose
+from reconciler.rollout_file.composer import MAX_NODES, compose
 from reconciler.rollout_file.sources import MAX_BYTES
 
 

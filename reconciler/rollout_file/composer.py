@@ -1,0 +1,208 @@
+"""From text to nodes: YAML as the rollout file uses it, and nothing more of YAML.
+
+Nodes are put together from the parser's events, one at a time, so that a file over the limits is given up
+before it takes memory or stack. Anchors, aliases, merge keys, tags, directives, a second document and
+duplicate keys are findings here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from reconciler.errors import Finding
+from reconciler.rollout_file.nodes import (
+    Alias,
+    Items,
+    KeyPath,
+    Node,
+    Place,
+    Scalar,
+    Table,
+    finding_at,
+)
+from reconciler.rollout_file.texts import cut, quoted
+from reconciler.rollout_file.yaml_errors import syntax_finding
+
+MAX_NESTING_LEVELS = 20
+MAX_NODES = 500_000
+
+LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""What parses: libyaml where PyYAML was built with it, else the slower pure one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What a text holds: its root, or None where there is none to look at, and what was refused."""
+
+    root: Node | None
+    findings: tuple[Finding, ...]
+
+
+def compose(text: str) -> Composition:
+    """Return the nodes of a text without byte-order mark and forbidden characters, and the findings."""
+    composer = _Composer()
+    complete = False
+    try:
+        for event in yaml.parse(text, Loader=LOADER):
+            composer.take(event)
+        complete = True
+    except _DocumentComplete:
+        complete = True
+    except _GivenUp:
+        pass
+    except yaml.MarkedYAMLError as error:
+        composer.findings.append(syntax_finding(error))
+    except (yaml.YAMLError, ValueError, OverflowError):  # the pure loader, at "\UFFFFFFFF"
+        composer.refuse(composer.last, "behind this is a character that YAML can't hold; remove it")
+    if complete and composer.root is None:
+        composer.refuse(
+            Place(1, 1), "the file is empty; write `version: 1`, or run `reconcile init`"
+        )
+    return Composition(composer.root if complete else None, tuple(composer.findings))
+
+
+class _GivenUp(Exception):
+    """The file is over a limit: nothing of it is looked at."""
+
+
+class _DocumentComplete(Exception):
+    """What follows is not looked at, what came before it is."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or table that is not closed yet."""
+
+    node: Items | Table
+    key: tuple[str, Place] | None = None
+    """The key whose value comes next; None where a key comes next."""
+    lost: bool = False
+    """The next value belongs to a refused key, and is not kept."""
+
+
+class _Composer:
+    """Takes the parser's events one by one."""
+
+    def __init__(self) -> None:
+        self.root: Node | None = None
+        self.findings: list[Finding] = []
+        self.last = Place(1, 1)
+        self._stack: list[_Open] = []
+        self._nodes = 0
+        self._documents = 0
+
+    def refuse(self, place: Place, message: str) -> None:
+        """Add a finding about what is being read now."""
+        self.findings.append(finding_at(place, self._path(), message))
+
+    def take(self, event: yaml.Event) -> None:
+        """Take the next event."""
+        if isinstance(event, yaml.ScalarEvent):
+            place = self._begin(event)
+            node = Scalar(event.value, not event.style, place)
+            if event.anchor is not None or event.tag is not None:
+                self._refuse_properties(event, place)
+            self._add(node)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open(event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._close()
+        elif isinstance(event, yaml.AliasEvent):
+            place = self._begin(event)
+            self.refuse(
+                place, f"the alias *{cut(str(event.anchor))} is not read; write the value itself"
+            )
+            self._add(Alias(place))
+        elif isinstance(event, yaml.DocumentStartEvent):
+            self._begin_document(event)
+
+    def _path(self) -> KeyPath:
+        parts: list[str | int] = []
+        for each in self._stack:
+            if isinstance(each.node, Items):
+                parts.append(len(each.node.items))
+            elif each.key is not None:
+                parts.append(each.key[0])
+        return tuple(parts)
+
+    def _begin_document(self, event: yaml.DocumentStartEvent) -> None:
+        place = _place(event)
+        self._documents += 1
+        if self._documents > 1:
+            self.refuse(place, "a second document begins here; keep one in a file")
+            raise _DocumentComplete
+        if event.version or event.tags:
+            self.refuse(place, "directives such as %YAML and %TAG are not read; remove the line")
+
+    def _begin(self, event: yaml.Event) -> Place:
+        self.last = place = _place(event)
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self.findings.append(
+                Finding(*place, f"the file has more than {MAX_NODES:,} values; write fewer")
+            )
+            raise _GivenUp
+        return place
+
+    def _refuse_properties(
+        self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, place: Place
+    ) -> None:
+        if event.anchor is not None:
+            self.refuse(place, f"the anchor &{cut(event.anchor)} is not read; remove it")
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!", 1)
+            self.refuse(place, f"the tag {cut(tag)} is not read; remove it")
+
+    def _open(self, event: yaml.CollectionStartEvent) -> None:
+        place = self._begin(event)
+        if event.anchor is not None or event.tag is not None:
+            self._refuse_properties(event, place)
+        if len(self._stack) == MAX_NESTING_LEVELS:
+            message = f"the file is nested over {MAX_NESTING_LEVELS} levels here; write it flatter"
+            self.findings.append(Finding(*place, message))
+            raise _GivenUp
+        node = Items(place) if isinstance(event, yaml.SequenceStartEvent) else Table(place)
+        self._stack.append(_Open(node))
+
+    def _close(self) -> None:
+        self._add(self._stack.pop().node)
+
+    def _add(self, node: Node) -> None:
+        if not self._stack:
+            self.root = node
+            return
+        parent = self._stack[-1]
+        if isinstance(parent.node, Items):
+            parent.node.items.append(node)
+        elif parent.lost:
+            parent.lost = False
+        elif parent.key is None:
+            self._add_key(parent, parent.node, node)
+        else:
+            key, place = parent.key
+            parent.key = None
+            parent.node.keys[key] = place
+            parent.node.values[key] = node
+
+    def _add_key(self, parent: _Open, table: Table, node: Node) -> None:
+        parent.lost = True
+        if not isinstance(node, Scalar):
+            if not isinstance(node, Alias):
+                self.refuse(node.place, "a key is one word; write `key: value`")
+        elif node.plain and node.text == "<<":
+            self.refuse(node.place, "the merge key << is not read; write the keys themselves")
+        elif node.text in table.keys:
+            first = table.keys[node.text].line
+            self.refuse(
+                node.place, f"duplicate key {quoted(node.text)}, also on line {first}; keep one"
+            )
+        else:
+            parent.lost = False
+            parent.key = (node.text, node.place)
+
+
+def _place(event: yaml.Event) -> Place:
+    mark = event.start_mark
+    assert mark is not None, "the parser marks every event"  # noqa: S101
+    return Place(mark.line + 1, mark.column + 1)
