@@ -5,17 +5,16 @@ entry of a list, a mark, a threshold, or a new feature with all that it starts w
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
+from reconciler.database.recording import History
 from reconciler.planning.actions import Action
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.configuration import Configuration
-from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.overrides import OverrideState
 from reconciler.planning.plain import plain
 from reconciler.planning.plan import (
@@ -68,7 +67,14 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
     """
     generation = plan.next_generation
     if plan.has_changes:
-        history = _History(connection, application, generation)
+        history = History(
+            connection=connection,
+            generation=generation,
+            by=application.applied_by,
+            reason=application.source.reason,
+            commit=application.source.commit,
+            uncommitted=application.source.uncommitted,
+        )
         for feature in plan.features:
             _write_feature(connection, feature, history)
         # Thresholds before marks: a mark gives an uncategorised repository its category of now.
@@ -81,70 +87,12 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
     return generation
 
 
-@dataclass(frozen=True, slots=True)
-class _History:
-    """Writes rows of history that share who, why and which generation."""
-
-    connection: "Connection"
-    application: Application
-    generation: int
-
-    def change(
-        self,
-        action: Action,
-        *,
-        feature: str | None,
-        details: Mapping[str, Any],
-        percentages: tuple[Any, Any] = (None, None),
-    ) -> None:
-        previous_percentage, new_percentage = percentages
-        parameters = self._row(action, feature, details) | {
-            "previous_percentage": previous_percentage,
-            "new_percentage": new_percentage,
-        }
-        self.connection.execute(text(_SQL["record_change"]), parameters)
-
-    def entries(
-        self,
-        action: Action,
-        *,
-        feature: str | None,
-        details: Mapping[str, Any],
-        entries: Mapping[str, str],
-    ) -> None:
-        if entries:
-            parameters = self._row(action, feature, details) | {
-                "keys": list(entries.keys()),
-                "names": list(entries.values()),
-            }
-            self.connection.execute(text(_SQL["record_entries"]), parameters)
-
-    def _row(
-        self, action: Action, feature: str | None, details: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        source = self.application.source
-        metadata = {
-            "generation": self.generation,
-            "commit": source.commit,
-            "uncommitted": source.uncommitted,
-            "by": self.application.applied_by,
-            **details,
-        }
-        return {
-            "action": action.value,
-            "feature_name": feature,
-            "reason": source.reason,
-            "triggered_by": self.application.applied_by[:100],
-            "metadata": json.dumps(metadata),
-        }
-
-
-def _write_feature(connection: "Connection", feature: FeaturePlan, history: _History) -> None:
+def _write_feature(connection: "Connection", feature: FeaturePlan, history: History) -> None:
     _write_configuration(connection, feature, history)
     _write_overrides(connection, feature)
 
 
-def _write_configuration(connection: "Connection", feature: FeaturePlan, history: _History) -> None:
+def _write_configuration(connection: "Connection", feature: FeaturePlan, history: History) -> None:
     parameters = _parameters(feature.name, feature.after)
     match feature.action:
         case FeatureAction.NONE:
@@ -162,7 +110,7 @@ def _write_configuration(connection: "Connection", feature: FeaturePlan, history
             if feature.before is None or _lists(feature.before) != _lists(feature.after):
                 connection.execute(text(_SQL["update_lists"]), parameters)
             for drift in feature.drift:
-                _record_drift(feature.name, drift, history)
+                history.drift(feature.name, drift)
             for override in feature.overrides.resumed:
                 history.change(
                     Action.RESUMED,
@@ -194,32 +142,7 @@ def _write_overrides(connection: "Connection", feature: FeaturePlan) -> None:
         )
 
 
-def _record_drift(feature: str, drift: Drift, history: _History) -> None:
-    """Tell what was found; history then has the value that the plan goes on from."""
-    found = {
-        "field": drift.field.name,
-        "last_applied": _plain_or_list(drift.last_applied),
-        "live": _plain_or_list(drift.live),
-    }
-    match drift.decision:
-        case Decision.KEEP:
-            action, after = Action.DRIFT_KEPT, found["live"]
-        case Decision.REVERT:
-            action, after = Action.DRIFT_REVERTED, found["last_applied"]
-        case Decision.HOLD:
-            raise AssertionError("a plan with held drift is refused before it is written")
-    history.change(
-        action,
-        feature=feature,
-        details={**found, "before": found["last_applied"], "after": after},
-    )
-
-
-def _plain_or_list(value: Any) -> Any:
-    return sorted(value) if isinstance(value, frozenset) else plain(value)
-
-
-def _record_change(feature: str, change: ScalarChange | ListChange, history: _History) -> None:
+def _record_change(feature: str, change: ScalarChange | ListChange, history: History) -> None:
     match change:
         case ScalarChange(field, before, after):
             history.change(
@@ -240,7 +163,7 @@ def _record_change(feature: str, change: ScalarChange | ListChange, history: _Hi
             )
 
 
-def _write_marks(connection: "Connection", marks: MarksPlan, history: _History) -> None:
+def _write_marks(connection: "Connection", marks: MarksPlan, history: History) -> None:
     for action, statement, entries in (
         (Action.TEST_UNMARKED, "unmark_as_test", marks.removed),
         (Action.TEST_MARKED, "mark_as_test", marks.added),
@@ -253,7 +176,7 @@ def _write_marks(connection: "Connection", marks: MarksPlan, history: _History) 
 
 
 def _write_categories(
-    connection: "Connection", categories: CategoriesPlan, history: _History
+    connection: "Connection", categories: CategoriesPlan, history: History
 ) -> None:
     for category in categories.changed:
         after = asdict(categories.after[category])

@@ -17,3 +17,49 @@ WHERE (CAST(:feature AS text) IS null OR configuration.feature_name = :feature)
     AND (CAST(:since AS timestamptz) IS null OR history.created_at >= :since)
 ORDER BY history.position DESC
 LIMIT :limit;
+
+-- name: record_change
+-- One change of one value. Who, when and why are the same for a whole apply: `metadata` says them.
+INSERT INTO public.rollout_history (
+    rollout_config_id,
+    action,
+    previous_percentage,
+    new_percentage,
+    reason,
+    triggered_by,
+    metadata
+)
+VALUES (
+    (
+        SELECT configuration.id
+        FROM public.rollout_configuration AS configuration
+        WHERE configuration.feature_name = :feature_name
+    ),
+    :action,
+    :previous_percentage,
+    :new_percentage,
+    :reason,
+    :triggered_by,
+    CAST(:metadata AS jsonb)
+);
+
+-- name: record_entries
+-- One row for each entry of a list, or each mark, that came or went.
+INSERT INTO public.rollout_history (
+    rollout_config_id,
+    action,
+    reason,
+    triggered_by,
+    metadata
+)
+SELECT
+    configuration.id,
+    :action,
+    :reason,
+    :triggered_by,
+    CAST(:metadata AS jsonb) || jsonb_build_object('entry', entries.name, 'key', entries.key)
+FROM unnest(CAST(:keys AS text []), CAST(:names AS text [])) WITH ORDINALITY
+AS entries (key, name, position)
+LEFT JOIN public.rollout_configuration AS configuration
+    ON configuration.feature_name = :feature_name
+ORDER BY entries.position;
