@@ -26,7 +26,7 @@ from reconciler.git.commit import read_head
 from reconciler.git.overrides import trace_override
 from reconciler.planning.basis import Basis
 from reconciler.planning.drift import AudienceChange
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guard_names import GuardName
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.planner import drift_to_judge, make_plan, with_blast_radius

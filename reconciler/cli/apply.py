@@ -1,30 +1,9 @@
 """`reconcile` without a command: plan, and apply or with `--dry-run` only preview."""
 
-import os
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
-from reconciler.cli.opening import open_database, who_acts
-from reconciler.cli.output import print_result
-from reconciler.cli.plan_file import read_plan, write_plan
-from reconciler.cli.render.plan_text import Outcome, plan_text, summary
 from reconciler.cli.settings import Format, Settings, settings_of
-from reconciler.errors import Refused
-from reconciler.planning.guards import GuardName
-from reconciler.planning.report import make_report
-from reconciler.planning.saved import expect
-
-if TYPE_CHECKING:
-    from reconciler.database.applying import Application
-    from reconciler.planning.plan import Plan
-    from reconciler.planning.saved import Expectation
-    from reconciler.planning.source import Source
-    from reconciler.reconcile import Permission
-
-EXIT_CHANGES_PENDING = 2
+from reconciler.planning.guard_names import GuardName
 
 
 @click.command(
@@ -79,30 +58,22 @@ def apply_command(
         return 0
     settings = settings_of(context)
     _refuse_what_does_not_go_together(context, settings)
-    from reconciler.reconcile import Permission
+    # Only now, and only here: commands below do not wait for what an apply imports.
+    from reconciler.cli import applying
 
-    permission = Permission(frozenset(map(GuardName, allow)), accept_history_rewrite)
-    application = _read_application(settings)
-    is_required = bool(os.environ.get("CI")) if require_commit is None else require_commit
-    if is_required and not dry_run:
-        _require_commit(application.source)
+    request = applying.Request.make(
+        settings,
+        allowed=frozenset(map(GuardName, allow)),
+        accept_history_rewrite=accept_history_rewrite,
+    )
     if dry_run:
-        plan = _preview(settings, application, permission)
-        if plan_out is not None:
-            write_plan(Path(plan_out), make_report(plan, application.source, applied=False))
-        if plan.is_refused:
-            return Refused.exit_code
-        return EXIT_CHANGES_PENDING if plan.has_changes and detailed_exitcode else 0
+        return applying.preview(request, plan_out=plan_out, detailed_exitcode=detailed_exitcode)
+    applying.require_commit(request, is_asked_for=require_commit)
     if plan_in is not None:
-        expected = expect(read_plan(Path(plan_in)))
-        plan = _apply(settings, application, permission, expected)
-        return Refused.exit_code if plan.is_refused else 0
-    asks = not yes and settings.format is Format.TEXT
-    if asks and sys.stdin.isatty() and sys.stdout.isatty():
-        plan = _apply_after_asking(settings, application, permission)
-    else:
-        plan = _apply(settings, application, permission)
-    return Refused.exit_code if plan.is_refused else 0
+        return applying.apply_saved(request, plan_in)
+    if yes or not applying.can_ask(settings):
+        return applying.apply(request)
+    return applying.apply_after_asking(request)
 
 
 def _refuse_options_of_the_apply(context: click.Context) -> None:
@@ -124,73 +95,3 @@ def _refuse_what_does_not_go_together(context: click.Context, settings: Settings
     if settings.feature is not None:
         raise click.UsageError("--feature: the file is applied as a whole")
     settings.choose_format(Format.TEXT, Format.JSON, Format.MARKDOWN)
-
-
-def _require_commit(source: "Source") -> None:
-    if source.uncommitted:
-        raise Refused(
-            f"{source.file} has changes that are not committed; nothing was written; commit them"
-        )
-
-
-def _preview(settings: Settings, application: "Application", permission: "Permission") -> "Plan":
-    from reconciler.reconcile import preview
-
-    plan = preview(open_database(settings), application, permission)
-    _show(settings, plan, application.source, Outcome.PREVIEWED)
-    return plan
-
-
-def _apply(
-    settings: Settings,
-    application: "Application",
-    permission: "Permission",
-    expected: "Expectation | None" = None,
-) -> "Plan":
-    from reconciler.reconcile import apply
-
-    database = open_database(settings, to_write=True)
-    applied = apply(database, application, permission, expected=expected)
-    outcome = Outcome.REFUSED if applied.plan.is_refused else Outcome.APPLIED
-    _show(settings, applied.plan, application.source, outcome)
-    return applied.plan
-
-
-def _apply_after_asking(
-    settings: Settings, application: "Application", permission: "Permission"
-) -> "Plan":
-    """Show the plan, ask, and apply exactly that plan."""
-    from reconciler.reconcile import apply, preview
-
-    database = open_database(settings, to_write=True)
-    plan = preview(database, application, permission)
-    if plan.is_refused or not plan.has_changes:
-        return _apply(settings, application, permission)
-    _show(settings, plan, application.source, Outcome.PROPOSED)
-    click.confirm("Apply this?", abort=True, err=True)
-    shown = expect(make_report(plan, application.source, applied=False))
-    applied = apply(database, application, permission, expected=shown)
-    print_result(settings, summary(applied.plan, Outcome.APPLIED))
-    return applied.plan
-
-
-def _read_application(settings: Settings) -> "Application":
-    from reconciler.database.applying import Application
-    from reconciler.reconcile import read_source
-    from reconciler.rollout_file import read_rollout_file
-
-    document = read_rollout_file(settings.path)
-    return Application(read_source(document), document.rollout, applied_by=who_acts())
-
-
-def _show(settings: Settings, plan: "Plan", source: "Source", outcome: Outcome) -> None:
-    match settings.format:
-        case Format.JSON:
-            report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
-            print_result(settings, report.model_dump_json(indent=2))
-        case Format.MARKDOWN:
-            from reconciler.cli.render.plan_markdown import plan_markdown
-
-            print_result(settings, plan_markdown(plan, source, outcome))
-        case Format.TEXT | Format.GITHUB:
-            print_result(settings, plan_text(plan, source, outcome))

@@ -13,7 +13,8 @@ from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import Change
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.guards import Finding, GuardName
+from reconciler.planning.guard_names import GuardName
+from reconciler.planning.guards import Finding
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.model import Override
 from reconciler.targeting.categories import Category, Threshold

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plain import Plain, plain
 from reconciler.planning.plan import (
     CategoriesPlan,

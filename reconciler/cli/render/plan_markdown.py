@@ -21,7 +21,7 @@ from reconciler.cli.render.plan_text import (
 from reconciler.cli.render.words import count, counted, short_commit
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import ListChange, ScalarChange
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import FeaturePlan, Plan
 from reconciler.planning.report import make_report
 from reconciler.planning.source import Source

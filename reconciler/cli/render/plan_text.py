@@ -13,7 +13,7 @@ from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.effective import default_configuration
 from reconciler.planning.fields import ListField, ScalarField, show_number
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.source import Source
 from reconciler.targeting.categories import Threshold

@@ -1,0 +1,121 @@
+"""Doing what `reconcile` without a command asks for: preview, apply, apply what was shown.
+
+Each function returns the exit code of the command.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import click
+
+from reconciler import reconcile
+from reconciler.cli.opening import open_database, who_acts
+from reconciler.cli.output import print_result
+from reconciler.cli.plan_file import read_plan, write_plan
+from reconciler.cli.render.plan_text import Outcome, plan_text, summary
+from reconciler.cli.settings import Format, Settings
+from reconciler.database.applying import Application
+from reconciler.errors import Refused
+from reconciler.planning.guard_names import GuardName
+from reconciler.planning.plan import Plan
+from reconciler.planning.report import make_report
+from reconciler.planning.saved import Expectation, expect
+from reconciler.reconcile import Permission, read_source
+from reconciler.rollout_file import read_rollout_file
+
+EXIT_DONE: Final = 0
+EXIT_CHANGES_PENDING: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be applied, and what the person allows."""
+
+    settings: Settings
+    application: Application
+    permission: Permission
+
+    @classmethod
+    def make(
+        cls, settings: Settings, *, allowed: frozenset[GuardName], accept_history_rewrite: bool
+    ) -> Self:
+        """Read the file that the settings name, and which commit it is."""
+        document = read_rollout_file(settings.path)
+        application = Application(read_source(document), document.rollout, applied_by=who_acts())
+        return cls(settings, application, Permission(allowed, accept_history_rewrite))
+
+
+def can_ask(settings: Settings) -> bool:
+    """Tell whether a person is there to read a plan and answer."""
+    return settings.format is Format.TEXT and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def require_commit(request: Request, *, is_asked_for: bool | None) -> None:
+    """Refuse a file with local changes where that is asked for, or where CI is set."""
+    is_required = bool(os.environ.get("CI")) if is_asked_for is None else is_asked_for
+    source = request.application.source
+    if is_required and source.uncommitted:
+        raise Refused(
+            f"{source.file} has changes that are not committed; nothing was written; commit them"
+        )
+
+
+def preview(request: Request, *, plan_out: str | None, detailed_exitcode: bool) -> int:
+    """Show what an apply would do; with `plan_out` save it."""
+    database = open_database(request.settings)
+    plan = reconcile.preview(database, request.application, request.permission)
+    _show(request, plan, Outcome.PREVIEWED)
+    if plan_out is not None:
+        write_plan(Path(plan_out), make_report(plan, request.application.source, applied=False))
+    if plan.is_refused:
+        return Refused.exit_code
+    return EXIT_CHANGES_PENDING if plan.has_changes and detailed_exitcode else EXIT_DONE
+
+
+def apply(request: Request) -> int:
+    """Apply, and show what was done."""
+    return _apply(request, expected=None)
+
+
+def apply_saved(request: Request, plan_in: str) -> int:
+    """Apply a saved plan and nothing else."""
+    return _apply(request, expected=expect(read_plan(Path(plan_in))))
+
+
+def apply_after_asking(request: Request) -> int:
+    """Show the plan, ask, and apply exactly that plan."""
+    database = open_database(request.settings, to_write=True)
+    plan = reconcile.preview(database, request.application, request.permission)
+    if plan.is_refused or not plan.has_changes:
+        return apply(request)
+    _show(request, plan, Outcome.PROPOSED)
+    click.confirm("Apply this?", abort=True, err=True)
+    shown = expect(make_report(plan, request.application.source, applied=False))
+    applied = reconcile.apply(database, request.application, request.permission, expected=shown)
+    print_result(request.settings, summary(applied.plan, Outcome.APPLIED))
+    return EXIT_DONE
+
+
+def _apply(request: Request, *, expected: Expectation | None) -> int:
+    database = open_database(request.settings, to_write=True)
+    applied = reconcile.apply(database, request.application, request.permission, expected=expected)
+    is_refused = applied.plan.is_refused
+    _show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
+    return Refused.exit_code if is_refused else EXIT_DONE
+
+
+def _show(request: Request, plan: Plan, outcome: Outcome) -> None:
+    settings, source = request.settings, request.application.source
+    match settings.format:
+        case Format.JSON:
+            report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
+            print_result(settings, report.model_dump_json(indent=2))
+        case Format.MARKDOWN:
+            from reconciler.cli.render.plan_markdown import plan_markdown
+
+            print_result(settings, plan_markdown(plan, source, outcome))
+        case Format.TEXT | Format.GITHUB:
+            print_result(settings, plan_text(plan, source, outcome))
