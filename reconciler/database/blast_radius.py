@@ -38,18 +38,19 @@ def measure_blast_radius(
     `marked` and `unmarked` are the ids of repositories whose mark as test comes or goes. `thresholds`
     are given where they move: an apply then categorises every repository again by its figures of now.
     """
-    live = connection.execute(text(_SQL["live"]), {"feature": feature}).one_or_none()
+    live = connection.execute(text(_SQL["live"]), {"feature": feature}).one()
     whitelist_ids, whitelist_names = _split(planned.whitelist)
     exclusions_ids, exclusions_names = _split(planned.exclusions)
     row = connection.execute(
         text(_SQL["measure"]),
         {
             "feature": feature,
-            "live_is_on": live is not None and live.is_on,
-            "live_strategy": live and live.strategy,
-            "live_percentage": live and live.percentage,
-            "live_bucket_limit": live and live.bucket_limit,
-            "live_salt": live and live.salt,
+            "live_is_on": live.is_on,
+            "live_strategy": live.strategy,
+            "live_percentage": live.percentage,
+            "live_bucket_limit": live.bucket_limit,
+            "live_salt": live.salt,
+            "live_limits": live.limits,
             "planned_is_on": planned.active and not planned.emergency_stop,
             "planned_strategy": planned.strategy.value,
             "planned_percentage": planned.percentage,
@@ -61,7 +62,8 @@ def measure_blast_radius(
             "exclusions_names": exclusions_names,
             "marked": list(marked),
             "unmarked": list(unmarked),
-            "limits": None if thresholds is None else category_limits(thresholds),
+            "recategorises": thresholds is not None,
+            "planned_limits": live.limits if thresholds is None else category_limits(thresholds),
             "owners": MOST_OWNERS,
             "samples": MOST_SAMPLES,
         },

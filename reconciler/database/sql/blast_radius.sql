@@ -1,19 +1,20 @@
 -- name: live
--- What is live of one feature but its lists, or no row.
+-- What is live of one feature but its lists, and the thresholds, which are there in any case.
 SELECT
-    is_active AND NOT emergency_stop AS is_on,
-    rollout_strategy AS strategy,
-    rollout_percentage AS percentage,
-    CAST(rollout_percentage * 100 AS integer) AS bucket_limit,
-    coalesce(salt, feature_name) AS salt
-FROM public.rollout_configuration
-WHERE feature_name = :feature;
+    coalesce(configuration.is_active AND NOT configuration.emergency_stop, false) AS is_on,
+    configuration.rollout_strategy AS strategy,
+    configuration.rollout_percentage AS percentage,
+    CAST(configuration.rollout_percentage * 100 AS integer) AS bucket_limit,
+    coalesce(configuration.salt, configuration.feature_name) AS salt,
+    CAST(limits AS text) AS limits
+FROM public.category_limits AS limits
+LEFT JOIN public.rollout_configuration AS configuration
+    ON configuration.feature_name = :feature;
 
 -- name: measure
 -- Who gains and who loses one feature: every repository under the live and the planned configuration, in
--- one row. Strategies, percentages and salts are parameters on both sides, so that the planner sees
--- constants and leaves out whatever they don't ask for: a digest, a category, a join. `limits` is null
--- where the thresholds stay; where they move, every repository is categorised again by its figures.
+-- one row. Strategies, percentages, salts and thresholds are parameters on both sides, so that the planner
+-- sees constants and leaves out whatever they don't ask for: a digest, a category, a join.
 WITH planned_keys AS NOT MATERIALIZED (
     SELECT
         'whitelist' AS list,
@@ -48,15 +49,48 @@ planned_listed AS NOT MATERIALIZED (
         ON planned_keys.key = lower(split_part(repository.full_name, '/', 1)) || '/*'
 ),
 
+-- Both sides' lists, a row for each repository in any of them, as one number: 1 and 2 are the live
+-- whitelist and exclusions, 4 and 8 the planned ones.
+listed AS NOT MATERIALIZED (
+    SELECT
+        entries.repository_id,
+        bit_or(entries.lists) AS lists
+    FROM (
+        SELECT
+            live.repository_id,
+            CASE live.list WHEN 'whitelist' THEN 1 ELSE 2 END AS lists
+        FROM public.rollout_listed_repositories(:feature) AS live
+        UNION ALL
+        SELECT
+            planned_listed.repository_id,
+            CASE planned_listed.list WHEN 'whitelist' THEN 4 ELSE 8 END AS lists
+        FROM planned_listed
+    ) AS entries
+    GROUP BY entries.repository_id
+),
+
+marks AS NOT MATERIALIZED (
+    SELECT
+        entries.repository_id,
+        bool_or(entries.marked) AS marked
+    FROM (
+        SELECT
+            unnest(CAST(:marked AS uuid [])) AS repository_id,
+            true AS marked
+        UNION ALL
+        SELECT
+            unnest(CAST(:unmarked AS uuid [])) AS repository_id,
+            false AS marked
+    ) AS entries
+    GROUP BY entries.repository_id
+),
+
 -- `OFFSET '0'` keeps a digest from being computed for every byte taken of it; it is quoted since only a
 -- constant of type bigint leaves the scan below it to parallel workers.
 facts AS NOT MATERIALIZED (
     SELECT
         activity.repository_id,
-        coalesce(live_lists.excluded, false) AS live_excluded,
-        coalesce(live_lists.whitelisted, false) AS live_whitelisted,
-        coalesce(planned_lists.excluded, false) AS planned_excluded,
-        coalesce(planned_lists.whitelisted, false) AS planned_whitelisted,
+        coalesce(listed.lists, 0) AS lists,
         sha256(
             convert_to(CAST(:live_salt AS text) || ':' || activity.repository_id::text, 'UTF8')
         ) AS live_digest,
@@ -66,67 +100,33 @@ facts AS NOT MATERIALIZED (
         coalesce(
             recorded.category,
             public.category_within(
-                limits, activity.stars, activity.contributors, activity.pull_requests
-            )
-        ) AS live_category,
-        CASE
-            WHEN CAST(:limits AS text) IS NULL
-                THEN coalesce(
-                    recorded.category,
-                    public.category_within(
-                        limits, activity.stars, activity.contributors, activity.pull_requests
-                    )
-                )
-            ELSE public.category_within(
-                CAST(CAST(:limits AS text) AS public.category_limits),
+                CAST(CAST(:live_limits AS text) AS public.category_limits),
                 activity.stars, activity.contributors, activity.pull_requests
             )
-        END AS planned_category,
+        ) AS live_category,
+        -- Where thresholds move, an apply categorises every repository again.
+        coalesce(
+            CASE WHEN NOT CAST(:recategorises AS boolean) THEN recorded.category END,
+            public.category_within(
+                CAST(CAST(:planned_limits AS text) AS public.category_limits),
+                activity.stars, activity.contributors, activity.pull_requests
+            )
+        ) AS planned_category,
         coalesce(recorded.marked_as_test, false) AS live_marked,
-        coalesce(planned_marks.marked, recorded.marked_as_test, false) AS planned_marked
+        coalesce(marks.marked, recorded.marked_as_test, false) AS planned_marked
     FROM public.repository_activity AS activity
-    CROSS JOIN public.category_limits AS limits
     LEFT JOIN public.repository_categories AS recorded
         ON activity.repository_id = recorded.repository_id
-    LEFT JOIN (
-        SELECT
-            listed.repository_id,
-            bool_or(listed.list = 'exclusions') AS excluded,
-            bool_or(listed.list = 'whitelist') AS whitelisted
-        FROM public.rollout_listed_repositories(:feature) AS listed
-        GROUP BY listed.repository_id
-    ) AS live_lists ON activity.repository_id = live_lists.repository_id
-    LEFT JOIN (
-        SELECT
-            planned_listed.repository_id,
-            bool_or(planned_listed.list = 'exclusions') AS excluded,
-            bool_or(planned_listed.list = 'whitelist') AS whitelisted
-        FROM planned_listed
-        GROUP BY planned_listed.repository_id
-    ) AS planned_lists ON activity.repository_id = planned_lists.repository_id
-    LEFT JOIN (
-        SELECT
-            marks.repository_id,
-            bool_or(marks.marked) AS marked
-        FROM (
-            SELECT
-                unnest(CAST(:marked AS uuid [])) AS repository_id,
-                true AS marked
-            UNION ALL
-            SELECT
-                unnest(CAST(:unmarked AS uuid [])) AS repository_id,
-                false AS marked
-        ) AS marks
-        GROUP BY marks.repository_id
-    ) AS planned_marks ON activity.repository_id = planned_marks.repository_id
+    LEFT JOIN listed ON activity.repository_id = listed.repository_id
+    LEFT JOIN marks ON activity.repository_id = marks.repository_id
     OFFSET '0'
 ),
 
 sides AS NOT MATERIALIZED (
     SELECT
         facts.repository_id,
-        CAST(:live_is_on AS boolean) AND NOT facts.live_excluded AND (
-            facts.live_whitelisted
+        CAST(:live_is_on AS boolean) AND facts.lists & 2 = 0 AND (
+            facts.lists & 1 > 0
             OR CASE CAST(:live_strategy AS text)
                 WHEN 'percentage'
                     THEN
@@ -139,8 +139,8 @@ sides AS NOT MATERIALIZED (
                 ELSE false
             END
         ) AS before,
-        CAST(:planned_is_on AS boolean) AND NOT facts.planned_excluded AND (
-            facts.planned_whitelisted
+        CAST(:planned_is_on AS boolean) AND facts.lists & 8 = 0 AND (
+            facts.lists & 4 > 0
             OR CASE CAST(:planned_strategy AS text)
                 WHEN 'percentage'
                     THEN
@@ -162,7 +162,8 @@ sides AS NOT MATERIALIZED (
     OFFSET '0'
 ),
 
--- One pass over all; only the ids of those that move come out of it.
+-- One pass over all, in which only those that move leave more than a count. Aggregates, and not rows,
+-- since those the planner gives to parallel workers.
 totals AS MATERIALIZED (
     SELECT
         count(*) AS repositories,
@@ -177,36 +178,29 @@ moved AS MATERIALIZED (
     SELECT
         changed.gains,
         coalesce(repository.full_name, repository.id::text) AS name,
-        CASE
-            WHEN CAST(:limits AS text) IS NULL
-                THEN coalesce(
-                    recorded.category,
-                    public.category_within(
-                        limits, activity.stars, activity.contributors, activity.pull_requests
-                    )
-                )
-            ELSE public.category_within(
-                CAST(CAST(:limits AS text) AS public.category_limits),
+        coalesce(
+            CASE WHEN NOT CAST(:recategorises AS boolean) THEN recorded.category END,
+            public.category_within(
+                CAST(CAST(:planned_limits AS text) AS public.category_limits),
                 activity.stars, activity.contributors, activity.pull_requests
             )
-        END AS category,
+        ) AS category,
         public.monthly_activity_score(
             activity.stars, activity.contributors, activity.pull_requests
         ) AS score
     FROM (
         SELECT
-            unnest(totals.gained) AS repository_id,
-            true AS gains
-        FROM totals
+            true AS gains,
+            gained.repository_id
+        FROM public.rollout_ids((SELECT totals.gained FROM totals)) AS gained (repository_id)
         UNION ALL
         SELECT
-            unnest(totals.lost) AS repository_id,
-            false AS gains
-        FROM totals
+            false AS gains,
+            lost.repository_id
+        FROM public.rollout_ids((SELECT totals.lost FROM totals)) AS lost (repository_id)
     ) AS changed
     INNER JOIN public.repositories AS repository ON changed.repository_id = repository.id
     INNER JOIN public.repository_activity AS activity ON repository.id = activity.repository_id
-    CROSS JOIN public.category_limits AS limits
     LEFT JOIN public.repository_categories AS recorded
         ON repository.id = recorded.repository_id
 )

@@ -1,0 +1,108 @@
+"""Categories in the database: categorising repositories, and the table of what there is.
+
+The rule itself is SQL's (`categorize_all_repositories`), tested against `targeting.categories`. Marks as
+test are never touched.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.targeting.categories import Category
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SQL = queries("categories")
+
+MOST_NAMES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How many repositories went from one category (None: had none yet) to another."""
+
+    before: Category | None
+    after: Category
+    repositories: int
+
+
+@dataclass(frozen=True, slots=True)
+class MovedRepository:
+    """One repository that went from one category to another."""
+
+    full_name: str
+    before: Category | None
+    after: Category
+
+
+@dataclass(frozen=True, slots=True)
+class Categorized:
+    """What a run of categorising did."""
+
+    written: int
+    """Rows, also those whose figures alone changed."""
+    moves: tuple[Move, ...]
+    """In the order of `Category`, newcomers first."""
+    names: tuple[MovedRepository, ...]
+    """The first by name, up to `MOST_NAMES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryTotals:
+    """The repositories of one category, together."""
+
+    category: Category
+    repositories: int
+    stars: int
+    contributors: int
+    pull_requests: int
+    mean_activity: float
+    """Of the monthly activity score, from 0 to 100; 0 where there is none."""
+
+
+def categorize(connection: "Connection", repository_id: str | None = None) -> Categorized:
+    """Categorise one repository, or all, and tell what moved; the caller commits.
+
+    A second run over unchanged repositories writes nothing.
+    """
+    chosen = {"id": repository_id}
+    moves = [
+        Move(_category(row.previous_category), Category(row.category), row.repositories)
+        for row in connection.execute(text(_SQL["changes"]), chosen)
+    ]
+    names = tuple(
+        MovedRepository(row.full_name, _category(row.previous_category), Category(row.category))
+        for row in connection.execute(text(_SQL["changed_names"]), {**chosen, "names": MOST_NAMES})
+    )
+    statement = "categorize_all" if repository_id is None else "categorize_one"
+    written: int = connection.execute(text(_SQL[statement]), chosen).scalar_one()
+    return Categorized(written=written, moves=tuple(sorted(moves, key=_order)), names=names)
+
+
+def read_category_totals(connection: "Connection") -> tuple[CategoryTotals, ...]:
+    """Return the figures of every category, in the order of `Category`, those without any included."""
+    rows = {row.category: row for row in connection.execute(text(_SQL["table"]))}
+    return tuple(
+        CategoryTotals(
+            category=category,
+            repositories=rows[category].repositories,
+            stars=int(rows[category].stars),
+            contributors=int(rows[category].contributors),
+            pull_requests=int(rows[category].pull_requests),
+            mean_activity=float(rows[category].mean_activity),
+        )
+        for category in Category
+        if category in rows
+    )
+
+
+def _category(recorded: str | None) -> Category | None:
+    return None if recorded is None else Category(recorded)
+
+
+def _order(move: Move) -> tuple[int, int]:
+    order = list(Category)
+    return (-1 if move.before is None else order.index(move.before), order.index(move.after))

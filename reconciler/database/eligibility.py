@@ -1,0 +1,175 @@
+"""Reading who is in: one repository explained, participation, and who is next.
+
+Everything here reads, in the transaction that it is given, and writes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.targeting.categories import Activity, Category
+from reconciler.targeting.eligibility import Repository, Rule, Targeting
+from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
+from reconciler.targeting.explanation import Decision, RuleFinding, decide, explain
+from reconciler.targeting.strategy import Strategy
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from reconciler.database.finding import FoundRepository
+
+_SQL = queries("eligibility")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one repository gets one feature or doesn't."""
+
+    feature: str
+    repository: Repository
+    activity: Activity
+    """The figures of now; a recorded category may be of older ones."""
+    is_categorized: bool
+    """Whether the category is recorded, or was worked out for this answer."""
+    decision: Decision
+    rules: tuple[RuleFinding, ...]
+    """All ten, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Participation:
+    """How far one feature's rollout has come; figures count repositories where nothing else is said."""
+
+    total: int
+    categorized: int
+    test_repositories: int
+    eligible: int
+    eligible_by_category: Mapping[Category, int]
+    """In the order of `Category`, every category."""
+    active: int
+    """Those with a job in the feature's window."""
+    jobs: int
+    """In the feature's window, as are errors."""
+    errors: int
+
+    @property
+    def rate(self) -> float:
+        """The share of all repositories that is eligible, from 0 to 1."""
+        return self.eligible / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyRepository:
+    """One that is not in yet."""
+
+    id: str
+    full_name: str
+    category: Category
+    priority: int
+    activity: int
+    """The monthly activity score, from 0 to 100."""
+
+
+def explain_repository(
+    connection: "Connection",
+    found: "FoundRepository",
+    feature: str,
+    environment: EnvironmentOverride = NO_OVERRIDE,
+) -> Explanation:
+    """Tell why a repository gets a feature or doesn't, with every rule.
+
+    The decision is the one that the database's function gives to services, unless an environment is given:
+    that is a process's own, so the process decides.
+    """
+    row = connection.execute(text(_SQL["figures"]), {"id": found.id}).one()
+    repository = Repository(
+        id=row.id,
+        full_name=row.full_name,
+        category=Category(row.category),
+        marked_as_test=row.marked_as_test,
+    )
+    targeting = _read_targeting(connection, feature, repository)
+    return Explanation(
+        feature=feature,
+        repository=repository,
+        activity=Activity(row.stars, row.contributors, row.pull_requests),
+        is_categorized=row.is_categorized,
+        decision=(
+            _read_decision(connection, feature, repository)
+            if environment == NO_OVERRIDE
+            else decide(feature, targeting, repository, environment)
+        ),
+        rules=explain(feature, targeting, repository, environment),
+    )
+
+
+def read_participation(connection: "Connection", feature: str) -> Participation:
+    """Return one feature's participation; of a feature that is not there nobody is in."""
+    chosen = {"feature": feature}
+    counts = connection.execute(text(_SQL["participation"]), chosen).one()
+    jobs = connection.execute(text(_SQL["jobs"]), chosen).one()
+    rows = connection.execute(text(_SQL["eligible_by_category"]), chosen)
+    eligible = {row.category: row.repositories for row in rows}
+    return Participation(
+        total=counts.total,
+        categorized=counts.categorized,
+        test_repositories=counts.test_repositories,
+        eligible=counts.eligible,
+        eligible_by_category={category: eligible.get(category, 0) for category in Category},
+        active=jobs.active,
+        jobs=int(jobs.jobs),
+        errors=int(jobs.errors),
+    )
+
+
+def read_ready(connection: "Connection", feature: str, most: int) -> tuple[ReadyRepository, ...]:
+    """Return the next repositories to take in, the first by priority and then by activity.
+
+    Those not categorised yet have no priority, and are not among them.
+    """
+    rows = connection.execute(text(_SQL["ready"]), {"feature": feature, "most": most})
+    return tuple(
+        ReadyRepository(
+            id=row.id,
+            full_name=row.full_name,
+            category=Category(row.category),
+            priority=row.priority,
+            activity=row.activity,
+        )
+        for row in rows
+    )
+
+
+def _read_decision(connection: "Connection", feature: str, repository: Repository) -> Decision:
+    row = connection.execute(text(_SQL["decide"]), {"id": repository.id, "feature": feature}).one()
+    return Decision(
+        eligible=row.eligible,
+        rule=Rule(row.rule),
+        reason=row.reason,
+        bucket=row.bucket,
+        category=None if row.category is None else Category(row.category),
+    )
+
+
+def _read_targeting(
+    connection: "Connection", feature: str, repository: Repository
+) -> Targeting | None:
+    row = connection.execute(
+        text(_SQL["targeting"]), {"feature": feature, "keys": list(repository.keys)}
+    ).one_or_none()
+    return None if row is None else _targeting(row)
+
+
+def _targeting(row: "Row[Any]") -> Targeting:
+    return Targeting(
+        active=row.active,
+        emergency_stop=row.emergency_stop,
+        strategy=Strategy(row.strategy),
+        percentage=row.percentage,
+        salt=row.salt,
+        whitelist=frozenset(row.whitelist),
+        exclusions=frozenset(row.exclusions),
+    )

@@ -1,0 +1,74 @@
+"""Finding the repository that somebody names, by id or by `owner/name`."""
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.errors import NotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SQL = queries("finding")
+
+_ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BEGINNING_LENGTH: Final = 3
+_MOST_CANDIDATES: Final = 200
+_MOST_SUGGESTIONS: Final = 3
+_SUGGESTION_CUTOFF: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRepository:
+    """A repository that the database knows."""
+
+    id: str
+    full_name: str
+
+
+def find_repository(connection: "Connection", written: str) -> FoundRepository:
+    """Return the repository that is written as its id or as `owner/name`, in any case.
+
+    Raises:
+        NotFound: there is none; the message has the nearest names.
+    """
+    wanted = written.strip()
+    if _ID.fullmatch(wanted.lower()):
+        row = connection.execute(text(_SQL["by_id"]), {"id": wanted.lower()}).one_or_none()
+        if row is None:
+            raise NotFound(f"no repository has the id {wanted.lower()}")
+    else:
+        row = connection.execute(text(_SQL["by_name"]), {"name": wanted}).one_or_none()
+        if row is None:
+            raise NotFound(_unknown_name(wanted, _nearest(connection, wanted)))
+    return FoundRepository(id=row.id, full_name=row.full_name or row.id)
+
+
+def _nearest(connection: "Connection", wanted: str) -> list[str]:
+    """Return the known names most like this one, the most alike first."""
+    owner, _, name = wanted.partition("/")
+    rows = connection.execute(
+        text(_SQL["candidates"]),
+        {
+            "owner": owner,
+            "name": name or owner,
+            "beginning": wanted[:_BEGINNING_LENGTH],
+            "most": _MOST_CANDIDATES,
+        },
+    )
+    spelled = {name.lower(): name for name in rows.scalars() if name}
+    known = sorted(spelled)
+    near = get_close_matches(wanted.lower(), known, _MOST_SUGGESTIONS, _SUGGESTION_CUTOFF)
+    same_name = [each for each in known if each.partition("/")[2] == (name or owner).lower()]
+    return [spelled[each] for each in dict.fromkeys([*near, *same_name])][:_MOST_SUGGESTIONS]
+
+
+def _unknown_name(wanted: str, nearest: list[str]) -> str:
+    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in wanted)
+    if not nearest:
+        return f"no repository is called {shown!r}; give it as owner/name or id"
+    return f"no repository is called {shown!r}, did you mean {' or '.join(nearest)}?"

@@ -1,0 +1,122 @@
+-- name: decide
+-- What the database's own function answers to services.
+SELECT
+    explained.eligible,
+    explained.rule,
+    explained.reason,
+    explained.bucket,
+    explained.category
+FROM public.explain_repository_eligibility(CAST(:id AS uuid), :feature) AS explained;
+
+-- name: targeting
+-- A feature's configuration as far as it concerns one repository: of its lists only the repository's keys.
+SELECT
+    configuration.is_active AS active,
+    configuration.emergency_stop,
+    configuration.rollout_strategy AS strategy,
+    configuration.rollout_percentage AS percentage,
+    coalesce(configuration.salt, configuration.feature_name) AS salt,
+    ARRAY(
+        SELECT membership.key
+        FROM public.rollout_membership AS membership
+        WHERE
+            membership.rollout_config_id = configuration.id
+            AND membership.list = 'whitelist'
+            AND membership.key = ANY(CAST(:keys AS text []))
+    ) AS whitelist,
+    ARRAY(
+        SELECT membership.key
+        FROM public.rollout_membership AS membership
+        WHERE
+            membership.rollout_config_id = configuration.id
+            AND membership.list = 'exclusions'
+            AND membership.key = ANY(CAST(:keys AS text []))
+    ) AS exclusions
+FROM public.rollout_configuration AS configuration
+WHERE configuration.feature_name = :feature;
+
+-- name: figures
+-- One repository with the figures behind its category, as they are now.
+SELECT
+    repository.id::text AS id,
+    repository.full_name,
+    activity.stars,
+    activity.contributors,
+    activity.pull_requests,
+    coalesce(recorded.category, public.categorize_repository(repository.id)) AS category,
+    recorded.category IS NOT null AS is_categorized,
+    coalesce(recorded.marked_as_test, false) AS marked_as_test
+FROM public.repositories AS repository
+INNER JOIN public.repository_activity AS activity ON repository.id = activity.repository_id
+LEFT JOIN public.repository_categories AS recorded ON repository.id = recorded.repository_id
+WHERE repository.id = CAST(:id AS uuid);
+
+-- name: participation
+-- How many repositories there are, are categorised, are test repositories and are in.
+SELECT
+    (SELECT count(*) FROM public.repositories) AS total,
+    (
+        SELECT count(*)
+        FROM public.repository_categories AS recorded
+        INNER JOIN public.repositories AS repository ON recorded.repository_id = repository.id
+    ) AS categorized,
+    (
+        SELECT count(*)
+        FROM public.repository_activity AS activity
+        LEFT JOIN public.repository_categories AS recorded
+            ON activity.repository_id = recorded.repository_id
+        WHERE
+            recorded.marked_as_test
+            OR coalesce(
+                recorded.category, public.categorize_repository(activity.repository_id)
+            ) = 'test'
+    ) AS test_repositories,
+    (SELECT count(*) FROM public.eligible_repositories(:feature)) AS eligible;
+
+-- name: eligible_by_category
+-- Those that are in, by the category that counts for them.
+SELECT
+    coalesce(recorded.category, public.categorize_repository(eligible.id)) AS category,
+    count(*) AS repositories
+FROM public.eligible_repositories(:feature) AS eligible (id)
+LEFT JOIN public.repository_categories AS recorded ON eligible.id = recorded.repository_id
+GROUP BY 1;
+
+-- name: jobs
+-- What the feature's jobs came to, and the repositories that had one, over the configured window.
+SELECT
+    coalesce(sum(metrics.total_jobs), 0) AS jobs,
+    coalesce(sum(metrics.error_count), 0) AS errors,
+    count(DISTINCT metrics.repository_id) FILTER (WHERE metrics.total_jobs > 0) AS active
+FROM public.rollout_configuration AS configuration
+INNER JOIN public.rollout_metrics AS metrics ON configuration.id = metrics.rollout_config_id
+WHERE
+    configuration.feature_name = :feature
+    AND metrics.metrics_window_end > now() - configuration.monitoring_window;
+
+-- name: ready
+-- The next to take in: not yet in and not excluded, by priority, then by activity.
+SELECT
+    repository.id::text AS id,
+    repository.full_name,
+    recorded.category,
+    recorded.priority_level AS priority,
+    recorded.monthly_activity_score AS activity
+FROM public.repository_categories AS recorded
+INNER JOIN public.repositories AS repository ON recorded.repository_id = repository.id
+WHERE
+    NOT EXISTS (
+        SELECT
+        FROM public.eligible_repositories(:feature) AS eligible (id)
+        WHERE eligible.id = repository.id
+    )
+    AND NOT EXISTS (
+        SELECT
+        FROM public.rollout_listed_repositories(:feature) AS listed
+        WHERE listed.list = 'exclusions' AND listed.repository_id = repository.id
+    )
+ORDER BY
+    recorded.priority_level DESC,
+    recorded.monthly_activity_score DESC,
+    lower(repository.full_name)
+LIMIT :most;

@@ -1,0 +1,60 @@
+"""Buckets: frozen, uniform, and independent between salts."""
+
+from collections import Counter
+from hashlib import sha256
+from uuid import UUID
+
+from reconciler.targeting.buckets import BUCKET_COUNT, bucket
+from tests.vectors import BUCKETS_FILE, bucket_vectors
+
+# The 99.99th percentile of chi-square with 9,999 degrees of freedom (Wilson and Hilferty).
+_MOST_CHI_SQUARE_OF_BUCKETS = 10_534
+# The same with 81 degrees of freedom.
+_MOST_CHI_SQUARE_OF_TENTHS = 135
+
+
+def _ids(count: int) -> list[str]:
+    return [str(UUID(int=number)) for number in range(count)]
+
+
+def test_every_frozen_vector_holds() -> None:
+    vectors = bucket_vectors()
+
+    assert len(vectors) == 1000
+    assert [bucket(salt, key) for salt, key, _ in vectors] == [each for _, _, each in vectors]
+
+
+def test_the_frozen_vectors_are_the_ones_that_were_frozen() -> None:
+    assert (
+        sha256(BUCKETS_FILE.read_bytes()).hexdigest()
+        == "120bc4957b672f7b189393c4c34e3d02396d28436d0b2ee078b8a9fb4e01c882"
+    )
+
+
+def test_buckets_are_uniform_over_a_million_ids() -> None:
+    counts = Counter(bucket("hybrid_progressive_capture", key) for key in _ids(1_000_000))
+
+    expected = 1_000_000 / BUCKET_COUNT
+    chi_square = sum((counts[each] - expected) ** 2 / expected for each in range(BUCKET_COUNT))
+
+    assert set(counts) <= set(range(BUCKET_COUNT))
+    # Too even would be as wrong as too uneven.
+    assert 9_480 < chi_square < _MOST_CHI_SQUARE_OF_BUCKETS
+
+
+def test_two_salts_take_repositories_in_independent_orders() -> None:
+    ids = _ids(200_000)
+    pairs = Counter((bucket("one", key) // 1000, bucket("two", key) // 1000) for key in ids)
+    of_one, of_two = Counter[int](), Counter[int]()
+    for (one, two), count in pairs.items():
+        of_one[one] += count
+        of_two[two] += count
+
+    chi_square = sum(
+        (pairs[one, two] - expected) ** 2 / expected
+        for one in range(10)
+        for two in range(10)
+        for expected in [of_one[one] * of_two[two] / len(ids)]
+    )
+
+    assert chi_square < _MOST_CHI_SQUARE_OF_TENTHS
