@@ -1,0 +1,301 @@
+"""The blast radius: what it predicts is what the database has after the apply."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, text
+
+from reconciler.database.blast_radius import measure_blast_radius
+from reconciler.planning.blast_radius import BlastRadius, Moved
+from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
+from reconciler.targeting.eligibility import Targeting
+from reconciler.targeting.strategy import Strategy
+from tests.postgres import Database
+
+REPOSITORIES = 120
+OWNERS = ["acme", "Acme-Corp", "x"]
+
+TARGETING = Targeting(
+    active=True,
+    emergency_stop=False,
+    strategy=Strategy.PERCENTAGE,
+    percentage=Decimal(0),
+    salt="f",
+)
+
+
+def _id(number: int) -> str:
+    return str(UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC834 % 2**128))
+
+
+def _name(number: int) -> str:
+    return f"{OWNERS[number % len(OWNERS)]}/repo-{number}"
+
+
+def _load(database: Database, count: int = REPOSITORIES) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO repositories (id, owner, name, full_name, stargazers_count,"
+            " contributors_count, pull_requests_count) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    _id(each),
+                    *_name(each).split("/"),
+                    _name(each),
+                    (each % 7) ** 5,
+                    (each % 5) ** 3,
+                    (each % 11) ** 4,
+                )
+                for each in range(count)
+            ],
+        )
+        cursor.execute(
+            "INSERT INTO repository_categories (repository_id, category, marked_as_test)"
+            " SELECT id, (ARRAY['test', 'small', 'medium', 'large', 'enterprise'])"
+            "[1 + get_byte(uuid_send(id), 0) % 5], get_byte(uuid_send(id), 1) % 6 = 0"
+            " FROM repositories WHERE get_byte(uuid_send(id), 2) % 3 > 0"
+        )
+
+
+def _apply(
+    connection: Connection,
+    targeting: Targeting,
+    *,
+    marked: Iterable[str] = (),
+    unmarked: Iterable[str] = (),
+    thresholds: dict[Category, Threshold] | None = None,
+) -> None:
+    """What an apply writes, in its order."""
+    for category, each in (thresholds or {}).items():
+        connection.execute(
+            text(
+                "UPDATE category_threshold SET stars = :stars, contributors = :contributors,"
+                " pull_requests = :pull_requests WHERE category = :category"
+            ),
+            {
+                "category": category.value,
+                "stars": each.stars,
+                "contributors": each.contributors,
+                "pull_requests": each.pull_requests,
+            },
+        )
+    if thresholds is not None:
+        connection.execute(text("SELECT categorize_all_repositories()"))
+    for id_ in marked:
+        connection.execute(
+            text(
+                "INSERT INTO repository_categories (repository_id, category, marked_as_test)"
+                " VALUES (:id, categorize_repository(:id), true)"
+                " ON CONFLICT (repository_id) DO UPDATE SET marked_as_test = true"
+            ),
+            {"id": id_},
+        )
+    for id_ in unmarked:
+        connection.execute(
+            text(
+                "UPDATE repository_categories SET marked_as_test = false WHERE repository_id = :id"
+            ),
+            {"id": id_},
+        )
+    connection.execute(
+        text(
+            "INSERT INTO rollout_configuration (feature_name, is_active, emergency_stop,"
+            " rollout_strategy, rollout_percentage, salt, target_repositories,"
+            " excluded_repositories) VALUES ('f', :active, :emergency_stop, :strategy, :percentage,"
+            " :salt, :whitelist, :exclusions) ON CONFLICT (feature_name) DO UPDATE SET"
+            " is_active = excluded.is_active, emergency_stop = excluded.emergency_stop,"
+            " rollout_strategy = excluded.rollout_strategy, salt = excluded.salt,"
+            " rollout_percentage = excluded.rollout_percentage,"
+            " target_repositories = excluded.target_repositories,"
+            " excluded_repositories = excluded.excluded_repositories"
+        ),
+        {
+            "active": targeting.active,
+            "emergency_stop": targeting.emergency_stop,
+            "strategy": targeting.strategy.value,
+            "percentage": targeting.percentage,
+            "salt": targeting.salt,
+            "whitelist": list(targeting.whitelist),
+            "exclusions": list(targeting.exclusions),
+        },
+    )
+
+
+def _eligible(connection: Connection) -> dict[str, tuple[str, Category]]:
+    """Name → id and category of everyone who is in."""
+    rows = connection.execute(
+        text(
+            "SELECT r.full_name, r.id::text AS id,"
+            " coalesce(c.category, categorize_repository(r.id)) AS category"
+            " FROM repositories AS r LEFT JOIN repository_categories AS c ON c.repository_id = r.id"
+            " WHERE r.id IN (SELECT eligible_repositories('f'))"
+        )
+    )
+    return {row.full_name: (row.id, Category(row.category)) for row in rows}
+
+
+numbers = st.integers(0, REPOSITORIES - 1)
+keys = st.frozensets(
+    st.one_of(
+        numbers.map(_id),
+        numbers.map(_name).map(str.lower),
+        st.sampled_from(["acme/*", "acme-corp/*", "acme/unknown", "junk", _id(999)]),
+    ),
+    max_size=12,
+)
+targetings = st.builds(
+    Targeting,
+    active=st.integers(0, 9).map(bool),
+    emergency_stop=st.integers(0, 9).map(lambda each: not each),
+    strategy=st.sampled_from(Strategy),
+    percentage=st.sampled_from(["0", "5", "10", "25", "33.33", "75", "100"]).map(Decimal),
+    salt=st.sampled_from(["f", "g", "ü"]),
+    whitelist=keys,
+    exclusions=keys,
+)
+ids = st.frozensets(numbers.map(_id), max_size=8)
+moved_thresholds = st.none() | st.fixed_dictionaries(
+    {
+        category: st.builds(
+            replace,
+            st.just(DEFAULT_THRESHOLDS[category]),
+            stars=st.none() | st.integers(0, 9_000),
+            contributors=st.none() | st.integers(0, 100),
+        )
+        for category in list(Category)[:-1]
+    }
+).map(lambda moved: {**DEFAULT_THRESHOLDS, **moved})
+
+
+def test_what_is_predicted_is_what_comes_out(
+    database: Database, at_size: Callable[[int, int], int]
+) -> None:
+    _load(database)
+    with database.engine.connect() as connection:
+
+        @settings(
+            max_examples=at_size(150, 5000),
+            suppress_health_check=list(HealthCheck),
+            deadline=None,
+        )
+        @given(st.none() | targetings, targetings, ids, ids, moved_thresholds)
+        def compare(
+            live: Targeting | None,
+            planned: Targeting,
+            marked: frozenset[str],
+            unmarked: frozenset[str],
+            thresholds: dict[Category, Threshold] | None,
+        ) -> None:
+            if live is not None:
+                _apply(connection, live)
+            before = _eligible(connection)
+            plan: dict[str, Any] = {
+                "marked": marked - unmarked,
+                "unmarked": unmarked - marked,
+                "thresholds": thresholds,
+            }
+            predicted = measure_blast_radius(connection, "f", planned, **plan)
+            _apply(connection, planned, **plan)
+            after = _eligible(connection)
+            categories = {
+                row.full_name: Category(row.category)
+                for row in connection.execute(
+                    text(
+                        "SELECT r.full_name, coalesce(c.category, categorize_repository(r.id))"
+                        " AS category FROM repositories AS r"
+                        " LEFT JOIN repository_categories AS c ON c.repository_id = r.id"
+                    )
+                )
+            }
+            connection.rollback()
+
+            gained, lost = after.keys() - before.keys(), before.keys() - after.keys()
+            assert _counts(predicted) == (
+                REPOSITORIES, len(before), len(after), len(gained), len(lost),
+            )  # fmt: skip
+            assert predicted.by_category == _moved(gained, lost, categories.__getitem__)
+            assert predicted.by_owner == _moved(gained, lost, lambda name: name.partition("/")[0])
+            assert len(predicted.sample_gained) == min(20, len(gained))
+            assert len(predicted.sample_lost) == min(20, len(lost))
+            assert set(predicted.sample_gained) <= gained
+            assert set(predicted.sample_lost) <= lost
+
+        compare()
+
+
+def _counts(radius: BlastRadius) -> tuple[int, ...]:
+    return radius.repositories, radius.before, radius.after, radius.gained, radius.lost
+
+
+def _moved(
+    gained: Iterable[str], lost: Iterable[str], group: Callable[[str], Any]
+) -> dict[Any, Moved]:
+    comes, goes = Counter(map(group, gained)), Counter(map(group, lost))
+    return {each: Moved(comes[each], goes[each]) for each in comes.keys() | goes.keys()}
+
+
+def test_a_new_feature_is_gained_by_everyone_who_will_be_in(database: Database) -> None:
+    _load(database, 10)
+    with database.engine.connect() as connection:
+        radius = measure_blast_radius(
+            connection, "f", replace(TARGETING, whitelist=frozenset({"acme/*"}))
+        )
+
+    assert (radius.before, radius.gained, radius.lost, radius.moves) == (0, 4, 0, True)
+    assert radius.by_owner == {"acme": Moved(gained=4, lost=0)}
+
+
+def test_samples_are_the_most_active_first(database: Database) -> None:
+    _load(database)
+    database.execute(
+        "UPDATE repositories SET stargazers_count = 90, contributors_count = 0,"
+        " pull_requests_count = 0 WHERE name = 'repo-8';"
+        "UPDATE repositories SET stargazers_count = 0, contributors_count = 0,"
+        " pull_requests_count = 0 WHERE name IN ('repo-1', 'repo-2')"
+    )
+    whitelist = frozenset(f"{_name(each).lower()}" for each in (1, 2, 8))
+
+    with database.engine.connect() as connection:
+        radius = measure_blast_radius(connection, "f", replace(TARGETING, whitelist=whitelist))
+
+    assert radius.sample_gained == ("x/repo-8", "Acme-Corp/repo-1", "x/repo-2")
+
+
+def test_of_many_owners_the_ten_that_move_most_are_told(database: Database) -> None:
+    database.execute(
+        "INSERT INTO repositories (owner, name, full_name)"
+        " SELECT 'owner-' || owner, name, 'owner-' || owner || '/' || name"
+        " FROM generate_series(1, 15) AS owner, generate_series(1, owner) AS name"
+    )
+    with database.engine.connect() as connection:
+        radius = measure_blast_radius(connection, "f", replace(TARGETING, percentage=Decimal(100)))
+
+    assert [(owner, moved.gained) for owner, moved in radius.by_owner.items()] == [
+        (f"owner-{each}", each) for each in range(15, 5, -1)
+    ]
+    assert len(radius.sample_gained) == 20
+
+
+def test_measuring_needs_no_right_but_to_read(database: Database) -> None:
+    _load(database, 20)
+    with database.engine.connect() as connection:
+        connection.execute(text("CREATE ROLE reader_of_radius"))
+        connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader_of_radius"))
+        connection.execute(text("SET LOCAL ROLE reader_of_radius"))
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        radius = measure_blast_radius(
+            connection,
+            "f",
+            replace(TARGETING, percentage=Decimal(100)),
+            marked=(_id(1),),
+            thresholds=DEFAULT_THRESHOLDS,
+        )
+        connection.rollback()
+
+    assert (radius.repositories, radius.gained) == (20, 20)

@@ -1,0 +1,120 @@
+"""Membership: the keys of both lists, in step with the arrays whoever writes them."""
+
+from tests.postgres import Database
+
+REPOSITORY = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
+
+
+def _configure(database: Database) -> None:
+    database.execute(
+        "INSERT INTO repositories (id, owner, name, full_name)"
+        f" VALUES ('{REPOSITORY}', 'Acme', 'Tools', 'Acme/Tools');"
+        "INSERT INTO rollout_configuration (feature_name, target_repositories)"
+        " VALUES ('f', '{other/site}')"
+    )
+
+
+def _keys(database: Database) -> list[tuple[str, str]]:
+    rows = database.rows("SELECT list, key FROM rollout_membership ORDER BY list, key")
+    return [(row["list"], row["key"]) for row in rows]
+
+
+def _is_eligible(database: Database) -> bool:
+    answer: bool = database.value(f"SELECT is_repository_eligible_for_rollout('{REPOSITORY}', 'f')")
+    return answer
+
+
+def test_an_entry_appended_by_hand_counts_at_once(database: Database) -> None:
+    _configure(database)
+    assert not _is_eligible(database)
+
+    database.execute(
+        "UPDATE rollout_configuration"
+        f" SET target_repositories = array_append(target_repositories, '{REPOSITORY}')"
+        " WHERE feature_name = 'f'"
+    )
+
+    assert _is_eligible(database)
+    assert _keys(database) == [("whitelist", REPOSITORY), ("whitelist", "other/site")]
+
+
+def test_an_entry_removed_by_hand_counts_no_more(database: Database) -> None:
+    _configure(database)
+    database.execute("UPDATE rollout_configuration SET target_repositories = '{acme/*,other/site}'")
+    assert _is_eligible(database)
+
+    database.execute(
+        "UPDATE rollout_configuration"
+        " SET target_repositories = array_remove(target_repositories, 'acme/*')"
+    )
+
+    assert not _is_eligible(database)
+    assert _keys(database) == [("whitelist", "other/site")]
+
+
+def test_what_hands_leave_in_an_array_is_forgiven(database: Database) -> None:
+    _configure(database)
+
+    database.execute(
+        "UPDATE rollout_configuration SET target_repositories ="
+        " ARRAY[NULL, ' ACME/Tools ', 'acme/tools', NULL, '', '6F0C1C1E-3C0E-4A55-9B3E-0E5F7A1F2D11'],"
+        " excluded_repositories = ARRAY[NULL]::text[]"
+    )
+
+    assert _keys(database) == [
+        ("whitelist", ""),
+        ("whitelist", REPOSITORY),
+        ("whitelist", "acme/tools"),
+    ]
+    assert _is_eligible(database)
+
+
+def test_both_lists_are_kept_apart(database: Database) -> None:
+    _configure(database)
+
+    database.execute(
+        "UPDATE rollout_configuration"
+        " SET target_repositories = '{acme/tools}', excluded_repositories = '{acme/tools}'"
+    )
+
+    assert _keys(database) == [("exclusions", "acme/tools"), ("whitelist", "acme/tools")]
+    assert not _is_eligible(database)
+
+
+def test_keys_go_with_their_feature(database: Database) -> None:
+    _configure(database)
+
+    database.execute("DELETE FROM rollout_configuration")
+
+    assert _keys(database) == []
+
+
+def test_a_change_of_the_lists_does_not_touch_what_stays(database: Database) -> None:
+    """A long list edited by one entry is one row written, not all."""
+    _configure(database)
+    before = database.rows("SELECT ctid::text, xmin::text FROM rollout_membership")
+
+    database.execute(
+        "UPDATE rollout_configuration"
+        " SET target_repositories = array_append(target_repositories, 'acme/tools')"
+    )
+
+    after = database.rows(
+        "SELECT ctid::text, xmin::text FROM rollout_membership WHERE key = 'other/site'"
+    )
+    assert after == before
+
+
+def test_who_may_edit_the_arrays_needs_no_right_on_the_keys(database: Database) -> None:
+    _configure(database)
+    with database.connect() as connection:
+        connection.execute("CREATE ROLE operator_of_lists")
+        connection.execute("GRANT SELECT, UPDATE ON rollout_configuration TO operator_of_lists")
+        connection.execute("SET LOCAL ROLE operator_of_lists")
+        connection.execute("UPDATE rollout_configuration SET target_repositories = '{acme/tools}'")
+        connection.execute("RESET ROLE")
+
+        keys = connection.execute("SELECT key FROM rollout_membership").fetchall()
+        connection.rollback()
+
+    assert keys == [("acme/tools",)]
