@@ -30,14 +30,13 @@ from reconciler.planning.guard_names import GuardName
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.planner import drift_to_judge, make_plan, with_blast_radius
-from reconciler.planning.report import PlanReport, make_report
-from reconciler.planning.saved import Expectation, what_moved
 from reconciler.planning.source import Source
 from reconciler.rollout_file.model import Guards
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from reconciler.planning.saved import Expectation
     from reconciler.rollout_file.model import Rollout
     from reconciler.rollout_file.reader import Document
 
@@ -94,7 +93,7 @@ def apply(
     application: Application,
     permission: Permission = NOTHING_ALLOWED,
     *,
-    expected: Expectation | None = None,
+    expected: "Expectation | None" = None,
 ) -> Applied:
     """Plan and write, as one transaction; return what was done, or the plan that is refused.
 
@@ -111,7 +110,7 @@ def apply(
         lock_for_apply(connection)
         plan = plan_against(connection, application, permission)
         if expected is not None:
-            _require_expected(expected, make_report(plan, application.source, applied=False))
+            _require_expected(expected, plan, application.source)
         if plan.is_refused:
             return Applied(plan, plan.generation)
         return Applied(plan, write_plan(connection, plan, application))
@@ -137,8 +136,12 @@ def plan_against(
     return plan.allowing(permission.guards | _guards_allowed_by_commits(source, plan))
 
 
-def _require_expected(expected: Expectation, now: PlanReport) -> None:
-    if moved := what_moved(expected, now):
+def _require_expected(expected: "Expectation", plan: Plan, source: Source) -> None:
+    # The report's models take a tenth of a second to build; most applies need none.
+    from reconciler.planning.report import make_report
+    from reconciler.planning.saved import what_moved
+
+    if moved := what_moved(expected, make_report(plan, source, applied=False)):
         raise Stale(
             f"the plan no longer fits: {' and '.join(moved)}; nothing was written; "
             "make and look at a new one"

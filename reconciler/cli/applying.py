@@ -7,24 +7,24 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import click
 
 from reconciler import reconcile
 from reconciler.cli.opening import open_database, who_acts
 from reconciler.cli.output import print_result
-from reconciler.cli.plan_file import read_plan, write_plan
 from reconciler.cli.render.plan_text import Outcome, plan_text, summary
 from reconciler.cli.settings import Format, Settings
 from reconciler.database.applying import Application
 from reconciler.errors import Refused
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import Plan
-from reconciler.planning.report import make_report
-from reconciler.planning.saved import Expectation, expect
 from reconciler.reconcile import Permission, read_source
 from reconciler.rollout_file import read_rollout_file
+
+if TYPE_CHECKING:
+    from reconciler.planning.saved import Expectation
 
 EXIT_DONE: Final = 0
 EXIT_CHANGES_PENDING: Final = 2
@@ -69,6 +69,9 @@ def preview(request: Request, *, plan_out: str | None, detailed_exitcode: bool) 
     plan = reconcile.preview(database, request.application, request.permission)
     _show(request, plan, Outcome.PREVIEWED)
     if plan_out is not None:
+        from reconciler.cli.plan_file import write_plan
+        from reconciler.planning.report import make_report
+
         write_plan(Path(plan_out), make_report(plan, request.application.source, applied=False))
     if plan.is_refused:
         return Refused.exit_code
@@ -82,11 +85,17 @@ def apply(request: Request) -> int:
 
 def apply_saved(request: Request, plan_in: str) -> int:
     """Apply a saved plan and nothing else."""
+    from reconciler.cli.plan_file import read_plan
+    from reconciler.planning.saved import expect
+
     return _apply(request, expected=expect(read_plan(Path(plan_in))))
 
 
 def apply_after_asking(request: Request) -> int:
     """Show the plan, ask, and apply exactly that plan."""
+    from reconciler.planning.report import make_report
+    from reconciler.planning.saved import expect
+
     database = open_database(request.settings, to_write=True)
     plan = reconcile.preview(database, request.application, request.permission)
     if plan.is_refused or not plan.has_changes:
@@ -99,7 +108,7 @@ def apply_after_asking(request: Request) -> int:
     return EXIT_DONE
 
 
-def _apply(request: Request, *, expected: Expectation | None) -> int:
+def _apply(request: Request, *, expected: "Expectation | None") -> int:
     database = open_database(request.settings, to_write=True)
     applied = reconcile.apply(database, request.application, request.permission, expected=expected)
     is_refused = applied.plan.is_refused
@@ -111,6 +120,8 @@ def _show(request: Request, plan: Plan, outcome: Outcome) -> None:
     settings, source = request.settings, request.application.source
     match settings.format:
         case Format.JSON:
+            from reconciler.planning.report import make_report
+
             report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
             print_result(settings, report.model_dump_json(indent=2))
         case Format.MARKDOWN:

@@ -3,6 +3,7 @@
 Reads in the transaction that it is given and writes nothing; a role with SELECT only is enough.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -162,28 +163,25 @@ def _read_directory(
     configurations = [found.configuration for found in features.values()]
     live = {key for each in configurations for key in (*each.whitelist, *each.exclusions)}
 
-    ids: dict[str, str] = {}
-    names: dict[str, str] = {}
-    wanted_names = [key for key in entries if not is_identifier(key) and not is_pattern(key)]
-    for row in connection.execute(text(_SQL["resolve_names"]), {"names": wanted_names}):
-        ids[row.key] = row.id
-        names[row.id] = row.full_name
-
-    owned: defaultdict[str, set[str]] = defaultdict(set)
-    patterns = [entry_key(entry) for entry in rollout.test_repositories if is_pattern(entry)]
-    if patterns:
-        for row in connection.execute(text(_SQL["owned"]), {"patterns": patterns}):
-            owned[row.pattern].add(row.id)
-            names[row.id] = row.full_name
-
-    still_meant = {name: remembered[name] for name in wanted_names if name in remembered}
+    wanted = [key for key in entries if not is_identifier(key) and not is_pattern(key)]
+    found = _ask(connection, "resolve_names", names=wanted)
+    patterns = {entry_key(entry) for entry in rollout.test_repositories if is_pattern(entry)}
+    owned = _ask(connection, "owned", patterns=sorted(patterns)) if patterns else {}
+    names = dict(found.values())
+    for repositories in owned.values():
+        names |= repositories
+    still_meant = {name: remembered[name] for name in wanted if name in remembered}
     spoken_of = (entries | live | marked | set(still_meant.values())) - names.keys()
     unnamed = [key for key in spoken_of if is_identifier(key)]
-    for row in connection.execute(text(_SQL["name_ids"]), {"ids": unnamed}):
-        names[row.id] = row.full_name
     return Directory(
-        ids=ids,
-        names=names,
-        owned={key: frozenset(found) for key, found in owned.items()},
+        ids={key: identifier for key, (identifier, _) in found.items()},
+        names=names | _ask(connection, "name_ids", ids=unnamed),
+        owned={pattern: frozenset(repositories) for pattern, repositories in owned.items()},
         remembered=still_meant,
     )
+
+
+def _ask(connection: "Connection", name: str, **lists: list[str]) -> dict[str, Any]:
+    parameters = {parameter: json.dumps(values) for parameter, values in lists.items()}
+    answer: dict[str, Any] = connection.execute(text(_SQL[name]), parameters).scalar_one()
+    return answer

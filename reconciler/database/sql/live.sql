@@ -66,29 +66,36 @@ SELECT
 FROM public.category_threshold;
 
 -- name: resolve_names
--- The repositories that the file's names mean now.
+-- The repositories that the file's names mean now: name → [id, name as it is spelled]. One JSON object each
+-- way, since long lists cost more as rows and arrays than as text.
 SELECT
-    lower(repositories.full_name) AS key,
-    repositories.id::text AS id,
-    repositories.full_name
+    coalesce(
+        json_object_agg(
+            lower(repositories.full_name),
+            json_build_array(repositories.id, repositories.full_name)
+        ),
+        '{}'
+    )
 FROM public.repositories
-INNER JOIN unnest(CAST(:names AS text [])) AS wanted (name)
+INNER JOIN json_array_elements_text(CAST(:names AS json)) AS wanted (name)
     ON lower(repositories.full_name) = wanted.name;
 
 -- name: name_ids
--- What the repositories with these ids are called.
-SELECT
-    repositories.id::text AS id,
-    repositories.full_name
+-- What the repositories with these ids are called: id → name.
+SELECT coalesce(json_object_agg(repositories.id, repositories.full_name), '{}')
 FROM public.repositories
-INNER JOIN unnest(CAST(:ids AS uuid [])) AS wanted (id) ON repositories.id = wanted.id;
+INNER JOIN json_array_elements_text(CAST(:ids AS json)) AS wanted (id)
+    ON repositories.id = CAST(wanted.id AS uuid);
 
 -- name: owned
--- Every repository of these owners.
-SELECT
-    lower(repositories.owner) || '/*' AS pattern,
-    repositories.id::text AS id,
-    repositories.full_name
-FROM public.repositories
-INNER JOIN unnest(CAST(:patterns AS text [])) AS wanted (pattern)
-    ON lower(repositories.owner) || '/*' = wanted.pattern;
+-- Every repository of these owners: `owner/*` → id → name.
+SELECT coalesce(json_object_agg(pattern, repositories), '{}')
+FROM (
+    SELECT
+        wanted.pattern,
+        json_object_agg(repositories.id, repositories.full_name) AS repositories
+    FROM public.repositories
+    INNER JOIN json_array_elements_text(CAST(:patterns AS json)) AS wanted (pattern)
+        ON lower(repositories.owner) || '/*' = wanted.pattern
+    GROUP BY wanted.pattern
+) AS owned;
