@@ -1,7 +1,7 @@
 """A plan as a pull request shows it: a headline with counts, tables, details folded.
 
-Every text that comes from the file, the database or git stands in a code span, so that nothing in it
-formats, links or mentions. The whole stays under GitHub's limit for a comment.
+Every text that people wrote, in the file, the database or git, stands in a code span, so that nothing in
+it formats, links or mentions; sentences of our own speak of nothing but figures and checked names. The whole stays under GitHub's limit for a comment.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,15 +9,16 @@ from typing import Final
 
 import click
 
+from reconciler.cli.render.drift_words import describe_drift
 from reconciler.cli.render.escape import for_markdown
 from reconciler.cli.render.plan_text import (
     Outcome,
-    describe_drift,
     is_shown,
     plan_text,
     shown_changes,
     summary,
 )
+from reconciler.cli.render.refusal import HEADLINE, ways_on
 from reconciler.cli.render.words import count, counted, short_commit
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import ListChange, ScalarChange
@@ -55,8 +56,10 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
     uncommitted = " with uncommitted changes" if source.uncommitted else ""
     yield (
         f"{for_markdown(source.file)}{commit}{uncommitted} against generation "
-        f"{plan.generation}. {summary(plan, outcome)}"
+        f"{plan.generation}. {HEADLINE if plan.is_refused else summary(plan, outcome)}"
     )
+    if plan.is_refused:
+        yield "\n".join(f"- {way}" for way in ways_on(plan))
     for feature in plan.features:
         if is_shown(feature):
             yield from _feature(feature, plan.allowed)
@@ -87,7 +90,7 @@ def _feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[st
         yield f"An override is in force: {for_markdown(feature.overrides.in_force.reason)}"
     for finding in feature.findings:
         verdict = "Allowed" if finding.guard in allowed else "Refused"
-        yield f"> **{verdict}** by `{finding.guard}`: {for_markdown(finding.message)}"
+        yield f"> **{verdict}** by `{finding.guard}`: {finding.message}"
     for drift in feature.drift:
         yield f"> **Drift:** {for_markdown(describe_drift(drift))}"
     rows = [_change(change) for change in shown_changes(feature)]

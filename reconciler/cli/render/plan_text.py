@@ -1,24 +1,26 @@
 """A plan as people read it in a terminal: at most 100 columns, unless a name is longer."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from typing import Final
 
 import click
 
+from reconciler.cli.render.drift_words import describe_drift
 from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.lines import line, listed, paragraph
+from reconciler.cli.render.refusal import HEADLINE, ways_on
 from reconciler.cli.render.words import WIDTH, count, counted, gains, short_commit
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import Change, ListChange, ScalarChange
-from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.effective import default_configuration
-from reconciler.planning.fields import ListField, ScalarField, show_number
+from reconciler.planning.fields import show_number
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.source import Source
 from reconciler.targeting.categories import Threshold
 
-_LABEL_WIDTH: Final = 13
 _SHOWN_ENTRIES: Final = 20
 
 _SIGNS: Final = {
@@ -60,7 +62,7 @@ def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
 def summary(plan: Plan, outcome: Outcome) -> str:
     """Return the last line: how much changes, and whether anything was written."""
     if plan.is_refused:
-        return _refusal(plan)
+        return "\n".join([HEADLINE, *_ways_on(plan)])
     if not plan.has_changes:
         written = "" if outcome is Outcome.APPLIED else " Nothing was written."
         return f"Nothing to change: live is what the file says.{written}"
@@ -105,39 +107,16 @@ def _feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[st
     if feature.overrides.in_force is not None:
         yield from _override(feature)
     for drift in feature.drift:
-        yield click.style(_line("drift", for_line(describe_drift(drift))), fg="yellow")
+        yield from paragraph("drift", for_line(describe_drift(drift)), "yellow")
     for change in shown_changes(feature):
         yield from _change(change, feature.unresolved)
     if feature.blast_radius is not None:
         yield from _who(feature.blast_radius)
     for finding in feature.findings:
-        sign, color = ("allowed", None) if finding.guard in allowed else ("refused", "red")
-        yield click.style(_line(sign, for_line(f"{finding.guard}: {finding.message}")), fg=color)
+        label, color = ("allowed", None) if finding.guard in allowed else ("refused", "red")
+        yield from paragraph(label, for_line(f"{finding.guard}: {finding.message}"), color)
     for warning in feature.warnings:
-        yield click.style(_line("warning", for_line(warning)), fg="yellow")
-
-
-def describe_drift(drift: Drift) -> str:
-    """Say what somebody changed live, and what becomes of it."""
-    match drift.decision:
-        case Decision.KEEP:
-            fate = "kept, since it narrows: an override that is in the database alone"
-        case Decision.REVERT:
-            fate = "taken back"
-        case Decision.HOLD:
-            fate = "held: it narrows, and a person decides"
-    return f"{drift.field.column} {_drifted(drift)} by somebody live; {fate}"
-
-
-def _drifted(drift: Drift) -> str:
-    match drift.field:
-        case ScalarField():
-            before = drift.field.show(drift.last_applied)
-            return f"{before} → {drift.field.show(drift.live)}"
-        case ListField():
-            gone, come = drift.last_applied - drift.live, drift.live - drift.last_applied
-            counts = (("−", len(gone)), ("+", len(come)))
-            return " ".join(f"{sign}{count(number)}" for sign, number in counts if number)
+        yield from paragraph("warning", for_line(warning), "yellow")
 
 
 def _override(feature: FeaturePlan) -> Iterator[str]:
@@ -146,26 +125,20 @@ def _override(feature: FeaturePlan) -> Iterator[str]:
         limit = (
             "stop" if override.percentage is None else f"at most {show_number(override.percentage)}"
         )
-        yield _line("override", f"{limit}: {for_line(override.reason)} ({for_line(override.by)})")
+        text = f"{limit}: {for_line(override.reason)} ({for_line(override.by)})"
+        yield from paragraph("override", text)
 
 
-def _refusal(plan: Plan) -> str:
-    """Return what is refused, and the ways to go on."""
-    lines = ["Refused: nothing was written. A person decides:"]
-    if guards := sorted({finding.guard for _, finding in plan.refusing}):
-        flags = " ".join(f"--allow {guard}" for guard in guards)
-        noun = "trailer" if len(guards) == 1 else "trailers"
-        names = ", ".join(guards)
-        lines += [
-            "  change the file so that it asks for less, or allow it by name:",
-            f"  {flags}, or in a commit of the pull request the {noun} Rollout-Allow: {names}",
-        ]
-    if plan.held:
-        lines += [
-            f"  {', '.join(plan.held)}: somebody narrowed it live;",
-            "  keep that: reconcile drift adopt, or take it back: reconcile drift revert",
-        ]
-    return "\n".join(lines)
+def _ways_on(plan: Plan) -> Iterator[str]:
+    for way in ways_on(plan):
+        yield textwrap.fill(
+            for_line(way),
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
 
 def shown_changes(feature: FeaturePlan) -> list[Change]:
@@ -185,9 +158,9 @@ def _is_default_of_a_new_feature(feature: FeaturePlan, change: Change) -> bool:
 def _change(change: Change, unresolved: tuple[str, ...]) -> Iterator[str]:
     match change:
         case ScalarChange(field, None, after):
-            yield _line(field.name, for_line(field.show(after)))
+            yield line(field.name, for_line(field.show(after)))
         case ScalarChange(field, before, after):
-            yield _line(
+            yield line(
                 field.name, f"{for_line(field.show(before))} → {for_line(field.show(after))}"
             )
         case ListChange(field, added, removed, resolved):
@@ -198,7 +171,7 @@ def _change(change: Change, unresolved: tuple[str, ...]) -> Iterator[str]:
                 *_signed("−", removed, "red"),
                 *_signed("=", resolved, None),
             ]
-            yield from _wrapped(field.name, entries, "   ", len(change), note)
+            yield from listed(field.name, entries, "   ", len(change), note)
 
 
 def _signed(sign: str, entries: Mapping[str, str], color: str | None) -> Iterator[str]:
@@ -207,7 +180,7 @@ def _signed(sign: str, entries: Mapping[str, str], color: str | None) -> Iterato
 
 
 def _who(radius: BlastRadius) -> Iterator[str]:
-    yield _line(
+    yield line(
         "who",
         f"{count(radius.before)} → {count(radius.after)} of {counted(radius.repositories, 'repository')}"
         f"   +{count(radius.gained)} gain   −{count(radius.lost)} lose",
@@ -217,13 +190,13 @@ def _who(radius: BlastRadius) -> Iterator[str]:
         for category, moved in radius.by_category.items()
     ]
     if by_category:
-        yield from _wrapped("", by_category, "   ", len(by_category), "")
+        yield from listed("", by_category, "   ", len(by_category))
     for label, sample, number in (
         ("gain", radius.sample_gained, radius.gained),
         ("lose", radius.sample_lost, radius.lost),
     ):
         if sample:
-            yield from _wrapped(label, [for_line(name) for name in sample], ", ", number, "")
+            yield from listed(label, [for_line(name) for name in sample], ", ", number)
 
 
 def _marks(plan: Plan) -> Iterator[str]:
@@ -232,15 +205,15 @@ def _marks(plan: Plan) -> Iterator[str]:
     entries = [*_signed("+", marks.added, "green"), *_signed("−", marks.removed, "red")]
     unknown = len(marks.unresolved)
     note = f"({count(unknown)} not known yet)" if unknown else ""
-    yield from _wrapped("marked", entries, "   ", len(marks), note)
+    yield from listed("marked", entries, "   ", len(marks), note)
 
 
 def _categories(plan: Plan) -> Iterator[str]:
     yield click.style("~ categories", fg="yellow", bold=True)
     for category in plan.categories.changed:
         before, after = plan.categories.before[category], plan.categories.after[category]
-        yield _line(category, f"{_limits(before)} → {_limits(after)}")
-    yield _line("", "every repository is categorised again")
+        yield line(category, f"{_limits(before)} → {_limits(after)}")
+    yield line("", "every repository is categorised again")
 
 
 def _limits(threshold: Threshold) -> str:
@@ -252,25 +225,3 @@ def _limits(threshold: Threshold) -> str:
     )
     limits = [counted(figure, noun) for figure, noun in figures if figure is not None]
     return ", ".join([*limits, f"priority {threshold.priority}"])
-
-
-def _line(label: str, text: str) -> str:
-    return f"    {label:<{_LABEL_WIDTH}}{text}".rstrip()
-
-
-def _wrapped(
-    label: str, entries: Iterable[str], separator: str, total: int, note: str
-) -> Iterator[str]:
-    """Lay entries out over lines of `WIDTH`, say how many of `total` are not shown, add a note."""
-    shown = list(entries)
-    hidden = total - len(shown)
-    tail = [f"… ({count(hidden)} more)"] if hidden > 0 else []
-    tail += [note] if note else []
-    line, room = "", WIDTH - 4 - _LABEL_WIDTH
-    for entry in [*shown, *tail]:
-        candidate = f"{line}{separator}{entry}" if line else entry
-        if line and len(click.unstyle(candidate)) > room:
-            yield _line(label, line + separator.rstrip())
-            label, candidate = "", entry
-        line = candidate
-    yield _line(label, line)

@@ -1,0 +1,43 @@
+"""Lines of a terminal: a label, and text laid out beside it within `WIDTH` columns."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import click
+
+from reconciler.cli.render.words import WIDTH, count
+
+_INDENT: Final = "    "
+_LABEL_WIDTH: Final = 13
+_ROOM: Final = WIDTH - len(_INDENT) - _LABEL_WIDTH
+
+
+def line(label: str, text: str) -> str:
+    """Return one line, as long as its text is."""
+    return f"{_INDENT}{label:<{_LABEL_WIDTH}}{text}".rstrip()
+
+
+def paragraph(label: str, text: str, color: str | None = None) -> Iterator[str]:
+    """Yield a sentence over as many lines as it needs; a word is never cut."""
+    for part in textwrap.wrap(text, _ROOM, break_long_words=False, break_on_hyphens=False):
+        yield click.style(line(label, part), fg=color)
+        label = ""
+
+
+def listed(
+    label: str, entries: Iterable[str], separator: str, total: int, note: str = ""
+) -> Iterator[str]:
+    """Yield entries side by side, how many of `total` are not shown, and a note."""
+    shown = list(entries)
+    hidden = total - len(shown)
+    tail = [f"… ({count(hidden)} more)"] if hidden > 0 else []
+    tail += [note] if note else []
+    text = ""
+    for entry in [*shown, *tail]:
+        candidate = f"{text}{separator}{entry}" if text else entry
+        if text and len(click.unstyle(candidate)) > _ROOM:
+            yield line(label, text + separator.rstrip())
+            label, candidate = "", entry
+        text = candidate
+    yield line(label, text)
