@@ -1,0 +1,59 @@
+"""Finding a repository by what somebody wrote."""
+
+import pytest
+from sqlalchemy import Connection
+
+from reconciler.database.finding import FoundRepository, find_repository
+from reconciler.errors import NotFound
+from tests.postgres import Database
+
+ID = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
+NAMES = ["Microsoft/VSCode", "microsoft/TypeScript", "vercel/next.js", "facebook/react"]
+
+
+@pytest.fixture
+def connection(database: Database) -> Connection:
+    for number, name in enumerate(NAMES):
+        database.execute(
+            "INSERT INTO repositories (id, owner, name, full_name) VALUES (%(id)s, %(owner)s,"
+            " %(name)s, %(full_name)s)",
+            id=ID if number == 0 else f"00000000-0000-0000-0000-{number:012}",
+            owner=name.split("/")[0],
+            name=name.split("/")[1],
+            full_name=name,
+        )
+    return database.engine.connect()
+
+
+@pytest.mark.parametrize(
+    "written", [ID, ID.upper(), "Microsoft/VSCode", "microsoft/vscode", " microsoft/vscode\n"]
+)
+def test_a_repository_is_found_by_id_and_by_name(connection: Connection, written: str) -> None:
+    with connection:
+        assert find_repository(connection, written) == FoundRepository(ID, "Microsoft/VSCode")
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (
+            "microsoft/vscod",
+            "no repository is called 'microsoft/vscod', did you mean Microsoft/VSCode?",
+        ),
+        ("mikrosoft/vscode", "did you mean Microsoft/VSCode?"),
+        ("someone/react", "did you mean facebook/react?"),
+        ("react", "did you mean facebook/react?"),
+        ("nothing/like-it", "is called 'nothing/like-it'; give it as owner/name or id"),
+        ("ffffffff-3c0e-4a55-9b3e-0e5f7a1f2d11", "no repository has the id ffffffff-3c0e"),
+        ("evil\x1b[2J/name", "is called 'evil\N{REPLACEMENT CHARACTER}[2J/name'"),
+        ("%_/%", "is called '%_/%'"),
+        ("", "is called ''"),
+    ],
+)
+def test_one_not_found_is_told_with_the_nearest_names(
+    connection: Connection, written: str, message: str
+) -> None:
+    with connection, pytest.raises(NotFound) as refused:
+        find_repository(connection, written)
+
+    assert message in str(refused.value)

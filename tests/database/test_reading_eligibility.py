@@ -1,0 +1,147 @@
+"""Reading who is in, for people: one repository explained, participation, who is next."""
+
+from sqlalchemy import Connection, text
+
+from reconciler.database.eligibility import (
+    Explanation,
+    Participation,
+    explain_repository,
+    read_participation,
+    read_ready,
+)
+from reconciler.database.finding import find_repository
+from reconciler.targeting.categories import Activity, Category
+from reconciler.targeting.eligibility import Rule
+from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
+from tests.postgres import Database
+
+REPOSITORIES = """
+INSERT INTO repositories (id, owner, name, full_name, stargazers_count)
+SELECT
+    ('00000000-0000-0000-0000-' || lpad(stars::text, 12, '0'))::uuid,
+    'acme', 'at-' || stars, 'acme/at-' || stars, stars
+FROM unnest(ARRAY[0, 7, 40, 90, 700, 9000]) AS stars;
+SELECT categorize_all_repositories();
+"""
+
+
+def _configure(database: Database, values: str) -> None:
+    database.execute(REPOSITORIES)
+    database.execute(
+        "INSERT INTO rollout_configuration (feature_name, rollout_strategy, rollout_percentage,"
+        f" target_repositories, excluded_repositories) VALUES ('f', {values})"
+    )
+
+
+def _explain(
+    database: Database,
+    name: str,
+    feature: str = "f",
+    environment: EnvironmentOverride = NO_OVERRIDE,
+) -> Explanation:
+    with database.engine.connect() as connection:
+        return explain_repository(
+            connection, find_repository(connection, name), feature, environment
+        )
+
+
+def test_an_explanation_has_the_decision_the_figures_and_every_rule(database: Database) -> None:
+    _configure(database, "'percentage', 0, '{acme/*}', '{}'")
+
+    explanation = _explain(database, "acme/at-40")
+
+    assert explanation.decision.eligible
+    assert explanation.decision.reason == "the whitelist has acme/*"
+    assert explanation.activity == Activity(stars=40)
+    assert explanation.repository.category is Category.SMALL
+    assert explanation.is_categorized
+    assert [each.rule for each in explanation.rules] == list(Rule)
+    assert [each.found for each in explanation.rules if each.decides] == [
+        explanation.decision.reason
+    ]
+
+
+def test_a_repository_without_a_category_is_explained_by_its_figures(database: Database) -> None:
+    _configure(database, "'repository_size', 25, '{}', '{}'")
+    database.execute("DELETE FROM repository_categories")
+
+    explanation = _explain(database, "acme/at-40")
+
+    assert not explanation.is_categorized
+    assert explanation.decision.category is Category.SMALL
+    assert explanation.decision.eligible
+    assert database.value("SELECT count(*) FROM repository_categories") == 0
+
+
+def test_an_unknown_feature_is_explained_too(database: Database) -> None:
+    _configure(database, "'percentage', 100, '{}', '{}'")
+
+    assert _explain(database, "acme/at-40", "other").decision.rule is Rule.UNKNOWN_FEATURE
+
+
+def test_an_environment_decides_for_its_own_process(database: Database) -> None:
+    _configure(database, "'percentage', 100, '{}', '{}'")
+    stopped = EnvironmentOverride.parse({"ROLLOUT_EMERGENCY_STOP": "f"})
+
+    explanation = _explain(database, "acme/at-40", environment=stopped)
+
+    assert explanation.decision.rule is Rule.ENVIRONMENT_STOP
+    assert not explanation.decision.eligible
+
+
+def _read_participation(database: Database, feature: str = "f") -> Participation:
+    with database.engine.connect() as connection:
+        return read_participation(connection, feature)
+
+
+def test_participation_counts_repositories_and_jobs(database: Database) -> None:
+    _configure(database, "'repository_size', 25, '{acme/at-9000}', '{acme/at-7}'")
+    database.execute(
+        "DELETE FROM repository_categories USING repositories"
+        " WHERE repositories.id = repository_id AND name = 'at-90';"
+        "INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,"
+        " error_count, success_count, metrics_window_start, metrics_window_end)"
+        " SELECT c.id, r.id, 'inngest', 10, 2, 8, now() - age, now() - age + interval '5 minutes'"
+        " FROM rollout_configuration AS c, repositories AS r,"
+        " unnest(ARRAY[interval '5 minutes', interval '2 hours', interval '30 hours']) AS age"
+        " WHERE r.name IN ('at-0', 'at-40')"
+    )
+
+    assert _read_participation(database) == Participation(
+        total=6,
+        categorized=5,
+        test_repositories=1,
+        eligible=3,
+        eligible_by_category={
+            Category.TEST: 1,
+            Category.SMALL: 1,
+            Category.MEDIUM: 0,
+            Category.LARGE: 0,
+            Category.ENTERPRISE: 1,
+        },
+        active=2,
+        jobs=40,
+        errors=8,
+    )
+    assert _read_participation(database).rate == 0.5
+
+
+def test_participation_of_nothing_is_nothing(database: Database) -> None:
+    participation = _read_participation(database, "unknown")
+
+    assert (participation.total, participation.eligible, participation.rate) == (0, 0, 0.0)
+
+
+def _ready(connection: Connection, most: int) -> list[str]:
+    return [each.full_name for each in read_ready(connection, "f", most)]
+
+
+def test_ready_are_those_not_in_by_priority_and_activity(database: Database) -> None:
+    _configure(database, "'repository_size', 10, '{acme/at-9000}', '{acme/at-7}'")
+
+    with database.engine.connect() as connection:
+        assert _ready(connection, 10) == ["acme/at-40", "acme/at-90", "acme/at-700"]
+        assert _ready(connection, 2) == ["acme/at-40", "acme/at-90"]
+
+        connection.execute(text("UPDATE repository_categories SET marked_as_test = true"))
+        assert _ready(connection, 10) == []
