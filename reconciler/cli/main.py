@@ -21,12 +21,16 @@ from reconciler.cli.settings import Settings, shared_options
 from reconciler.errors import FileInvalid, ReconcilerError
 
 COMMANDS: Final = {
+    "categories": "categories",
+    "categorize": "categories",
     "db": "database",
     "exclude": "lists",
+    "explain": "explain",
     "history": "history",
     "init": "init",
     "repositories": "repositories",
     "schema": "schema",
+    "stats": "stats",
     "status": "status",
     "test-repos": "lists",
     "validate": "validate",

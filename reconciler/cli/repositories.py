@@ -10,7 +10,7 @@ from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.table import Column, table
 from reconciler.cli.render.words import count, counted
-from reconciler.cli.settings import Format, settings_of
+from reconciler.cli.settings import Format, Settings, settings_of
 from reconciler.targeting.categories import Category
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ def load(context: click.Context, source: str) -> None:
 @click.option("--eligible", is_flag=True, help="Only those that get the feature.")
 @click.option("--owner", metavar="NAME", help="Only this owner's.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@click.option(
+    "--ready",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The next N to take in, by priority and activity; no other filter goes with it.",
+)
 @click.pass_context
 def list_(
     context: click.Context,
@@ -75,8 +81,14 @@ def list_(
     eligible: bool,
     owner: str | None,
     limit: int | None,
+    ready: int | None,
 ) -> None:
     """List repositories with the figures behind their category, by name."""
+    if ready is not None:
+        if category or only_test or eligible or owner or limit:
+            raise click.UsageError("--ready goes with no other filter")
+        _list_ready(settings_of(context), ready)
+        return
     from reconciler.database.live import read_configurations
     from reconciler.database.repositories import list_repositories
     from reconciler.database.schema import require_newest
@@ -99,6 +111,37 @@ def list_(
         print_json(settings, {"repositories": found})
     else:
         print_result(settings, _listing(found))
+
+
+def _list_ready(settings: Settings, most: int) -> None:
+    from reconciler.database.eligibility import read_ready
+    from reconciler.database.live import read_configurations
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import read_only_transaction
+
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    with read_only_transaction(open_database(settings)) as connection:
+        require_newest(connection)
+        feature = choose_feature(settings, read_configurations(connection))
+        found = read_ready(connection, feature, most)
+    if chosen is Format.JSON:
+        print_json(settings, {"feature": feature, "repositories": found})
+    elif not found:
+        print_result(
+            settings, "nobody is left to take in; uncategorised ones: reconcile categorize"
+        )
+    else:
+        columns = (
+            Column("repository"),
+            Column("category"),
+            Column("priority", right=True),
+            Column("activity", right=True),
+        )
+        rows = [
+            (for_line(each.full_name), each.category, count(each.priority), count(each.activity))
+            for each in found
+        ]
+        print_result(settings, table(columns, rows))
 
 
 def _listing(found: "list[ListedRepository]") -> str:

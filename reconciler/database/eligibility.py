@@ -29,8 +29,10 @@ class Explanation:
     """Why one repository gets one feature or doesn't."""
 
     feature: str
-    repository: Repository
-    activity: Activity
+    repository_id: str
+    repository: Repository | None
+    """None where no repository has this id."""
+    activity: Activity | None
     """The figures of now; a recorded category may be of older ones."""
     is_categorized: bool
     """Whether the category is recorded, or was worked out for this answer."""
@@ -84,21 +86,18 @@ def explain_repository(
     The decision is the one that the database's function gives to services, unless an environment is given:
     that is a process's own, so the process decides.
     """
-    row = connection.execute(text(_SQL["figures"]), {"id": found.id}).one()
-    repository = Repository(
-        id=row.id,
-        full_name=row.full_name,
-        category=Category(row.category),
-        marked_as_test=row.marked_as_test,
-    )
-    targeting = _read_targeting(connection, feature, repository)
+    row = connection.execute(text(_SQL["figures"]), {"id": found.id}).one_or_none()
+    repository = None if row is None else _repository(row)
+    keys = (found.id,) if repository is None else repository.keys
+    targeting = _read_targeting(connection, feature, keys)
     return Explanation(
         feature=feature,
+        repository_id=found.id,
         repository=repository,
-        activity=Activity(row.stars, row.contributors, row.pull_requests),
-        is_categorized=row.is_categorized,
+        activity=None if row is None else _activity(row),
+        is_categorized=row is not None and row.is_categorized,
         decision=(
-            _read_decision(connection, feature, repository)
+            _read_decision(connection, feature, found.id)
             if environment == NO_OVERRIDE
             else decide(feature, targeting, repository, environment)
         ),
@@ -143,8 +142,21 @@ def read_ready(connection: "Connection", feature: str, most: int) -> tuple[Ready
     )
 
 
-def _read_decision(connection: "Connection", feature: str, repository: Repository) -> Decision:
-    row = connection.execute(text(_SQL["decide"]), {"id": repository.id, "feature": feature}).one()
+def _repository(row: "Row[Any]") -> Repository:
+    return Repository(
+        id=row.id,
+        full_name=row.full_name,
+        category=Category(row.category),
+        marked_as_test=row.marked_as_test,
+    )
+
+
+def _activity(row: "Row[Any]") -> Activity:
+    return Activity(row.stars, row.contributors, row.pull_requests)
+
+
+def _read_decision(connection: "Connection", feature: str, repository_id: str) -> Decision:
+    row = connection.execute(text(_SQL["decide"]), {"id": repository_id, "feature": feature}).one()
     return Decision(
         eligible=row.eligible,
         rule=Rule(row.rule),
@@ -155,10 +167,10 @@ def _read_decision(connection: "Connection", feature: str, repository: Repositor
 
 
 def _read_targeting(
-    connection: "Connection", feature: str, repository: Repository
+    connection: "Connection", feature: str, keys: tuple[str, ...]
 ) -> Targeting | None:
     row = connection.execute(
-        text(_SQL["targeting"]), {"feature": feature, "keys": list(repository.keys)}
+        text(_SQL["targeting"]), {"feature": feature, "keys": list(keys)}
     ).one_or_none()
     return None if row is None else _targeting(row)
 

@@ -1,7 +1,8 @@
 """A plan as a pull request shows it: a headline with counts, tables, details folded.
 
-Every text that people wrote, in the file, the database or git, stands in a code span, so that nothing in
-it formats, links or mentions; sentences of our own speak of nothing but figures and checked names. The whole stays under GitHub's limit for a comment.
+Every text that people wrote, in the file, the database or git, stands in a code span, so that nothing
+in it formats, links or mentions; sentences of our own hold figures and checked names alone. The whole
+stays under GitHub's limit for a comment.
 """
 
 from collections.abc import Iterable, Iterator

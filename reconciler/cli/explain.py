@@ -1,0 +1,104 @@
+"""`reconcile explain`: is this repository in, and why."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.opening import choose_feature, open_database
+from reconciler.cli.output import print_json, print_result
+from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.words import count
+from reconciler.cli.settings import Format, settings_of
+
+if TYPE_CHECKING:
+    from reconciler.database.eligibility import Explanation
+
+
+@click.command(epilog="Example: reconcile explain microsoft/vscode")
+@click.argument("repository", metavar="REPOSITORY")
+@click.pass_context
+def explain(context: click.Context, repository: str) -> None:
+    """Tell whether a repository (owner/name or id) gets the feature, and what each rule found.
+
+    ROLLOUT_EMERGENCY_STOP and ROLLOUT_PERCENTAGE count as they are set here.
+    """
+    from reconciler.database.eligibility import explain_repository
+    from reconciler.database.finding import FoundRepository, find_repository
+    from reconciler.database.live import read_configurations
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import read_only_transaction
+    from reconciler.rollout_file.names import is_identifier
+    from reconciler.targeting.environment import EnvironmentOverride
+
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    environment = EnvironmentOverride.parse(os.environ)
+    with read_only_transaction(open_database(settings)) as connection:
+        require_newest(connection)
+        feature = settings.feature or choose_feature(settings, read_configurations(connection))
+        found = (
+            # An id needs no finding: that nobody has it is an answer too.
+            FoundRepository(repository.lower(), repository)
+            if is_identifier(repository)
+            else find_repository(connection, repository)
+        )
+        explanation = explain_repository(connection, found, feature, environment)
+    if chosen is Format.JSON:
+        print_json(settings, _as_json(explanation))
+    else:
+        print_result(settings, _as_text(explanation))
+
+
+def _as_json(explanation: "Explanation") -> dict[str, Any]:
+    decision = explanation.decision
+    repository = explanation.repository
+    return {
+        "feature": explanation.feature,
+        "repository": None if repository is None else repository.full_name,
+        "id": explanation.repository_id,
+        "eligible": decision.eligible,
+        "rule": decision.rule,
+        "reason": decision.reason,
+        "bucket": decision.bucket,
+        "category": decision.category,
+        "figures": explanation.activity,
+        "rules": explanation.rules,
+    }
+
+
+def _as_text(explanation: "Explanation") -> str:
+    decision = explanation.decision
+    repository = explanation.repository
+    name = explanation.repository_id if repository is None else repository.full_name
+    verdict = (
+        click.style("eligible", fg="green", bold=True)
+        if decision.eligible
+        else click.style("not eligible", fg="red", bold=True)
+    )
+    lines = [
+        f"{for_line(name or explanation.repository_id)} and {for_line(explanation.feature)}: {verdict}",
+        f"    {decision.rule}: {for_line(decision.reason)}",
+        "",
+    ]
+    for number, finding in enumerate(explanation.rules, start=1):
+        sign = "→" if finding.decides else " "
+        line = f"  {sign} {number:>2}  {finding.rule:<21}{for_line(finding.found)}"
+        lines.append(click.style(line, bold=True) if finding.decides else line)
+    return "\n".join([*lines, *_figures(explanation)])
+
+
+def _figures(explanation: "Explanation") -> list[str]:
+    decision, activity = explanation.decision, explanation.activity
+    lines = [""]
+    if decision.bucket is not None:
+        lines.append(f"    bucket    {decision.bucket} of 10,000")
+    if decision.category is not None and activity is not None:
+        recorded = "recorded" if explanation.is_categorized else "not categorised yet, as of now"
+        lines.append(
+            f"    category  {decision.category} ({recorded}): {count(activity.stars)} stars, "
+            f"{count(activity.contributors)} contributors, "
+            f"{count(activity.pull_requests)} pull requests"
+        )
+    lines.append(f"    id        {explanation.repository_id}")
+    return lines
