@@ -1,0 +1,205 @@
+"""`reconcile explain`: every rule answers why, as people read it."""
+
+import json
+
+import pytest
+from inline_snapshot import snapshot
+
+from tests.site import Site
+
+ID = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def explained(site: Site) -> Site:
+    """A site with one small repository whose bucket under the feature's name is known."""
+    site.database.execute(
+        "INSERT INTO repositories (id, owner, name, full_name, stargazers_count, contributors_count,"
+        f" pull_requests_count) VALUES ('{ID}', 'acme', 'Tools', 'acme/Tools', 34, 5, 1200)"
+    )
+    site.database.execute("SELECT categorize_all_repositories()")
+    return site
+
+
+def declare(site: Site, fields: str) -> None:
+    site.write(f"version: 1\nfeatures:\n  capture: {{{fields}}}\n")
+    done = site.reconcile("--allow", "max-increase")
+    assert done.exit_code == 0, done.stdout + done.stderr
+
+
+def reason(site: Site, *arguments: str, **env: str) -> str:
+    """The first two lines of an explanation, and the line that decided."""
+    done = site.reconcile("explain", *(arguments or ("acme/tools",)), env=env)
+    assert done.exit_code == 0, done.stderr
+    first, second, *rest = done.stdout.splitlines()
+    (decided,) = [line for line in rest if line.startswith("  →")]
+    return "\n".join([first, second, decided])
+
+
+def test_a_whole_explanation(explained: Site) -> None:
+    declare(explained, "percentage: 25")
+
+    done = explained.reconcile("explain", "acme/tools")
+
+    assert done.stdout == snapshot("""\
+acme/Tools and capture: not eligible
+    percentage_strategy: bucket 7018 is not under 2500 (25 %)
+
+     1  environment_stop     ROLLOUT_EMERGENCY_STOP does not stop the feature
+     2  unknown_feature      the feature is configured
+     3  inactive             the feature is active
+     4  emergency_stop       the emergency stop is off
+     5  unknown_repository   the repository is known
+     6  excluded             the exclusions do not have it
+     7  whitelisted          the whitelist does not have it
+     8  whitelist_strategy   the strategy is percentage
+  →  9  percentage_strategy  bucket 7018 is not under 2500 (25 %)
+    10  size_strategy        the strategy is percentage
+
+    bucket    7018 of 10,000
+    category  large (recorded): 34 stars, 5 contributors, 1,200 pull requests
+    id        6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11
+""")
+
+
+def test_environment_stop(explained: Site) -> None:
+    declare(explained, "percentage: 100")
+
+    assert reason(explained, ROLLOUT_EMERGENCY_STOP="capture") == snapshot("""\
+acme/Tools and capture: not eligible
+    environment_stop: ROLLOUT_EMERGENCY_STOP names the feature
+  →  1  environment_stop     ROLLOUT_EMERGENCY_STOP names the feature\
+""")
+
+
+def test_unknown_feature(explained: Site) -> None:
+    declare(explained, "percentage: 100")
+
+    assert reason(explained, "acme/tools", "--feature", "other") == snapshot("""\
+acme/Tools and other: not eligible
+    unknown_feature: no feature has this name
+  →  2  unknown_feature      no feature has this name\
+""")
+
+
+def test_inactive(explained: Site) -> None:
+    declare(explained, "percentage: 100, active: false")
+
+    assert reason(explained) == snapshot("""\
+acme/Tools and capture: not eligible
+    inactive: the feature is inactive
+  →  3  inactive             the feature is inactive\
+""")
+
+
+def test_emergency_stop(explained: Site) -> None:
+    declare(explained, "percentage: 100")
+    explained.database.execute("UPDATE rollout_configuration SET emergency_stop = true")
+
+    assert reason(explained) == snapshot("""\
+acme/Tools and capture: not eligible
+    emergency_stop: the emergency stop is on
+  →  4  emergency_stop       the emergency stop is on\
+""")
+
+
+def test_unknown_repository(explained: Site) -> None:
+    declare(explained, "percentage: 100")
+
+    assert reason(explained, NOBODY) == snapshot("""\
+00000000-0000-4000-8000-000000000000 and capture: not eligible
+    unknown_repository: no repository has this id
+  →  5  unknown_repository   no repository has this id\
+""")
+
+
+def test_excluded(explained: Site) -> None:
+    declare(explained, "percentage: 100, whitelist: [acme/tools], exclusions: [acme/*]")
+
+    assert reason(explained) == snapshot("""\
+acme/Tools and capture: not eligible
+    excluded: the exclusions have acme/*
+  →  6  excluded             the exclusions have acme/*\
+""")
+
+
+def test_whitelisted(explained: Site) -> None:
+    declare(explained, "percentage: 0, whitelist: [acme/tools]")
+
+    assert reason(explained) == snapshot("""\
+acme/Tools and capture: eligible
+    whitelisted: the whitelist has 6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11
+  →  7  whitelisted          the whitelist has 6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11\
+""")
+
+
+def test_whitelist_strategy(explained: Site) -> None:
+    declare(explained, "strategy: whitelist, whitelist: [other/*]")
+
+    assert reason(explained) == snapshot("""\
+acme/Tools and capture: not eligible
+    whitelist_strategy: the strategy is whitelist, and the whitelist does not have it
+  →  8  whitelist_strategy   the strategy is whitelist, and the whitelist does not have it\
+""")
+
+
+def test_percentage_strategy(explained: Site) -> None:
+    declare(explained, "percentage: 12.5")
+
+    assert reason(explained) == snapshot("""\
+acme/Tools and capture: not eligible
+    percentage_strategy: bucket 7018 is not under 1250 (12.5 %)
+  →  9  percentage_strategy  bucket 7018 is not under 1250 (12.5 %)\
+""")
+
+
+def test_size_strategy(explained: Site) -> None:
+    declare(explained, "strategy: repository_size, percentage: 60")
+
+    assert reason(explained) == snapshot("""\
+acme/Tools and capture: not eligible
+    size_strategy: large repositories are in from 75 %, the percentage is 60 %
+  → 10  size_strategy        large repositories are in from 75 %, the percentage is 60 %\
+""")
+
+
+def test_the_process_may_lower_the_percentage(explained: Site) -> None:
+    declare(explained, "percentage: 100")
+
+    assert reason(explained, ROLLOUT_PERCENTAGE="1") == snapshot("""\
+acme/Tools and capture: not eligible
+    percentage_strategy: bucket 7018 is not under 100 (1 %, lowered by ROLLOUT_PERCENTAGE)
+  →  9  percentage_strategy  bucket 7018 is not under 100 (1 %, lowered by ROLLOUT_PERCENTAGE)\
+""")
+
+
+def test_json_has_the_contracts_keys(explained: Site) -> None:
+    declare(explained, "percentage: 25")
+
+    found = json.loads(explained.reconcile("explain", ID, "--format", "json").stdout)
+
+    assert {"eligible", "rule", "reason", "bucket", "category", "rules"} <= set(found)
+    assert (found["rule"], found["category"]) == ("percentage_strategy", "large")
+    assert [rule["rule"] for rule in found["rules"] if rule["decides"]] == ["percentage_strategy"]
+    assert len(found["rules"]) == 10
+
+
+def test_a_name_not_found_is_an_error_with_the_nearest_names(explained: Site) -> None:
+    declare(explained, "percentage: 25")
+
+    done = explained.reconcile("explain", "acme/tool")
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "error: no repository is called 'acme/tool', did you mean acme/Tools?\n"
+
+
+def test_explaining_writes_nothing(explained: Site) -> None:
+    declare(explained, "percentage: 25")
+    explained.database.execute("DELETE FROM repository_categories")
+    name = explained.database.value("SELECT current_database()")
+    explained.database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+
+    done = explained.reconcile("explain", "acme/tools")
+
+    assert "(not categorised yet, as of now)" in done.stdout
