@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
@@ -61,7 +61,9 @@ class FileThresholds:
     ) -> CoreSchema:
         """Return a schema that reads the file's part, or takes thresholds that code has completed."""
         return core_schema.no_info_wrap_validator_function(
-            _completed, handler.generate_schema(Categories)
+            _completed,
+            handler.generate_schema(Categories),
+            serialization=core_schema.plain_serializer_function_ser_schema(_written),
         )
 
 
@@ -76,6 +78,14 @@ def _completed(
         category: replace(DEFAULT_THRESHOLDS[category], **_figures(part))
         for category, part in written.items()
         if part is not None
+    }
+
+
+def _written(thresholds: Mapping[Category, Threshold]) -> dict[str, dict[str, int]]:
+    """Return completed thresholds as a file would have them."""
+    return {
+        category.value: {name: figure for name, figure in asdict(each).items() if figure is not None}
+        for category, each in thresholds.items()
     }
 
 

@@ -224,3 +224,8 @@ def scalar_as_yaml(value: bool | int | str | Decimal | timedelta | datetime | UU
 @given(rollouts)
 def test_a_written_state_reads_back_equal(rollout: Rollout) -> None:
     assert parse_rollout(as_yaml(rollout)).rollout == rollout
+
+
+@given(rollouts)
+def test_a_state_stored_as_json_reads_back_equal(rollout: Rollout) -> None:
+    assert Rollout.model_validate_json(rollout.model_dump_json()) == rollout
