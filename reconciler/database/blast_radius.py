@@ -39,8 +39,9 @@ def measure_blast_radius(
     are given where they move: an apply then categorises every repository again by its figures of now.
     """
     live = connection.execute(text(_SQL["live"]), {"feature": feature}).one()
-    whitelist_ids, whitelist_names = _split(planned.whitelist)
-    exclusions_ids, exclusions_names = _split(planned.exclusions)
+    live_whitelist, live_exclusions = frozenset(live.whitelist), frozenset(live.exclusions)
+    whitelist_ids, whitelist_names = _split(planned.whitelist - live_whitelist)
+    exclusions_ids, exclusions_names = _split(planned.exclusions - live_exclusions)
     row = connection.execute(
         text(_SQL["measure"]),
         {
@@ -56,10 +57,12 @@ def measure_blast_radius(
             "planned_percentage": planned.percentage,
             "planned_bucket_limit": planned.bucket_limit,
             "planned_salt": planned.salt,
-            "whitelist_ids": whitelist_ids,
-            "whitelist_names": whitelist_names,
-            "exclusions_ids": exclusions_ids,
-            "exclusions_names": exclusions_names,
+            "added_whitelist_ids": whitelist_ids,
+            "added_whitelist_names": whitelist_names,
+            "added_exclusions_ids": exclusions_ids,
+            "added_exclusions_names": exclusions_names,
+            "removed_whitelist": list(live_whitelist - planned.whitelist),
+            "removed_exclusions": list(live_exclusions - planned.exclusions),
             "marked": list(marked),
             "unmarked": list(unmarked),
             "recategorises": thresholds is not None,

@@ -54,6 +54,8 @@ class Targeting:
     exclusions: frozenset[str] = frozenset()
     bucket_limit: int = field(init=False, repr=False, compare=False)
     """Buckets under this one are in, by percentage."""
+    listed: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The keys of both lists: most repositories are in neither, which is then asked once."""
     prefix: bytes = field(init=False, repr=False, compare=False)
     """What stands before every id that is hashed."""
     strategy_rule: Rule = field(init=False, repr=False, compare=False)
@@ -61,6 +63,7 @@ class Targeting:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bucket_limit", bucket_limit(self.percentage))
+        object.__setattr__(self, "listed", self.whitelist | self.exclusions)
         object.__setattr__(self, "prefix", hashed_prefix(self.salt))
         object.__setattr__(self, "strategy_rule", _RULE_OF_STRATEGY[self.strategy])
 
@@ -129,11 +132,9 @@ def deciding_rule(  # noqa: PLR0911 - the contract's table, a line a rule
         return _EMERGENCY_STOP
     if repository is None:
         return _UNKNOWN_REPOSITORY
-    if not targeting.exclusions.isdisjoint(repository.keys):
-        return _EXCLUDED
-    if not targeting.whitelist.isdisjoint(repository.keys):
-        return _WHITELISTED
-    return targeting.strategy_rule
+    if targeting.listed.isdisjoint(repository.keys):
+        return targeting.strategy_rule
+    return _WHITELISTED if targeting.exclusions.isdisjoint(repository.keys) else _EXCLUDED
 
 
 def percentage_in_force(targeting: Targeting, environment: EnvironmentOverride) -> Decimal:

@@ -1,11 +1,21 @@
 -- name: live
--- What is live of one feature but its lists, and the thresholds, which are there in any case.
+-- What is live of one feature, and the thresholds, which are there in any case.
 SELECT
     coalesce(configuration.is_active AND NOT configuration.emergency_stop, false) AS is_on,
     configuration.rollout_strategy AS strategy,
     configuration.rollout_percentage AS percentage,
     CAST(configuration.rollout_percentage * 100 AS integer) AS bucket_limit,
     coalesce(configuration.salt, configuration.feature_name) AS salt,
+    ARRAY(
+        SELECT membership.key
+        FROM public.rollout_membership AS membership
+        WHERE membership.rollout_config_id = configuration.id AND membership.list = 'whitelist'
+    ) AS whitelist,
+    ARRAY(
+        SELECT membership.key
+        FROM public.rollout_membership AS membership
+        WHERE membership.rollout_config_id = configuration.id AND membership.list = 'exclusions'
+    ) AS exclusions,
     CAST(limits AS text) AS limits
 FROM public.category_limits AS limits
 LEFT JOIN public.rollout_configuration AS configuration
@@ -14,39 +24,36 @@ LEFT JOIN public.rollout_configuration AS configuration
 -- name: measure
 -- Who gains and who loses one feature: every repository under the live and the planned configuration, in
 -- one row. Strategies, percentages, salts and thresholds are parameters on both sides, so that the planner
--- sees constants and leaves out whatever they don't ask for: a digest, a category, a join.
-WITH planned_keys AS NOT MATERIALIZED (
+-- sees constants and leaves out whatever they don't ask for: a digest, a category, a join. Of the planned
+-- lists only the difference to the live ones is given.
+WITH added_ids AS NOT MATERIALIZED (
     SELECT
-        'whitelist' AS list,
-        unnest(CAST(:whitelist_names AS text [])) AS key
+        4 AS lists,
+        unnest(CAST(:added_whitelist_ids AS uuid [])) AS repository_id
     UNION ALL
     SELECT
-        'exclusions' AS list,
-        unnest(CAST(:exclusions_names AS text [])) AS key
+        8 AS lists,
+        unnest(CAST(:added_exclusions_ids AS uuid [])) AS repository_id
 ),
 
-planned_listed AS NOT MATERIALIZED (
+added_names AS NOT MATERIALIZED (
+    SELECT
+        4 AS lists,
+        unnest(CAST(:added_whitelist_names AS text [])) AS key
+    UNION ALL
+    SELECT
+        8 AS lists,
+        unnest(CAST(:added_exclusions_names AS text [])) AS key
+),
+
+removed AS NOT MATERIALIZED (
     SELECT
         'whitelist' AS list,
-        unnest(CAST(:whitelist_ids AS uuid [])) AS repository_id
+        unnest(CAST(:removed_whitelist AS text [])) AS key
     UNION ALL
     SELECT
         'exclusions' AS list,
-        unnest(CAST(:exclusions_ids AS uuid [])) AS repository_id
-    UNION ALL
-    SELECT
-        planned_keys.list,
-        repository.id AS repository_id
-    FROM planned_keys
-    INNER JOIN public.repositories AS repository
-        ON planned_keys.key = lower(repository.full_name)
-    UNION ALL
-    SELECT
-        planned_keys.list,
-        repository.id AS repository_id
-    FROM planned_keys
-    INNER JOIN public.repositories AS repository
-        ON planned_keys.key = lower(split_part(repository.full_name, '/', 1)) || '/*'
+        unnest(CAST(:removed_exclusions AS text [])) AS key
 ),
 
 -- Both sides' lists, a row for each repository in any of them, as one number: 1 and 2 are the live
@@ -58,13 +65,29 @@ listed AS NOT MATERIALIZED (
     FROM (
         SELECT
             live.repository_id,
-            CASE live.list WHEN 'whitelist' THEN 1 ELSE 2 END AS lists
+            CASE live.list WHEN 'whitelist' THEN 1 ELSE 2 END
+            * CASE WHEN removed.key IS null THEN 5 ELSE 1 END AS lists
         FROM public.rollout_listed_repositories(:feature) AS live
+        LEFT JOIN removed ON live.list = removed.list AND live.key = removed.key
         UNION ALL
         SELECT
-            planned_listed.repository_id,
-            CASE planned_listed.list WHEN 'whitelist' THEN 4 ELSE 8 END AS lists
-        FROM planned_listed
+            added_ids.repository_id,
+            added_ids.lists
+        FROM added_ids
+        UNION ALL
+        SELECT
+            repository.id AS repository_id,
+            added_names.lists
+        FROM added_names
+        INNER JOIN public.repositories AS repository
+            ON added_names.key = lower(repository.full_name)
+        UNION ALL
+        SELECT
+            repository.id AS repository_id,
+            added_names.lists
+        FROM added_names
+        INNER JOIN public.repositories AS repository
+            ON added_names.key = lower(split_part(repository.full_name, '/', 1)) || '/*'
     ) AS entries
     GROUP BY entries.repository_id
 ),
@@ -89,13 +112,17 @@ marks AS NOT MATERIALIZED (
 -- constant of type bigint leaves the scan below it to parallel workers.
 facts AS NOT MATERIALIZED (
     SELECT
-        activity.repository_id,
+        repository.id AS repository_id,
+        coalesce(repository.full_name, repository.id::text) AS name,
+        activity.stars,
+        activity.contributors,
+        activity.pull_requests,
         coalesce(listed.lists, 0) AS lists,
         sha256(
-            convert_to(CAST(:live_salt AS text) || ':' || activity.repository_id::text, 'UTF8')
+            convert_to(CAST(:live_salt AS text) || ':' || repository.id::text, 'UTF8')
         ) AS live_digest,
         sha256(
-            convert_to(CAST(:planned_salt AS text) || ':' || activity.repository_id::text, 'UTF8')
+            convert_to(CAST(:planned_salt AS text) || ':' || repository.id::text, 'UTF8')
         ) AS planned_digest,
         coalesce(
             recorded.category,
@@ -114,17 +141,22 @@ facts AS NOT MATERIALIZED (
         ) AS planned_category,
         coalesce(recorded.marked_as_test, false) AS live_marked,
         coalesce(marks.marked, recorded.marked_as_test, false) AS planned_marked
-    FROM public.repository_activity AS activity
-    LEFT JOIN public.repository_categories AS recorded
-        ON activity.repository_id = recorded.repository_id
-    LEFT JOIN listed ON activity.repository_id = listed.repository_id
-    LEFT JOIN marks ON activity.repository_id = marks.repository_id
+    FROM public.repositories AS repository
+    INNER JOIN public.repository_activity AS activity ON repository.id = activity.repository_id
+    LEFT JOIN public.repository_categories AS recorded ON repository.id = recorded.repository_id
+    LEFT JOIN listed ON repository.id = listed.repository_id
+    LEFT JOIN marks ON repository.id = marks.repository_id
     OFFSET '0'
 ),
 
 sides AS NOT MATERIALIZED (
     SELECT
         facts.repository_id,
+        facts.name,
+        facts.stars,
+        facts.contributors,
+        facts.pull_requests,
+        facts.planned_category AS category,
         CAST(:live_is_on AS boolean) AND facts.lists & 2 = 0 AND (
             facts.lists & 1 > 0
             OR CASE CAST(:live_strategy AS text)
@@ -162,47 +194,55 @@ sides AS NOT MATERIALIZED (
     OFFSET '0'
 ),
 
--- One pass over all, in which only those that move leave more than a count. Aggregates, and not rows,
--- since those the planner gives to parallel workers.
+-- What is told of those that move, in one text: three digits of score, ten characters of category, name.
+told AS NOT MATERIALIZED (
+    SELECT
+        sides.before,
+        sides.after,
+        CASE
+            WHEN sides.before <> sides.after
+                THEN
+                    lpad(
+                        public.monthly_activity_score(
+                            sides.stars, sides.contributors, sides.pull_requests
+                        )::text,
+                        3,
+                        '0'
+                    )
+                    || rpad(sides.category, 10)
+                    || sides.name
+        END AS summary
+    FROM sides
+),
+
+-- One pass over all. Aggregates, and not rows, since those the planner gives to parallel workers.
 totals AS MATERIALIZED (
     SELECT
         count(*) AS repositories,
         count(*) FILTER (WHERE before) AS before,
         count(*) FILTER (WHERE after) AS after,
-        array_agg(repository_id) FILTER (WHERE after AND NOT before) AS gained,
-        array_agg(repository_id) FILTER (WHERE before AND NOT after) AS lost
-    FROM sides
+        array_agg(summary) FILTER (WHERE after AND NOT before) AS gained,
+        array_agg(summary) FILTER (WHERE before AND NOT after) AS lost
+    FROM told
 ),
 
 moved AS MATERIALIZED (
     SELECT
-        changed.gains,
-        coalesce(repository.full_name, repository.id::text) AS name,
-        coalesce(
-            CASE WHEN NOT CAST(:recategorises AS boolean) THEN recorded.category END,
-            public.category_within(
-                CAST(CAST(:planned_limits AS text) AS public.category_limits),
-                activity.stars, activity.contributors, activity.pull_requests
-            )
-        ) AS category,
-        public.monthly_activity_score(
-            activity.stars, activity.contributors, activity.pull_requests
-        ) AS score
+        summaries.gains,
+        CAST(substr(summaries.summary, 1, 3) AS integer) AS score,
+        rtrim(substr(summaries.summary, 4, 10)) AS category,
+        substr(summaries.summary, 14) AS name
     FROM (
         SELECT
             true AS gains,
-            gained.repository_id
-        FROM public.rollout_ids((SELECT totals.gained FROM totals)) AS gained (repository_id)
+            unnest(totals.gained) AS summary
+        FROM totals
         UNION ALL
         SELECT
             false AS gains,
-            lost.repository_id
-        FROM public.rollout_ids((SELECT totals.lost FROM totals)) AS lost (repository_id)
-    ) AS changed
-    INNER JOIN public.repositories AS repository ON changed.repository_id = repository.id
-    INNER JOIN public.repository_activity AS activity ON repository.id = activity.repository_id
-    LEFT JOIN public.repository_categories AS recorded
-        ON repository.id = recorded.repository_id
+            unnest(totals.lost) AS summary
+        FROM totals
+    ) AS summaries
 )
 
 SELECT

@@ -379,11 +379,12 @@ $$;
 -- The repositories that a feature's two lists have, by id, by name and by owner's pattern. A repository
 -- comes once for each key that has it; an id comes whether or not there is such a repository.
 CREATE FUNCTION public.rollout_listed_repositories(feature_name text)
-RETURNS TABLE (list text, repository_id uuid)
+RETURNS TABLE (list text, key text, repository_id uuid)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT
         membership.list,
+        membership.key,
         membership.repository_id
     FROM public.rollout_configuration AS configuration
     INNER JOIN public.rollout_membership AS membership
@@ -394,6 +395,7 @@ BEGIN ATOMIC
     UNION ALL
     SELECT
         membership.list,
+        membership.key,
         repository.id
     FROM public.rollout_configuration AS configuration
     INNER JOIN public.rollout_membership AS membership
@@ -406,6 +408,7 @@ BEGIN ATOMIC
     UNION ALL
     SELECT
         membership.list,
+        membership.key,
         repository.id
     FROM public.rollout_configuration AS configuration
     INNER JOIN public.rollout_membership AS membership
@@ -528,12 +531,4 @@ BEGIN ATOMIC
             FROM public.rollout_listed_repositories(eligible_repositories.feature_name) AS listed
             WHERE listed.repository_id = candidate.id
         );
-END;
-
--- An array's ids, announced to the planner as many: it takes `unnest` for ten rows, and then looks up a
--- hundred thousand one by one. STRICT keeps it from being inlined, which would lose the estimate.
-CREATE FUNCTION public.rollout_ids(ids uuid []) RETURNS SETOF uuid
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE ROWS 100000
-BEGIN ATOMIC
-    SELECT unnest(rollout_ids.ids);
 END;

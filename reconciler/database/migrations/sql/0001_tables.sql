@@ -72,6 +72,10 @@ CREATE TABLE public.rollout_membership (
     PRIMARY KEY (rollout_config_id, list, key)
 );
 
+-- Of a long list most keys are ids; the names and patterns are found without reading past them.
+CREATE INDEX rollout_membership_names_index
+ON public.rollout_membership (rollout_config_id) WHERE repository_id IS NULL;
+
 CREATE TABLE public.category_threshold (
     category text PRIMARY KEY,
     -- The order in which thresholds are tried.
