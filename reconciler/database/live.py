@@ -127,7 +127,7 @@ def _applied_feature(desired: Mapping[str, Any] | None, effective: Configuration
     override = desired.get("override")
     return AppliedFeature(
         intended=replace(
-            effective, percentage=Decimal(desired.get("percentage", "0")), emergency_stop=False
+            effective, percentage=Decimal(str(desired.get("percentage", 0))), emergency_stop=False
         ),
         override=None if override is None else UUID(override["id"]),
     )

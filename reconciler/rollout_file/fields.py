@@ -15,6 +15,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     PlainValidator,
 )
 from pydantic_core import PydanticCustomError
@@ -78,6 +79,11 @@ def _number(value: object) -> Decimal:
     if not isinstance(value, Decimal):
         raise wrong_type("a number, such as 25 or 12.5")
     return value
+
+
+def _plain_number(value: Decimal) -> float:
+    """Return a number as JSON has it; of two decimals a float loses nothing."""
+    return float(value)
 
 
 def _two_decimals(value: Decimal) -> Decimal:
@@ -247,11 +253,21 @@ class _Written:
         return self.schema
 
 
+_AS_WRITTEN = PlainSerializer(_plain_number, return_type=float, when_used="json")
+
 Percentage = Annotated[
-    Decimal, Field(ge=0, le=100), BeforeValidator(_number), AfterValidator(_two_decimals)
+    Decimal,
+    Field(ge=0, le=100),
+    BeforeValidator(_number),
+    AfterValidator(_two_decimals),
+    _AS_WRITTEN,
 ]
 StagePercentage = Annotated[
-    Decimal, Field(gt=0, le=100), BeforeValidator(_number), AfterValidator(_two_decimals)
+    Decimal,
+    Field(gt=0, le=100),
+    BeforeValidator(_number),
+    AfterValidator(_two_decimals),
+    _AS_WRITTEN,
 ]
 Count = Annotated[int, Field(ge=0, le=MOST_INTEGER), BeforeValidator(_whole_number)]
 PositiveCount = Annotated[int, Field(ge=1, le=MOST_INTEGER), BeforeValidator(_whole_number)]
@@ -262,7 +278,12 @@ VersionOne = Annotated[Literal[1], BeforeValidator(_version)]
 Text = Annotated[str, BeforeValidator(_text), _OneLine()]
 Entry = Annotated[str, PlainValidator(_entry), _Written(ENTRY_PATTERN)]
 FeatureName = Annotated[str, AfterValidator(_feature_name)]
-RolloutDuration = Annotated[timedelta, PlainValidator(_duration), _Written(DURATION_PATTERN)]
+RolloutDuration = Annotated[
+    timedelta,
+    PlainValidator(_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    _Written(DURATION_PATTERN),
+]
 Identifier = Annotated[
     UUID, PlainValidator(_identifier), _Written(IDENTIFIER_PATTERN, format="uuid")
 ]
