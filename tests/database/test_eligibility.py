@@ -409,7 +409,7 @@ def test_reading_never_writes(database: Database) -> None:
         "INSERT INTO rollout_configuration (feature_name, rollout_percentage, rollout_strategy)"
         " VALUES ('f', 30, 'repository_size')"
     )
-    reader = f"reader_{database.url.split('/test_')[1][:8]}"
+    reader = "reader_of_eligibility"
     with database.connect() as connection:
         connection.execute(f"CREATE ROLE {reader}".encode())
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}".encode())

@@ -113,16 +113,20 @@ marks AS NOT MATERIALIZED (
 facts AS NOT MATERIALIZED (
     SELECT
         repository.id AS repository_id,
-        coalesce(repository.full_name, repository.id::text) AS name,
+        coalesce(repository.full_name, CAST(repository.id AS text)) AS name,
         activity.stars,
         activity.contributors,
         activity.pull_requests,
         coalesce(listed.lists, 0) AS lists,
         sha256(
-            convert_to(CAST(:live_salt AS text) || ':' || repository.id::text, 'UTF8')
+            convert_to(
+                CAST(:live_salt AS text) || ':' || CAST(repository.id AS text), 'UTF8'
+            )
         ) AS live_digest,
         sha256(
-            convert_to(CAST(:planned_salt AS text) || ':' || repository.id::text, 'UTF8')
+            convert_to(
+                CAST(:planned_salt AS text) || ':' || CAST(repository.id AS text), 'UTF8'
+            )
         ) AS planned_digest,
         coalesce(
             recorded.category,
@@ -203,9 +207,11 @@ told AS NOT MATERIALIZED (
             WHEN sides.before <> sides.after
                 THEN
                     lpad(
-                        public.monthly_activity_score(
-                            sides.stars, sides.contributors, sides.pull_requests
-                        )::text,
+                        CAST(
+                            public.monthly_activity_score(
+                                sides.stars, sides.contributors, sides.pull_requests
+                            ) AS text
+                        ),
                         3,
                         '0'
                     )
@@ -271,22 +277,32 @@ SELECT
                 count(*) FILTER (WHERE NOT gains) AS lost
             FROM moved
             GROUP BY owner
-            ORDER BY count(*) DESC, owner
+            ORDER BY count(*) DESC, owner ASC
             LIMIT :owners
         ) AS groups
     ) AS by_owner,
-    ARRAY(
-        SELECT name
-        FROM moved
-        WHERE gains
-        ORDER BY score DESC, name
-        LIMIT :samples
+    (
+        SELECT coalesce(array_agg(name ORDER BY score DESC, name ASC), '{}')
+        FROM (
+            SELECT
+                name,
+                score
+            FROM moved
+            WHERE gains
+            ORDER BY score DESC, name ASC
+            LIMIT :samples
+        ) AS sample
     ) AS sample_gained,
-    ARRAY(
-        SELECT name
-        FROM moved
-        WHERE NOT gains
-        ORDER BY score DESC, name
-        LIMIT :samples
+    (
+        SELECT coalesce(array_agg(name ORDER BY score DESC, name ASC), '{}')
+        FROM (
+            SELECT
+                name,
+                score
+            FROM moved
+            WHERE NOT gains
+            ORDER BY score DESC, name ASC
+            LIMIT :samples
+        ) AS sample
     ) AS sample_lost
 FROM totals;

@@ -76,11 +76,14 @@ SELECT
 -- name: eligible_by_category
 -- Those that are in, by the category that counts for them.
 SELECT
-    coalesce(recorded.category, public.categorize_repository(eligible.id)) AS category,
+    counted.category,
     count(*) AS repositories
-FROM public.eligible_repositories(:feature) AS eligible (id)
-LEFT JOIN public.repository_categories AS recorded ON eligible.id = recorded.repository_id
-GROUP BY 1;
+FROM (
+    SELECT coalesce(recorded.category, public.categorize_repository(eligible.id)) AS category
+    FROM public.eligible_repositories(:feature) AS eligible (id)
+    LEFT JOIN public.repository_categories AS recorded ON eligible.id = recorded.repository_id
+) AS counted
+GROUP BY counted.category;
 
 -- name: jobs
 -- What the feature's jobs came to, and the repositories that had one, over the configured window.

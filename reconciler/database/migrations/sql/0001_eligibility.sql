@@ -136,7 +136,7 @@ BEGIN ATOMIC
             AND recorded.monthly_activity_score = public.monthly_activity_score(
                 activity.stars, activity.contributors, activity.pull_requests
             )
-        ) IS NOT TRUE;
+        ) IS NOT true;
 END;
 
 -- Categorise the repositories given; returns how many rows it wrote. Rows that are right stay as they are.
@@ -190,7 +190,7 @@ DECLARE
 BEGIN
     EXECUTE 'SELECT array_agg(repository_id) FROM public.category_changes($1)'
     INTO changed USING limits;
-    IF changed IS NULL THEN
+    IF changed IS null THEN
         RETURN 0;
     END IF;
     RETURN public.categorize_repositories(changed);
@@ -285,12 +285,12 @@ BEGIN ATOMIC
     FROM (
         SELECT
             CASE
-                WHEN found.configuration_id IS NULL THEN 'unknown_feature'
-                WHEN found.is_active IS NOT TRUE THEN 'inactive'
-                WHEN found.emergency_stop IS NOT FALSE THEN 'emergency_stop'
-                WHEN found.repository_id IS NULL THEN 'unknown_repository'
-                WHEN found.excluded_by IS NOT NULL THEN 'excluded'
-                WHEN found.whitelisted_by IS NOT NULL THEN 'whitelisted'
+                WHEN found.configuration_id IS null THEN 'unknown_feature'
+                WHEN found.is_active IS NOT true THEN 'inactive'
+                WHEN found.emergency_stop IS NOT false THEN 'emergency_stop'
+                WHEN found.repository_id IS null THEN 'unknown_repository'
+                WHEN found.excluded_by IS NOT null THEN 'excluded'
+                WHEN found.whitelisted_by IS NOT null THEN 'whitelisted'
                 WHEN found.strategy = 'percentage' THEN 'percentage_strategy'
                 WHEN found.strategy = 'repository_size' THEN 'size_strategy'
                 ELSE 'whitelist_strategy'
@@ -319,7 +319,7 @@ BEGIN ATOMIC
                 coalesce(
                     recorded.category,
                     CASE
-                        WHEN repository.id IS NOT NULL
+                        WHEN repository.id IS NOT null
                             THEN public.categorize_repository(repository.id)
                     END
                 ) AS category,
@@ -391,7 +391,7 @@ BEGIN ATOMIC
         ON configuration.id = membership.rollout_config_id
     WHERE
         configuration.feature_name = rollout_listed_repositories.feature_name
-        AND membership.repository_id IS NOT NULL
+        AND membership.repository_id IS NOT null
     UNION ALL
     SELECT
         membership.list,
@@ -404,7 +404,7 @@ BEGIN ATOMIC
         ON membership.key = lower(repository.full_name)
     WHERE
         configuration.feature_name = rollout_listed_repositories.feature_name
-        AND membership.repository_id IS NULL
+        AND membership.repository_id IS null
     UNION ALL
     SELECT
         membership.list,
@@ -417,7 +417,7 @@ BEGIN ATOMIC
         ON membership.key = lower(split_part(repository.full_name, '/', 1)) || '/*'
     WHERE
         configuration.feature_name = rollout_listed_repositories.feature_name
-        AND membership.repository_id IS NULL
+        AND membership.repository_id IS null
         AND membership.key LIKE '%/*';
 END;
 

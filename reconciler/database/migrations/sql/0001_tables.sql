@@ -74,7 +74,7 @@ CREATE TABLE public.rollout_membership (
 
 -- Of a long list most keys are ids; the names and patterns are found without reading past them.
 CREATE INDEX rollout_membership_names_index
-ON public.rollout_membership (rollout_config_id) WHERE repository_id IS NULL;
+ON public.rollout_membership (rollout_config_id) WHERE repository_id IS null;
 
 CREATE TABLE public.category_threshold (
     category text PRIMARY KEY,
