@@ -15,7 +15,7 @@ def intended_configuration(name: str, feature: Feature, directory: Directory) ->
         emergency_stop=False,
         strategy=feature.strategy,
         percentage=feature.percentage,
-        salt=feature.salt or name,
+        salt=feature.salt_or(name),
         whitelist=directory.keys(feature.whitelist),
         exclusions=directory.keys(feature.exclusions),
         max_error_rate=feature.health.max_error_rate,

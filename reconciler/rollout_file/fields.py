@@ -285,7 +285,15 @@ RolloutDuration = Annotated[
     _Written(DURATION_PATTERN),
 ]
 Identifier = Annotated[
-    UUID, PlainValidator(_identifier), _Written(IDENTIFIER_PATTERN, format="uuid")
+    UUID,
+    PlainValidator(_identifier),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    _Written(IDENTIFIER_PATTERN, format="uuid"),
 ]
-Moment = Annotated[datetime, PlainValidator(_moment), _Written(_MOMENT_PATTERN, format="date-time")]
+Moment = Annotated[
+    datetime,
+    PlainValidator(_moment),
+    PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
+    _Written(_MOMENT_PATTERN, format="date-time"),
+]
 StrategyName = Annotated[Strategy, BeforeValidator(_strategy)]

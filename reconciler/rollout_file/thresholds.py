@@ -84,7 +84,9 @@ def _completed(
 def _written(thresholds: Mapping[Category, Threshold]) -> dict[str, dict[str, int]]:
     """Return completed thresholds as a file would have them."""
     return {
-        category.value: {name: figure for name, figure in asdict(each).items() if figure is not None}
+        category.value: {
+            name: figure for name, figure in asdict(each).items() if figure is not None
+        }
         for category, each in thresholds.items()
     }
 
