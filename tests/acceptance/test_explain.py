@@ -34,7 +34,7 @@ def reason(site: Site, *arguments: str, **env: str) -> str:
     assert done.exit_code == 0, done.stderr
     first, second, *rest = done.stdout.splitlines()
     (decided,) = [line for line in rest if line.startswith("  →")]
-    return "\n".join([first, second, decided])
+    return f"{first}\n{second}\n{decided}"
 
 
 def test_a_whole_explanation(explained: Site) -> None:

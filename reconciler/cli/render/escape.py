@@ -1,13 +1,10 @@
 """Making text that comes from a file, a database or git harmless where it is printed."""
 
 import re
-import unicodedata
 from typing import Final
 
 _LINE_BREAKS: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _BACKTICKS: Final = re.compile("`+")
-# Cc: control bytes; Cf: invisible, among them those that turn the writing direction; Zl, Zp: breaks.
-_NOT_PRINTED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 def for_terminal(text: str) -> str:
@@ -15,7 +12,7 @@ def for_terminal(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        character if character == "\n" or _is_printed(character) else _spelled(character)
+        character if character == "\n" or character.isprintable() else _spelled(character)
         for character in text
     )
 
@@ -23,7 +20,7 @@ def for_terminal(text: str) -> str:
 def for_line(text: str) -> str:
     """Return text for one line of a terminal: line breaks and tabs are spelled out as well."""
     return "".join(
-        character if _is_printed(character) else _spelled(character) for character in text
+        character if character.isprintable() else _spelled(character) for character in text
     )
 
 
@@ -36,10 +33,6 @@ def for_markdown(text: str) -> str:
     fence = "`" * (max(map(len, _BACKTICKS.findall(line)), default=0) + 1)
     padding = " " if "`" in (line[0], line[-1]) else ""
     return f"{fence}{padding}{line}{padding}{fence}"
-
-
-def _is_printed(character: str) -> bool:
-    return unicodedata.category(character) not in _NOT_PRINTED
 
 
 def _spelled(character: str) -> str:

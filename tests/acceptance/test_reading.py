@@ -1,0 +1,230 @@
+"""Categories, participation and who is next, as people and scripts read them."""
+
+import json
+import re
+
+import pytest
+from inline_snapshot import snapshot
+
+from tests.site import Site
+
+REPOSITORIES = """\
+full_name,stars,contributors,pull_requests
+acme/empty,0,0,0
+acme/site,30,4,50
+acme/tools,40,9,90
+other/app,400,20,700
+other/platform,4000,150,9000
+other/linux,90000,5000,50000
+"""
+
+
+@pytest.fixture
+def filled(site: Site) -> Site:
+    """A site with repositories of every category, of which one is always in."""
+    (site.folder / "r.csv").write_text(REPOSITORIES)
+    site.reconcile("repositories", "load", "r.csv")
+    site.write(
+        "version: 1\nfeatures:\n  capture:\n    strategy: repository_size\n    percentage: 10\n"
+        "    whitelist: [other/linux]\n"
+    )
+    site.commit("Begin with test repositories")
+    assert site.reconcile().exit_code == 0
+    return site
+
+
+def test_categorize_says_what_moved_and_a_second_run_writes_nothing(filled: Site) -> None:
+    first = filled.reconcile("categorize")
+    second = filled.reconcile("categorize")
+
+    assert first.stdout == snapshot("""\
+6 repositories written
+    new        → test               1
+    new        → small              2
+    new        → medium             1
+    new        → large              1
+    new        → enterprise         1
+
+    acme/empty → test
+    acme/site → small
+    acme/tools → small
+    other/app → medium
+    other/linux → enterprise
+    other/platform → large
+""")
+    assert second.stdout == "nothing changed; every repository is in its category\n"
+
+
+def test_categorize_one(filled: Site) -> None:
+    done = filled.reconcile("categorize", "acme/site")
+
+    assert "acme/site → small" in done.stdout
+    assert filled.database.value("SELECT count(*) FROM repository_categories") == 1
+
+
+def test_categories_is_one_table(filled: Site) -> None:
+    filled.reconcile("categorize")
+
+    assert filled.reconcile("categories").stdout == snapshot("""\
+category    repositories   stars  contributors  pull requests  mean activity
+test                   1       0             0              0            0.0
+small                  2      70            13            140           48.5
+medium                 1     400            20            700          100.0
+large                  1   4,000           150          9,000          100.0
+enterprise             1  90,000         5,000         50,000          100.0
+""")
+
+
+def test_stats_tells_participation(filled: Site) -> None:
+    filled.reconcile("categorize")
+
+    assert filled.reconcile("stats").stdout == snapshot("""\
+capture
+    repositories  6
+    categorised   6
+    test          1
+    eligible      2 (33.3 %)
+                  test 1   enterprise 1
+    active        0 with a job in the window
+    jobs          0, 0 errors
+
+category    repositories   stars  contributors  pull requests  mean activity
+test                   1       0             0              0            0.0
+small                  2      70            13            140           48.5
+medium                 1     400            20            700          100.0
+large                  1   4,000           150          9,000          100.0
+enterprise             1  90,000         5,000         50,000          100.0
+""")
+
+
+def test_stats_as_json(filled: Site) -> None:
+    filled.reconcile("categorize")
+
+    found = json.loads(filled.reconcile("stats", "--format", "json").stdout)
+
+    assert (found["participation"]["total"], found["participation"]["eligible"]) == (6, 2)
+    assert found["rate"] == pytest.approx(2 / 6)
+    assert [each["category"] for each in found["categories"]] == [
+        "test",
+        "small",
+        "medium",
+        "large",
+        "enterprise",
+    ]
+
+
+def test_ready_names_the_next_by_priority_and_activity(filled: Site) -> None:
+    filled.reconcile("categorize")
+
+    done = filled.reconcile("repositories", "list", "--ready", "3", "--format", "json")
+
+    names = [each["full_name"] for each in json.loads(done.stdout)["repositories"]]
+    assert names == ["acme/tools", "acme/site", "other/app"]
+
+
+def test_status_is_one_screen(filled: Site) -> None:
+    done = filled.reconcile("status")
+
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", done.stdout)
+    head = filled.git("rev-parse", "--short=7", "HEAD")
+    assert text.replace(head, "COMMIT") == snapshot("""\
+generation 1, COMMIT, applied TIME
+
+capture
+    state        active
+    strategy     repository_size
+    percentage   10
+    who          2 of 6 repositories (33.3 %)
+    whitelist    1 entry
+    exclusions   0 entries
+    changed      TIME
+""")
+
+
+def test_history_filters_by_action_feature_and_time(filled: Site) -> None:
+    filled.replace("percentage: 10", "percentage: 25")
+    filled.commit("Take small ones in")
+    filled.reconcile()
+
+    def actions(*arguments: str) -> list[str]:
+        done = filled.reconcile("history", "--format", "json", *arguments)
+        return [each["action"] for each in json.loads(done.stdout)["history"]]
+
+    assert actions() == ["percentage_changed", "created"]
+    assert actions("--limit", "1") == ["percentage_changed"]
+    assert actions("--action", "created") == ["created"]
+    assert actions("--since", "1h", "--feature", "capture") == ["percentage_changed", "created"]
+    assert actions("--since", "2100-01-01") == []
+
+
+def test_history_shows_what_people_wrote_by_hand(filled: Site) -> None:
+    filled.database.execute("""
+        INSERT INTO rollout_history
+            (rollout_config_id, action, previous_percentage, new_percentage, reason, triggered_by)
+        VALUES ((SELECT id FROM rollout_configuration), 'emergency_rollback', 50, 0,
+                'Manual emergency rollback', 'manual')
+    """)
+
+    done = filled.reconcile("history", "--limit", "1")
+
+    assert "emergency_rollback  50 → 0  manual  -       Manual emergency rollback" in done.stdout
+
+
+def test_the_plans_markdown_names_who_gains_and_loses(filled: Site) -> None:
+    filled.replace("percentage: 10", "percentage: 25")
+    filled.replace("whitelist: [other/linux]", "exclusions: [other/linux]")
+    filled.commit("Take small ones in")
+
+    done = filled.reconcile("--dry-run", "--format", "markdown", "--allow", "list-emptied")
+
+    head = filled.git("rev-parse", "--short=7", "HEAD")
+    before = filled.git("rev-parse", "--short=7", "HEAD~1")
+    text = done.stdout.replace(head, "HEAD").replace(before, "BEFORE")
+    assert text[: text.index("<details><summary>As in")] == snapshot("""\
+### Rollout: 3 changes in 1 feature, +2 gain, −1 lose
+
+`rollout.yaml` at `HEAD` against generation 1. Plan: 1 feature to change, 3 changes. Nothing was written.
+
+#### `capture` (update)
+
+> **Allowed** by `list-emptied`: whitelist would be empty: its one entry goes
+
+| field | before | after |
+| --- | --- | --- |
+| percentage | `10` | `25` |
+| whitelist | − `other/linux` |  |
+| exclusions |  | + `other/linux` |
+
+**2 → 3** of 6 repositories are in: **+2** gain, **−1** lose.
+
+Gain: `acme/tools`, `acme/site`
+
+Lose: `other/linux`
+
+<details><summary>By category and owner</summary>
+
+| who | gain | lose |
+| --- | --- | --- |
+| category `small` | 2 | 0 |
+| category `enterprise` | 0 | 1 |
+| owner `acme` | 2 | 0 |
+| owner `other` | 0 | 1 |
+
+</details>
+
+""")
+    assert "<!-- rollout-plan sha256:" in text.splitlines()[-1]
+
+
+def test_the_plans_markdown_stays_under_githubs_limit(filled: Site) -> None:
+    features = "".join(
+        f"  feature_{number}:\n    whitelist: [{', '.join(f'o/r{each}' for each in range(30))}]\n"
+        for number in range(120)
+    )
+    filled.write(f"version: 1\nfeatures:\n{features}")
+
+    done = filled.reconcile("--dry-run", "--format", "markdown", "--allow", "feature-removed")
+
+    assert len(done.stdout) <= 60_000
+    assert "_More than fits here" in done.stdout
+    assert "<!-- rollout-plan sha256:" in done.stdout.splitlines()[-1]
