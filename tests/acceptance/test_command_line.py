@@ -33,7 +33,7 @@ def test_the_option_after_the_command_wins(site: Site) -> None:
         (["--yes", "db", "status"], "--yes before 'db' means nothing"),
         (["--detailed-exitcode"], "--detailed-exitcode goes with --dry-run"),
         (["--no-such-option"], "No such option"),
-        (["statsu"], "did you mean status?"),
+        (["histry"], "did you mean history?"),
         (["history", "--limit", "0"], "Invalid value for '--limit'"),
         (["history", "--since", "yesterday"], "'yesterday' is no time"),
         (["--format", "markdown", "status"], "--format markdown: this has text and json only"),

@@ -1,0 +1,100 @@
+"""`reconcile db`, and the embedded database that a first try needs nothing installed for."""
+
+import json
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.site import Completed, Site
+
+EMBEDDED: dict[str, str | None] = {"DATABASE_URL": None}
+
+
+@pytest.fixture
+def alone(site: Site) -> Iterator[Site]:
+    """A site without a database of its own: the embedded one is beside the file."""
+    yield site
+    site.reconcile("db", "stop", env=EMBEDDED)
+
+
+def run(site: Site, *arguments: str) -> Completed:
+    return site.reconcile(*arguments, env=EMBEDDED)
+
+
+def test_a_first_try_needs_no_database(alone: Site) -> None:
+    preview = run(alone, "--dry-run")
+    done = run(alone)
+    ignored = alone.git("status", "--porcelain")
+
+    assert preview.exit_code == 0, preview.stderr
+    assert done.stdout.endswith("Applied: 1 feature created, 1 change, generation 1.\n")
+    assert (alone.folder / ".reconcile").is_dir()
+    assert ignored == ""
+
+
+def test_data_outlives_the_server(alone: Site) -> None:
+    run(alone)
+    stopped = run(alone, "db", "stop")
+    again = run(alone, "status", "--format", "json")
+
+    assert stopped.stdout == "the embedded database is stopped\n"
+    assert json.loads(again.stdout)["generation"] == 1
+
+
+def test_status_looks_without_starting(alone: Site) -> None:
+    before = run(alone, "db", "status")
+    run(alone, "db", "start")
+    after = json.loads(run(alone, "db", "status", "--format", "json").stdout)
+
+    assert before.stdout.splitlines()[1] == "state     absent"
+    assert (after["state"], after["schema"]) == ("running", "0001")
+
+
+def test_stopping_what_does_not_run_is_no_error(alone: Site) -> None:
+    done = run(alone, "db", "stop")
+
+    assert (done.exit_code, done.stdout) == (0, "the embedded database was not running\n")
+
+
+def test_the_url_is_one_that_libpq_takes(alone: Site) -> None:
+    url = run(alone, "db", "url").stdout.strip()
+
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_the_url_has_no_password(site: Site) -> None:
+    done = site.reconcile("db", "url", env={"DATABASE_URL": "postgresql://me:s3cret@h:5/d"})
+
+    assert done.exit_code == 0
+    assert "s3cret" not in done.stdout
+    assert "user=me" in done.stdout
+
+
+def test_psql_runs_and_its_exit_code_is_passed_on(site: Site) -> None:
+    good = site.reconcile("db", "psql", "--", "-Atc", "SELECT 40 + 2")
+    bad = site.reconcile("db", "psql", "--", "-c", "SELECT nonsense")
+
+    assert (good.exit_code, good.stdout) == (0, "42\n")
+    assert bad.exit_code == 1
+
+
+def test_upgrade_makes_the_schema_once(site: Site) -> None:
+    site.database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+    first = site.reconcile("db", "upgrade")
+    second = site.reconcile("db", "upgrade")
+
+    assert first.stdout == "the schema is 0001 now\n", first.stderr
+    assert second.stdout == "the schema is 0001 already; nothing to do\n"
+
+
+def test_another_database_is_never_migrated_by_surprise(site: Site) -> None:
+    site.database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+    done = [site.reconcile(*each) for each in ((), ("--dry-run",), ("status",), ("categorize",))]
+
+    assert {each.exit_code for each in done} == {1}
+    assert all("run: reconcile db upgrade" in each.stderr for each in done)
+    assert site.database.value("SELECT count(*) FROM pg_class WHERE relname = 'repositories'") == 0
