@@ -3,7 +3,9 @@
 import json
 
 from inline_snapshot import snapshot
+from jsonschema import Draft202012Validator
 
+from tests.postgres import PROJECT
 from tests.replay import live_state, marks, replayed_marks, replayed_state
 from tests.site import Site
 
@@ -217,3 +219,26 @@ def test_a_folder_without_git_works_and_the_plan_says_so(site: Site) -> None:
 
     assert done.exit_code == 0
     assert done.stdout.startswith("rollout.yaml outside git against generation 0\n")
+
+
+def test_every_plan_printed_as_json_fits_the_published_schema(site: Site) -> None:
+    schema = json.loads((PROJECT / "schemas" / "plan.schema.json").read_text("utf-8"))
+    add_repositories(site, "acme/one", "acme/two")
+    site.write(
+        f"version: 1\nfeatures:\n  {FEATURE}:\n    percentage: 12.5\n    whitelist: [acme/one, a/b]\n"
+        "    override: {id: 019343a7-6f8e-7c34-9a55-0b8a1f0d2c11, percentage: 0, reason: why,"
+        " by: me, at: 2026-11-23T12:00:00Z}\n"
+        "test_repositories: [acme/two]\ncategories: {small: {stars: 60}}\n"
+    )
+    plans = [
+        json.loads(site.reconcile(*arguments, "--format", "json").stdout)
+        for arguments in (["--dry-run"], [], ["--dry-run"])
+    ]
+
+    for plan in plans:
+        Draft202012Validator(schema).validate(plan)
+    assert [(plan["applied"], plan["has_changes"]) for plan in plans] == [
+        (False, True),
+        (True, True),
+        (False, False),
+    ]
