@@ -4,6 +4,7 @@ Reading imports no alembic, since every command pays for it. Migrating is one tr
 transaction-level advisory lock, so that of two upgrades at once one waits, behind a pool as well.
 """
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import SetupInvalid
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 NEWEST_REVISION: Final = "0001"
 """The revision that this release works with; a test holds it against the migrations' own head."""
 
+_REVISION: Final = re.compile("[0-9]{4}")
+
 UPGRADE_LOCK: Final = 0x726F6C6C6F757430
 """The advisory lock of an upgrade; any number that nobody else uses."""
 
@@ -21,19 +24,14 @@ UPGRADE_LOCK: Final = 0x726F6C6C6F757430
 def require_newest(connection: "Connection") -> None:
     """Raise `SetupInvalid`, naming the command that helps, unless the schema is this release's."""
     found = current_revision(connection)
-    if found == NEWEST_REVISION:
-        return
     if found is None:
         raise SetupInvalid("the database has no rollout schema; run: reconcile db upgrade")
-    if found < NEWEST_REVISION:
+    _refuse_newer(found)
+    if found != NEWEST_REVISION:
         raise SetupInvalid(
             f"the database's schema is {found}, this release needs {NEWEST_REVISION}; "
             "run: reconcile db upgrade"
         )
-    raise SetupInvalid(
-        f"the database's schema is {found}, newer than this release's {NEWEST_REVISION}; "
-        "install the newest rollout-reconciler"
-    )
 
 
 def current_revision(connection: "Connection") -> str | None:
@@ -45,7 +43,14 @@ def current_revision(connection: "Connection") -> str | None:
 
 
 def upgrade(engine: "Engine") -> bool:
-    """Migrate to the newest revision; return whether anything was to be done."""
+    """Migrate to the newest revision, all or nothing; return whether anything was to be done.
+
+    Tables that a service has already are adopted.
+
+    Raises:
+        SetupInvalid: the schema is newer than this release's, or what is there can't be adopted before
+            a person decides.
+    """
     from alembic import command
     from alembic.config import Config
 
@@ -54,8 +59,23 @@ def upgrade(engine: "Engine") -> bool:
     with engine.begin() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
         before = current_revision(connection)
+        if before is not None:
+            _refuse_newer(before)
         if before == NEWEST_REVISION:
             return False
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     return True
+
+
+def _refuse_newer(found: str) -> None:
+    if not _REVISION.fullmatch(found):
+        raise SetupInvalid(
+            f"public.alembic_version says {found}, which is no revision of the rollout's schema: "
+            "another program keeps it; give the rollout a database of its own"
+        )
+    if found > NEWEST_REVISION:
+        raise SetupInvalid(
+            f"the database's schema is {found}, newer than this release's {NEWEST_REVISION}; "
+            "install the newest rollout-reconciler"
+        )

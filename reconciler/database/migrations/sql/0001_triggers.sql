@@ -39,6 +39,9 @@ BEGIN
 END
 $$;
 
+-- Whoever could make a trigger of it on a table of their own would write keys with its owner's rights.
+REVOKE EXECUTE ON FUNCTION public.keep_rollout_membership() FROM public;
+
 CREATE TRIGGER keep_rollout_membership
 AFTER INSERT OR UPDATE OF target_repositories, excluded_repositories
 ON public.rollout_configuration

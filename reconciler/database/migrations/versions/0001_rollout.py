@@ -1,4 +1,4 @@
-"""The rollout's tables, triggers and functions."""
+"""The rollout's tables, triggers and functions: made, or adopted from a service that has them."""
 
 from reconciler.database.migrations.files import run_file
 
@@ -7,6 +7,14 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make everything that the first release needs."""
-    for name in ("0001_tables.sql", "0001_triggers.sql", "0001_eligibility.sql"):
+    """Make everything that the first release needs, of what there is."""
+    for name in (
+        "0001_refusals.sql",
+        "0001_models.sql",
+        "0001_adoption.sql",
+        "0001_tables.sql",
+        "0001_triggers.sql",
+        "0001_eligibility.sql",
+        "0001_settling.sql",
+    ):
         run_file(name)

@@ -1,0 +1,218 @@
+"""Migrating: one way to the newest schema, at once or not at all, from whatever is there."""
+
+import re
+import signal
+import subprocess
+import sys
+from threading import Thread
+from typing import Any
+
+import psycopg
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from reconciler.database import schema
+from reconciler.errors import SetupInvalid
+from tests.database.hosts import make_host
+from tests.postgres import PROJECT, Database
+
+COLUMNS = """
+    SELECT relname AS relation, attname AS name, format_type(atttypid, atttypmod) AS type,
+        attnotnull AS not_null, attidentity AS identity,
+        -- The service gives this one a default of its own.
+        adbin IS NOT NULL OR attname = 'metrics_window_start' AS has_default
+    FROM pg_class
+    JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
+        AND relname NOT IN ('repositories', 'pull_requests', 'rollout_dashboard',
+            'active_rollouts', 'repositories_taken_in')
+"""
+FUNCTIONS = """
+    SELECT oid::regprocedure::text AS function, pg_get_function_result(oid) AS result,
+        pg_get_function_arguments(oid) AS arguments, prosrc,
+        prosqlbody IS NOT NULL AS is_standard, prosecdef, proconfig, provolatile, proparallel
+    FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        AND proname NOT IN ('uuid_generate_v4', 'touch_updated_at')
+"""
+TRIGGERS = """
+    SELECT pg_get_triggerdef(oid) AS definition FROM pg_trigger
+    WHERE NOT tgisinternal AND tgname NOT IN (
+        'touch_rollout_configuration', 'touch_on_percentage', 'asleep'
+    )
+"""
+RULES = r"""
+    SELECT conrelid::regclass::text AS relation, contype,
+        -- Casts and brackets are written anew where a rule is read again.
+        CASE WHEN contype <> 'f' THEN regexp_replace(
+            pg_get_constraintdef(pg_constraint.oid), '::[a-z ]+(\[\])?|[() ]', '', 'g'
+        ) END AS definition,
+        (SELECT array_agg(attname ORDER BY attname) FROM pg_attribute
+         WHERE attrelid = conrelid AND attnum = ANY (conkey)) AS columns
+    FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'c', 'f')
+        AND conrelid::regclass::text NOT IN ('repositories', 'pull_requests')
+"""
+
+
+def found(database: Database, query: str) -> set[str]:
+    return {str(sorted(row.items())) for row in database.rows(query)}
+
+
+def test_the_newest_revision_is_the_migrations_own_head() -> None:
+    config = Config()
+    config.set_main_option("script_location", "reconciler.database:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.NEWEST_REVISION
+
+
+@pytest.mark.parametrize("query", [COLUMNS, FUNCTIONS, TRIGGERS, RULES])
+def test_an_adopted_database_has_all_that_a_fresh_one_has(
+    database: Database, empty_database: Database, query: str
+) -> None:
+    make_host(empty_database, rows=False)
+    schema.upgrade(empty_database.engine)
+
+    fresh, adopted = found(database, query), found(empty_database, query)
+
+    missing = {
+        each
+        for each in fresh - adopted
+        # The service's own column is wider than ours.
+        if "average_processing_time" not in each
+    }
+    assert missing == set()
+    if query is not RULES:
+        assert len(adopted) == len(fresh)
+
+
+def test_a_service_of_the_smallest_kind_is_adopted_to_the_same(
+    database: Database, empty_database: Database
+) -> None:
+    empty_database.execute("""
+        CREATE TABLE repositories (id uuid, owner text, name text, full_name text,
+            stargazers_count integer, contributors_count integer, PRIMARY KEY (id));
+        CREATE TABLE rollout_configuration (id uuid, feature_name text, rollout_percentage integer);
+        CREATE TABLE repository_categories (repository_id uuid, category text);
+        CREATE TABLE rollout_metrics (rollout_config_id uuid, repository_id uuid,
+            processor_type text, metrics_window_start timestamptz);
+        CREATE TABLE rollout_history (rollout_config_id uuid, action text);
+    """)
+    schema.upgrade(empty_database.engine)
+
+    def comparable(database: Database, query: str) -> set[str]:
+        """A column that was wider stays so."""
+        return {
+            re.sub(r"character varying\(\d+\)", "text", each) for each in found(database, query)
+        }
+
+    for query in (COLUMNS, FUNCTIONS, TRIGGERS, RULES):
+        assert comparable(database, query) == comparable(empty_database, query)
+
+
+def upgrade_process(database: Database) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "db", "upgrade", "--database-url", database.url],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_of_two_upgrades_at_once_one_waits_and_finds_it_done(empty_database: Database) -> None:
+    make_host(empty_database)
+
+    processes = [upgrade_process(empty_database) for _ in range(2)]
+    outcomes = [(*process.communicate(timeout=120), process.returncode) for process in processes]
+
+    assert sorted(outcomes) == [
+        ("the schema is 0001 already; nothing to do\n", "", 0),
+        ("the schema is 0001 now\n", "", 0),
+    ]
+    assert (
+        empty_database.value("SELECT count(*) FROM rollout_history WHERE action = 'adopted'") == 3
+    )
+
+
+def test_an_upgrade_killed_in_the_middle_leaves_nothing(empty_database: Database) -> None:
+    make_host(empty_database)
+    before = found(empty_database, COLUMNS), found(empty_database, FUNCTIONS)
+    with empty_database.connect() as holder:
+        # It comes to the history last of the tables, and waits there with the others done.
+        holder.execute("LOCK TABLE rollout_history IN SHARE MODE")
+        process = upgrade_process(empty_database)
+        wait_for_a_waiting_lock(empty_database)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+
+    assert (found(empty_database, COLUMNS), found(empty_database, FUNCTIONS)) == before
+    assert empty_database.value("SELECT to_regclass('alembic_version')") is None
+    assert schema.upgrade(empty_database.engine) is True
+
+
+def wait_for_a_waiting_lock(database: Database) -> None:
+    """Return once somebody waits for the table."""
+    waiting = """
+        SELECT count(*) FROM pg_locks
+        WHERE NOT granted AND relation = 'rollout_history'::regclass
+    """
+    with database.connect(autocommit=True) as connection:
+        while connection.execute(waiting.encode()).fetchone() == (0,):
+            connection.execute("SELECT pg_sleep(0.01)")
+
+
+def test_who_waits_for_another_upgrade_does_nothing_until_it_ends(
+    empty_database: Database,
+) -> None:
+    results: list[Any] = []
+    with empty_database.connect() as holder:
+        holder.execute(f"SELECT pg_advisory_xact_lock({schema.UPGRADE_LOCK})".encode())
+        upgrading = Thread(target=lambda: results.append(schema.upgrade(empty_database.engine)))
+        upgrading.start()
+        with empty_database.connect(autocommit=True) as connection:
+            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            while connection.execute(waiting.encode()).fetchone() == (0,):
+                connection.execute("SELECT pg_sleep(0.01)")
+        assert empty_database.value("SELECT to_regclass('rollout_configuration')") is None
+    upgrading.join(timeout=60)
+    assert results == [True]
+
+
+@pytest.mark.parametrize(
+    ("revision", "message"),
+    [("9999", "install the newest"), ("1975ea83b712", "another program keeps it")],
+)
+def test_a_schema_that_is_not_this_releases_is_left_alone(
+    database: Database, revision: str, message: str
+) -> None:
+    database.execute(f"UPDATE alembic_version SET version_num = '{revision}'")
+    with pytest.raises(SetupInvalid, match=message):
+        schema.upgrade(database.engine)
+    assert database.value("SELECT version_num FROM alembic_version") == revision
+
+
+def test_the_schema_is_made_in_public_whatever_the_search_path(empty_database: Database) -> None:
+    name = empty_database.value("SELECT current_database()")
+    empty_database.execute("CREATE SCHEMA elsewhere")
+    empty_database.execute(f"ALTER DATABASE {name} SET search_path = elsewhere, public")
+
+    schema.upgrade(empty_database.engine)
+
+    assert empty_database.rows(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'elsewhere'::regnamespace"
+    ) == []  # fmt: skip
+    assert schema.upgrade(empty_database.engine) is False
+
+
+def test_a_migration_that_fails_says_so_in_one_line(empty_database: Database) -> None:
+    make_host(empty_database)
+    name = empty_database.value("SELECT current_database()")
+    empty_database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with pytest.raises(psycopg.Error):
+        empty_database.execute("CREATE TABLE nothing ()")
+    process = upgrade_process(empty_database)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (stdout, process.returncode) == ("", 1)
+    assert len(stderr.splitlines()) == 1
+    assert "read-only" in stderr
