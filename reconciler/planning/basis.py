@@ -42,13 +42,26 @@ class Basis:
     audience: Mapping[str, Mapping[str, AudienceChange]] = field(default_factory=dict)
     """By feature and field: what a drift does whose direction only the audience tells."""
 
-    def trace(self, feature: str, override: UUID, in_file: UUID | None) -> Trace:
+    def trace(self, feature: str, override: UUID, in_file: UUID | None) -> Trace | None:
         """Return what is known of an override's id in the file, by git or by the last apply.
 
-        The last apply having seen it there is as good as git's word, and all there is without git.
+        The last apply having seen it there is as good as git's word. Without git that is all there is, and
+        a row counts how often its block was seen to come. None where git was not asked.
         """
-        trace = self.traces.get(override, Trace())
+        told = self.traces.get(override)
+        if told is not None and told.was_there:
+            return told
         applied = self.applied.features.get(feature)
-        if trace.was_there or applied is None or applied.override != override:
-            return trace
-        return Trace(was_there=True, removals=0 if in_file == override else 1)
+        is_there = in_file == override
+        if applied is not None and applied.override == override:
+            return Trace(was_there=True, removals=0 if is_there else 1)
+        if self.traces:
+            return told
+        seen = self._removals(feature, override)
+        # Without git nobody but people puts a block into the file.
+        return Trace(was_there=is_there or seen > 0, removals=seen + 1 if is_there else seen)
+
+    def _removals(self, feature: str, override: UUID) -> int:
+        found = self.live.features.get(feature)
+        rows = () if found is None else found.overrides
+        return next((row.removals for row in rows if row.id == override), 0)

@@ -1,14 +1,15 @@
 """The life of an override: which limits are in force, decided from the file, the database and git.
 
-`settle_overrides` is the contract's table ("The life of an override"). It takes what the file says, what
-the database holds and what git's history tells of each id, and returns what is in force and what an apply
-has to write. Only narrowing wins by itself; whatever resumes was asked for by people.
+`settle_overrides` is the contract's table ("The life of an override"), line by line in `STATE_AFTER`. It
+takes what the file says, what the database holds and what git's history tells of each id, and returns what
+is in force and what an apply has to write. Only narrowing wins by itself; whatever resumes was asked for
+by people.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Final
 from uuid import UUID
 
@@ -35,7 +36,7 @@ class StoredOverride:
     superseded_by: UUID | None = None
     """The narrower override that took this one's place."""
     removals: int = 0
-    """How often git had removed its block when the database last looked."""
+    """How often its block had been removed when it was last seen in the file."""
 
     @property
     def id(self) -> UUID:
@@ -54,6 +55,41 @@ class Trace:
 NEVER_THERE: Final = Trace()
 
 
+class Meeting(Enum):
+    """How an apply of HEAD finds an override: the lines of the contract's table."""
+
+    ON_AND_THERE = auto()
+    ON_AND_NEVER_THERE = auto()
+    """Git doesn't know it yet."""
+    ON_AND_REMOVED = auto()
+    """People removed it: they resume."""
+    OUT_AND_THERE = auto()
+    """Off or superseded, and never removed in between: write-back will remove or replace it."""
+    OFF_AND_REMOVED = auto()
+    PUT_BACK = auto()
+    """Off or done, and in the file again after a removal."""
+    SUPERSEDED_FOR_NOTHING = auto()
+    """What took its place was removed by people, who never removed this one from git."""
+    UNKNOWN_AND_THERE = auto()
+    """People wrote it by hand, or the database is a new one."""
+    OUT_AND_ABSENT = auto()
+    """Off or done, and nothing in the file says otherwise."""
+
+
+STATE_AFTER: Final[Mapping[Meeting, OverrideState | None]] = {
+    Meeting.ON_AND_THERE: OverrideState.ON,
+    Meeting.ON_AND_NEVER_THERE: OverrideState.ON,
+    Meeting.ON_AND_REMOVED: OverrideState.DONE,
+    Meeting.OUT_AND_THERE: None,
+    Meeting.OFF_AND_REMOVED: OverrideState.DONE,
+    Meeting.PUT_BACK: OverrideState.ON,
+    Meeting.SUPERSEDED_FOR_NOTHING: OverrideState.ON,
+    Meeting.UNKNOWN_AND_THERE: OverrideState.ON,
+    Meeting.OUT_AND_ABSENT: None,
+}
+"""The state that an apply leaves an override in; None leaves it in the one that it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """What is in force on a feature, and the rows that an apply has to write for that."""
@@ -66,29 +102,42 @@ class Settlement:
 
 
 def settle_overrides(
-    in_file: Override | None, stored: Sequence[StoredOverride], traces: Mapping[UUID, Trace]
+    in_file: Override | None,
+    stored: Sequence[StoredOverride],
+    traces: Mapping[UUID, Trace],
+    kept: Override | None = None,
 ) -> Settlement:
     """Decide what is in force on one feature.
 
     Args:
         in_file: the override that the file has at HEAD.
         stored: the feature's rows, in any state.
-        traces: by id; an id without one never was in git.
+        traces: by id, of those that git was asked of, or the last apply knows.
+        kept: a new one, made of drift that is kept. Where another is as narrow it is superseded at
+            once, and comes back should people remove that one alone.
     """
-    file_id = None if in_file is None else in_file.id
+    before = {row.id: row for row in stored}
     settled = {
-        row.id: _next(row, traces.get(row.id, NEVER_THERE), is_there=row.id == file_id)
+        row.id: _settle(row, traces.get(row.id, NEVER_THERE), is_there=_is(in_file, row))
         for row in stored
     }
     if in_file is not None and in_file.id not in settled:
+        unknown = StoredOverride(in_file, OverrideState.DONE)
         trace = traces.get(in_file.id, NEVER_THERE)
-        settled[in_file.id] = StoredOverride(in_file, OverrideState.ON, removals=trace.removals)
+        settled[in_file.id] = _after(Meeting.UNKNOWN_AND_THERE, _seen(unknown, trace))
+    for row in tuple(settled.values()):
+        told = traces.get(row.id)
+        # Where git was not asked of a row, it is taken for resumed with what took its place.
+        was_resumed_too = told is None or (told.was_there and not _is(in_file, row))
+        if not was_resumed_too and _is_superseded_by_what_is_gone(row, settled):
+            settled[row.id] = _after(Meeting.SUPERSEDED_FOR_NOTHING, row)
+    if kept is not None:
+        settled[kept.id] = StoredOverride(kept, OverrideState.ON)
     on = [row for row in settled.values() if row.state is OverrideState.ON]
-    in_force = min(on, key=_narrowest_first, default=None)
+    in_force = _narrowest(on)
     for row in on:
         if in_force is not None and row is not in_force:
             settled[row.id] = replace(row, state=OverrideState.DONE, superseded_by=in_force.id)
-    before = {row.id: row for row in stored}
     return Settlement(
         in_force=None if in_force is None else in_force.override,
         written=tuple(row for row in settled.values() if before.get(row.id) != row),
@@ -114,22 +163,56 @@ def is_narrower(override: Override, other: Override) -> bool:
     return _limit(override) < _limit(other)
 
 
-def _next(row: StoredOverride, trace: Trace, *, is_there: bool) -> StoredOverride:
-    """Return a row as an apply of HEAD leaves it: the contract's table, line by line."""
-    looked = replace(row, removals=max(row.removals, trace.removals))
-    was_put_back = is_there and trace.removals > row.removals
-    was_removed = trace.was_there and not is_there
-    match row.state:
-        case OverrideState.ON:
-            return replace(looked, state=OverrideState.DONE) if was_removed else looked
-        case OverrideState.OFF:
-            if was_put_back:
-                return replace(looked, state=OverrideState.ON, superseded_by=None)
-            return replace(looked, state=OverrideState.DONE) if was_removed else looked
-        case OverrideState.DONE:
-            if was_put_back or (is_there and row.superseded_by is None):
-                return replace(looked, state=OverrideState.ON, superseded_by=None)
-            return looked
+def _is(in_file: Override | None, row: StoredOverride) -> bool:
+    return in_file is not None and in_file.id == row.id
+
+
+def _settle(row: StoredOverride, trace: Trace, *, is_there: bool) -> StoredOverride:
+    """Return a row as an apply of HEAD leaves it, whatever becomes of the others."""
+    return _after(_meet(row, trace, is_there=is_there), _seen(row, trace) if is_there else row)
+
+
+def _meet(row: StoredOverride, trace: Trace, *, is_there: bool) -> Meeting:
+    # What was removed before it was last seen is no removal in between; and what is done without
+    # having been superseded was removed, or git would have it still.
+    was_removed_since = trace.removals > row.removals or (
+        row.state is OverrideState.DONE and row.superseded_by is None
+    )
+    match row.state, is_there:
+        case OverrideState.ON, True:
+            return Meeting.ON_AND_THERE
+        case OverrideState.ON, False:
+            return Meeting.ON_AND_REMOVED if trace.was_there else Meeting.ON_AND_NEVER_THERE
+        case _, True:
+            return Meeting.PUT_BACK if was_removed_since else Meeting.OUT_AND_THERE
+        case OverrideState.OFF, False if trace.was_there:
+            return Meeting.OFF_AND_REMOVED
+        case _:
+            return Meeting.OUT_AND_ABSENT
+
+
+def _seen(row: StoredOverride, trace: Trace) -> StoredOverride:
+    return replace(row, removals=max(row.removals, trace.removals))
+
+
+def _after(meeting: Meeting, row: StoredOverride) -> StoredOverride:
+    match STATE_AFTER[meeting]:
+        case None:
+            return row
+        case OverrideState.ON if row.state is not OverrideState.ON:
+            return replace(row, state=OverrideState.ON, superseded_by=None)
+        case state:
+            return replace(row, state=state)
+
+
+def _is_superseded_by_what_is_gone(
+    row: StoredOverride, settled: Mapping[UUID, StoredOverride]
+) -> bool:
+    """Tell whether people removed what took a row's place, or what took the place of that."""
+    last = row
+    while last.superseded_by is not None and last.superseded_by in settled:
+        last = settled[last.superseded_by]
+    return row is not last and row.state is last.state is OverrideState.DONE
 
 
 def _resumed(
@@ -145,9 +228,9 @@ def _resumed(
             yield row.override
 
 
-def _narrowest_first(row: StoredOverride) -> tuple[Decimal, UUID]:
-    # Of equals the one that was there first: ids of rollbacks rise with time.
-    return _limit(row.override), row.id
+def _narrowest(rows: Sequence[StoredOverride]) -> StoredOverride | None:
+    # Of equals the one that was there first.
+    return min(rows, key=lambda row: _limit(row.override), default=None)
 
 
 def _limit(override: Override) -> Decimal:

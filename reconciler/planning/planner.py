@@ -37,8 +37,6 @@ from reconciler.planning.guards import (
 from reconciler.planning.live import Directory, LiveFeature
 from reconciler.planning.overrides import (
     OverrideState,
-    StoredOverride,
-    is_narrower,
     narrow,
     settle_overrides,
 )
@@ -106,6 +104,8 @@ def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
     base = _without_drift(before, drift, applied, found)
     after = narrow(intended, overrides.in_force)
     changes = configuration_changes(base, after, directory)
+    if not changes and _is_hidden(intended, name, basis):
+        overrides = _remember(overrides, found)
     guarded = base if applied is None else applied.intended
     return FeaturePlan(
         name=name,
@@ -186,25 +186,29 @@ def _plan_overrides(
     stored = () if found is None else found.overrides
     file_id = None if in_file is None else in_file.id
     ids = {row.id for row in stored} | ({file_id} if file_id is not None else set())
-    traces = {each: basis.trace(name, each, file_id) for each in ids}
-    settled = settle_overrides(in_file, stored, traces)
+    told = {each: basis.trace(name, each, file_id) for each in ids}
+    traces = {each: trace for each, trace in told.items() if trace is not None}
     kept = _kept_override(found, drift, basis.live.generation)
-    if kept is None or (settled.in_force is not None and not is_narrower(kept, settled.in_force)):
-        return OverridesPlan(settled.in_force, None, settled.written, settled.resumed)
-    rows = {row.id: row for row in (*stored, *settled.written)}
-    superseded = tuple(
-        StoredOverride(row.override, OverrideState.DONE, kept.id, row.removals)
-        for row in rows.values()
-        if row.state is OverrideState.ON
-    )
-    # What they take the place of has to be written first: at most one is on.
-    written = {row.id: row for row in (*settled.written, *superseded)}
-    return OverridesPlan(
-        in_force=kept,
-        kept=kept,
-        written=(*written.values(), StoredOverride(kept, OverrideState.ON)),
-        resumed=settled.resumed,
-    )
+    settled = settle_overrides(in_file, stored, traces, kept)
+    return OverridesPlan(settled.in_force, kept, settled.written, settled.resumed)
+
+
+def _is_hidden(intended: Configuration, name: str, basis: Basis) -> bool:
+    """Tell whether people mean something else than at the last apply; for where no change shows it."""
+    applied = basis.applied.features.get(name)
+    return applied is not None and applied.intended != intended
+
+
+def _remember(overrides: OverridesPlan, found: LiveFeature | None) -> OverridesPlan:
+    """Return a plan that an apply stores as a generation, though it may change nothing.
+
+    An override in force can hide that people mean another percentage: its row is written again, so that
+    the next plan, and a resume before it, start from what this file says.
+    """
+    rows = () if found is None else found.overrides
+    written = {row.id for row in overrides.written}
+    again = tuple(row for row in rows if row.state is OverrideState.ON and row.id not in written)
+    return replace(overrides, written=(*overrides.written, *again))
 
 
 def _kept_override(

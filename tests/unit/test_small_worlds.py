@@ -1,0 +1,415 @@
+"""Everything that can happen to one feature in a small world, tried in every order.
+
+The claims hold in all of it, and each rule is needed: without it there is a shortest way to a claim that
+fails. The ways that are written down here are why the rules are there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from reconciler.planning import overrides, planner
+from reconciler.planning.overrides import Meeting, OverrideState, StoredOverride, Trace
+from tests.worlds import Bounds, Rules, Search, Violation
+
+STAYS_STOPPED = "stopped stays stopped until a person resumes"
+ENTERS_ONCE = "each id enters git by write-back at most once"
+TIP_SAYS = "at rest, live is what the tip of the branch says"
+
+
+def everybody(times: int, *, together: int, commits: int = 6) -> Bounds:
+    """Everybody does everything, each thing so many times at most, so many things in all."""
+    names = ("merge", "remove", "put back", "write", "roll back", "stop", "resume", "stop by hand")
+    return Bounds(tuple((name, times) for name in names), together, commits)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        pytest.param(everybody(2, together=4), id="each thing up to twice, four in all"),
+        pytest.param(
+            everybody(1, together=5, commits=5), id="each thing once, five in all, five commits"
+        ),
+        pytest.param(everybody(1, together=8), id="each thing once", marks=pytest.mark.nightly),
+        pytest.param(
+            everybody(2, together=6), id="each thing up to twice", marks=pytest.mark.nightly
+        ),
+    ],
+)
+def test_the_claims_hold_in_every_small_world(bounds: Bounds) -> None:
+    search = Search(bounds)
+
+    assert search.run() is None
+    assert len(search.seen) > 20_000
+
+
+def without_a_line(meeting: Meeting, state: OverrideState | None) -> Mapping[str, object]:
+    return {"STATE_AFTER": {**overrides.STATE_AFTER, meeting: state}}
+
+
+def count_removals_unseen(row: StoredOverride, trace: Trace, *, is_there: bool) -> StoredOverride:
+    meeting = overrides._meet(row, trace, is_there=is_there)
+    return overrides._after(meeting, overrides._seen(row, trace))
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A rule that is taken away, in the planning code or in what goes on around it, and what follows."""
+
+    rule: str
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    planner: Mapping[str, object] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
+    fails: str = ""
+    way: str = ""
+
+
+MISSING = (
+    Missing(
+        "on, and the file has the id: in force",
+        without_a_line(Meeting.ON_AND_THERE, OverrideState.DONE),
+        fails=TIP_SAYS,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+        """,
+    ),
+    Missing(
+        "on, and git does not know it yet: in force",
+        without_a_line(Meeting.ON_AND_NEVER_THERE, OverrideState.DONE),
+        fails=STAYS_STOPPED,
+        way="""
+            apply commit 0
+            roll back
+            apply commit 0
+        """,
+    ),
+    Missing(
+        "on, and people removed it: done",
+        without_a_line(Meeting.ON_AND_REMOVED, None),
+        fails=TIP_SAYS,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+            remove the block (commit 2)
+            apply commit 2
+        """,
+    ),
+    Missing(
+        "off or superseded, and the file has it still: ignored",
+        without_a_line(Meeting.OUT_AND_THERE, OverrideState.ON),
+        fails=STAYS_STOPPED,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+            resume
+            write-back reads
+            apply commit 1
+            write-back commits
+            write-back pushes (commit 2)
+            apply commit 2
+        """,
+    ),
+    Missing(
+        "off, and removed: done",
+        without_a_line(Meeting.OFF_AND_REMOVED, None),
+        fails=TIP_SAYS,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+            resume
+            write-back reads
+            write-back commits
+            write-back pushes (commit 2)
+            apply commit 2
+        """,
+    ),
+    Missing(
+        "off or done, and put back: on",
+        without_a_line(Meeting.PUT_BACK, None),
+        fails=TIP_SAYS,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+            remove the block (commit 2)
+            apply commit 2
+            put the block 1 back (commit 3)
+            apply commit 3
+        """,
+    ),
+    Missing(
+        "superseded by what people removed, and never removed itself: on",
+        without_a_line(Meeting.SUPERSEDED_FOR_NOTHING, None),
+        fails=STAYS_STOPPED,
+        way="""
+            apply commit 0
+            write a stop by hand (commit 1)
+            remove the block (commit 2)
+            roll back
+            apply commit 1
+            apply commit 2
+        """,
+    ),
+    Missing(
+        "unknown: on",
+        without_a_line(Meeting.UNKNOWN_AND_THERE, None),
+        fails=TIP_SAYS,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+        """,
+    ),
+    Missing(
+        "a removal counts as in between only where the block was seen again",
+        {"_settle": count_removals_unseen},
+        fails=TIP_SAYS,
+        way="""
+            apply commit 0
+            write a stop by hand (commit 1)
+            stop
+            apply commit 1
+            resume
+            write-back reads
+            write-back commits
+            write-back pushes (commit 2)
+            apply commit 2
+            put the block 1 back (commit 3)
+            apply commit 3
+        """,
+    ),
+    Missing(
+        "of two the narrower is in force",
+        {
+            "_narrowest": lambda rows: max(
+                rows, key=lambda r: overrides._limit(r.override), default=None
+            )
+        },
+        fails=STAYS_STOPPED,
+        way="""
+            apply commit 0
+            roll back
+            stop by SQL
+            apply commit 0
+        """,
+    ),
+    Missing(
+        "drift that narrows is kept as an override",
+        planner={"kept_limit": lambda *_: None},
+        fails=STAYS_STOPPED,
+        way="""
+            apply commit 0
+            stop by SQL
+            apply commit 0
+        """,
+    ),
+    Missing(
+        "an apply remembers what people mean, though an override hides it",
+        planner={"_is_hidden": lambda *_: False},
+        fails=TIP_SAYS,
+        way="""
+            apply commit 0
+            merge 30 percent (commit 1)
+            roll back
+            apply commit 1
+            resume
+        """,
+    ),
+    Missing(
+        "a stale job is refused",
+        rules=Rules(refuses_stale=False),
+        fails=STAYS_STOPPED,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+            apply commit 0
+        """,
+    ),
+    Missing(
+        "resume turns off what was superseded too",
+        rules=Rules(resumes_whole=False),
+        fails=TIP_SAYS,
+        way="""
+            apply commit 0
+            write a stop by hand (commit 1)
+            stop
+            apply commit 1
+            resume
+        """,
+    ),
+    Missing(
+        "write-back adds only what never was there",
+        rules=Rules(adds_only_what_never_was_there=False),
+        fails=ENTERS_ONCE,
+        way="""
+            apply commit 0
+            roll back
+            write-back reads
+            write-back commits
+            write-back pushes (commit 1)
+            write-back reads
+            remove the block (commit 2)
+            write-back commits
+            write-back pushes (commit 3)
+        """,
+    ),
+    Missing(
+        "write-back removes what is off",
+        rules=Rules(removes_what_is_off=False),
+        fails=TIP_SAYS,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+            resume
+        """,
+    ),
+    Missing(
+        "write-back replaces what is superseded or off",
+        rules=Rules(replaces_what_is_out=False),
+        fails=TIP_SAYS,
+        way="""
+            apply commit 0
+            write a stop by hand (commit 1)
+            stop
+            apply commit 1
+        """,
+    ),
+    Missing(
+        "write-back leaves what people put back",
+        rules=Rules(leaves_what_people_put_back=False),
+        fails=STAYS_STOPPED,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+            resume
+            write-back reads
+            write-back commits
+            write-back pushes (commit 2)
+            write-back reads
+            put the block 1 back (commit 3)
+            apply commit 3
+            write-back commits
+            write-back pushes (commit 4)
+            apply commit 4
+        """,
+    ),
+    Missing(
+        "write-back leaves what the database does not know",
+        rules=Rules(leaves_what_it_does_not_know=False),
+        fails=STAYS_STOPPED,
+        way="""
+            apply commit 0
+            write a stop by hand (commit 1)
+            roll back
+            write-back reads
+            apply commit 1
+            write-back commits
+            write-back pushes (commit 2)
+            apply commit 2
+        """,
+    ),
+    Missing(
+        "git is asked of what is superseded",
+        rules=Rules(asks_git_of_what_is_superseded=False),
+        fails=STAYS_STOPPED,
+        way="""
+            apply commit 0
+            write a stop by hand (commit 1)
+            remove the block (commit 2)
+            roll back
+            apply commit 1
+            apply commit 2
+        """,
+    ),
+)
+
+
+@pytest.mark.parametrize("missing", [pytest.param(each, id=each.rule) for each in MISSING])
+def test_no_rule_can_be_taken_away(missing: Missing, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, replacement in missing.overrides.items():
+        monkeypatch.setattr(overrides, name, replacement)
+    for name, replacement in missing.planner.items():
+        monkeypatch.setattr(planner, name, replacement)
+
+    violation = shortest_violation(missing.rules)
+
+    assert violation == Violation(
+        missing.fails, tuple(map(str.strip, missing.way.strip().split("\n")))
+    )
+
+
+def test_every_line_of_the_table_is_taken_away_by_a_test() -> None:
+    lines = [each.overrides["STATE_AFTER"] for each in MISSING if "STATE_AFTER" in each.overrides]
+    changed = {
+        meeting
+        for line in lines
+        if isinstance(line, Mapping)
+        for meeting in Meeting
+        if line[meeting] != overrides.STATE_AFTER[meeting]
+    }
+
+    assert changed == set(Meeting) - {Meeting.OUT_AND_ABSENT}
+
+
+def shortest_violation(rules: Rules) -> Violation | None:
+    """What fails with as little as can be done by people, and then in as few steps as can be."""
+    for together in range(1, 5):
+        violation = Search(everybody(2, together=together), rules).run()
+        if violation is not None:
+            return violation
+    return None
+
+
+WITHOUT_GIT = (
+    pytest.param(4, id="four things in all"),
+    pytest.param(7, id="seven things in all", marks=pytest.mark.nightly),
+)
+
+
+@pytest.mark.parametrize("together", WITHOUT_GIT)
+def test_without_git_the_last_apply_is_witness_enough(together: int) -> None:
+    search = Search(everybody(2, together=together), Rules(has_git=False))
+
+    assert search.run() is None
+    assert len(search.seen) > 1_000
+
+
+@pytest.mark.parametrize(
+    ("meeting", "state", "way"),
+    [
+        (
+            Meeting.ON_AND_REMOVED,
+            None,
+            (
+                "write a stop by hand (commit 1)",
+                "apply commit 1",
+                "remove the block (commit 2)",
+                "apply commit 2",
+            ),
+        ),
+        (
+            Meeting.SUPERSEDED_FOR_NOTHING,
+            None,
+            (
+                "apply commit 0",
+                "write a stop by hand (commit 1)",
+                "roll back",
+                "apply commit 1",
+                "remove the block (commit 2)",
+                "apply commit 2",
+            ),
+        ),
+    ],
+)
+def test_without_git_these_rules_are_needed_too(
+    meeting: Meeting,
+    state: OverrideState | None,
+    way: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overrides, "STATE_AFTER", {**overrides.STATE_AFTER, meeting: state})
+
+    violation = shortest_violation(Rules(has_git=False))
+
+    assert violation is not None
+    assert violation.trace == way
