@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import click
 
-from reconciler.cli.opening import embedded_server, open_address
+from reconciler.cli.opening import embedded_server, open_address, open_database
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.settings import Format, Settings, settings_of
 
 
 @click.group()
 def db() -> None:
-    """The database: start, stop, look, migrate.
+    """The database: start, stop, look, migrate, grant.
 
     Without --database-url and DATABASE_URL it is an embedded Postgres beside the rollout file.
     """
@@ -113,6 +113,24 @@ def upgrade(context: click.Context) -> None:
         f"the schema is {schema.NEWEST_REVISION} now"
         if migrated
         else f"the schema is {schema.NEWEST_REVISION} already; nothing to do",
+    )
+
+
+@db.command(epilog="Example: reconcile db roles | psql app")
+@click.option("--apply", is_flag=True, help="Run them, as the owner of the tables.")
+@click.pass_context
+def roles(context: click.Context, /, *, apply: bool) -> None:
+    """Print the grants of the rollout's four roles, as SQL that may be run again; --apply runs it."""
+    from reconciler.database.roles import apply_roles, roles_script
+
+    settings = settings_of(context)
+    if not apply:
+        print_result(settings, roles_script().rstrip())
+        return
+    apply_roles(open_database(settings, to_write=True))
+    print_result(
+        settings,
+        "rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler are granted",
     )
 
 

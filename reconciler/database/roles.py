@@ -1,0 +1,35 @@
+"""The rollout's roles: the script that makes them and grants what each needs, and running it.
+
+The script is for people to read and run as they are, too; `sql/roles.sql` says who may do what, and why.
+"""
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from reconciler.database.schema import UPGRADE_LOCK, require_newest
+from reconciler.database.transactions import Database, write_transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def roles_script() -> str:
+    """Return the script: idempotent, for any schema of this release, to be run by the tables' owner."""
+    return files("reconciler.database").joinpath("sql", "roles.sql").read_text("utf-8")
+
+
+def apply_roles(database: Database) -> None:
+    """Run the script, all or nothing; of two at once one waits.
+
+    Raises:
+        SetupInvalid: the schema isn't this release's, or the account may not grant or make roles.
+    """
+
+    def run(connection: "Connection") -> None:
+        require_newest(connection)
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+        # Straight to the driver: the script holds many statements, and its % are not parameters.
+        driver_connection: Any = connection.connection.driver_connection
+        driver_connection.execute(roles_script())
+
+    write_transaction(database, run)

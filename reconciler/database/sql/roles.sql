@@ -1,0 +1,209 @@
+-- The rollout's four roles and what each may do; running it again changes nothing.
+--
+--   rollout_reader      sees everything, asks who is in: enough for a dry run
+--   rollout_worker      asks who is in, records jobs
+--   rollout_safeguard   reads metrics, makes and ends overrides
+--   rollout_reconciler  applies
+--
+-- Nobody signs in as one of them: grant one to the account that does, such as
+--   GRANT rollout_reader TO ci_preview;
+-- None may change the history or the generations, remove a row, or make or change a table. (On Postgres 14
+-- everybody may make tables in public until that is revoked from PUBLIC, which is not this script's to do.)
+
+DO $$
+DECLARE
+    role_name text;
+BEGIN
+    FOREACH role_name IN ARRAY ARRAY[
+        'rollout_reader', 'rollout_worker', 'rollout_safeguard', 'rollout_reconciler'
+    ] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
+            EXCEPTION
+                -- Roles are the whole server's: somebody made it for another database meanwhile.
+                WHEN duplicate_object OR unique_violation THEN NULL;
+            END;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- From nothing: whatever was granted before and is not below is gone.
+REVOKE ALL ON
+public.repositories,
+public.repository_activity,
+public.repository_categories,
+public.category_limits,
+public.category_threshold,
+public.rollout_configuration,
+public.rollout_generation,
+public.rollout_history,
+public.rollout_membership,
+public.rollout_metrics,
+public.rollout_override,
+public.rollout_state,
+public.alembic_version
+FROM rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
+
+REVOKE CREATE ON SCHEMA public
+FROM rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
+
+GRANT USAGE ON SCHEMA public
+TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
+
+-- Who is in. Of the repositories only what the rollout reads: a service keeps more there.
+GRANT SELECT (id, github_id, owner, name, full_name, stargazers_count, contributors_count)
+ON public.repositories
+TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
+
+GRANT SELECT ON
+public.repository_activity,
+public.repository_categories,
+public.category_limits,
+public.category_threshold,
+public.rollout_configuration,
+public.rollout_membership,
+public.alembic_version
+TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
+
+GRANT EXECUTE ON FUNCTION
+public.categorize_repository(uuid),
+public.is_repository_eligible_for_rollout(uuid, text),
+public.explain_repository_eligibility(uuid, text),
+public.eligible_repositories(text),
+public.rollout_bucket(text, uuid)
+TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
+
+-- What those call, where a service has not left functions to everybody.
+DO $$
+DECLARE
+    helper regprocedure;
+BEGIN
+    FOR helper IN
+        SELECT oid FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace
+            AND proname IN (
+                'category_within', 'category_priority', 'category_changes',
+                'monthly_activity_score', 'rollout_bucket_of_digest', 'rollout_step',
+                'rollout_listed_repositories', 'rollout_ids'
+            )
+    LOOP
+        EXECUTE format(
+            'GRANT EXECUTE ON FUNCTION %s'
+            ' TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler', helper
+        );
+    END LOOP;
+END
+$$;
+
+-- What happened.
+GRANT SELECT ON
+public.rollout_generation,
+public.rollout_history,
+public.rollout_metrics,
+public.rollout_override,
+public.rollout_state
+TO rollout_reader, rollout_safeguard, rollout_reconciler;
+
+-- A job's outcome. Its function runs with its caller's rights, so these are its rights too.
+GRANT SELECT ON public.rollout_metrics TO rollout_worker;
+GRANT INSERT (
+    rollout_config_id, repository_id, processor_type, success_count, error_count, total_jobs,
+    average_processing_time, last_error_message, last_error_at, metrics_window_start,
+    metrics_window_end
+)
+ON public.rollout_metrics TO rollout_worker;
+GRANT UPDATE (
+    success_count, error_count, total_jobs, average_processing_time, last_error_message,
+    last_error_at, metrics_window_end, updated_at
+)
+ON public.rollout_metrics TO rollout_worker;
+
+DO $$
+DECLARE
+    recording regprocedure;
+BEGIN
+    FOR recording IN
+        SELECT oid FROM pg_proc
+        WHERE proname = 'record_rollout_job' AND pronamespace = 'public'::regnamespace
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rollout_worker', recording);
+    END LOOP;
+END
+$$;
+
+-- An override, what it limits, and its row of history. Of a configuration only what an override moves.
+GRANT INSERT, UPDATE ON public.rollout_override TO rollout_safeguard, rollout_reconciler;
+GRANT UPDATE (rollout_percentage, emergency_stop, updated_at)
+ON public.rollout_configuration TO rollout_safeguard;
+GRANT INSERT ON public.rollout_history TO rollout_safeguard, rollout_reconciler;
+
+-- An apply.
+GRANT INSERT, UPDATE ON public.rollout_configuration TO rollout_reconciler;
+GRANT INSERT, UPDATE ON public.repository_categories TO rollout_reconciler;
+GRANT UPDATE (stars, contributors, pull_requests, priority)
+ON public.category_threshold TO rollout_reconciler;
+GRANT INSERT ON public.rollout_generation TO rollout_reconciler;
+GRANT UPDATE (generation, applied_commit, applied_at)
+ON public.rollout_state TO rollout_reconciler;
+GRANT EXECUTE ON FUNCTION
+public.categorize_repositories(uuid []),
+public.categorize_all_repositories()
+TO rollout_reconciler;
+
+-- Where rows are secured, a grant alone lets nobody at them: each role gets a policy for what it was
+-- granted above.
+DO $$
+DECLARE
+    secured record;
+    allowed text;
+BEGIN
+    FOR secured IN
+        SELECT
+            oid::regclass AS relation,
+            command,
+            'rollout_roles_' || lower(command) AS policy
+        FROM pg_class
+        CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS commands (command)
+        WHERE relnamespace = 'public'::regnamespace
+            AND relrowsecurity
+            AND relname IN (
+                'repositories', 'repository_categories', 'category_threshold',
+                'rollout_configuration', 'rollout_generation', 'rollout_history',
+                'rollout_membership', 'rollout_metrics', 'rollout_override', 'rollout_state',
+                'alembic_version'
+            )
+        ORDER BY 1, 2
+    LOOP
+        EXECUTE format('DROP POLICY IF EXISTS %I ON %s', secured.policy, secured.relation);
+        SELECT string_agg(rolname, ', ' ORDER BY rolname) INTO allowed
+        FROM pg_roles
+        WHERE rolname IN (
+            'rollout_reader', 'rollout_worker', 'rollout_safeguard', 'rollout_reconciler'
+        )
+            AND EXISTS (
+                -- By name, since what everybody may is no reason for a policy of these roles.
+                SELECT FROM pg_class, aclexplode(relacl) AS granted
+                WHERE pg_class.oid = secured.relation
+                    AND granted.grantee = pg_roles.oid
+                    AND granted.privilege_type = secured.command
+                UNION ALL
+                SELECT FROM pg_attribute, aclexplode(attacl) AS granted
+                WHERE attrelid = secured.relation
+                    AND granted.grantee = pg_roles.oid
+                    AND granted.privilege_type = secured.command
+            );
+        CONTINUE WHEN allowed IS NULL;
+        EXECUTE format(
+            'CREATE POLICY %I ON %s FOR %s TO %s %s', secured.policy, secured.relation,
+            secured.command, allowed,
+            CASE secured.command
+                WHEN 'SELECT' THEN 'USING (true)'
+                WHEN 'INSERT' THEN 'WITH CHECK (true)'
+                ELSE 'USING (true) WITH CHECK (true)'
+            END
+        );
+    END LOOP;
+END
+$$;

@@ -1,0 +1,277 @@
+"""Each role's yes and no."""
+
+import psycopg
+import pytest
+
+from reconciler.database import schema
+from reconciler.database.applying import Application
+from reconciler.database.roles import apply_roles
+from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.errors import SetupInvalid
+from reconciler.planning.guard_names import GuardName
+from reconciler.planning.source import Source
+from reconciler.reconcile import Permission, apply, preview
+from reconciler.rollout_file import parse_rollout
+from tests.database.hosts import TOOLS, make_host
+from tests.postgres import Database
+from tests.site import Site
+
+READER, WORKER, SAFEGUARD, RECONCILER = ROLES = (
+    "rollout_reader",
+    "rollout_worker",
+    "rollout_safeguard",
+    "rollout_reconciler",
+)
+FEATURE = "hybrid_progressive_capture"
+FILE = f"""\
+version: 1
+features:
+  {FEATURE}:
+    percentage: 5
+    whitelist: [acme/tools]
+  another:
+    strategy: repository_size
+test_repositories: [acme/site]
+categories:
+  small: {{stars: 51}}
+"""
+
+
+@pytest.fixture
+def granted(
+    database: Database, empty_database: Database, request: pytest.FixtureRequest
+) -> Database:
+    """A fresh database, or one adopted from a service that secures its rows, with roles granted."""
+    chosen = database
+    if request.param == "adopted":
+        make_host(empty_database)
+        schema.upgrade(empty_database.engine)
+        chosen = empty_database
+    else:
+        database.execute(f"""
+            INSERT INTO repositories (id, owner, name, full_name)
+            VALUES ('{TOOLS}', 'acme', 'tools', 'acme/tools');
+            INSERT INTO rollout_configuration (feature_name, rollout_percentage)
+            VALUES ('{FEATURE}', 10);
+            INSERT INTO rollout_history (action) VALUES ('created');
+        """)
+    apply_roles(OpenedDatabase.at(chosen.address))
+    return chosen
+
+
+def as_role(database: Database, role: str) -> Database:
+    return Database(f"{database.url}&options=-c%20role%3D{role}")
+
+
+def application() -> Application:
+    document = parse_rollout(FILE.encode(), path="rollout.yaml")
+    source = Source("rollout.yaml", document.digest, None, False, None)
+    return Application(source, document.rollout, applied_by="a test")
+
+
+def dry_run(database: Database) -> None:
+    assert preview(OpenedDatabase.at(database.address), application()).has_changes
+
+
+def apply_file(database: Database) -> None:
+    allowing_all = Permission(frozenset(GuardName))
+    applied = apply(OpenedDatabase.at(database.address), application(), allowing_all)
+    assert not applied.plan.is_refused
+
+
+STATEMENTS = {
+    "ask who is in": f"SELECT is_repository_eligible_for_rollout('{TOOLS}', '{FEATURE}')",
+    "ask for all who are in": f"SELECT * FROM eligible_repositories('{FEATURE}')",
+    "explain": f"SELECT * FROM explain_repository_eligibility('{TOOLS}', '{FEATURE}')",
+    "read history": "SELECT * FROM rollout_history",
+    "read metrics": "SELECT * FROM rollout_metrics",
+    "read overrides": "SELECT * FROM rollout_override",
+    "read a service's secrets": "SELECT created_at FROM repositories",
+    # As `record_rollout_job` does.
+    "record a job": f"""
+        INSERT INTO rollout_metrics AS metrics (rollout_config_id, repository_id, processor_type,
+            success_count, total_jobs, metrics_window_start, metrics_window_end)
+        SELECT id, '{TOOLS}', 'inngest', 1, 1, now(), now() FROM rollout_configuration
+        WHERE feature_name = '{FEATURE}'
+        ON CONFLICT (rollout_config_id, repository_id, processor_type, metrics_window_start)
+        DO UPDATE SET total_jobs = metrics.total_jobs + 1, updated_at = now()
+    """,
+    "make an override": f"""
+        WITH stopped AS (
+            UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true,
+                updated_at = now() WHERE feature_name = '{FEATURE}' RETURNING id
+        )
+        INSERT INTO rollout_override (id, rollout_config_id, emergency_stop, reason, triggered_by)
+        SELECT gen_random_uuid(), id, true, 'a test', 'a test' FROM stopped
+    """,
+    "end an override": "UPDATE rollout_override SET state = 'off'",
+    "add to history": "INSERT INTO rollout_history (action) VALUES ('rollback')",
+    "change the strategy": "UPDATE rollout_configuration SET rollout_strategy = 'percentage'",
+    "change a list": "UPDATE rollout_configuration SET target_repositories = '{a/b}'",
+    "categorise": "SELECT categorize_all_repositories()",
+    "change history": "UPDATE rollout_history SET reason = 'another'",
+    "remove from history": "DELETE FROM rollout_history",
+    "empty history": "TRUNCATE rollout_history",
+    "change a generation": "UPDATE rollout_generation SET file = 'another'",
+    "remove a feature": "DELETE FROM rollout_configuration",
+    "write keys": "INSERT INTO rollout_membership SELECT id, 'whitelist', 'a/b'"
+    " FROM rollout_configuration",
+    "change a repository": "UPDATE repositories SET full_name = 'a/b'",
+    "let history be rewritten": "ALTER TABLE rollout_history DISABLE TRIGGER ALL",
+    "make a table": "CREATE TABLE mine (id integer)",
+    "drop a table": "DROP TABLE rollout_override",
+    "pretend another schema": "UPDATE alembic_version SET version_num = '0000'",
+}
+ALLOWED = {
+    READER: {
+        "dry run",
+        "ask who is in",
+        "ask for all who are in",
+        "explain",
+        "read history",
+        "read metrics",
+        "read overrides",
+    },
+    WORKER: {"ask who is in", "ask for all who are in", "explain", "read metrics", "record a job"},
+    SAFEGUARD: {
+        "dry run",
+        "ask who is in",
+        "ask for all who are in",
+        "explain",
+        "read history",
+        "read metrics",
+        "read overrides",
+        "make an override",
+        "end an override",
+        "add to history",
+    },
+    RECONCILER: {
+        "dry run",
+        "apply",
+        "ask who is in",
+        "ask for all who are in",
+        "explain",
+        "read history",
+        "read metrics",
+        "read overrides",
+        "make an override",
+        "end an override",
+        "add to history",
+        "change the strategy",
+        "change a list",
+        "categorise",
+    },
+}
+
+
+@pytest.mark.parametrize("granted", ["fresh", "adopted"], indirect=True)
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_role_may_do_and_nothing_else(granted: Database, role: str) -> None:
+    may = set()
+    acting = as_role(granted, role)
+    for operation, statement in STATEMENTS.items():
+        with acting.connect() as connection:
+            try:
+                connection.execute(statement.encode())
+                may.add(operation)
+            except psycopg.errors.InsufficientPrivilege:
+                pass
+            connection.rollback()
+    try:
+        dry_run(acting)
+        may.add("dry run")
+        apply_file(acting)
+        may.add("apply")
+    except SetupInvalid as error:
+        assert "permission denied" in str(error)  # noqa: PT017 - which of the two is told by `may`
+
+    assert may == ALLOWED[role]
+
+
+@pytest.mark.parametrize("granted", ["adopted"], indirect=True)
+def test_a_role_sees_the_rows_that_are_secured(granted: Database) -> None:
+    for role in ROLES:
+        acting = as_role(granted, role)
+        assert acting.value("SELECT count(*) FROM repositories") == 3
+        assert acting.value("SELECT count(*) FROM rollout_configuration") == 3
+        assert acting.value("SELECT count(*) FROM rollout_membership") == 2
+    assert as_role(granted, READER).value("SELECT count(*) FROM rollout_override") == 2
+    safeguard = as_role(granted, SAFEGUARD)
+    safeguard.execute(STATEMENTS["end an override"])
+    assert granted.value("SELECT count(*) FROM rollout_override WHERE state = 'off'") == 2
+
+
+@pytest.mark.parametrize("granted", ["fresh"], indirect=True)
+def test_recording_a_job_is_the_workers_where_the_function_is(granted: Database) -> None:
+    granted.execute("""
+        CREATE FUNCTION record_rollout_job(feature_name text) RETURNS void
+        LANGUAGE sql AS 'SELECT';
+        REVOKE EXECUTE ON FUNCTION record_rollout_job FROM PUBLIC;
+    """)
+    apply_roles(OpenedDatabase.at(granted.address))
+    may = {
+        role: granted.value(
+            f"SELECT has_function_privilege('{role}', 'record_rollout_job(text)', 'EXECUTE')"
+        )
+        for role in ROLES
+    }
+    assert may == {READER: False, WORKER: True, SAFEGUARD: False, RECONCILER: False}
+
+
+@pytest.mark.parametrize("granted", ["fresh", "adopted"], indirect=True)
+def test_granting_again_takes_away_what_came_since_and_changes_nothing_else(
+    granted: Database,
+) -> None:
+    catalogue = """
+        SELECT relname, relacl::text, (
+            SELECT array_agg(attname || attacl::text ORDER BY attname) FROM pg_attribute
+            WHERE attrelid = pg_class.oid
+        ) AS columns, (
+            SELECT array_agg(polname || polroles::text ORDER BY polname) FROM pg_policy
+            WHERE polrelid = pg_class.oid
+        ) AS policies
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY relname
+    """
+    before = granted.rows(catalogue)
+    granted.execute("GRANT DELETE ON rollout_history TO rollout_worker")
+
+    apply_roles(OpenedDatabase.at(granted.address))
+
+    assert granted.value("SELECT has_table_privilege('rollout_worker', 'rollout_history', 'DELETE')") is False  # fmt: skip
+    assert {row["relname"]: sorted(str(row)) for row in granted.rows(catalogue)} == {
+        row["relname"]: sorted(str(row)) for row in before
+    }
+
+
+def test_nobody_signs_in_as_a_role(database: Database) -> None:
+    apply_roles(OpenedDatabase.at(database.address))
+    strong = "rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls"
+    assert database.rows(
+        f"SELECT {strong} AS strong FROM pg_roles WHERE rolname ~ '^rollout_'"
+    ) == [{"strong": False}] * len(ROLES)
+
+
+def test_the_program_prints_the_grants_and_runs_them(site: Site) -> None:
+    printed = site.reconcile("db", "roles", env={"DATABASE_URL": None})
+    assert printed.exit_code == 0
+    assert "GRANT INSERT ON public.rollout_history TO rollout_safeguard" in printed.stdout
+
+    applied = site.reconcile("db", "roles", "--apply")
+    assert (applied.exit_code, applied.stderr) == (0, "")
+    site.database.execute(printed.stdout)
+
+
+def test_a_dry_run_of_the_program_needs_no_more_than_the_reader(site: Site) -> None:
+    site.reconcile("db", "roles", "--apply")
+    site.reconcile()
+    site.replace("percentage: 10", "percentage: 25")
+    reader = {"DATABASE_URL": as_role(site.database, READER).url}
+
+    previewed = site.reconcile("--dry-run", env=reader)
+    assert (previewed.exit_code, previewed.stderr) == (0, "")
+    assert "percentage   10 → 25" in previewed.stdout
+
+    refused = site.reconcile(env=reader)
+    assert refused.exit_code == 1
+    assert "permission denied" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
