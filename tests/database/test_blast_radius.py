@@ -267,6 +267,17 @@ def test_samples_are_the_most_active_first(database: Database) -> None:
     assert radius.sample_gained == ("x/repo-8", "Acme-Corp/repo-1", "x/repo-2")
 
 
+def test_of_many_the_twenty_most_active_are_the_sample(database: Database) -> None:
+    database.execute(
+        "INSERT INTO repositories (owner, name, full_name, stargazers_count)"
+        " SELECT 'acme', n, 'acme/' || n, n FROM generate_series(10, 59) AS n"
+    )
+    with database.engine.connect() as connection:
+        radius = measure_blast_radius(connection, "f", replace(TARGETING, percentage=Decimal(100)))
+
+    assert radius.sample_gained == tuple(f"acme/{each}" for each in range(59, 39, -1))
+
+
 def test_of_many_owners_the_ten_that_move_most_are_told(database: Database) -> None:
     database.execute(
         "INSERT INTO repositories (owner, name, full_name)"
