@@ -53,6 +53,7 @@ def test_an_explanation_has_the_decision_the_figures_and_every_rule(database: Da
     assert explanation.decision.eligible
     assert explanation.decision.reason == "the whitelist has acme/*"
     assert explanation.activity == Activity(stars=40)
+    assert explanation.repository is not None
     assert explanation.repository.category is Category.SMALL
     assert explanation.is_categorized
     assert [each.rule for each in explanation.rules] == list(Rule)
