@@ -48,7 +48,7 @@ lint: .venv/development ## check format, style, types, rooms, SQL and the genera
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --processes 2 reconciler
+	$(BIN)/sqlfluff lint reconciler
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json
 	$(BIN)/check-jsonschema --schemafile schemas/rollout.schema.json rollout.yaml
 
