@@ -141,7 +141,8 @@ CREATE TABLE public.rollout_override (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     -- The narrower override that took this one's place.
-    superseded_by uuid REFERENCES public.rollout_override (id),
+    -- It is written after those that it takes the place of, since only one may be on.
+    superseded_by uuid REFERENCES public.rollout_override (id) DEFERRABLE INITIALLY DEFERRED,
     -- How often git had removed its block when an apply last looked.
     removals integer NOT NULL DEFAULT 0,
     -- When the block was seen in git.
