@@ -1,0 +1,85 @@
+"""What a plan is made from, in few words: a file, the last apply, and what is live."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from reconciler.planning.basis import NOTHING_APPLIED, AppliedFeature, Basis, LastApplied
+from reconciler.planning.configuration import Configuration
+from reconciler.planning.drift import AudienceChange
+from reconciler.planning.effective import intended_configuration
+from reconciler.planning.live import Directory, Live, LiveFeature
+from reconciler.planning.overrides import StoredOverride, Trace
+from reconciler.planning.plan import FeaturePlan
+from reconciler.planning.planner import make_plan
+from reconciler.rollout_file.model import Feature, Override, Rollout
+from reconciler.targeting.categories import DEFAULT_THRESHOLDS
+
+FEATURE: Final = "capture"
+MOMENT: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NOBODY_KNOWN: Final = Directory(ids={}, names={}, owned={})
+
+
+def override(number: int, percentage: int | None = None) -> Override:
+    """An override by a small id: to a percentage, or without one a stop."""
+    return Override(
+        id=UUID(int=number),
+        percentage=None if percentage is None else Decimal(percentage),
+        emergency_stop=True if percentage is None else None,
+        reason="too many errors",
+        by="auto-rollback",
+        at=MOMENT,
+    )
+
+
+def feature(**fields: Any) -> Feature:
+    return Feature.model_validate(fields)
+
+
+def configuration(of: Feature | None = None, **changes: Any) -> Configuration:
+    """What is live where a feature of the file is, with changes by hand."""
+    return replace(intended_configuration(FEATURE, of or Feature(), NOBODY_KNOWN), **changes)
+
+
+def plan_feature(
+    desired: Feature | None,
+    *,
+    applied: Feature | Configuration | None = None,
+    live: Configuration | None = None,
+    overrides: tuple[StoredOverride, ...] = (),
+    traces: Mapping[UUID, Trace] | None = None,
+    audience: Mapping[str, AudienceChange] | None = None,
+    directory: Directory = NOBODY_KNOWN,
+) -> FeaturePlan:
+    """The plan for one feature; where nothing else is said, live is as it was applied."""
+    meant = (
+        intended_configuration(FEATURE, applied, directory)
+        if isinstance(applied, Feature)
+        else applied
+    )
+    found = live or meant
+    block = applied.override if isinstance(applied, Feature) else None
+    basis = Basis(
+        live=Live(
+            generation=7,
+            applied_commit=None,
+            features={}
+            if found is None
+            else {FEATURE: LiveFeature(UUID(int=99), found, MOMENT, overrides)},
+            marked=frozenset(),
+            thresholds=DEFAULT_THRESHOLDS,
+            directory=directory,
+        ),
+        applied=NOTHING_APPLIED
+        if meant is None
+        else LastApplied({FEATURE: AppliedFeature(meant, None if block is None else block.id)}),
+        traces=traces or {},
+        audience={FEATURE: audience or {}},
+    )
+    (plan,) = make_plan(
+        Rollout(version=1, features={} if desired is None else {FEATURE: desired}), basis
+    ).features
+    return plan

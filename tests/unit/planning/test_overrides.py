@@ -1,0 +1,230 @@
+"""The life of an override, a test for each line of its table."""
+
+from decimal import Decimal
+from uuid import UUID
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from reconciler.planning.overrides import (
+    OverrideState,
+    Settlement,
+    StoredOverride,
+    Trace,
+    is_narrower,
+    narrow,
+    settle_overrides,
+)
+from tests.unit.planning.situations import configuration, feature, override, plan_feature
+
+ON, OFF, DONE = OverrideState.ON, OverrideState.OFF, OverrideState.DONE
+ROLLBACK, STOP = override(1, 5), override(2)
+THERE = Trace(was_there=True)
+REMOVED = Trace(was_there=True, removals=1)
+NEVER = Trace()
+
+
+def traces(trace: Trace) -> dict[UUID, Trace]:
+    return {ROLLBACK.id: trace}
+
+
+def states(settlement: Settlement) -> dict[UUID, OverrideState]:
+    return {row.id: row.state for row in settlement.written}
+
+
+def test_on_and_in_the_file_is_in_force() -> None:
+    settled = settle_overrides(ROLLBACK, [StoredOverride(ROLLBACK, ON)], traces(THERE))
+
+    assert settled == Settlement(ROLLBACK, (), ())
+
+
+def test_on_and_never_in_the_file_is_in_force() -> None:
+    settled = settle_overrides(None, [StoredOverride(ROLLBACK, ON)], traces(NEVER))
+
+    assert settled == Settlement(ROLLBACK, (), ())
+
+
+def test_on_and_removed_by_people_is_done_and_resumed() -> None:
+    settled = settle_overrides(None, [StoredOverride(ROLLBACK, ON)], traces(REMOVED))
+
+    assert settled.in_force is None
+    assert states(settled) == {ROLLBACK.id: DONE}
+    assert settled.resumed == (ROLLBACK,)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(StoredOverride(ROLLBACK, OFF), id="off"),
+        pytest.param(StoredOverride(ROLLBACK, DONE, superseded_by=STOP.id), id="superseded"),
+    ],
+)
+def test_off_or_superseded_and_still_in_the_file_is_ignored(row: StoredOverride) -> None:
+    assert settle_overrides(ROLLBACK, [row], traces(THERE)) == Settlement(None, (), ())
+
+
+def test_off_and_gone_from_the_file_is_done_and_not_resumed_again() -> None:
+    settled = settle_overrides(None, [StoredOverride(ROLLBACK, OFF)], traces(REMOVED))
+
+    assert states(settled) == {ROLLBACK.id: DONE}
+    assert settled.resumed == ()
+
+
+def test_off_and_not_in_the_file_yet_waits() -> None:
+    settled = settle_overrides(None, [StoredOverride(ROLLBACK, OFF)], traces(NEVER))
+
+    assert settled == Settlement(None, (), ())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(StoredOverride(ROLLBACK, OFF), id="off"),
+        pytest.param(StoredOverride(ROLLBACK, DONE), id="done"),
+        pytest.param(StoredOverride(ROLLBACK, DONE, superseded_by=STOP.id), id="superseded"),
+    ],
+)
+def test_put_back_after_a_removal_is_on_again(row: StoredOverride) -> None:
+    settled = settle_overrides(ROLLBACK, [row], traces(REMOVED))
+
+    assert settled.in_force == ROLLBACK
+    assert settled.written == (StoredOverride(ROLLBACK, ON, removals=1),)
+
+
+def test_a_removal_from_before_the_row_was_seen_there_is_none_in_between() -> None:
+    row = StoredOverride(ROLLBACK, OFF, removals=1)
+
+    assert settle_overrides(ROLLBACK, [row], traces(REMOVED)) == Settlement(None, (), ())
+
+
+def test_an_id_that_the_database_does_not_know_is_on() -> None:
+    settled = settle_overrides(ROLLBACK, [], traces(REMOVED))
+
+    assert settled.in_force == ROLLBACK
+    assert settled.written == (StoredOverride(ROLLBACK, ON, removals=1),)
+
+
+def test_of_two_the_narrower_is_on_and_supersedes_the_other() -> None:
+    settled = settle_overrides(STOP, [StoredOverride(ROLLBACK, ON)], traces(NEVER))
+
+    assert settled.in_force == STOP
+    assert set(settled.written) == {
+        StoredOverride(ROLLBACK, DONE, superseded_by=STOP.id),
+        StoredOverride(STOP, ON),
+    }
+    assert settled.resumed == ()
+
+
+SUPERSEDED = StoredOverride(ROLLBACK, DONE, superseded_by=STOP.id)
+
+
+def test_superseded_by_what_people_removed_is_on_again_if_git_never_knew_it() -> None:
+    rows = [SUPERSEDED, StoredOverride(STOP, ON)]
+
+    settled = settle_overrides(None, rows, {STOP.id: REMOVED, ROLLBACK.id: NEVER})
+
+    assert settled.in_force == ROLLBACK
+    assert settled.resumed == (STOP,)
+
+
+@pytest.mark.parametrize("known", [{ROLLBACK.id: REMOVED}, {}], ids=["in git", "not asked"])
+def test_superseded_by_what_people_removed_is_resumed_with_it_otherwise(
+    known: dict[UUID, Trace],
+) -> None:
+    rows = [SUPERSEDED, StoredOverride(STOP, ON)]
+
+    settled = settle_overrides(None, rows, {STOP.id: REMOVED, **known})
+
+    assert settled.in_force is None
+
+
+def test_a_resume_by_command_leaves_nothing_to_come_back() -> None:
+    rows = [StoredOverride(ROLLBACK, OFF, superseded_by=STOP.id), StoredOverride(STOP, OFF)]
+
+    settled = settle_overrides(None, rows, {STOP.id: REMOVED, ROLLBACK.id: NEVER})
+
+    assert settled.in_force is None
+
+
+FILE = feature(percentage=50)
+FILE_WITH_BLOCK = feature(percentage=50, override=ROLLBACK)
+LIMITED = configuration(FILE, percentage=Decimal(5))
+
+
+def test_without_git_a_block_seen_by_the_last_apply_and_gone_is_a_resume() -> None:
+    plan = plan_feature(
+        FILE,
+        applied=FILE_WITH_BLOCK,
+        live=LIMITED,
+        overrides=(StoredOverride(ROLLBACK, ON),),
+    )
+
+    assert plan.overrides.resumed == (ROLLBACK,)
+    assert plan.after.percentage == 50
+
+
+def test_without_git_a_block_that_no_apply_saw_is_not_missed() -> None:
+    plan = plan_feature(FILE, applied=FILE, live=LIMITED, overrides=(StoredOverride(ROLLBACK, ON),))
+
+    assert plan.overrides.in_force == ROLLBACK
+    assert plan.overrides.written == ()
+
+
+def test_without_git_an_apply_remembers_that_a_block_came() -> None:
+    plan = plan_feature(
+        FILE_WITH_BLOCK, applied=FILE, live=LIMITED, overrides=(StoredOverride(ROLLBACK, ON),)
+    )
+
+    assert plan.changes == ()
+    assert plan.overrides.written == (StoredOverride(ROLLBACK, ON, removals=1),)
+
+
+def test_an_apply_remembers_an_intent_that_an_override_hides() -> None:
+    row = StoredOverride(ROLLBACK, ON)
+
+    moved = plan_feature(
+        feature(percentage=60),
+        applied=FILE,
+        live=LIMITED,
+        overrides=(row,),
+        traces={ROLLBACK.id: NEVER},
+    )
+    same = plan_feature(
+        FILE, applied=FILE, live=LIMITED, overrides=(row,), traces={ROLLBACK.id: NEVER}
+    )
+
+    assert (moved.changes, moved.overrides.written) == ((), (row,))
+    assert same.overrides.written == ()
+
+
+PERCENTAGES = st.decimals(0, 100, places=2)
+
+
+@given(
+    percentage=PERCENTAGES,
+    limit=st.none() | PERCENTAGES,
+    stopped=st.booleans(),
+    active=st.booleans(),
+)
+def test_an_override_never_widens(
+    percentage: Decimal, limit: Decimal | None, stopped: bool, active: bool
+) -> None:
+    before = configuration(percentage=percentage, emergency_stop=stopped, active=active)
+    limited = ROLLBACK.model_copy(
+        update={"percentage": limit, "emergency_stop": True if limit is None else None}
+    )
+
+    after = narrow(before, limited)
+
+    assert after.percentage <= before.percentage
+    assert after.emergency_stop >= before.emergency_stop
+    assert after.active == before.active
+    assert after.emergency_stop or (limit is not None and after.percentage <= limit)
+    assert narrow(before, None) == before
+
+
+def test_a_stop_is_narrower_than_every_percentage() -> None:
+    assert is_narrower(STOP, override(3, 0))
+    assert is_narrower(override(3, 0), ROLLBACK)
+    assert not is_narrower(ROLLBACK, ROLLBACK)
