@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "exclude": "lists",
     "explain": "explain",
     "history": "history",
+    "import": "import_",
     "init": "init",
     "repositories": "repositories",
     "schema": "schema",

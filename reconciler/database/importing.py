@@ -1,0 +1,61 @@
+"""Reading what is live as a desired state.
+
+Reads in the transaction that it is given and writes nothing; a role with SELECT only is enough.
+"""
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from reconciler.database.live import read_live
+from reconciler.database.queries import queries
+from reconciler.planning.describing import Description, Names, describe
+from reconciler.planning.live import Live
+from reconciler.rollout_file.model import Rollout
+from reconciler.rollout_file.names import is_entry, is_identifier, is_pattern
+from reconciler.rollout_file.reader import parse_rollout
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SQL = queries("importing")
+
+
+def describe_live(connection: "Connection") -> Description:
+    """Return the desired state that is live, with what it can't say."""
+    live = read_live(connection, Rollout(version=1)).live
+    return describe(live, _read_names(connection, live), _read_last_file(connection))
+
+
+def _read_names(connection: "Connection", live: Live) -> Names:
+    keys = set(live.marked)
+    for feature in live.features.values():
+        keys |= feature.configuration.whitelist | feature.configuration.exclusions
+    ids = [key for key in keys if is_identifier(key)]
+    written = [
+        key for key in keys if is_entry(key) and not is_identifier(key) and not is_pattern(key)
+    ]
+    meant: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for row in connection.execute(text(_SQL["named"]), {"ids": ids, "names": written}):
+        meant[row.key][row.id] = row.full_name
+    return Names(
+        by_id={
+            identifier: name
+            for repositories in meant.values()
+            for identifier, name in repositories.items()
+            # A name that means two says which in no file.
+            if len(repositories) == 1 and is_entry(name)
+        },
+        ids={key: min(meant[key]) for key in written if key in meant},
+    )
+
+
+def _read_last_file(connection: "Connection") -> Rollout | None:
+    desired = connection.execute(text(_SQL["last_file"])).scalar()
+    if desired is None:
+        return None
+    # JSON is YAML, and the file's own reader knows what each value means.
+    content = json.dumps(desired, ensure_ascii=False).encode()
+    return parse_rollout(content, path="the last applied file").rollout

@@ -1,0 +1,292 @@
+"""Describing what is live as a desired state: the file for which a plan has nothing to do.
+
+A file can say less than a database can hold. What it can't say is left out or brought to the nearest that
+it can, never to anything wider, and each time a remark tells so.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import uuid5
+
+from reconciler.planning.configuration import Configuration
+from reconciler.planning.fields import show_number
+from reconciler.planning.live import Live, LiveFeature
+from reconciler.planning.overrides import OverrideState, narrow
+from reconciler.rollout_file.durations import (
+    LONGEST_DURATION,
+    SHORTEST_DURATION,
+    format_duration,
+)
+from reconciler.rollout_file.fields import (
+    FEATURE_NAME_PATTERN,
+    MAX_PRIORITY,
+    MOST_INTEGER,
+    whole,
+)
+from reconciler.rollout_file.model import (
+    MAX_AUTHOR_LENGTH,
+    MAX_DESCRIPTION_LENGTH,
+    MAX_REASON_LENGTH,
+    MAX_SALT_LENGTH,
+    Feature,
+    Guards,
+    Health,
+    Override,
+    Rollout,
+)
+from reconciler.rollout_file.names import entry_key, is_entry, is_identifier
+from reconciler.rollout_file.texts import quoted, text_problem
+from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
+
+IMPORTED_STOP_REASON: Final = "found stopped by an import"
+IMPORTED_BY: Final = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What repositories are called, as far as a name means one repository and no other."""
+
+    by_id: Mapping[str, str]
+    """Id → `owner/name` as it is spelled, where that name means this id alone."""
+    ids: Mapping[str, str]
+    """`owner/name` in lower case → id, of the names that lists have and the database knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A desired state, and what of the live one it does not say."""
+
+    rollout: Rollout
+    remarks: tuple[str, ...]
+
+
+def describe(live: Live, names: Names, last_file: Rollout | None = None) -> Description:
+    """Return the desired state that is live.
+
+    Args:
+        live: what the database holds.
+        names: of every id and name that its lists and marks have.
+        last_file: what the last applied file said; what is not live, guards, progression and the
+            percentage under an override, is taken from there.
+    """
+    remarks: list[str] = []
+    known = {} if last_file is None else last_file.features
+    features = {
+        name: _describe_feature(name, found, known.get(name), names, remarks)
+        for name, found in sorted(live.features.items())
+        if _has_name(name, found, remarks)
+    }
+    marks = _entries(live.marked, names, "test_repositories", remarks)
+    rollout = Rollout(
+        version=1,
+        features=features,
+        test_repositories=marks,
+        categories=dict(_thresholds(live.thresholds, remarks)),
+    )
+    return Description(rollout, tuple(remarks))
+
+
+def _has_name(name: str, found: LiveFeature, remarks: list[str]) -> bool:
+    if re.fullmatch(whole(FEATURE_NAME_PATTERN), name):
+        return True
+    consequence = "an apply deactivates it" if found.configuration.active else "it is inactive"
+    remarks.append(
+        f"{quoted(name)} is no name that a file can give a feature, so it is left out, and "
+        f"{consequence}; rename it in public.rollout_configuration first"
+    )
+    return False
+
+
+def _describe_feature(
+    name: str, found: LiveFeature, written: Feature | None, names: Names, remarks: list[str]
+) -> Feature:
+    said: list[str] = []
+    configuration = found.configuration
+    override = _override(found)
+    percentage = _percentage(configuration, override, written, said)
+    if override is not None and override.percentage is not None:
+        # A limit above the percentage limits nothing, and a file refuses it.
+        override = override.model_copy(update={"percentage": min(override.percentage, percentage)})
+    exclusions = _entries(configuration.exclusions, names, "exclusions", said)
+    feature = Feature(
+        description=_text(
+            configuration.description, "the description", MAX_DESCRIPTION_LENGTH, said
+        ),
+        active=configuration.active,
+        strategy=configuration.strategy,
+        percentage=percentage,
+        salt=_salt(name, configuration.salt, said),
+        whitelist=_without(
+            exclusions, _entries(configuration.whitelist, names, "whitelist", said), said
+        ),
+        exclusions=exclusions,
+        health=_health(configuration, said),
+        guards=Guards() if written is None else written.guards,
+        progression=() if written is None else written.progression,
+        override=override,
+    )
+    remarks += (f"{name}: {each}" for each in said)
+    return feature
+
+
+def _override(found: LiveFeature) -> Override | None:
+    """Return what limits a feature: what is on, or a stop that somebody set by hand."""
+    on = next((row.override for row in found.overrides if row.state is OverrideState.ON), None)
+    is_told = on is not None and on.percentage is None
+    if found.configuration.emergency_stop and not is_told:
+        return Override(
+            # The same at every import of the same stop, and another for the next one.
+            id=uuid5(found.id, f"stopped at {found.updated_at.isoformat()}"),
+            emergency_stop=True,
+            reason=IMPORTED_STOP_REASON,
+            by=IMPORTED_BY,
+            at=found.updated_at,
+        )
+    if on is None:
+        return None
+    return on.model_copy(
+        update={
+            "reason": _one_line(on.reason, MAX_REASON_LENGTH),
+            "by": _one_line(on.by, MAX_AUTHOR_LENGTH),
+        }
+    )
+
+
+def _percentage(
+    configuration: Configuration,
+    override: Override | None,
+    written: Feature | None,
+    said: list[str],
+) -> Decimal:
+    """Return what people meant, where an override hides it and the last file tells."""
+    live = configuration.percentage
+    if override is None:
+        return live
+    if written is not None:
+        meant = replace(configuration, percentage=written.percentage)
+        if narrow(meant, override).percentage == live:
+            return written.percentage
+    if override.percentage is None and live > 0:
+        said.append(
+            f"it is stopped at {show_number(live)} percent; an apply takes that to 0, as every stop "
+            "does, and nobody is in before and after"
+        )
+    return live
+
+
+def _salt(name: str, salt: str, said: list[str]) -> str | None:
+    if salt == name:
+        return None
+    if _text(salt, "the salt", MAX_SALT_LENGTH, said) is None:
+        said.append("with another salt an apply deals anew who is in by percentage")
+        return None
+    return salt
+
+
+def _text(text: str | None, what: str, longest: int, said: list[str]) -> str | None:
+    if text is None:
+        return None
+    if not text.strip() or len(text) > longest or text_problem(text) is not None:
+        said.append(
+            f"{what} {quoted(text)} is no line of 1 to {longest:,} characters; it is left out"
+        )
+        return None
+    return text
+
+
+def _one_line(text: str, longest: int) -> str:
+    """Return a text that a file can have, whatever a database did."""
+    shown = "".join(each if text_problem(each) is None else " " for each in text).strip()
+    return shown[:longest].strip() or "(none)"
+
+
+def _entries(keys: Iterable[str], names: Names, what: str, said: list[str]) -> tuple[str, ...]:
+    entries: dict[str, str] = {}
+    for key in sorted(keys):
+        if not is_entry(key):
+            said.append(f"{what}: {quoted(key)} is no entry of a list, and is left out")
+            continue
+        if key in names.ids:
+            said.append(f"{what}: {key} is known by now, and an apply keeps its id in its place")
+        entry = names.by_id.get(key, key) if is_identifier(key) else key
+        entries.setdefault(entry_key(entry), entry)
+    return tuple(entries[key] for key in sorted(entries))
+
+
+def _without(
+    exclusions: tuple[str, ...], whitelist: tuple[str, ...], said: list[str]
+) -> tuple[str, ...]:
+    """Return the whitelist without what is excluded as well: exclusions win in any case."""
+    excluded = {entry_key(entry) for entry in exclusions}
+    said += (
+        f"whitelist: {entry} is excluded too, which wins, so it is left out here"
+        for entry in whitelist
+        if entry_key(entry) in excluded
+    )
+    return tuple(entry for entry in whitelist if entry_key(entry) not in excluded)
+
+
+def _health(configuration: Configuration, said: list[str]) -> Health:
+    min_jobs = max(1, configuration.min_jobs)
+    if min_jobs != configuration.min_jobs:
+        said.append(f"min_jobs {configuration.min_jobs} is written as {min_jobs}")
+    window = _window(configuration.window)
+    if window != configuration.window:
+        said.append(
+            f"window {format_duration(configuration.window)} is written as {format_duration(window)}"
+        )
+    return Health(
+        max_error_rate=configuration.max_error_rate,
+        min_jobs=min_jobs,
+        window=window,
+        auto_rollback=configuration.auto_rollback,
+        rollback_to=configuration.rollback_to,
+    )
+
+
+def _window(window: timedelta) -> timedelta:
+    seconds = -(-window // timedelta(seconds=1))
+    return min(LONGEST_DURATION, max(SHORTEST_DURATION, timedelta(seconds=seconds)))
+
+
+def _thresholds(
+    thresholds: Mapping[Category, Threshold], remarks: list[str]
+) -> Iterator[tuple[Category, Threshold]]:
+    for category, threshold in thresholds.items():
+        written = _threshold(category, threshold)
+        for field in dataclass_fields(Threshold):
+            before, after = getattr(threshold, field.name), getattr(written, field.name)
+            if before != after:
+                remarks.append(
+                    f"categories.{category.value}.{field.name}: {_shown(before)} is written as "
+                    f"{_shown(after)}"
+                )
+        if written != DEFAULT_THRESHOLDS[category]:
+            yield category, written
+
+
+def _threshold(category: Category, threshold: Threshold) -> Threshold:
+    priority = min(MAX_PRIORITY, max(0, threshold.priority))
+    if category is Category.ENTERPRISE:
+        # It is what no threshold holds, so it has none.
+        return Threshold(None, None, None, priority)
+    return Threshold(
+        stars=_limit(threshold.stars),
+        contributors=_limit(threshold.contributors),
+        pull_requests=_limit(threshold.pull_requests),
+        priority=priority,
+    )
+
+
+def _limit(figure: int | None) -> int:
+    # No limit is the largest figure there is.
+    return MOST_INTEGER if figure is None else figure
+
+
+def _shown(figure: int | None) -> str:
+    return "no limit" if figure is None else str(figure)

@@ -1,0 +1,195 @@
+"""`reconcile import`: from a service's database to a file for which there is nothing to do."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from tests.database.hosts import CORE, make_host
+from tests.postgres import Database
+from tests.site import Site
+
+FEATURE = "hybrid_progressive_capture"
+
+
+@pytest.fixture
+def adopted(tmp_path: Path, empty_database: Database) -> Iterator[Site]:
+    """A site whose database was a service's."""
+    make_host(empty_database)
+    empty_database.execute(f"""
+        UPDATE rollout_configuration SET excluded_repositories = '{{{CORE},acme/next,Other/*}}'
+        WHERE feature_name = '{FEATURE}';
+        UPDATE rollout_configuration SET rollout_percentage = 0 WHERE feature_name = 'stopped';
+    """)
+    site = Site.make(tmp_path, empty_database)
+    yield site
+    site.end()
+
+
+def test_an_adopted_database_is_imported_and_a_dry_run_has_nothing_to_do(adopted: Site) -> None:
+    upgraded = adopted.reconcile("db", "upgrade")
+    assert (upgraded.exit_code, upgraded.stderr) == (0, "")
+
+    imported = adopted.reconcile("import", "--output", "rollout.yaml", "--force")
+    assert (imported.exit_code, imported.stderr) == (0, "")
+    ids = [
+        row["id"]
+        for row in adopted.database.rows(
+            "SELECT o.id::text FROM rollout_override AS o JOIN rollout_configuration AS c"
+            " ON c.id = rollout_config_id ORDER BY feature_name"
+        )
+    ]
+    text = adopted.file.read_text()
+    for number, each in enumerate(ids):
+        text = text.replace(each, f"ID-{number}")
+    text = re.sub(r"at: \d.*Z", "at: TIME", text)
+    assert text == snapshot("""\
+# yaml-language-server: $schema=schemas/rollout.schema.json
+# What was live when `reconcile import` wrote this; `reconcile --dry-run` shows what has changed since.
+version: 1
+
+features:
+  full_of_nulls:
+    active: false
+    strategy: whitelist
+    percentage: 0
+    override: # in force; remove this block to resume
+      id: ID-0
+      emergency_stop: true
+      reason: stopped when the database was adopted
+      by: database
+      at: TIME
+  hybrid_progressive_capture:
+    description: Capture
+    strategy: repository_size
+    percentage: 10
+    whitelist:
+      - acme/tools
+    exclusions:
+      - acme/next
+      - Globex/Core
+      - other/*
+    health:
+      window: 2d
+  stopped:
+    strategy: percentage
+    percentage: 0
+    override: # in force; remove this block to resume
+      id: ID-1
+      emergency_stop: true
+      reason: stopped when the database was adopted
+      by: database
+      at: TIME
+
+test_repositories:
+  - acme/site
+""")
+
+    adopted.commit("Describe what is live")
+    for arguments in (
+        ("--dry-run", "--detailed-exitcode"),
+        ("--yes",),
+        ("--dry-run", "--detailed-exitcode"),
+    ):
+        done = adopted.reconcile(*arguments)
+        assert (done.exit_code, done.stderr) == (0, ""), done.stdout
+    assert (
+        adopted.database.value("SELECT count(*) FROM rollout_history WHERE action <> 'adopted'")
+        == 2
+    )
+
+
+def test_removing_an_imported_stop_resumes_as_it_was(adopted: Site) -> None:
+    adopted.reconcile("db", "upgrade")
+    adopted.reconcile("import", "--output", "rollout.yaml", "--force")
+    adopted.commit("Describe what is live")
+    adopted.reconcile()
+
+    lines = adopted.file.read_text().splitlines(keepends=True)
+    start = lines.index("  stopped:\n")
+    block = next(
+        n for n, line in enumerate(lines) if n > start and line.startswith("    override:")
+    )
+    adopted.write("".join([*lines[:block], *lines[block + 6 :]]))
+    adopted.commit("Resume")
+    done = adopted.reconcile()
+
+    assert done.exit_code == 0, done.stderr
+    assert adopted.database.rows("""
+        SELECT c.emergency_stop, state FROM rollout_configuration AS c
+        JOIN rollout_override AS o ON c.id = rollout_config_id WHERE feature_name = 'stopped'
+    """) == [{"emergency_stop": False, "state": "done"}]
+
+
+def test_it_prints_and_tells_apart_what_it_left_out(site: Site) -> None:
+    site.database.execute("""
+        INSERT INTO rollout_configuration (feature_name, target_repositories)
+        VALUES ('capture', '{a/b,"  "}')
+    """)
+
+    done = site.reconcile("import")
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("# yaml-language-server: $schema=")
+    assert done.stdout.endswith("    whitelist:\n      - a/b\n")
+    assert done.stderr == "note: capture: whitelist: '' is no entry of a list, and is left out\n"
+
+
+def test_a_file_that_is_there_stays_as_it_is(site: Site) -> None:
+    before = site.file.read_bytes()
+
+    done = site.reconcile("import", "--output", "rollout.yaml")
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: rollout.yaml is there already and stays as it is; name another file, or --force\n"
+    )
+    assert site.file.read_bytes() == before
+    assert sorted(each.name for each in site.folder.iterdir()) == [".git", "rollout.yaml"]
+
+
+def test_a_file_is_replaced_whole_and_keeps_its_mode(site: Site) -> None:
+    site.file.chmod(0o640)
+
+    assert site.reconcile("import", "--output", "rollout.yaml", "--force").exit_code == 0
+    assert site.reconcile("import", "--output", "another.yaml").exit_code == 0
+
+    assert stat.S_IMODE(site.file.stat().st_mode) == 0o640
+    assert site.file.read_bytes() == (site.folder / "another.yaml").read_bytes()
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((site.folder / "another.yaml").stat().st_mode) == 0o666 & ~mask
+    assert sorted(each.name for each in site.folder.iterdir()) == [
+        ".git",
+        "another.yaml",
+        "rollout.yaml",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (("--force",), 64, "--force goes with --output"),
+        (("--format", "json"), 64, "--format json"),
+        (("--output", "nowhere/rollout.yaml"), 1, "nowhere/rollout.yaml cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(
+    site: Site, arguments: tuple[str, ...], exit_code: int, message: str
+) -> None:
+    done = site.reconcile("import", *arguments)
+    assert (done.exit_code, done.stdout) == (exit_code, "")
+    assert message in done.stderr
+
+
+def test_it_needs_the_schema_and_no_file(site: Site) -> None:
+    site.file.unlink()
+    assert site.reconcile("import").exit_code == 0
+    site.database.execute("DROP TABLE alembic_version")
+    done = site.reconcile("import")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "run: reconcile db upgrade" in done.stderr

@@ -1,0 +1,347 @@
+"""Whatever is live, its description is a valid file, and a plan for it has nothing to do."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.database.applying import Application
+from reconciler.database.importing import describe_live
+from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.database.transactions import read_only_transaction
+from reconciler.planning.describing import Description
+from reconciler.planning.overrides import OverrideState
+from reconciler.planning.plan import FeaturePlan, Plan
+from reconciler.planning.source import Source
+from reconciler.reconcile import apply, preview
+from reconciler.rollout_file import parse_rollout
+from reconciler.rollout_file.model import Rollout
+from reconciler.rollout_file.writing import render_rollout
+from tests.postgres import Database
+
+KNOWN = {f"00000000-0000-4000-8000-00000000000{n}": f"Acme/Repo.{n}" for n in range(1, 6)}
+TWINS = {f"00000000-0000-4000-8000-00000000001{n}": "twin/same" for n in range(2)}
+UNKNOWN = ["00000000-0000-4000-8000-0000000000ff", "not-yet/there", "acme/*", "Other-Org/*"]
+ENTRIES = [*KNOWN, *TWINS, *UNKNOWN]
+
+texts = st.text(
+    st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_categories=["Cc", "Cf", "Zl"]),
+    min_size=1,
+    max_size=30,
+).filter(lambda text: text.strip() == text and text)
+hundredths = st.integers(0, 10_000).map(lambda number: number / 100)
+names = st.from_regex("[a-z][a-z0-9_]{0,12}", fullmatch=True) | st.sampled_from(
+    ["null", "true", "yes", "on", "y", "override", "e1"]
+)
+
+
+@st.composite
+def features(draw: st.DrawFn) -> dict[str, Any]:
+    """A row of the configuration, and the limit that is on."""
+    listed = draw(st.lists(st.sampled_from(ENTRIES), unique=True))
+    cut = draw(st.integers(0, len(listed)))
+    limit = draw(st.sampled_from([None, None, "stop", "percentage"]))
+    return {
+        "rollout_percentage": 0 if limit == "stop" else draw(hundredths),
+        "emergency_stop": limit == "stop",
+        "limit": limit,
+        "is_active": draw(st.booleans()),
+        "rollout_strategy": draw(st.sampled_from(["percentage", "whitelist", "repository_size"])),
+        "target_repositories": listed[:cut],
+        "excluded_repositories": listed[cut:],
+        "max_error_rate": draw(hundredths),
+        "min_jobs": draw(st.integers(1, 2**31 - 1)),
+        "monitoring_window": f"{draw(st.integers(1, 365 * 86_400))} seconds",
+        "auto_rollback_enabled": draw(st.booleans()),
+        "rollback_to": draw(hundredths),
+        "salt": draw(st.none() | texts),
+        "metadata": draw(st.sampled_from([{}, {"team": "release"}]))
+        | draw(st.just({}) | st.fixed_dictionaries({"description": texts})),
+    }
+
+
+worlds = st.fixed_dictionaries(
+    {
+        "features": st.dictionaries(names, features(), max_size=3),
+        "marked": st.sets(st.sampled_from([*KNOWN, *TWINS])),
+        "thresholds": st.dictionaries(
+            st.sampled_from(["test", "small", "medium", "large"]),
+            st.tuples(*[st.integers(0, 2**31 - 1)] * 3, st.integers(0, 1000)),
+        ),
+    }
+)
+
+
+@pytest.fixture
+def repositories(database: Database) -> Database:
+    """A database with repositories, two of which have one name."""
+    database.execute("DROP INDEX repositories_full_name_key")
+    for identifier, name in (KNOWN | TWINS).items():
+        owner, short = name.split("/")
+        database.execute(
+            "INSERT INTO repositories (id, owner, name, full_name)"
+            " VALUES (%(id)s, %(owner)s, %(name)s, %(full_name)s)",
+            id=identifier,
+            owner=owner,
+            name=short,
+            full_name=name,
+        )
+    database.execute("CREATE TABLE threshold_before AS SELECT * FROM category_threshold")
+    return database
+
+
+def make_live(database: Database, world: dict[str, Any]) -> None:
+    """Replace what is live, by SQL."""
+    with database.connect() as connection:
+        connection.execute("DELETE FROM rollout_override")
+        connection.execute("DELETE FROM rollout_configuration")
+        connection.execute("DELETE FROM repository_categories")
+        connection.execute(
+            "UPDATE category_threshold AS t SET stars = b.stars, contributors = b.contributors,"
+            " pull_requests = b.pull_requests, priority = b.priority"
+            " FROM threshold_before AS b WHERE b.category = t.category"
+        )
+        for name, feature in world["features"].items():
+            row = {**feature, "feature_name": name, "metadata": json.dumps(feature["metadata"])}
+            limit = row.pop("limit")
+            columns = ", ".join(row)
+            places = ", ".join(f"%({column})s" for column in row)
+            connection.execute(
+                f"INSERT INTO rollout_configuration ({columns}) VALUES ({places})".encode(), row
+            )
+            if limit is not None:
+                connection.execute(
+                    "INSERT INTO rollout_override"
+                    " (id, rollout_config_id, percentage, emergency_stop, reason, triggered_by)"
+                    " SELECT gen_random_uuid(), id, %(percentage)s, %(stop)s, 'because: # of it', 'me'"
+                    " FROM rollout_configuration WHERE feature_name = %(name)s",
+                    {
+                        "name": name,
+                        "stop": limit == "stop",
+                        "percentage": None if limit == "stop" else row["rollout_percentage"],
+                    },
+                )
+        for identifier in world["marked"]:
+            connection.execute(
+                "INSERT INTO repository_categories (repository_id, category, marked_as_test)"
+                " VALUES (%(id)s, 'small', true)",
+                {"id": identifier},
+            )
+        for category, (stars, contributors, pull_requests, priority) in world["thresholds"].items():
+            connection.execute(
+                "UPDATE category_threshold SET stars = %(s)s, contributors = %(c)s,"
+                " pull_requests = %(p)s, priority = %(priority)s WHERE category = %(category)s",
+                {
+                    "category": category,
+                    "s": stars,
+                    "c": contributors,
+                    "p": pull_requests,
+                    "priority": priority,
+                },
+            )
+
+
+def described(database: Database) -> tuple[Description, str]:
+    """What is live, and the file that says so."""
+    with read_only_transaction(OpenedDatabase.at(database.address)) as connection:
+        description = describe_live(connection)
+    return description, render_rollout(description.rollout, ["What was live."])
+
+
+def application(text: str) -> Application:
+    document = parse_rollout(text.encode(), path="rollout.yaml")
+    source = Source("rollout.yaml", document.digest, None, False, None)
+    return Application(source, document.rollout, applied_by="a test")
+
+
+def plan_for(database: Database, text: str) -> Plan:
+    return preview(OpenedDatabase.at(database.address), application(text))
+
+
+def is_seen_only(feature: FeaturePlan) -> bool:
+    """Whether an apply would note of the feature's overrides no more than that their block was seen."""
+    assert feature.before is not None
+    return feature.overrides.resumed == () and all(
+        row.state is OverrideState.ON and row.override == feature.overrides.in_force
+        for row in feature.overrides.written
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(world=worlds)
+def test_a_plan_for_what_is_live_has_nothing_to_do(
+    repositories: Database, world: dict[str, Any]
+) -> None:
+    make_live(repositories, world)
+
+    description, text = described(repositories)
+
+    assert description.remarks == ()
+    assert parse_rollout(text.encode(), path="rollout.yaml").rollout == description.rollout
+    plan = plan_for(repositories, text)
+    assert (plan.change_count, plan.is_refused) == (0, False)
+    assert all(is_seen_only(feature) for feature in plan.features)
+
+
+odd_features = features().flatmap(
+    lambda feature: st.fixed_dictionaries(
+        {},
+        optional={
+            "target_repositories": st.just(
+                [
+                    "",
+                    "  ",
+                    "no entry",
+                    "a//b",
+                    "ACME/Repo.1 ",
+                    "acme/repo.1",
+                    None,
+                    *KNOWN,
+                    "\x1b[31m",
+                ]
+            ),
+            "excluded_repositories": st.just([*KNOWN, "not-yet/there", "{brace}"]),
+            "min_jobs": st.just(0),
+            "monitoring_window": st.sampled_from(["400 days", "0.5 seconds", "90.25 seconds"]),
+            "salt": st.sampled_from(["", "  ", "two\nlines", "s" * 500]),
+            "metadata": st.sampled_from([{"description": "two\nlines"}, {"description": ""}, []]),
+            "emergency_stop": st.just(True),
+        },
+    ).map(lambda odd: feature | {"limit": None} | odd)
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    features=st.dictionaries(
+        names | st.sampled_from(["Odd Name", "ä", ""]), odd_features, max_size=2
+    )
+)
+def test_what_a_file_cannot_say_leaves_a_valid_file_and_lets_nobody_in(
+    repositories: Database, features: dict[str, Any]
+) -> None:
+    make_live(repositories, {"features": features, "marked": set(), "thresholds": {}})
+
+    description, text = described(repositories)
+
+    assert parse_rollout(text.encode(), path="rollout.yaml").rollout == description.rollout
+    plan = plan_for(repositories, text)
+    gained = {
+        feature.name: feature.blast_radius.gained
+        for feature in plan.features
+        # Another salt deals anew, and says so.
+        if feature.blast_radius is not None
+        and not any("deals anew" in each for each in description.remarks)
+    }
+    assert not any(gained.values())
+    # Resolving names, and recording a stop in force, is an apply's own work: all else is remarked upon.
+    if not description.remarks:
+        assert plan.change_count == 0
+
+
+def test_what_was_left_out_is_told(repositories: Database) -> None:
+    make_live(
+        repositories,
+        {
+            "features": {
+                "odd": {
+                    "target_repositories": ["", "acme/*", "not-yet/there"],
+                    "excluded_repositories": ["not-yet/there"],
+                    "min_jobs": 0,
+                    "monitoring_window": "400 days",
+                    "salt": "",
+                    "metadata": {"description": "two\nlines"},
+                    "limit": None,
+                },
+                "Odd Name": {"metadata": {}, "limit": None},
+            },
+            "marked": set(),
+            "thresholds": {},
+        },
+    )
+    repositories.execute("UPDATE category_threshold SET stars = NULL WHERE category = 'large'")
+
+    description, _ = described(repositories)
+
+    assert list(description.remarks) == [
+        "'Odd Name' is no name that a file can give a feature, so it is left out, and an apply"
+        " deactivates it; rename it in public.rollout_configuration first",
+        "odd: the description 'two\\nlines' is no line of 1 to 1,000 characters; it is left out",
+        "odd: the salt '' is no line of 1 to 200 characters; it is left out",
+        "odd: with another salt an apply deals anew who is in by percentage",
+        "odd: whitelist: '' is no entry of a list, and is left out",
+        "odd: whitelist: not-yet/there is excluded too, which wins, so it is left out here",
+        "odd: min_jobs 0 is written as 1",
+        "odd: window 400d is written as 365d",
+        "categories.large.stars: no limit is written as 2147483647",
+    ]
+
+
+FILE = """\
+version: 1
+features:
+  capture:
+    percentage: 20
+    whitelist: [acme/repo.1]
+    guards: {max_increase: 20, max_gain: 4}
+    progression:
+      - {percentage: 20, soak: 1d}
+      - {percentage: 55.5, soak: 90m}
+"""
+
+
+def test_what_only_the_last_file_says_is_kept(repositories: Database) -> None:
+    apply(OpenedDatabase.at(repositories.address), application(FILE))
+
+    description, text = described(repositories)
+
+    feature = description.rollout.features["capture"]
+    assert feature == parse_rollout(FILE.encode(), path="x").rollout.features["capture"].model_copy(
+        update={"whitelist": ("Acme/Repo.1",)}
+    )
+    assert not plan_for(repositories, text).has_changes
+
+
+def test_under_an_override_the_file_says_what_was_meant(repositories: Database) -> None:
+    apply(OpenedDatabase.at(repositories.address), application(FILE))
+    repositories.execute("""
+        UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true;
+        INSERT INTO rollout_override (id, rollout_config_id, emergency_stop, reason, triggered_by)
+        SELECT gen_random_uuid(), id, true, 'errors', 'safeguard' FROM rollout_configuration;
+    """)
+
+    description, text = described(repositories)
+
+    feature = description.rollout.features["capture"]
+    assert feature.percentage == 20
+    assert feature.override is not None
+    assert (feature.override.reason, feature.override.by) == ("errors", "safeguard")
+    assert plan_for(repositories, text).change_count == 0
+
+
+def test_a_stop_set_by_hand_is_described_as_an_override_and_stays(repositories: Database) -> None:
+    repositories.execute("""
+        INSERT INTO rollout_configuration (feature_name, emergency_stop) VALUES ('capture', true)
+    """)
+
+    description, text = described(repositories)
+    again, _ = described(repositories)
+
+    override = description.rollout.features["capture"].override
+    assert override is not None
+    assert (override.emergency_stop, override.by) == (True, "import")
+    assert again.rollout == description.rollout
+    plan = plan_for(repositories, text)
+    assert plan.change_count == 0
+    apply(OpenedDatabase.at(repositories.address), application(text))
+    assert repositories.value("SELECT emergency_stop FROM rollout_configuration") is True
+    assert repositories.value("SELECT id FROM rollout_override WHERE state = 'on'") == override.id
+    assert plan_for(repositories, text).change_count == 0
+
+
+def test_an_empty_database_is_described_by_an_empty_file(database: Database) -> None:
+    description, text = described(database)
+    assert description == Description(Rollout(version=1), ())
+    assert not plan_for(database, text).has_changes
