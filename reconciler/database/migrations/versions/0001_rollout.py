@@ -15,6 +15,7 @@ def upgrade() -> None:
         "0001_tables.sql",
         "0001_triggers.sql",
         "0001_eligibility.sql",
+        "0001_metrics.sql",
         "0001_settling.sql",
     ):
         run_file(name)

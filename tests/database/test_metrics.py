@@ -1,0 +1,277 @@
+"""Recording jobs: each counted once, however many report at once, and let go of when old."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from reconciler.database import schema
+from tests.database.hosts import make_host
+from tests.postgres import Database
+
+FEATURE = "capture"
+TOOLS = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
+SITE = "0b8a1f0d-6f8e-4c34-9a55-019343a72c11"
+
+
+@pytest.fixture
+def rollout(database: Database) -> Database:
+    """A database with one feature and two repositories."""
+    database.execute(f"""
+        INSERT INTO repositories (id, owner, name, full_name)
+        VALUES ('{TOOLS}', 'acme', 'tools', 'acme/tools'), ('{SITE}', 'acme', 'site', 'acme/site');
+        INSERT INTO rollout_configuration (feature_name, rollout_percentage)
+        VALUES ('{FEATURE}', 50);
+    """)
+    return database
+
+
+def record(
+    database: Database,
+    *,
+    feature: str | None = FEATURE,
+    repository: str | None = TOOLS,
+    processor: str | None = "inngest",
+    succeeded: bool | None = True,
+    seconds: float | Decimal | None = None,
+    error: str | None = None,
+) -> None:
+    database.execute(
+        "SELECT record_rollout_job(%(feature)s, %(repository)s::uuid, %(processor)s, %(succeeded)s,"
+        " %(seconds)s, %(error)s)",
+        feature=feature,
+        repository=repository,
+        processor=processor,
+        succeeded=succeeded,
+        seconds=seconds,
+        error=error,
+    )
+
+
+def totals(database: Database) -> dict[str, Any]:
+    """All windows together: a test may run over the end of one."""
+    (row,) = database.rows("""
+        SELECT sum(success_count)::int AS successes, sum(error_count)::int AS errors,
+            sum(total_jobs)::int AS jobs, sum(timed_jobs)::int AS timed,
+            sum(average_processing_time * timed_jobs) / nullif(sum(timed_jobs), 0) AS mean
+        FROM rollout_metrics
+    """)
+    return row
+
+
+def test_a_job_is_one_row_of_its_five_minutes(rollout: Database) -> None:
+    record(rollout, seconds=1.5)
+
+    (row,) = rollout.rows("SELECT * FROM rollout_metrics")
+    assert row["repository_id"].hex == TOOLS.replace("-", "")
+    assert row["processor_type"] == "inngest"
+    assert (row["success_count"], row["error_count"], row["total_jobs"]) == (1, 0, 1)
+    assert row["average_processing_time"] == Decimal("1.5")
+    assert (row["last_error_message"], row["last_error_at"]) == (None, None)
+    begin, end = row["metrics_window_start"], row["metrics_window_end"]
+    assert (begin.minute % 5, begin.second, begin.microsecond) == (0, 0, 0)
+    assert (end - begin).total_seconds() == 300
+    assert begin <= row["updated_at"] < end
+
+
+def test_the_mean_is_of_the_jobs_that_told_how_long_they_took(rollout: Database) -> None:
+    for seconds in (None, 1, None, Decimal("2.5"), 4.0, None):
+        record(rollout, seconds=seconds)
+
+    assert totals(rollout) == {
+        "successes": 6,
+        "errors": 0,
+        "jobs": 6,
+        "timed": 3,
+        "mean": Decimal("2.5"),
+    }
+
+
+def test_the_first_seconds_after_jobs_without_are_the_mean(rollout: Database) -> None:
+    record(rollout)
+    assert totals(rollout)["mean"] is None
+    record(rollout, seconds=7)
+    assert totals(rollout)["mean"] == 7
+
+
+def test_sixteen_connections_lose_no_job_and_keep_the_mean(rollout: Database) -> None:
+    connections, each = 16, 50
+
+    def work(worker: int) -> None:
+        with rollout.connect(autocommit=True) as connection:
+            for job in range(each):
+                connection.execute(
+                    "SELECT record_rollout_job(%s, %s, 'inngest', %s, %s, 'it broke')",
+                    (FEATURE, TOOLS, job % 5 != 0, worker + job if job % 2 else None),
+                )
+
+    with ThreadPoolExecutor(connections) as pool:
+        list(pool.map(work, range(connections)))
+
+    told = [worker + job for worker in range(connections) for job in range(each) if job % 2]
+    found = totals(rollout)
+    assert (found["jobs"], found["errors"], found["timed"]) == (800, 160, len(told))
+    assert found["successes"] == 640
+    assert found["mean"] == pytest.approx(Decimal(sum(told)) / len(told), abs=Decimal("1e-9"))
+
+
+def test_repositories_and_processors_have_rows_of_their_own(rollout: Database) -> None:
+    record(rollout)
+    record(rollout, processor="github_actions")
+    record(rollout, repository=SITE)
+
+    assert rollout.value("SELECT count(*) FROM rollout_metrics") == 3
+
+
+def test_the_last_error_stays_when_jobs_succeed_again(rollout: Database) -> None:
+    record(rollout, succeeded=False, error="first")
+    record(rollout, succeeded=False, error="second")
+    record(rollout, error="not an error")
+
+    (row,) = rollout.rows("SELECT last_error_message, last_error_at FROM rollout_metrics")
+    assert row["last_error_message"] == "second"
+    assert row["last_error_at"] is not None
+
+
+def test_an_error_without_a_message_is_no_other_errors(rollout: Database) -> None:
+    record(rollout, succeeded=False, error="first")
+    record(rollout, succeeded=False)
+
+    assert rollout.value("SELECT last_error_message FROM rollout_metrics") is None
+
+
+def test_an_error_message_is_bounded_and_harmless(rollout: Database) -> None:
+    hostile = "\x1b[31mred\x07\x9b\r\nline\ttab'; DROP TABLE rollout_metrics; -- é" + "x" * 5000
+    record(rollout, succeeded=False, error=hostile)
+
+    kept = rollout.value("SELECT last_error_message FROM rollout_metrics")
+    assert len(kept) == 1000
+    assert kept.startswith(" [31mred   \nline\ttab'; DROP TABLE rollout_metrics; -- é")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"feature": "captur"}, "no feature is called 'captur'"),
+        ({"feature": None}, "no feature is called null"),
+        (
+            {"repository": "00000000-0000-0000-0000-000000000000"},
+            "no repository has the id 00000000-",
+        ),
+        ({"repository": None}, "no repository has the id null"),
+        ({"processor": ""}, "processor_type has to have 1 to 50 characters"),
+        ({"processor": None}, "processor_type has to have 1 to 50 characters"),
+        ({"processor": "x" * 51}, "processor_type has to have 1 to 50 characters"),
+        ({"succeeded": None}, "succeeded is null: say whether the job did"),
+        ({"seconds": -1}, "processing_seconds is -1: it has to be a time from 0"),
+        ({"seconds": float("nan")}, "processing_seconds is NaN: it has to be a time from 0"),
+        ({"seconds": float("inf")}, "processing_seconds is Infinity: it has to be a time from 0"),
+    ],
+)
+def test_what_is_no_job_is_refused(rollout: Database, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(psycopg.Error) as refused:
+        record(rollout, **wrong)
+
+    assert message in str(refused.value)
+    assert rollout.value("SELECT count(*) FROM rollout_metrics") == 0
+
+
+def test_a_resume_cuts_the_window_in_two(rollout: Database) -> None:
+    record(rollout, succeeded=False)
+    rollout.execute(
+        "INSERT INTO rollout_history (rollout_config_id, action)"
+        " SELECT id, 'resumed' FROM rollout_configuration"
+    )
+    record(rollout)
+    record(rollout)
+
+    resumed_at = rollout.value("SELECT created_at FROM rollout_history")
+    rows = rollout.rows(
+        "SELECT metrics_window_start AS begin, metrics_window_end AS end, total_jobs, error_count"
+        " FROM rollout_metrics ORDER BY 1"
+    )
+    assert [(row["total_jobs"], row["error_count"]) for row in rows] == [(1, 1), (2, 0)]
+    assert rows[0]["begin"] < resumed_at == rows[1]["begin"] < rows[1]["end"]
+
+
+def test_what_is_no_rollback_and_no_resume_cuts_nothing(rollout: Database) -> None:
+    rollout.execute("""
+        INSERT INTO rollout_history (rollout_config_id, action)
+        SELECT id, 'whitelist_added' FROM rollout_configuration;
+        INSERT INTO rollout_history (action) VALUES ('resumed');
+    """)
+    assert rollout.value("SELECT metrics_cut_at FROM rollout_configuration") is None
+
+
+def test_a_time_to_come_in_the_history_opens_no_window_to_come(rollout: Database) -> None:
+    rollout.execute(
+        "INSERT INTO rollout_history (rollout_config_id, action, created_at)"
+        " SELECT id, 'resumed', now() + interval '1 day' FROM rollout_configuration"
+    )
+    record(rollout)
+
+    assert rollout.value("SELECT metrics_window_start <= now() FROM rollout_metrics") is True
+
+
+def test_jobs_reported_late_in_a_long_transaction_count_when_they_are_reported(
+    rollout: Database,
+) -> None:
+    with rollout.connect() as connection:
+        begun = connection.execute("SELECT now()").fetchone()
+        rollout.execute(
+            "INSERT INTO rollout_history (rollout_config_id, action)"
+            " SELECT id, 'resumed' FROM rollout_configuration"
+        )
+        connection.execute(f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', true)")
+
+    assert begun is not None
+    assert rollout.value("SELECT metrics_window_start FROM rollout_metrics") > begun[0]
+
+
+def add_window(database: Database, *, ended: str) -> None:
+    database.execute(f"""
+        INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
+            metrics_window_start, metrics_window_end)
+        SELECT id, '{TOOLS}', 'inngest', 1,
+            now() - interval '{ended}' - interval '5 minutes', now() - interval '{ended}'
+        FROM rollout_configuration
+    """)
+
+
+def test_pruning_lets_go_of_what_ended_before_the_time_to_keep(rollout: Database) -> None:
+    add_window(rollout, ended="91 days")
+    add_window(rollout, ended="89 days")
+    add_window(rollout, ended="1 minute")
+
+    assert rollout.value("SELECT prune_rollout_metrics(interval '90 days')") == 1
+    assert rollout.value("SELECT prune_rollout_metrics(interval '90 days')") == 0
+    assert rollout.value("SELECT count(*) FROM rollout_metrics") == 2
+
+
+def test_pruning_keeps_what_a_verdict_still_looks_at(rollout: Database) -> None:
+    add_window(rollout, ended="23 hours")
+    add_window(rollout, ended="25 hours")
+
+    assert rollout.value("SELECT prune_rollout_metrics(interval '0')") == 1
+    assert rollout.value("SELECT prune_rollout_metrics(interval '1 hour')") == 0
+
+
+@pytest.mark.parametrize("keep", ["interval '-1 day'", "NULL"])
+def test_pruning_refuses_what_is_no_time_to_keep(rollout: Database, keep: str) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="keep has to be a time from 0"):
+        rollout.value(f"SELECT prune_rollout_metrics({keep})")
+
+
+def test_jobs_of_an_adopted_database_count_in_its_mean(empty_database: Database) -> None:
+    make_host(empty_database)
+    schema.upgrade(empty_database.engine)
+
+    assert (
+        empty_database.value("""
+        SELECT bool_and(timed_jobs = CASE WHEN average_processing_time IS NULL THEN 0
+            ELSE total_jobs END) FROM rollout_metrics
+    """)
+        is True
+    )
