@@ -135,7 +135,7 @@ def _applied_feature(desired: Mapping[str, Any] | None, effective: Configuration
 
 def _keys(entries: Iterable[str | None]) -> frozenset[str]:
     """Return an array's entries as keys, forgiving what hand-written SQL may leave in it."""
-    return frozenset(entry.strip().lower() for entry in entries if entry is not None)
+    return frozenset(entry.strip(" ").lower() for entry in entries if entry is not None)
 
 
 def _read_thresholds(connection: "Connection") -> Mapping[Category, Threshold]:

@@ -98,3 +98,10 @@ def test_another_database_is_never_migrated_by_surprise(site: Site) -> None:
     assert {each.exit_code for each in done} == {1}
     assert all("run: reconcile db upgrade" in each.stderr for each in done)
     assert site.database.value("SELECT count(*) FROM pg_class WHERE relname = 'repositories'") == 0
+
+
+def test_a_port_in_the_environment_leads_nowhere_else(alone: Site) -> None:
+    done = alone.reconcile("db", "status", env={**EMBEDDED, "PGPORT": "1"})
+    started = alone.reconcile("status", env={**EMBEDDED, "PGPORT": "1"})
+
+    assert (done.exit_code, started.exit_code) == (0, 0), started.stderr

@@ -22,9 +22,12 @@ from reconciler.database.embedded.account import Account
 from reconciler.database.embedded.binaries import Binaries
 from reconciler.database.embedded.data import path_for, server_environment
 
+PORT = "5432"
+"""It names the socket; nothing listens on a network."""
+
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
-    "port": "5432",
+    "port": PORT,
     "unix_socket_permissions": "0700",
     "max_connections": "100",
     "shared_buffers": "128MB",
@@ -43,7 +46,7 @@ SETTINGS: Mapping[str, str] = {
 # A socket's path may have about 100 bytes, and a project's path may have more.
 _SOCKET_PARENT = Path("/tmp")  # noqa: S108 - only a new private folder is made there, by mkdtemp
 _SOCKET_PREFIX = "reconcile-"
-_SOCKET_NAME = ".s.PGSQL.5432"
+_SOCKET_NAME = f".s.PGSQL.{PORT}"
 _LARGEST_LOG_BYTES = 1_000_000
 
 

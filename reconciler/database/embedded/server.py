@@ -16,6 +16,7 @@ from pathlib import Path
 
 from reconciler.database.embedded.account import Account, account_for
 from reconciler.database.embedded.process import (
+    PORT,
     LaunchedServer,
     RunningServer,
     has_server,
@@ -270,4 +271,6 @@ def _url(server: RunningServer) -> str:
 
     from reconciler.database.embedded.data import DATABASE, SUPERUSER
 
-    return f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(server.socket_folder), safe='')}"
+    folder = quote(str(server.socket_folder), safe="")
+    # With its port, since libpq would take a PGPORT of the person's environment for it.
+    return f"postgresql://{SUPERUSER}@/{DATABASE}?host={folder}&port={PORT}"

@@ -132,7 +132,9 @@ SELECT
     activity.stars,
     activity.contributors,
     activity.pull_requests,
-    least(100, activity.stars + activity.contributors + activity.pull_requests / 10),
+    public.monthly_activity_score(
+        activity.stars, activity.contributors, activity.pull_requests
+    ),
     true
 FROM unnest(CAST(:ids AS uuid [])) AS wanted (id)
 INNER JOIN public.repository_activity AS activity ON wanted.id = activity.repository_id

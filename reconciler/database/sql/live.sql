@@ -96,6 +96,6 @@ FROM (
         json_object_agg(repositories.id, repositories.full_name) AS repositories
     FROM public.repositories
     INNER JOIN json_array_elements_text(CAST(:patterns AS json)) AS wanted (pattern)
-        ON lower(repositories.owner) || '/*' = wanted.pattern
+        ON lower(split_part(repositories.full_name, '/', 1)) || '/*' = wanted.pattern
     GROUP BY wanted.pattern
 ) AS owned;
