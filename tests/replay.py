@@ -60,6 +60,8 @@ def replayed_state(database: Database) -> State:
                 ]
             case _, {"field": field, "after": after}:
                 feature[field] = after
+            case _, {"after": after}:
+                feature |= after
     return {name: _comparable(fields) for name, fields in features.items()}
 
 
