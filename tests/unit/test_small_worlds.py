@@ -11,7 +11,8 @@ import pytest
 
 from reconciler.planning import overrides, planner
 from reconciler.planning.overrides import Meeting, OverrideState, StoredOverride, Trace
-from tests.worlds import Bounds, Rules, Search, Violation
+from tests.unit.worlds.search import Search, Violation
+from tests.unit.worlds.values import Bounds, Rules
 
 STAYS_STOPPED = "stopped stays stopped until a person resumes"
 ENTERS_ONCE = "each id enters git by write-back at most once"

@@ -1,0 +1,181 @@
+"""What everybody may do in a small world: jobs, people, the safeguard, somebody with psql."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from reconciler.planning.overrides import OverrideState, is_narrower, narrow
+from tests.unit.worlds.applying import apply
+from tests.unit.worlds.values import (
+    ROLLBACK_TO,
+    STOP,
+    Bounds,
+    File,
+    Row,
+    Rules,
+    World,
+    configuration,
+    effective,
+    limited,
+    on_row,
+    override_of,
+    trace,
+)
+from tests.unit.worlds.write_back import write_back
+
+
+def acts(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """Return every act that is possible in a world, and the world after it."""
+    yield from _jobs(world, rules)
+    if rules.has_git:
+        yield from write_back(world, bounds, rules)
+    done = dict(world.acts)
+    if sum(done.values()) >= bounds.together:
+        return
+    for name, most in bounds.acts:
+        if done.get(name, 0) < most:
+            counted = tuple(sorted((done | {name: done.get(name, 0) + 1}).items()))
+            for label, after in _ACTS[name](world, bounds, rules):
+                yield label, replace(after, acts=counted)
+
+
+def _jobs(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
+    """Any merge's job may run at any time, and again."""
+    tip = len(world.branch) - 1
+    for index in range(0 if rules.has_git else tip, tip + 1):
+        if index < world.applied and rules.refuses_stale:
+            continue
+        after = apply(world, index, rules)
+        if after != world:
+            yield f"apply commit {index}", after
+
+
+def _merge(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    tip = world.branch[-1]
+    yield from _commit(world, replace(tip, percentage=30 if tip.percentage == 20 else 20), bounds)
+
+
+def _remove(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """A person removes the block: that resumes what git knew, and nothing else."""
+    tip = world.branch[-1]
+    if tip.block is not None:
+        after = _resumed_by_people(world, rules)
+        yield from _commit(after, replace(tip, block=None), bounds, "remove the block")
+
+
+def _put_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """A person brings a block back that the branch had: where another stands now, in its place.
+
+    Without git it may be any that the database knows, since people are all the write-back there is.
+    """
+    tip = world.branch[-1]
+    had = {file.block.id: file.block for file in world.branch if file.block is not None}
+    if not rules.has_git:
+        had |= {row.override.id: row.override for row in world.rows}
+    for block in had.values():
+        if block != tip.block:
+            after = world if tip.block is None else _resumed_by_people(world, rules)
+            name = f"put the block {block.id.int} back"
+            yield from _commit(after, replace(tip, block=block), bounds, name)
+
+
+def _resumed_by_people(world: World, rules: Rules) -> World:
+    """Return a world whose next commit is a person's and leaves nothing of what the file had before."""
+
+    def is_known(override: UUID) -> bool:
+        if rules.has_git:
+            return trace(world.branch, override).was_there
+        return override in world.seen
+
+    stops = frozenset(each for each in world.stops if each[0] is None or not is_known(each[0]))
+    return replace(world, stops=stops, removals=(*world.removals, len(world.branch)))
+
+
+def _write(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """A person writes a stop into the file by hand."""
+    tip = world.branch[-1]
+    if tip.block is None:
+        block = override_of(world.made + 1, STOP)
+        after = replace(world, made=world.made + 1)
+        yield from _commit(after, replace(tip, block=block), bounds, "write a stop by hand")
+
+
+def _commit(
+    world: World, file: File, bounds: Bounds, name: str | None = None
+) -> Iterator[tuple[str, World]]:
+    if len(world.branch) < bounds.commits:
+        said = name or f"merge {file.percentage} percent"
+        yield f"{said} (commit {len(world.branch)})", replace(world, branch=(*world.branch, file))
+
+
+def _roll_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """The safeguard limits a feature that is under no override."""
+    if world.live is not None and on_row(world.rows) is None:
+        yield "roll back", _limit(world, ROLLBACK_TO)
+
+
+def _stop(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """A person or an escalation stops; what is as narrow already is refused."""
+    on = on_row(world.rows)
+    made = override_of(world.made + 1, STOP)
+    if world.live is not None and (on is None or is_narrower(made, on.override)):
+        yield "stop", _limit(world, STOP)
+
+
+def _limit(world: World, limit: Decimal | None) -> World:
+    """One transaction: the row, what it supersedes, and the effective configuration."""
+    assert world.live is not None
+    made = override_of(world.made + 1, limit)
+    rows = tuple(
+        replace(row, state=OverrideState.DONE, superseded_by=made.id)
+        if row.state is OverrideState.ON
+        else row
+        for row in world.rows
+    )
+    percentage, stopped = world.live
+    narrowed = narrow(configuration(percentage, stopped), made)
+    live = (narrowed.percentage, narrowed.emergency_stop)
+    stops = world.stops | {(made.id, limit)}
+    if live == limited(world.intended, made):
+        # What was stopped by hand is not to be told from this any more, and goes on under its name.
+        stops = frozenset((each or made.id, most) for each, most in stops)
+    rows = (*rows, Row(made, OverrideState.ON))
+    return replace(world, rows=rows, live=live, made=world.made + 1, stops=stops)
+
+
+def _resume(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """A person resumes by command: the one on, those that it superseded, and live, in one transaction."""
+    on = on_row(world.rows)
+    if on is None:
+        return
+    off = {on.override.id}
+    if rules.resumes_whole:
+        while more := {r.override.id for r in world.rows if r.superseded_by in off} - off:
+            off |= more
+    rows = tuple(
+        replace(row, state=OverrideState.OFF) if row.override.id in off else row
+        for row in world.rows
+    )
+    live = effective(world.intended, None)
+    yield "resume", replace(world, rows=rows, live=live, stops=frozenset())
+
+
+def _stop_by_hand(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """Somebody stops by SQL, as the runbook says."""
+    stopped = (Decimal(0), True)
+    if world.live is not None and world.live != stopped:
+        yield "stop by SQL", replace(world, live=stopped, stops=world.stops | {(None, STOP)})
+
+
+_ACTS: Final[dict[str, Callable[[World, Bounds, Rules], Iterator[tuple[str, World]]]]] = {
+    "merge": _merge,
+    "remove": _remove,
+    "put back": _put_back,
+    "write": _write,
+    "roll back": _roll_back,
+    "stop": _stop,
+    "resume": _resume,
+    "stop by hand": _stop_by_hand,
+}

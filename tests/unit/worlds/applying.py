@@ -1,0 +1,161 @@
+"""An apply in a small world, decided by the real planning code."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cache
+from typing import Final
+from uuid import UUID
+
+from reconciler.planning.basis import NOTHING_APPLIED, AppliedFeature, Basis, LastApplied
+from reconciler.planning.live import Directory, Live, LiveFeature
+from reconciler.planning.overrides import OverrideState, StoredOverride, Trace
+from reconciler.planning.planner import make_plan
+from reconciler.rollout_file.model import Feature, Guards, Rollout
+from reconciler.targeting.categories import DEFAULT_THRESHOLDS
+from tests.unit.worlds.values import (
+    FEATURE,
+    MOMENT,
+    File,
+    Row,
+    Rules,
+    World,
+    configuration,
+    identifier,
+    on_row,
+    override_of,
+    trace,
+)
+
+_DIRECTORY: Final = Directory(ids={}, names={}, owned={})
+
+
+def apply(world: World, index: int, rules: Rules) -> World:
+    file = world.branch[index]
+    traces = _traces(world, index, rules) if rules.has_git else ()
+    seen = world.seen if file.block is None or rules.has_git else world.seen | {file.block.id}
+    world = replace(world, seen=seen)
+    done = apply_file(
+        file, traces, world.intended, world.block, world.live, world.rows, world.generation
+    )
+    if done.changed:
+        kept = done.kept
+        rows, made = done.rows, world.made
+        stops = world.stops
+        by_hand = on_row(world.rows)
+        name = None if by_hand is None else by_hand.override.id
+        if kept is not None:
+            made += 1
+            name = UUID(int=made)
+            rows = tuple(_renamed(row, kept, name) for row in rows)
+        if name is not None:
+            # What was stopped by hand goes on under the name of what keeps it, or was on already.
+            stops = frozenset((each or name, limit) for each, limit in stops)
+        in_force = on_row(rows)
+        if in_force is not None:
+            override = in_force.override
+            if not _is_resumed_since(world, index, override.id):
+                stops |= {(override.id, override.percentage)}
+        return replace(
+            world,
+            applied=index,
+            intended=file.percentage,
+            block=identifier(file.block),
+            live=done.live,
+            rows=rows,
+            generation=world.generation + 1 if kept is not None else world.generation,
+            made=made,
+            stops=stops,
+        )
+    return replace(world, applied=index)
+
+
+def _traces(world: World, index: int, rules: Rules) -> tuple[tuple[UUID, Trace], ...]:
+    """Return what git tells of the overrides that it is asked of."""
+    block = identifier(world.branch[index].block)
+    asked = {block} | {
+        row.override.id
+        for row in world.rows
+        if row.state is not OverrideState.DONE
+        or (row.superseded_by is not None and rules.asks_git_of_what_is_superseded)
+    }
+    history = world.branch[: index + 1]
+    known = sorted(each for each in asked if each is not None)
+    return tuple((each, trace(history, each)) for each in known)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an apply leaves in the database."""
+
+    changed: bool
+    live: tuple[Decimal, bool]
+    rows: tuple[Row, ...]
+    kept: UUID | None
+
+
+@cache
+def apply_file(  # noqa: PLR0917 - cached by position
+    file: File,
+    traces: tuple[tuple[UUID, Trace], ...],
+    intended: int,
+    block: UUID | None,
+    live: tuple[Decimal, bool] | None,
+    rows: tuple[Row, ...],
+    generation: int,
+) -> Outcome:
+    """Plan with the real code, and return what writing the plan leaves."""
+    features, applied = {}, NOTHING_APPLIED
+    if live is not None:
+        stored = tuple(
+            StoredOverride(row.override, row.state, row.superseded_by, row.removals) for row in rows
+        )
+        features[FEATURE] = LiveFeature(UUID(int=0), configuration(*live), MOMENT, stored)
+        applied = LastApplied({FEATURE: AppliedFeature(configuration(intended, False), block)})
+    basis = Basis(
+        Live(generation, None, features, frozenset(), DEFAULT_THRESHOLDS, _DIRECTORY),
+        applied,
+        dict(traces),
+    )
+    plan = make_plan(_rollout(file), basis)
+    assert not plan.is_refused, plan.refusing
+    (feature,) = plan.features
+    written = {row.id: row for row in feature.overrides.written}
+    settled = {row.override.id: row for row in rows} | {
+        each.id: Row(each.override, each.state, each.superseded_by, each.removals)
+        for each in written.values()
+    }
+    after = feature.after
+    if not plan.has_changes:
+        assert live is not None
+        return Outcome(False, live, rows, None)
+    kept = feature.overrides.kept
+    return Outcome(
+        True,
+        (after.percentage, after.emergency_stop),
+        tuple(settled.values()),
+        None if kept is None else kept.id,
+    )
+
+
+def _renamed(row: Row, old: UUID, new: UUID) -> Row:
+    """Count kept drift's id up as the others', so that equal worlds are one."""
+    if row.override.id == old:
+        return replace(row, override=override_of(new.int, row.override.percentage))
+    return replace(row, superseded_by=new) if row.superseded_by == old else row
+
+
+def _is_resumed_since(world: World, index: int, override: UUID) -> bool:
+    return any(
+        removal > index and trace(world.branch[:removal], override).was_there
+        for removal in world.removals
+    )
+
+
+@cache
+def _rollout(file: File) -> Rollout:
+    feature = Feature(
+        percentage=Decimal(file.percentage),
+        override=file.block,
+        guards=Guards(max_increase=Decimal(100)),
+    )
+    return Rollout(version=1, features={FEATURE: feature})
