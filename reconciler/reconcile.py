@@ -13,6 +13,7 @@ from uuid import UUID
 
 from reconciler.database.applying import Application, lock_for_apply, write_plan
 from reconciler.database.blast_radius import measure_blast_radius
+from reconciler.database.health import read_soaking
 from reconciler.database.live import Found, read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import (
@@ -29,7 +30,12 @@ from reconciler.planning.drift import AudienceChange
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
-from reconciler.planning.planner import drift_to_judge, make_plan, with_blast_radius
+from reconciler.planning.planner import (
+    drift_to_judge,
+    make_plan,
+    stages_to_judge,
+    with_blast_radius,
+)
 from reconciler.planning.source import Source
 from reconciler.rollout_file.model import Guards
 
@@ -126,7 +132,14 @@ def plan_against(
     found = read_live(connection, rollout)
     _require_newer(source, found.live.applied_commit, permission)
     basis = Basis(found.live, found.applied, traces=_traces(rollout, source, found))
-    basis = replace(basis, audience=_judge(connection, basis))
+    basis = replace(
+        basis,
+        audience=_judge(connection, basis),
+        soaking={
+            name: read_soaking(connection, name, stage.percentage)
+            for name, stage in stages_to_judge(rollout, basis)
+        },
+    )
     plan = make_plan(rollout, basis)
     if plan.has_changes:
         measured = [_measure(connection, feature, plan, rollout) for feature in plan.features]

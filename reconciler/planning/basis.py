@@ -9,6 +9,7 @@ from reconciler.planning.configuration import Configuration
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.live import Live
 from reconciler.planning.overrides import Trace
+from reconciler.planning.progression import Soaking
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Basis:
     """What git's history tells of the ids of overrides; without git, of none."""
     audience: Mapping[str, Mapping[str, AudienceChange]] = field(default_factory=dict)
     """By feature and field: what a drift does whose direction only the audience tells."""
+    soaking: Mapping[str, Soaking] = field(default_factory=dict)
+    """By feature: how it does at its stage; of those whose percentage is about to rise over one."""
 
     def trace(self, feature: str, override: UUID, in_file: UUID | None) -> Trace | None:
         """Return what is known of an override's id in the file, by git or by the last apply.

@@ -10,5 +10,6 @@ class GuardName(StrEnum):
     MAX_REMOVAL = "max-removal"
     LIST_EMPTIED = "list-emptied"
     FEATURE_REMOVED = "feature-removed"
+    SOAK = "soak"
     MAX_GAIN = "max-gain"
     NAME_REUSED = "name-reused"

@@ -6,6 +6,7 @@ reads a clock, a file or a database.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from uuid import uuid5
 
 from reconciler.planning.basis import AppliedFeature, Basis
@@ -48,8 +49,9 @@ from reconciler.planning.plan import (
     OverridesPlan,
     Plan,
 )
+from reconciler.planning.progression import guard_soak, stage_to_hold
 from reconciler.planning.warnings import feature_warnings, rename_warnings
-from reconciler.rollout_file.model import Feature, Guards, Override, Rollout
+from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
 from reconciler.rollout_file.names import entry_key
 
 
@@ -93,6 +95,15 @@ def drift_to_judge(
                 yield name, field, expected, found.configuration
 
 
+def stages_to_judge(rollout: Rollout, basis: Basis) -> Iterator[tuple[str, Stage]]:
+    """Yield the stages that have to have held before a percentage rises as the file asks: by feature."""
+    for name, feature in rollout.features.items():
+        before = _percentage_before(name, basis)
+        stage = stage_to_hold(before, feature.percentage, feature.progression)
+        if stage is not None:
+            yield name, stage
+
+
 def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
     directory = basis.live.directory
     found = basis.live.features.get(name)
@@ -117,7 +128,16 @@ def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
         unresolved=unresolved((*feature.whitelist, *feature.exclusions), directory),
         overrides=overrides,
         drift=drift,
-        findings=tuple(_findings(guarded, intended, feature, directory)),
+        findings=(
+            *_findings(guarded, intended, feature, directory),
+            *guard_soak(
+                _percentage_before(name, basis),
+                feature.percentage,
+                feature.progression,
+                basis.soaking.get(name),
+                is_limited=overrides.in_force is not None or bool(overrides.resumed),
+            ),
+        ),
         warnings=(
             *feature_warnings(base, after),
             *rename_warnings((*feature.whitelist, *feature.exclusions), directory),
@@ -148,6 +168,15 @@ def _plan_removal(name: str, found: LiveFeature, basis: Basis) -> FeaturePlan:
         findings=(FeatureRemoved(),) if base.active else (),
         warnings=(),
     )
+
+
+def _percentage_before(name: str, basis: Basis) -> Decimal | None:
+    """Return the percentage that people meant until now; None for a feature that is not live yet."""
+    found = basis.live.features.get(name)
+    applied = basis.applied.features.get(name)
+    if found is None:
+        return None
+    return (found.configuration if applied is None else applied.intended).percentage
 
 
 def _expected(applied: AppliedFeature, found: LiveFeature) -> Configuration:

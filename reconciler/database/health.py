@@ -1,0 +1,99 @@
+"""Reading a feature's health: its figures, its verdict, and how long it has held its stage.
+
+Everything here reads, in the transaction that it is given, and writes nothing. The verdict itself is
+`planning.health`'s.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.errors import NotFound, Unavailable
+from reconciler.planning.health import (
+    Figures,
+    FiguresSource,
+    Health,
+    HealthLimits,
+    Period,
+    Tally,
+    judge,
+)
+from reconciler.planning.progression import Soaking
+from reconciler.targeting.categories import Category
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+_SQL = queries("health")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresFigures:
+    """The figures of `rollout_metrics`, as `record_rollout_job` keeps them."""
+
+    connection: "Connection"
+
+    def read_figures(self, feature: str, period: Period) -> Figures:
+        """Return what one feature's jobs came to within a period.
+
+        A five-minute window that the period's begin falls into counts as a whole; at a resume the
+        windows are cut, so that no job before it counts.
+        """
+        parameters = {
+            "feature": feature,
+            "begin": period.begin,
+            "resumed_at": period.resumed_at,
+        }
+        rows = self.connection.execute(text(_SQL["figures"]), parameters).all()
+        (total,) = (row for row in rows if not row.is_by_category and not row.is_by_processor)
+        by_category = {row.category: _tally(row) for row in rows if row.is_by_category}
+        return Figures(
+            total=_tally(total),
+            newest_age=None if total.newest_at is None else period.now - total.newest_at,
+            by_category={each: by_category[each] for each in Category if each in by_category},
+            by_processor={row.processor: _tally(row) for row in rows if row.is_by_processor},
+        )
+
+
+def read_health(
+    connection: "Connection", feature: str, *, eligible: int, source: FiguresSource | None = None
+) -> Health:
+    """Return the health of one feature, by the figures of a source, or else of `rollout_metrics`.
+
+    Args:
+        connection: where the feature's limits are, and its last resume.
+        feature: its name.
+        eligible: how many repositories are.
+        source: where its figures are.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one_or_none()
+    if row is None:
+        raise NotFound(f"no feature is called {feature}")
+    period = Period(row.now, row.monitoring_window, row.resumed_at)
+    limits = HealthLimits(max_error_rate=row.max_error_rate, min_jobs=row.min_jobs)
+    chosen = PostgresFigures(connection) if source is None else source
+    try:
+        figures = chosen.read_figures(feature, period)
+    except Unavailable:
+        figures = None
+    return Health(judge(figures, eligible=eligible, limits=limits), figures, limits, period)
+
+
+def read_soaking(connection: "Connection", feature: str, stage: Decimal) -> Soaking:
+    """Return how one feature does, and since when it holds a stage, given by its percentage."""
+    eligible = connection.execute(text(_SQL["eligible"]), {"feature": feature}).scalar_one()
+    health = read_health(connection, feature, eligible=eligible)
+    reached_at = connection.execute(
+        text(_SQL["reached"]), {"feature": feature, "percentage": stage}
+    ).scalar_one()
+    return Soaking(now=health.period.now, reached_at=reached_at, health=health)
+
+
+def _tally(row: "Row[Any]") -> Tally:
+    return Tally(jobs=row.jobs or 0, errors=row.errors or 0)

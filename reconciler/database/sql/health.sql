@@ -1,0 +1,100 @@
+-- name: watched
+-- What a feature is held to, since when its jobs count, and the database's time.
+SELECT
+    now() AS now,
+    configuration.max_error_rate,
+    configuration.min_jobs,
+    configuration.monitoring_window,
+    (
+        SELECT max(history.created_at)
+        FROM public.rollout_history AS history
+        WHERE history.rollout_config_id = configuration.id AND history.action = 'resumed'
+    ) AS resumed_at
+FROM public.rollout_configuration AS configuration
+WHERE configuration.feature_name = :feature;
+
+-- name: eligible
+-- How many repositories are in.
+SELECT count(*) FROM public.eligible_repositories(:feature);
+
+-- name: figures
+-- What a feature's jobs came to: in all (both groups null), by category and by processor. A window that the
+-- period's begin falls into counts as a whole. None from before a resume does: `record_rollout_job` begins
+-- another one there, and of one that another program wrote on over the resume it is not known which of its
+-- jobs came after. Whatever its row says, nothing was recorded after its window's end.
+WITH counted AS (
+    SELECT
+        metrics.repository_id,
+        metrics.processor_type,
+        sum(metrics.total_jobs) AS jobs,
+        sum(metrics.error_count) AS errors,
+        max(least(metrics.updated_at, metrics.metrics_window_end)) AS newest_at
+    FROM public.rollout_configuration AS configuration
+    INNER JOIN public.rollout_metrics AS metrics ON configuration.id = metrics.rollout_config_id
+    WHERE
+        configuration.feature_name = :feature
+        AND metrics.total_jobs > 0
+        AND metrics.metrics_window_start > CAST(:begin AS timestamptz) - interval '5 minutes'
+        AND metrics.metrics_window_end > :begin
+        AND (
+            CAST(:resumed_at AS timestamptz) IS null
+            OR metrics.metrics_window_start >= :resumed_at
+        )
+    GROUP BY metrics.repository_id, metrics.processor_type
+),
+
+having_jobs AS (
+    SELECT DISTINCT counted.repository_id
+    FROM counted
+),
+
+categorized AS (
+    SELECT
+        having_jobs.repository_id,
+        coalesce(
+            recorded.category, public.categorize_repository(having_jobs.repository_id)
+        ) AS category
+    FROM having_jobs
+    LEFT JOIN public.repository_categories AS recorded
+        ON having_jobs.repository_id = recorded.repository_id
+)
+
+SELECT
+    grouping(counted.processor_type) = 0 AS is_by_processor,
+    grouping(categorized.category) = 0 AS is_by_category,
+    counted.processor_type AS processor,
+    categorized.category,
+    CAST(sum(counted.jobs) AS bigint) AS jobs,
+    CAST(sum(counted.errors) AS bigint) AS errors,
+    max(counted.newest_at) AS newest_at
+FROM counted
+INNER JOIN categorized ON counted.repository_id = categorized.repository_id
+GROUP BY GROUPING SETS ((), (categorized.category), (counted.processor_type))
+ORDER BY sum(counted.jobs) DESC, counted.processor_type ASC;
+
+-- name: reached
+-- When a stage was reached: the last rise to it or over it, or else the last thing since which it has to
+-- hold anew. A feature that a service had is at its stage since it was adopted.
+SELECT
+    greatest(
+        coalesce(
+            max(history.created_at) FILTER (
+                WHERE history.action = 'adopted'
+                OR (
+                    history.new_percentage >= :percentage
+                    AND coalesce(history.previous_percentage, 0) < :percentage
+                )
+            ),
+            configuration.created_at
+        ),
+        max(history.created_at) FILTER (
+            WHERE history.action IN (
+                'auto_rollback', 'rollback', 'emergency_stop', 'emergency_rollback', 'resumed',
+                'drift_kept', 'reactivated'
+            )
+        )
+    )
+FROM public.rollout_configuration AS configuration
+LEFT JOIN public.rollout_history AS history ON configuration.id = history.rollout_config_id
+WHERE configuration.feature_name = :feature
+GROUP BY configuration.id;

@@ -1,0 +1,173 @@
+"""Health: the verdict on one feature, from the figures of its jobs.
+
+Pure: figures, limits and the time come as values. Where figures come from is behind `FiguresSource`; what
+is done about a verdict is for others. What is inconclusive never acts: silence is neither good nor bad.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, Protocol
+
+from reconciler.planning.fields import show_number
+from reconciler.rollout_file.durations import format_duration
+from reconciler.targeting.categories import Category
+
+STALE_AFTER: Final = timedelta(hours=1)
+"""With repositories eligible and nothing recorded for so long, the figures tell of another time."""
+
+
+class Verdict(StrEnum):
+    """Whether a feature does well."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Reason(StrEnum):
+    """Why a verdict is inconclusive."""
+
+    TOO_FEW_JOBS = "too_few_jobs"
+    NO_DATA = "no_data"
+    STALE_DATA = "stale_data"
+    SOURCE_FAILED = "source_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Jobs, and those of them that failed."""
+
+    jobs: int
+    errors: int
+
+    @property
+    def error_rate(self) -> Decimal | None:
+        """The share that failed, in percent; None where there was no job."""
+        return Decimal(100 * self.errors) / self.jobs if self.jobs else None
+
+
+NO_JOBS: Final = Tally(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a feature's jobs came to within a period."""
+
+    total: Tally = NO_JOBS
+    newest_age: timedelta | None = None
+    """How long ago the newest of them was recorded; None where there was no job."""
+    by_category: Mapping[Category, Tally] = field(default_factory=dict)
+    """By the repositories' category as it is now; without those that had no job."""
+    by_processor: Mapping[str, Tally] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The time whose jobs count: the last `window`, or less where the feature resumed within it."""
+
+    now: datetime
+    """By the database's clock, as `resumed_at` is."""
+    window: timedelta
+    resumed_at: datetime | None = None
+    """The last resume, however long ago; jobs before it do not count."""
+
+    @property
+    def begin(self) -> datetime:
+        """When it begins."""
+        begin = self.now - self.window
+        return begin if self.resumed_at is None else max(begin, self.resumed_at)
+
+
+class FiguresSource(Protocol):
+    """Where figures come from."""
+
+    def read_figures(self, feature: str, period: Period) -> Figures:
+        """Return what one feature's jobs came to within a period.
+
+        Raises:
+            Unavailable: the source did not answer; the verdict is `source_failed` then.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class HealthLimits:
+    """What a feature is held to."""
+
+    max_error_rate: Decimal
+    """In percent; exactly this much passes."""
+    min_jobs: int
+    """Fewer are inconclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, with its reason where it is inconclusive."""
+
+    verdict: Verdict
+    reason: Reason | None = None
+
+
+def judge(figures: Figures | None, *, eligible: int, limits: HealthLimits) -> Judgement:
+    """Return the verdict on one feature (`Verdict` in the safeguard's contract).
+
+    Args:
+        figures: None where the source failed.
+        eligible: how many repositories are; where none is, nothing is to be recorded, and nothing stale.
+        limits: what it is held to.
+    """
+    if figures is None:
+        return Judgement(Verdict.INCONCLUSIVE, Reason.SOURCE_FAILED)
+    total = figures.total
+    if total.jobs == 0 or figures.newest_age is None:
+        return Judgement(Verdict.INCONCLUSIVE, Reason.NO_DATA)
+    if figures.newest_age > STALE_AFTER and eligible > 0:
+        return Judgement(Verdict.INCONCLUSIVE, Reason.STALE_DATA)
+    if total.jobs < limits.min_jobs:
+        return Judgement(Verdict.INCONCLUSIVE, Reason.TOO_FEW_JOBS)
+    # Multiplied, not divided: exactly at the limit is exact.
+    if 100 * total.errors > limits.max_error_rate * total.jobs:
+        return Judgement(Verdict.FAIL)
+    return Judgement(Verdict.PASS)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One feature's health: the judgement, and all that it was made from."""
+
+    judgement: Judgement
+    figures: Figures | None
+    """None where the source failed."""
+    limits: HealthLimits
+    period: Period
+
+    @property
+    def sentence(self) -> str:
+        """The judgement with its figures, as people read it."""
+        total = NO_JOBS if self.figures is None else self.figures.total
+        counted = f"{total.errors:,} of {total.jobs:,} jobs in {self._since}"
+        match self.judgement.reason:
+            case None:
+                side = "over" if self.judgement.verdict is Verdict.FAIL else "within"
+                most = show_number(self.limits.max_error_rate)
+                return f"error rate {total.error_rate or 0:.2f}% {side} {most}% ({counted})"
+            case Reason.TOO_FEW_JOBS:
+                return (
+                    f"too few jobs: {total.jobs:,} in {self._since}, "
+                    f"{self.limits.min_jobs:,} are needed"
+                )
+            case Reason.NO_DATA:
+                return f"no data: no job was recorded in {self._since}"
+            case Reason.STALE_DATA:
+                hours = STALE_AFTER // timedelta(hours=1)
+                return f"stale data: nothing was recorded for over {hours}h ({counted})"
+            case Reason.SOURCE_FAILED:
+                return "source failed: the source of the figures did not answer"
+
+    @property
+    def _since(self) -> str:
+        window = format_duration(self.period.window)
+        is_shorter = self.period.begin == self.period.resumed_at
+        return "the time since the resume" if is_shorter else window
