@@ -107,18 +107,7 @@ public.rollout_state
 TO rollout_reader, rollout_safeguard, rollout_reconciler;
 
 -- A job's outcome. Its function runs with its caller's rights, so these are its rights too.
-GRANT SELECT ON public.rollout_metrics TO rollout_worker;
-GRANT INSERT (
-    rollout_config_id, repository_id, processor_type, success_count, error_count, total_jobs,
-    average_processing_time, last_error_message, last_error_at, metrics_window_start,
-    metrics_window_end
-)
-ON public.rollout_metrics TO rollout_worker;
-GRANT UPDATE (
-    success_count, error_count, total_jobs, average_processing_time, last_error_message,
-    last_error_at, metrics_window_end, updated_at
-)
-ON public.rollout_metrics TO rollout_worker;
+GRANT SELECT, INSERT, UPDATE ON public.rollout_metrics TO rollout_worker;
 
 DO $$
 DECLARE

@@ -84,7 +84,12 @@ FROM (
     ),
     ('eligible_repositories', 'public.eligible_repositories(text)', false),
     ('rollout_bucket', 'public.rollout_bucket(text, uuid)', false),
-    ('categorize_all_repositories', 'public.categorize_all_repositories()', false)
+    ('categorize_all_repositories', 'public.categorize_all_repositories()', false),
+    (
+        'record_rollout_job',
+        'public.record_rollout_job(text, uuid, text, boolean, double precision, text)',
+        false
+    )
 ) AS successors (name, signature, with_every_overload)
 INNER JOIN pg_proc
     ON successors.name = pg_proc.proname

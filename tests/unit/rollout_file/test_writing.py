@@ -1,0 +1,78 @@
+"""What is written reads back as what was meant, and reads as people write it."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from inline_snapshot import snapshot
+
+from reconciler.errors import SetupInvalid
+from reconciler.rollout_file import parse_rollout
+from reconciler.rollout_file.model import Feature, Rollout
+from reconciler.rollout_file.writing import render_rollout, write_rollout_file
+from tests.unit.rollout_file.test_properties import rollouts
+
+
+@given(rollout=rollouts)
+def test_what_is_written_reads_back_the_same(rollout: Rollout) -> None:
+    text = render_rollout(rollout, ["A comment."])
+    assert parse_rollout(text.encode(), path="rollout.yaml").rollout == rollout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "true",
+        "no",
+        "~",
+        "10",
+        "1e3",
+        "0x10",
+        "a: b",
+        "a #b",
+        "- a",
+        "'",
+        '"',
+        "*a",
+        "{",
+        "é",
+        "24h",
+    ],
+)
+def test_a_text_stays_a_text(text: str) -> None:
+    rollout = Rollout(version=1, features={"null": Feature(description=text, salt=text)})
+    assert parse_rollout(render_rollout(rollout).encode(), path="x").rollout == rollout
+
+
+def test_only_what_differs_from_the_defaults_is_written() -> None:
+    rollout = Rollout(
+        version=1,
+        features={
+            "capture": Feature(percentage=Decimal("12.50"), whitelist=("acme/*",), active=False),
+            "plain": Feature(),
+        },
+    )
+    assert render_rollout(rollout, ["Who is in."]) == snapshot("""\
+# yaml-language-server: $schema=schemas/rollout.schema.json
+# Who is in.
+version: 1
+
+features:
+  capture:
+    active: false
+    strategy: percentage
+    percentage: 12.5
+    whitelist:
+      - acme/*
+  plain:
+    strategy: percentage
+    percentage: 0
+""")
+
+
+def test_a_file_that_fails_to_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SetupInvalid, match="folder cannot be written"):
+        write_rollout_file(tmp_path / "folder", "text", replace=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
