@@ -224,6 +224,7 @@ class ReconcileMachine(RuleBasedStateMachine):
         """What the safeguard limited to and nobody has resumed."""
         self.narrowed: tuple[Decimal, bool] | None = None
         """What somebody narrowed to by SQL since the last apply."""
+        self.is_touched = False
         for number in range(3):
             self.appears(NAMES[number * 2])
         self._commit(Feature(percentage=Decimal(10)))
@@ -244,6 +245,10 @@ class ReconcileMachine(RuleBasedStateMachine):
                 override=self.branch[-1].feature.override,
             )
         )
+
+    @rule(percentage=PERCENTAGES)
+    def merge_a_percentage(self, percentage: Decimal) -> None:
+        self._commit(self.branch[-1].feature.model_copy(update={"percentage": percentage}))
 
     @precondition(lambda self: self.branch[-1].feature.override is not None)
     @rule()
@@ -299,11 +304,12 @@ class ReconcileMachine(RuleBasedStateMachine):
             percentage=percentage,
             stop=stop,
         )
-        if self.narrowed is None and percentage <= before and stop >= stopped:
-            self.narrowed = percentage, stop
-        elif self.narrowed is not None:
-            # Whoever widens again what was narrowed by hand has decided.
-            self.narrowed = None
+        is_narrower = (
+            percentage <= before and stop >= stopped and (percentage, stop) != (before, stopped)
+        )
+        # What was changed by hand twice is another question: the second hand may undo the first.
+        self.narrowed = (percentage, stop) if is_narrower and not self.is_touched else None
+        self.is_touched = True
 
     @precondition(lambda self: self.applied >= 0)
     @rule(name=st.sampled_from(NAMES))
@@ -418,7 +424,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             percentage, stopped = self.narrowed
             assert live[ALPHA]["emergency_stop"] >= stopped
             assert live[ALPHA]["percentage"] <= percentage
-            self.narrowed = None
+        self.narrowed, self.is_touched = None, False
 
     def _check_overrides(self, index: int, live: dict[str, Any]) -> None:
         """What was removed from git is not on; what was not, and nobody resumed, still limits."""
