@@ -1,6 +1,8 @@
 """`reconcile history`: the audit trail."""
 
 import re
+import textwrap
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -9,8 +11,7 @@ import click
 from reconciler.cli.opening import open_database, require_feature
 from reconciler.cli.output import print_json, print_result, show_time
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.table import Column, table
-from reconciler.cli.render.words import short_commit
+from reconciler.cli.render.words import WIDTH, short_commit
 from reconciler.cli.settings import Format, settings_of
 from reconciler.planning.actions import Action
 from reconciler.planning.fields import show_number
@@ -73,19 +74,30 @@ def history(
 def _listing(entries: "list[HistoryEntry]") -> str:
     if not entries:
         return "nothing happened yet"
-    columns = tuple(map(Column, ("time", "feature", "action", "what", "by", "commit", "why")))
-    return table(columns, map(_row, entries))
+    return "\n".join(line for entry in entries for line in _lines(entry))
 
 
-def _row(entry: "HistoryEntry") -> tuple[str, ...]:
-    return (
-        show_time(entry.created_at),
-        for_line(entry.feature_name or "-"),
-        for_line(entry.action),
-        for_line(_what(entry)),
-        for_line(entry.triggered_by or "-"),
-        for_line(short_commit(str(entry.metadata.get("commit") or "-"))),
-        for_line(entry.reason or "-"),
+def _lines(entry: "HistoryEntry") -> Iterator[str]:
+    """Yield what happened to what, and under it who did it and why."""
+    feature = entry.feature_name or "every feature"
+    what = (show_time(entry.created_at), feature, entry.action, _what(entry))
+    yield from _wrapped("  ".join(for_line(part) for part in what if part), indent="")
+    commit = entry.metadata.get("commit")
+    at = f" at {short_commit(str(commit))}" if commit else ""
+    why = f": {entry.reason}" if entry.reason else ""
+    yield from _wrapped(
+        for_line(f"by {entry.triggered_by or 'nobody named'}{at}{why}"), indent="    "
+    )
+
+
+def _wrapped(text: str, *, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -98,4 +110,4 @@ def _what(entry: "HistoryEntry") -> str:
         return str(metadata["entry"])
     if "before" in metadata:
         return f"{metadata.get('field')} {metadata['before']} → {metadata.get('after')}"
-    return "-" if entry.new_percentage is None else show_number(entry.new_percentage)
+    return "" if entry.new_percentage is None else show_number(entry.new_percentage)

@@ -167,7 +167,9 @@ def test_history_shows_what_people_wrote_by_hand(filled: Site) -> None:
 
     done = filled.reconcile("history", "--limit", "1")
 
-    assert "emergency_rollback  50 → 0  manual  -       Manual emergency rollback" in done.stdout
+    first, second = done.stdout.splitlines()
+    assert first.endswith("Z  capture  emergency_rollback  50 → 0")
+    assert second == "    by manual: Manual emergency rollback"
 
 
 def test_the_plans_markdown_names_who_gains_and_loses(filled: Site) -> None:
