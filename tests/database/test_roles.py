@@ -87,15 +87,7 @@ STATEMENTS = {
     "read metrics": "SELECT * FROM rollout_metrics",
     "read overrides": "SELECT * FROM rollout_override",
     "read a service's secrets": "SELECT created_at FROM repositories",
-    # As `record_rollout_job` does.
-    "record a job": f"""
-        INSERT INTO rollout_metrics AS metrics (rollout_config_id, repository_id, processor_type,
-            success_count, total_jobs, metrics_window_start, metrics_window_end)
-        SELECT id, '{TOOLS}', 'inngest', 1, 1, now(), now() FROM rollout_configuration
-        WHERE feature_name = '{FEATURE}'
-        ON CONFLICT (rollout_config_id, repository_id, processor_type, metrics_window_start)
-        DO UPDATE SET total_jobs = metrics.total_jobs + 1, updated_at = now()
-    """,
+    "record a job": f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', true)",
     "make an override": f"""
         WITH stopped AS (
             UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true,
@@ -204,20 +196,19 @@ def test_a_role_sees_the_rows_that_are_secured(granted: Database) -> None:
 
 
 @pytest.mark.parametrize("granted", ["fresh"], indirect=True)
-def test_recording_a_job_is_the_workers_where_the_function_is(granted: Database) -> None:
-    granted.execute("""
-        CREATE FUNCTION record_rollout_job(feature_name text) RETURNS void
-        LANGUAGE sql AS 'SELECT';
-        REVOKE EXECUTE ON FUNCTION record_rollout_job FROM PUBLIC;
-    """)
-    apply_roles(OpenedDatabase.at(granted.address))
-    may = {
-        role: granted.value(
-            f"SELECT has_function_privilege('{role}', 'record_rollout_job(text)', 'EXECUTE')"
-        )
-        for role in ROLES
-    }
-    assert may == {READER: False, WORKER: True, SAFEGUARD: False, RECONCILER: False}
+def test_functions_are_the_roles_where_they_are_not_everybodys(granted: Database) -> None:
+    granted.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
+
+    for role in ROLES:
+        as_role(granted, role).execute(STATEMENTS["ask who is in"])
+        as_role(granted, role).execute(STATEMENTS["ask for all who are in"])
+    as_role(granted, WORKER).execute(STATEMENTS["record a job"])
+    as_role(granted, RECONCILER).execute(STATEMENTS["categorise"])
+    apply_file(as_role(granted, RECONCILER))
+    dry_run_of_nothing = as_role(granted, READER)
+    assert not preview(OpenedDatabase.at(dry_run_of_nothing.address), application()).has_changes
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="record_rollout_job"):
+        as_role(granted, READER).execute(STATEMENTS["record a job"])
 
 
 @pytest.mark.parametrize("granted", ["fresh", "adopted"], indirect=True)

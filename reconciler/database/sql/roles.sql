@@ -108,19 +108,9 @@ TO rollout_reader, rollout_safeguard, rollout_reconciler;
 
 -- A job's outcome. Its function runs with its caller's rights, so these are its rights too.
 GRANT SELECT, INSERT, UPDATE ON public.rollout_metrics TO rollout_worker;
-
-DO $$
-DECLARE
-    recording regprocedure;
-BEGIN
-    FOR recording IN
-        SELECT oid FROM pg_proc
-        WHERE proname = 'record_rollout_job' AND pronamespace = 'public'::regnamespace
-    LOOP
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rollout_worker', recording);
-    END LOOP;
-END
-$$;
+GRANT EXECUTE ON FUNCTION
+public.record_rollout_job(text, uuid, text, boolean, double precision, text)
+TO rollout_worker;
 
 -- An override, what it limits, and its row of history. Of a configuration only what an override moves.
 GRANT INSERT, UPDATE ON public.rollout_override TO rollout_safeguard, rollout_reconciler;
