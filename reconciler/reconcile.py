@@ -191,7 +191,8 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
         row.id
         for feature in found.live.features.values()
         for row in feature.overrides
-        if row.state is not OverrideState.DONE
+        # A superseded one comes back where people remove only what took its place.
+        if row.state is not OverrideState.DONE or row.superseded_by is not None
     }
     file = Path(source.file).absolute()
     return {

@@ -143,7 +143,8 @@ CREATE TABLE public.rollout_override (
     -- The narrower override that took this one's place.
     -- It is written after those that it takes the place of, since only one may be on.
     superseded_by uuid REFERENCES public.rollout_override (id) DEFERRABLE INITIALLY DEFERRED,
-    -- How often git had removed its block when an apply last looked.
+    -- How often its block had been removed when it was last seen in the file; without git, how often it
+    -- was seen to come.
     removals integer NOT NULL DEFAULT 0,
     -- When the block was seen in git.
     written_back_at timestamptz,
