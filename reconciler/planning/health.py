@@ -18,6 +18,8 @@ from reconciler.targeting.categories import Category
 STALE_AFTER: Final = timedelta(hours=1)
 """With repositories eligible and nothing recorded for so long, the figures tell of another time."""
 
+_A_DAY: Final = timedelta(days=1)
+
 
 class Verdict(StrEnum):
     """Whether a feature does well."""
@@ -168,6 +170,7 @@ class Health:
 
     @property
     def _since(self) -> str:
-        window = format_duration(self.period.window)
-        is_shorter = self.period.begin == self.period.resumed_at
-        return "the time since the resume" if is_shorter else window
+        if self.period.begin == self.period.resumed_at:
+            return "the time since the resume"
+        # A day is said as the file's default says it.
+        return "24h" if self.period.window == _A_DAY else format_duration(self.period.window)

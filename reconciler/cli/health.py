@@ -1,0 +1,163 @@
+"""`reconcile health`: does each feature do well, and what else is worth a look."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from reconciler.cli.opening import open_database, require_feature
+from reconciler.cli.output import print_json, print_result
+from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.words import count, counted
+from reconciler.cli.settings import Format, settings_of
+from reconciler.planning.health import Health, Tally, Verdict
+from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatus, find_indicators
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+EXIT_FAILING: Final = 2
+EXIT_INCONCLUSIVE: Final = 3
+
+_COLORS: Final = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """One feature as it was found."""
+
+    name: str
+    health: Health
+    indicators: Indicators
+
+
+@click.command(epilog="Example: reconcile health --detailed-exitcode")
+@click.option(
+    "--detailed-exitcode",
+    is_flag=True,
+    help="Exit 2 where a feature fails, else 3 where one is inconclusive.",
+)
+@click.pass_context
+def health(context: click.Context, *, detailed_exitcode: bool) -> int:
+    """Judge every feature, or one, by the errors of its jobs."""
+    from reconciler.database.live import read_configurations
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import read_only_transaction
+
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    with read_only_transaction(open_database(settings)) as connection:
+        require_newest(connection)
+        features: Collection[str] = read_configurations(connection)
+        if settings.feature is not None:
+            require_feature(settings.feature, features)
+            features = [settings.feature]
+        checked = [_check(connection, feature) for feature in features]
+    if chosen is Format.JSON:
+        print_json(settings, {"features": [_as_json(each) for each in checked]})
+    else:
+        print_result(settings, "\n\n".join(map(_as_text, checked)) or "there is no feature yet")
+    return _exit_code(checked) if detailed_exitcode else 0
+
+
+def _check(connection: "Connection", feature: str) -> _Checked:
+    from reconciler.database.eligibility import read_participation
+    from reconciler.database.health import read_health
+
+    participation = read_participation(connection, feature)
+    return _Checked(
+        name=feature,
+        health=read_health(connection, feature, eligible=participation.eligible),
+        indicators=find_indicators(
+            repositories=participation.total,
+            eligible_by_category=participation.eligible_by_category,
+            test_repositories=participation.test_repositories,
+        ),
+    )
+
+
+def _exit_code(checked: Iterable[_Checked]) -> int:
+    verdicts = {each.health.judgement.verdict for each in checked}
+    if Verdict.FAIL in verdicts:
+        return EXIT_FAILING
+    return EXIT_INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else 0
+
+
+def _as_json(checked: _Checked) -> dict[str, Any]:
+    judgement, figures = checked.health.judgement, checked.health.figures
+    total = None if figures is None else figures.total
+    return {
+        "name": checked.name,
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+        "error_rate": None if total is None else total.error_rate,
+        "jobs": None if total is None else total.jobs,
+        "errors": None if total is None else total.errors,
+        "by_category": {} if figures is None else _tallies(figures.by_category),
+        "by_processor": {} if figures is None else _tallies(figures.by_processor),
+        "indicators": checked.indicators,
+        "rolled_back": False,
+    }
+
+
+def _tallies(tallies: Mapping[Any, Tally]) -> dict[str, dict[str, Any]]:
+    return {
+        str(name): {"error_rate": each.error_rate, "jobs": each.jobs, "errors": each.errors}
+        for name, each in tallies.items()
+    }
+
+
+def _as_text(checked: _Checked) -> str:
+    judgement, figures = checked.health.judgement, checked.health.figures
+    verdict = click.style(judgement.verdict, fg=_COLORS[judgement.verdict], bold=True)
+    lines = [
+        f"{click.style(for_line(checked.name), bold=True)}: {verdict}",
+        f"    {checked.health.sentence}",
+    ]
+    if figures is not None:
+        lines += _shown("by category", figures.by_category)
+        lines += _shown("by processor", figures.by_processor)
+    return "\n".join([*lines, *_indicator_lines(checked.indicators)])
+
+
+def _shown(label: str, tallies: Mapping[Any, Tally]) -> Iterable[str]:
+    for name, tally in tallies.items():
+        shown = for_line(str(name))
+        rate = f"{tally.error_rate or 0:.2f} %"
+        yield f"    {label:<15}{shown:<16}{rate:>9} of {counted(tally.jobs, 'job')}"
+        label = ""
+
+
+def _indicator_lines(indicators: Indicators) -> Iterable[str]:
+    participation, concentration = indicators.participation, indicators.concentration
+    tests = indicators.test_repositories
+    yield _line(
+        "participation",
+        participation,
+        f"{_percent(participation)} of the repositories are eligible; "
+        f"over {participation.limit} % is the target",
+    )
+    yield _line(
+        "concentration",
+        concentration,
+        f"{_percent(concentration)} of those eligible are of one category; "
+        f"at most {concentration.limit} % is the target",
+    )
+    yield _line(
+        "test",
+        tests,
+        f"{counted(int(tests.value or 0), 'test repository')}; "
+        f"{count(tests.limit)} or more is the target",
+    )
+
+
+def _percent(indicator: Indicator) -> str:
+    return f"{Decimal(indicator.value or 0):.1f} %"
+
+
+def _line(label: str, indicator: Indicator, text: str) -> str:
+    color = "green" if indicator.status is IndicatorStatus.OK else "yellow"
+    status = click.style(f"{indicator.status:<8}", fg=color)
+    return f"    {label:<15}{status}{text}"

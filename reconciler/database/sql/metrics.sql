@@ -1,0 +1,41 @@
+-- name: record
+-- One job's outcome; the function is the one that workers call.
+SELECT public.record_rollout_job(
+    :feature,
+    CAST(:repository AS uuid),
+    :processor,
+    :succeeded,
+    CAST(:seconds AS double precision),
+    CAST(:error AS text)
+);
+
+-- name: prune
+-- Lets go of the windows that ended longer ago; how many.
+SELECT public.prune_rollout_metrics(:keep);
+
+-- name: windows
+-- A feature's figures by window and processor over all repositories, the newest first. What a rollback or
+-- a resume cut in two is two.
+SELECT
+    metrics.metrics_window_start AS begins_at,
+    max(metrics.metrics_window_end) AS ends_at,
+    metrics.processor_type AS processor,
+    CAST(sum(metrics.total_jobs) AS bigint) AS jobs,
+    CAST(sum(metrics.error_count) AS bigint) AS errors,
+    count(*) AS repositories,
+    sum(metrics.average_processing_time * metrics.timed_jobs)
+    / nullif(sum(metrics.timed_jobs), 0) AS mean_seconds,
+    (
+        array_agg(metrics.last_error_message ORDER BY metrics.last_error_at DESC)
+        FILTER (WHERE metrics.last_error_at IS NOT null)
+    )[1] AS last_error
+FROM public.rollout_configuration AS configuration
+INNER JOIN public.rollout_metrics AS metrics ON configuration.id = metrics.rollout_config_id
+WHERE
+    configuration.feature_name = :feature
+    AND metrics.metrics_window_end > coalesce(
+        CAST(:since AS timestamptz), now() - configuration.monitoring_window
+    )
+GROUP BY metrics.metrics_window_start, metrics.processor_type
+ORDER BY metrics.metrics_window_start DESC, metrics.processor_type ASC
+LIMIT :limit;
