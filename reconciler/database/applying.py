@@ -66,7 +66,7 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
     A plan without changes writes no history and no generation: only the applied commit moves.
     """
     generation = plan.next_generation
-    if plan.has_changes:
+    if plan.makes_generation:
         history = History(
             connection=connection,
             generation=generation,

@@ -14,7 +14,6 @@ from typing import Final
 from uuid import uuid5
 
 from reconciler.planning.configuration import Configuration
-from reconciler.planning.fields import show_number
 from reconciler.planning.live import Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, narrow
 from reconciler.rollout_file.durations import (
@@ -108,7 +107,7 @@ def _describe_feature(
     said: list[str] = []
     configuration = found.configuration
     override = _override(found)
-    percentage = _percentage(configuration, override, written, said)
+    percentage = _percentage(configuration, override, written)
     if override is not None and override.percentage is not None:
         # A limit above the percentage limits nothing, and a file refuses it.
         override = override.model_copy(update={"percentage": min(override.percentage, percentage)})
@@ -161,7 +160,6 @@ def _percentage(
     configuration: Configuration,
     override: Override | None,
     written: Feature | None,
-    said: list[str],
 ) -> Decimal:
     """Return what people meant, where an override hides it and the last file tells."""
     live = configuration.percentage
@@ -171,11 +169,6 @@ def _percentage(
         meant = replace(configuration, percentage=written.percentage)
         if narrow(meant, override).percentage == live:
             return written.percentage
-    if override.percentage is None and live > 0:
-        said.append(
-            f"it is stopped at {show_number(live)} percent; an apply takes that to 0, as every stop "
-            "does, and nobody is in before and after"
-        )
     return live
 
 

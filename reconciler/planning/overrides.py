@@ -158,6 +158,20 @@ def narrow(configuration: Configuration, override: Override | None) -> Configura
     return replace(configuration, percentage=min(configuration.percentage, override.percentage))
 
 
+def effective(
+    intended: Configuration, override: Override | None, live: Configuration | None
+) -> Configuration:
+    """Return what is to be live: the intent under its limit.
+
+    While nobody is in, the percentage says nothing: a feature that is stopped before and after keeps the
+    one that people left there, unless that is above what the file asks for.
+    """
+    narrowed = narrow(intended, override)
+    if live is None or not (live.emergency_stop and narrowed.emergency_stop):
+        return narrowed
+    return replace(narrowed, percentage=min(live.percentage, intended.percentage))
+
+
 def is_narrower(override: Override, other: Override) -> bool:
     """Tell whether an override allows less than another."""
     return _limit(override) < _limit(other)

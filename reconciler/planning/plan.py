@@ -130,13 +130,18 @@ class Plan:
 
     @property
     def has_changes(self) -> bool:
-        """Tell whether an apply would write anything but the commit."""
-        return self.change_count > 0 or any(each.overrides.written for each in self.features)
+        """Tell whether there is anything that people would call a change."""
+        return self.change_count > 0
+
+    @property
+    def makes_generation(self) -> bool:
+        """Tell whether an apply stores this as a generation: changes, or where overrides are in life."""
+        return self.has_changes or any(each.overrides.written for each in self.features)
 
     @property
     def next_generation(self) -> int:
         """The newest generation once this plan is applied."""
-        return self.generation + 1 if self.has_changes else self.generation
+        return self.generation + 1 if self.makes_generation else self.generation
 
     @property
     def refusing(self) -> tuple[tuple[str, Finding], ...]:

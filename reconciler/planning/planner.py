@@ -38,7 +38,7 @@ from reconciler.planning.guards import (
 from reconciler.planning.live import Directory, LiveFeature
 from reconciler.planning.overrides import (
     OverrideState,
-    narrow,
+    effective,
     settle_overrides,
 )
 from reconciler.planning.plan import (
@@ -113,7 +113,7 @@ def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
     overrides = _plan_overrides(name, feature.override, found, drift, basis)
     before = None if found is None else found.configuration
     base = _without_drift(before, drift, applied, found)
-    after = narrow(intended, overrides.in_force)
+    after = effective(intended, overrides.in_force, before)
     changes = configuration_changes(base, after, directory)
     if not changes and _is_hidden(intended, name, basis):
         overrides = _remember(overrides, found)
@@ -151,7 +151,7 @@ def _plan_removal(name: str, found: LiveFeature, basis: Basis) -> FeaturePlan:
     overrides = _plan_overrides(name, None, found, drift, basis)
     base = _without_drift(found.configuration, drift, applied, found) or found.configuration
     intended = base.deactivated()
-    after = narrow(intended, overrides.in_force)
+    after = effective(intended, overrides.in_force, found.configuration)
     changes = configuration_changes(base, after, basis.live.directory)
     return FeaturePlan(
         name=name,
@@ -182,7 +182,7 @@ def _percentage_before(name: str, basis: Basis) -> Decimal | None:
 def _expected(applied: AppliedFeature, found: LiveFeature) -> Configuration:
     """Return what should be live: the last apply's intent under the override in force since."""
     on = [row.override for row in found.overrides if row.state is OverrideState.ON]
-    return narrow(applied.intended, on[0] if on else None)
+    return effective(applied.intended, on[0] if on else None, found.configuration)
 
 
 def _drift(

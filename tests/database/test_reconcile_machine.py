@@ -416,7 +416,12 @@ class ReconcileMachine(RuleBasedStateMachine):
 
         assert state[1] == commit.id
         assert generations == [(each + 1,) for each in range(state[0])]
-        assert live[ALPHA] == live[ALPHA] | self._effective(commit.feature)
+        expected = self._effective(commit.feature)
+        if expected["emergency_stop"]:
+            # While nobody is in, the percentage that people left stays, if the file asks for more.
+            assert live[ALPHA]["percentage"] <= float(commit.feature.percentage)
+            expected["percentage"] = live[ALPHA]["percentage"]
+        assert live[ALPHA] == live[ALPHA] | expected
         assert live == replayed_state(self.world.database)
         assert self._eligible() <= self.let_in
         self._check_overrides(index, live[ALPHA])

@@ -125,7 +125,7 @@ def apply_file(  # noqa: PLR0917 - cached by position
         for each in written.values()
     }
     after = feature.after
-    if not plan.has_changes:
+    if not plan.makes_generation:
         assert live is not None
         return Outcome(False, live, rows, None)
     kept = feature.overrides.kept
