@@ -1,0 +1,124 @@
+"""A rollout that rises stage by stage, by the program."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.postgres import Database
+from tests.site import Site
+
+FILE = """\
+version: 1
+features:
+  capture:
+    percentage: 10
+    progression:
+      - {percentage: 10, soak: 2s}
+      - {percentage: 25, soak: 1h}
+      - {percentage: 50, soak: 1d}
+"""
+
+
+@pytest.fixture
+def begun(site: Site) -> Site:
+    """A site at the first stage, with a repository."""
+    site.database.execute(
+        "INSERT INTO repositories (owner, name, full_name) VALUES ('acme', 'tools', 'acme/tools')"
+    )
+    site.write(FILE)
+    site.commit("Begin")
+    assert site.reconcile().exit_code == 0
+    return site
+
+
+def soak_findings(site: Site, *arguments: str) -> list[str]:
+    previewed = site.reconcile("--dry-run", "--format", "json", *arguments)
+    assert previewed.exit_code in {0, 3}, previewed.stderr
+    plan: dict[str, Any] = json.loads(previewed.stdout)
+    return [each["message"] for each in plan["features"][0]["guards"] if each["name"] == "soak"]
+
+
+def add_jobs(database: Database, jobs: int, errors: int) -> None:
+    database.execute(f"""
+        SELECT record_rollout_job('capture', (SELECT id FROM repositories), 'inngest', job > {errors})
+        FROM generate_series(1, {jobs}) AS job
+    """)
+
+
+def wait_for_the_soak(database: Database) -> None:
+    """The two seconds, by the database's clock."""
+    database.value(
+        "SELECT pg_sleep_until(max(created_at) + interval '2 seconds')::text FROM rollout_history"
+    )
+
+
+def raise_to(site: Site, before: int, after: int) -> None:
+    site.replace(f"    percentage: {before}\n", f"    percentage: {after}\n")
+    site.commit(f"Raise to {after}")
+
+
+def test_a_rise_waits_for_its_stage_and_its_health(begun: Site) -> None:
+    raise_to(begun, 10, 25)
+    wait_for_the_soak(begun.database)
+
+    refused = begun.reconcile()
+    assert refused.exit_code == 3
+    assert "soak" in refused.stdout + refused.stderr
+    assert "the verdict is inconclusive, no data" in " ".join(
+        (refused.stdout + refused.stderr).split()
+    )
+    assert begun.database.value("SELECT rollout_percentage FROM rollout_configuration") == 10
+
+    add_jobs(begun.database, 20, 1)
+    assert soak_findings(begun) == []
+    assert begun.reconcile().exit_code == 0
+    assert begun.database.value("SELECT rollout_percentage FROM rollout_configuration") == 25
+
+    raise_to(begun, 25, 50)
+    (finding,) = soak_findings(begun)
+    assert finding.startswith("percentage 25 → 50: the stage 25 holds since 20")
+    assert " and has to for 1h, until 20" in finding
+
+
+def test_a_failing_feature_does_not_rise_unless_a_person_allows_it(begun: Site) -> None:
+    raise_to(begun, 10, 25)
+    add_jobs(begun.database, 20, 2)
+    wait_for_the_soak(begun.database)
+
+    (finding,) = soak_findings(begun)
+    assert finding == (
+        "percentage 10 → 25: the verdict is fail, error rate 10.00% over 5% (2 of 20 jobs in 24h)"
+    )
+    assert begun.reconcile().exit_code == 3
+    assert begun.reconcile("--allow", "soak").exit_code == 0
+
+
+def test_a_commit_carries_its_own_permission(begun: Site) -> None:
+    begun.replace("    percentage: 10\n", "    percentage: 20\n")
+    begun.commit("Raise before its time\n\nRollout-Allow: soak")
+
+    assert begun.reconcile().exit_code == 0
+
+
+def test_a_rollback_starts_the_stage_anew(begun: Site) -> None:
+    add_jobs(begun.database, 20, 0)
+    wait_for_the_soak(begun.database)
+    raise_to(begun, 10, 25)
+    assert soak_findings(begun) == []
+
+    begun.database.execute(
+        "UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true,"
+        " updated_at = now()"
+    )
+    (finding,) = soak_findings(begun)
+    assert finding == (
+        "percentage 10 → 25: an override limits the stage 10, "
+        "which has to hold for 2s from the resume on"
+    )
+
+
+def test_narrowing_needs_no_time_and_no_health(begun: Site) -> None:
+    raise_to(begun, 10, 5)
+
+    assert begun.reconcile().exit_code == 0

@@ -1,0 +1,281 @@
+"""Figures and verdicts from the database: which jobs count, and since when a stage holds."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from reconciler.database.health import read_health, read_soaking
+from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.database.transactions import read_only_transaction
+from reconciler.errors import NotFound, Unavailable
+from reconciler.planning.health import (
+    Figures,
+    FiguresSource,
+    Health,
+    Judgement,
+    Period,
+    Reason,
+    Tally,
+    Verdict,
+)
+from reconciler.planning.progression import Soaking
+from reconciler.targeting.categories import Category
+from tests.postgres import Database
+
+FEATURE = "capture"
+TOOLS = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
+LINUX = "0b8a1f0d-6f8e-4c34-9a55-019343a72c11"
+
+
+@pytest.fixture
+def rollout(database: Database) -> Database:
+    """A feature that everybody has, one small repository and one of a recorded category."""
+    database.execute(f"""
+        INSERT INTO repositories (id, owner, name, full_name, stargazers_count)
+        VALUES ('{TOOLS}', 'acme', 'tools', 'acme/tools', 30),
+            ('{LINUX}', 'other', 'linux', 'other/linux', 90000);
+        INSERT INTO repository_categories (repository_id, category) VALUES ('{LINUX}', 'large');
+        INSERT INTO rollout_configuration (feature_name, rollout_percentage, created_at)
+        VALUES ('{FEATURE}', 100, now() - interval '30 days');
+    """)
+    return database
+
+
+def add_window(
+    database: Database,
+    jobs: int,
+    errors: int,
+    *,
+    begun: str = "10 minutes",
+    repository: str = TOOLS,
+    processor: str = "inngest",
+) -> None:
+    """A window of five minutes that began so long ago, recorded at its end."""
+    database.execute(
+        f"""
+        INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
+            error_count, metrics_window_start, metrics_window_end)
+        SELECT id, %(repository)s, %(processor)s, %(jobs)s, %(errors)s, now() - interval '{begun}',
+            now() - interval '{begun}' + interval '5 minutes'
+        FROM rollout_configuration
+        """,
+        repository=repository,
+        processor=processor,
+        jobs=jobs,
+        errors=errors,
+    )
+
+
+def happen(
+    database: Database,
+    action: str,
+    ago: str,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+) -> None:
+    database.execute(
+        f"""
+        INSERT INTO rollout_history (rollout_config_id, action, previous_percentage,
+            new_percentage, created_at)
+        SELECT id, %(action)s, %(before)s, %(after)s, now() - interval '{ago}'
+        FROM rollout_configuration
+        """,
+        action=action,
+        before=before,
+        after=after,
+    )
+
+
+def health(database: Database, *, eligible: int = 2, source: FiguresSource | None = None) -> Health:
+    with read_only_transaction(OpenedDatabase.at(database.address)) as connection:
+        return read_health(connection, FEATURE, eligible=eligible, source=source)
+
+
+def counted(database: Database) -> Tally:
+    figures = health(database).figures
+    assert figures is not None
+    return figures.total
+
+
+def soaking(database: Database, stage: int = 25) -> Soaking:
+    with read_only_transaction(OpenedDatabase.at(database.address)) as connection:
+        return read_soaking(connection, FEATURE, Decimal(stage))
+
+
+def held(database: Database, stage: int = 25) -> timedelta:
+    """For how long a stage has held, to the hour."""
+    found = soaking(database, stage)
+    return timedelta(hours=round((found.now - found.reached_at) / timedelta(hours=1)))
+
+
+def test_figures_are_in_all_by_category_and_by_processor(rollout: Database) -> None:
+    add_window(rollout, 100, 10)
+    add_window(rollout, 50, 0, begun="20 minutes")
+    add_window(rollout, 40, 4, processor="github_actions")
+    add_window(rollout, 10, 1, repository=LINUX)
+
+    found = health(rollout).figures
+
+    assert found is not None
+    assert found.total == Tally(200, 15)
+    assert found.by_category == {Category.SMALL: Tally(190, 14), Category.LARGE: Tally(10, 1)}
+    assert found.by_processor == {"inngest": Tally(160, 11), "github_actions": Tally(40, 4)}
+    assert found.newest_age is not None
+    assert timedelta(minutes=5) <= found.newest_age < timedelta(minutes=10)
+
+
+def test_a_window_without_a_job_is_no_data(rollout: Database) -> None:
+    add_window(rollout, 0, 0)
+
+    assert health(rollout).judgement == Judgement(Verdict.INCONCLUSIVE, Reason.NO_DATA)
+
+
+def test_another_features_jobs_do_not_count(rollout: Database) -> None:
+    add_window(rollout, 100, 10)
+    rollout.execute(
+        "UPDATE rollout_configuration SET feature_name = 'another';"
+        f"INSERT INTO rollout_configuration (feature_name) VALUES ('{FEATURE}')"
+    )
+    assert counted(rollout) == Tally(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("begun", "jobs"),
+    [("23 hours 59 minutes", 10), ("24 hours 4 minutes", 10), ("24 hours 6 minutes", 0)],
+)
+def test_a_window_over_the_edge_counts_as_a_whole(rollout: Database, begun: str, jobs: int) -> None:
+    add_window(rollout, 10, 1, begun=begun)
+
+    assert counted(rollout).jobs == jobs
+
+
+def test_the_features_own_window_and_limits_are_in_force(rollout: Database) -> None:
+    add_window(rollout, 10, 1, begun="20 minutes")
+    add_window(rollout, 10, 10, begun="40 minutes")
+    rollout.execute(
+        "UPDATE rollout_configuration SET monitoring_window = '30 minutes', max_error_rate = 10"
+    )
+    found = health(rollout)
+
+    assert found.judgement == Judgement(Verdict.PASS)
+    rollout.execute("UPDATE rollout_configuration SET max_error_rate = 9.99")
+    assert health(rollout).judgement == Judgement(Verdict.FAIL)
+    rollout.execute("UPDATE rollout_configuration SET min_jobs = 11")
+    assert health(rollout).judgement.reason is Reason.TOO_FEW_JOBS
+
+
+def test_old_figures_of_a_live_feature_are_stale(rollout: Database) -> None:
+    add_window(rollout, 100, 100, begun="2 hours")
+
+    assert health(rollout).judgement.reason is Reason.STALE_DATA
+    assert health(rollout, eligible=0).judgement.verdict is Verdict.FAIL
+
+
+def test_jobs_before_a_resume_do_not_count(rollout: Database) -> None:
+    add_window(rollout, 100, 100, begun="3 hours")
+    happen(rollout, "resumed", "2 hours")
+    add_window(rollout, 50, 0, begun="1 hour")
+
+    assert counted(rollout) == Tally(50, 0)
+    happen(rollout, "resumed", "0")
+    assert health(rollout).judgement.reason is Reason.NO_DATA
+
+
+def test_a_window_of_another_program_over_a_resume_does_not_count(rollout: Database) -> None:
+    add_window(rollout, 100, 100, begun="4 minutes")
+    happen(rollout, "resumed", "2 minutes")
+
+    assert counted(rollout).jobs == 0
+
+
+def test_jobs_right_after_a_resume_count_at_once_and_those_before_it_do_not(
+    rollout: Database,
+) -> None:
+    recording = f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', %s)"
+    for _ in range(20):
+        rollout.execute(recording % "false")
+    assert health(rollout).judgement.verdict is Verdict.FAIL
+    happen(rollout, "resumed", "0")
+
+    assert health(rollout).judgement.reason is Reason.NO_DATA
+    for _ in range(12):
+        rollout.execute(recording % "false")
+    assert counted(rollout) == Tally(12, 12)
+    assert health(rollout).judgement.verdict is Verdict.FAIL
+
+
+@dataclass(frozen=True)
+class OtherSource:
+    """Figures from elsewhere."""
+
+    found: Figures | None
+
+    def read_figures(self, feature: str, period: Period) -> Figures:
+        if self.found is None:
+            raise Unavailable("it does not answer")
+        return self.found
+
+
+def test_another_source_can_give_the_figures_and_fail(rollout: Database) -> None:
+    figures = Figures(Tally(200, 100), timedelta(0))
+
+    assert health(rollout, source=OtherSource(figures)).judgement.verdict is Verdict.FAIL
+    failed = health(rollout, source=OtherSource(None))
+    assert failed.judgement == Judgement(Verdict.INCONCLUSIVE, Reason.SOURCE_FAILED)
+    assert failed.figures is None
+
+
+def test_a_feature_that_is_not_there_has_no_health(database: Database) -> None:
+    with pytest.raises(NotFound, match="no feature is called capture"):
+        health(database)
+
+
+def test_a_stage_holds_since_the_last_rise_to_it_or_over_it(rollout: Database) -> None:
+    happen(rollout, "created", "20 days", after=10)
+    happen(rollout, "percentage_changed", "10 days", before=10, after=25)
+    happen(rollout, "percentage_changed", "8 days", before=25, after=30)
+    happen(rollout, "percentage_changed", "6 days", before=30, after=25)
+    happen(rollout, "whitelist_added", "1 day")
+
+    assert held(rollout, 10) == timedelta(days=20)
+    assert held(rollout, 25) == timedelta(days=10)
+    happen(rollout, "percentage_changed", "5 days", before=25, after=20)
+    happen(rollout, "percentage_changed", "4 days", before=20, after=40)
+    assert held(rollout, 25) == timedelta(days=4)
+    assert held(rollout, 10) == timedelta(days=20)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "auto_rollback",
+        "rollback",
+        "emergency_stop",
+        "emergency_rollback",
+        "resumed",
+        "drift_kept",
+        "reactivated",
+    ],
+)
+def test_a_rollback_or_an_override_starts_a_stage_anew(rollout: Database, action: str) -> None:
+    happen(rollout, "percentage_changed", "10 days", before=10, after=25)
+    happen(rollout, action, "2 days")
+
+    assert held(rollout) == timedelta(days=2)
+
+
+def test_what_a_service_rolled_out_holds_since_its_adoption(rollout: Database) -> None:
+    assert held(rollout) == timedelta(days=30)
+    happen(rollout, "adopted", "3 days", before=50, after=50)
+    assert held(rollout) == timedelta(days=3)
+
+
+def test_whether_anybody_is_in_counts_for_the_verdict_of_a_stage(rollout: Database) -> None:
+    add_window(rollout, 100, 0, begun="2 hours")
+
+    assert soaking(rollout).health.judgement.reason is Reason.STALE_DATA
+    rollout.execute("UPDATE rollout_configuration SET rollout_percentage = 0")
+    assert soaking(rollout).health.judgement.verdict is Verdict.PASS
