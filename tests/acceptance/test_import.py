@@ -23,7 +23,6 @@ def adopted(tmp_path: Path, empty_database: Database) -> Iterator[Site]:
     empty_database.execute(f"""
         UPDATE rollout_configuration SET excluded_repositories = '{{{CORE},acme/next,Other/*}}'
         WHERE feature_name = '{FEATURE}';
-        UPDATE rollout_configuration SET rollout_percentage = 0 WHERE feature_name = 'stopped';
     """)
     site = Site.make(tmp_path, empty_database)
     yield site
@@ -77,7 +76,7 @@ features:
       window: 2d
   stopped:
     strategy: percentage
-    percentage: 0
+    percentage: 50
     override: # in force; remove this block to resume
       id: ID-1
       emergency_stop: true
