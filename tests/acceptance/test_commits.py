@@ -1,0 +1,276 @@
+"""Which commit: newer goes on, older is stale, elsewhere is refused; and a person with psql in between."""
+
+import itertools
+import random
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.database.applying import Application
+from reconciler.database.transactions import Database
+from reconciler.errors import Stale
+from reconciler.reconcile import apply, read_source
+from reconciler.rollout_file import read_rollout_file
+from tests.replay import live_state, replayed_state
+from tests.site import Site
+
+FEATURE = "hybrid_progressive_capture"
+BREAK_GLASS = """
+UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true, updated_at = now()
+ WHERE feature_name = 'hybrid_progressive_capture';
+INSERT INTO rollout_history (rollout_config_id, action, previous_percentage, new_percentage, reason, triggered_by)
+VALUES ((SELECT id FROM rollout_configuration WHERE feature_name = 'hybrid_progressive_capture'),
+        'emergency_rollback', 50, 0, 'Manual emergency rollback', 'manual');
+"""
+TABLES = (
+    "rollout_configuration",
+    "rollout_history",
+    "rollout_generation",
+    "rollout_state",
+    "rollout_override",
+    "rollout_membership",
+)
+
+
+def commit_percentage(site: Site, percentage: int) -> str:
+    site.write(f"version: 1\nfeatures:\n  {FEATURE}:\n    percentage: {percentage}\n")
+    return site.commit(f"Take {percentage} percent in")
+
+
+def percentage(site: Site) -> int:
+    value: int = site.database.value("SELECT rollout_percentage::int FROM rollout_configuration")
+    return value
+
+
+def contents(site: Site) -> list[object]:
+    return [site.database.rows(f"SELECT * FROM {table}") for table in TABLES]
+
+
+def test_an_older_commit_is_stale_and_writes_nothing(site: Site) -> None:
+    commit_percentage(site, 11)
+    older = site.git("rev-parse", "HEAD")
+    newer = commit_percentage(site, 12)
+    site.reconcile()
+    before = contents(site)
+    site.git("checkout", "--quiet", older)
+
+    done = site.reconcile()
+
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert done.stderr == (
+        f"error: {older[:7]} is older than {newer[:7]}, which is applied already; "
+        "nothing was written, and nothing is to be done\n"
+    )
+    assert contents(site) == before
+
+
+def test_rewritten_history_is_refused_unless_it_is_accepted(site: Site) -> None:
+    site.reconcile()
+    site.git("checkout", "--quiet", "--orphan", "other")
+    commit_percentage(site, 12)
+
+    refused = site.reconcile()
+    accepted = site.reconcile("--accept-history-rewrite")
+
+    assert refused.exit_code == 3
+    assert "--accept-history-rewrite" in refused.stderr
+    assert (accepted.exit_code, percentage(site)) == (0, 12)
+
+
+def test_a_shallow_clone_that_lacks_the_applied_commit_says_what_to_fetch(
+    site: Site, tmp_path: Path
+) -> None:
+    site.reconcile()
+    commit_percentage(site, 12)
+    commit_percentage(site, 13)
+    site.push()
+    site.git("clone", "--quiet", "--depth=1", site.remote.as_uri(), str(tmp_path / "shallow"))
+
+    done = Site(tmp_path / "shallow", site.remote, site.database).reconcile()
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "fetch-depth: 0" in done.stderr
+    assert percentage(site) == 10
+
+
+@pytest.mark.parametrize(("arguments", "env"), [(("--require-commit",), {}), ((), {"CI": "true"})])
+def test_local_changes_are_refused_where_a_commit_is_required(
+    site: Site, arguments: tuple[str, ...], env: dict[str, str]
+) -> None:
+    site.replace("percentage: 10", "percentage: 11")
+
+    refused = site.reconcile(*arguments, env=env)
+    preview = site.reconcile("--dry-run", env=env)
+
+    assert (refused.exit_code, preview.exit_code) == (3, 0)
+    assert "are not committed; nothing was written" in refused.stderr
+    assert site.database.rows("SELECT * FROM rollout_configuration") == []
+
+
+def test_git_sees_no_database_url_and_runs_nothing_of_the_repository(
+    site: Site, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    site.git("config", "core.fsmonitor", f"touch {ran}")
+    site.git("config", "core.hooksPath", str(tmp_path))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    fake = programs / "git"
+    fake.write_text(f'#!/bin/sh\nenv >>{tmp_path}/environment\nexec {shutil.which("git")} "$@"\n')
+    fake.chmod(0o755)
+    path = f"{programs}:/usr/local/bin:/usr/bin:/bin"
+
+    done = site.reconcile(env={"PATH": path, "GITHUB_TOKEN": "t0ken"})
+
+    environment = (tmp_path / "environment").read_text()
+    assert done.exit_code == 0, done.stderr
+    assert "DATABASE_URL" not in environment
+    assert "t0ken" not in environment
+    assert "GIT_TERMINAL_PROMPT=0" in environment
+    assert not ran.exists()
+
+
+def test_a_guard_is_allowed_by_a_trailer_of_a_commit(site: Site) -> None:
+    site.reconcile()
+    commit_percentage(site, 90)
+    refused = site.reconcile()
+    site.commit("Go on\n\nRollout-Allow: max-increase")
+
+    allowed = site.reconcile()
+
+    assert (refused.exit_code, allowed.exit_code) == (3, 0)
+    assert "--allow max-increase" in refused.stdout
+    assert "Rollout-Allow: max-increase" in refused.stdout
+    assert percentage(site) == 90
+
+
+def test_break_glass_by_sql_survives_an_apply_of_another_commit(site: Site) -> None:
+    commit_percentage(site, 20)
+    site.reconcile()
+    site.database.execute(BREAK_GLASS)
+    commit_percentage(site, 30)
+
+    done = site.reconcile()
+
+    assert done.exit_code == 0, done.stdout
+    assert "kept, since it narrows" in " ".join(done.stdout.split())
+    assert site.database.rows(
+        "SELECT rollout_percentage::int AS percentage, emergency_stop FROM rollout_configuration"
+    ) == [{"percentage": 0, "emergency_stop": True}]
+    assert site.database.rows(
+        "SELECT state, emergency_stop, triggered_by FROM rollout_override"
+    ) == [{"state": "on", "emergency_stop": True, "triggered_by": "database"}]
+    kept = "SELECT count(*) FROM rollout_history WHERE action = 'drift_kept'"
+    assert site.database.value(kept) == 2
+    assert site.reconcile().stdout.endswith("live is what the file says.\n")
+
+
+def test_widening_by_sql_is_taken_back(site: Site) -> None:
+    site.reconcile()
+    site.database.execute(
+        "UPDATE rollout_configuration SET rollout_percentage = 80, target_repositories = '{a/b}'"
+    )
+
+    done = site.reconcile()
+
+    assert done.exit_code == 0
+    assert live_state(site.database)[FEATURE]["whitelist"] == []
+    assert percentage(site) == 10
+    assert live_state(site.database) == replayed_state(site.database)
+
+
+def test_narrowing_that_no_override_can_say_is_held(site: Site) -> None:
+    site.write(f"version: 1\nfeatures:\n  {FEATURE}: {{whitelist: [a/b, c/d]}}\n")
+    site.reconcile()
+    site.database.execute("UPDATE rollout_configuration SET target_repositories = '{a/b}'")
+    before = contents(site)
+
+    done = site.reconcile()
+
+    assert done.exit_code == 3
+    assert "reconcile drift adopt" in done.stdout
+    assert contents(site) == before
+
+
+def checkouts(site: Site, tmp_path: Path, number: int) -> list[Application]:
+    """As many merges, each with a checkout of its own, ready to be applied."""
+    applications = []
+    for each in range(number):
+        commit = commit_percentage(site, 10 + each)
+        folder = tmp_path / f"merge-{each}"
+        site.git("worktree", "add", "--quiet", "--detach", str(folder), commit)
+        document = read_rollout_file(folder / "rollout.yaml")
+        applications.append(Application(read_source(document), document.rollout, f"job {each}"))
+    return applications
+
+
+def reset(site: Site) -> None:
+    site.database.execute("""
+        ALTER TABLE rollout_history DISABLE TRIGGER refuse_rewriting;
+        ALTER TABLE rollout_generation DISABLE TRIGGER refuse_rewriting;
+        TRUNCATE rollout_history, rollout_generation, rollout_override, rollout_configuration CASCADE;
+        ALTER TABLE rollout_history ENABLE TRIGGER refuse_rewriting;
+        ALTER TABLE rollout_generation ENABLE TRIGGER refuse_rewriting;
+        UPDATE rollout_state SET generation = 0, applied_commit = NULL, applied_at = NULL;
+    """)
+
+
+def test_whatever_the_order_of_six_merges_jobs_the_newest_file_is_live(
+    site: Site, tmp_path: Path, at_size: Callable[[int, int], int]
+) -> None:
+    database = Database.at(site.database.address)
+    merges = checkouts(site, tmp_path, 6)
+    orders = list(itertools.permutations(range(6)))
+    for order in random.Random(6).sample(orders, at_size(60, len(orders))):
+        reset(site)
+        newest = -1
+        for number in order:
+            if number > newest:
+                apply(database, merges[number])
+                newest = number
+                continue
+            before = contents(site)
+            with pytest.raises(Stale):
+                apply(database, merges[number])
+            assert contents(site) == before
+        assert percentage(site) == 15
+        assert live_state(site.database) == replayed_state(site.database)
+
+
+def test_fifty_reconcilers_at_once_make_a_linear_history(
+    site: Site, tmp_path: Path, at_size: Callable[[int, int], int]
+) -> None:
+    merges = checkouts(site, tmp_path, 10)
+    for _ in range(at_size(20, 200)):
+        reset(site)
+        failures: list[BaseException] = []
+
+        def run(merge: Application, failures: list[BaseException] = failures) -> None:
+            try:
+                apply(Database.at(site.database.address), merge)
+            except Stale:
+                pass
+            except BaseException as error:  # noqa: BLE001 - told in the test's own thread
+                failures.append(error)
+
+        processes = [
+            Site(tmp_path / f"merge-{each}", site.remote, site.database).start() for each in (8, 9)
+        ]
+        threads = [threading.Thread(target=run, args=(merges[each % 10],)) for each in range(48)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        exit_codes = [process.wait() for process in processes]
+        for process in processes:
+            process.communicate()
+
+        assert failures == []
+        assert set(exit_codes) <= {0, 4}
+        generations = site.database.rows("SELECT generation FROM rollout_generation ORDER BY 1")
+        assert [row["generation"] for row in generations] == list(range(1, len(generations) + 1))
+        assert percentage(site) == 19
+        assert live_state(site.database) == replayed_state(site.database)
