@@ -184,6 +184,21 @@ def test_jobs_before_a_resume_do_not_count(rollout: Database) -> None:
     assert health(rollout).judgement.reason is Reason.NO_DATA
 
 
+def test_a_rollback_leaves_the_figures_as_they_are(rollout: Database) -> None:
+    add_window(rollout, 100, 100)
+    happen(rollout, "auto_rollback", "0")
+
+    assert counted(rollout) == Tally(100, 100)
+
+
+def test_a_window_cut_short_before_the_edge_does_not_count(rollout: Database) -> None:
+    add_window(rollout, 10, 1, begun="24 hours 2 minutes")
+    rollout.execute(
+        "UPDATE rollout_metrics SET metrics_window_end = metrics_window_start + interval '1 minute'"
+    )
+    assert counted(rollout).jobs == 0
+
+
 def test_a_window_of_another_program_over_a_resume_does_not_count(rollout: Database) -> None:
     add_window(rollout, 100, 100, begun="4 minutes")
     happen(rollout, "resumed", "2 minutes")

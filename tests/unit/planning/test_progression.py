@@ -180,10 +180,13 @@ def test_a_new_feature_starts_at_its_first_stage() -> None:
     assert finding == StageSkipped(Decimal(0), Decimal(25), Decimal(10))
 
 
-def test_a_limited_feature_rises_from_what_people_meant() -> None:
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_limited_feature_rises_from_what_people_meant_and_not_with_its_resume(
+    is_removed: bool,
+) -> None:
     block = override(1, percentage=0)
     before = feature(percentage=10, progression=STAGES, override=block)
-    after = feature(percentage=25, progression=STAGES, override=block)
+    after = feature(percentage=25, progression=STAGES, override=None if is_removed else block)
     stored = StoredOverride(block, OverrideState.ON)
     live = LiveFeature(UUID(int=99), configuration(before, percentage=Decimal(0)), NOW, (stored,))
     basis = Basis(
