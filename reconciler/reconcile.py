@@ -31,9 +31,7 @@ from reconciler.planning.guard_names import GuardName
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.planner import (
-    drift_to_judge,
     make_plan,
-    stages_to_judge,
     with_blast_radius,
 )
 from reconciler.planning.source import Source
@@ -134,7 +132,7 @@ def plan_against(
     basis = Basis(found.live, found.applied, traces=_traces(rollout, source, found))
     basis = replace(
         basis,
-        audience=_judge(connection, basis),
+        audience=judge_drift(connection, basis),
         soaking={
             name: read_soaking(connection, name, stage.percentage)
             for name, stage in stages_to_judge(rollout, basis)
@@ -201,7 +199,9 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
     }
 
 
-def _judge(connection: "Connection", basis: Basis) -> Mapping[str, Mapping[str, AudienceChange]]:
+def judge_drift(
+    connection: "Connection", basis: Basis
+) -> Mapping[str, Mapping[str, AudienceChange]]:
     """Count what drift does whose direction only the audience tells."""
     judged: defaultdict[str, dict[str, AudienceChange]] = defaultdict(dict)
     for name, field, expected, live in drift_to_judge(basis):

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "categories": "categories",
     "categorize": "categories",
     "db": "database",
+    "drift": "drift",
     "exclude": "lists",
     "explain": "explain",
     "health": "health",

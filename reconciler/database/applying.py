@@ -87,6 +87,15 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
     return generation
 
 
+def restore_configuration(
+    connection: "Connection", name: str, configuration: Configuration
+) -> None:
+    """Write a feature's values and lists as given; its history is the caller's to tell."""
+    parameters = _parameters(name, configuration)
+    connection.execute(text(_SQL["update_configuration"]), parameters)
+    connection.execute(text(_SQL["update_lists"]), parameters)
+
+
 def _write_feature(connection: "Connection", feature: FeaturePlan, history: History) -> None:
     _write_configuration(connection, feature, history)
     _write_overrides(connection, feature)

@@ -83,6 +83,11 @@ def with_blast_radius(feature: FeaturePlan, radius: BlastRadius, guards: Guards)
     return replace(feature, blast_radius=radius, findings=findings)
 
 
+def feature_drift(name: str, basis: Basis) -> tuple[Drift, ...]:
+    """Return the drift of one feature, with what an apply does about each field."""
+    return _drift(name, basis.live.features.get(name), basis.applied.features.get(name), basis)
+
+
 def drift_to_judge(
     basis: Basis,
 ) -> Iterator[tuple[str, ScalarField, Configuration, Configuration]]:

@@ -195,7 +195,7 @@ def _report_feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Feat
         changes=[_report_change(change) for change in feature.changes],
         unresolved=list(feature.unresolved),
         override=None if in_force is None else _report_override(in_force),
-        drift=[_report_drift(drift) for drift in feature.drift],
+        drift=[report_drift(drift) for drift in feature.drift],
         guards=[
             GuardReport(
                 name=finding.guard, message=finding.message, allowed=finding.guard in allowed
@@ -233,7 +233,8 @@ def _report_override(override: Override) -> OverrideReport:
     )
 
 
-def _report_drift(drift: Drift) -> DriftReport:
+def report_drift(drift: Drift) -> DriftReport:
+    """Return one field's drift as JSON has it."""
     return DriftReport(
         field=drift.field.column,
         last_applied=_plain_or_list(drift.last_applied),

@@ -191,7 +191,7 @@ def test_narrowing_that_no_override_can_say_is_held(site: Site) -> None:
     done = site.reconcile()
 
     assert done.exit_code == 3
-    assert "reconcile drift adopt" in done.stdout
+    assert "reconcile drift revert" in done.stdout
     assert contents(site) == before
 
 

@@ -18,5 +18,5 @@ def ways_on(plan: Plan) -> Iterator[str]:
             f"in a pull request by a trailer of one of its commits: {trailers}"
         )
     if plan.held:
-        yield f"somebody narrowed {', '.join(plan.held)} live; keep that: reconcile drift adopt"
+        yield f"somebody narrowed {', '.join(plan.held)} live; keep that by saying so in the file"
         yield "or take it back: reconcile drift revert"

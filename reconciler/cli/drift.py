@@ -1,0 +1,82 @@
+"""`reconcile drift`: what somebody changed live, and taking it back."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.opening import open_database, require_feature, who_acts
+from reconciler.cli.output import print_json, print_result
+from reconciler.cli.render.escape import for_line
+from reconciler.cli.settings import Format, Settings, settings_of
+
+if TYPE_CHECKING:
+    from reconciler.drifting import DriftByFeature
+
+
+@click.group(invoke_without_command=True, epilog="Example: reconcile drift --format json")
+@click.pass_context
+def drift(context: click.Context) -> None:
+    """Show what somebody changed live since the last apply, and what an apply does about it."""
+    if context.invoked_subcommand is not None:
+        return
+    from reconciler.drifting import read_drift
+
+    settings = settings_of(context)
+    _show(settings, _chosen(settings, read_drift(open_database(settings))), "nothing drifted")
+
+
+@drift.command(epilog='Example: reconcile drift revert --reason "the entry was removed by mistake"')
+@click.option("--reason", metavar="TEXT", help="Why; history keeps it.")
+@click.option("--yes", "-y", is_flag=True, help="Take it back without asking.")
+@click.pass_context
+def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
+    """Take back, at once, what holds an apply; what narrows and is kept stays."""
+    from reconciler.drifting import read_drift, revert_held_drift
+
+    settings = settings_of(context)
+    database = open_database(settings, to_write=True)
+    found = _chosen(settings, read_drift(database))
+    if found and not yes and sys.stdin.isatty() and sys.stdout.isatty():
+        _show(settings, found, "nothing drifted")
+        click.confirm("Take back what is held?", abort=True, err=True)
+    reverted = revert_held_drift(
+        database, found.keys(), by=who_acts(), reason=reason or "held drift taken back"
+    )
+    _show(settings, reverted, "nothing is held; nothing was written")
+
+
+def _chosen(settings: Settings, found: "DriftByFeature") -> "DriftByFeature":
+    if settings.feature is None:
+        return found
+    if found:
+        require_feature(settings.feature, found)
+    return {name: drift for name, drift in found.items() if name == settings.feature}
+
+
+def _show(settings: Settings, found: "DriftByFeature", nothing: str) -> None:
+    if settings.choose_format(Format.TEXT, Format.JSON) is Format.JSON:
+        print_json(settings, {"features": _as_json(found)})
+    else:
+        print_result(settings, _as_text(found) or nothing)
+
+
+def _as_json(found: "DriftByFeature") -> list[dict[str, Any]]:
+    from reconciler.planning.report import report_drift
+
+    return [
+        {"name": name, "drift": [report_drift(each).model_dump(mode="json") for each in drift]}
+        for name, drift in found.items()
+    ]
+
+
+def _as_text(found: "DriftByFeature") -> str:
+    from reconciler.cli.render.drift_words import describe_drift
+    from reconciler.cli.render.lines import paragraph
+
+    lines: list[str] = []
+    for name, drift in found.items():
+        lines.append(click.style(for_line(name), bold=True))
+        for each in drift:
+            lines += paragraph("drift", for_line(describe_drift(each)))
+    return "\n".join(lines)

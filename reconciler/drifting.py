@@ -1,0 +1,77 @@
+"""Drift on its own: showing what somebody changed live, and taking back what an apply would hold.
+
+Works without a file: what should be live is what the last apply, and the overrides since, left there.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.database.applying import lock_for_apply, restore_configuration
+from reconciler.database.live import read_live
+from reconciler.database.recording import History
+from reconciler.database.schema import require_newest
+from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.planning.basis import Basis
+from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.planner import feature_drift
+from reconciler.reconcile import judge_drift
+from reconciler.rollout_file.model import Rollout
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+DriftByFeature = Mapping[str, tuple[Drift, ...]]
+
+
+def read_drift(database: Database) -> DriftByFeature:
+    """Return the drift of every feature that has any, with what an apply would do about it."""
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        return _find(_read_basis(connection))
+
+
+def revert_held_drift(
+    database: Database, features: Collection[str], *, by: str, reason: str
+) -> DriftByFeature:
+    """Take back, at once, what holds these features; return what was taken back.
+
+    What narrows and is kept stays: only what an apply can't go on from is undone.
+    """
+
+    def revert(connection: "Connection") -> DriftByFeature:
+        require_newest(connection)
+        lock_for_apply(connection)
+        basis = _read_basis(connection)
+        found = {name: drift for name, drift in _find(basis).items() if name in features}
+        held = {
+            name: tuple(
+                replace(each, decision=Decision.REVERT)
+                for each in drift
+                if each.decision is Decision.HOLD
+            )
+            for name, drift in found.items()
+        }
+        history = History(
+            connection=connection, generation=basis.live.generation, by=by, reason=reason
+        )
+        for name, drift in held.items():
+            live = basis.live.features[name].configuration
+            for each in drift:
+                live = replace(live, **{each.field.name: each.last_applied})
+                history.drift(name, each)
+            restore_configuration(connection, name, live)
+        return {name: drift for name, drift in held.items() if drift}
+
+    return write_transaction(database, revert)
+
+
+def _read_basis(connection: "Connection") -> Basis:
+    found = read_live(connection, Rollout(version=1))
+    basis = Basis(found.live, found.applied)
+    return replace(basis, audience=judge_drift(connection, basis))
+
+
+def _find(basis: Basis) -> DriftByFeature:
+    drift = {name: feature_drift(name, basis) for name in basis.live.features}
+    return {name: found for name, found in drift.items() if found}
