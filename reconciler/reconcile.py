@@ -31,7 +31,9 @@ from reconciler.planning.guard_names import GuardName
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.planner import (
+    drift_to_judge,
     make_plan,
+    stages_to_judge,
     with_blast_radius,
 )
 from reconciler.planning.source import Source
