@@ -4,6 +4,7 @@ A command's module is imported when the command is, and imports what it needs wh
 `--help` and `validate` wait for no database driver.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -41,6 +42,9 @@ COMMANDS: Final = {
     "whitelist": "lists",
 }
 """Each command's name, and the module of `reconciler.cli` that has it."""
+
+COLLECT_AFTER: Final = 200_000
+"""Objects made before the first look for garbage in cycles."""
 
 EXIT_COMMAND_LINE_WRONG: Final = 64
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -98,6 +102,8 @@ def make_program() -> Program:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit with its code."""
+    # What is read in bulk has no cycles; looking for them again and again costs a fifth of the time.
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
     settings = Settings()
     if sys.stdout is not None and not sys.stdout.isatty():
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]

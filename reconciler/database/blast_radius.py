@@ -57,14 +57,14 @@ def measure_blast_radius(
             "planned_percentage": planned.percentage,
             "planned_bucket_limit": planned.bucket_limit,
             "planned_salt": planned.salt,
-            "added_whitelist_ids": whitelist_ids,
+            "added_whitelist_ids": _array(whitelist_ids),
             "added_whitelist_names": whitelist_names,
-            "added_exclusions_ids": exclusions_ids,
+            "added_exclusions_ids": _array(exclusions_ids),
             "added_exclusions_names": exclusions_names,
             "removed_whitelist": list(live_whitelist - planned.whitelist),
             "removed_exclusions": list(live_exclusions - planned.exclusions),
-            "marked": list(marked),
-            "unmarked": list(unmarked),
+            "marked": _array(marked),
+            "unmarked": _array(unmarked),
             "recategorises": thresholds is not None,
             "planned_limits": live.limits if thresholds is None else category_limits(thresholds),
             "owners": MOST_OWNERS,
@@ -105,6 +105,11 @@ def _split(keys: Collection[str]) -> tuple[list[str], list[str]]:
     """Return the keys that are ids, and the names and patterns."""
     ids = [key for key in keys if len(key) == _ID_LENGTH and _ID.fullmatch(key)]
     return ids, list(frozenset(keys).difference(ids))
+
+
+def _array(ids: Collection[str]) -> str:
+    """Return ids as the text of an array: they need no quoting, and the driver quotes a value at a time."""
+    return f"{{{','.join(ids)}}}"
 
 
 _ID_LENGTH: Final = 36

@@ -47,11 +47,15 @@ class Directory:
 
     def is_renamed(self, entry: str) -> bool:
         """Tell whether an entry's name is no longer found, and its repository is."""
+        if not self.remembered:
+            return False
         written = entry_key(entry)
         return written not in self.ids and self.remembered.get(written) in self.names
 
     def is_reused(self, entry: str) -> bool:
         """Tell whether an entry's name means another repository than at the last apply."""
+        if not self.remembered:
+            return False
         written = entry_key(entry)
         before, now = self.remembered.get(written), self.ids.get(written)
         return before is not None and now is not None and before != now
