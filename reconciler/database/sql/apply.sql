@@ -9,11 +9,12 @@ SELECT
     set_config('statement_timeout', :statement_timeout, true) AS statement_timeout;
 
 -- name: lock_configurations
--- Nobody changes a configuration between the plan and its writing.
+-- Nobody changes a configuration between the plan and its writing; workers go on reporting their jobs,
+-- whose rows refer to it.
 SELECT id
 FROM public.rollout_configuration
 ORDER BY feature_name
-FOR UPDATE;
+FOR NO KEY UPDATE;
 
 -- name: create_configuration
 -- A new feature.
