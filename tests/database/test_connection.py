@@ -215,7 +215,7 @@ def test_a_connection_suits_a_transaction_pooler(empty_database: Database) -> No
     assert tuple(settings) == ("reconcile", "UTF8")
     assert (
         empty_database.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reconcile'"
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reconcile' AND datname = current_database()"
         )
         == 0
     )
