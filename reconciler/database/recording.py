@@ -68,7 +68,7 @@ class History:
 
     def drift(self, feature: str, drift: Drift) -> None:
         """Write what somebody changed live, and the value that the plan goes on from."""
-        last_applied, live = _plain_or_list(drift.last_applied), _plain_or_list(drift.live)
+        last_applied, live = plain(drift.last_applied), plain(drift.live)
         match drift.decision:
             case Decision.KEEP:
                 action, after = Action.DRIFT_KEPT, live
@@ -96,7 +96,3 @@ class History:
             "triggered_by": self.by[:100],
             "metadata": json.dumps(metadata),
         }
-
-
-def _plain_or_list(value: Any) -> Any:
-    return sorted(value) if isinstance(value, frozenset) else plain(value)

@@ -1,4 +1,4 @@
-"""A field's value as JSON has it."""
+"""A field's value as JSON has it, the one way for history, generations and plans."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -11,7 +11,9 @@ Plain = str | int | float | bool | None
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON: whole numbers without a point, durations as the file writes them.
+    """Return a value as JSON has it.
+
+    Whole numbers are without a point, durations as the file writes them, lists sorted.
 
     Raises:
         TypeError: no field has such a value.
@@ -23,6 +25,8 @@ def plain(value: Any) -> Any:
             return format_duration(value)
         case StrEnum():
             return value.value
+        case frozenset():
+            return sorted(value)
         case str() | bool() | int() | None:
             return value
         case _:

@@ -237,14 +237,10 @@ def report_drift(drift: Drift) -> DriftReport:
     """Return one field's drift as JSON has it."""
     return DriftReport(
         field=drift.field.column,
-        last_applied=_plain_or_list(drift.last_applied),
-        live=_plain_or_list(drift.live),
+        last_applied=plain(drift.last_applied),
+        live=plain(drift.live),
         decision=drift.decision,
     )
-
-
-def _plain_or_list(value: Any) -> Any:
-    return sorted(value) if isinstance(value, frozenset) else plain(value)
 
 
 def _report_marks(marks: MarksPlan) -> MarksReport:
