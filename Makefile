@@ -69,7 +69,7 @@ lock: .venv/development ## resolve the dependencies again and pin them by hash
 		pyproject.toml --group build --output-file requirements.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
 		--python-version 3.11 --generate-hashes --no-emit-index-url \
-		pyproject.toml --group development --output-file requirements-development.txt
+		pyproject.toml --all-extras --group development --output-file requirements-development.txt
 
 .PHONY: clean
 clean: ## stop the embedded database and remove what make built (not the data in .reconcile)
