@@ -37,6 +37,10 @@ class FileInvalid(ReconcilerError):
         super().__init__("\n".join(lines))
 
 
+class EditRefused(ReconcilerError):
+    """Edit the file by hand: a program cannot make this change and touch nothing else."""
+
+
 class SetupInvalid(ReconcilerError):
     """Fix the setting: an address, a password, a permission, a missing program or an older schema."""
 

@@ -26,7 +26,8 @@ def import_command(context: click.Context, /, *, output: str | None, force: bool
     from reconciler.database.importing import describe_live
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
-    from reconciler.rollout_file.writing import render_rollout, write_rollout_file
+    from reconciler.rollout_file.replacing import create_file, replace_file
+    from reconciler.rollout_file.writing import render_rollout
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
@@ -41,7 +42,8 @@ def import_command(context: click.Context, /, *, output: str | None, force: bool
     if output is None:
         print_result(settings, text.rstrip("\n"))
         return
-    write_rollout_file(Path(output), text, replace=force)
+    write = replace_file if force else create_file
+    write(Path(output), text.encode())
     print_result(
         settings, f"{for_line(output)} is written; compare it: reconcile --dry-run --file {output}"
     )

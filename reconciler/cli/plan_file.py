@@ -1,7 +1,5 @@
 """Saved plans: written for a later apply, read back as the hostile thing that any file is."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +7,7 @@ from pydantic import ValidationError
 
 from reconciler.errors import SetupInvalid
 from reconciler.planning.report import PlanReport
+from reconciler.rollout_file.replacing import replace_file
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 
@@ -19,17 +18,7 @@ def write_plan(path: Path, report: PlanReport) -> None:
     Raises:
         SetupInvalid: it cannot be written there.
     """
-    text = report.model_dump_json(indent=2) + "\n"
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.absolute().parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise SetupInvalid(f"{path} cannot be written: {error.strerror}") from error
+    replace_file(path, f"{report.model_dump_json(indent=2)}\n".encode())
 
 
 def read_plan(path: Path) -> PlanReport:

@@ -34,11 +34,16 @@ class Document:
     """The path as it was given, for messages."""
     content: bytes = field(repr=False)
     rollout: Rollout = field(repr=False)
-    places: Mapping[KeyPath, Place] = field(repr=False, compare=False)
-    """The line and column, from 1, of each key path such as `("features", "x", "percentage")`.
+    root: Node = field(repr=False, compare=False)
+    """What is written, before defaults."""
 
-    A key of a mapping stands where the key does, an entry of a list where the entry does.
-    """
+    @property
+    def places(self) -> Mapping[KeyPath, Place]:
+        """The line and column, from 1, of each key path such as `("features", "x", "percentage")`.
+
+        A key of a mapping stands where the key does, an entry of a list where the entry does.
+        """
+        return Places(self.root)
 
     @property
     def digest(self) -> str:
@@ -75,7 +80,7 @@ def parse_rollout(content: bytes | str, *, path: str = "rollout.yaml") -> Docume
         path=path,
         content=content,
         rollout=rollout,
-        places=Places(root),
+        root=root,
     )
 
 

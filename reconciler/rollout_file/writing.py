@@ -1,19 +1,15 @@
-"""Writing a rollout file: a desired state as the YAML that people would write, and the file in one step.
+"""Writing a rollout file's text: a desired state, or a part of one, as the YAML that people would write.
 
-What is written reads back as the same desired state. A value that is the default is left out, but for a
-feature's strategy and percentage, which a reader looks for first.
+What is written reads back as the same values. Of a whole desired state a value that is the default is
+left out, but for a feature's strategy and percentage, which a reader looks for first.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from decimal import Decimal
 from json import dumps
-from pathlib import Path
 from typing import Any
 
-from reconciler.errors import SetupInvalid
 from reconciler.rollout_file.durations import DURATION_PATTERN
 from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.rollout_file.names import is_entry
@@ -43,52 +39,11 @@ def render_rollout(rollout: Rollout, comments: Iterable[str] = ()) -> str:
         *(f"# {each}" for each in comments),
         f"version: {written.pop('version')}",
         "",
-        *_mapping({"features": features}, ""),
+        *mapping_lines({"features": features}),
     ]
     for key, value in written.items():
-        lines += ["", *_mapping({key: value}, "")]
+        lines += ["", *mapping_lines({key: value})]
     return "\n".join(lines) + "\n"
-
-
-def write_rollout_file(path: Path, text: str, *, replace: bool) -> None:
-    """Write a whole file in one step: whoever looks sees the old one, or none, or all of the new.
-
-    Raises:
-        SetupInvalid: it is there already and is not to be replaced, or it can't be written.
-    """
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                temporary.chmod(_mode(path))
-                os.fsync(file.fileno())
-            if replace:
-                temporary.replace(path)
-            else:
-                # A link is refused where something is there, without a moment in between.
-                path.hardlink_to(temporary)
-        finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-    except FileExistsError:
-        raise SetupInvalid(
-            f"{path} is there already and stays as it is; name another file, or --force"
-        ) from None
-    except OSError as error:
-        raise SetupInvalid(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _mode(path: Path) -> int:
-    """Return the mode of the file that is there, or of a new one."""
-    try:
-        return path.stat().st_mode & 0o7777
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
 
 
 def _feature(feature: Feature, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,36 +55,50 @@ def _feature(feature: Feature, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: shown[name] for name in Feature.model_fields if name in shown}
 
 
-def _mapping(values: Mapping[str, Any], indent: str) -> Iterator[str]:
+def mapping_lines(
+    values: Mapping[str, Any], indent: str = "", step: str = "  ", dash: str = "  - "
+) -> Iterator[str]:
+    """Yield a mapping's lines in block style, without line breaks.
+
+    Args:
+        values: what is written; mappings, lists and scalars.
+        indent: what stands before each key.
+        step: how much deeper each level is.
+        dash: what stands before an entry, behind its key's indent.
+    """
     for key, value in values.items():
-        place = f"{indent}{_scalar(key)}:"
+        place = f"{indent}{scalar_text(key)}:"
         match value:
             case dict() if value:
                 yield f"{place} # {OVERRIDE_COMMENT}" if key == "override" else place
-                yield from _mapping(value, indent + "  ")
-            case list() if value:
+                yield from mapping_lines(value, indent + step, step, dash)
+            case list() | tuple() if value:
                 yield place
-                yield from (f"{indent}  - {_item(each)}" for each in value)
-            case dict():
-                yield f"{place} {{}}"
-            case list():
-                yield f"{place} []"
+                yield from (f"{indent}{dash}{flow_text(each)}" for each in value)
             case _:
-                yield f"{place} {_scalar(value)}"
+                yield f"{place} {flow_text(value)}"
 
 
-def _item(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_scalar(each)}" for key, each in value.items()) + "}"
-    return _scalar(value)
+def flow_text(value: Any) -> str:
+    """Return a value on one line: `{key: value}`, `[a, b]` or a scalar."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{key}: {flow_text(each)}" for key, each in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(flow_text, value)) + "]"
+        case _:
+            return scalar_text(value)
 
 
-def _scalar(value: Any) -> str:
+def scalar_text(value: Any) -> str:
+    """Return a scalar as it can stand in block and flow style, plain where that is read as the same."""
     match value:
         case bool():
             return "true" if value else "false"
         case int():
             return str(value)
+        case Decimal():
+            return f"{value.normalize():f}"
         case float():
             return str(int(value)) if value.is_integer() else str(value)
         case _:

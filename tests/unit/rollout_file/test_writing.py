@@ -1,16 +1,14 @@
 """What is written reads back as what was meant, and reads as people write it."""
 
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from inline_snapshot import snapshot
 
-from reconciler.errors import SetupInvalid
 from reconciler.rollout_file import parse_rollout
 from reconciler.rollout_file.model import Feature, Rollout
-from reconciler.rollout_file.writing import render_rollout, write_rollout_file
+from reconciler.rollout_file.writing import render_rollout
 from tests.unit.rollout_file.test_properties import rollouts
 
 
@@ -69,10 +67,3 @@ features:
     strategy: percentage
     percentage: 0
 """)
-
-
-def test_a_file_that_fails_to_be_written_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(SetupInvalid, match="folder cannot be written"):
-        write_rollout_file(tmp_path / "folder", "text", replace=True)
-    assert [each.name for each in tmp_path.iterdir()] == ["folder"]

@@ -1,0 +1,77 @@
+"""Writing a whole file in one step: whoever looks sees the old one, or none, or all of the new.
+
+The new content is written beside the file, brought to the disk, and then takes the file's name.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from reconciler.errors import SetupInvalid
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file, in place of the one that is there; its mode is kept.
+
+    Raises:
+        SetupInvalid: it can't be written.
+    """
+    with _written_beside(path, content) as temporary:
+        temporary.replace(path)
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Write a file where there is none yet.
+
+    Raises:
+        SetupInvalid: something is there already, or it can't be written.
+    """
+    with _written_beside(path, content) as temporary:
+        # A link is refused where something is there, without a moment in between.
+        path.hardlink_to(temporary)
+
+
+@contextmanager
+def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                temporary.chmod(_mode(path))
+                os.fsync(file.fileno())
+            yield temporary
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        _sync_folder(path.parent)
+    except FileExistsError:
+        raise SetupInvalid(
+            f"{path} is there already and stays as it is; name another file, or --force"
+        ) from None
+    except OSError as error:
+        raise SetupInvalid(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk too, where the file system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _mode(path: Path) -> int:
+    """Return the mode of the file that is there, or of a new one."""
+    try:
+        return path.stat().st_mode & 0o7777
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask

@@ -1,0 +1,41 @@
+"""A file is written in one step: as a whole, with its mode, or not at all."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import SetupInvalid
+from reconciler.rollout_file.replacing import create_file, replace_file
+
+
+def test_a_file_is_replaced_and_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+
+    replace_file(path, b"new\r\n")
+
+    assert path.read_bytes() == b"new\r\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_that_is_there_is_not_created(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    create_file(path, b"first")
+
+    with pytest.raises(SetupInvalid, match="file is there already"):
+        create_file(path, b"second")
+
+    assert path.read_bytes() == b"first"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_that_fails_to_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(SetupInvalid, match="folder cannot be written"):
+        replace_file(tmp_path / "folder", b"text")
+
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
