@@ -94,4 +94,4 @@ def _refuse_what_does_not_go_together(context: click.Context, settings: Settings
         raise click.UsageError("--plan-in applies: it does not go with --dry-run")
     if settings.feature is not None:
         raise click.UsageError("--feature: the file is applied as a whole")
-    settings.choose_format(Format.TEXT, Format.JSON, Format.MARKDOWN)
+    settings.choose_format(*Format)

@@ -25,6 +25,7 @@ from reconciler.rollout_file import read_rollout_file
 
 if TYPE_CHECKING:
     from reconciler.planning.saved import Expectation
+    from reconciler.rollout_file.reader import Document
 
 EXIT_DONE: Final = 0
 EXIT_CHANGES_PENDING: Final = 2
@@ -35,6 +36,7 @@ class Request:
     """What is to be applied, and what the person allows."""
 
     settings: Settings
+    document: "Document"
     application: Application
     permission: Permission
 
@@ -45,7 +47,8 @@ class Request:
         """Read the file that the settings name, and which commit it is."""
         document = read_rollout_file(settings.path)
         application = Application(read_source(document), document.rollout, applied_by=who_acts())
-        return cls(settings, application, Permission(allowed, accept_history_rewrite))
+        permission = Permission(allowed, accept_history_rewrite)
+        return cls(settings, document, application, permission)
 
 
 def can_ask(settings: Settings) -> bool:
@@ -128,5 +131,13 @@ def _show(request: Request, plan: Plan, outcome: Outcome) -> None:
             from reconciler.cli.render.plan_markdown import plan_markdown
 
             print_result(settings, plan_markdown(plan, source, outcome))
-        case Format.TEXT | Format.GITHUB:
+        case Format.GITHUB:
+            from reconciler.cli.render.plan_annotations import plan_annotations
+            from reconciler.cli.render.plan_markdown import plan_markdown
+            from reconciler.cli.workflow_output import annotate, print_plainly, summarize
+
+            print_plainly(settings, plan_text(plan, source, outcome))
+            annotate(settings, plan_annotations(plan, request.document))
+            summarize(plan_markdown(plan, source, outcome))
+        case Format.TEXT:
             print_result(settings, plan_text(plan, source, outcome))

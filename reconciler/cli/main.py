@@ -18,7 +18,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.render.escape import for_terminal
-from reconciler.cli.settings import Settings, shared_options
+from reconciler.cli.settings import Format, Settings, shared_options
 from reconciler.errors import FileInvalid, ReconcilerError
 
 COMMANDS: Final = {
@@ -148,6 +148,11 @@ def _show_usage_error(error: click.ClickException) -> int:
 def _show_error(error: ReconcilerError, settings: Settings) -> None:
     if settings.verbose:
         click.echo(for_terminal(traceback.format_exc().rstrip()), err=True)
+    if settings.format is Format.GITHUB:
+        from reconciler.cli.workflow_output import annotate_error
+
+        annotate_error(settings, error)
+        return
     prefix = "" if isinstance(error, FileInvalid) else "error: "
     click.echo(for_terminal(f"{prefix}{error}"), err=True)
 

@@ -18,7 +18,7 @@ def validate(context: click.Context, files: tuple[str, ...]) -> int:
     from reconciler.rollout_file import read_rollout_file
 
     settings = settings_of(context)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.GITHUB)
     failures: list[FileInvalid] = []
     for file in files or (settings.file,):
         try:
@@ -26,13 +26,18 @@ def validate(context: click.Context, files: tuple[str, ...]) -> int:
         except FileInvalid as invalid:
             failures.append(invalid)
         else:
-            if chosen is Format.TEXT:
+            if chosen is not Format.JSON:
                 print_result(settings, f"{for_line(file)}: valid")
-    if chosen is Format.JSON:
-        print_json(settings, {"valid": not failures, "errors": list(map(_error, failures))})
-    elif failures:
-        for failure in failures:
-            settings.complain(str(failure))
+    match chosen:
+        case Format.JSON:
+            print_json(settings, {"valid": not failures, "errors": list(map(_error, failures))})
+        case Format.GITHUB:
+            from reconciler.cli.workflow_output import annotate_errors
+
+            annotate_errors(settings, failures)
+        case _:
+            for failure in failures:
+                settings.complain(str(failure))
     return 1 if failures else 0
 
 
