@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
+from reconciler.database.overrides import write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.recording import History
 from reconciler.planning.actions import Action
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.configuration import Configuration
-from reconciler.planning.overrides import OverrideState
 from reconciler.planning.plain import plain
 from reconciler.planning.plan import (
     CategoriesPlan,
@@ -37,6 +37,8 @@ APPLY_LOCK: Final = 0x726F6C6C6F757431
 """The advisory lock of an apply; any number that nobody else uses."""
 
 LOCK_TIMEOUT: Final = "60s"
+IDLE_TIMEOUT: Final = "45s"
+"""Shorter than waiting for a lock: who waits outlasts a holder that went away without a word."""
 STATEMENT_TIMEOUT: Final = "5min"
 
 
@@ -54,7 +56,11 @@ def lock_for_apply(connection: "Connection") -> None:
     """Let no other apply, and nobody with psql, in between this transaction's plan and its writing."""
     connection.execute(
         text(_SQL["limit_waiting"]),
-        {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT},
+        {
+            "lock_timeout": LOCK_TIMEOUT,
+            "idle_timeout": IDLE_TIMEOUT,
+            "statement_timeout": STATEMENT_TIMEOUT,
+        },
     )
     connection.execute(text(_SQL["lock"]), {"lock": APPLY_LOCK})
     connection.execute(text(_SQL["lock_configurations"]))
@@ -98,7 +104,7 @@ def restore_configuration(
 
 def _write_feature(connection: "Connection", feature: FeaturePlan, history: History) -> None:
     _write_configuration(connection, feature, history)
-    _write_overrides(connection, feature)
+    write_overrides(connection, feature.name, feature.overrides.written)
 
 
 def _write_configuration(connection: "Connection", feature: FeaturePlan, history: History) -> None:
@@ -128,27 +134,6 @@ def _write_configuration(connection: "Connection", feature: FeaturePlan, history
                 )
             for change in feature.changes:
                 _record_change(feature.name, change, history)
-
-
-def _write_overrides(connection: "Connection", feature: FeaturePlan) -> None:
-    # Those that are no longer on first: at most one is.
-    for row in sorted(feature.overrides.written, key=lambda row: row.state is OverrideState.ON):
-        override = row.override
-        connection.execute(
-            text(_SQL["write_override"]),
-            {
-                "id": override.id,
-                "feature_name": feature.name,
-                "state": row.state.value,
-                "percentage": override.percentage,
-                "emergency_stop": override.emergency_stop is True,
-                "reason": override.reason,
-                "triggered_by": override.by[:100],
-                "created_at": override.at,
-                "superseded_by": row.superseded_by,
-                "removals": row.removals,
-            },
-        )
 
 
 def _record_change(feature: str, change: ScalarChange | ListChange, history: History) -> None:

@@ -4,7 +4,6 @@ Reads in the transaction that it is given and writes nothing; a role with SELECT
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -13,13 +12,13 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from reconciler.database.overrides import read_overrides
 from reconciler.database.queries import queries
 from reconciler.planning.basis import NOTHING_APPLIED, AppliedFeature, LastApplied
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.live import Directory, Live, LiveFeature
-from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.state import from_state
-from reconciler.rollout_file.model import Override, Rollout
+from reconciler.rollout_file.model import Rollout
 from reconciler.rollout_file.names import entry_key, is_identifier, is_pattern
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.strategy import Strategy
@@ -65,12 +64,10 @@ def read_configurations(connection: "Connection") -> Mapping[str, Configuration]
 
 
 def _read_features(connection: "Connection") -> Mapping[str, LiveFeature]:
-    overrides: defaultdict[UUID, list[StoredOverride]] = defaultdict(list)
-    for row in connection.execute(text(_SQL["overrides"])):
-        overrides[row.rollout_config_id].append(_stored_override(row))
+    overrides = read_overrides(connection)
     return {
         row.feature_name: LiveFeature(
-            row.id, _configuration(row), row.updated_at, tuple(overrides[row.id])
+            row.id, _configuration(row), row.updated_at, overrides.get(row.id, ())
         )
         for row in connection.execute(text(_SQL["configurations"]))
     }
@@ -91,22 +88,6 @@ def _configuration(row: "Row[Any]") -> Configuration:
         auto_rollback=row.auto_rollback_enabled,
         rollback_to=row.rollback_to,
         description=row.description,
-    )
-
-
-def _stored_override(row: "Row[Any]") -> StoredOverride:
-    return StoredOverride(
-        override=Override(
-            id=row.id,
-            percentage=row.percentage,
-            emergency_stop=True if row.emergency_stop else None,
-            reason=row.reason,
-            by=row.triggered_by,
-            at=row.created_at,
-        ),
-        state=OverrideState(row.state),
-        superseded_by=row.superseded_by,
-        removals=row.removals,
     )
 
 

@@ -14,6 +14,15 @@ from reconciler.targeting.strategy import Strategy
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """How far a feature is open: what people, overrides and the safeguard move at once."""
+
+    active: bool
+    emergency_stop: bool
+    percentage: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """One row of `rollout_configuration`, as values."""
 
@@ -30,6 +39,11 @@ class Configuration:
     auto_rollback: bool
     rollback_to: Decimal
     description: str | None
+
+    @property
+    def exposure(self) -> Exposure:
+        """The part that says how far the feature is open."""
+        return Exposure(self.active, self.emergency_stop, self.percentage)
 
     @property
     def targeting(self) -> Targeting:

@@ -39,7 +39,7 @@ from reconciler.rollout_file.model import (
     Rollout,
 )
 from reconciler.rollout_file.names import entry_key, is_entry, is_identifier
-from reconciler.rollout_file.texts import quoted, text_problem
+from reconciler.rollout_file.texts import one_line, quoted, text_problem
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
 IMPORTED_STOP_REASON: Final = "found stopped by an import"
@@ -150,8 +150,8 @@ def _override(found: LiveFeature) -> Override | None:
         return None
     return on.model_copy(
         update={
-            "reason": _one_line(on.reason, MAX_REASON_LENGTH),
-            "by": _one_line(on.by, MAX_AUTHOR_LENGTH),
+            "reason": one_line(on.reason, MAX_REASON_LENGTH),
+            "by": one_line(on.by, MAX_AUTHOR_LENGTH),
         }
     )
 
@@ -190,12 +190,6 @@ def _text(text: str | None, what: str, longest: int, said: list[str]) -> str | N
         )
         return None
     return text
-
-
-def _one_line(text: str, longest: int) -> str:
-    """Return a text that a file can have, whatever a database did."""
-    shown = "".join(each if text_problem(each) is None else " " for each in text).strip()
-    return shown[:longest].strip() or "(none)"
 
 
 def _entries(keys: Iterable[str], names: Names, what: str, said: list[str]) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
-from reconciler.planning.configuration import Configuration
+from reconciler.planning.configuration import Configuration, Exposure
 from reconciler.rollout_file.model import Override
+
+Limited = TypeVar("Limited", Configuration, Exposure)
 
 
 class OverrideState(StrEnum):
@@ -145,8 +147,8 @@ def settle_overrides(
     )
 
 
-def narrow(configuration: Configuration, override: Override | None) -> Configuration:
-    """Return a configuration under a limit: never wider than it was.
+def narrow(configuration: Limited, override: Override | None) -> Limited:
+    """Return a configuration, or its exposure alone, under a limit: never wider than it was.
 
     A stop also takes the percentage to 0, as people do who stop by hand, so that nobody who reads the
     percentage alone is misled.
@@ -158,9 +160,7 @@ def narrow(configuration: Configuration, override: Override | None) -> Configura
     return replace(configuration, percentage=min(configuration.percentage, override.percentage))
 
 
-def effective(
-    intended: Configuration, override: Override | None, live: Configuration | None
-) -> Configuration:
+def effective(intended: Limited, override: Override | None, live: Limited | None) -> Limited:
     """Return what is to be live: the intent under its limit.
 
     While nobody is in, the percentage says nothing: a feature that is stopped before and after keeps the

@@ -32,6 +32,12 @@ def text_problem(text: str) -> str | None:
     return f"{quoted(text)} has {character} at character {found.start() + 1}; remove it"
 
 
+def one_line(text: str, longest: int) -> str:
+    """Return a text as a rollout file can have it: one line, nothing that acts, at most so long."""
+    shown = "".join(each if text_problem(each) is None else " " for each in text).strip()
+    return shown[:longest].strip() or "(none)"
+
+
 def forbidden_characters(text: str) -> list[tuple[int, str]]:
     """Return the offset of each character that must not be in the file, with its description."""
     return [(found.start(), describe_character(found[0])) for found in _in_file.finditer(text)]

@@ -3,9 +3,10 @@
 SELECT pg_advisory_xact_lock(:lock);
 
 -- name: limit_waiting
--- Bounds what this transaction waits for and how long a statement runs.
+-- Bounds what this transaction waits for, how long it is silent and how long a statement runs.
 SELECT
     set_config('lock_timeout', :lock_timeout, true) AS lock_timeout,
+    set_config('idle_in_transaction_session_timeout', :idle_timeout, true) AS idle_timeout,
     set_config('statement_timeout', :statement_timeout, true) AS statement_timeout;
 
 -- name: lock_configurations
@@ -79,40 +80,6 @@ SET
     excluded_repositories = :exclusions,
     updated_at = now()
 WHERE feature_name = :feature_name;
-
--- name: write_override
--- An override's row: new, or where it is in its life now.
-INSERT INTO public.rollout_override (
-    id,
-    rollout_config_id,
-    state,
-    percentage,
-    emergency_stop,
-    reason,
-    triggered_by,
-    created_at,
-    superseded_by,
-    removals
-)
-SELECT
-    :id,
-    configuration.id,
-    :state,
-    :percentage,
-    :emergency_stop,
-    :reason,
-    :triggered_by,
-    :created_at,
-    :superseded_by,
-    :removals
-FROM public.rollout_configuration AS configuration
-WHERE configuration.feature_name = :feature_name
-ON CONFLICT (id) DO UPDATE
-SET
-    state = excluded.state,
-    superseded_by = excluded.superseded_by,
-    removals = excluded.removals,
-    updated_at = now();
 
 -- name: mark_as_test
 -- Marks repositories, giving those that have no category yet the one that they have now.

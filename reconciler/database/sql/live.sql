@@ -25,22 +25,6 @@ SELECT
 FROM public.rollout_configuration
 ORDER BY feature_name;
 
--- name: overrides
--- Every override that is not settled for good, and those that a file could put back.
-SELECT
-    id,
-    rollout_config_id,
-    state,
-    percentage,
-    emergency_stop,
-    reason,
-    triggered_by,
-    created_at,
-    superseded_by,
-    removals
-FROM public.rollout_override
-ORDER BY created_at, id;
-
 -- name: last_applied
 -- What the newest apply stored: the file, what it meant, and which id each name was.
 SELECT

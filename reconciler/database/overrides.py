@@ -1,0 +1,66 @@
+"""The rows of `rollout_override`: reading them, and writing them as planning left them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.planning.overrides import OverrideState, StoredOverride
+from reconciler.rollout_file.model import Override
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+_SQL = queries("overrides")
+
+
+def read_overrides(
+    connection: "Connection", feature: str | None = None
+) -> Mapping[UUID, tuple[StoredOverride, ...]]:
+    """Return the overrides of all features, or of the one named, by the configuration's id."""
+    found: defaultdict[UUID, list[StoredOverride]] = defaultdict(list)
+    for row in connection.execute(text(_SQL["overrides"]), {"feature": feature}):
+        found[row.rollout_config_id].append(_stored(row))
+    return {configuration: tuple(rows) for configuration, rows in found.items()}
+
+
+def write_overrides(connection: "Connection", feature: str, rows: Iterable[StoredOverride]) -> None:
+    """Write rows of one feature, new ones and those that are in another place of their life now."""
+    # Those that are no longer on first: at most one is.
+    for row in sorted(rows, key=lambda row: row.state is OverrideState.ON):
+        override = row.override
+        connection.execute(
+            text(_SQL["write_override"]),
+            {
+                "id": override.id,
+                "feature_name": feature,
+                "state": row.state.value,
+                "percentage": override.percentage,
+                "emergency_stop": override.emergency_stop is True,
+                "reason": override.reason,
+                "triggered_by": override.by[:100],
+                "created_at": override.at,
+                "superseded_by": row.superseded_by,
+                "removals": row.removals,
+            },
+        )
+
+
+def _stored(row: "Row[Any]") -> StoredOverride:
+    return StoredOverride(
+        # As it is: a reason that somebody wrote by SQL need not be one that a file could have.
+        override=Override.model_construct(
+            id=row.id,
+            percentage=row.percentage,
+            emergency_stop=True if row.emergency_stop else None,
+            reason=row.reason,
+            by=row.triggered_by,
+            at=row.created_at,
+        ),
+        state=OverrideState(row.state),
+        superseded_by=row.superseded_by,
+        removals=row.removals,
+    )

@@ -1,0 +1,52 @@
+-- name: overrides
+-- Every override of all features, or of one, in the order in which they were made.
+SELECT
+    override.id,
+    override.rollout_config_id,
+    override.state,
+    override.percentage,
+    override.emergency_stop,
+    override.reason,
+    override.triggered_by,
+    override.created_at,
+    override.superseded_by,
+    override.removals
+FROM public.rollout_override AS override
+INNER JOIN public.rollout_configuration AS configuration
+    ON override.rollout_config_id = configuration.id
+WHERE CAST(:feature AS text) IS null OR configuration.feature_name = :feature
+ORDER BY override.created_at, override.id;
+
+-- name: write_override
+-- An override's row: new, or where it is in its life now.
+INSERT INTO public.rollout_override (
+    id,
+    rollout_config_id,
+    state,
+    percentage,
+    emergency_stop,
+    reason,
+    triggered_by,
+    created_at,
+    superseded_by,
+    removals
+)
+SELECT
+    :id,
+    configuration.id,
+    :state,
+    :percentage,
+    :emergency_stop,
+    :reason,
+    :triggered_by,
+    :created_at,
+    :superseded_by,
+    :removals
+FROM public.rollout_configuration AS configuration
+WHERE configuration.feature_name = :feature_name
+ON CONFLICT (id) DO UPDATE
+SET
+    state = excluded.state,
+    superseded_by = excluded.superseded_by,
+    removals = excluded.removals,
+    updated_at = now();

@@ -1,0 +1,175 @@
+"""Acting at once: what an override imposed on a feature, or lifted from it, leaves in the database.
+
+No file and no plan: a feature as it is, what people meant by the last apply, and the rows of its
+overrides go in; what is live afterwards and the rows to write come out. The rules are those of "The life
+of an override" in the safeguard's contract.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from reconciler.errors import Refused
+from reconciler.planning.configuration import Exposure
+from reconciler.planning.drift import Limit
+from reconciler.planning.fields import show_number
+from reconciler.planning.health import Health, Verdict
+from reconciler.planning.overrides import (
+    OverrideState,
+    StoredOverride,
+    effective,
+    is_narrower,
+    narrow,
+)
+from reconciler.rollout_file.model import Override
+from reconciler.targeting.strategy import Strategy
+
+AUTO_ROLLBACK: Final = "auto-rollback"
+"""Who made an override, where nobody did but the safeguard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One feature at the moment of an act."""
+
+    live: Exposure
+    intended: Exposure
+    """What people meant by the last apply, no override in force."""
+    strategy: Strategy
+    overrides: Sequence[StoredOverride] = ()
+
+    @property
+    def in_force(self) -> Override | None:
+        """The override that is on."""
+        return next((row.override for row in self.overrides if row.state is OverrideState.ON), None)
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackSettings:
+    """What the file lets the safeguard do by itself."""
+
+    auto_rollback: bool
+    rollback_to: Decimal
+    """The percentage that a rollback leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is to be written: the exposure before and after, and the rows as they are to be."""
+
+    before: Exposure
+    after: Exposure
+    written: tuple[StoredOverride, ...]
+
+
+def impose(standing: Standing, override: Override) -> Act | None:
+    """Return what a new override does; None where one as narrow is in force already.
+
+    Raises:
+        Refused: a narrower one is in force, or the limit would keep nobody out.
+    """
+    in_force = standing.in_force
+    if in_force is not None and not is_narrower(override, in_force):
+        if not is_narrower(in_force, override):
+            return None
+        raise Refused(
+            f"{describe_limit(in_force)} is in force, which allows less; nothing was written; "
+            "to allow more: reconcile resume"
+        )
+    if override.percentage is not None:
+        _refuse_what_limits_nobody(standing, override)
+    superseded = (
+        replace(row, state=OverrideState.DONE, superseded_by=override.id)
+        for row in standing.overrides
+        if row.state is OverrideState.ON
+    )
+    return Act(
+        before=standing.live,
+        after=narrow(standing.live, override),
+        written=(*superseded, StoredOverride(override, OverrideState.ON)),
+    )
+
+
+def lift(standing: Standing) -> Act | None:
+    """Return what a resume does; None where nothing limits the feature.
+
+    The override that is on is turned off with all that it superseded, one after the other, so that the
+    feature resumes whole whichever block git holds by then. What somebody narrowed by SQL is lifted too.
+    """
+    in_force = standing.in_force
+    off = frozenset[UUID]() if in_force is None else _superseded(in_force.id, standing.overrides)
+    after = effective(standing.intended, None, standing.live)
+    written = tuple(
+        replace(row, state=OverrideState.OFF) for row in standing.overrides if row.id in off
+    )
+    if not written and not _is_narrowed(standing.live, after):
+        return None
+    return Act(before=standing.live, after=after, written=written)
+
+
+def automatic_limit(standing: Standing, settings: RollbackSettings, health: Health) -> Limit | None:
+    """Return the limit that the safeguard imposes on a feature; None where it does nothing.
+
+    It escalates to a stop where a percentage can't help: under the strategy `whitelist`, at or under what a
+    rollback leaves, or where jobs since an automatic rollback fail again. An override of people's stays as
+    they made it.
+
+    Args:
+        standing: the feature.
+        settings: what the file lets the safeguard do.
+        health: its health; under an automatic override that of the time since.
+    """
+    nobody_is_in = standing.live.emergency_stop or not standing.live.active
+    if not settings.auto_rollback or nobody_is_in:
+        return None
+    if health.judgement.verdict is not Verdict.FAIL:
+        return None
+    in_force = standing.in_force
+    if in_force is None:
+        can_help = (
+            standing.strategy is not Strategy.WHITELIST
+            and settings.rollback_to < standing.intended.percentage
+        )
+        return Limit(settings.rollback_to if can_help else None)
+    if in_force.by == AUTO_ROLLBACK and health.period.begin >= in_force.at:
+        return Limit(None)
+    return None
+
+
+def describe_limit(override: Override) -> str:
+    """Return a limit as people call it: `the stop`, `the limit of 25`."""
+    if override.percentage is None:
+        return "the stop"
+    return f"the limit of {show_number(override.percentage)}"
+
+
+def _refuse_what_limits_nobody(standing: Standing, override: Override) -> None:
+    if standing.strategy is Strategy.WHITELIST:
+        raise Refused(
+            "the strategy is whitelist, which no percentage limits; nothing was written; "
+            "to keep everybody out: reconcile stop"
+        )
+    if override.percentage is not None and override.percentage >= standing.intended.percentage:
+        raise Refused(
+            f"the percentage is {show_number(standing.intended.percentage)}, "
+            f"so {show_number(override.percentage)} is no rollback; nothing was written; "
+            "to raise it, change the file"
+        )
+
+
+def _is_narrowed(live: Exposure, meant: Exposure) -> bool:
+    return (
+        (live.emergency_stop and not meant.emergency_stop)
+        or (meant.active and not live.active)
+        or live.percentage < meant.percentage
+    )
+
+
+def _superseded(override: UUID, rows: Sequence[StoredOverride]) -> frozenset[UUID]:
+    """Return an override and all whose place it took, one after the other."""
+    found = frozenset({override})
+    while more := {row.id for row in rows if row.superseded_by in found} - found:
+        found |= more
+    return found
