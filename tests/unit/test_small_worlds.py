@@ -4,13 +4,16 @@ The claims hold in all of it, and each rule is needed: without it there is a sho
 fails. The ways that are written down here are why the rules are there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
 import pytest
 
-from reconciler.planning import overrides, planner
+from reconciler.planning import overrides, planner, write_back
 from reconciler.planning.overrides import Meeting, OverrideState, StoredOverride, Trace
+from reconciler.planning.write_back import Decision, Nothing, Remove, Replace, Tip, Wait, Why
 from tests.unit.worlds.search import Search, Violation
 from tests.unit.worlds.values import Bounds, Rules
 
@@ -58,6 +61,29 @@ def count_removals_unseen(row: StoredOverride, trace: Trace, *, is_there: bool) 
     return overrides._after(meeting, overrides._seen(row, trace))
 
 
+_decide = write_back.decide
+
+
+def decide_without(kind: type[Decision]) -> Callable[..., Decision]:
+    """Return the decision's code, with one kind of decision never taken."""
+
+    def decide(*arguments: Any) -> Decision:
+        decision = _decide(*arguments)
+        return Nothing() if isinstance(decision, kind) else decision
+
+    return decide
+
+
+def replace_what_is_unknown(
+    tip: Tip, rows: Sequence[StoredOverride], traces: Mapping[UUID, Trace]
+) -> Decision:
+    decision = _decide(tip, rows, traces)
+    if decision == Wait(Why.UNKNOWN_BLOCK) and tip.block is not None:
+        (on,) = (row.override for row in rows if row.state is OverrideState.ON)
+        return Replace(on, tip.block.id)
+    return decision
+
+
 @dataclass(frozen=True)
 class Missing:
     """A rule that is taken away, in the planning code or in what goes on around it, and what follows."""
@@ -65,6 +91,7 @@ class Missing:
     rule: str
     overrides: Mapping[str, object] = field(default_factory=dict)
     planner: Mapping[str, object] = field(default_factory=dict)
+    write_back: Mapping[str, object] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     fails: str = ""
     way: str = ""
@@ -244,7 +271,7 @@ MISSING = (
     ),
     Missing(
         "write-back adds only what never was there",
-        rules=Rules(adds_only_what_never_was_there=False),
+        write_back={"_was_there": lambda *_: False},
         fails=ENTERS_ONCE,
         way="""
             apply commit 0
@@ -260,7 +287,7 @@ MISSING = (
     ),
     Missing(
         "write-back removes what is off",
-        rules=Rules(removes_what_is_off=False),
+        write_back={"decide": decide_without(Remove)},
         fails=TIP_SAYS,
         way="""
             write a stop by hand (commit 1)
@@ -270,7 +297,7 @@ MISSING = (
     ),
     Missing(
         "write-back replaces what is superseded or off",
-        rules=Rules(replaces_what_is_out=False),
+        write_back={"decide": decide_without(Replace)},
         fails=TIP_SAYS,
         way="""
             apply commit 0
@@ -281,7 +308,7 @@ MISSING = (
     ),
     Missing(
         "write-back leaves what people put back",
-        rules=Rules(leaves_what_people_put_back=False),
+        write_back={"_is_put_back": lambda *_: False},
         fails=STAYS_STOPPED,
         way="""
             write a stop by hand (commit 1)
@@ -300,7 +327,7 @@ MISSING = (
     ),
     Missing(
         "write-back leaves what the database does not know",
-        rules=Rules(leaves_what_it_does_not_know=False),
+        write_back={"decide": replace_what_is_unknown},
         fails=STAYS_STOPPED,
         way="""
             apply commit 0
@@ -335,6 +362,8 @@ def test_no_rule_can_be_taken_away(missing: Missing, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(overrides, name, replacement)
     for name, replacement in missing.planner.items():
         monkeypatch.setattr(planner, name, replacement)
+    for name, replacement in missing.write_back.items():
+        monkeypatch.setattr(write_back, name, replacement)
 
     violation = shortest_violation(missing.rules)
 

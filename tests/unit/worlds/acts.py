@@ -30,7 +30,7 @@ def acts(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, Worl
     """Return every act that is possible in a world, and the world after it."""
     yield from _jobs(world, rules)
     if rules.has_git:
-        yield from write_back(world, bounds, rules)
+        yield from write_back(world, bounds)
     done = dict(world.acts)
     if sum(done.values()) >= bounds.together:
         return

@@ -18,7 +18,7 @@ from tests.unit.worlds.values import (
     row_of,
     trace,
 )
-from tests.unit.worlds.write_back import write_back_edit
+from tests.unit.worlds.write_back import is_pending, write_back_edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ def failing_claim(world: World, rules: Rules) -> str | None:
     if is_at_rest(world, rules):
         if rules.has_git and not _tip_says_what_is(world, rules):
             return "at rest, live is what the tip of the branch says"
+        if rules.has_git and is_pending(world.rows, world.branch):
+            return "at rest, write-back has nothing to look after"
         if not rules.has_git and not _file_is_heeded(world):
             return "without git, a block that came is in force and one that went is not"
     return None
@@ -87,7 +89,7 @@ def is_at_rest(world: World, rules: Rules) -> bool:
     return (
         world.applied == tip
         and world.write_back is None
-        and (not rules.has_git or write_back_edit(world.rows, world.branch, rules) is None)
+        and (not rules.has_git or write_back_edit(world.rows, world.branch) is None)
         and world.live == effective(world.intended, on_row(world.rows))
     )
 

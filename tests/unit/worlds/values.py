@@ -92,18 +92,13 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Rules:
-    """What write-back, the commands and the job go by; a test takes one away at a time."""
+    """What the commands and the job go by; a test takes one away at a time."""
 
     has_git: bool = True
     """Without it there is one file at a time, no history, and no write-back."""
     asks_git_of_what_is_superseded: bool = True
     refuses_stale: bool = True
     resumes_whole: bool = True
-    adds_only_what_never_was_there: bool = True
-    removes_what_is_off: bool = True
-    replaces_what_is_out: bool = True
-    leaves_what_people_put_back: bool = True
-    leaves_what_it_does_not_know: bool = True
 
 
 def identifier(block: Override | None) -> UUID | None:

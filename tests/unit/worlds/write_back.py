@@ -1,25 +1,27 @@
-"""Write-back in a small world, as the contract tells it: each step an act, after which it may be killed."""
+"""Write-back in a small world: each step an act, after which it may be killed.
+
+What it writes is decided by the real code.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
+from uuid import UUID
 
-from reconciler.planning.overrides import OverrideState
-from reconciler.rollout_file.model import Override
+from reconciler.planning import write_back as planning
+from reconciler.planning.overrides import OverrideState, StoredOverride, Trace
+from reconciler.planning.write_back import Add, Nothing, Remove, Replace, Tip, Wait
 from tests.unit.worlds.values import (
     Bounds,
     File,
     Pass,
     Row,
-    Rules,
     World,
-    identifier,
-    on_row,
-    row_of,
     trace,
 )
 
 
-def write_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+def write_back(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
     on_its_way = world.write_back
     if on_its_way is None:
         if any(row.state is not OverrideState.DONE for row in world.rows):
@@ -27,7 +29,7 @@ def write_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str
         return
     yield "write-back is killed", replace(world, write_back=None)
     if on_its_way.commit is None:
-        edited = write_back_edit(on_its_way.rows, world.branch, rules)
+        edited = write_back_edit(on_its_way.rows, world.branch)
         if edited is not None and len(world.branch) < bounds.commits:
             commit = (len(world.branch), edited)
             yield (
@@ -53,39 +55,30 @@ def write_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str
         yield "the push is rejected", replace(world, write_back=Pass(on_its_way.rows))
 
 
-def write_back_edit(rows: tuple[Row, ...], branch: tuple[File, ...], rules: Rules) -> File | None:
+def write_back_edit(rows: tuple[Row, ...], branch: tuple[File, ...]) -> File | None:
     """Return the tip's file as write-back would push it; None where nothing is to be done."""
     tip = branch[-1]
-    on = on_row(rows)
-    if on is not None:
-        seen = trace(branch, on.override.id)
-        is_to_be_added = (
-            not seen.was_there
-            if rules.adds_only_what_never_was_there
-            else identifier(tip.block) != on.override.id
-        )
-        if is_to_be_added and (tip.block is None or _may_replace(tip.block, rows, branch, rules)):
-            return replace(tip, block=on.override)
-        return None
-    if tip.block is None or not rules.removes_what_is_off:
-        return None
-    row = row_of(tip.block, rows)
-    if row is not None and row.state is OverrideState.OFF and not _is_put_back(row, branch, rules):
-        return replace(tip, block=None)
-    return None
+    match planning.decide(*_found(rows, branch)):
+        case Add(override) | Replace(override):
+            return replace(tip, block=override)
+        case Remove():
+            return replace(tip, block=None)
+        case Nothing() | Wait():
+            return None
 
 
-def _may_replace(
-    block: Override, rows: tuple[Row, ...], branch: tuple[File, ...], rules: Rules
-) -> bool:
-    """Tell whether a block is one that the database has settled as not in force."""
-    for row in rows:
-        if row.override.id == block.id:
-            is_out = row.state is not OverrideState.ON and not _is_put_back(row, branch, rules)
-            return rules.replaces_what_is_out and is_out
-    return not rules.leaves_what_it_does_not_know
+def is_pending(rows: tuple[Row, ...], branch: tuple[File, ...]) -> bool:
+    """Tell whether write-back has still to look after an override."""
+    unsettled = {row.override.id for row in rows if row.state is not OverrideState.DONE}
+    return bool(unsettled - planning.seen_in_git(*_found(rows, branch)))
 
 
-def _is_put_back(row: Row, branch: tuple[File, ...], rules: Rules) -> bool:
-    seen = trace(branch, row.override.id)
-    return rules.leaves_what_people_put_back and seen.removals > row.removals
+def _found(
+    rows: tuple[Row, ...], branch: tuple[File, ...]
+) -> tuple[Tip, tuple[StoredOverride, ...], dict[UUID, Trace]]:
+    tip = branch[-1]
+    return (
+        Tip(Decimal(tip.percentage), tip.block),
+        tuple(StoredOverride(r.override, r.state, r.superseded_by, r.removals) for r in rows),
+        {row.override.id: trace(branch, row.override.id) for row in rows},
+    )

@@ -1,0 +1,146 @@
+"""What write-back does about one feature, decided from the branch's tip, the database and git's history.
+
+A block is added only where it never was there, so that one that people removed never comes back; and
+what people put back, or what the database does not know, is left for the next apply to settle. What is
+returned is done elsewhere: nothing here edits a file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from reconciler.planning.overrides import NEVER_THERE, OverrideState, StoredOverride, Trace
+from reconciler.rollout_file.model import Override
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """What the file at the tip of the branch says of one feature."""
+
+    percentage: Decimal
+    block: Override | None
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """The block of this override is to be written."""
+
+    override: Override
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """The block of this override is to take the place of another's."""
+
+    override: Override
+    replaced: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """The block of this override is to go: a resume was asked for."""
+
+    override: Override
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """There is nothing to write: git says what the database does."""
+
+
+class Why(StrEnum):
+    """Why an override has to wait."""
+
+    NO_FEATURE = "the file on the branch does not have the feature"
+    UNKNOWN_BLOCK = "the file on the branch has an override that no apply has seen yet"
+    PUT_BACK = "people put its block back; the next apply puts it in force"
+    OTHER_PUT_BACK = (
+        "people put another override's block back; the next apply settles which is in force"
+    )
+    TOO_WIDE = "it allows more than the percentage of the file on the branch, which limits already"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can be written now; the override stays pending."""
+
+    why: Why
+
+
+Decision = Add | Replace | Remove | Nothing | Wait
+
+
+def decide(
+    tip: Tip | None, rows: Sequence[StoredOverride], traces: Mapping[UUID, Trace]
+) -> Decision:
+    """Decide what is to be written about one feature.
+
+    Args:
+        tip: what the file says at the tip of the branch; None where it does not have the feature.
+        rows: the feature's overrides, in any state.
+        traces: what the branch's history tells of each id among them.
+    """
+    on = next((row for row in rows if row.state is OverrideState.ON), None)
+    if on is not None:
+        return _decide_on(on, tip, rows, traces)
+    block = None if tip is None else tip.block
+    row = None if block is None else _row_of(block, rows)
+    if row is None or row.state is not OverrideState.OFF:
+        return Nothing()
+    return Wait(Why.PUT_BACK) if _is_put_back(row, traces) else Remove(row.override)
+
+
+def seen_in_git(
+    tip: Tip | None, rows: Sequence[StoredOverride], traces: Mapping[UUID, Trace]
+) -> frozenset[UUID]:
+    """Return the overrides of which git knows all that it is to know.
+
+    Of one that is on, that it is or was in the file; of one that is off, that it is not there. What
+    is done is for nobody to carry.
+    """
+    block = None if tip is None else tip.block
+    there = None if block is None else block.id
+    return frozenset(
+        row.id
+        for row in rows
+        if (row.state is OverrideState.ON and _was_there(row, traces))
+        or (row.state is OverrideState.OFF and row.id != there)
+    )
+
+
+def _decide_on(
+    on: StoredOverride,
+    tip: Tip | None,
+    rows: Sequence[StoredOverride],
+    traces: Mapping[UUID, Trace],
+) -> Decision:
+    if _was_there(on, traces):
+        return Nothing()
+    if tip is None:
+        return Wait(Why.NO_FEATURE)
+    if on.override.percentage is not None and on.override.percentage > tip.percentage:
+        return Wait(Why.TOO_WIDE)
+    if tip.block is None:
+        return Add(on.override)
+    in_its_place = _row_of(tip.block, rows)
+    if in_its_place is None:
+        return Wait(Why.UNKNOWN_BLOCK)
+    if _is_put_back(in_its_place, traces):
+        return Wait(Why.OTHER_PUT_BACK)
+    return Replace(on.override, tip.block.id)
+
+
+def _was_there(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
+    return traces.get(row.id, NEVER_THERE).was_there
+
+
+def _is_put_back(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
+    """Tell whether people brought back a block that the database has settled as gone."""
+    return traces.get(row.id, NEVER_THERE).removals > row.removals
+
+
+def _row_of(block: Override, rows: Sequence[StoredOverride]) -> StoredOverride | None:
+    """Return the row of the file's block; None where the database does not know it."""
+    return next((row for row in rows if row.id == block.id), None)
