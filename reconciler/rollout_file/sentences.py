@@ -129,7 +129,7 @@ def _missing(key: str) -> str:
 
 
 def _unknown_key(key: str, parent: KeyPath) -> str:
-    known = list(_model_at(parent).model_fields)
+    known = list(model_at(parent).model_fields)
     message = f"unknown key {quoted(key)}"
     near = get_close_matches(key.lower(), known, n=1) if len(key) <= MAX_GUESSED_KEY_LENGTH else []
     if near:
@@ -137,7 +137,8 @@ def _unknown_key(key: str, parent: KeyPath) -> str:
     return f"{message}; known here: {', '.join(known)}"
 
 
-def _model_at(path: KeyPath) -> type[BaseModel]:
+def model_at(path: KeyPath) -> type[BaseModel]:
+    """Return the model whose keys stand at a path."""
     return next(model for shape, model in _MODELS.items() if _has_shape(path, shape))
 
 

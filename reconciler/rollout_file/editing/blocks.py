@@ -1,0 +1,115 @@
+"""Editing block style, where a key or an entry has lines of its own: whole lines come and go.
+
+New lines stand behind the last line of what they follow, with the comments that are indented deeper than
+the key that all of it belongs to; so a comment about the next thing stays with the next thing.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import yaml
+
+from reconciler.rollout_file.editing.source import Slot, Source, Splice, is_block, start
+
+_DASH = re.compile(" *-[ \\t]+")
+_USUAL_STEP = 2
+
+
+def column(node: yaml.Node) -> int:
+    """Return how far a value is indented."""
+    return int(node.start_mark.column)
+
+
+def lines_after(source: Source, line: int, lines: Sequence[str]) -> Splice:
+    """Return the splice that puts lines behind a line, ended as it is."""
+    line_break = source.line_break(line)
+    position = source.next_start(line)
+    if line_break:
+        return Splice(position, position, "".join(each + line_break for each in lines))
+    usual = source.line_break(max(0, line - 1)) or "\n"
+    return Splice(position, position, "".join(usual + each for each in lines))
+
+
+def without_lines(source: Source, ranges: Iterable[tuple[int, int]]) -> list[Splice]:
+    """Return the splices that remove lines, from the first to the last of each range."""
+    merged: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if merged and merged[-1][1] + 1 >= first:
+            merged[-1] = (merged[-1][0], last)
+        else:
+            merged.append((first, last))
+    splices = []
+    for first, last in merged:
+        begin = source.starts[first]
+        if not source.line_break(last):
+            begin = source.line_end(first - 1)
+        splices.append(Splice(begin, source.next_start(last), ""))
+    return splices
+
+
+def own_lines(source: Source, item: yaml.Node, value: yaml.Node, lead: str) -> tuple[int, int]:
+    """Return the first and the last line of a key or entry, where nothing else stands on them.
+
+    Raises:
+        EditRefused: something but `lead` stands before it.
+    """
+    first = source.line(start(item))
+    before = source.text[source.starts[first] : start(item)]
+    if not re.fullmatch(f" *{lead}", before):
+        raise source.refusal(item, "this is not on a line of its own")
+    return first, source.line(source.end(value))
+
+
+def last_line(source: Source, value: yaml.Node, depth: int) -> int:
+    """Return the last line of a value and of the comments behind it that are indented over `depth`."""
+    line = last = source.line(source.end(value))
+    while line + 1 < len(source.starts):
+        line += 1
+        text = source.line_text(line)
+        bare = text.lstrip(" \t")
+        if bare.startswith("#") and len(text) - len(bare) > depth:
+            last = line
+        elif bare:
+            break
+    return last
+
+
+def step_below(chain: Sequence[Slot]) -> int:
+    """Return how much deeper the keys below the last of `chain` are to be, as the file does it."""
+    for slot in reversed(chain):
+        if isinstance(slot.value, yaml.MappingNode) and is_block(slot.value):
+            for key, value in slot.value.value:
+                if isinstance(value, yaml.MappingNode) and is_block(value):
+                    return column(value) - column(key)
+    return _USUAL_STEP
+
+
+def dash_below(source: Source, chain: Sequence[Slot]) -> str:
+    """Return what stands before the entries of a new list, behind its key's indent."""
+    for slot in reversed(chain):
+        for owner, items in _lists(slot.value):
+            depth = column(items) - column(owner)
+            return " " * depth + _lead(source, items).lstrip(" ")
+    return " " * step_below(chain) + "- "
+
+
+def entry_lead(source: Source, items: yaml.SequenceNode) -> str:
+    """Return what stands before an entry's text on its line: the indentation and the dash."""
+    return " " * column(items) + _lead(source, items).lstrip(" ")
+
+
+def _lead(source: Source, items: yaml.SequenceNode) -> str:
+    last = items.value[-1]
+    line = source.line(start(last))
+    before = source.text[source.starts[line] : start(last)]
+    return before if _DASH.fullmatch(before) else "- "
+
+
+def _lists(node: yaml.Node) -> Iterable[tuple[yaml.Node, yaml.SequenceNode]]:
+    """Yield the lists in block style at any depth of block style, with their keys."""
+    if isinstance(node, yaml.MappingNode) and is_block(node):
+        for key, value in node.value:
+            if isinstance(value, yaml.SequenceNode) and is_block(value):
+                yield key, value
+            else:
+                yield from _lists(value)

@@ -1,0 +1,145 @@
+"""A rollout file's text opened for editing: where its values stand, and the splices that change it.
+
+Offsets count characters behind the byte-order mark, lines count from 0. Only what the reader accepts is
+opened, so no anchor, tag or empty value is met here.
+"""
+
+import codecs
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import yaml
+
+from reconciler.errors import EditRefused, FileInvalid
+from reconciler.rollout_file.nodes import node_value
+from reconciler.rollout_file.reader import parse_rollout
+
+_LOADER: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_BLANK = " \t\r\n"
+
+
+class Splice(NamedTuple):
+    """A stretch of text, from `start` to before `end`, and what stands there afterwards."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Slot(NamedTuple):
+    """A value in the file, with the key it stands behind; the root has none."""
+
+    key: yaml.ScalarNode | None
+    value: yaml.Node
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text and what is known of it."""
+
+    text: str
+    mark: bytes
+    """The byte-order mark, where there is one."""
+    root: yaml.Node
+    values: Any
+    """What the file says, before defaults: dictionaries, tuples, texts, decimals, booleans."""
+    starts: Sequence[int] = field(repr=False)
+    """Where each line begins."""
+
+    def line(self, offset: int) -> int:
+        """Return the line that an offset is on."""
+        return bisect_right(self.starts, offset) - 1
+
+    def line_text(self, line: int) -> str:
+        """Return a line without its line break."""
+        return self.text[self.starts[line] : self.line_end(line)]
+
+    def line_end(self, line: int) -> int:
+        """Return where a line's break begins, or the text ends."""
+        return self.next_start(line) - len(self.line_break(line))
+
+    def next_start(self, line: int) -> int:
+        """Return where the line after this one begins, or the text ends."""
+        return self.starts[line + 1] if line + 1 < len(self.starts) else len(self.text)
+
+    def line_break(self, line: int) -> str:
+        """Return what ends a line; nothing where the text ends with it."""
+        before = self.text[max(0, self.next_start(line) - 2) : self.next_start(line)]
+        if line + 1 == len(self.starts):
+            return ""
+        return before if before == "\r\n" else before[-1]
+
+    def end(self, node: yaml.Node) -> int:
+        """Return where a value's own text ends, before blanks and comments."""
+        while is_block(node):
+            last = node.value[-1]
+            node = last[1] if isinstance(last, tuple) else last
+        stop = int(node.end_mark.index)
+        if isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"}:
+            written = self.text[start(node) : stop]
+            stop -= len(written) - len(written.rstrip(_BLANK))
+        return stop
+
+    def refusal(self, node: yaml.Node, problem: str) -> EditRefused:
+        """Return the error for a place that can't be edited."""
+        line = self.line(start(node))
+        column = start(node) - self.starts[line] + 1
+        return EditRefused(f"line {line + 1}, column {column}: {problem}; edit the file by hand")
+
+
+def open_source(content: bytes) -> Source:
+    """Return a file's content, opened for editing.
+
+    Raises:
+        FileInvalid: it is not a rollout file that the reader accepts.
+    """
+    document = parse_rollout(content)
+    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+    text = content[len(mark) :].decode()
+    root = yaml.compose(text, Loader=_LOADER)
+    assert root is not None  # noqa: S101 - the reader has found a version in it
+    starts = [0, *(found.end() for found in _LINE_BREAK.finditer(text))]
+    if starts[-1] == len(text) and len(starts) > 1:
+        starts.pop()
+    return Source(text, mark, root, node_value(document.root), starts)
+
+
+def spliced(source: Source, splices: Iterable[Splice], expected: Any) -> bytes:
+    """Return the content with these stretches changed, if it then says what is expected, and no more.
+
+    Raises:
+        EditRefused: the reader refuses the result, or reads something else in it.
+    """
+    parts: list[str] = []
+    position = 0
+    for each in sorted(splices):
+        parts += (source.text[position : each.start], each.text)
+        position = each.end
+    parts.append(source.text[position:])
+    content = source.mark + "".join(parts).encode(errors="surrogatepass")
+    try:
+        document = parse_rollout(content)
+    except FileInvalid as error:
+        first = error.findings[0]
+        raise EditRefused(
+            f"the edit would make line {first.line} wrong, so nothing is written: {first.message}"
+        ) from error
+    if node_value(document.root) != expected:
+        raise EditRefused(
+            "the change can't be made without changing more of the file; edit it by hand"
+        )
+    return content
+
+
+def start(node: yaml.Node) -> int:
+    """Return where a value begins."""
+    return int(node.start_mark.index)
+
+
+def is_block(node: yaml.Node) -> bool:
+    """Tell whether a value is a mapping or list in block style."""
+    return isinstance(node, yaml.CollectionNode) and not node.flow_style
