@@ -1,22 +1,26 @@
 """`reconcile health`: does each feature do well, and what else is worth a look."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from reconciler.cli.acting import acted_lines
 from reconciler.cli.opening import open_database, require_feature
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import count, counted
 from reconciler.cli.settings import Format, settings_of
-from reconciler.planning.health import Health, Tally, Verdict
+from reconciler.planning.health import Tally, Verdict
 from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatus, find_indicators
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from reconciler.database.transactions import Database
+    from reconciler.safeguard import Watched
 
 EXIT_FAILING: Final = 2
 EXIT_INCONCLUSIVE: Final = 3
@@ -26,10 +30,9 @@ _COLORS: Final = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSI
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """One feature as it was found."""
+    """One feature as the safeguard found it, and what else is worth a look."""
 
-    name: str
-    health: Health
+    found: "Watched"
     indicators: Indicators
 
 
@@ -39,22 +42,30 @@ class _Checked:
     is_flag=True,
     help="Exit 2 where a feature fails, else 3 where one is inconclusive.",
 )
+@click.option("--rollback", is_flag=True, help="Roll back what fails, where the file allows it.")
+@click.option("--no-write-back", is_flag=True, help="With --rollback: leave git alone.")
 @click.pass_context
-def health(context: click.Context, *, detailed_exitcode: bool) -> int:
+def health(
+    context: click.Context, *, detailed_exitcode: bool, rollback: bool, no_write_back: bool
+) -> int:
     """Judge every feature, or one, by the errors of its jobs."""
-    from reconciler.database.live import read_configurations
+    from reconciler.database.live import read_feature_names
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
-    with read_only_transaction(open_database(settings)) as connection:
+    database = open_database(settings, to_write=rollback)
+    with read_only_transaction(database) as connection:
         require_newest(connection)
-        features: Collection[str] = read_configurations(connection)
+        features = read_feature_names(connection)
         if settings.feature is not None:
             require_feature(settings.feature, features)
             features = [settings.feature]
-        checked = [_check(connection, feature) for feature in features]
+    watched = _judge_and_roll_back(database, features) if rollback else ()
+    with read_only_transaction(database) as connection:
+        found = watched or [_judge(connection, feature) for feature in features]
+        checked = [_check(connection, each) for each in found]
     if chosen is Format.JSON:
         print_json(settings, {"features": [_as_json(each) for each in checked]})
     else:
@@ -62,15 +73,26 @@ def health(context: click.Context, *, detailed_exitcode: bool) -> int:
     return _exit_code(checked) if detailed_exitcode else 0
 
 
-def _check(connection: "Connection", feature: str) -> _Checked:
-    from reconciler.database.eligibility import read_participation
-    from reconciler.database.health import read_health
+def _judge_and_roll_back(database: "Database", features: "Sequence[str]") -> "Sequence[Watched]":
+    from reconciler.safeguard import judge_and_roll_back
 
-    participation = read_participation(connection, feature)
+    return judge_and_roll_back(database, features)
+
+
+def _judge(connection: "Connection", feature: str) -> "Watched":
+    from reconciler.database.health import read_health
+    from reconciler.safeguard import Watched
+
+    return Watched(feature, read_health(connection, feature), rollback=None)
+
+
+def _check(connection: "Connection", found: "Watched") -> _Checked:
+    from reconciler.database.eligibility import read_participation
+
+    participation = read_participation(connection, found.feature)
     return _Checked(
-        name=feature,
-        health=read_health(connection, feature, eligible=participation.eligible),
-        indicators=find_indicators(
+        found,
+        find_indicators(
             repositories=participation.total,
             eligible_by_category=participation.eligible_by_category,
             test_repositories=participation.test_repositories,
@@ -79,17 +101,17 @@ def _check(connection: "Connection", feature: str) -> _Checked:
 
 
 def _exit_code(checked: Iterable[_Checked]) -> int:
-    verdicts = {each.health.judgement.verdict for each in checked}
+    verdicts = {each.found.health.judgement.verdict for each in checked}
     if Verdict.FAIL in verdicts:
         return EXIT_FAILING
     return EXIT_INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else 0
 
 
 def _as_json(checked: _Checked) -> dict[str, Any]:
-    judgement, figures = checked.health.judgement, checked.health.figures
+    judgement, figures = checked.found.health.judgement, checked.found.health.figures
     total = None if figures is None else figures.total
     return {
-        "name": checked.name,
+        "name": checked.found.feature,
         "verdict": judgement.verdict,
         "reason": judgement.reason,
         "error_rate": None if total is None else total.error_rate,
@@ -98,7 +120,7 @@ def _as_json(checked: _Checked) -> dict[str, Any]:
         "by_category": {} if figures is None else _tallies(figures.by_category),
         "by_processor": {} if figures is None else _tallies(figures.by_processor),
         "indicators": checked.indicators,
-        "rolled_back": False,
+        "rolled_back": checked.found.rollback is not None,
     }
 
 
@@ -110,15 +132,17 @@ def _tallies(tallies: Mapping[Any, Tally]) -> dict[str, dict[str, Any]]:
 
 
 def _as_text(checked: _Checked) -> str:
-    judgement, figures = checked.health.judgement, checked.health.figures
+    judgement, figures = checked.found.health.judgement, checked.found.health.figures
     verdict = click.style(judgement.verdict, fg=_COLORS[judgement.verdict], bold=True)
     lines = [
-        f"{click.style(for_line(checked.name), bold=True)}: {verdict}",
-        f"    {checked.health.sentence}",
+        f"{click.style(for_line(checked.found.feature), bold=True)}: {verdict}",
+        f"    {checked.found.health.sentence}",
     ]
     if figures is not None:
         lines += _shown("by category", figures.by_category)
         lines += _shown("by processor", figures.by_processor)
+    if checked.found.rollback is not None:
+        lines += acted_lines(checked.found.rollback)
     return "\n".join([*lines, *_indicator_lines(checked.indicators)])
 
 

@@ -5,6 +5,7 @@ Everything here reads, in the transaction that it is given, and writes nothing. 
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import text
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound, Unavailable
 from reconciler.planning.health import (
+    STALE_AFTER,
     Figures,
     FiguresSource,
     Health,
@@ -45,7 +47,7 @@ class PostgresFigures:
         parameters = {
             "feature": feature,
             "begin": period.begin,
-            "resumed_at": period.resumed_at,
+            "cut_at": period.cut_at,
         }
         rows = self.connection.execute(text(_SQL["figures"]), parameters).all()
         (total,) = (row for row in rows if not row.is_by_category and not row.is_by_processor)
@@ -59,15 +61,21 @@ class PostgresFigures:
 
 
 def read_health(
-    connection: "Connection", feature: str, *, eligible: int, source: FiguresSource | None = None
+    connection: "Connection",
+    feature: str,
+    *,
+    eligible: int | None = None,
+    source: FiguresSource | None = None,
+    limited_at: datetime | None = None,
 ) -> Health:
     """Return the health of one feature, by the figures of a source, or else of `rollout_metrics`.
 
     Args:
         connection: where the feature's limits are, and its last resume.
         feature: its name.
-        eligible: how many repositories are.
+        eligible: how many repositories are; counted where it is not given and matters.
         source: where its figures are.
+        limited_at: a rollback, where only jobs since then are asked for.
 
     Raises:
         NotFound: there is no such feature.
@@ -75,24 +83,35 @@ def read_health(
     row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one_or_none()
     if row is None:
         raise NotFound(f"no feature is called {feature}")
-    period = Period(row.now, row.monitoring_window, row.resumed_at)
+    period = Period(row.now, row.monitoring_window, row.resumed_at, limited_at)
     limits = HealthLimits(max_error_rate=row.max_error_rate, min_jobs=row.min_jobs)
     chosen = PostgresFigures(connection) if source is None else source
     try:
         figures = chosen.read_figures(feature, period)
     except Unavailable:
         figures = None
+    if eligible is None:
+        eligible = _count_eligible(connection, feature) if _is_old(figures) else 0
     return Health(judge(figures, eligible=eligible, limits=limits), figures, limits, period)
 
 
 def read_soaking(connection: "Connection", feature: str, stage: Decimal) -> Soaking:
     """Return how one feature does, and since when it holds a stage, given by its percentage."""
-    eligible = connection.execute(text(_SQL["eligible"]), {"feature": feature}).scalar_one()
-    health = read_health(connection, feature, eligible=eligible)
+    health = read_health(connection, feature)
     reached_at = connection.execute(
         text(_SQL["reached"]), {"feature": feature, "percentage": stage}
     ).scalar_one()
     return Soaking(now=health.period.now, reached_at=reached_at, health=health)
+
+
+def _is_old(figures: Figures | None) -> bool:
+    """Tell whether it matters how many are in: only figures that may be stale ask for it."""
+    return figures is not None and (figures.newest_age or timedelta(0)) > STALE_AFTER
+
+
+def _count_eligible(connection: "Connection", feature: str) -> int:
+    count: int = connection.execute(text(_SQL["eligible"]), {"feature": feature}).scalar_one()
+    return count
 
 
 def _tally(row: "Row[Any]") -> Tally:

@@ -4,7 +4,7 @@ Reads in the transaction that it is given and writes nothing; a role with SELECT
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,11 @@ def read_configurations(connection: "Connection") -> Mapping[str, Configuration]
     """Return every feature's configuration by name."""
     rows = connection.execute(text(_SQL["configurations"]))
     return {row.feature_name: _configuration(row) for row in rows}
+
+
+def read_feature_names(connection: "Connection") -> Sequence[str]:
+    """Return every feature's name, without reading how it is configured."""
+    return connection.execute(text(_SQL["feature_names"])).scalars().all()
 
 
 def _read_features(connection: "Connection") -> Mapping[str, LiveFeature]:

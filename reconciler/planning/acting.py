@@ -99,7 +99,9 @@ def lift(standing: Standing) -> Act | None:
     feature resumes whole whichever block git holds by then. What somebody narrowed by SQL is lifted too.
     """
     in_force = standing.in_force
-    off = frozenset[UUID]() if in_force is None else _superseded(in_force.id, standing.overrides)
+    off = (
+        frozenset[UUID]() if in_force is None else with_superseded(in_force.id, standing.overrides)
+    )
     after = effective(standing.intended, None, standing.live)
     written = tuple(
         replace(row, state=OverrideState.OFF) for row in standing.overrides if row.id in off
@@ -138,6 +140,14 @@ def automatic_limit(standing: Standing, settings: RollbackSettings, health: Heal
     return None
 
 
+def with_superseded(override: UUID, rows: Sequence[StoredOverride]) -> frozenset[UUID]:
+    """Return an override and all whose place it took, one after the other."""
+    found = frozenset({override})
+    while more := {row.id for row in rows if row.superseded_by in found} - found:
+        found |= more
+    return found
+
+
 def describe_limit(override: Override) -> str:
     """Return a limit as people call it: `the stop`, `the limit of 25`."""
     if override.percentage is None:
@@ -165,11 +175,3 @@ def _is_narrowed(live: Exposure, meant: Exposure) -> bool:
         or (meant.active and not live.active)
         or live.percentage < meant.percentage
     )
-
-
-def _superseded(override: UUID, rows: Sequence[StoredOverride]) -> frozenset[UUID]:
-    """Return an override and all whose place it took, one after the other."""
-    found = frozenset({override})
-    while more := {row.id for row in rows if row.superseded_by in found} - found:
-        found |= more
-    return found

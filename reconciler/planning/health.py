@@ -75,12 +75,20 @@ class Period:
     window: timedelta
     resumed_at: datetime | None = None
     """The last resume, however long ago; jobs before it do not count."""
+    limited_at: datetime | None = None
+    """A rollback, where only jobs since then are asked for."""
+
+    @property
+    def cut_at(self) -> datetime | None:
+        """The resume or the rollback before which no job counts: metric windows are cut there."""
+        cuts = [cut for cut in (self.resumed_at, self.limited_at) if cut is not None]
+        return max(cuts, default=None)
 
     @property
     def begin(self) -> datetime:
         """When it begins."""
         begin = self.now - self.window
-        return begin if self.resumed_at is None else max(begin, self.resumed_at)
+        return begin if self.cut_at is None else max(begin, self.cut_at)
 
 
 class FiguresSource(Protocol):
@@ -170,6 +178,8 @@ class Health:
 
     @property
     def _since(self) -> str:
+        if self.period.begin == self.period.limited_at:
+            return "the time since the rollback"
         if self.period.begin == self.period.resumed_at:
             return "the time since the resume"
         # A day is said as the file's default says it.

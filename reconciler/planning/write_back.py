@@ -5,7 +5,7 @@ what people put back, or what the database does not know, is left for the next a
 returned is done elsewhere: nothing here edits a file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -59,7 +59,8 @@ class Why(StrEnum):
     OTHER_PUT_BACK = (
         "people put another override's block back; the next apply settles which is in force"
     )
-    TOO_WIDE = "it allows more than the percentage of the file on the branch, which limits already"
+    TOO_WIDE = "the percentage of the file on the branch is under its own"
+    PROPOSED_BEFORE = "the branch that proposes its block can still be merged; delete that branch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +94,15 @@ def decide(
 
 
 def seen_in_git(
-    tip: Tip | None, rows: Sequence[StoredOverride], traces: Mapping[UUID, Trace]
+    tip: Tip | None,
+    rows: Sequence[StoredOverride],
+    traces: Mapping[UUID, Trace],
+    proposed: Container[UUID] = (),
 ) -> frozenset[UUID]:
     """Return the overrides of which git knows all that it is to know.
 
-    Of one that is on, that it is or was in the file; of one that is off, that it is not there. What
-    is done is for nobody to carry.
+    Of one that is on, that it is or was in the file; of one that is off, that it is not there, and
+    will not come by a branch that proposes it. What is done is for nobody to carry.
     """
     block = None if tip is None else tip.block
     there = None if block is None else block.id
@@ -106,7 +110,7 @@ def seen_in_git(
         row.id
         for row in rows
         if (row.state is OverrideState.ON and _was_there(row, traces))
-        or (row.state is OverrideState.OFF and row.id != there)
+        or (row.state is OverrideState.OFF and row.id != there and row.id not in proposed)
     )
 
 
@@ -124,12 +128,21 @@ def _decide_on(
         return Wait(Why.TOO_WIDE)
     if tip.block is None:
         return Add(on.override)
-    in_its_place = _row_of(tip.block, rows)
-    if in_its_place is None:
+    return _decide_replacing(tip.block, on, rows, traces)
+
+
+def _decide_replacing(
+    block: Override,
+    on: StoredOverride,
+    rows: Sequence[StoredOverride],
+    traces: Mapping[UUID, Trace],
+) -> Decision:
+    row = _row_of(block, rows)
+    if row is None:
         return Wait(Why.UNKNOWN_BLOCK)
-    if _is_put_back(in_its_place, traces):
+    if _is_put_back(row, traces):
         return Wait(Why.OTHER_PUT_BACK)
-    return Replace(on.override, tip.block.id)
+    return Replace(on.override, block.id)
 
 
 def _was_there(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:

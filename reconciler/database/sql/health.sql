@@ -19,7 +19,7 @@ SELECT count(*) FROM public.eligible_repositories(:feature);
 
 -- name: figures
 -- What a feature's jobs came to: in all (both groups null), by category and by processor. A window that the
--- period's begin falls into counts as a whole. None from before a resume does: `record_rollout_job` begins
+-- period's begin falls into counts as a whole. None from before a resume or a rollback does: `record_rollout_job` begins
 -- another one there, and of one that another program wrote on over the resume it is not known which of its
 -- jobs came after. Whatever its row says, nothing was recorded after its window's end.
 WITH counted AS (
@@ -37,8 +37,8 @@ WITH counted AS (
         AND metrics.metrics_window_start > CAST(:begin AS timestamptz) - interval '5 minutes'
         AND metrics.metrics_window_end > :begin
         AND (
-            CAST(:resumed_at AS timestamptz) IS null
-            OR metrics.metrics_window_start >= :resumed_at
+            CAST(:cut_at AS timestamptz) IS null
+            OR metrics.metrics_window_start >= :cut_at
         )
     GROUP BY metrics.repository_id, metrics.processor_type
 ),

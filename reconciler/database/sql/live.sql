@@ -25,6 +25,12 @@ SELECT
 FROM public.rollout_configuration
 ORDER BY feature_name;
 
+-- name: feature_names
+-- What the features are called.
+SELECT feature_name
+FROM public.rollout_configuration
+ORDER BY feature_name;
+
 -- name: last_applied
 -- What the newest apply stored: the file, what it meant, and which id each name was.
 SELECT

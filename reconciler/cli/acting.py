@@ -1,0 +1,149 @@
+"""`reconcile stop`, `rollback`, `resume`: at once in the database, then as a commit."""
+
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reconciler.cli.opening import choose_feature, open_database, who_acts
+from reconciler.cli.output import print_json, print_result
+from reconciler.cli.percentage import Percentage
+from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.lines import paragraph
+from reconciler.cli.render.words import count, counted
+from reconciler.cli.settings import Format, Settings, settings_of
+from reconciler.planning.fields import show_number
+
+if TYPE_CHECKING:
+    from reconciler.database.transactions import Database
+    from reconciler.safeguard import Acted
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _acting_options(command: Command) -> Command:
+    """Add what every acting command takes."""
+    for option in (
+        click.option("--no-write-back", is_flag=True, help="Leave git alone."),
+        click.option("--yes", "-y", is_flag=True, help="Act without asking."),
+        click.option(
+            "--reason", metavar="TEXT", required=True, help="Why; history and git keep it."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(epilog='Example: reconcile stop --reason "capture jobs time out"')
+@_acting_options
+@click.pass_context
+def stop(context: click.Context, *, reason: str, yes: bool, no_write_back: bool) -> None:
+    """Let nobody in, at once, until somebody resumes."""
+    from reconciler import safeguard
+
+    def act(database: "Database", feature: str) -> "Acted":
+        return safeguard.stop(database, feature, by=who_acts(), reason=reason)
+
+    _act(settings_of(context), act, "Stop {feature} for everybody?", yes=yes)
+
+
+@click.command(epilog='Example: reconcile rollback --to 10 --reason "errors since 25"')
+@click.option(
+    "--to", type=Percentage(), metavar="PERCENT", required=True, help="What it goes down to."
+)
+@_acting_options
+@click.pass_context
+def rollback(
+    context: click.Context, *, to: Decimal, reason: str, yes: bool, no_write_back: bool
+) -> None:
+    """Take a feature down to a percentage, at once, until somebody resumes."""
+    from reconciler import safeguard
+
+    def act(database: "Database", feature: str) -> "Acted":
+        return safeguard.roll_back(database, feature, to, by=who_acts(), reason=reason)
+
+    _act(settings_of(context), act, f"Roll {{feature}} back to {show_number(to)}?", yes=yes)
+
+
+@click.command(epilog='Example: reconcile resume --reason "fixed by #123"')
+@_acting_options
+@click.pass_context
+def resume(context: click.Context, *, reason: str, yes: bool, no_write_back: bool) -> None:
+    """Lift what limits a feature, at once: it is as the last apply's file means it."""
+    from reconciler import safeguard
+
+    def act(database: "Database", feature: str) -> "Acted":
+        return safeguard.resume(database, feature, by=who_acts(), reason=reason)
+
+    _act(settings_of(context), act, "Resume {feature}?", yes=yes)
+
+
+def _act(
+    settings: Settings, act: "Callable[[Database, str], Acted]", question: str, *, yes: bool
+) -> None:
+    from reconciler.database.eligibility import read_participation
+    from reconciler.database.live import read_feature_names
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import read_only_transaction
+
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    database = open_database(settings, to_write=True)
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        feature = choose_feature(settings, read_feature_names(connection))
+    if not yes and sys.stdin.isatty() and sys.stdout.isatty():
+        click.confirm(question.format(feature=for_line(feature)), abort=True, err=True)
+    acted = act(database, feature)
+    with read_only_transaction(database) as connection:
+        participation = read_participation(connection, feature)
+    if chosen is Format.JSON:
+        print_json(settings, acted_as_json(acted) | {"eligible": participation.eligible})
+        return
+    who = (
+        f"{count(participation.eligible)} of {counted(participation.total, 'repository')} "
+        "have the feature now"
+    )
+    print_result(settings, "\n".join([*acted_lines(acted), *paragraph("who", who)]))
+
+
+def acted_as_json(acted: "Acted") -> dict[str, Any]:
+    """Return what an act did, as JSON has it."""
+    act, override = acted.act, acted.override
+    return {
+        "feature": acted.feature,
+        "changed": act is not None,
+        "before": None if act is None else act.before,
+        "after": None if act is None else act.after,
+        "override": None if override is None else override.model_dump(mode="json"),
+    }
+
+
+def acted_lines(acted: "Acted") -> list[str]:
+    """Return what an act did, as people read it."""
+    name = click.style(for_line(acted.feature), bold=True)
+    act, override = acted.act, acted.override
+    if act is None:
+        limited = "limited as far already" if override is not None else "not limited"
+        lines = [f"{name}: {limited}; nothing was written"]
+    else:
+        lines = [f"{name}: {_what_happened(acted)}"]
+        before, after = show_number(act.before.percentage), show_number(act.after.percentage)
+        lines += paragraph("percentage", before if before == after else f"{before} → {after}")
+    if override is not None:
+        lines += paragraph("override", f"{override.id}, by {for_line(override.by)}")
+        lines += paragraph("reason", for_line(override.reason))
+    return lines
+
+
+def _what_happened(acted: "Acted") -> str:
+    match acted.override:
+        case None:
+            return click.style("resumed", fg="green", bold=True)
+        case override if override.percentage is None:
+            return click.style("stopped", fg="red", bold=True)
+        case override:
+            return click.style(
+                f"rolled back to {show_number(override.percentage)}", fg="red", bold=True
+            )

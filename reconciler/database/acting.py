@@ -1,0 +1,172 @@
+"""Acting on one feature at once: reading how it stands, and writing what an act leaves.
+
+Works without a file. Lists are neither read nor written, so that a stop does not wait for a long whitelist.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+
+from reconciler.database.overrides import read_overrides, write_overrides
+from reconciler.database.queries import queries
+from reconciler.database.recording import History
+from reconciler.errors import NotFound
+from reconciler.planning.acting import Act, RollbackSettings, Standing, with_superseded
+from reconciler.planning.actions import Action
+from reconciler.planning.configuration import Exposure
+from reconciler.planning.overrides import OverrideState, StoredOverride
+from reconciler.planning.plain import plain
+from reconciler.targeting.strategy import Strategy
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+_SQL = queries("acting")
+
+LOCK_TIMEOUT: Final = "10s"
+STATEMENT_TIMEOUT: Final = "30s"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFeature:
+    """One feature as it stands, and what the safeguard may do with it."""
+
+    name: str
+    id: UUID
+    standing: Standing
+    settings: RollbackSettings
+    generation: int
+    now: datetime
+    """The transaction's time, by the database's clock."""
+
+
+def lock_feature(connection: "Connection", name: str) -> FoundFeature:
+    """Return one feature, which nobody else changes until this transaction ends.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    connection.execute(
+        text(_SQL["limit_waiting"]),
+        {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT},
+    )
+    connection.execute(text(_SQL["lock_feature"]), {"feature": name})
+    return read_feature(connection, name)
+
+
+def read_feature(connection: "Connection", name: str) -> FoundFeature:
+    """Return one feature as it stands.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    row = connection.execute(text(_SQL["feature"]), {"feature": name}).one_or_none()
+    if row is None:
+        raise NotFound(f"no feature is called {name}")
+    overrides = read_overrides(connection, name).get(row.id, ())
+    live = Exposure(row.active, row.emergency_stop, row.percentage)
+    applied = connection.execute(text(_SQL["intended"]), {"feature": name}).one()
+    intended = _intended(applied)
+    if intended is None:
+        intended = _before_overrides(connection, row.id, overrides) or live
+    return FoundFeature(
+        name=name,
+        id=row.id,
+        standing=Standing(live, intended, Strategy(row.strategy), overrides),
+        settings=RollbackSettings(row.auto_rollback, row.rollback_to),
+        generation=applied.generation,
+        now=row.now,
+    )
+
+
+def write_act(
+    connection: "Connection",
+    feature: FoundFeature,
+    act: Act,
+    *,
+    action: Action,
+    override: UUID | None,
+    by: str,
+    reason: str,
+    details: Mapping[str, Any],
+) -> None:
+    """Write what an act leaves: the overrides' rows, how far the feature is open, one row of history.
+
+    Args:
+        connection: where the feature is locked.
+        feature: as it was found there.
+        act: what to write.
+        action: what history calls it.
+        override: the one imposed, or the one that was in force until it was lifted.
+        by: who acts.
+        reason: why.
+        details: what history keeps beside.
+    """
+    write_overrides(connection, feature.name, act.written)
+    where = {"configuration": feature.id}
+    connection.execute(
+        text(_SQL["expose"]),
+        where | {"percentage": act.after.percentage, "emergency_stop": act.after.emergency_stop},
+    )
+    if act.after.active != act.before.active:
+        connection.execute(text(_SQL["activate"]), where | {"active": act.after.active})
+    others = [str(row.id) for row in act.written if row.id != override]
+    History(connection=connection, generation=feature.generation, by=by, reason=reason).change(
+        action,
+        feature=feature.name,
+        details={
+            "override": None if override is None else str(override),
+            "before": _as_json(act.before),
+            "after": _as_json(act.after),
+            **({"superseded": others} if others else {}),
+            **details,
+        },
+        percentages=(act.before.percentage, act.after.percentage),
+    )
+
+
+def _intended(applied: "Row[Any]") -> Exposure | None:
+    """Return what people meant by the last apply; None where none knows the feature."""
+    if applied.stored is None:
+        return None
+    stored = Exposure(
+        active=applied.stored["active"],
+        emergency_stop=applied.stored["emergency_stop"],
+        percentage=Decimal(str(applied.stored["percentage"])),
+    )
+    if applied.declared is None:
+        return stored
+    # Undo the override: what it limits stands as it was meant in the file.
+    percentage = Decimal(str(applied.declared.get("percentage", 0)))
+    return Exposure(active=stored.active, emergency_stop=False, percentage=percentage)
+
+
+def _before_overrides(
+    connection: "Connection", configuration: UUID, overrides: tuple[StoredOverride, ...]
+) -> Exposure | None:
+    on = next((row.id for row in overrides if row.state is OverrideState.ON), None)
+    if on is None:
+        return None
+    chain = [str(each) for each in with_superseded(on, overrides)]
+    parameters = {"configuration": configuration, "overrides": chain}
+    before = connection.execute(text(_SQL["before_overrides"]), parameters).scalar()
+    if before is None:
+        return None
+    return Exposure(
+        active=before["active"],
+        emergency_stop=before["emergency_stop"],
+        percentage=Decimal(str(before["percentage"])),
+    )
+
+
+def _as_json(exposure: Exposure) -> dict[str, Any]:
+    return {
+        "active": exposure.active,
+        "emergency_stop": exposure.emergency_stop,
+        "percentage": plain(exposure.percentage),
+    }

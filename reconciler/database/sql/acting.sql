@@ -1,0 +1,65 @@
+-- name: limit_waiting
+-- Bounds what an act waits for: whoever stops a feature has to hear soon that it did not work.
+SELECT
+    set_config('lock_timeout', :lock_timeout, true) AS lock_timeout,
+    set_config('statement_timeout', :statement_timeout, true) AS statement_timeout;
+
+-- name: lock_feature
+-- One feature, locked to the transaction's end: an apply locks the same row, so that each sees what the other
+-- left.
+SELECT id
+FROM public.rollout_configuration
+WHERE feature_name = :feature
+FOR NO KEY UPDATE;
+
+-- name: feature
+-- One feature without its lists: an act does not touch them, and they can be long.
+SELECT
+    configuration.id,
+    configuration.is_active AS active,
+    configuration.emergency_stop,
+    configuration.rollout_percentage AS percentage,
+    configuration.rollout_strategy AS strategy,
+    configuration.auto_rollback_enabled AS auto_rollback,
+    configuration.rollback_to,
+    now() AS now
+FROM public.rollout_configuration AS configuration
+WHERE configuration.feature_name = :feature;
+
+-- name: intended
+-- What the newest apply's file says of a feature (`declared`), and what that apply made of it (`stored`):
+-- each null where it has no such feature.
+SELECT
+    state.generation,
+    generation.desired -> 'features' -> CAST(:feature AS text) AS declared,
+    (generation.effective -> 'features' -> CAST(:feature AS text))
+    - ARRAY['whitelist', 'exclusions'] AS stored
+FROM public.rollout_state AS state
+LEFT JOIN public.rollout_generation AS generation
+    ON state.generation = generation.generation;
+
+-- name: before_overrides
+-- How a feature that no apply knows was before the first of these overrides.
+SELECT history.metadata -> 'before'
+FROM public.rollout_history AS history
+WHERE
+    history.rollout_config_id = :configuration
+    AND history.action IN ('auto_rollback', 'rollback', 'emergency_stop')
+    AND history.metadata ->> 'override' = any(CAST(:overrides AS text []))
+ORDER BY history.position
+LIMIT 1;
+
+-- name: expose
+-- How far the feature is open from now on.
+UPDATE public.rollout_configuration
+SET
+    rollout_percentage = :percentage,
+    emergency_stop = :emergency_stop,
+    updated_at = now()
+WHERE id = :configuration;
+
+-- name: activate
+-- Apart from the rest, since only who applies may do it.
+UPDATE public.rollout_configuration
+SET is_active = :active, updated_at = now()
+WHERE id = :configuration AND is_active <> :active;

@@ -1,0 +1,214 @@
+"""The second loop: metrics → verdict → override, at once and in the database.
+
+Every act is one transaction: the override's row, how far the feature is open, one row of history; the
+triggers notify. From its commit on every client is safe, whatever git does; carrying the override into
+git is `write_back`'s.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from reconciler.database.acting import FoundFeature, lock_feature, read_feature, write_act
+from reconciler.database.health import read_health
+from reconciler.database.live import read_feature_names
+from reconciler.database.schema import require_newest
+from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.planning.acting import AUTO_ROLLBACK, Act, automatic_limit, impose, lift
+from reconciler.planning.actions import Action
+from reconciler.planning.drift import Limit
+from reconciler.planning.health import NO_JOBS, FiguresSource, Health
+from reconciler.planning.plain import plain
+from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
+from reconciler.rollout_file.texts import one_line
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+STOP: Final = Limit(None)
+NO_DETAILS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What an act did to a feature."""
+
+    feature: str
+    act: Act | None
+    """None where nothing was to be done."""
+    override: Override | None
+    """The one that is in force now."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One feature as the safeguard found it, and what it did about that."""
+
+    feature: str
+    health: Health
+    rollback: Acted | None
+
+
+def stop(database: Database, feature: str, *, by: str, reason: str) -> Acted:
+    """Let nobody in, at once.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+
+    def stop_feature(connection: "Connection") -> Acted:
+        require_newest(connection)
+        found = lock_feature(connection, feature)
+        return _impose(connection, found, STOP, action=Action.EMERGENCY_STOP, by=by, reason=reason)
+
+    return write_transaction(database, stop_feature)
+
+
+def roll_back(database: Database, feature: str, to: Decimal, *, by: str, reason: str) -> Acted:
+    """Take a feature down to a percentage, at once.
+
+    Raises:
+        NotFound: there is no such feature.
+        Refused: a narrower limit is in force, or this one would keep nobody out.
+    """
+
+    def limit_feature(connection: "Connection") -> Acted:
+        require_newest(connection)
+        found = lock_feature(connection, feature)
+        return _impose(connection, found, Limit(to), action=Action.ROLLBACK, by=by, reason=reason)
+
+    return write_transaction(database, limit_feature)
+
+
+def resume(database: Database, feature: str, *, by: str, reason: str) -> Acted:
+    """Lift what limits a feature, at once: it is as people meant it by the last apply.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+
+    def lift_limits(connection: "Connection") -> Acted:
+        require_newest(connection)
+        found = lock_feature(connection, feature)
+        act = lift(found.standing)
+        in_force = found.standing.in_force
+        if act is not None:
+            write_act(
+                connection,
+                found,
+                act,
+                action=Action.RESUMED,
+                override=None if in_force is None else in_force.id,
+                by=by,
+                reason=reason,
+                details=NO_DETAILS,
+            )
+        return Acted(feature, act, None if act is not None else in_force, found.now)
+
+    return write_transaction(database, lift_limits)
+
+
+def judge_and_roll_back(
+    database: Database, features: Sequence[str] = (), source: FiguresSource | None = None
+) -> tuple[Watched, ...]:
+    """Judge features, all where none is named, and roll back those that fail and may be.
+
+    A feature is judged before anything is locked. What was judged is compared with what is there under
+    the lock: where somebody acted in between, nothing is done, and the next round judges anew.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        names = features or read_feature_names(connection)
+        judged = [_judge(connection, name, source) for name in names]
+    return tuple(_roll_back_failing(database, *each) for each in judged)
+
+
+def _judge(
+    connection: "Connection", name: str, source: FiguresSource | None
+) -> tuple[FoundFeature, Health, Health]:
+    """Return a feature, its health, and its health since the automatic rollback that it is under."""
+    found = read_feature(connection, name)
+    health = read_health(connection, name, source=source)
+    in_force = found.standing.in_force
+    if in_force is None or in_force.by != AUTO_ROLLBACK:
+        return found, health, health
+    since = read_health(connection, name, source=source, limited_at=in_force.at)
+    return found, health, since
+
+
+def _roll_back_failing(
+    database: Database, judged: FoundFeature, health: Health, since: Health
+) -> Watched:
+    limit = automatic_limit(judged.standing, judged.settings, since)
+    if limit is None:
+        return Watched(judged.name, health, None)
+
+    def limit_unless_moved(connection: "Connection") -> Acted | None:
+        found = lock_feature(connection, judged.name)
+        if (found.standing, found.settings) != (judged.standing, judged.settings):
+            return None
+        return _impose(
+            connection,
+            found,
+            limit,
+            action=Action.AUTO_ROLLBACK,
+            by=AUTO_ROLLBACK,
+            reason=since.sentence,
+            details=_figures(since),
+        )
+
+    return Watched(judged.name, health, write_transaction(database, limit_unless_moved))
+
+
+def _impose(
+    connection: "Connection",
+    found: FoundFeature,
+    limit: Limit,
+    *,
+    action: Action,
+    by: str,
+    reason: str,
+    details: Mapping[str, Any] = NO_DETAILS,
+) -> Acted:
+    override = Override(
+        id=uuid4(),
+        percentage=limit.percentage,
+        emergency_stop=True if limit.percentage is None else None,
+        # As the file can have them; history keeps the whole.
+        reason=one_line(reason, MAX_REASON_LENGTH),
+        by=one_line(by, MAX_AUTHOR_LENGTH),
+        at=found.now,
+    )
+    act = impose(found.standing, override)
+    if act is None:
+        return Acted(found.name, None, found.standing.in_force, found.now)
+    write_act(
+        connection,
+        found,
+        act,
+        action=action,
+        override=override.id,
+        by=by,
+        reason=reason,
+        details=details,
+    )
+    return Acted(found.name, act, override, found.now)
+
+
+def _figures(health: Health) -> Mapping[str, Any]:
+    total = NO_JOBS if health.figures is None else health.figures.total
+    return {
+        "error_rate": plain(total.error_rate),
+        "max_error_rate": plain(health.limits.max_error_rate),
+        "jobs": total.jobs,
+        "errors": total.errors,
+        "since": health.period.begin.isoformat(),
+    }
