@@ -117,6 +117,25 @@ def test_sixteen_connections_lose_no_job_and_keep_the_mean(rollout: Database) ->
     assert found["mean"] == pytest.approx(Decimal(sum(told)) / len(told), abs=Decimal("1e-9"))
 
 
+@pytest.mark.parametrize(("end", "jobs"), [("COMMIT", 2), ("ROLLBACK", 1)])
+def test_the_first_jobs_of_a_window_at_once_are_each_counted(
+    rollout: Database, end: str, jobs: int
+) -> None:
+    with rollout.connect() as first, ThreadPoolExecutor(1) as pool:
+        first.execute(f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', true)")
+        second = pool.submit(record, rollout, succeeded=False, error="it broke")
+        while not rollout.value("""
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+        """):
+            assert not second.done()
+        first.execute(end.encode())
+        second.result()
+
+    found = totals(rollout)
+    assert (found["jobs"], found["successes"], found["errors"]) == (jobs, jobs - 1, 1)
+
+
 def test_repositories_and_processors_have_rows_of_their_own(rollout: Database) -> None:
     record(rollout)
     record(rollout, processor="github_actions")
