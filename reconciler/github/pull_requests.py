@@ -1,0 +1,95 @@
+"""Pull requests of the reconciler's own branches: one for each branch, opened once.
+
+One that people closed without merging it is their no, and is not opened again.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.errors import NotFound, OutcomeUnknown, SetupInvalid
+from reconciler.github.client import GitHub
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a pull request asks for."""
+
+    branch: str
+    """The branch to be merged, of the same repository."""
+    base: str
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A pull request as it is now."""
+
+    number: int
+    url: str
+    is_new: bool
+    is_declined: bool
+    """Whether people closed it without merging it."""
+
+
+def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
+    """Open a pull request for a branch, or bring the one that is there up to date.
+
+    Raises:
+        SetupInvalid: GitHub refuses it, as where actions may not open pull requests.
+    """
+    there = _find(github, repository, proposal)
+    if there is not None:
+        return _keep(github, repository, proposal, there)
+    body = {
+        "head": proposal.branch,
+        "base": proposal.base,
+        "title": proposal.title,
+        "body": proposal.body,
+        "maintainer_can_modify": True,
+    }
+    try:
+        opened = github.change("POST", f"{repository}/pulls", body)
+    except (OutcomeUnknown, SetupInvalid):
+        # The answer was lost, or somebody else was faster: then it is there.
+        there = _find(github, repository, proposal)
+        if there is None:
+            raise
+        return _keep(github, repository, proposal, there)
+    return _proposed(opened, is_new=True)
+
+
+def find_pull_request(github: GitHub, repository: str, head: str, commit: str) -> int:
+    """Return the number of the open pull request from `owner:branch` whose newest commit is this one.
+
+    Raises:
+        NotFound: there is none, or it has moved on.
+    """
+    for each in github.pages(f"{repository}/pulls", state="open", head=head):
+        if each["head"]["sha"] == commit:
+            return int(each["number"])
+    raise NotFound(f"no open pull request from {head} is at {commit[:7]}; a newer run will tell")
+
+
+def _find(github: GitHub, repository: str, proposal: Proposal) -> Any:
+    owner = repository.removeprefix("/repos/").partition("/")[0]
+    head = f"{owner}:{proposal.branch}"
+    found = github.pages(f"{repository}/pulls", state="all", head=head, base=proposal.base)
+    unmerged = [each for each in found if each["merged_at"] is None]
+    return min(unmerged, key=lambda each: each["state"] != "open", default=None)
+
+
+def _keep(github: GitHub, repository: str, proposal: Proposal, there: Any) -> Proposed:
+    wanted = {"title": proposal.title, "body": proposal.body}
+    if there["state"] == "open" and {key: there[key] for key in wanted} != wanted:
+        there = github.change("PATCH", f"{repository}/pulls/{int(there['number'])}", wanted)
+    return _proposed(there, is_new=False)
+
+
+def _proposed(entry: Any, *, is_new: bool) -> Proposed:
+    return Proposed(
+        number=int(entry["number"]),
+        url=str(entry["html_url"]),
+        is_new=is_new,
+        is_declined=entry["state"] != "open",
+    )

@@ -1,0 +1,150 @@
+"""Requests to GitHub, each sent once: what came back, or why nothing did.
+
+The token goes to the API's own origin alone. What comes back is read up to a limit.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from reconciler import __version__
+from reconciler.errors import SetupInvalid, Unavailable
+
+if TYPE_CHECKING:
+    import httpx
+
+API_VERSION: Final = "2022-11-28"
+TIMEOUT_SECONDS: Final = 30.0
+MAX_BYTES: Final = 32 * 1024 * 1024
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: its method, address, parameters of the query and content."""
+
+    method: str
+    url: str
+    parameters: Mapping[str, str | int] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    most: int = MAX_BYTES
+    """So many bytes of the answer are read at most."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it: method and path."""
+        return f"{self.method} {urlsplit(self.url).path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What GitHub answered: its status, headers in lower case, and content."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """Return the content as JSON.
+
+        Raises:
+            Unavailable: it is none, as where something on the way answers in GitHub's place.
+        """
+        try:
+            return json.loads(self.content)
+        except (ValueError, RecursionError) as error:
+            raise Unavailable("GitHub's answer is no JSON; try again later") from error
+
+    @property
+    def message(self) -> str:
+        """What GitHub says about a refusal."""
+        try:
+            said = json.loads(self.content)
+        except (ValueError, RecursionError):
+            return ""
+        if not isinstance(said, dict):
+            return ""
+        parts = [said.get("message")]
+        errors = said.get("errors")
+        parts += [
+            each.get("message") if isinstance(each, dict) else each
+            for each in (errors if isinstance(errors, list) else [])
+        ]
+        return "; ".join(part for part in parts if isinstance(part, str) and part)[:500]
+
+
+class Transport:
+    """Connections to the API, kept open between requests."""
+
+    def __init__(self, api_url: str, token: str) -> None:
+        self._origin = _origin(api_url)
+        self._token = token
+        self._client: httpx.Client | None = None
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def is_own(self, url: str) -> bool:
+        """Tell whether an address is of the API's own origin, which alone gets the token."""
+        return _origin(url) == self._origin
+
+    def send(self, request: Request) -> Answer | str:
+        """Send a request once; return the answer, or the kind of failure where none came.
+
+        Raises:
+            SetupInvalid: the answer is larger than the request allows.
+        """
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
+        try:
+            with self._client.stream(
+                request.method,
+                request.url,
+                params=dict(request.parameters) or None,
+                json=request.body,
+                headers=self._headers(request.url),
+            ) as response:
+                content = _read(response, request)
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status_code, headers, content)
+        except httpx.HTTPError as error:
+            return type(error).__name__
+
+    def _headers(self, url: str) -> dict[str, str]:
+        headers = {"user-agent": f"rollout-reconciler/{__version__}"}
+        if self.is_own(url):
+            headers |= {
+                "accept": "application/vnd.github+json",
+                "authorization": f"Bearer {self._token}",
+                "x-github-api-version": API_VERSION,
+            }
+        return headers
+
+
+def _read(response: "httpx.Response", request: Request) -> bytes:
+    content = bytearray()
+    for piece in response.iter_bytes():
+        content += piece
+        if len(content) > request.most:
+            raise SetupInvalid(f"GitHub's answer to {request.name} is over {request.most:,} bytes")
+    return bytes(content)
+
+
+def is_confidential(url: str) -> bool:
+    """Tell whether nobody on the way can read what goes to an address: https, or this machine's own."""
+    parts = urlsplit(url)
+    is_local = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    return bool(parts.hostname) and not parts.username and (parts.scheme == "https" or is_local)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc

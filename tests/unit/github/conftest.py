@@ -1,0 +1,28 @@
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.github.client import GitHub
+from reconciler.github.transport import Transport
+from tests.github.server import TOKEN, FakeGitHub
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeGitHub]:
+    """A small GitHub that was asked nothing wrong by the test's end."""
+    with FakeGitHub().serving() as fake:
+        yield fake
+    assert fake.wrong == []
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """How long the client waited each time, without waiting."""
+    return []
+
+
+@pytest.fixture
+def github(fake: FakeGitHub, waits: list[float]) -> Iterator[GitHub]:
+    transport = Transport(fake.url, TOKEN)
+    yield GitHub(fake.url, transport, waits.append)
+    transport.close()

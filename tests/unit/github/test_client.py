@@ -1,0 +1,182 @@
+"""GitHub's API: retried where that is safe, within rate limits, page by page; the token stays at home."""
+
+import time
+
+import pytest
+
+from reconciler.errors import NotFound, OutcomeUnknown, SetupInvalid, Unavailable
+from reconciler.github.client import GitHub, repository_path
+from tests.github.server import BOT, REPOSITORY, TOKEN, FakeGitHub, Trouble
+
+PATH = f"/repos/{REPOSITORY}"
+COMMENTS = f"{PATH}/issues/7/comments"
+
+
+def test_every_page_of_a_list_is_read(fake: FakeGitHub, github: GitHub) -> None:
+    fake.page_size = 3
+    for number in range(7):
+        fake.add_comment(7, str(number), BOT, "NONE")
+
+    assert [each["body"] for each in github.pages(COMMENTS)] == list("0123456")
+    assert len(fake.asked) == 3
+
+
+def test_a_list_is_counted_in_one_request(fake: FakeGitHub, github: GitHub) -> None:
+    for number in range(7):
+        fake.add_comment(7, str(number), BOT, "NONE")
+
+    assert (github.count(COMMENTS), github.count(f"{PATH}/issues/8/comments")) == (7, 0)
+    assert len(fake.asked) == 2
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 0])
+def test_a_failing_server_is_asked_again_with_growing_pauses(
+    fake: FakeGitHub, github: GitHub, waits: list[float], status: int
+) -> None:
+    fake.troubles = [Trouble("GET", "comments", status)] * 3
+
+    assert list(github.pages(COMMENTS)) == []
+    assert len(waits) == 3
+    assert all(low <= wait <= 2 * low for wait, low in zip(waits, (0.5, 1, 2), strict=True))
+
+
+def test_a_server_that_fails_on_is_told_and_the_token_is_not(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    fake.troubles = [Trouble("GET", "comments", 502)] * 5
+
+    with pytest.raises(Unavailable) as caught:
+        list(github.pages(COMMENTS))
+
+    assert str(caught.value) == f"GitHub answers GET {COMMENTS} with 502; try again later"
+    assert TOKEN not in repr(github) + repr(github.transport)
+
+
+@pytest.mark.parametrize("status", [500, 0])
+def test_what_must_not_be_done_twice_is_not_sent_twice(
+    fake: FakeGitHub, github: GitHub, status: int
+) -> None:
+    fake.troubles = [Trouble("POST", "comments", status, after=True)]
+
+    with pytest.raises(OutcomeUnknown):
+        github.change("POST", COMMENTS, {"body": "once"})
+
+    assert len(fake.comments) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "least", "most"),
+    [
+        (403, {"retry-after": "7"}, {}, 7, 7),
+        (429, {"retry-after": "7"}, {}, 7, 7),
+        (429, {}, {}, 60, 60),
+        (403, {}, {"message": "You have exceeded a secondary rate limit."}, 60, 60),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "+90"}, {}, 80, 92),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "+-90"}, {}, 1, 1),
+    ],
+)
+def test_a_rate_limit_is_waited_for_even_by_what_is_sent_once(  # noqa: PLR0917
+    fake: FakeGitHub,
+    github: GitHub,
+    waits: list[float],
+    status: int,
+    headers: dict[str, str],
+    body: dict[str, str],
+    least: float,
+    most: float,
+) -> None:
+    reset = headers.get("x-ratelimit-reset")
+    if reset is not None:
+        headers = {**headers, "x-ratelimit-reset": str(int(time.time()) + int(reset[1:]))}
+    fake.troubles = [Trouble("POST", "comments", status, headers, body)]
+
+    github.change("POST", COMMENTS, {"body": "once"})
+
+    assert len(fake.comments) == 1
+    (wait,) = waits
+    assert least <= wait <= most
+
+
+def test_a_wait_of_hours_is_told_and_not_waited(
+    fake: FakeGitHub, github: GitHub, waits: list[float]
+) -> None:
+    fake.troubles = [Trouble("GET", "comments", 403, {"retry-after": "9000"})]
+
+    with pytest.raises(Unavailable, match="9000 seconds"):
+        list(github.pages(COMMENTS))
+
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (401, SetupInvalid, "does not know the token"),
+        (403, SetupInvalid, "give the job the permission"),
+        (404, NotFound, "or hides it from this token"),
+        (422, SetupInvalid, "with 422: Validation Failed; body is too long"),
+    ],
+)
+def test_a_refusal_says_what_to_do(
+    fake: FakeGitHub, github: GitHub, status: int, kind: type[Exception], said: str
+) -> None:
+    body = {"message": "Validation Failed", "errors": [{"message": "body is too long"}]}
+    fake.troubles = [Trouble("GET", "comments", status, body=body)]
+
+    with pytest.raises(kind, match=said):
+        list(github.pages(COMMENTS))
+
+
+def test_a_renamed_repository_is_followed_on_the_same_server(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    fake.add_comment(7, "found", BOT, "NONE")
+    fake.troubles = [Trouble("GET", "/issues/8/", 301, {"location": f"{fake.url}{COMMENTS}"})]
+
+    assert [each["body"] for each in github.pages(f"{PATH}/issues/8/comments")] == ["found"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"location": "https://elsewhere.example/repos"},
+        {"link": '<https://elsewhere.example/repos>; rel="next"'},
+    ],
+)
+def test_the_token_goes_to_no_other_server(
+    fake: FakeGitHub, github: GitHub, headers: dict[str, str]
+) -> None:
+    status = 301 if "location" in headers else 200
+    fake.troubles = [Trouble("GET", "comments", status, headers)]
+
+    with pytest.raises(SetupInvalid, match="another server"):
+        list(github.pages(COMMENTS))
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"GITHUB_TOKEN": ""}, "GITHUB_TOKEN is not set"),
+        ({"GITHUB_TOKEN": "a\nb"}, "has characters that no token has"),
+        ({"GITHUB_TOKEN": "t", "GITHUB_API_URL": "http://api.example.com"}, "no https address"),
+        ({"GITHUB_TOKEN": "t", "GITHUB_API_URL": "https://u:p@api.example.com"}, "no https"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SetupInvalid, match=said) as caught:
+        GitHub.from_environment()
+
+    assert "u:p" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "acme", "acme/..", "acme/a/b", "acme/a?b", "acme/a\n"])
+def test_a_repository_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", name)
+
+    with pytest.raises(SetupInvalid, match="names no repository"):
+        repository_path()

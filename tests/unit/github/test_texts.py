@@ -1,0 +1,220 @@
+"""Comments, issues and pull requests: one of each, found again, whoever else writes markers there."""
+
+import io
+import zipfile
+
+import pytest
+
+from reconciler.errors import NotFound, SetupInvalid
+from reconciler.github.artifacts import MAX_BYTES, read_artifact
+from reconciler.github.client import GitHub
+from reconciler.github.comments import MAX_CHARACTERS, PREVIEW, put_comment
+from reconciler.github.issues import State, Told, tell_states
+from reconciler.github.pull_requests import Proposal, find_pull_request, propose
+from tests.github.server import REPOSITORY, FakeGitHub, Trouble
+
+PATH = f"/repos/{REPOSITORY}"
+STRANGER = {"login": "mallory", "type": "User"}
+KIND = "<!-- rollout-reconciler: drift"
+STATE = State(f"{KIND} a -->", "Drift of a", "It drifted.")
+OTHER = State(f"{KIND} b -->", "Drift of b", "It drifted too.")
+PROPOSAL = Proposal("rollout/promote", "main", "Take 25 % in", "The next stage.")
+
+
+def bodies(fake: FakeGitHub) -> list[str]:
+    return [each["body"] for each in fake.comments.values()]
+
+
+def test_a_comment_is_written_once_and_then_kept_up_to_date(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    for body in ("first", "second", "second"):
+        put_comment(github, PATH, 7, PREVIEW, body)
+
+    assert bodies(fake) == [f"second\n\n{PREVIEW}"]
+    assert [method for method, _ in fake.changes()] == ["POST", "PATCH"]
+
+
+def test_a_comment_is_found_among_hundreds(fake: FakeGitHub, github: GitHub) -> None:
+    put_comment(github, PATH, 7, PREVIEW, "first")
+    for number in range(250):
+        fake.add_comment(7, f"talk {number}", STRANGER, "NONE")
+
+    put_comment(github, PATH, 7, PREVIEW, "second")
+
+    assert len(fake.comments) == 251
+
+
+@pytest.mark.parametrize("association", ["NONE", "CONTRIBUTOR", "FIRST_TIME_CONTRIBUTOR"])
+def test_a_strangers_comment_with_our_marker_is_not_ours(
+    fake: FakeGitHub, github: GitHub, association: str
+) -> None:
+    fake.add_comment(7, PREVIEW, STRANGER, association)
+
+    put_comment(github, PATH, 7, PREVIEW, "ours")
+
+    assert bodies(fake) == [PREVIEW, f"ours\n\n{PREVIEW}"]
+
+
+def test_a_comment_whose_answer_was_lost_is_not_written_again(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    fake.troubles = [Trouble("POST", "comments", after=True)]
+
+    put_comment(github, PATH, 7, PREVIEW, "once")
+
+    assert len(fake.comments) == 1
+
+
+def test_a_comment_that_did_not_arrive_is_written_again(fake: FakeGitHub, github: GitHub) -> None:
+    fake.troubles = [Trouble("POST", "comments", 502)]
+
+    put_comment(github, PATH, 7, PREVIEW, "once")
+
+    assert len(fake.comments) == 1
+
+
+def test_a_comment_stays_within_githubs_limit(fake: FakeGitHub, github: GitHub) -> None:
+    put_comment(github, PATH, 7, PREVIEW, "x" * 100_000)
+
+    (body,) = bodies(fake)
+    assert len(body) == MAX_CHARACTERS
+    assert body.endswith(PREVIEW)
+
+
+def test_an_issue_is_opened_once_kept_up_to_date_and_closed(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    opened = tell_states(github, PATH, KIND, [STATE])
+    same = tell_states(github, PATH, KIND, [STATE])
+    updated = tell_states(github, PATH, KIND, [State(STATE.marker, STATE.title, "More."), OTHER])
+    closed = tell_states(github, PATH, KIND, [OTHER])
+
+    first, second = (f"https://github.com/{REPOSITORY}/issues/{number}" for number in (7, 8))
+    assert opened == Told(opened=(first,))
+    assert same == Told()
+    assert updated == Told(opened=(second,), updated=(first,))
+    assert closed == Told(closed=(first,))
+    assert [each["title"] for each in fake.open_issues()] == [OTHER.title]
+    assert "It is over" in fake.issues[7]["body"]
+
+
+def test_a_state_that_begins_again_gets_an_issue_of_its_own(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    for states in ([STATE], [], [STATE], [STATE]):
+        tell_states(github, PATH, KIND, states)
+
+    assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
+
+
+def test_issues_of_others_are_left_alone(fake: FakeGitHub, github: GitHub) -> None:
+    tell_states(github, PATH, "<!-- rollout-reconciler: health", [])
+    tell_states(github, PATH, KIND, [STATE])
+    fake.issues[7]["user"] = STRANGER
+
+    tell_states(github, PATH, KIND, [])
+
+    assert len(fake.open_issues()) == 1
+
+
+def test_an_issue_whose_answer_was_lost_is_not_opened_again(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    fake.troubles = [Trouble("POST", "issues", after=True)]
+
+    tell_states(github, PATH, KIND, [STATE])
+
+    assert len(fake.issues) == 1
+
+
+def test_a_pull_request_is_opened_once_for_a_branch(fake: FakeGitHub, github: GitHub) -> None:
+    first = propose(github, PATH, PROPOSAL)
+    second = propose(github, PATH, PROPOSAL)
+
+    assert (first.is_new, second.is_new, first.number) == (True, False, second.number)
+    assert fake.changes() == [("POST", f"{PATH}/pulls")]
+
+
+@pytest.mark.parametrize("status", [0, 502])
+def test_a_pull_request_whose_answer_was_lost_is_found(
+    fake: FakeGitHub, github: GitHub, status: int
+) -> None:
+    fake.troubles = [Trouble("POST", "pulls", status, after=True)]
+
+    assert propose(github, PATH, PROPOSAL).number == 7
+    assert len(fake.pulls) == 1
+
+
+def test_a_closed_pull_request_is_peoples_no_and_a_merged_one_is_done(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    propose(github, PATH, PROPOSAL)
+    fake.pulls[7] |= {"state": "closed"}
+    declined = propose(github, PATH, PROPOSAL)
+    fake.pulls[7] |= {"merged_at": "2026-11-23T12:00:00Z"}
+    again = propose(github, PATH, PROPOSAL)
+
+    assert (declined.number, declined.is_declined) == (7, True)
+    assert (again.number, again.is_new) == (8, True)
+
+
+def test_a_pull_request_is_found_by_its_newest_commit_alone(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    number = fake.add_pull(head="mallory:main", sha="a" * 40)
+
+    assert find_pull_request(github, PATH, "mallory:main", "a" * 40) == number
+    with pytest.raises(NotFound, match="a newer run will tell"):
+        find_pull_request(github, PATH, "mallory:main", "b" * 40)
+
+
+def archive(name: str, content: bytes, mode: int = 0o100644) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as opened:
+        entry = zipfile.ZipInfo(name)
+        entry.external_attr = mode << 16
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        opened.writestr(entry, content)
+    return file.getvalue()
+
+
+def test_a_file_of_an_artifact_is_read_and_its_store_gets_no_token(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    fake.artifacts = {5: {"preview": archive("rollout.yaml", b"version: 1\n")}}
+
+    assert read_artifact(github, PATH, 5, "preview", "rollout.yaml") == b"version: 1\n"
+
+
+def test_a_store_elsewhere_gets_no_token(fake: FakeGitHub, github: GitHub) -> None:
+    with FakeGitHub().serving() as store:
+        store.artifacts = {5: {"preview": archive("rollout.yaml", b"version: 1\n")}}
+        fake.artifacts = store.artifacts
+        fake.store_url = store.url
+
+        assert read_artifact(github, PATH, 5, "preview", "rollout.yaml") == b"version: 1\n"
+
+        (asked,) = store.asked
+        assert "authorization" not in asked.headers
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "said"),
+    [
+        (b"no archive", SetupInvalid, "is no archive"),
+        (archive("../../etc/passwd", b"x"), NotFound, "has no rollout.yaml"),
+        (archive("rollout.yaml", b"/etc/passwd", 0o120777), SetupInvalid, "no regular file"),
+        (archive("rollout.yaml", bytes(MAX_BYTES + 1)), SetupInvalid, "is over"),
+        (archive("rollout.yaml", b"x" * 99)[:-40], SetupInvalid, "is no archive"),
+        (bytes(MAX_BYTES + 1), SetupInvalid, "is over"),
+    ],
+    ids=["no archive", "other path", "symlink", "bomb", "cut", "huge"],
+)
+def test_a_hostile_artifact_is_refused(
+    fake: FakeGitHub, github: GitHub, content: bytes, kind: type[Exception], said: str
+) -> None:
+    fake.artifacts = {5: {"preview": content}}
+
+    with pytest.raises(kind, match=said):
+        read_artifact(github, PATH, 5, "preview", "rollout.yaml")
