@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from reconciler.planning import overrides, planner, write_back
+from reconciler.planning import acting, overrides, planner, write_back
 from reconciler.planning.overrides import Meeting, OverrideState, StoredOverride, Trace
 from reconciler.planning.write_back import Decision, Nothing, Remove, Replace, Tip, Wait, Why
 from tests.unit.worlds.search import Search, Violation
@@ -92,6 +92,7 @@ class Missing:
     overrides: Mapping[str, object] = field(default_factory=dict)
     planner: Mapping[str, object] = field(default_factory=dict)
     write_back: Mapping[str, object] = field(default_factory=dict)
+    acting: Mapping[str, object] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     fails: str = ""
     way: str = ""
@@ -259,7 +260,7 @@ MISSING = (
     ),
     Missing(
         "resume turns off what was superseded too",
-        rules=Rules(resumes_whole=False),
+        acting={"with_superseded": lambda override, _: frozenset({override})},
         fails=TIP_SAYS,
         way="""
             apply commit 0
@@ -362,6 +363,8 @@ def test_no_rule_can_be_taken_away(missing: Missing, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(overrides, name, replacement)
     for name, replacement in missing.planner.items():
         monkeypatch.setattr(planner, name, replacement)
+    for name, replacement in missing.acting.items():
+        monkeypatch.setattr(acting, name, replacement)
     for name, replacement in missing.write_back.items():
         monkeypatch.setattr(write_back, name, replacement)
 

@@ -6,18 +6,15 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from reconciler.planning.overrides import OverrideState, is_narrower, narrow
+from tests.unit.worlds.acting import imposed, lifted
 from tests.unit.worlds.applying import apply
 from tests.unit.worlds.values import (
     ROLLBACK_TO,
     STOP,
     Bounds,
     File,
-    Row,
     Rules,
     World,
-    configuration,
-    effective,
     limited,
     on_row,
     override_of,
@@ -112,54 +109,39 @@ def _commit(
 
 def _roll_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
     """The safeguard limits a feature that is under no override."""
-    if world.live is not None and on_row(world.rows) is None:
-        yield "roll back", _limit(world, ROLLBACK_TO)
+    if on_row(world.rows) is None:
+        yield from _impose(world, "roll back", ROLLBACK_TO)
 
 
 def _stop(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
-    """A person or an escalation stops; what is as narrow already is refused."""
-    on = on_row(world.rows)
-    made = override_of(world.made + 1, STOP)
-    if world.live is not None and (on is None or is_narrower(made, on.override)):
-        yield "stop", _limit(world, STOP)
+    """A person or an escalation stops."""
+    yield from _impose(world, "stop", STOP)
 
 
-def _limit(world: World, limit: Decimal | None) -> World:
+def _impose(world: World, name: str, limit: Decimal | None) -> Iterator[tuple[str, World]]:
     """One transaction: the row, what it supersedes, and the effective configuration."""
-    assert world.live is not None
+    if world.live is None:
+        return
     made = override_of(world.made + 1, limit)
-    rows = tuple(
-        replace(row, state=OverrideState.DONE, superseded_by=made.id)
-        if row.state is OverrideState.ON
-        else row
-        for row in world.rows
-    )
-    percentage, stopped = world.live
-    narrowed = narrow(configuration(percentage, stopped), made)
-    live = (narrowed.percentage, narrowed.emergency_stop)
+    outcome = imposed(world.live, world.intended, world.rows, made)
+    if outcome is None:
+        return
+    live, rows = outcome
     stops = world.stops | {(made.id, limit)}
     if live == limited(world.intended, made):
         # What was stopped by hand is not to be told from this any more, and goes on under its name.
         stops = frozenset((each or made.id, most) for each, most in stops)
-    rows = (*rows, Row(made, OverrideState.ON))
-    return replace(world, rows=rows, live=live, made=world.made + 1, stops=stops)
+    yield name, replace(world, rows=rows, live=live, made=world.made + 1, stops=stops)
 
 
 def _resume(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
     """A person resumes by command: the one on, those that it superseded, and live, in one transaction."""
-    on = on_row(world.rows)
-    if on is None:
+    if world.live is None:
         return
-    off = {on.override.id}
-    if rules.resumes_whole:
-        while more := {r.override.id for r in world.rows if r.superseded_by in off} - off:
-            off |= more
-    rows = tuple(
-        replace(row, state=OverrideState.OFF) if row.override.id in off else row
-        for row in world.rows
-    )
-    live = effective(world.intended, None)
-    yield "resume", replace(world, rows=rows, live=live, stops=frozenset())
+    outcome = lifted(world.live, world.intended, world.rows)
+    if outcome is not None:
+        live, rows = outcome
+        yield "resume", replace(world, rows=rows, live=live, stops=frozenset())
 
 
 def _stop_by_hand(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:

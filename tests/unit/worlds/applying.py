@@ -8,7 +8,7 @@ from uuid import UUID
 
 from reconciler.planning.basis import NOTHING_APPLIED, AppliedFeature, Basis, LastApplied
 from reconciler.planning.live import Directory, Live, LiveFeature
-from reconciler.planning.overrides import OverrideState, StoredOverride, Trace
+from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.model import Feature, Guards, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS
@@ -106,10 +106,7 @@ def apply_file(  # noqa: PLR0917 - cached by position
     """Plan with the real code, and return what writing the plan leaves."""
     features, applied = {}, NOTHING_APPLIED
     if live is not None:
-        stored = tuple(
-            StoredOverride(row.override, row.state, row.superseded_by, row.removals) for row in rows
-        )
-        features[FEATURE] = LiveFeature(UUID(int=0), configuration(*live), MOMENT, stored)
+        features[FEATURE] = LiveFeature(UUID(int=0), configuration(*live), MOMENT, rows)
         applied = LastApplied({FEATURE: AppliedFeature(configuration(intended, False), block)})
     basis = Basis(
         Live(generation, None, features, frozenset(), DEFAULT_THRESHOLDS, _DIRECTORY),
@@ -120,10 +117,7 @@ def apply_file(  # noqa: PLR0917 - cached by position
     assert not plan.is_refused, plan.refusing
     (feature,) = plan.features
     written = {row.id: row for row in feature.overrides.written}
-    settled = {row.override.id: row for row in rows} | {
-        each.id: Row(each.override, each.state, each.superseded_by, each.removals)
-        for each in written.values()
-    }
+    settled = {row.id: row for row in rows} | written
     after = feature.after
     if not plan.makes_generation:
         assert live is not None

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from reconciler.planning.overrides import OverrideState
+from tests.unit.worlds.acting import imposed, lifted
 from tests.unit.worlds.acts import acts
 from tests.unit.worlds.applying import apply, apply_file
 from tests.unit.worlds.values import (
@@ -39,7 +40,8 @@ class Search:
 
     def run(self) -> Violation | None:
         """Look at every world that can come about, and return the first in which a claim fails."""
-        apply_file.cache_clear()
+        for decided in (apply_file, imposed, lifted):
+            decided.cache_clear()
         begin = World()
         self.seen[begin] = None
         frontier = [begin]

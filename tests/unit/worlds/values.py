@@ -13,12 +13,20 @@ from uuid import UUID
 
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.effective import default_configuration
-from reconciler.planning.overrides import NEVER_THERE, OverrideState, Trace, narrow
+from reconciler.planning.overrides import (
+    NEVER_THERE,
+    OverrideState,
+    StoredOverride,
+    Trace,
+    narrow,
+)
 from reconciler.rollout_file.model import Override
 
 FEATURE: Final = "feature"
 MOMENT: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROLLBACK_TO: Final = Decimal(5)
+Row = StoredOverride
+"""A row of `rollout_override`."""
 STOP: Final = None
 """A limit is a percentage, or this."""
 
@@ -35,19 +43,9 @@ class File:
 class Pass:
     """A pass of write-back on its way: what it read in the database, then the commit it made."""
 
-    rows: tuple["Row", ...]
+    rows: tuple[Row, ...]
     commit: tuple[int, File] | None = None
     """The commits that the tip had, and the file to be pushed onto it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of `rollout_override`."""
-
-    override: Override
-    state: OverrideState
-    superseded_by: UUID | None = None
-    removals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,6 @@ class Rules:
     """Without it there is one file at a time, no history, and no write-back."""
     asks_git_of_what_is_superseded: bool = True
     refuses_stale: bool = True
-    resumes_whole: bool = True
 
 
 def identifier(block: Override | None) -> UUID | None:

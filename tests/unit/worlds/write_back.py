@@ -79,6 +79,6 @@ def _found(
     tip = branch[-1]
     return (
         Tip(Decimal(tip.percentage), tip.block),
-        tuple(StoredOverride(r.override, r.state, r.superseded_by, r.removals) for r in rows),
+        rows,
         {row.override.id: trace(branch, row.override.id) for row in rows},
     )

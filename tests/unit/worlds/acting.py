@@ -1,0 +1,44 @@
+"""What commands and the safeguard do at once in a small world, decided by the real planning code."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache
+
+from reconciler.planning import acting
+from reconciler.planning.acting import Act, Standing
+from reconciler.planning.configuration import Exposure
+from reconciler.planning.overrides import StoredOverride
+from reconciler.rollout_file.model import Override
+from reconciler.targeting.strategy import Strategy
+
+Live = tuple[Decimal, bool]
+Rows = tuple[StoredOverride, ...]
+
+
+@cache
+def imposed(live: Live, intended: int, rows: Rows, override: Override) -> tuple[Live, Rows] | None:
+    """Return what is live, and the rows, once an override is imposed; None where it does nothing."""
+    return _outcome(acting.impose(_standing(live, intended, rows), override), rows)
+
+
+@cache
+def lifted(live: Live, intended: int, rows: Rows) -> tuple[Live, Rows] | None:
+    """Return what is live, and the rows, once a person resumed; None where that does nothing."""
+    return _outcome(acting.lift(_standing(live, intended, rows)), rows)
+
+
+def _standing(live: Live, intended: int, rows: Sequence[StoredOverride]) -> Standing:
+    percentage, stopped = live
+    return Standing(
+        live=Exposure(active=True, emergency_stop=stopped, percentage=percentage),
+        intended=Exposure(active=True, emergency_stop=False, percentage=Decimal(intended)),
+        strategy=Strategy.PERCENTAGE,
+        overrides=rows,
+    )
+
+
+def _outcome(act: Act | None, rows: Rows) -> tuple[Live, Rows] | None:
+    if act is None:
+        return None
+    settled = {row.id: row for row in (*rows, *act.written)}
+    return (act.after.percentage, act.after.emergency_stop), tuple(settled.values())
