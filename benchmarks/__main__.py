@@ -5,13 +5,14 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks import eligibility, reconcile
+from benchmarks import eligibility, metrics, reconcile
 from benchmarks.harness import Row
 
 README = Path(__file__).parent / "README.md"
 TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     "reconcile": reconcile.run,
     "eligibility": eligibility.run,
+    "metrics": metrics.run,
 }
 
 
