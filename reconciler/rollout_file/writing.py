@@ -90,6 +90,15 @@ def flow_text(value: Any) -> str:
             return scalar_text(value)
 
 
+def json_text(value: Any) -> str:
+    """Return a value on one line as JSON, which is YAML too."""
+    return dumps(value, ensure_ascii=False, default=_json_number)
+
+
+def _json_number(value: Decimal) -> int | float:
+    return int(value) if value == int(value) else float(value)
+
+
 def scalar_text(value: Any) -> str:
     """Return a scalar as it can stand in block and flow style, plain where that is read as the same."""
     match value:

@@ -11,7 +11,7 @@ import yaml
 
 from reconciler.rollout_file.editing.source import Slot, Source, Splice, is_block, start
 
-_DASH = re.compile(" *-[ \\t]+")
+_DASH = re.compile(" *- +")
 _USUAL_STEP = 2
 
 

@@ -25,7 +25,7 @@ from reconciler.rollout_file.model import Override
 from reconciler.rollout_file.names import entry_key
 from reconciler.rollout_file.sentences import model_at
 from reconciler.rollout_file.texts import quoted
-from reconciler.rollout_file.writing import flow_text, mapping_lines, scalar_text
+from reconciler.rollout_file.writing import flow_text, json_text, mapping_lines, scalar_text
 
 Value = str | bool | int | Decimal
 """What a key of the file can be set to: durations, strategies and ids as their texts."""
@@ -133,7 +133,7 @@ def without_entries(source: bytes, path: Path, entries: Sequence[str]) -> bytes:
     )
     if not is_block(items):
         return spliced(opened, flows.removed(opened, items, gone), expected)
-    lead = "-[ \t]+"
+    lead = "- +"
     splices = blocks.without_lines(
         opened, [blocks.own_lines(opened, items.value[at], items.value[at], lead) for at in gone]
     )
@@ -210,6 +210,13 @@ def _in_style(value: Value, like: yaml.Node) -> str:
     return f"{quote}{value}{quote}" if quote in {"'", '"'} else plain
 
 
+def _pair(owner: yaml.Node, key: str, value: Any) -> str:
+    """Return a key and its value in flow style: as JSON where the file is JSON so far."""
+    is_json = bool(owner.value) and all(each.style == '"' for each, _ in owner.value)
+    write = json_text if is_json else flow_text
+    return f"{write(key)}: {write(value)}"
+
+
 def _add_entries(
     source: Source, chain: Sequence[Slot], items: yaml.SequenceNode, new: Sequence[str]
 ) -> list[Splice]:
@@ -257,7 +264,7 @@ def _replace_table(source: Source, chain: Sequence[Slot], value: Mapping[str, An
     owner, slot = chain[-2], chain[-1]
     assert slot.key is not None  # noqa: S101 - only what stands behind a key is replaced
     if not is_block(owner.value):
-        text = f"{slot.key.value}: {flow_text(value)}"
+        text = _pair(owner.value, slot.key.value, value)
         return [Splice(start(slot.key), source.end(slot.value), text)]
     first, last = blocks.own_lines(source, slot.key, slot.value, "")
     lines = _lines_of(source, chain[:-1], {slot.key.value: value})
@@ -285,7 +292,7 @@ def _add_key(
     pairs = owner.value.value
     after = _last_before(path, key, [each.value for each, _ in pairs])
     if not is_block(owner.value):
-        return flows.added(source, owner.value, after, [f"{key}: {flow_text(value)}"])
+        return flows.added(source, owner.value, after, [_pair(owner.value, key, value)])
     lines = _lines_of(source, chain, {key: value})
     if after < 0:
         assert owner.key is not None  # noqa: S101 - in the root, version stands before every key

@@ -17,7 +17,7 @@ from reconciler.errors import EditRefused, FileInvalid
 from reconciler.rollout_file.nodes import node_value
 from reconciler.rollout_file.reader import parse_rollout
 
-_LOADER: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+LOADER: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _BLANK = " \t\r\n"
 
@@ -68,10 +68,9 @@ class Source:
 
     def line_break(self, line: int) -> str:
         """Return what ends a line; nothing where the text ends with it."""
-        before = self.text[max(0, self.next_start(line) - 2) : self.next_start(line)]
-        if line + 1 == len(self.starts):
-            return ""
-        return before if before == "\r\n" else before[-1]
+        stop = self.next_start(line)
+        last = self.text[max(self.starts[line], stop - 2) : stop]
+        return last if last == "\r\n" else last[-1:] if last.endswith(("\r", "\n")) else ""
 
     def end(self, node: yaml.Node) -> int:
         """Return where a value's own text ends, before blanks and comments."""
@@ -100,7 +99,7 @@ def open_source(content: bytes) -> Source:
     document = parse_rollout(content)
     mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     text = content[len(mark) :].decode()
-    root = yaml.compose(text, Loader=_LOADER)
+    root = yaml.compose(text, Loader=LOADER)
     assert root is not None  # noqa: S101 - the reader has found a version in it
     starts = [0, *(found.end() for found in _LINE_BREAK.finditer(text))]
     if starts[-1] == len(text) and len(starts) > 1:
