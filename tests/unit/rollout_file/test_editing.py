@@ -299,7 +299,7 @@ class Writer:
                 pairs = (f"{name}: {self.flow(each)}" for name, each in value.items())
                 return "{" + ", ".join(pairs) + "}"
             case tuple():
-        return f"[{self.one_of(', ', ',').join(map(self.flow, value))}]"
+                return f"[{self.one_of(', ', ',').join(map(self.flow, value))}]"
             case Decimal():
                 return f"{value:f}"
             case _:
