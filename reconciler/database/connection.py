@@ -17,6 +17,13 @@ from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
 
 CONNECT_TIMEOUT_SECONDS = 10
 APPLICATION_NAME = "reconcile"
+SILENCE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""In seconds, tries and milliseconds: a server gone without a word is given up after a minute."""
 
 
 def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
@@ -28,6 +35,7 @@ def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": APPLICATION_NAME,
+            **SILENCE,
             **address.parameters,
             "client_encoding": "utf8",
             # A prepared statement is its session's; a pooler gives the next transaction another.
@@ -60,9 +68,8 @@ def translated_errors(address: DatabaseAddress) -> Iterator[None]:
 
 def translated(error: psycopg.Error, address: DatabaseAddress) -> ReconcilerError:
     """What an error of the database means to whoever reads it."""
-    state = error.sqlstate or _state_of_failed_connection(str(error))
-    kind, advice = _meaning(state)
-    said = _one_line(error) + (f" ({state})" if kind is ReconcilerError else "")
+    kind, advice = _meaning(sqlstate(error))
+    said = _one_line(error) + (f" ({sqlstate(error)})" if kind is ReconcilerError else "")
     return kind(address.without_secrets(f"{address.describe()}: {said}; {advice}"))
 
 
@@ -100,9 +107,12 @@ _STATES_OF_FAILED_CONNECTIONS = (
 )
 
 
-def _state_of_failed_connection(said: str) -> str | None:
+def sqlstate(error: psycopg.Error) -> str | None:
+    """The error's SQLSTATE, or what it would be by its words; None where nobody answered."""
+    if error.sqlstate is not None:
+        return error.sqlstate
     for pattern, state in _STATES_OF_FAILED_CONNECTIONS:
-        if re.search(pattern, said):
+        if re.search(pattern, str(error)):
             return state
     return None
 

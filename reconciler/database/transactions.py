@@ -1,7 +1,7 @@
 """Transactions: one that cannot write, and one whose outcome is known.
 
 A write is tried again, a few times with jitter, only where it is certain that it did not commit. Where
-the answer to COMMIT was lost, the server is asked what became of the transaction.
+COMMIT was not answered with success, the server is asked what became of the transaction.
 """
 
 import random
@@ -11,18 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self, TypeVar
 
+import psycopg
 from sqlalchemy import Connection, Engine, exc
 
 from reconciler.database.address import DatabaseAddress
-from reconciler.database.connection import create_engine, translated_errors
+from reconciler.database.connection import create_engine, sqlstate, translated_errors
 from reconciler.errors import OutcomeUnknown
 
 Result = TypeVar("Result")
 
 TRIES: Final = 4
 FIRST_PAUSE_SECONDS: Final = 0.1
-_RETRIED_SQLSTATES: Final = frozenset({"40001", "40P01", "23505"})
-"""Serialization failure, deadlock, and a generation that another writer made first."""
+QUESTIONS: Final = 6
+"""How often the server is asked what became of a transaction, with pauses of six seconds in all."""
+_RETRIED_SQLSTATES: Final = ("08", "57P", "53300", "40001", "40P01", "23505")
+"""Beginnings: the connection or the server went away, or was not ready; too many connections;
+serialization failure, deadlock, and a generation that another writer made first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +74,38 @@ def write_transaction(database: Database, work: Callable[[Connection], Result]) 
 
 def _attempt(engine: Engine, work: Callable[[Connection], Result]) -> Result:
     with engine.connect() as connection:
+        # Whatever the server's default: what is read after a lock is what its last holder left.
+        connection.execution_options(isolation_level="READ COMMITTED")
         transaction = connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one()
         result = work(connection)
         try:
             connection.commit()
-        except exc.DBAPIError as error:
-            if not error.connection_invalidated or not _was_committed(engine, transaction):
+        except exc.DBAPIError:
+            if not _was_committed(engine, transaction):
                 raise
         return result
 
 
 def _is_worth_another_try(error: exc.DBAPIError) -> bool:
-    return error.connection_invalidated or (
-        getattr(error.orig, "sqlstate", None) in _RETRIED_SQLSTATES
-    )
+    if error.connection_invalidated:
+        return True
+    match error.orig:
+        case psycopg.errors.ConnectionTimeout():
+            return False
+        case psycopg.Error() as original:
+            state = sqlstate(original)
+            # Without a state nobody answered: a server that starts again is there in a moment.
+            return state is None or state.startswith(_RETRIED_SQLSTATES)
+        case _:
+            return False
 
 
 def _was_committed(engine: Engine, transaction: str) -> bool:
-    """Ask what became of a transaction whose COMMIT was not answered."""
+    """Ask what became of a transaction whose COMMIT was not answered with success."""
     statement = "SELECT pg_xact_status(%s::text::xid8)"
-    for attempt in range(1, TRIES + 1):
+    for question in range(QUESTIONS):
+        # At once it would still be in progress.
+        time.sleep(FIRST_PAUSE_SECONDS * 2**question)
         try:
             with engine.connect() as connection:
                 status = connection.exec_driver_sql(statement, (transaction,)).scalar()
@@ -101,7 +117,7 @@ def _was_committed(engine: Engine, transaction: str) -> bool:
             case "aborted":
                 return False
             case _:
-                time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)
+                continue
     raise OutcomeUnknown(
         "the database went away while it was asked to commit, and does not answer; "
         "see `reconcile history` for what was written before trying again"

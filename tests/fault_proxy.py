@@ -1,0 +1,297 @@
+"""A wire between the reconciler and Postgres that can be cut, or held, at any message.
+
+The proxy knows where each message of the protocol begins and ends, in both directions, and asks a rule
+what to do with each. It refuses to encrypt, since it reads along.
+"""
+
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Self
+
+from reconciler.database.address import DatabaseAddress
+from tests.postgres import Database
+
+_CANCEL, _SSL, _GSS = 80877102, 80877103, 80877104
+_POLL_SECONDS = 0.01
+_DEADLINE_SECONDS = 30
+
+
+class Side(Enum):
+    """Who sent a message."""
+
+    FRONTEND = auto()
+    BACKEND = auto()
+
+
+class Deed(Enum):
+    """What becomes of a message, and of the connection that it is on."""
+
+    PASS = auto()
+    CUT_BEFORE = auto()
+    """It is lost, and both ends find the connection closed."""
+    CUT_AFTER = auto()
+    """It arrives, and then both ends find the connection closed."""
+    HOLD = auto()
+    """It waits, and what comes after it, until it is released or its client goes away."""
+    SEVER = auto()
+    """The client finds the connection closed; for the server it waits as under HOLD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the protocol; numbers count from 1."""
+
+    side: Side
+    number: int
+    """Among all that this side sent, on whichever connection."""
+    connection: int
+    kind: bytes
+    """The letter; empty for the first of a connection, which has none."""
+    content: bytes
+
+    def says(self, text: str) -> bool:
+        return text.encode() in self.content
+
+    @property
+    def commits(self) -> bool:
+        """Whether this is COMMIT itself."""
+        return (self.side, self.kind, self.content) == (Side.FRONTEND, b"Q", b"COMMIT\0")
+
+    @property
+    def answers_commit(self) -> bool:
+        """Whether this tells that COMMIT is done."""
+        return (self.side, self.kind, self.content) == (Side.BACKEND, b"C", b"COMMIT\0")
+
+    @property
+    def encoded(self) -> bytes:
+        return self.kind + struct.pack("!I", len(self.content) + 4) + self.content
+
+
+Rule = Callable[[Message], Deed]
+
+
+def pass_all(_: Message) -> Deed:
+    return Deed.PASS
+
+
+class FaultProxy:
+    """Listens on a port of its own before a test's database, until the `with` block ends."""
+
+    def __init__(self, database: Database, rule: Rule = pass_all) -> None:
+        self.rule = rule
+        self.accepts: Callable[[int], bool] = lambda _: True
+        """Whether the connection of this number gets through, counted from 1."""
+        self.messages: list[Message] = []
+        self.holding = threading.Event()
+        """Set once a message is held."""
+        self.delivered = threading.Event()
+        """Set once the server has answered what was severed and then released, or dropped it."""
+        self._released = threading.Event()
+        self._dropped = threading.Event()
+        self._closing = threading.Event()
+        self._address = database.address
+        self._lock = threading.Lock()
+        self._counts: Counter[Side] = Counter()
+        self._wires: list[_Wire] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self._listener.settimeout(_POLL_SECONDS)
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._accepting.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
+        self._closing.set()
+        self._accepting.join(_DEADLINE_SECONDS)
+        self._listener.close()
+        for wire in self._wires:
+            wire.end()
+
+    @property
+    def address(self) -> DatabaseAddress:
+        port = str(self._listener.getsockname()[1])
+        return DatabaseAddress({**self._address.parameters, "host": "127.0.0.1", "port": port})
+
+    @property
+    def url(self) -> str:
+        return self.address.url
+
+    def release(self) -> None:
+        """Let go on what is held; nothing is held from now on."""
+        self._released.set()
+
+    def drop(self) -> None:
+        """Cut the connections on which something is held."""
+        self._dropped.set()
+
+    def count(self, side: Side) -> int:
+        """How many messages this side has sent so far."""
+        with self._lock:
+            return self._counts[side]
+
+    def decide(
+        self, side: Side, connection: int, kind: bytes, content: bytes
+    ) -> tuple[Message, Deed]:
+        """Count a message, keep it, and ask the rule about it."""
+        with self._lock:
+            self._counts[side] += 1
+            message = Message(side, self._counts[side], connection, kind, content)
+            self.messages.append(message)
+        return message, self.rule(message)
+
+    def wait_for_release(self, given_up: Callable[[], bool]) -> bool:
+        """Hold until released, or given up; whether it was released."""
+        self.holding.set()
+        while not self._released.wait(_POLL_SECONDS):
+            if self._dropped.is_set() or given_up():
+                return False
+        return True
+
+    def _accept(self) -> None:
+        number = 0
+        while not self._closing.is_set():
+            try:
+                client, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            number += 1
+            if not self.accepts(number):
+                client.close()
+                continue
+            server = socket.socket(socket.AF_UNIX)
+            parameters = self._address.parameters
+            server.connect(f"{parameters['host']}/.s.PGSQL.{parameters['port']}")
+            wire = _Wire(self, number, client, server)
+            self._wires.append(wire)
+            wire.begin()
+
+
+class _Wire:
+    """One connection: a thread for each direction."""
+
+    def __init__(
+        self, proxy: FaultProxy, number: int, client: socket.socket, server: socket.socket
+    ) -> None:
+        self._proxy, self._number = proxy, number
+        self._client, self._server = client, server
+        self._severed = False
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._threads = [
+            threading.Thread(target=self._carry, args=(each,), daemon=True) for each in Side
+        ]
+
+    def begin(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        self._cut()
+        for thread in self._threads:
+            thread.join(_DEADLINE_SECONDS)
+            assert not thread.is_alive()
+        self._client.close()
+        self._server.close()
+
+    def _carry(self, side: Side) -> None:
+        source, target = (
+            (self._client, self._server) if side is Side.FRONTEND else (self._server, self._client)
+        )
+        try:
+            if side is Side.FRONTEND:
+                self._carry_first()
+            while self._carry_one(side, source, target):
+                pass
+        except OSError:
+            pass
+        if not (self._severed and side is Side.FRONTEND):
+            self._cut()
+
+    def _carry_first(self) -> None:
+        while True:
+            content = _read(self._client, _length(self._client))
+            match int.from_bytes(content[:4], "big"):
+                case code if code in (_SSL, _GSS):
+                    self._client.sendall(b"N")
+                case code if code == _CANCEL:
+                    self._server.sendall(struct.pack("!I", len(content) + 4) + content)
+                case _:
+                    message, deed = self._proxy.decide(Side.FRONTEND, self._number, b"", content)
+                    if not self._deliver(message, deed, self._server):
+                        raise ConnectionAbortedError
+                    return
+
+    def _carry_one(self, side: Side, source: socket.socket, target: socket.socket) -> bool:
+        kind = _read(source, 1)
+        content = _read(source, _length(source))
+        if self._severed:
+            # Only the answer's end matters now, and nobody is there to get it.
+            return kind != b"Z"
+        message, deed = self._proxy.decide(side, self._number, kind, content)
+        return self._deliver(message, deed, target)
+
+    def _deliver(self, message: Message, deed: Deed, target: socket.socket) -> bool:
+        """Do what is to be done with a message; whether the connection goes on."""
+        match deed:
+            case Deed.PASS:
+                target.sendall(message.encoded)
+            case Deed.CUT_BEFORE:
+                return False
+            case Deed.CUT_AFTER:
+                target.sendall(message.encoded)
+                return False
+            case Deed.HOLD:
+                if not self._proxy.wait_for_release(self._client_is_gone):
+                    return False
+                target.sendall(message.encoded)
+            case Deed.SEVER:
+                self._severed = True
+                _shut(self._client)
+                if self._proxy.wait_for_release(lambda: False):
+                    target.sendall(message.encoded)
+                else:
+                    _shut(self._server)
+                return False
+        return True
+
+    def _client_is_gone(self) -> bool:
+        try:
+            return self._client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _cut(self) -> None:
+        _shut(self._client)
+        _shut(self._server)
+        if self._severed:
+            self._proxy.delivered.set()
+
+
+def _shut(end: socket.socket) -> None:
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+def _length(source: socket.socket) -> int:
+    length: int = struct.unpack("!I", _read(source, 4))[0]
+    return length - 4
+
+
+def _read(source: socket.socket, size: int) -> bytes:
+    content = b""
+    while len(content) < size:
+        part = source.recv(size - len(content))
+        if not part:
+            raise ConnectionAbortedError
+        content += part
+    return content
