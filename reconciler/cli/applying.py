@@ -70,7 +70,7 @@ def preview(request: Request, *, plan_out: str | None, detailed_exitcode: bool) 
     """Show what an apply would do; with `plan_out` save it."""
     database = open_database(request.settings)
     plan = reconcile.preview(database, request.application, request.permission)
-    _show(request, plan, Outcome.PREVIEWED)
+    show(request, plan, Outcome.PREVIEWED)
     if plan_out is not None:
         from reconciler.cli.plan_file import write_plan
         from reconciler.planning.report import make_report
@@ -103,7 +103,7 @@ def apply_after_asking(request: Request) -> int:
     plan = reconcile.preview(database, request.application, request.permission)
     if plan.is_refused or not plan.has_changes:
         return apply(request)
-    _show(request, plan, Outcome.PROPOSED)
+    show(request, plan, Outcome.PROPOSED)
     click.confirm("Apply this?", abort=True, err=True)
     shown = expect(make_report(plan, request.application.source, applied=False))
     applied = reconcile.apply(database, request.application, request.permission, expected=shown)
@@ -115,11 +115,12 @@ def _apply(request: Request, *, expected: "Expectation | None") -> int:
     database = open_database(request.settings, to_write=True)
     applied = reconcile.apply(database, request.application, request.permission, expected=expected)
     is_refused = applied.plan.is_refused
-    _show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
+    show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
     return Refused.exit_code if is_refused else EXIT_DONE
 
 
-def _show(request: Request, plan: Plan, outcome: Outcome) -> None:
+def show(request: Request, plan: Plan, outcome: Outcome) -> None:
+    """Show a plan in the format asked for."""
     settings, source = request.settings, request.application.source
     match settings.format:
         case Format.JSON:

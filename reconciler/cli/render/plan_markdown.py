@@ -37,15 +37,20 @@ def plan_markdown(plan: Plan, source: Source, outcome: Outcome) -> str:
     """Return a plan as Markdown, with its digest as a hidden marker in the last line."""
     report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
     marker = f"<!-- rollout-plan {report.plan_digest} -->"
-    room = MAX_CHARACTERS - len(marker) - len(_CUT) - 4
-    parts: list[str] = []
-    for part in _parts(plan, source, outcome):
+    return f"{joined(_parts(plan, source, outcome), MAX_CHARACTERS - len(marker) - 2)}\n\n{marker}"
+
+
+def joined(parts: Iterable[str], most: int = MAX_CHARACTERS) -> str:
+    """Return parts of Markdown as one text of at most so many characters; what is cut is said."""
+    room = most - len(_CUT) - 2
+    fitting: list[str] = []
+    for part in parts:
         room -= len(part) + 2
         if room < 0:
-            parts.append(_CUT)
+            fitting.append(_CUT)
             break
-        parts.append(part)
-    return "\n\n".join([*parts, marker])
+        fitting.append(part)
+    return "\n\n".join(fitting)
 
 
 _CUT: Final = "_More than fits here: run_ `reconcile --dry-run` _to see the rest._"
@@ -63,9 +68,9 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
         yield "\n".join(f"- {way}" for way in ways_on(plan))
     for feature in plan.features:
         if is_shown(feature):
-            yield from _feature(feature, plan.allowed)
-    yield from _marks(plan)
-    yield from _categories(plan)
+            yield from feature_parts(feature, plan.allowed)
+    yield from marks_parts(plan)
+    yield from categories_parts(plan)
     if plan.has_changes:
         text = plan_text(plan, source, outcome)
         yield _folded("As in a terminal", f"```text\n{_without_fences(click.unstyle(text))}\n```")
@@ -85,7 +90,8 @@ def _headline(plan: Plan) -> str:
     )
 
 
-def _feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[str]:
+def feature_parts(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[str]:
+    """Yield what happens to one feature."""
     yield f"#### {for_markdown(feature.name)} ({feature.action})"
     if feature.overrides.in_force is not None:
         yield f"An override is in force: {for_markdown(feature.overrides.in_force.reason)}"
@@ -145,7 +151,8 @@ def _blast_radius(radius: BlastRadius) -> Iterator[str]:
         yield _folded("By category and owner", _table(("who", "gain", "lose"), rows))
 
 
-def _marks(plan: Plan) -> Iterator[str]:
+def marks_parts(plan: Plan) -> Iterator[str]:
+    """Yield which repositories become test repositories, and which no longer are."""
     marks = plan.test_repositories
     for title, entries in (
         ("Marked as test", marks.added.values()),
@@ -156,7 +163,8 @@ def _marks(plan: Plan) -> Iterator[str]:
             yield f"{title}: {_names(entries, len(entries))}"
 
 
-def _categories(plan: Plan) -> Iterator[str]:
+def categories_parts(plan: Plan) -> Iterator[str]:
+    """Yield which thresholds move, if any does."""
     if plan.categories.changed:
         names = ", ".join(map(for_markdown, plan.categories.changed))
         yield f"Thresholds move: {names}. Every repository is categorised again."

@@ -1,0 +1,223 @@
+"""`reconcile github`: what the workflows call on GitHub, one command for each job.
+
+Their result is annotations and the job's summary (`--format github`, which they imply), and a comment,
+an issue or a pull request. `docs/github.md` tells which workflow calls what.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from reconciler.cli.settings import Format, Settings, settings_of
+from reconciler.errors import NotFound, ReconcilerError, SetupInvalid, Stale
+
+if TYPE_CHECKING:
+    from reconciler.cli.applying import Request
+    from reconciler.database.transactions import Database
+    from reconciler.github.client import GitHub
+    from reconciler.github.issues import State
+
+ARTIFACT: Final = "rollout-preview"
+"""The artifact that a fork's run leaves for the run that may comment."""
+
+
+@click.group(epilog="Example: reconcile github preview")
+@click.pass_context
+def github(context: click.Context) -> None:
+    """Comments, issues and pull requests, for workflows on GitHub."""
+    settings = settings_of(context)
+    if settings.format is Format.TEXT:
+        settings.format = Format.GITHUB
+
+
+@github.command(epilog="Example: reconcile github preview")
+@click.pass_context
+def preview(context: click.Context) -> int:
+    """Show in a comment of the pull request what a merge would change; the same one each time.
+
+    Exits as reconcile --dry-run does: 3 where an apply would be refused.
+    """
+    from reconciler.cli.applying import Request
+    from reconciler.github.client import GitHub, repository_path
+    from reconciler.github.comments import PREVIEW, put_comment
+    from reconciler.github.event import pull_request_event
+
+    settings = settings_of(context)
+    event, repository, client = (
+        pull_request_event(),
+        repository_path(),
+        GitHub.from_environment(),
+    )
+    try:
+        request = Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
+        body, exit_code = _preview(request)
+    except ReconcilerError as error:
+        from reconciler.cli.render.errors_markdown import errors_markdown
+        from reconciler.cli.workflow_output import annotate_error
+
+        annotate_error(settings, error)
+        body, exit_code = errors_markdown([error]), error.exit_code
+    put_comment(client, repository, event.number, PREVIEW, body)
+    return exit_code
+
+
+def _preview(request: "Request") -> tuple[str, int]:
+    from reconciler import reconcile
+    from reconciler.cli import applying
+    from reconciler.cli.render.plan_markdown import plan_markdown
+    from reconciler.cli.render.plan_text import Outcome
+    from reconciler.errors import Refused
+
+    database = _open_named_database(request.settings)
+    plan = reconcile.preview(database, request.application, request.permission)
+    applying.show(request, plan, Outcome.PREVIEWED)
+    body = plan_markdown(plan, request.application.source, Outcome.PREVIEWED)
+    return body, Refused.exit_code if plan.is_refused else applying.EXIT_DONE
+
+
+@github.command(epilog='Example: reconcile github check --base "$BASE" --copy-to preview')
+@click.option("--base", metavar="COMMIT", required=True, help="Compare with the file at this one.")
+@click.option(
+    "--copy-to", metavar="FOLDER", help="Leave a copy of the file there, for the run that comments."
+)
+@click.pass_context
+def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
+    """Check the file of a fork's pull request, and compare it with the one at a commit.
+
+    Needs no database, no token and no secret.
+    """
+    from reconciler.cli.workflow_output import print_plainly, summarize
+    from reconciler.rollout_file import parse_rollout
+    from reconciler.rollout_file.sources import read_content
+
+    settings = settings_of(context)
+    content = read_content(settings.path)
+    if copy_to is not None:
+        folder = Path(copy_to)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / settings.path.name).write_bytes(content)
+    parse_rollout(content, path=settings.file)
+    body = _difference(settings, content, base)
+    print_plainly(settings, body)
+    summarize(body)
+
+
+@github.command(epilog="Example: reconcile github comment")
+@click.pass_context
+def comment(context: click.Context) -> None:
+    """Comment on a fork's pull request, for the end of its run (workflow_run).
+
+    What the run left is taken for anybody's text: one file of it is read as a rollout file is, and all
+    that is said is said here anew.
+    """
+    from reconciler.cli.workflow_output import annotate_error
+    from reconciler.github.client import GitHub, repository_path
+    from reconciler.github.comments import PREVIEW, put_comment
+    from reconciler.github.event import workflow_run_event
+    from reconciler.github.pull_requests import find_pull_request
+
+    settings = settings_of(context)
+    event, repository = workflow_run_event(), repository_path()
+    if not event.is_fork:
+        settings.say("no fork's pull request: its own run has commented")
+        return
+    client = GitHub.from_environment()
+    try:
+        number = find_pull_request(client, repository, event.head, event.head_commit)
+    except NotFound as gone:
+        annotate_error(settings, Stale(str(gone)))
+        return
+    body = _comment(settings, client, repository, event.run)
+    put_comment(client, repository, number, PREVIEW, body)
+
+
+def _comment(settings: Settings, client: "GitHub", repository: str, run: int) -> str:
+    from reconciler.cli.render.errors_markdown import errors_markdown
+    from reconciler.github.artifacts import read_artifact
+
+    try:
+        content = read_artifact(client, repository, run, ARTIFACT, settings.path.name)
+        return _difference(settings, content, "HEAD")
+    except ReconcilerError as error:
+        return errors_markdown([error])
+
+
+def _difference(settings: Settings, content: bytes, base: str) -> str:
+    from reconciler.cli.render.difference_markdown import difference_markdown
+    from reconciler.git.contents import content_at
+    from reconciler.planning.difference import plan_difference
+    from reconciler.rollout_file import parse_rollout
+
+    head = parse_rollout(content, path=settings.file)
+    before = content_at(settings.path, base)
+    shown = f"{settings.file} at {base[:7]}"
+    replaced = parse_rollout(b"version: 1\n" if before is None else before, path=shown)
+    return difference_markdown(plan_difference(replaced.rollout, head.rollout), settings.file)
+
+
+@github.command(epilog="Example: reconcile github apply")
+@click.pass_context
+def apply(context: click.Context) -> int:
+    """Apply the file, as reconcile does; where something newer is applied already, say so and succeed."""
+    from reconciler.cli import applying
+    from reconciler.cli.workflow_output import annotate_error
+
+    settings = settings_of(context)
+    try:
+        request = applying.Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
+        applying.require_commit(request, is_asked_for=True)
+        _open_named_database(settings)
+        return applying.apply(request)
+    except Stale as stale:
+        annotate_error(settings, stale)
+        return 0
+
+
+@github.command(epilog="Example: reconcile github issue health")
+@click.argument("kind", type=click.Choice(["health", "drift"]))
+@click.pass_context
+def issue(context: click.Context, *, kind: str) -> None:
+    """Keep an issue open for each feature that is held back or fails, or that drifted; close the others."""
+    from reconciler.cli.render.issues import DRIFT, HEALTH
+    from reconciler.github.client import GitHub, repository_path
+    from reconciler.github.issues import tell_states
+
+    settings = settings_of(context)
+    repository, client = repository_path(), GitHub.from_environment()
+    marker, states = (
+        (HEALTH, _incidents(settings)) if kind == "health" else (DRIFT, _drift(settings))
+    )
+    told = tell_states(client, repository, marker, states)
+    for verb, addresses in (
+        ("opened", told.opened),
+        ("updated", told.updated),
+        ("closed", told.closed),
+    ):
+        for address in addresses:
+            settings.say(f"{verb} {address}")
+
+
+def _open_named_database(settings: Settings) -> "Database":
+    """Return the database; never the embedded one, which on a runner is empty and gone with the job."""
+    from reconciler.cli.opening import open_database
+
+    if not (settings.database_url or os.environ.get("DATABASE_URL")):
+        raise SetupInvalid("DATABASE_URL is not set; give the workflow the secret database_url")
+    return open_database(settings)
+
+
+def _incidents(settings: Settings) -> "list[State]":
+    from reconciler.cli.render.issues import incident_state
+    from reconciler.github.incidents import read_incidents
+
+    return [incident_state(each) for each in read_incidents(_open_named_database(settings))]
+
+
+def _drift(settings: Settings) -> "list[State]":
+    from reconciler.cli.render.issues import drift_state
+    from reconciler.drifting import read_drift
+
+    found = read_drift(_open_named_database(settings))
+    return [drift_state(name, drift) for name, drift in found.items()]

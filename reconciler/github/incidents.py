@@ -1,0 +1,43 @@
+"""What people should know for as long as it lasts: a feature held back, a feature that fails, drift.
+
+Each is told as an issue (`issues`); how it reads is for `cli/render`.
+"""
+
+from dataclasses import dataclass
+
+from reconciler.database.acting import read_feature
+from reconciler.database.health import read_health
+from reconciler.database.live import read_feature_names
+from reconciler.database.schema import require_newest
+from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.planning.health import Health, Verdict
+from reconciler.rollout_file.model import Override
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A feature under an override, or failing."""
+
+    feature: str
+    override: Override | None
+    """The limit in force."""
+    health: Health
+
+
+def read_incidents(database: Database) -> tuple[Incident, ...]:
+    """Return the features that an override limits or whose verdict is fail, by name."""
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        found = [
+            Incident(
+                name,
+                read_feature(connection, name).standing.in_force,
+                read_health(connection, name),
+            )
+            for name in read_feature_names(connection)
+        ]
+    return tuple(
+        each
+        for each in found
+        if each.override is not None or each.health.judgement.verdict is Verdict.FAIL
+    )

@@ -1,0 +1,89 @@
+"""What one file changes of another, where no database may be asked: a plan without a blast radius.
+
+Made by the planner itself, as if the other file were applied to a database in which every name is known
+and nothing else is. What only a database knows (drift, soak, who gains and loses) is left out.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from reconciler.planning.basis import AppliedFeature, Basis, LastApplied
+from reconciler.planning.effective import (
+    intended_configuration,
+    intended_marks,
+    intended_thresholds,
+)
+from reconciler.planning.guard_names import GuardName
+from reconciler.planning.live import Directory, Live, LiveFeature
+from reconciler.planning.overrides import OverrideState, StoredOverride, effective
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import make_plan
+from reconciler.rollout_file.model import Feature, Rollout
+from reconciler.rollout_file.names import entry_key
+
+_NOWHERE: Final = UUID(int=0)
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def plan_difference(base: Rollout, head: Rollout) -> Plan:
+    """Return what `head` changes of `base`, with the guards that need no database."""
+    directory = _directory(base, head)
+    live = Live(
+        generation=0,
+        applied_commit=None,
+        features={
+            name: _as_live(name, feature, directory) for name, feature in base.features.items()
+        },
+        marked=intended_marks(base, directory),
+        thresholds=intended_thresholds(base),
+        directory=directory,
+    )
+    applied = LastApplied(
+        {
+            name: AppliedFeature(
+                intended_configuration(name, feature, directory),
+                None if feature.override is None else feature.override.id,
+            )
+            for name, feature in base.features.items()
+        }
+    )
+    plan = make_plan(head, Basis(live, applied))
+    features = tuple(
+        replace(
+            each,
+            findings=tuple(found for found in each.findings if found.guard != GuardName.SOAK),
+        )
+        for each in plan.features
+    )
+    return replace(plan, features=features)
+
+
+def _as_live(name: str, feature: Feature, directory: Directory) -> LiveFeature:
+    override = feature.override
+    return LiveFeature(
+        id=_NOWHERE,
+        configuration=effective(intended_configuration(name, feature, directory), override, None),
+        updated_at=_NEVER,
+        overrides=() if override is None else (StoredOverride(override, OverrideState.ON),),
+    )
+
+
+def _directory(*rollouts: Rollout) -> Directory:
+    """Return a directory in which every name of these files is a repository's, and its own id."""
+    keys = {
+        entry_key(entry): entry
+        for rollout in rollouts
+        for entry in _entries(rollout)
+        if "*" not in entry
+    }
+    return Directory(ids={key: key for key in keys}, names=keys, owned={})
+
+
+def _entries(rollout: Rollout) -> Iterable[str]:
+    yield from rollout.test_repositories
+    for feature in rollout.features.values():
+        yield from feature.whitelist
+        yield from feature.exclusions
