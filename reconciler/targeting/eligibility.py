@@ -58,6 +58,8 @@ class Targeting:
     """The keys of both lists: most repositories are in neither, which is then asked once."""
     prefix: bytes = field(init=False, repr=False, compare=False)
     """What stands before every id that is hashed."""
+    off_rule: Rule | None = field(init=False, repr=False, compare=False)
+    """The rule by which nobody is in, whoever asks."""
     strategy_rule: Rule = field(init=False, repr=False, compare=False)
     """The rule that decides who is in neither list."""
 
@@ -65,7 +67,13 @@ class Targeting:
         object.__setattr__(self, "bucket_limit", bucket_limit(self.percentage))
         object.__setattr__(self, "listed", self.whitelist | self.exclusions)
         object.__setattr__(self, "prefix", hashed_prefix(self.salt))
+        object.__setattr__(self, "off_rule", self._off_rule())
         object.__setattr__(self, "strategy_rule", _RULE_OF_STRATEGY[self.strategy])
+
+    def _off_rule(self) -> Rule | None:
+        if not self.active:
+            return Rule.INACTIVE
+        return Rule.EMERGENCY_STOP if self.emergency_stop else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ def is_eligible(
     return rule is _WHITELISTED
 
 
-def deciding_rule(  # noqa: PLR0911 - the contract's table, a line a rule
+def deciding_rule(
     feature: str,
     targeting: Targeting | None,
     repository: Repository | None,
@@ -126,10 +134,8 @@ def deciding_rule(  # noqa: PLR0911 - the contract's table, a line a rule
         return _ENVIRONMENT_STOP
     if targeting is None:
         return _UNKNOWN_FEATURE
-    if not targeting.active:
-        return _INACTIVE
-    if targeting.emergency_stop:
-        return _EMERGENCY_STOP
+    if targeting.off_rule is not None:
+        return targeting.off_rule
     if repository is None:
         return _UNKNOWN_REPOSITORY
     if targeting.listed.isdisjoint(repository.keys):
@@ -154,8 +160,6 @@ def _keys(repository_id: str, full_name: str | None) -> tuple[str, ...]:
 # Bound once: looking a member up on its class costs as much as asking a rule.
 _ENVIRONMENT_STOP: Final = Rule.ENVIRONMENT_STOP
 _UNKNOWN_FEATURE: Final = Rule.UNKNOWN_FEATURE
-_INACTIVE: Final = Rule.INACTIVE
-_EMERGENCY_STOP: Final = Rule.EMERGENCY_STOP
 _UNKNOWN_REPOSITORY: Final = Rule.UNKNOWN_REPOSITORY
 _EXCLUDED: Final = Rule.EXCLUDED
 _WHITELISTED: Final = Rule.WHITELISTED
