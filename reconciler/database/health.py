@@ -86,18 +86,25 @@ def read_health(
     period = Period(row.now, row.monitoring_window, row.resumed_at, limited_at)
     limits = HealthLimits(max_error_rate=row.max_error_rate, min_jobs=row.min_jobs)
     chosen = PostgresFigures(connection) if source is None else source
+    failure = None
     try:
         figures = chosen.read_figures(feature, period)
-    except Unavailable:
-        figures = None
+    except Unavailable as error:
+        figures, failure = None, str(error)
     if eligible is None:
         eligible = _count_eligible(connection, feature) if _is_old(figures) else 0
-    return Health(judge(figures, eligible=eligible, limits=limits), figures, limits, period)
+    judgement = judge(figures, eligible=eligible, limits=limits)
+    return Health(judgement, figures, limits, period, failure)
 
 
-def read_soaking(connection: "Connection", feature: str, stage: Decimal) -> Soaking:
-    """Return how one feature does, and since when it holds a stage, given by its percentage."""
-    health = read_health(connection, feature)
+def read_soaking(
+    connection: "Connection", feature: str, stage: Decimal, *, source: FiguresSource | None = None
+) -> Soaking:
+    """Return how one feature does, and since when it holds a stage, given by its percentage.
+
+    Its figures are those of a source, or else of `rollout_metrics`.
+    """
+    health = read_health(connection, feature, source=source)
     reached_at = connection.execute(
         text(_SQL["reached"]), {"feature": feature, "percentage": stage}
     ).scalar_one()

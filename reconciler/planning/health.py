@@ -152,6 +152,8 @@ class Health:
     """None where the source failed."""
     limits: HealthLimits
     period: Period
+    failure: str | None = None
+    """Why the source failed, where it did; in one line."""
 
     @property
     def sentence(self) -> str:
@@ -174,7 +176,7 @@ class Health:
                 hours = STALE_AFTER // timedelta(hours=1)
                 return f"stale data: nothing was recorded for over {hours}h ({counted})"
             case Reason.SOURCE_FAILED:
-                return "source failed: the source of the figures did not answer"
+                return f"source failed: {self.failure or 'it did not answer'}"
 
     @property
     def _since(self) -> str:

@@ -130,7 +130,7 @@ def test_a_verdict_is_told_with_its_figures() -> None:
         sentence(figures(20, 0, DAY / 2))
         == "stale data: nothing was recorded for over 1h (0 of 20 jobs in 24h)"
     )
-    assert sentence(None) == "source failed: the source of the figures did not answer"
+    assert sentence(None) == "source failed: it did not answer"
     assert (
         sentence(figures(20, 4), resumed=DAY / 2)
         == "error rate 20.00% over 5% (4 of 20 jobs in the time since the resume)"
