@@ -136,7 +136,9 @@ def plan_against(
         basis,
         audience=judge_drift(connection, basis),
         soaking={
-            name: read_soaking(connection, name, stage.percentage)
+            name: read_soaking(
+                connection, name, stage.percentage, source=application.figures_source
+            )
             for name, stage in stages_to_judge(rollout, basis)
         },
     )

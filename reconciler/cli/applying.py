@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 import click
 
 from reconciler import reconcile
+from reconciler.cli.figures import choose_figures
 from reconciler.cli.opening import open_database, who_acts
 from reconciler.cli.output import print_result
 from reconciler.cli.render.plan_text import Outcome, plan_text, summary
@@ -46,7 +47,12 @@ class Request:
     ) -> Self:
         """Read the file that the settings name, and which commit it is."""
         document = read_rollout_file(settings.path)
-        application = Application(read_source(document), document.rollout, applied_by=who_acts())
+        application = Application(
+            read_source(document),
+            document.rollout,
+            applied_by=who_acts(),
+            figures_source=choose_figures(),
+        )
         permission = Permission(allowed, accept_history_rewrite)
         return cls(settings, document, application, permission)
 

@@ -1,6 +1,6 @@
 """`reconcile health`: does each feature do well, and what else is worth a look."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reconciler.cli.acting import acted_lines
+from reconciler.cli.figures import choose_figures, figures_options
 from reconciler.cli.opening import open_database, require_feature
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import count, counted
 from reconciler.cli.settings import Format, settings_of
-from reconciler.planning.health import Tally, Verdict
+from reconciler.planning.health import Reason, Tally, Verdict
 from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatus, find_indicators
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from reconciler.database.transactions import Database
+    from reconciler.planning.health import FiguresSource
     from reconciler.safeguard import Watched
 
 EXIT_FAILING: Final = 2
@@ -44,16 +45,25 @@ class _Checked:
 )
 @click.option("--rollback", is_flag=True, help="Roll back what fails, where the file allows it.")
 @click.option("--no-write-back", is_flag=True, help="With --rollback: leave git alone.")
+@figures_options
 @click.pass_context
 def health(
-    context: click.Context, *, detailed_exitcode: bool, rollback: bool, no_write_back: bool
+    context: click.Context,
+    /,
+    *,
+    detailed_exitcode: bool,
+    rollback: bool,
+    no_write_back: bool,
+    **figures: str | None,
 ) -> int:
     """Judge every feature, or one, by the errors of its jobs."""
     from reconciler.database.live import read_feature_names
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
+    from reconciler.safeguard import judge_and_roll_back
 
     settings = settings_of(context)
+    source = choose_figures(**figures)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     database = open_database(settings, to_write=rollback)
     with read_only_transaction(database) as connection:
@@ -62,28 +72,25 @@ def health(
         if settings.feature is not None:
             require_feature(settings.feature, features)
             features = [settings.feature]
-    watched = _judge_and_roll_back(database, features) if rollback else ()
+    watched = judge_and_roll_back(database, features, source) if rollback else ()
     with read_only_transaction(database) as connection:
-        found = watched or [_judge(connection, feature) for feature in features]
+        found = watched or [_judge(connection, feature, source) for feature in features]
         checked = [_check(connection, each) for each in found]
     if chosen is Format.JSON:
+        for each in checked:
+            if each.found.health.judgement.reason is Reason.SOURCE_FAILED:
+                settings.complain(f"{each.found.feature}: {each.found.health.sentence}")
         print_json(settings, {"features": [_as_json(each) for each in checked]})
     else:
         print_result(settings, "\n\n".join(map(_as_text, checked)) or "there is no feature yet")
     return _exit_code(checked) if detailed_exitcode else 0
 
 
-def _judge_and_roll_back(database: "Database", features: "Sequence[str]") -> "Sequence[Watched]":
-    from reconciler.safeguard import judge_and_roll_back
-
-    return judge_and_roll_back(database, features)
-
-
-def _judge(connection: "Connection", feature: str) -> "Watched":
+def _judge(connection: "Connection", feature: str, source: "FiguresSource | None") -> "Watched":
     from reconciler.database.health import read_health
     from reconciler.safeguard import Watched
 
-    return Watched(feature, read_health(connection, feature), rollback=None)
+    return Watched(feature, read_health(connection, feature, source=source), rollback=None)
 
 
 def _check(connection: "Connection", found: "Watched") -> _Checked:
@@ -136,7 +143,7 @@ def _as_text(checked: _Checked) -> str:
     verdict = click.style(judgement.verdict, fg=_COLORS[judgement.verdict], bold=True)
     lines = [
         f"{click.style(for_line(checked.found.feature), bold=True)}: {verdict}",
-        f"    {checked.found.health.sentence}",
+        f"    {for_line(checked.found.health.sentence)}",
     ]
     if figures is not None:
         lines += _shown("by category", figures.by_category)

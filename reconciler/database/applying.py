@@ -16,6 +16,7 @@ from reconciler.database.recording import History
 from reconciler.planning.actions import Action
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.configuration import Configuration
+from reconciler.planning.health import FiguresSource
 from reconciler.planning.plain import plain
 from reconciler.planning.plan import (
     CategoriesPlan,
@@ -50,6 +51,8 @@ class Application:
     rollout: Rollout
     applied_by: str
     """Who, as far as the machine can tell; at most 100 characters are kept."""
+    figures_source: FiguresSource | None = None
+    """Where the guard `soak` finds what jobs came to; None for the database."""
 
 
 def lock_for_apply(connection: "Connection") -> None:
