@@ -1,0 +1,63 @@
+"""A client's own connections: patient for so long, and not a moment more.
+
+A server that is paused, or a network that swallows everything, answers nothing and refuses nothing. Whoever
+waits for it must come back, try elsewhere, and grow stale meanwhile.
+"""
+
+import re
+from functools import cache
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+
+from reconciler.database.address import DatabaseAddress
+from reconciler.database.queries import queries
+
+CONNECT_TIMEOUT_SECONDS = 10
+APPLICATION_NAME = "reconcile-client"
+
+_Result = TypeVar("_Result")
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """One that gives up on a server which says nothing for `patience` seconds."""
+
+    patience: float = 10.0
+
+    def wait(
+        self, gen: PQGen[_Result], interval: float = 0.1, timeout: float | None = None
+    ) -> _Result:
+        return super().wait(gen, interval, self.patience if timeout is None else timeout)
+
+
+def connect(address: DatabaseAddress, *, patience: float) -> Connection:
+    """Open a connection that commits by itself.
+
+    Raises:
+        psycopg.Error: There is no server, it refuses, or it does not answer in time.
+    """
+    parameters: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "application_name": APPLICATION_NAME,
+        **address.parameters,
+        "client_encoding": "utf8",
+    }
+    # A prepared statement is its session's; a pooler gives the next transaction another.
+    connection = Connection.connect(autocommit=True, prepare_threshold=None, **parameters)
+    connection.patience = patience
+    return connection
+
+
+@cache
+def statement(name: str) -> bytes:
+    """Return a statement of `sql/client.sql` with its parameters as the driver wants them."""
+    return _PARAMETER.sub(r"%(\1)s", queries("client")[name].replace("%", "%%")).encode()
+
+
+def in_a_line(error: Exception, address: DatabaseAddress) -> str:
+    """What went wrong, in one line without secrets."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    printable = "".join(each if each.isprintable() else " " for each in said)
+    return address.without_secrets(f"{address.describe()}: {printable}")

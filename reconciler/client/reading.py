@@ -1,0 +1,130 @@
+"""Reading what decides who is in: features alone, or everything as of one moment.
+
+What is known already is not sent again: a feature's lists where its row is the same, a page of
+repositories where its digest is.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import psycopg
+
+from reconciler.client.connection import Connection, statement
+from reconciler.client.repositories import Page, Repositories
+from reconciler.targeting.eligibility import Targeting
+from reconciler.targeting.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feature:
+    """A feature as one version of its row says it."""
+
+    targeting: Targeting
+    version: str
+    """Another one with each change to the row."""
+    updated_at: float
+    """When the row says that it was written, in seconds since 1970."""
+
+
+Features = Mapping[str, Feature]
+
+
+def read_features(
+    connection: Connection, followed: Collection[str] | None, known: Features
+) -> Features:
+    """Return the features followed (None is all); one that did not change is the known one itself.
+
+    Raises:
+        psycopg.Error: The database did not answer as it should.
+    """
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(
+            statement("features"),
+            {
+                "followed": None if followed is None else list(followed),
+                "known_features": list(known),
+                "known_versions": [each.version for each in known.values()],
+            },
+        )
+        return MappingProxyType({row[0]: _feature(row, known.get(row[0])) for row in cursor})
+
+
+def read_everything(
+    connection: Connection,
+    followed: Collection[str] | None,
+    known_features: Features,
+    known_repositories: Repositories,
+) -> tuple[Features, Repositories]:
+    """Return features and repositories as of one moment; categories where a strategy needs them.
+
+    Raises:
+        psycopg.Error: The database did not answer as it should.
+        ValueError: It sent a page that does not hold together.
+    """
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    with connection.transaction():
+        features = read_features(connection, followed, known_features)
+        connection.execute(statement("without_compiling"))
+        repositories = _read_repositories(
+            connection, known_repositories, categories=needs_categories(features)
+        )
+    return features, repositories
+
+
+def needs_categories(features: Features) -> bool:
+    """Tell whether any feature is decided by a repository's size."""
+    return any(each.targeting.strategy is Strategy.REPOSITORY_SIZE for each in features.values())
+
+
+def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
+    _, active, stopped, strategy, percentage, salt, version, updated_at, *lists = row
+    if known is not None and known.version == version:
+        return known
+    whitelist, exclusions = map(frozenset, lists)
+    targeting = Targeting(
+        active=active,
+        emergency_stop=stopped,
+        strategy=_strategy(strategy),
+        percentage=percentage,
+        salt=salt,
+        whitelist=whitelist,
+        exclusions=exclusions,
+    )
+    return Feature(targeting, version, updated_at or 0.0)
+
+
+def _strategy(name: str) -> Strategy:
+    """A strategy that only a service's older rows can have lets in the whitelist, as in SQL."""
+    try:
+        return Strategy(name)
+    except ValueError:
+        return Strategy.WHITELIST
+
+
+def _read_repositories(
+    connection: Connection, known: Repositories, *, categories: bool
+) -> Repositories:
+    pages: dict[int, Page] = {}
+    page_count = 1
+    changed = len(known.pages)
+    with connection.cursor(binary=True) as cursor:
+        rows = cursor.stream(
+            statement("repositories"),
+            {
+                "categories": categories,
+                "known_numbers": list(known.pages),
+                "known_digests": [each.digest for each in known.pages.values()],
+            },
+        )
+        for page_count, number, digest, *content in rows:  # noqa: B007 - every row says the same
+            if content[0] is None:
+                pages[number] = known.pages[number]
+            else:
+                pages[number] = Page(digest, *content)
+                changed = -1
+    if changed == len(pages) and categories == known.has_categories:
+        return known
+    return Repositories(MappingProxyType(pages), page_count, categories)

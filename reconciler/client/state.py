@@ -1,0 +1,167 @@
+"""What a client knows at a moment, and the decisions that follow from it.
+
+A state is immutable: readers take one reference and need no lock. Who is in is `reconciler.targeting`'s to
+say; what is added here is a process's own: how old its knowledge may be, and its circuits.
+
+Features are read within milliseconds of a change, repositories more seldom, so the two may be of different
+moments, which together never were. A yes therefore takes two: of the newest features, and of the features
+as they were when the repositories were read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from math import inf
+from types import MappingProxyType
+
+from reconciler.client.reading import Feature, Features
+from reconciler.client.repositories import NO_REPOSITORIES, Repositories
+from reconciler.targeting.categories import Category
+from reconciler.targeting.eligibility import Repository, Rule, Targeting, is_eligible
+from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
+from reconciler.targeting.explanation import Decision, decide
+
+
+class ClientRule(StrEnum):
+    """What decides in a client beside the rules of targeting; each only ever says no."""
+
+    STALE = "stale"
+    """The database has not confirmed what is known for too long, or nothing is known yet."""
+    CIRCUIT_OPEN = "circuit_open"
+    """Too many of the feature's jobs failed in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether a repository gets a feature, and why."""
+
+    eligible: bool
+    rule: Rule | ClientRule
+    reason: str
+    """A sentence."""
+    bucket: int | None = None
+    """From 0 to 9999; None where the feature or the repository is not known."""
+    category: Category | None = None
+    """None where the repository is not known, or no feature needs categories."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """What is known; times are of the client's own clock, in seconds."""
+
+    newest: Features = field(default_factory=dict)
+    """The features as last read, with every stop that was seen and not taken back."""
+    newest_at: float = -inf
+    whole: Features = field(default_factory=dict)
+    """The features at the moment at which the repositories were read."""
+    repositories: Repositories = NO_REPOSITORIES
+    whole_at: float = -inf
+    stops: Mapping[str, float] = field(default_factory=dict)
+    """Features that were seen stopped, and when their rows then said that they were written."""
+    environment: EnvironmentOverride = NO_OVERRIDE
+
+    @property
+    def confirmed_at(self) -> float:
+        """Until when all of it is known to have held."""
+        return min(self.newest_at, self.whole_at)
+
+    @property
+    def widened_since_whole(self) -> bool:
+        """Whether some feature that is on changed since everything was read: it may let in more now."""
+        return any(
+            feature is not self.whole.get(name)
+            and feature.targeting.active
+            and not feature.targeting.emergency_stop
+            for name, feature in self.newest.items()
+        )
+
+    def with_newest(self, read: Features, at: float) -> "State":
+        """Take in features read by themselves.
+
+        A row that is older than a stop seen is of a database that was set back: the stop stays, until
+        somebody writes the row again.
+        """
+        stops = dict(self.stops)
+        newest = {}
+        for name, feature in _same_objects(read, self.whole).items():
+            newest[name] = feature
+            if feature.targeting.emergency_stop:
+                stops[name] = max(feature.updated_at, stops.get(name, -inf))
+            elif feature.updated_at < stops.get(name, -inf):
+                newest[name] = _stopped(feature, self.newest.get(name))
+            else:
+                stops.pop(name, None)
+        return replace(
+            self,
+            newest=MappingProxyType(newest),
+            newest_at=max(at, self.newest_at),
+            stops=MappingProxyType(stops),
+        )
+
+    def with_whole(self, features: Features, repositories: Repositories, at: float) -> "State":
+        """Take in everything read as of one moment."""
+        whole = MappingProxyType(_same_objects(features, self.newest))
+        return replace(self, whole=whole, repositories=repositories, whole_at=at)
+
+    def is_eligible(self, repository: Repository | None, feature: str) -> bool:
+        """Tell whether a repository gets a feature by what is known, however old that is."""
+        newest = self.newest.get(feature)
+        if not is_eligible(feature, _targeting(newest), repository, self.environment):
+            return False
+        whole = self.whole.get(feature)
+        return whole is newest or is_eligible(
+            feature, _targeting(whole), repository, self.environment
+        )
+
+    def explain(self, repository: Repository | None, feature: str) -> Answer:
+        """Return the answer of `is_eligible` with its reason."""
+        decision = self._decide(self.newest, repository, feature)
+        if decision.eligible and self.whole.get(feature) is not self.newest.get(feature):
+            decision = self._decide(self.whole, repository, feature)
+        has_category = self.repositories.has_categories
+        return Answer(
+            decision.eligible,
+            decision.rule,
+            decision.reason,
+            decision.bucket,
+            decision.category if has_category else None,
+        )
+
+    def explain_stale(self, feature: str, age: float) -> Answer:
+        """Return the answer where what is known is too old; the environment's stop goes before."""
+        if self.environment.stops(feature):
+            return self.explain(None, feature)
+        return Answer(
+            eligible=False,
+            rule=ClientRule.STALE,
+            reason=(
+                "stale: nothing is known from the database yet"
+                if age == inf
+                else f"stale: the database last confirmed what is known {age:.0f} seconds ago"
+            ),
+        )
+
+    def _decide(self, features: Features, repository: Repository | None, feature: str) -> Decision:
+        targeting = _targeting(features.get(feature))
+        return decide(feature, targeting, repository, self.environment)
+
+
+def _targeting(feature: Feature | None) -> Targeting | None:
+    return None if feature is None else feature.targeting
+
+
+def _same_objects(features: Features, known: Features) -> dict[str, Feature]:
+    """The features, each as the object that is known already where that is of the same version."""
+    same = dict(features)
+    for name, feature in features.items():
+        other = known.get(name)
+        if other is not None and other.version == feature.version:
+            same[name] = other
+    return same
+
+
+def _stopped(feature: Feature, before: Feature | None) -> Feature:
+    """The feature with its stop on; the same object as before where its row is."""
+    if before is not None and before.version == feature.version:
+        return before
+    return replace(feature, targeting=replace(feature.targeting, emergency_stop=True))

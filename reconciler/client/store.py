@@ -1,0 +1,111 @@
+"""The one place where a client's state changes, and the answers kept with it.
+
+Whoever writes takes the lock; whoever reads takes `current`, one reference to values that belong together.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from uuid import UUID
+
+from reconciler.client.reading import Features
+from reconciler.client.repositories import Repositories
+from reconciler.client.state import State
+from reconciler.targeting.environment import EnvironmentOverride
+
+Answers = dict[str | UUID, bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Current:
+    """A state, until when it may be used, and the answers already given from it."""
+
+    state: State
+    deadline: float
+    """On the client's clock; from then on the state is stale."""
+    answers: Mapping[str, Answers]
+    """By feature. One that isn't here is decided each time: unknown, or its circuit is not closed."""
+
+
+class Store:
+    """Holds the current state; safe to use from any thread."""
+
+    def __init__(
+        self, state: State, max_staleness: float, on_change: Callable[[frozenset[str]], None]
+    ) -> None:
+        self._lock = threading.Lock()
+        self._max_staleness = max_staleness
+        self._on_change = on_change
+        self._broken: frozenset[str] = frozenset()
+        self.current = self._next(state, None)
+        self.loaded = threading.Event()
+        self._note_loaded(state)
+
+    def begin_again(self) -> None:
+        """In a forked child: with locks of its own, and no answer that nobody looks after."""
+        self._lock = threading.Lock()
+        self.current = replace(self.current, answers={})
+        was_loaded = self.loaded.is_set()
+        self.loaded = threading.Event()
+        if was_loaded:
+            self.loaded.set()
+
+    def set_newest(self, features: Features, at: float) -> None:
+        """Take in features read by themselves at a time."""
+        self._change(lambda state: state.with_newest(features, at))
+
+    def set_whole(self, features: Features, repositories: Repositories, at: float) -> None:
+        """Take in everything, read as of one moment."""
+        self._change(lambda state: state.with_whole(features, repositories, at))
+
+    def set_environment(self, environment: EnvironmentOverride) -> None:
+        """Take in what the process's environment says now."""
+        if environment != self.current.state.environment:
+            self._change(lambda state: replace(state, environment=environment))
+
+    def set_broken(self, features: frozenset[str]) -> None:
+        """Keep no answers for these features: their circuits are not closed."""
+        with self._lock:
+            self._broken = features
+            self.current = self._next(self.current.state, self.current)
+
+    def _change(self, change: Callable[[State], State]) -> None:
+        with self._lock:
+            before = self.current
+            state = change(before.state)
+            self.current = self._next(state, before)
+        self._note_loaded(state)
+        changed = _changed_features(before.state, state)
+        if changed:
+            self._on_change(changed)
+
+    def _note_loaded(self, state: State) -> None:
+        if state.confirmed_at > -inf:
+            self.loaded.set()
+
+    def _next(self, state: State, before: Current | None) -> Current:
+        answers: dict[str, Answers] = {}
+        for name in state.newest:
+            if name in self._broken:
+                continue
+            kept = None if before is None else before.answers.get(name)
+            if kept is None or before is None or not _decides_alike(name, before.state, state):
+                kept = {}
+            answers[name] = kept
+        return Current(state, state.confirmed_at + self._max_staleness, answers)
+
+
+def _decides_alike(feature: str, one: State, other: State) -> bool:
+    return (
+        one.newest.get(feature) is other.newest.get(feature)
+        and one.whole.get(feature) is other.whole.get(feature)
+        and one.repositories is other.repositories
+        and one.environment is other.environment
+    )
+
+
+def _changed_features(before: State, after: State) -> frozenset[str]:
+    """The features whose answers may be others now."""
+    names = before.newest.keys() | after.newest.keys()
+    return frozenset(name for name in names if not _decides_alike(name, before, after))

@@ -1,0 +1,160 @@
+-- name: features
+-- What says who is in, of the features followed (null is all). A feature's lists come only where its row is
+-- another than the one known: the trigger that keeps them runs when the row is written. The version tells
+-- rows apart on other servers too, where the same transaction wrote something else. What a service's older
+-- columns leave open counts as not on.
+SELECT
+    configuration.feature_name AS feature,
+    configuration.is_active IS true AS active,
+    configuration.emergency_stop IS NOT false AS emergency_stop,
+    configuration.rollout_strategy AS strategy,
+    CASE
+        WHEN configuration.rollout_percentage BETWEEN 0 AND 100
+            THEN configuration.rollout_percentage
+        ELSE 0
+    END AS percentage,
+    coalesce(configuration.salt, configuration.feature_name) AS salt,
+    versioned.version,
+    CAST(extract(EPOCH FROM configuration.updated_at) AS double precision) AS updated_at,
+    CASE
+        WHEN known.version = versioned.version THEN null
+        ELSE ARRAY(
+            SELECT membership.key
+            FROM public.rollout_membership AS membership
+            WHERE
+                membership.rollout_config_id = configuration.id
+                AND membership.list = 'whitelist'
+        )
+    END AS whitelist,
+    CASE
+        WHEN known.version = versioned.version THEN null
+        ELSE ARRAY(
+            SELECT membership.key
+            FROM public.rollout_membership AS membership
+            WHERE
+                membership.rollout_config_id = configuration.id
+                AND membership.list = 'exclusions'
+        )
+    END AS exclusions
+FROM public.rollout_configuration AS configuration
+CROSS JOIN LATERAL concat_ws(
+    ':', configuration.xmin, configuration.ctid, extract(EPOCH FROM configuration.updated_at)
+) AS versioned (version)
+LEFT JOIN unnest(
+    CAST(:known_features AS text []), CAST(:known_versions AS text [])
+) AS known (feature, version) ON configuration.feature_name = known.feature
+WHERE
+    CAST(:followed AS text []) IS null
+    OR configuration.feature_name = ANY(CAST(:followed AS text []));
+
+-- name: without_compiling
+-- Compiling the long statement that follows takes longer than it saves.
+SET LOCAL jit = off;
+
+-- name: repositories
+-- Every repository, in pages of some thousands by the last byte of its id: ids, names and a byte of facts
+-- each, in the order of the ids. A page that is as it is known comes without its content. The byte is the
+-- category's place, with 8 added for a mark as test; categories not asked for count as the last one.
+SELECT
+    page.pages,
+    page.number,
+    page.digest,
+    CASE WHEN page.digest = known.digest THEN null ELSE page.ids END AS ids,
+    CASE WHEN page.digest = known.digest THEN null ELSE page.facts END AS facts,
+    CASE WHEN page.digest = known.digest THEN null ELSE page.names END AS names
+FROM (
+    SELECT
+        content.*,
+        sha256(content.ids || content.facts || content.names) AS digest
+    FROM (
+        SELECT
+            described.pages,
+            get_byte(uuid_send(described.id), 15) % described.pages AS number,
+            string_agg(uuid_send(described.id), ''::bytea ORDER BY described.id) AS ids,
+            string_agg(
+                set_byte('\x00'::bytea, 0, described.place + described.mark), ''::bytea
+                ORDER BY described.id
+            ) AS facts,
+            string_agg(
+                convert_to(coalesce(described.full_name, ''), 'UTF8'), '\x00'::bytea
+                ORDER BY described.id
+            ) AS names
+        FROM (
+            SELECT
+                repository.id,
+                repository.full_name,
+                sized.pages,
+                CASE coalesce(recorded.category, uncategorised.category, 'enterprise')
+                    WHEN 'test' THEN 0
+                    WHEN 'small' THEN 1
+                    WHEN 'medium' THEN 2
+                    WHEN 'large' THEN 3
+                    ELSE 4
+                END AS place,
+                CASE WHEN recorded.marked_as_test THEN 8 ELSE 0 END AS mark
+            FROM public.repositories AS repository
+            CROSS JOIN (
+                -- A power of two, so that a repository more or less seldom moves all the others.
+                SELECT
+                    CAST(
+                        least(256, power(2, ceil(log(2, greatest(1, count(*) / 8192.0)))))
+                        AS integer
+                    ) AS pages
+                FROM public.repositories
+            ) AS sized
+            LEFT JOIN public.repository_categories AS recorded
+                ON CAST(:categories AS boolean) AND repository.id = recorded.repository_id
+            LEFT JOIN (
+                SELECT
+                    activity.repository_id,
+                    public.category_within(
+                        limits, activity.stars, activity.contributors, activity.pull_requests
+                    ) AS category
+                FROM public.repository_activity AS activity
+                CROSS JOIN public.category_limits AS limits
+                WHERE
+                    CAST(:categories AS boolean)
+                    AND NOT EXISTS (
+                        SELECT
+                        FROM public.repository_categories AS recorded
+                        WHERE recorded.repository_id = activity.repository_id
+                    )
+            ) AS uncategorised ON repository.id = uncategorised.repository_id
+        ) AS described
+        GROUP BY described.pages, get_byte(uuid_send(described.id), 15) % described.pages
+    ) AS content
+) AS page
+LEFT JOIN unnest(
+    CAST(:known_numbers AS integer []), CAST(:known_digests AS bytea [])
+) AS known (number, digest) ON page.number = known.number;
+
+-- name: record
+-- Jobs' outcomes, each by the function that workers call, in one order for all so that two batches wait for
+-- one another and never both. Those whose feature or repository is gone are left out; how many were taken.
+SELECT
+    count(*) AS recorded,
+    pg_current_xact_id()::text AS transaction
+FROM (
+    SELECT
+        public.record_rollout_job(
+            outcome.feature,
+            outcome.repository,
+            outcome.processor,
+            outcome.succeeded,
+            outcome.seconds,
+            outcome.error
+        ) AS done
+    FROM unnest(
+        CAST(:features AS text []),
+        CAST(:repositories AS uuid []),
+        CAST(:processors AS text []),
+        CAST(:succeeded AS boolean []),
+        CAST(:seconds AS double precision []),
+        CAST(:errors AS text [])
+    ) AS outcome (feature, repository, processor, succeeded, seconds, error)
+    INNER JOIN public.rollout_configuration AS configuration
+        ON outcome.feature = configuration.feature_name
+    INNER JOIN public.repositories AS repository ON outcome.repository = repository.id
+    ORDER BY configuration.id, repository.id, outcome.processor
+    OFFSET 0
+) AS calls;

@@ -1,0 +1,83 @@
+"""The client in processes as services run them: forked, ended, imported."""
+
+import subprocess
+import sys
+
+from tests.postgres import PROJECT, Database
+
+REPOSITORY = "10000000-0000-4000-8000-000000000001"
+
+FORKING = """
+import os, sys, time
+from reconciler.client import RolloutClient
+
+def until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit("it did not come to be")
+        time.sleep(0.005)
+
+url, repository = sys.argv[1:]
+client = RolloutClient(url)
+with client:
+    until(lambda: client.is_eligible(repository, "f"))
+    child = os.fork()
+    who = "parent" if child else "child"
+    # What the parent knew is known, before the child has a connection.
+    assert client.is_eligible(repository, "f"), who
+    print(who, flush=True)
+    until(lambda: not client.is_eligible(repository, "f"))
+    assert client.status().failure is None, client.status()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+print(who, "stopped", flush=True)
+"""
+
+
+def load(database: Database) -> None:
+    database.execute(
+        "INSERT INTO repositories (id, owner, name, full_name)"
+        f" VALUES ('{REPOSITORY}', 'acme', 'site', 'acme/site');"
+        "INSERT INTO rollout_configuration (feature_name, rollout_percentage) VALUES ('f', 100)"
+    )
+
+
+def start(program: str, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", program, *arguments],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_forked_child_follows_for_itself_and_leaves_the_parents_connection_alone(
+    database: Database,
+) -> None:
+    load(database)
+    process = start(FORKING, database.url, REPOSITORY)
+    assert process.stdout is not None
+    assert sorted(process.stdout.readline() for _ in range(2)) == ["child\n", "parent\n"]
+
+    database.execute("UPDATE rollout_configuration SET emergency_stop = true")
+
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert sorted(said.splitlines()) == ["child stopped", "parent stopped"]
+    assert errors == ""
+
+
+def test_it_carries_no_toolkit_and_is_imported_when_it_is_used() -> None:
+    program = (
+        "import sys, reconciler.client\n"
+        "assert 'psycopg' not in sys.modules\n"
+        "reconciler.client.RolloutClient\n"
+        "print(*{'sqlalchemy', 'alembic', 'pydantic', 'yaml', 'click'} & sys.modules.keys())"
+    )
+
+    said, errors = start(program).communicate(timeout=60)
+
+    assert errors == ""
+    assert said == "\n"

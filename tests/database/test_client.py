@@ -1,0 +1,338 @@
+"""The client: it answers from memory as the database does, the newest answer, and never a wrong yes."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from reconciler.client import ClientRule, RolloutClient
+from reconciler.database.roles import apply_roles
+from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.errors import SetupInvalid
+from reconciler.targeting.eligibility import Rule
+from tests.postgres import Database
+
+ACME = "10000000-0000-4000-8000-000000000001"
+OTHER = "20000000-0000-4000-8000-000000000002"
+NOBODY = "30000000-0000-4000-8000-000000000003"
+LONG = timedelta(seconds=60)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.005)
+
+
+def load(database: Database, **configuration: Any) -> None:
+    database.execute(
+        "INSERT INTO repositories (id, owner, name, full_name) VALUES"
+        f" ('{ACME}', 'Acme', 'Site', 'Acme/Site'), ('{OTHER}', 'other', 'tools', 'other/tools');"
+    )
+    add_feature(database, "f", **{"rollout_percentage": 100, **configuration})
+
+
+def add_feature(database: Database, name: str, **configuration: Any) -> None:
+    columns = {"feature_name": name, **configuration}
+    database.execute(
+        f"INSERT INTO rollout_configuration ({', '.join(columns)})"
+        f" VALUES ({', '.join(f'%({column})s' for column in columns)})",
+        **columns,
+    )
+
+
+def change(database: Database, assignment: str) -> None:
+    database.execute(f"UPDATE rollout_configuration SET {assignment}, updated_at = now()")
+
+
+@contextmanager
+def following(database: Database, **settings: Any) -> Iterator[RolloutClient]:
+    with RolloutClient(database.url, **settings) as client:
+        eventually(lambda: client.status().age is not None)
+        yield client
+
+
+def test_it_answers_by_id_and_by_name_in_any_case(database: Database) -> None:
+    load(database, rollout_percentage=0, target_repositories=["acme/*"])
+
+    with following(database) as client:
+        assert [
+            client.is_eligible(asked, "f")
+            for asked in (ACME, ACME.upper(), UUID(ACME), "acme/site", "ACME/SITE")
+        ] == [True] * 5
+        assert [
+            client.is_eligible(asked, "f")
+            for asked in (OTHER, "other/tools", NOBODY, "acme/unknown", "", "acme", "x" * 36)
+        ] == [False] * 7
+        assert list(client.eligible("f")) == [ACME]
+        assert client.explain(NOBODY, "f").rule is Rule.UNKNOWN_REPOSITORY
+        assert client.explain(ACME, "g").rule is Rule.UNKNOWN_FEATURE
+
+
+def test_a_stop_reaches_it_by_notification(database: Database) -> None:
+    load(database)
+    with following(
+        database, poll_every=timedelta(hours=1), max_staleness=timedelta(days=1)
+    ) as client:
+        assert client.is_eligible(ACME, "f")
+
+        change(database, "emergency_stop = true")
+
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+        assert client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP
+
+
+def test_a_stop_whose_notification_is_lost_reaches_it_by_polling(database: Database) -> None:
+    load(database)
+    database.execute(
+        "ALTER TABLE rollout_configuration DISABLE TRIGGER notify_configuration_updated"
+    )
+    with following(database, poll_every=timedelta(milliseconds=100)) as client:
+        assert client.is_eligible(ACME, "f")
+
+        change(database, "emergency_stop = true")
+
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+
+
+def test_what_the_database_does_not_confirm_grows_stale(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(database)
+    clock = Clock()
+    with following(database, clock=clock, max_staleness=timedelta(minutes=5)) as client:
+        assert client.is_eligible(ACME, "f")
+
+    # It follows no longer, as if the database were gone.
+    clock.now += 299
+    assert client.is_eligible(ACME, "f")
+    assert list(client.eligible("f")) == [ACME, OTHER]
+    clock.now += 1
+    assert not client.is_eligible(ACME, "f")
+    assert list(client.eligible("f")) == []
+    answer = client.explain(ACME, "f")
+    assert (answer.eligible, answer.rule) == (False, ClientRule.STALE)
+    assert answer.reason == ("stale: the database last confirmed what is known 300 seconds ago")
+    assert client.status().is_stale
+
+
+def test_the_environment_stops_before_anything_else_does(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(database)
+    monkeypatch.setenv("ROLLOUT_EMERGENCY_STOP", "f")
+    clock = Clock()
+
+    with following(database, clock=clock) as client:
+        assert client.explain(ACME, "f").rule is Rule.ENVIRONMENT_STOP
+        assert not client.is_eligible(ACME, "f")
+    clock.now += 10_000
+
+    assert client.explain(ACME, "f").rule is Rule.ENVIRONMENT_STOP
+    assert client.explain(ACME, "g").rule is ClientRule.STALE
+
+
+def test_a_percentage_lowered_in_the_environment_while_it_runs_holds(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(database, target_repositories=[OTHER])
+    with following(database, poll_every=timedelta(milliseconds=50)) as client:
+        assert client.is_eligible(ACME, "f")
+
+        monkeypatch.setenv("ROLLOUT_PERCENTAGE", "0")
+
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+        assert client.is_eligible(OTHER, "f")
+
+
+def test_only_the_features_followed_are_known(database: Database) -> None:
+    load(database)
+    add_feature(database, "g", rollout_percentage=100)
+
+    with following(database, features=["f"]) as client:
+        assert client.status().features == ("f",)
+        assert client.is_eligible(ACME, "f")
+        assert client.explain(ACME, "g").rule is Rule.UNKNOWN_FEATURE
+
+
+def test_categories_are_read_as_soon_as_a_strategy_needs_them(database: Database) -> None:
+    load(database)
+    with following(database) as client:
+        assert client.explain(ACME, "f").category is None
+
+        change(database, "rollout_strategy = 'repository_size', rollout_percentage = 10")
+
+        # No stars, no contributors: a test repository.
+        eventually(lambda: client.is_eligible(ACME, "f"))
+        database.execute(
+            "INSERT INTO repository_categories (repository_id, category)"
+            f" VALUES ('{ACME}', 'enterprise')"
+        )
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+        database.execute("UPDATE repository_categories SET marked_as_test = true")
+        eventually(lambda: client.is_eligible(ACME, "f"))
+
+
+def test_a_yes_needs_features_and_repositories_of_one_moment(database: Database) -> None:
+    """A repository that left an owner is not let in when that owner is listed after."""
+    load(database, rollout_percentage=0)
+    answers = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.wait(0.0005):
+            answers.append(client.is_eligible(ACME, "f"))
+
+    def rename(name: str) -> None:
+        database.execute(f"UPDATE repositories SET full_name = '{name}' WHERE id = '{ACME}'")
+
+    with following(database) as client:
+        asking = threading.Thread(target=ask)
+        asking.start()
+        for number in range(10):
+            rename(f"away/{number}")
+            change(database, "target_repositories = '{acme/*}'")
+            wait_for_name(client, f"away/{number}")
+            change(database, "target_repositories = '{}'")
+            rename("Acme/Site")
+            change(database, "rollout_percentage = 0")
+            wait_for_name(client, "acme/site")
+        stop.set()
+        asking.join()
+
+    assert answers
+    assert not any(answers)
+
+
+def wait_for_name(client: RolloutClient, name: str) -> None:
+    eventually(lambda: client.explain(name, "f").rule is not Rule.UNKNOWN_REPOSITORY)
+
+
+def test_a_stop_that_was_seen_outlives_a_database_that_was_set_back(database: Database) -> None:
+    load(database)
+    with following(database) as client:
+        assert client.is_eligible(ACME, "f")
+        change(database, "emergency_stop = true")
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+
+        database.execute("DELETE FROM rollout_configuration")
+        eventually(lambda: client.explain(ACME, "f").rule is Rule.UNKNOWN_FEATURE)
+        add_feature(database, "f", rollout_percentage=100, updated_at="2026-01-01")
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'reconcile-client'"
+        )
+        eventually(lambda: client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP)
+
+        change(database, "emergency_stop = false")
+        eventually(lambda: client.is_eligible(ACME, "f"))
+
+
+def test_a_worker_role_is_enough_and_its_connections_are_two_at_most(database: Database) -> None:
+    load(database, rollout_strategy="repository_size")
+    apply_roles(OpenedDatabase.at(database.address))
+    worker = Database(f"{database.url}&options=-c%20role%3Drollout_worker")
+
+    with following(worker) as client:
+        assert client.is_eligible(ACME, "f")
+        assert client.status().failure is None
+        count = database.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reconcile-client'"
+            " AND datname = current_database()"
+        )
+        assert count <= 2
+
+
+def test_without_a_database_it_says_no_and_why_and_tells_no_secret() -> None:
+    client = RolloutClient("postgresql://worker:s3cret@127.0.0.1:1/nowhere")
+    try:
+        assert not client.is_eligible(ACME, "f")
+        assert client.explain(ACME, "f").reason == "stale: nothing is known from the database yet"
+        assert not client.wait_until_ready(timedelta(milliseconds=50))
+        eventually(lambda: client.status().failure is not None)
+        failure = client.status().failure
+        assert failure is not None
+        assert "\n" not in failure
+        assert "s3cret" not in failure
+        assert "s3cret" not in repr(client)
+    finally:
+        client.close()
+
+
+def test_what_cannot_be_right_is_refused_at_once() -> None:
+    with pytest.raises(SetupInvalid):
+        RolloutClient("nowhere")
+    with pytest.raises(ValueError, match="above zero"):
+        RolloutClient("postgresql:///x", max_staleness=timedelta(0))
+
+
+def test_a_new_repository_is_known_soon_after_somebody_asks_for_it(database: Database) -> None:
+    load(database)
+    clock = Clock()
+    with following(database, clock=clock) as client:
+        database.execute(
+            "INSERT INTO repositories (id, owner, name, full_name)"
+            f" VALUES ('{NOBODY}', 'new', 'one', 'new/one')"
+        )
+        clock.now += 11  # not sooner, since it may as well be nobody's
+
+        eventually(lambda: client.is_eligible(NOBODY, "f"))
+
+
+def test_it_is_told_of_changes(database: Database) -> None:
+    load(database)
+    add_feature(database, "g", rollout_percentage=100)
+    told: list[frozenset[str]] = []
+    with following(database, on_change=told.append) as client:
+        eventually(lambda: not client._store.current.state.widened_since_whole)
+        told.clear()
+        database.execute(
+            "UPDATE rollout_configuration SET is_active = false WHERE feature_name = 'g'"
+        )
+        eventually(lambda: told)
+
+    assert told[0] == {"g"}
+
+
+def test_random_asking_while_it_reloads_never_fails(database: Database) -> None:
+    load(database)
+    chance = random.Random(9)
+    failures: list[BaseException] = []
+    with following(database) as client:
+        stop = threading.Event()
+
+        def ask() -> None:
+            try:
+                while not stop.is_set():
+                    client.is_eligible(chance.choice([ACME, OTHER, "acme/site", NOBODY]), "f")
+                    list(client.eligible("f"))
+            except BaseException as error:  # noqa: BLE001 - shown by the test
+                failures.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for percentage in range(10):
+            change(database, f"rollout_percentage = {percentage}")
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+    assert not failures
