@@ -54,18 +54,22 @@ def upgrade(engine: "Engine") -> bool:
     from alembic import command
     from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", "reconciler.database:migrations")
-    with engine.begin() as connection:
+    from reconciler.database.transactions import run_transaction
+
+    def migrate(connection: "Connection") -> bool:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
         before = current_revision(connection)
         if before is not None:
             _refuse_newer(before)
         if before == NEWEST_REVISION:
             return False
+        config = Config()
+        config.set_main_option("script_location", "reconciler.database:migrations")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    return True
+        return True
+
+    return run_transaction(engine, migrate)
 
 
 def _refuse_newer(found: str) -> None:

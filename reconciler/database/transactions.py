@@ -62,14 +62,19 @@ def write_transaction(database: Database, work: Callable[[Connection], Result]) 
         ReconcilerError: as `translated_errors` says; nothing was written.
     """
     with translated_errors(database.address):
-        for attempt in range(1, TRIES):
-            try:
-                return _attempt(database.engine, work)
-            except exc.DBAPIError as error:
-                if not _is_worth_another_try(error):
-                    raise
-            time.sleep(random.uniform(0.5, 1.5) * FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311
-        return _attempt(database.engine, work)
+        return run_transaction(database.engine, work)
+
+
+def run_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
+    """Do what `write_transaction` does, and leave the driver's errors as they are."""
+    for attempt in range(1, TRIES):
+        try:
+            return _attempt(engine, work)
+        except exc.DBAPIError as error:
+            if not _is_worth_another_try(error):
+                raise
+        time.sleep(random.uniform(0.5, 1.5) * FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311
+    return _attempt(engine, work)
 
 
 def _attempt(engine: Engine, work: Callable[[Connection], Result]) -> Result:

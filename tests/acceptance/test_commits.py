@@ -3,21 +3,25 @@
 import itertools
 import random
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reconciler.database.applying import Application
 from reconciler.database.transactions import Database
 from reconciler.errors import Stale
-from reconciler.reconcile import apply, read_source
-from reconciler.rollout_file import read_rollout_file
+from reconciler.reconcile import apply
+from tests.merges import (
+    FEATURE,
+    apply_fifty_at_once,
+    checkouts,
+    commit_percentage,
+    percentage,
+    reset,
+)
 from tests.replay import live_state, replayed_state
 from tests.site import Site
 
-FEATURE = "hybrid_progressive_capture"
 BREAK_GLASS = """
 UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true, updated_at = now()
  WHERE feature_name = 'hybrid_progressive_capture';
@@ -33,16 +37,6 @@ TABLES = (
     "rollout_override",
     "rollout_membership",
 )
-
-
-def commit_percentage(site: Site, percentage: int) -> str:
-    site.write(f"version: 1\nfeatures:\n  {FEATURE}:\n    percentage: {percentage}\n")
-    return site.commit(f"Take {percentage} percent in")
-
-
-def percentage(site: Site) -> int:
-    value: int = site.database.value("SELECT rollout_percentage::int FROM rollout_configuration")
-    return value
 
 
 def contents(site: Site) -> list[object]:
@@ -195,29 +189,6 @@ def test_narrowing_that_no_override_can_say_is_held(site: Site) -> None:
     assert contents(site) == before
 
 
-def checkouts(site: Site, tmp_path: Path, number: int) -> list[Application]:
-    """As many merges, each with a checkout of its own, ready to be applied."""
-    applications = []
-    for each in range(number):
-        commit = commit_percentage(site, 10 + each)
-        folder = tmp_path / f"merge-{each}"
-        site.git("worktree", "add", "--quiet", "--detach", str(folder), commit)
-        document = read_rollout_file(folder / "rollout.yaml")
-        applications.append(Application(read_source(document), document.rollout, f"job {each}"))
-    return applications
-
-
-def reset(site: Site) -> None:
-    site.database.execute("""
-        ALTER TABLE rollout_history DISABLE TRIGGER refuse_rewriting;
-        ALTER TABLE rollout_generation DISABLE TRIGGER refuse_rewriting;
-        TRUNCATE rollout_history, rollout_generation, rollout_override, rollout_configuration CASCADE;
-        ALTER TABLE rollout_history ENABLE TRIGGER refuse_rewriting;
-        ALTER TABLE rollout_generation ENABLE TRIGGER refuse_rewriting;
-        UPDATE rollout_state SET generation = 0, applied_commit = NULL, applied_at = NULL;
-    """)
-
-
 def test_whatever_the_order_of_six_merges_jobs_the_newest_file_is_live(
     site: Site, tmp_path: Path, at_size: Callable[[int, int], int]
 ) -> None:
@@ -246,31 +217,4 @@ def test_fifty_reconcilers_at_once_make_a_linear_history(
     merges = checkouts(site, tmp_path, 10)
     for _ in range(at_size(20, 200)):
         reset(site)
-        failures: list[BaseException] = []
-
-        def run(merge: Application, failures: list[BaseException] = failures) -> None:
-            try:
-                apply(Database.at(site.database.address), merge)
-            except Stale:
-                pass
-            except BaseException as error:  # noqa: BLE001 - told in the test's own thread
-                failures.append(error)
-
-        processes = [
-            Site(tmp_path / f"merge-{each}", site.remote, site.database).start() for each in (8, 9)
-        ]
-        threads = [threading.Thread(target=run, args=(merges[each % 10],)) for each in range(48)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        exit_codes = [process.wait() for process in processes]
-        for process in processes:
-            process.communicate()
-
-        assert failures == []
-        assert set(exit_codes) <= {0, 4}
-        generations = site.database.rows("SELECT generation FROM rollout_generation ORDER BY 1")
-        assert [row["generation"] for row in generations] == list(range(1, len(generations) + 1))
-        assert percentage(site) == 19
-        assert live_state(site.database) == replayed_state(site.database)
+        apply_fifty_at_once(site, merges, site.database)

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, text
 
-from reconciler.database import applying, transactions
+from reconciler.database import applying, schema, transactions
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.applying import APPLY_LOCK, Application
 from reconciler.database.transactions import Database as OpenedDatabase
@@ -299,6 +299,12 @@ def test_a_commit_that_may_still_arrive_is_told_as_unknown(database: Database) -
         assert database.value("SELECT generation FROM rollout_state") == 1
         proxy.release()
         assert proxy.delivered.wait(60)
+
+
+def test_an_upgrade_whose_answer_is_lost_is_asked_for(empty_database: Database) -> None:
+    with FaultProxy(empty_database, lose_answer) as proxy:
+        assert schema.upgrade(OpenedDatabase.at(proxy.address).engine) is True
+    assert schema.upgrade(empty_database.engine) is False
 
 
 def test_a_server_that_ends_a_session_at_commit_is_asked(database: Database) -> None:

@@ -1,0 +1,151 @@
+"""Behind a pooler that gives each transaction another connection, everything holds as without one."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from reconciler.database import transactions
+from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.database.transactions import write_transaction
+from reconciler.reconcile import apply, preview
+from tests.merges import apply_fifty_at_once, checkouts, percentage, reset
+from tests.pooler import needs_pgbouncer, pooled
+from tests.postgres import Database
+from tests.replay import live_state, replayed_state
+from tests.site import Site
+
+pytestmark = needs_pgbouncer
+
+EVERYTHING = """
+    SELECT
+        (SELECT count(*) FROM rollout_history) AS history,
+        (SELECT jsonb_agg(to_jsonb(state)) FROM rollout_state AS state) AS state,
+        (SELECT jsonb_agg(to_jsonb(configuration)) FROM rollout_configuration AS configuration) AS live
+"""
+LEFT_IN_THE_SESSION = """
+    SELECT
+        (SELECT count(*) FROM pg_prepared_statements) AS prepared,
+        (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory') AS locks,
+        (SELECT count(*) FROM pg_settings WHERE source = 'session'
+            AND name NOT IN ('application_name', 'client_encoding')) AS settings,
+        (SELECT count(*) FROM pg_class WHERE relpersistence = 't') AS temporary
+"""
+
+
+def test_fifty_reconcilers_behind_a_pooler_make_a_linear_history(
+    site: Site, tmp_path: Path, at_size: Callable[[int, int], int]
+) -> None:
+    merges = checkouts(site, tmp_path, 10)
+    with pooled(site.database) as through:
+        for _ in range(at_size(2, 20)):
+            reset(site)
+            apply_fifty_at_once(site, merges, through)
+
+
+def test_two_upgrades_at_once_behind_a_pooler_migrate_once(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    with pooled(empty_database) as through:
+        site = Site.make(tmp_path, through)
+        upgrades = [site.start("db", "upgrade") for _ in range(2)]
+        said = sorted(upgrade.communicate()[0] for upgrade in upgrades)
+        applied = site.reconcile()
+        assert percentage(site) == 10
+    assert [upgrade.returncode for upgrade in upgrades] == [0, 0]
+    assert said == [
+        "the schema is 0001 already; nothing to do\n",
+        "the schema is 0001 now\n",
+    ]
+    assert applied.exit_code == 0, applied.stderr
+
+
+@contextmanager
+def account_that_only_reads(database: Database) -> Iterator[str]:
+    name = f"reads_{uuid.uuid4().hex}"
+    database.execute(
+        f"CREATE ROLE {name} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"
+    )
+    yield name
+    database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def test_a_dry_run_behind_a_pooler_needs_no_more_than_to_read(site: Site) -> None:
+    site.reconcile()
+    site.replace("percentage: 10", "percentage: 12")
+    with account_that_only_reads(site.database) as account:
+        before = site.database.rows(EVERYTHING)
+        with pooled(site.database, users=(account,)) as through:
+            reader = Site(site.folder, site.remote, through)
+            previewed = reader.reconcile("--dry-run", "--detailed-exitcode")
+            refused = reader.reconcile()
+        assert site.database.rows(EVERYTHING) == before
+    assert previewed.exit_code == 2, previewed.stderr
+    assert "10 → 12" in previewed.stdout
+    assert refused.exit_code == 1
+    assert "permission denied" in refused.stderr
+
+
+def test_nothing_is_left_in_a_session_that_others_get_next(site: Site, tmp_path: Path) -> None:
+    merges = checkouts(site, tmp_path, 8)
+    with pooled(site.database, connections=1) as through:
+        session = through.value("SELECT pg_backend_pid()")
+        before = through.rows(LEFT_IN_THE_SESSION)
+        # One engine: what it would prepare after a few times, it would find in the next session.
+        database = OpenedDatabase.at(through.address)
+        for merge in merges:
+            preview(database, merge)
+            apply(database, merge)
+            assert through.rows(LEFT_IN_THE_SESSION) == before
+        assert through.value("SELECT pg_backend_pid()") == session
+        (bounds,) = through.rows(
+            "SELECT current_setting('lock_timeout'), current_setting('statement_timeout') AS s,"
+            " current_setting('idle_in_transaction_session_timeout') AS i"
+        )
+    assert set(bounds.values()) == {"0"}
+    assert live_state(site.database) == replayed_state(site.database)
+
+
+def test_a_server_lost_behind_a_pooler_is_tried_again(database: Database) -> None:
+    database.execute("CREATE TABLE written (attempt integer)")
+    attempts = 0
+
+    def work(connection: Connection) -> None:
+        nonlocal attempts
+        attempts += 1
+        connection.execute(text("INSERT INTO written VALUES (:attempt)"), {"attempt": attempts})
+        if attempts < transactions.TRIES:
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    with pooled(database) as through:
+        write_transaction(OpenedDatabase.at(through.address), work)
+    assert database.rows("SELECT attempt FROM written") == [{"attempt": transactions.TRIES}]
+
+
+def test_a_server_lost_behind_a_pooler_at_commit_is_asked_what_became(database: Database) -> None:
+    # Deferred, it is the commit in which the server ends: the pooler answers for it.
+    database.execute("""
+        CREATE TABLE written (attempt integer);
+        CREATE SEQUENCE ended;
+        CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('ended') = 1 THEN
+                PERFORM pg_terminate_backend(pg_backend_pid());
+            END IF;
+            RETURN NULL;
+        END $$;
+        CREATE CONSTRAINT TRIGGER end_session AFTER INSERT ON written
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION end_session();
+    """)
+    attempts = 0
+
+    def work(connection: Connection) -> None:
+        nonlocal attempts
+        attempts += 1
+        connection.execute(text("INSERT INTO written VALUES (:attempt)"), {"attempt": attempts})
+
+    with pooled(database) as through:
+        write_transaction(OpenedDatabase.at(through.address), work)
+    assert database.rows("SELECT attempt FROM written") == [{"attempt": 2}]
