@@ -16,8 +16,9 @@ _COLUMNS = {
     "auto_rollback": "auto_rollback_enabled",
     "rollback_to": "rollback_to::float",
     "description": "metadata ->> 'description'",
-    "whitelist": "target_repositories",
-    "exclusions": "excluded_repositories",
+    # Written twice by hand, it is the same entry.
+    "whitelist": "ARRAY(SELECT DISTINCT unnest(target_repositories))",
+    "exclusions": "ARRAY(SELECT DISTINCT unnest(excluded_repositories))",
 }
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -133,7 +133,12 @@ def _write_configuration(connection: "Connection", feature: FeaturePlan, history
                 history.change(
                     Action.RESUMED,
                     feature=feature.name,
-                    details={"override": str(override.id), "removed_from": "the file"},
+                    details={
+                        "override": str(override.id),
+                        "removed_from": "the file",
+                        # A stopped feature's percentage is no drift, whoever changed it: told here.
+                        "after": {"percentage": plain(feature.after.percentage)},
+                    },
                 )
             for change in feature.changes:
                 _record_change(feature.name, change, history)
