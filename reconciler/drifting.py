@@ -1,6 +1,7 @@
-"""Drift on its own: showing what somebody changed live, and taking back what an apply would hold.
+"""Drift on its own: showing what somebody changed live, and settling what an apply would hold.
 
-Works without a file: what should be live is what the last apply, and the overrides since, left there.
+Showing and taking back work without a file: what should be live is what the last apply, and the overrides
+since, left there. Adopting edits the file, and leaves it to people to commit and apply it.
 """
 
 from collections.abc import Collection, Mapping
@@ -8,15 +9,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.database.applying import lock_for_apply, restore_configuration
+from reconciler.database.importing import read_names
 from reconciler.database.live import read_live
 from reconciler.database.recording import History
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.planning.adopting import (
+    EntriesToAdd,
+    EntriesToRemove,
+    FileChange,
+    ValueToSet,
+    as_adopted,
+    changes_to_adopt,
+)
 from reconciler.planning.basis import Basis
 from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.fields import ListField
 from reconciler.planning.planner import feature_drift
 from reconciler.reconcile import judge_drift
-from reconciler.rollout_file.model import Rollout
+from reconciler.rollout_file.editing import with_entries, with_value, without_entries
+from reconciler.rollout_file.model import Feature, Rollout
+from reconciler.rollout_file.reader import parse_rollout
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -64,6 +77,48 @@ def revert_held_drift(
         return {name: drift for name, drift in held.items() if drift}
 
     return write_transaction(database, revert)
+
+
+def adopt_held_drift(
+    database: Database, content: bytes, features: Collection[str]
+) -> tuple[DriftByFeature, bytes]:
+    """Return what is held of these features, and a rollout file's content that says it.
+
+    Raises:
+        EditRefused: the file can't say it without other changes.
+        FileInvalid: the file is not accepted as it is.
+        NotFound: the file has no such feature.
+    """
+    rollout = parse_rollout(content).rollout
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        found = _find(_read_basis(connection))
+        adopted = {name: as_adopted(found[name]) for name in found if name in features}
+        adopted = {name: drift for name, drift in adopted.items() if drift}
+        directory = read_live(connection, rollout).live.directory
+        lists = (
+            each.live
+            for drift in adopted.values()
+            for each in drift
+            if isinstance(each.field, ListField)
+        )
+        names = read_names(connection, frozenset[str]().union(*lists))
+    for name, drift in adopted.items():
+        feature = rollout.features.get(name, Feature())
+        for change in changes_to_adopt(feature, drift, directory, names):
+            content = _made(content, name, change)
+    return adopted, content
+
+
+def _made(content: bytes, feature: str, change: FileChange) -> bytes:
+    path = ("features", feature, change.key)
+    match change:
+        case ValueToSet(value=value):
+            return with_value(content, path, value)
+        case EntriesToRemove(entries=entries):
+            return without_entries(content, path, entries)
+        case EntriesToAdd(entries=entries):
+            return with_entries(content, path, entries)
 
 
 def _read_basis(connection: "Connection") -> Basis:

@@ -1,4 +1,4 @@
-"""`reconcile drift`: what somebody changed live, and taking it back."""
+"""`reconcile drift`: what somebody changed live, keeping it, and taking it back."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ import click
 from reconciler.cli.opening import open_database, require_feature, who_acts
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.file_diff import file_diff
 from reconciler.cli.settings import Format, Settings, settings_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,41 @@ def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
         database, found.keys(), by=who_acts(), reason=reason or "held drift taken back"
     )
     _show(settings, reverted, "nothing is held; nothing was written")
+
+
+@drift.command(epilog="Example: reconcile drift adopt && git commit --all && reconcile")
+@click.option("--yes", "-y", is_flag=True, help="Edit the file without asking.")
+@click.pass_context
+def adopt(context: click.Context, *, yes: bool) -> None:
+    """Write what holds an apply into the file, as it is live; nothing is applied.
+
+    What narrows and is kept needs no file: an override says it.
+    """
+    from reconciler.drifting import adopt_held_drift, read_drift
+    from reconciler.rollout_file.editing import edit_rollout_file
+
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    database = open_database(settings)
+    features = _chosen(settings, read_drift(database)).keys()
+    adopted: DriftByFeature = {}
+
+    def edit(before: bytes) -> bytes:
+        nonlocal adopted
+        adopted, after = adopt_held_drift(database, before, features)
+        if after != before and chosen is Format.TEXT:
+            print_result(settings, file_diff(settings.file, before, after))
+        if after != before and not yes and sys.stdin.isatty() and sys.stdout.isatty():
+            click.confirm(f"Edit {for_line(settings.file)}?", abort=True, err=True)
+        return after
+
+    before, after = edit_rollout_file(settings.path, edit)
+    if chosen is Format.JSON or not adopted:
+        _show(settings, adopted, "nothing is held; the file stays as it is")
+    if after != before:
+        settings.say("The file says what is live. Review it, commit it, then: reconcile")
+    elif adopted:
+        settings.say("The file says what is live already. Commit it, then: reconcile")
 
 
 def _chosen(settings: Settings, found: "DriftByFeature") -> "DriftByFeature":

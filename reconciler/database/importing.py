@@ -5,6 +5,7 @@ Reads in the transaction that it is given and writes nothing; a role with SELECT
 
 import json
 from collections import defaultdict
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -26,13 +27,11 @@ _SQL = queries("importing")
 def describe_live(connection: "Connection") -> Description:
     """Return the desired state that is live, with what it can't say."""
     live = read_live(connection, Rollout(version=1)).live
-    return describe(live, _read_names(connection, live), _read_last_file(connection))
+    return describe(live, read_names(connection, _keys(live)), _read_last_file(connection))
 
 
-def _read_names(connection: "Connection", live: Live) -> Names:
-    keys = set(live.marked)
-    for feature in live.features.values():
-        keys |= feature.configuration.whitelist | feature.configuration.exclusions
+def read_names(connection: "Connection", keys: Collection[str]) -> Names:
+    """Return what the repositories of these keys are called, where that says which they are."""
     ids = [key for key in keys if is_identifier(key)]
     written = [
         key for key in keys if is_entry(key) and not is_identifier(key) and not is_pattern(key)
@@ -50,6 +49,13 @@ def _read_names(connection: "Connection", live: Live) -> Names:
         },
         ids={key: min(meant[key]) for key in written if key in meant},
     )
+
+
+def _keys(live: Live) -> set[str]:
+    keys = set(live.marked)
+    for feature in live.features.values():
+        keys |= feature.configuration.whitelist | feature.configuration.exclusions
+    return keys
 
 
 def _read_last_file(connection: "Connection") -> Rollout | None:

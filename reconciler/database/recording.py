@@ -70,7 +70,7 @@ class History:
         """Write what somebody changed live, and the value that the plan goes on from."""
         last_applied, live = plain(drift.last_applied), plain(drift.live)
         match drift.decision:
-            case Decision.KEEP:
+            case Decision.KEEP | Decision.ADOPT:
                 action, after = Action.DRIFT_KEPT, live
             case Decision.REVERT:
                 action, after = Action.DRIFT_REVERTED, last_applied

@@ -55,6 +55,10 @@ class Names:
     ids: Mapping[str, str]
     """`owner/name` in lower case → id, of the names that lists have and the database knows."""
 
+    def entry(self, key: str) -> str:
+        """Return what a file writes for a key: the repository's name where it has one of its own."""
+        return self.by_id.get(key, key) if is_identifier(key) else key
+
 
 @dataclass(frozen=True, slots=True)
 class Description:
@@ -200,7 +204,7 @@ def _entries(keys: Iterable[str], names: Names, what: str, said: list[str]) -> t
             continue
         if key in names.ids:
             said.append(f"{what}: {key} is known by now, and an apply keeps its id in its place")
-        entry = names.by_id.get(key, key) if is_identifier(key) else key
+        entry = names.entry(key)
         entries.setdefault(entry_key(entry), entry)
     return tuple(entries[key] for key in sorted(entries))
 

@@ -13,6 +13,7 @@ from typing import Any
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.direction import Direction
 from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS, ListField, ScalarField
+from reconciler.planning.live import Directory
 
 
 class Decision(StrEnum):
@@ -24,6 +25,8 @@ class Decision(StrEnum):
     """It widens, or says nothing of who is in: it is taken back."""
     HOLD = "hold"
     """It narrows in a way that no override can say: a person decides."""
+    ADOPT = "adopt"
+    """A person decided: the file says by now what is live, so it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,27 @@ def fields_judged_by_audience(
         if field.read(expected) != field.read(live)
         and field.direction(field.read(expected), field.read(live)) is Direction.BY_AUDIENCE
     )
+
+
+def with_adopted(
+    drift: tuple[Drift, ...], intended: Configuration, directory: Directory
+) -> tuple[Drift, ...]:
+    """Return drift with what would be held, and is what the file asks for by now, as adopted."""
+    return tuple(
+        replace(each, decision=Decision.ADOPT)
+        if each.decision is Decision.HOLD and _is_asked_for(each, intended, directory)
+        else each
+        for each in drift
+    )
+
+
+def _is_asked_for(drift: Drift, intended: Configuration, directory: Directory) -> bool:
+    match drift.field:
+        case ScalarField(read=read):
+            return bool(read(intended) == drift.live)
+        case ListField(read=read):
+            # An entry that was live by its name may have become known since.
+            return read(intended) == directory.keys(drift.live)
 
 
 def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:

@@ -19,6 +19,7 @@ from reconciler.planning.drift import (
     fields_judged_by_audience,
     find_drift,
     kept_limit,
+    with_adopted,
     without_drift,
 )
 from reconciler.planning.effective import (
@@ -114,7 +115,7 @@ def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
     found = basis.live.features.get(name)
     applied = basis.applied.features.get(name)
     intended = intended_configuration(name, feature, directory)
-    drift = _drift(name, found, applied, basis)
+    drift = with_adopted(_drift(name, found, applied, basis), intended, directory)
     overrides = _plan_overrides(name, feature.override, found, drift, basis)
     before = None if found is None else found.configuration
     base = _without_drift(before, drift, applied, found)

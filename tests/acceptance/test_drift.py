@@ -1,9 +1,14 @@
-"""`reconcile drift`: what somebody changed live is shown, and taken back where it holds an apply."""
+"""`reconcile drift`: what somebody changed live is shown, and adopted or taken back where it holds an apply."""
 
 import json
+import os
+import sys
 
+import pexpect
 import pytest
+from inline_snapshot import snapshot
 
+from tests.postgres import PROJECT
 from tests.replay import live_state, replayed_state
 from tests.site import Site
 
@@ -63,6 +68,190 @@ def test_reverting_where_nothing_is_held_writes_nothing(site: Site) -> None:
 
     assert done.stdout == "nothing is held; nothing was written\n"
     assert site.database.rows("SELECT * FROM rollout_history") == before
+
+
+COMMENTED = f"""\
+# Who gets what
+version: 1
+features:
+  {FEATURE}:
+    percentage: 10  # careful
+    whitelist:
+      # friends
+      - acme/tools
+      - acme/site  # since May
+      - "beta/later"  # not there yet
+    # enemies
+    exclusions: [legacy/one]  # never
+"""
+
+
+@pytest.fixture
+def narrowed(site: Site) -> Site:
+    """A site whose lists were narrowed by SQL: one known and one unknown name gone, one id excluded."""
+    (site.folder / "repositories.csv").write_text(
+        "full_name,stars,contributors,pull_requests\n"
+        "acme/tools,1,1,1\nacme/site,1,1,1\nAcme/Shop,1,1,1\nlegacy/one,1,1,1\n"
+    )
+    assert site.reconcile("repositories", "load", "repositories.csv").exit_code == 0
+    site.write(COMMENTED)
+    site.commit("Begin")
+    assert site.reconcile().exit_code == 0
+    site.database.execute(
+        "UPDATE rollout_configuration SET"
+        " target_repositories = array_remove(array_remove(target_repositories, 'beta/later'),"
+        "  (SELECT id::text FROM repositories WHERE full_name = 'acme/site')),"
+        " excluded_repositories = excluded_repositories || "
+        "  (SELECT id::text FROM repositories WHERE full_name = 'Acme/Shop')"
+    )
+    return site
+
+
+def test_adopting_writes_into_the_file_what_is_held_and_an_apply_goes_on(narrowed: Site) -> None:
+    live = live_state(narrowed.database)
+    held = narrowed.reconcile()
+
+    adopted = narrowed.reconcile("drift", "adopt")
+    text = narrowed.file.read_text()
+    narrowed.commit("Keep what was done live")
+    applied = narrowed.reconcile()
+
+    assert (held.exit_code, adopted.exit_code, applied.exit_code) == (3, 0, 0)
+    assert "reconcile drift adopt" in held.stdout
+    assert adopted.stderr == snapshot(
+        "The file says what is live. Review it, commit it, then: reconcile\n"
+    )
+    assert adopted.stdout == snapshot("""\
+--- rollout.yaml
++++ rollout.yaml
+@@ -6,7 +6,5 @@
+     whitelist:
+       # friends
+       - acme/tools
+-      - acme/site  # since May
+-      - "beta/later"  # not there yet
+     # enemies
+-    exclusions: [legacy/one]  # never
++    exclusions: [legacy/one, Acme/Shop]  # never
+""")
+    assert text == COMMENTED.replace("      - acme/site  # since May\n", "").replace(
+        '      - "beta/later"  # not there yet\n', ""
+    ).replace("[legacy/one]", "[legacy/one, Acme/Shop]")
+    assert (
+        "target_repositories −2, by somebody live: stays, since the file says so" in applied.stdout
+    )
+    assert (
+        "excluded_repositories +1, by somebody live: stays, since the file says so"
+        in applied.stdout
+    )
+    assert live_state(narrowed.database) == live == replayed_state(narrowed.database)
+    assert narrowed.reconcile("drift").stdout == "nothing drifted\n"
+    assert narrowed.reconcile("--dry-run", "--detailed-exitcode").exit_code == 0
+
+
+def test_adopting_a_strategy_takes_it_from_live(site: Site) -> None:
+    (site.folder / "repositories.csv").write_text(
+        "full_name,stars,contributors,pull_requests\nacme/tools,1,1,1\n"
+    )
+    site.reconcile("repositories", "load", "repositories.csv")
+    site.write(f"version: 1\nfeatures:\n  {FEATURE}: {{percentage: 100}}  # all\n")
+    site.commit("Begin")
+    site.reconcile("--allow", "max-increase")
+    site.database.execute("UPDATE rollout_configuration SET rollout_strategy = 'whitelist'")
+    assert site.reconcile().exit_code == 3
+
+    site.reconcile("drift", "adopt")
+    site.commit("Keep it to the whitelist")
+
+    assert "{strategy: whitelist, percentage: 100}  # all" in site.file.read_text()
+    assert site.reconcile().exit_code == 0
+    assert live_state(site.database)[FEATURE]["strategy"] == "whitelist"
+
+
+def test_who_is_excluded_live_goes_from_the_whitelist_of_the_file(drifted: Site) -> None:
+    drifted.database.execute(
+        "UPDATE rollout_configuration SET target_repositories = '{a/b,c/d}',"
+        " rollout_percentage = 10, excluded_repositories = '{c/d}'"
+    )
+
+    drifted.reconcile("drift", "adopt")
+    drifted.commit("Keep c/d out")
+
+    assert "whitelist: [a/b], exclusions: [c/d]" in drifted.file.read_text()
+    assert drifted.reconcile().exit_code == 0
+
+
+def test_adopting_as_json_says_what_the_file_has_taken_over(drifted: Site) -> None:
+    adopted = drifted.reconcile("drift", "adopt", "--format", "json")
+
+    assert json.loads(adopted.stdout) == {
+        "features": [
+            {
+                "name": FEATURE,
+                "drift": [
+                    {
+                        "field": "target_repositories",
+                        "last_applied": ["a/b", "c/d"],
+                        "live": ["a/b"],
+                        "decision": "adopt",
+                    }
+                ],
+            }
+        ]
+    }
+    assert "whitelist: [a/b]}" in drifted.file.read_text()
+
+
+def test_adopting_twice_changes_nothing_more(drifted: Site) -> None:
+    drifted.reconcile("drift", "adopt")
+    text = drifted.file.read_text()
+
+    again = drifted.reconcile("drift", "adopt")
+
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "says what is live already" in again.stderr
+    assert drifted.file.read_text() == text
+
+
+def test_adopting_where_nothing_is_held_leaves_the_file(site: Site) -> None:
+    site.reconcile()
+
+    done = site.reconcile("drift", "adopt")
+
+    assert (done.exit_code, done.stdout) == (0, "nothing is held; the file stays as it is\n")
+    assert site.git("status", "--porcelain") == ""
+
+
+def test_a_feature_that_is_not_in_the_file_is_not_adopted(drifted: Site) -> None:
+    drifted.write("version: 1\n")
+
+    done = drifted.reconcile("drift", "adopt")
+
+    assert done.exit_code == 1
+    assert f"the file has no feature '{FEATURE}'" in done.stderr
+    assert drifted.file.read_text() == "version: 1\n"
+
+
+def test_on_a_terminal_the_diff_is_shown_and_asked_about(drifted: Site) -> None:
+    text = drifted.file.read_text()
+    environment = {**os.environ, "DATABASE_URL": drifted.database.url, "PYTHONPATH": str(PROJECT)}
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "reconciler", "drift", "adopt"],
+        cwd=str(drifted.folder),
+        env=environment,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+    child.expect_exact("Edit rollout.yaml? [y/N]: ")
+    assert "whitelist: [a/b]}" in str(child.before)
+    child.sendline("n")
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus != 0
+    assert drifted.file.read_text() == text
 
 
 def test_no_drift_says_so(site: Site) -> None:

@@ -14,6 +14,8 @@ def describe_drift(drift: Drift) -> str:
             fate = "taken back"
         case Decision.HOLD:
             fate = "held, since it narrows and no override can say it"
+        case Decision.ADOPT:
+            fate = "stays, since the file says so by now"
     return f"{drift.field.column} {_change(drift)}, by somebody live: {fate}"
 
 

@@ -18,5 +18,6 @@ def ways_on(plan: Plan) -> Iterator[str]:
             f"in a pull request by a trailer of one of its commits: {trailers}"
         )
     if plan.held:
-        yield f"somebody narrowed {', '.join(plan.held)} live; keep that by saying so in the file"
+        yield f"somebody narrowed {', '.join(plan.held)} live"
+        yield "keep that by writing it into the file: reconcile drift adopt"
         yield "or take it back: reconcile drift revert"

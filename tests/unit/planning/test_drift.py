@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.planning.drift import AudienceChange, Decision
 from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS
+from reconciler.planning.live import Directory
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan import FeatureAction
 from reconciler.targeting.strategy import Strategy
@@ -131,3 +132,58 @@ def test_kept_drift_is_the_same_override_in_a_preview_and_its_apply() -> None:
 
     assert plans[0].overrides.kept == plans[1].overrides.kept
     assert plans[0].overrides.kept is not None
+
+
+@pytest.mark.parametrize(
+    ("next_file", "decision"),
+    [
+        ({"whitelist": ["acme/a"]}, Decision.ADOPT),
+        ({"whitelist": ["ACME/A"]}, Decision.ADOPT),
+        ({"whitelist": ["acme/b"]}, Decision.HOLD),
+        ({"whitelist": []}, Decision.HOLD),
+        ({"percentage": 40}, Decision.HOLD),
+    ],
+)
+def test_held_drift_that_the_file_says_by_now_is_adopted(
+    next_file: dict[str, Any], decision: Decision
+) -> None:
+    live = configuration(FILE, whitelist=frozenset({"acme/a"}))
+    desired = feature(**{**FILE.model_dump(exclude_unset=True), **next_file})
+
+    plan = plan_feature(desired, applied=FILE, live=live)
+
+    assert [drift.decision for drift in plan.drift] == [decision]
+    assert plan.is_held == (decision is Decision.HOLD)
+    if decision is Decision.ADOPT:
+        assert plan.after == live
+        assert plan.changes == ()
+        assert plan.change_count == 1
+
+
+def test_a_strategy_that_the_file_says_by_now_is_adopted() -> None:
+    live = configuration(FILE, strategy=Strategy.WHITELIST)
+
+    plan = plan_feature(
+        FILE.model_copy(update={"strategy": Strategy.WHITELIST}),
+        applied=FILE,
+        live=live,
+        audience={"strategy": AudienceChange(gained=0, lost=3)},
+    )
+
+    assert [drift.decision for drift in plan.drift] == [Decision.ADOPT]
+    assert plan.after == live
+
+
+def test_an_entry_known_since_it_was_live_is_adopted_under_its_id() -> None:
+    known = Directory(ids={"acme/a": "1a"}, names={"1a": "acme/a"}, owned={})
+    applied = configuration(FILE)
+
+    plan = plan_feature(
+        FILE.model_copy(update={"whitelist": ("acme/a",)}),
+        applied=applied,
+        live=configuration(FILE, whitelist=frozenset({"acme/a"})),
+        directory=known,
+    )
+
+    assert [drift.decision for drift in plan.drift] == [Decision.ADOPT]
+    assert plan.after.whitelist == {"1a"}

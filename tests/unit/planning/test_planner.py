@@ -258,7 +258,8 @@ def test_a_guard_refuses_until_it_is_allowed_by_name(
 
 def test_held_drift_is_allowed_by_no_guard() -> None:
     live = configuration(whitelist=frozenset())
-    plan = whole(plan_feature(feature(), applied=feature(whitelist=["acme/a"]), live=live))
+    meant = feature(whitelist=["acme/a"])
+    plan = whole(plan_feature(meant, applied=meant, live=live))
 
     assert plan.held == ("capture",)
     assert plan.allowing(frozenset(GuardName)).is_refused

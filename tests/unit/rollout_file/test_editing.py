@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import EditRefused, FileInvalid, NotFound
@@ -316,7 +316,7 @@ def written(draw: st.DrawFn, rollout: Rollout) -> bytes:
     writer.put({"version": values.pop("version"), **values}, 0)
     writer.fill(0)
     line_break = writer.one_of("\n", "\r\n", "\r")
-    text = line_break.join(writer.lines) + writer.one_of("", line_break)
+    text: str = line_break.join(writer.lines) + writer.one_of("", line_break)
     mark: bytes = writer.one_of(b"", BOM_UTF8)
     return mark + text.encode()
 
@@ -332,7 +332,6 @@ def free_entries(feature: Feature, drawn: Sequence[str]) -> list[str]:
     return [each for each in drawn if entry_key(each) not in taken]
 
 
-@settings(max_examples=100)
 @given(edited(), st.data())
 def test_over_files_of_any_style_an_edit_is_exactly_the_change(
     case: tuple[Rollout, bytes], data: st.DataObject
