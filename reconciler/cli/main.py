@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "drift": "drift",
     "exclude": "lists",
     "explain": "explain",
+    "github": "github",
     "health": "health",
     "history": "history",
     "import": "import_",
@@ -42,7 +43,9 @@ COMMANDS: Final = {
     "stop": "acting",
     "test-repos": "lists",
     "validate": "validate",
+    "verify": "verify",
     "whitelist": "lists",
+    "write-back": "write_back",
 }
 """Each command's name, and the module of `reconciler.cli` that has it."""
 

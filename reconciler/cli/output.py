@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import click
 
@@ -36,6 +37,8 @@ def _jsonable(value: Any) -> Any:
             return show_time(value)
         case Decimal() | timedelta():
             return plain(value)
+        case UUID():
+            return str(value)
         case frozenset():
             return sorted(value)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):

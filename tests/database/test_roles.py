@@ -97,6 +97,8 @@ STATEMENTS = {
         SELECT gen_random_uuid(), id, true, 'a test', 'a test' FROM stopped
     """,
     "end an override": "UPDATE rollout_override SET state = 'off'",
+    "take a lease": "INSERT INTO rollout_lease VALUES ('a test', 'a test', now())"
+    " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder",
     "add to history": "INSERT INTO rollout_history (action) VALUES ('rollback')",
     "change the strategy": "UPDATE rollout_configuration SET rollout_strategy = 'percentage'",
     "change a list": "UPDATE rollout_configuration SET target_repositories = '{a/b}'",
@@ -135,6 +137,7 @@ ALLOWED = {
         "read overrides",
         "make an override",
         "end an override",
+        "take a lease",
         "add to history",
     },
     RECONCILER: {
@@ -148,6 +151,7 @@ ALLOWED = {
         "read overrides",
         "make an override",
         "end an override",
+        "take a lease",
         "add to history",
         "change the strategy",
         "change a list",

@@ -39,6 +39,7 @@ public.category_threshold,
 public.rollout_configuration,
 public.rollout_generation,
 public.rollout_history,
+public.rollout_lease,
 public.rollout_membership,
 public.rollout_metrics,
 public.rollout_override,
@@ -114,6 +115,7 @@ TO rollout_worker;
 
 -- An override, what it limits, and its row of history. Of a configuration only what an override moves.
 GRANT INSERT, UPDATE ON public.rollout_override TO rollout_safeguard, rollout_reconciler;
+GRANT SELECT, INSERT, UPDATE ON public.rollout_lease TO rollout_safeguard, rollout_reconciler;
 GRANT UPDATE (rollout_percentage, emergency_stop, updated_at)
 ON public.rollout_configuration TO rollout_safeguard;
 GRANT INSERT ON public.rollout_history TO rollout_safeguard, rollout_reconciler;
@@ -150,7 +152,7 @@ BEGIN
             AND relname IN (
                 'repositories', 'repository_categories', 'category_threshold',
                 'rollout_configuration', 'rollout_generation', 'rollout_history',
-                'rollout_membership', 'rollout_metrics', 'rollout_override', 'rollout_state',
+                'rollout_lease', 'rollout_membership', 'rollout_metrics', 'rollout_override', 'rollout_state',
                 'alembic_version'
             )
         ORDER BY 1, 2

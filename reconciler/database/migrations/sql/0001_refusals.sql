@@ -21,7 +21,7 @@ BEGIN
     WHERE relnamespace = 'public'::regnamespace
         AND relname IN (
             'rollout_generation', 'rollout_state', 'rollout_override', 'rollout_membership',
-            'category_threshold', 'repository_activity', 'category_limits'
+            'rollout_lease', 'category_threshold', 'repository_activity', 'category_limits'
         );
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION 'the database has % already, and no record of an upgrade', problem

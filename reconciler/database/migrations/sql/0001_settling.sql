@@ -90,6 +90,7 @@ FROM unnest(CAST(ARRAY[
     'public.rollout_generation',
     'public.rollout_state',
     'public.rollout_override',
+    'public.rollout_lease',
     'public.repository_activity',
     'public.category_limits',
     'public.alembic_version'
@@ -141,6 +142,7 @@ BEGIN
         ALTER TABLE public.rollout_generation ENABLE ROW LEVEL SECURITY;
         ALTER TABLE public.rollout_state ENABLE ROW LEVEL SECURITY;
         ALTER TABLE public.rollout_override ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE public.rollout_lease ENABLE ROW LEVEL SECURITY;
         ALTER TABLE public.alembic_version ENABLE ROW LEVEL SECURITY;
         CREATE POLICY rollout_read ON public.rollout_membership FOR SELECT
         USING (EXISTS (

@@ -146,10 +146,19 @@ CREATE TABLE public.rollout_override (
     -- How often its block had been removed when it was last seen in the file; without git, how often it
     -- was seen to come.
     removals integer NOT NULL DEFAULT 0,
-    -- When the block was seen in git.
+    -- When git was seen to say the same: the block there of one that is on, gone of one that is off.
     written_back_at timestamptz,
+    -- The branch that was pushed for it, where the rollout's own takes no pushes.
+    proposed_branch text,
     CHECK (emergency_stop <> (percentage IS NOT null))
 );
 
 CREATE UNIQUE INDEX rollout_override_on_key
 ON public.rollout_override (rollout_config_id) WHERE state = 'on';
+
+-- Who is the one to do something that outlasts a transaction, and until when if nothing renews it.
+CREATE TABLE public.rollout_lease (
+    name text PRIMARY KEY,
+    holder text NOT NULL,
+    until timestamptz NOT NULL
+);

@@ -172,3 +172,18 @@ FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
 CREATE TRIGGER notify_thresholds_deleted
 AFTER DELETE ON public.category_threshold REFERENCING OLD TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
+
+-- Whoever moves an override on in its life, git has to be looked at again.
+CREATE FUNCTION public.forget_write_back() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.written_back_at := NULL;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER forget_write_back
+BEFORE UPDATE ON public.rollout_override
+FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state)
+EXECUTE FUNCTION public.forget_write_back();

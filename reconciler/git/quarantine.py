@@ -1,0 +1,210 @@
+"""Working on a remote's branch beside a checkout: new objects go to a temporary store of their own.
+
+Commands run in the repository that people work in, so that its credentials and proxies count, and write
+nothing into it: objects are kept apart, the remote goes by a name that only these commands know, and no
+ref, index or configuration is touched. What a killed run leaves is a temporary folder with objects.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+from uuid import uuid4
+
+from reconciler.git.checkout import CannotCarry, Checkout, Remote
+from reconciler.git.command import GitFailed, git, git_bytes
+
+NETWORK_TIMEOUT_SECONDS: Final = 30
+"""After so long without an end a command that talks to a remote is ended."""
+
+_SAFER: Final = {
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "fetch.writeCommitGraph": "false",
+    "push.followTags": "false",
+    "push.gpgSign": "false",
+    "log.follow": "false",
+    "log.showSignature": "false",
+}
+_CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_DECLINED: Final = re.compile(r"\[remote rejected\].*(declined|protected|prohibited|denied)", re.IGNORECASE)
+_FORBIDDEN: Final = re.compile(r"returned error: 403|HTTP 403", re.IGNORECASE)
+
+
+class PushOutcome(Enum):
+    """What became of a push, as far as its answer tells."""
+
+    UNCERTAIN = auto()
+    """It was taken, it lost a race, or its answer was lost: only a fresh look at the branch tells."""
+    DECLINED = auto()
+    """The remote does not take pushes to this branch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A push's outcome, and what git or the remote said of it in a line."""
+
+    outcome: PushOutcome
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A checkout's repository and a remote of it, with a store of objects apart."""
+
+    checkout: Checkout
+    remote: Remote
+    name: str
+    """What the remote is called here, so that nothing is taken for news of the real one."""
+    environment: Mapping[str, str]
+
+    def git(self, *arguments: str, stdin: bytes = b"") -> str:
+        """Run git and return what it prints, as text."""
+        return git(self.checkout.folder, *arguments, stdin=stdin, environment=self.environment)
+
+    def git_bytes(self, *arguments: str) -> bytes:
+        """Run git and return what it prints, byte for byte."""
+        return git_bytes(self.checkout.folder, *arguments, environment=self.environment)
+
+    def default_branch(self) -> str:
+        """Return the name of the branch that the remote's HEAD is.
+
+        Raises:
+            CannotCarry: the remote does not answer, or has no such branch.
+        """
+        listed = self._ask("ls-remote", "--symref", self.name, "HEAD")
+        for line in listed.splitlines():
+            ref, _, of = line.partition("\t")
+            if of == "HEAD" and ref.startswith("ref: refs/heads/"):
+                return ref.removeprefix("ref: refs/heads/")
+        raise CannotCarry(f"the remote {self.remote.name} has no default branch; name one")
+
+    def look(self, branches: Iterable[str]) -> Mapping[str, str]:
+        """Return the commits that branches of the remote are at, those that it has.
+
+        Raises:
+            CannotCarry: the remote does not answer.
+        """
+        refs = {f"refs/heads/{branch}": branch for branch in branches}
+        listed = self._ask("ls-remote", "--quiet", self.name, *refs)
+        found = (line.partition("\t") for line in listed.splitlines())
+        return {refs[ref]: commit for commit, _, ref in found if ref in refs}
+
+    def fetch(self, branch: str) -> str:
+        """Fetch a branch, and return the commit that it was found at.
+
+        Raises:
+            CannotCarry: the remote does not answer, or has no such branch.
+        """
+        commit = self.look([branch]).get(branch)
+        if commit is None:
+            raise CannotCarry(f"the remote {self.remote.name} has no branch {branch}")
+        if not self._has(commit):
+            self._ask(
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--recurse-submodules=no",
+                self.name,
+                f"refs/heads/{branch}",
+            )
+        return commit
+
+    def push(self, commit: str, branch: str) -> Pushed:
+        """Push a commit to a branch, never forced; what its answer says is no proof."""
+        try:
+            git(
+                self.checkout.folder,
+                "push",
+                "--porcelain",
+                "--no-verify",
+                "--recurse-submodules=no",
+                self.name,
+                f"{commit}:refs/heads/{branch}",
+                environment=self.environment,
+                timeout_seconds=NETWORK_TIMEOUT_SECONDS,
+            )
+        except GitFailed as failure:
+            said = f"{failure.output}\n{failure}"
+            is_declined = _DECLINED.search(said) or _FORBIDDEN.search(said)
+            outcome = PushOutcome.DECLINED if is_declined else PushOutcome.UNCERTAIN
+            return Pushed(outcome, _in_a_line(said))
+        return Pushed(PushOutcome.UNCERTAIN, "the push was taken")
+
+    def is_on(self, commit: str, tip: str) -> bool:
+        """Tell whether a commit is in the history of another."""
+        try:
+            self.git("merge-base", "--is-ancestor", commit, tip)
+        except GitFailed:
+            return False
+        return True
+
+    def _has(self, commit: str) -> bool:
+        try:
+            self.git("cat-file", "-e", f"{commit}^{{commit}}")
+        except GitFailed:
+            return False
+        return True
+
+    def _ask(self, *arguments: str) -> str:
+        try:
+            return git(
+                self.checkout.folder,
+                *arguments,
+                environment=self.environment,
+                timeout_seconds=NETWORK_TIMEOUT_SECONDS,
+            )
+        except GitFailed as failure:
+            raise CannotCarry(
+                f"the remote {self.remote.name} cannot be reached: {_in_a_line(str(failure))}"
+            ) from None
+
+
+@contextmanager
+def quarantine(checkout: Checkout, remote: Remote) -> Iterator[Quarantine]:
+    """Yield a place to work on a remote's branches in; it is gone afterwards."""
+    with TemporaryDirectory(prefix="rollout-write-back-") as temporary:
+        objects = Path(temporary) / "objects"
+        (objects / "info").mkdir(parents=True)
+        (objects / "info" / "alternates").write_text(f"{checkout.objects}\n", encoding="utf-8")
+        name = f"rollout-{uuid4().hex}"
+        settings = (
+            *_SAFER.items(),
+            *((f"remote.{name}.{setting}", value) for setting, value in remote.settings),
+            (f"remote.{name}.followRemoteHEAD", "never"),
+        )
+        yield Quarantine(
+            checkout,
+            remote,
+            name,
+            {
+                "GIT_OBJECT_DIRECTORY": str(objects),
+                "GIT_NO_REPLACE_OBJECTS": "1",
+                **_as_environment(settings),
+            },
+        )
+
+
+def _as_environment(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """Return settings as git takes them from variables: an argument could be read by everybody."""
+    listed = list(settings)
+    variables = {"GIT_CONFIG_COUNT": str(len(listed))}
+    for number, (key, value) in enumerate(listed):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
+
+
+def _in_a_line(said: str) -> str:
+    """Return the line that tells most, without credentials and control characters."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if "rejected" in line]
+    fatal = [line for line in lines if line.startswith(("fatal:", "error:", "ssh:"))]
+    line = (telling or fatal or lines or ["git said nothing"])[0]
+    line = _CREDENTIALS_IN_URL.sub("", line.removeprefix("fatal: ").removeprefix("! "))
+    return "".join(each if each.isprintable() else " " for each in line)

@@ -1,0 +1,223 @@
+"""The git side of write-back: the file at a branch's tip, and commits that change it and nothing else.
+
+Trees are written one folder at a time, without an index and without a checkout.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from reconciler.errors import FileInvalid
+from reconciler.git.checkout import CannotCarry
+from reconciler.git.overrides import trace_at
+from reconciler.git.quarantine import Quarantine
+from reconciler.planning.overrides import Trace
+from reconciler.planning.write_back import Add, Remove, Replace
+from reconciler.rollout_file.editing import with_override, without_override
+from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
+from reconciler.rollout_file.reader import Document, parse_rollout
+from reconciler.rollout_file.texts import cut, text_problem
+
+AUTHOR: Final = "rollout-reconciler"
+_AUTHOR_EMAIL: Final = "rollout-reconciler@localhost"
+OVERRIDE_TRAILER: Final = "Override-Id"
+FEATURE_TRAILER: Final = "Rollout-Feature"
+
+_REGULAR_FILE: Final = re.compile("100(644|755)")
+_FOLDER: Final = re.compile("040000")
+_SYMLINK: Final = "120000"
+_REFERENCE: Final = re.compile(r"(?<=[#@])(?=\w)|(?<=GH-)(?=\d)|(?<=:)(?=//)", re.IGNORECASE)
+_BRACKETS: Final = str.maketrans("[]", "()")
+
+Edit = Add | Replace | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A folder on the file's path: the entry that the path goes on with, and all others as they are."""
+
+    name: str
+    mode: str
+    kind: str
+    others: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TipFile:
+    """The rollout file at the tip of a branch."""
+
+    commit: str
+    document: Document
+    levels: tuple[Level, ...]
+    """The folders on the file's path, from the root."""
+
+
+def read_tip(place: Quarantine, branch: str) -> TipFile:
+    """Fetch a branch and read the file at its tip.
+
+    Raises:
+        CannotCarry: the remote does not answer or has no such branch, or the file there is not one
+            that can be edited.
+    """
+    commit = place.fetch(branch)
+    return TipFile(commit, *_read_file(place, commit, branch))
+
+
+def trace_block(place: Quarantine, tip: TipFile, override: UUID) -> Trace:
+    """Return what the branch's history tells of an override's id in the file."""
+    blocks = (feature.override for feature in tip.document.rollout.features.values())
+    return trace_at(
+        tip.commit,
+        place.checkout.file,
+        override,
+        is_there=any(block is not None and block.id == override for block in blocks),
+        environment=place.environment,
+    )
+
+
+def commit_file(place: Quarantine, parent: str, tip: TipFile, content: bytes, message: str) -> str:
+    """Write a commit on a parent that changes the file alone; return its name.
+
+    The parent has everything but the file as the tip has it.
+    """
+    blob = place.git("hash-object", "-w", "--stdin", stdin=content).strip()
+    tree = _write_trees(place, tip.levels, blob)
+    return place.git(
+        "-c",
+        f"user.name={AUTHOR}",
+        "-c",
+        f"user.email={_AUTHOR_EMAIL}",
+        "-c",
+        "i18n.commitEncoding=UTF-8",
+        "commit-tree",
+        "--no-gpg-sign",
+        "-p",
+        parent,
+        tree,
+        stdin=message.encode(),
+    ).strip()
+
+
+def edit_content(content: bytes, feature: str, edit: Edit) -> bytes:
+    """Return the file's content with an edit made, found valid.
+
+    Raises:
+        EditRefused: the file is written in a way that an edit would change more of.
+        FileInvalid: what the edit makes is no valid file.
+    """
+    match edit:
+        case Add(override) | Replace(override):
+            edited = with_override(content, feature, _as_written(override))
+        case Remove():
+            edited = without_override(content, feature)
+    parse_rollout(edited)
+    return edited
+
+
+def proposal_branch(edit: Edit) -> str:
+    """Return the branch that proposes an edit where the rollout's own takes no pushes."""
+    match edit:
+        case Add(override) | Replace(override):
+            return block_branch(override.id)
+        case Remove(override):
+            return f"rollout/resume-{override.id}"
+
+
+def block_branch(override: UUID) -> str:
+    """Return the branch that proposes an override's block."""
+    return f"rollout/override-{override}"
+
+
+def describe_edit(feature: str, edit: Edit) -> tuple[str, str]:
+    """Return what an edit does in a line, with why, and what more there is to say, as two texts."""
+    override = edit.override
+    match edit:
+        case Add() | Replace():
+            title = f"{_limit(override)} {feature}: {_harmless(override.reason)}"
+            body = (
+                f"By {_harmless(override.by)}, and in force already; remove the override's block "
+                "to resume."
+            )
+        case Remove():
+            title = f"Resume {feature}: remove its override"
+            body = f"It was made because: {_harmless(override.reason)}"
+    return title, body
+
+
+def commit_message(feature: str, edit: Edit) -> str:
+    """Return a commit's message: why, in a line, and the trailers that tell what is carried."""
+    title, body = describe_edit(feature, edit)
+    trailers = f"{OVERRIDE_TRAILER}: {edit.override.id}\n{FEATURE_TRAILER}: {feature}"
+    return f"{title}\n\n{body}\n\n{trailers}\n"
+
+
+def _limit(override: Override) -> str:
+    if override.percentage is None:
+        return "Stop"
+    return f"Hold to {override.percentage.normalize():f} percent"
+
+
+def _as_written(override: Override) -> Override:
+    """Return an override whose words a file may have: SQL writes whatever it likes."""
+    return override.model_copy(
+        update={
+            "reason": _words(override.reason, MAX_REASON_LENGTH),
+            "by": _words(override.by, MAX_AUTHOR_LENGTH),
+        }
+    )
+
+
+def _words(text: str, length: int) -> str:
+    shown = "".join(each if text_problem(each) is None else " " for each in text).strip()
+    return shown[:length] or "not told"
+
+
+def _harmless(text: str) -> str:
+    """Return text that starts no line, closes no issue, names nobody and tells no workflow to skip."""
+    return _REFERENCE.sub(" ", cut(text).translate(_BRACKETS))
+
+
+def _read_file(place: Quarantine, commit: str, branch: str) -> tuple[Document, tuple[Level, ...]]:
+    path = place.checkout.path
+    shown = f"{path} on {place.remote.name}/{branch}"
+    levels, name = [], f"{commit}^{{tree}}"
+    for depth, part in enumerate(path.parts, start=1):
+        level, name = _read_level(place, name, part)
+        if level.mode == _SYMLINK:
+            raise CannotCarry(f"{shown} is a symlink, or below one, which is not followed")
+        if not (_REGULAR_FILE if depth == len(path.parts) else _FOLDER).fullmatch(level.mode):
+            raise CannotCarry(f"there is no file {shown}")
+        levels.append(level)
+    content = place.git_bytes("cat-file", "blob", name)
+    try:
+        document = parse_rollout(content, path=shown)
+    except FileInvalid as invalid:
+        first = invalid.findings[0]
+        raise CannotCarry(f"{shown} is invalid at line {first.line}: {first.message}") from None
+    return document, tuple(levels)
+
+
+def _read_level(place: Quarantine, tree: str, part: str) -> tuple[Level, str]:
+    """Return one folder on the file's path, and the name of what the path goes on with."""
+    found, others = "  ", []
+    for entry in place.git_bytes("ls-tree", "-z", tree).split(b"\0")[:-1]:
+        described, _, name = entry.partition(b"\t")
+        if name == os.fsencode(part):
+            found = described.decode()
+        else:
+            others.append(entry)
+    mode, kind, identifier = found.split(" ")
+    return Level(part, mode, kind, tuple(others)), identifier
+
+
+def _write_trees(place: Quarantine, levels: Sequence[Level], blob: str) -> str:
+    """Write the trees of a path that has another blob at its end; return the root's name."""
+    written = blob
+    for level in reversed(levels):
+        changed = f"{level.mode} {level.kind} {written}\t".encode() + os.fsencode(level.name)
+        entries = b"\0".join([*level.others, changed]) + b"\0"
+        written = place.git("mktree", "-z", stdin=entries).strip()
+    return written
