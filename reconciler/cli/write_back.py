@@ -11,7 +11,8 @@ from reconciler.cli.render.words import short_commit
 from reconciler.cli.settings import Format, Settings, settings_of
 
 if TYPE_CHECKING:
-    from reconciler.writing_back import Carried, WriteBackReport
+    from reconciler.carrying import Carried
+    from reconciler.writing_back import WriteBackReport
 
 
 @click.command(epilog="Example: reconcile write-back --remote origin --branch main")
@@ -59,7 +60,7 @@ def complain_of_pending(settings: Settings, report: "WriteBackReport") -> None:
 
 def _line(report: "WriteBackReport", carried: "Carried") -> str:
     # Imported late, as all that needs the database is.
-    from reconciler.writing_back import Outcome
+    from reconciler.carrying import Outcome
 
     where = for_line(f"{report.remote}/{report.branch}")
     match carried.outcome:
