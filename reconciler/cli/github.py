@@ -161,18 +161,24 @@ def _difference(settings: Settings, content: bytes, base: str) -> str:
 @click.pass_context
 def apply(context: click.Context) -> int:
     """Apply the file, as reconcile does; where something newer is applied already, say so and succeed."""
-    from reconciler.cli import applying
-    from reconciler.cli.workflow_output import annotate_error
+    from reconciler.cli.github_git import apply_unless_stale
 
     settings = settings_of(context)
-    try:
-        request = applying.Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
-        applying.require_commit(request, is_asked_for=True)
-        _open_named_database(settings)
-        return applying.apply(request)
-    except Stale as stale:
-        annotate_error(settings, stale)
-        return 0
+    _open_named_database(settings)
+    return apply_unless_stale(settings)
+
+
+@github.command("write-back", epilog="Example: reconcile github write-back")
+@click.pass_context
+def write_back(context: click.Context) -> int:
+    """Carry overrides into git, and apply what is new there.
+
+    Where the branch takes no pushes, a pull request is opened for each override, once.
+    """
+    from reconciler.cli.github_git import carry
+
+    settings = settings_of(context)
+    return carry(settings, _open_named_database(settings))
 
 
 @github.command(epilog="Example: reconcile github issue health")

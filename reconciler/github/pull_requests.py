@@ -38,7 +38,7 @@ def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
     Raises:
         SetupInvalid: GitHub refuses it, as where actions may not open pull requests.
     """
-    there = _find(github, repository, proposal)
+    there = _find(github, repository, proposal.branch, proposal.base)
     if there is not None:
         return _keep(github, repository, proposal, there)
     body = {
@@ -52,7 +52,7 @@ def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
         opened = github.change("POST", f"{repository}/pulls", body)
     except (OutcomeUnknown, SetupInvalid):
         # The answer was lost, or somebody else was faster: then it is there.
-        there = _find(github, repository, proposal)
+        there = _find(github, repository, proposal.branch, proposal.base)
         if there is None:
             raise
         return _keep(github, repository, proposal, there)
@@ -71,10 +71,15 @@ def find_pull_request(github: GitHub, repository: str, head: str, commit: str) -
     raise NotFound(f"no open pull request from {head} is at {commit[:7]}; a newer run will tell")
 
 
-def _find(github: GitHub, repository: str, proposal: Proposal) -> Any:
+def is_proposed(github: GitHub, repository: str, branch: str, base: str) -> bool:
+    """Tell whether a branch has a pull request that is open, or that people closed as their no."""
+    return _find(github, repository, branch, base) is not None
+
+
+def _find(github: GitHub, repository: str, branch: str, base: str) -> Any:
     owner = repository.removeprefix("/repos/").partition("/")[0]
-    head = f"{owner}:{proposal.branch}"
-    found = github.pages(f"{repository}/pulls", state="all", head=head, base=proposal.base)
+    head = f"{owner}:{branch}"
+    found = github.pages(f"{repository}/pulls", state="all", head=head, base=base)
     unmerged = [each for each in found if each["merged_at"] is None]
     return min(unmerged, key=lambda each: each["state"] != "open", default=None)
 
