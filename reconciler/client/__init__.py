@@ -7,16 +7,36 @@ before it is used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reconciler.client.client import RolloutClient, Status
+    from reconciler.client.circuits import CircuitSettings, CircuitState
+    from reconciler.client.client import RolloutClient
+    from reconciler.client.routing import Job, JobRule, Route, Routing
     from reconciler.client.state import Answer, ClientRule
+    from reconciler.client.status import Status
 
-__all__ = ["Answer", "ClientRule", "RolloutClient", "Status"]
+__all__ = [
+    "Answer",
+    "CircuitSettings",
+    "CircuitState",
+    "ClientRule",
+    "Job",
+    "JobRule",
+    "RolloutClient",
+    "Route",
+    "Routing",
+    "Status",
+]
 
 _MODULES = {
     "Answer": "state",
+    "CircuitSettings": "circuits",
+    "CircuitState": "circuits",
     "ClientRule": "state",
+    "Job": "routing",
+    "JobRule": "routing",
     "RolloutClient": "client",
-    "Status": "client",
+    "Route": "routing",
+    "Routing": "routing",
+    "Status": "status",
 }
 
 

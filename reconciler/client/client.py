@@ -7,8 +7,7 @@ A decision reads memory alone. What is in memory is kept up to date in the backg
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from math import inf
@@ -17,8 +16,13 @@ from typing import Final, Self
 from uuid import UUID
 from weakref import WeakSet
 
+from reconciler.client.circuits import Circuits, CircuitSettings
 from reconciler.client.following import Follower, Following
+from reconciler.client.recording import EXIT_TIMEOUT_SECONDS, QUEUE_LENGTH, Outcome, Recorder
+from reconciler.client.repositories import is_id
+from reconciler.client.routing import Job, Route, Routing
 from reconciler.client.state import Answer, State
+from reconciler.client.status import Status
 from reconciler.client.store import Current, Store
 from reconciler.database.address import DatabaseAddress
 from reconciler.targeting.environment import EnvironmentOverride
@@ -29,6 +33,8 @@ START_TIMEOUT: Final = timedelta(seconds=5)
 _ANSWERS_KEPT_PER_FEATURE: Final = 20_000
 _POLLS_WITHIN_STALENESS: Final = 4
 _STOP_TIMEOUT_SECONDS: Final = 5.0
+_ROUTING: Final = Routing()
+_CIRCUIT: Final = CircuitSettings()
 
 # Where the system has it, the clock that goes on while the machine sleeps: knowledge ages then too.
 _CLOCK: Final[Callable[[], float]] = (
@@ -36,19 +42,6 @@ _CLOCK: Final[Callable[[], float]] = (
     if hasattr(time, "CLOCK_BOOTTIME")
     else time.monotonic
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a client does."""
-
-    age: timedelta | None
-    """Since the database last confirmed all that is known; None where nothing is known yet."""
-    is_stale: bool
-    repositories: int
-    features: tuple[str, ...]
-    failure: str | None
-    """What keeps the database from being read, in a line; None while all is well."""
 
 
 class RolloutClient:
@@ -64,6 +57,9 @@ class RolloutClient:
         max_staleness: how long an answer counts after the database last confirmed what it is made from.
         poll_every: how often to look where no notification comes, as behind a transaction pooler.
         start_timeout: how long entering waits for the first load.
+        routing: where features' jobs go, where that is not `Routing()`.
+        circuit: when a feature's circuit opens in this process.
+        queue_length: how many outcomes may wait to be recorded.
         on_change: called in a background thread with the features whose answers may be others now.
         clock: seconds that never go back.
 
@@ -80,6 +76,9 @@ class RolloutClient:
         max_staleness: timedelta = MAX_STALENESS,
         poll_every: timedelta = POLL_EVERY,
         start_timeout: timedelta = START_TIMEOUT,
+        routing: Mapping[str, Routing] | None = None,
+        circuit: CircuitSettings = _CIRCUIT,
+        queue_length: int = QUEUE_LENGTH,
         on_change: Callable[[frozenset[str]], None] | None = None,
         clock: Callable[[], float] = _CLOCK,
     ) -> None:
@@ -101,6 +100,9 @@ class RolloutClient:
             staleness,
             on_change or _ignore,
         )
+        self._routing = routing or {}
+        self._circuits = Circuits(circuit, clock, self._store.set_broken)
+        self._recorder = Recorder(self._following.address, queue_length)
         self._lock = threading.Lock()
         self._follower: Follower | None = None
         self._is_closed = False
@@ -123,7 +125,11 @@ class RolloutClient:
         now = self._clock()
         if now >= current.deadline:
             return current.state.explain_stale(feature, now - current.state.confirmed_at)
-        return current.state.explain(current.state.repositories.find(repository), feature)
+        found = current.state.repositories.find(repository)
+        answer = current.state.explain(found, feature)
+        if answer.eligible and not self._admits(current, feature):
+            return current.state.explain_open_circuit(found, feature)
+        return answer
 
     def eligible(self, feature: str) -> Iterator[str]:
         """Yield the ids of all repositories that get a feature, by what is known at the first one.
@@ -132,11 +138,55 @@ class RolloutClient:
         """
         self.start()
         current = self._store.current
+        if feature in current.broken:
+            return
         for repository in current.state.repositories:
             if self._clock() >= current.deadline:
                 return
             if current.state.is_eligible(repository, feature):
                 yield repository.id
+
+    def route(self, repository: str | UUID, job: Job) -> Route:
+        """Return the processor that takes a repository's job."""
+        return self._routing_of(job.feature).route(
+            job, eligible=self.is_eligible(repository, job.feature)
+        )
+
+    def record(
+        self,
+        repository: str | UUID,
+        feature: str,
+        processor: str,
+        *,
+        succeeded: bool,
+        seconds: float | None = None,
+        error: str | None = None,
+    ) -> bool:
+        """Take in how a job ended; it is written in the background, and counts in the circuit at once.
+
+        Args:
+            repository: whose job it was, by id or `owner/name`.
+            feature: the feature that it was routed by.
+            processor: what ran it; what the fallback ran does not count in the circuit.
+            succeeded: whether it did.
+            seconds: how long it took.
+            error: what a failed one said; the first 1,000 characters are kept.
+
+        Returns:
+            False where it was dropped: the queue is full, or nobody knows a repository of this name.
+
+        Raises:
+            ValueError: The feature's or the processor's name or the time can't be recorded.
+        """
+        state = self._store.current.state
+        found = state.repositories.find(repository)
+        id_ = str(repository) if found is None else found.id
+        outcome = Outcome(feature, id_, processor, succeeded, seconds, error)
+        if feature in state.newest and processor != self._routing_of(feature).fallback:
+            self._circuits.record(feature, succeeded=succeeded)
+        if found is None and not is_id(id_):
+            return self._recorder.refuse()
+        return self._recorder.put(outcome)
 
     def status(self) -> Status:
         """Return how the client does."""
@@ -147,7 +197,11 @@ class RolloutClient:
             is_stale=now >= current.deadline,
             repositories=len(current.state.repositories),
             features=tuple(sorted(current.state.newest)),
-            failure=None if follower is None else follower.failure,
+            circuits=self._circuits.not_closed(),
+            waiting=self._recorder.waiting,
+            dropped=self._recorder.dropped,
+            refused=self._recorder.refused,
+            failure=(None if follower is None else follower.failure) or self._recorder.failure,
         )
 
     def start(self) -> None:
@@ -164,10 +218,11 @@ class RolloutClient:
         return self._store.loaded.wait(timeout.total_seconds())
 
     def close(self) -> None:
-        """Stop following. What was known last is answered until it is stale."""
+        """Write the outcomes that wait, and stop following. What was known last counts until it is stale."""
         with self._lock:
             self._is_closed = True
             follower, self._follower = self._follower, None
+        self._recorder.close(EXIT_TIMEOUT_SECONDS)
         if follower is not None:
             follower.stop(_STOP_TIMEOUT_SECONDS)
 
@@ -183,6 +238,9 @@ class RolloutClient:
     ) -> None:
         self.close()
 
+    def _routing_of(self, feature: str) -> Routing:
+        return self._routing.get(feature, _ROUTING)
+
     def _decide(self, current: Current, repository: str | UUID, feature: str) -> bool:
         """Decide what was not answered before, and keep the answer for a repository that is known."""
         if self._follower is None:
@@ -191,6 +249,8 @@ class RolloutClient:
             return False
         found = current.state.repositories.find(repository)
         eligible = current.state.is_eligible(found, feature)
+        if eligible and not self._admits(current, feature):
+            return False
         kept = current.answers.get(feature)
         if kept is None:
             return eligible
@@ -202,14 +262,18 @@ class RolloutClient:
         kept[repository] = eligible
         return eligible
 
+    def _admits(self, current: Current, feature: str) -> bool:
+        return feature not in current.broken or self._circuits.admits(feature)
+
     def _begin_again(self) -> None:
         """In a forked child: what is known stays, what runs in the parent is the parent's."""
         self._lock = threading.Lock()
         follower, self._follower = self._follower, None
         self._store.begin_again()
+        self._circuits.begin_again()
+        _LEFT_TO_PARENTS.append((follower, self._recorder.leave_to_parent()))
         if follower is not None:
             follower.leave_to_parent()
-            _LEFT_TO_PARENTS.append(follower)
 
     def _note_unknown(self) -> None:
         """Have repositories read again soon: this one may be new."""
@@ -223,7 +287,7 @@ def _ignore(_features: frozenset[str]) -> None:
 
 
 # The connections of a parent must not be closed in order by a child, so they are never let go of there.
-_LEFT_TO_PARENTS: Final[list[Follower]] = []
+_LEFT_TO_PARENTS: Final[list[object]] = []
 _CLIENTS: Final[WeakSet[RolloutClient]] = WeakSet()
 
 

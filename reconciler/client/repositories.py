@@ -26,7 +26,6 @@ _ID_LENGTH: Final = 36
 _HASH_MASK: Final = (1 << 40) - 1
 _ROW_BITS: Final = 24
 _ROW_MASK: Final = (1 << _ROW_BITS) - 1
-_NO_NAME: Final = b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,14 +141,8 @@ class Repositories:
             return self._by_id(str(asked), asked.bytes)
         if not isinstance(asked, str):
             return None
-        if len(asked) == _ID_LENGTH and asked[8] == asked[13] == asked[18] == asked[23] == "-":
-            try:
-                packed = bytes.fromhex(asked.replace("-", ""))
-            except ValueError:
-                packed = _NO_NAME
-            if len(packed) == _ID_BYTES:
-                return self._by_id(asked.lower(), packed)
-        return self._by_name(asked)
+        packed = _packed(asked)
+        return self._by_name(asked) if packed is None else self._by_id(asked.lower(), packed)
 
     def __iter__(self) -> Iterator[Repository]:
         for page in self.pages.values():
@@ -172,6 +165,25 @@ class Repositories:
             return None
         page, row = found[0]
         return page.repository(row, page.id(row))
+
+
+def is_id(written: str) -> bool:
+    """Tell whether this is a repository's id, in any case."""
+    return _packed(written) is not None
+
+
+def _packed(written: str) -> bytes | None:
+    """An id's 16 bytes; None where this is none."""
+    if not (
+        len(written) == _ID_LENGTH
+        and written[8] == written[13] == written[18] == written[23] == "-"
+    ):
+        return None
+    try:
+        packed = bytes.fromhex(written.replace("-", ""))
+    except ValueError:
+        return None
+    return packed if len(packed) == _ID_BYTES else None
 
 
 NO_REPOSITORIES: Final = Repositories()

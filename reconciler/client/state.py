@@ -141,6 +141,15 @@ class State:
             ),
         )
 
+    def explain_open_circuit(self, repository: Repository | None, feature: str) -> Answer:
+        """Return the answer where the rollout says yes and the feature's circuit no."""
+        return replace(
+            self.explain(repository, feature),
+            eligible=False,
+            rule=ClientRule.CIRCUIT_OPEN,
+            reason="circuit_open: too many of the feature's jobs failed in this process",
+        )
+
     def _decide(self, features: Features, repository: Repository | None, feature: str) -> Decision:
         targeting = _targeting(features.get(feature))
         return decide(feature, targeting, repository, self.environment)

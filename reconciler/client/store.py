@@ -26,6 +26,8 @@ class Current:
     """On the client's clock; from then on the state is stale."""
     answers: Mapping[str, Answers]
     """By feature. One that isn't here is decided each time: unknown, or its circuit is not closed."""
+    broken: frozenset[str] = frozenset()
+    """Features whose circuit is not closed."""
 
 
 class Store:
@@ -67,8 +69,10 @@ class Store:
     def set_broken(self, features: frozenset[str]) -> None:
         """Keep no answers for these features: their circuits are not closed."""
         with self._lock:
+            changed = self._broken ^ features
             self._broken = features
             self.current = self._next(self.current.state, self.current)
+        self._on_change(changed)
 
     def _change(self, change: Callable[[State], State]) -> None:
         with self._lock:
@@ -93,7 +97,7 @@ class Store:
             if kept is None or before is None or not _decides_alike(name, before.state, state):
                 kept = {}
             answers[name] = kept
-        return Current(state, state.confirmed_at + self._max_staleness, answers)
+        return Current(state, state.confirmed_at + self._max_staleness, answers, self._broken)
 
 
 def _decides_alike(feature: str, one: State, other: State) -> bool:

@@ -2,8 +2,7 @@
 
 import random
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -17,11 +16,11 @@ from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import SetupInvalid
 from reconciler.targeting.eligibility import Rule
 from tests.postgres import Database
+from tests.waiting import eventually
 
 ACME = "10000000-0000-4000-8000-000000000001"
 OTHER = "20000000-0000-4000-8000-000000000002"
 NOBODY = "30000000-0000-4000-8000-000000000003"
-LONG = timedelta(seconds=60)
 
 
 class Clock:
@@ -32,13 +31,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.005)
 
 
 def load(database: Database, **configuration: Any) -> None:
@@ -112,9 +104,7 @@ def test_a_stop_whose_notification_is_lost_reaches_it_by_polling(database: Datab
         eventually(lambda: not client.is_eligible(ACME, "f"))
 
 
-def test_what_the_database_does_not_confirm_grows_stale(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_database_does_not_confirm_grows_stale(database: Database) -> None:
     load(database)
     clock = Clock()
     with following(database, clock=clock, max_staleness=timedelta(minutes=5)) as client:
@@ -306,7 +296,7 @@ def test_it_is_told_of_changes(database: Database) -> None:
         database.execute(
             "UPDATE rollout_configuration SET is_active = false WHERE feature_name = 'g'"
         )
-        eventually(lambda: told)
+        eventually(lambda: bool(told))
 
     assert told[0] == {"g"}
 

@@ -1,0 +1,62 @@
+"""Routing: which processor takes a job, once it is known whether its repository gets the feature."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that is to be given to a processor."""
+
+    feature: str
+    kind: str = ""
+    """What sort of job, in the service's own words, such as `pull_requests`."""
+    size: int = 0
+    """How much there is to do, in the service's own measure, such as days of history."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRule:
+    """Jobs of some kinds and sizes, and the processor that takes them."""
+
+    processor: str
+    kinds: frozenset[str] = frozenset()
+    """Empty is every kind."""
+    smallest: int = 0
+    largest: int | None = None
+    """Both sizes inclusive; None is no limit."""
+
+    def fits(self, job: Job) -> bool:
+        """Tell whether a job is one of these."""
+        return (
+            (not self.kinds or job.kind in self.kinds)
+            and job.size >= self.smallest
+            and (self.largest is None or job.size <= self.largest)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Where a feature's jobs go."""
+
+    processor: str = "github_actions"
+    """Takes the jobs of repositories that get the feature, where no rule fits."""
+    fallback: str = "inngest"
+    """Takes all other jobs."""
+    rules: tuple[JobRule, ...] = ()
+    """For repositories that get the feature; the first that fits names the processor."""
+
+    def route(self, job: Job, *, eligible: bool) -> "Route":
+        """Return where a job goes."""
+        if not eligible:
+            return Route(self.fallback, eligible=False)
+        fitting = (rule.processor for rule in self.rules if rule.fits(job))
+        return Route(next(fitting, self.processor), eligible=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a job goes."""
+
+    processor: str
+    eligible: bool
+    """Whether the job's repository gets the feature."""

@@ -1,0 +1,28 @@
+"""How a client does, as a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from reconciler.client.circuits import CircuitState
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a client does."""
+
+    age: timedelta | None
+    """Since the database last confirmed all that is known; None where nothing is known yet."""
+    is_stale: bool
+    repositories: int
+    features: tuple[str, ...]
+    circuits: Mapping[str, CircuitState]
+    """Features whose circuit is not closed, and how it stands."""
+    waiting: int
+    """Outcomes not written yet."""
+    dropped: int
+    """Outcomes lost to a full queue, or at the end to a database that did not answer."""
+    refused: int
+    """Outcomes whose feature or repository the database does not have."""
+    failure: str | None
+    """What keeps the database from being read or written, in a line; None while all is well."""

@@ -1,0 +1,118 @@
+"""A network between a client and its database, which a test can cut at any byte."""
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, auto
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from tests.postgres import Database
+
+
+class Verdict(Enum):
+    """What becomes of bytes that were sent."""
+
+    FORWARD = auto()
+    CUT = auto()
+    """They are lost, and the connection with them."""
+    FORWARD_AND_CUT = auto()
+    """They arrive, and nothing comes back."""
+
+
+def forward(_sent: bytes) -> Verdict:
+    return Verdict.FORWARD
+
+
+class Proxy:
+    """Listens for as long as it is entered; each way of a connection is asked for its verdict."""
+
+    def __init__(
+        self,
+        database: Database,
+        to_server: Callable[[bytes], Verdict] = forward,
+        to_client: Callable[[bytes], Verdict] = forward,
+    ) -> None:
+        parameters = database.address.parameters
+        self._target = f"{parameters['host']}/.s.PGSQL.{parameters['port']}"
+        self._to_server = to_server
+        self._to_client = to_client
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self.is_up = True
+        port = self._listener.getsockname()[1]
+        self.url = (
+            f"postgresql://{parameters['user']}@127.0.0.1:{port}/{parameters['dbname']}"
+            "?sslmode=disable&gssencmode=disable"
+        )
+
+    def cut(self) -> None:
+        """End all connections, without a word to either side's program."""
+        with self._lock:
+            for each in self._sockets:
+                _shut(each)
+
+    def __enter__(self) -> Self:
+        self._run(self._accept)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _shut(self._listener)
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        for each in [*self._sockets, self._listener]:
+            each.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            with self._lock:
+                self._sockets += [client, server]
+            if not self.is_up:
+                _shut(client)
+                continue
+            server.connect(self._target)
+            self._run(partial(self._pass_on, client, server, self._to_server))
+            self._run(partial(self._pass_on, server, client, self._to_client))
+
+    def _pass_on(
+        self, source: socket.socket, target: socket.socket, judge: Callable[[bytes], Verdict]
+    ) -> None:
+        try:
+            while sent := source.recv(65536):
+                verdict = judge(sent)
+                if verdict is not Verdict.CUT:
+                    target.sendall(sent)
+                if verdict is Verdict.FORWARD_AND_CUT:
+                    # The client is gone before the answer can come; the server still reads.
+                    _shut(source)
+                if verdict is not Verdict.FORWARD:
+                    break
+        except OSError:
+            pass
+        _shut(source)
+        _shut(target)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def _shut(each: socket.socket) -> None:
+    with suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)

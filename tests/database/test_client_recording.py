@@ -1,0 +1,184 @@
+"""The client's own jobs: where they go, how they are recorded, and what they do to its circuit."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reconciler.client import CircuitSettings, CircuitState, ClientRule, Job, Routing
+from reconciler.client.recording import Outcome, Recorder
+from reconciler.database.address import DatabaseAddress
+from reconciler.database.roles import apply_roles
+from reconciler.database.transactions import Database as OpenedDatabase
+from tests.database.proxy import Proxy, Verdict
+from tests.database.test_client import ACME, NOBODY, OTHER, Clock, following, load
+from tests.postgres import Database
+
+
+def recorded(database: Database) -> list[tuple[Any, ...]]:
+    """By repository and processor: jobs, errors, the last error."""
+    rows = database.rows(
+        "SELECT repository_id::text, processor_type, sum(total_jobs)::integer AS jobs,"
+        " sum(error_count)::integer AS errors, max(last_error_message) FROM rollout_metrics"
+        " GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    return [tuple(row.values()) for row in rows]
+
+
+def test_what_is_recorded_is_there_once_the_client_is_closed(database: Database) -> None:
+    load(database)
+    apply_roles(OpenedDatabase.at(database.address))
+    worker = Database(f"{database.url}&options=-c%20role%3Drollout_worker")
+    with following(worker) as client:
+        for number in range(1_200):
+            client.record(ACME, "f", "github_actions", succeeded=number % 10 != 0, seconds=1.5)
+        client.record(
+            "other/tools", "f", "inngest", succeeded=False, error="no\0thing\nworked\ud800"
+        )
+
+    assert recorded(database) == [
+        (ACME, "github_actions", 1200, 120, None),
+        (OTHER, "inngest", 1, 1, "no thing\nworked?"),
+    ]
+    assert client.status().waiting == 0
+    assert database.value("SELECT max(average_processing_time) FROM rollout_metrics") == 1.5
+
+
+def test_what_the_database_does_not_have_is_left_out_and_counted(database: Database) -> None:
+    load(database)
+    with following(database) as client:
+        client.record(ACME, "f", "inngest", succeeded=True)
+        client.record(NOBODY, "f", "inngest", succeeded=True)
+        client.record(ACME, "nothing", "inngest", succeeded=True)
+        assert not client.record("nobody/knows", "f", "inngest", succeeded=True)
+
+    assert recorded(database) == [(ACME, "inngest", 1, 0, None)]
+    assert client.status().refused == 3
+
+
+def test_an_outcome_that_the_database_refuses_takes_no_other_with_it(database: Database) -> None:
+    load(database)
+    database.execute("ALTER TABLE rollout_metrics ADD CHECK (processor_type <> 'bad')")
+    with following(database) as client:
+        for _ in range(10):
+            client.record(ACME, "f", "inngest", succeeded=True)
+        client.record(ACME, "f", "bad", succeeded=True)
+        for _ in range(10):
+            client.record(ACME, "f", "inngest", succeeded=True)
+
+    assert recorded(database) == [(ACME, "inngest", 20, 0, None)]
+    assert client.status().refused == 1
+
+
+def test_what_could_never_be_recorded_is_refused_where_it_is_written(database: Database) -> None:
+    load(database)
+    with following(database) as client:
+        for processor, seconds in (
+            ("", 1.0),
+            ("x" * 51, 1.0),
+            ("a\0", 1.0),
+            ("a", -1.0),
+            ("a", float("nan")),
+        ):
+            with pytest.raises(ValueError, match="has to"):
+                client.record(ACME, "f", processor, succeeded=True, seconds=seconds)
+
+
+def test_a_full_queue_drops_the_newest_and_says_how_many(
+    caplog: pytest.LogCaptureFixture, database: Database
+) -> None:
+    load(database)
+    gate = database.connect()
+    gate.execute("LOCK TABLE rollout_metrics")
+    with following(database, queue_length=10) as client:
+        taken = [client.record(ACME, "f", "inngest", succeeded=True) for _ in range(25)]
+        assert taken == [True] * 10 + [False] * 15
+        assert client.status().dropped == 15
+        gate.rollback()
+    gate.close()
+
+    assert recorded(database) == [(ACME, "inngest", 10, 0, None)]
+    assert [each.message for each in caplog.records if "dropped" in each.message] == [
+        "15 outcomes were dropped since the last time: 10 wait already, which is all that may"
+    ]
+
+
+@pytest.mark.parametrize("is_forwarded", [True, False])
+def test_a_commit_that_is_not_answered_counts_each_outcome_once(
+    database: Database, is_forwarded: bool
+) -> None:
+    load(database)
+    cuts = 0
+
+    def cut_commit(sent: bytes) -> Verdict:
+        nonlocal cuts
+        if b"COMMIT" not in sent or cuts == 3:
+            return Verdict.FORWARD
+        cuts += 1
+        return Verdict.FORWARD_AND_CUT if is_forwarded else Verdict.CUT
+
+    with Proxy(database, cut_commit) as proxy:
+        recorder = Recorder(DatabaseAddress.parse(proxy.url), 100)
+        for _ in range(20):
+            recorder.put(Outcome("f", ACME, "inngest", succeeded=True, seconds=None, error=None))
+        recorder.close(30)
+
+    assert cuts == (1 if is_forwarded else 3)
+    assert (recorder.waiting, recorder.dropped) == (0, 0)
+    assert recorded(database) == [(ACME, "inngest", 20, 0, None)]
+
+
+def test_each_outcome_counts_once_whichever_way_a_connection_is_lost(database: Database) -> None:
+    """Its server process is killed again and again while outcomes are written."""
+    load(database)
+    with following(database) as client:
+        for number in range(300):
+            client.record(ACME, "f", "inngest", succeeded=True)
+            if number % 100 == 0:
+                database.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
+                    " application_name = 'reconcile-client' AND datname = current_database()"
+                )
+    assert recorded(database) == [(ACME, "inngest", 300, 0, None)]
+
+
+def test_a_circuit_opens_at_the_job_that_trips_it_and_closes_by_a_probe(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(database)
+    clock = Clock()
+    settings = CircuitSettings(min_jobs=5, rest=timedelta(seconds=30))
+    caplog.set_level(logging.WARNING)
+    with following(database, clock=clock, circuit=settings) as client:
+        job = Job("f")
+        assert client.route(ACME, job).processor == "github_actions"
+        for _ in range(5):
+            assert client.is_eligible(ACME, "f")
+            client.record(ACME, "f", "github_actions", succeeded=False)
+
+        assert not client.is_eligible(ACME, "f")
+        assert client.route(ACME, job).processor == "inngest"
+        answer = client.explain(ACME, "f")
+        assert (answer.eligible, answer.rule) == (False, ClientRule.CIRCUIT_OPEN)
+        assert client.status().circuits == {"f": CircuitState.OPEN}
+        assert list(client.eligible("f")) == []
+        assert "feature 'f': the circuit is open in this process" in caplog.messages
+
+        clock.now += 30
+        assert client.route(ACME, job).processor == "github_actions"
+        assert client.route(ACME, job).processor == "inngest"
+        client.record(ACME, "f", "github_actions", succeeded=True)
+        assert client.is_eligible(ACME, "f")
+        assert client.status().circuits == {}
+
+
+def test_what_the_fallback_ran_does_not_count_in_the_circuit(database: Database) -> None:
+    load(database)
+    routing = {"f": Routing(processor="new", fallback="old")}
+    settings = CircuitSettings(min_jobs=1)
+    with following(database, routing=routing, circuit=settings) as client:
+        client.record(ACME, "f", "old", succeeded=False)
+        assert client.is_eligible(ACME, "f")
+        client.record(ACME, "f", "new", succeeded=False)
+        assert not client.is_eligible(ACME, "f")
