@@ -42,10 +42,13 @@ def measure_blast_radius(
     live_whitelist, live_exclusions = frozenset(live.whitelist), frozenset(live.exclusions)
     whitelist_ids, whitelist_names = _split(planned.whitelist - live_whitelist)
     exclusions_ids, exclusions_names = _split(planned.exclusions - live_exclusions)
+    gone_whitelist_ids, gone_whitelist_names = _split(live_whitelist - planned.whitelist)
+    gone_exclusions_ids, gone_exclusions_names = _split(live_exclusions - planned.exclusions)
     row = connection.execute(
         text(_SQL["measure"]),
         {
             "feature": feature,
+            "configuration": live.id,
             "live_is_on": live.is_on,
             "live_strategy": live.strategy,
             "live_percentage": live.percentage,
@@ -61,8 +64,10 @@ def measure_blast_radius(
             "added_whitelist_names": whitelist_names,
             "added_exclusions_ids": _array(exclusions_ids),
             "added_exclusions_names": exclusions_names,
-            "removed_whitelist": list(live_whitelist - planned.whitelist),
-            "removed_exclusions": list(live_exclusions - planned.exclusions),
+            "removed_whitelist_ids": _array(gone_whitelist_ids),
+            "removed_whitelist_names": gone_whitelist_names,
+            "removed_exclusions_ids": _array(gone_exclusions_ids),
+            "removed_exclusions_names": gone_exclusions_names,
             "marked": _array(marked),
             "unmarked": _array(unmarked),
             "recategorises": thresholds is not None,

@@ -1,6 +1,7 @@
 -- name: live
 -- What is live of one feature, and the thresholds, which are there in any case.
 SELECT
+    configuration.id,
     coalesce(configuration.is_active AND NOT configuration.emergency_stop, false) AS is_on,
     configuration.rollout_strategy AS strategy,
     configuration.rollout_percentage AS percentage,
@@ -49,15 +50,16 @@ added_names AS NOT MATERIALIZED (
 removed AS NOT MATERIALIZED (
     SELECT
         'whitelist' AS list,
-        unnest(CAST(:removed_whitelist AS text [])) AS key
+        unnest(CAST(:removed_whitelist_names AS text [])) AS key
     UNION ALL
     SELECT
         'exclusions' AS list,
-        unnest(CAST(:removed_exclusions AS text [])) AS key
+        unnest(CAST(:removed_exclusions_names AS text [])) AS key
 ),
 
--- Both sides' lists, a row for each repository in any of them, as one number: 1 and 2 are the live
--- whitelist and exclusions, 4 and 8 the planned ones.
+-- What the lists say of repositories beside the live entries that are ids, which are joined as they are: a
+-- row for each repository, as one number. 1 and 2 are the live whitelist and exclusions, 4 and 8 the planned
+-- ones; 16 and 32 take the repository's own id from the planned ones.
 listed AS NOT MATERIALIZED (
     SELECT
         entries.repository_id,
@@ -69,6 +71,15 @@ listed AS NOT MATERIALIZED (
             * CASE WHEN removed.key IS null THEN 5 ELSE 1 END AS lists
         FROM public.rollout_listed_repositories(:feature) AS live
         LEFT JOIN removed ON live.list = removed.list AND live.key = removed.key
+        WHERE NOT live.by_id
+        UNION ALL
+        SELECT
+            unnest(CAST(:removed_whitelist_ids AS uuid [])) AS repository_id,
+            16 AS lists
+        UNION ALL
+        SELECT
+            unnest(CAST(:removed_exclusions_ids AS uuid [])) AS repository_id,
+            32 AS lists
         UNION ALL
         SELECT
             added_ids.repository_id,
@@ -117,7 +128,17 @@ facts AS NOT MATERIALIZED (
         activity.stars,
         activity.contributors,
         activity.pull_requests,
-        coalesce(listed.lists, 0) AS lists,
+        coalesce(listed.lists, 0)
+        | CASE
+            WHEN whitelisted.repository_id IS null THEN 0
+            WHEN coalesce(listed.lists, 0) & 16 > 0 THEN 1
+            ELSE 5
+        END
+        | CASE
+            WHEN excluded.repository_id IS null THEN 0
+            WHEN coalesce(listed.lists, 0) & 32 > 0 THEN 2
+            ELSE 10
+        END AS lists,
         sha256(
             convert_to(
                 CAST(:live_salt AS text) || ':' || CAST(repository.id AS text), 'UTF8'
@@ -148,6 +169,16 @@ facts AS NOT MATERIALIZED (
     FROM public.repositories AS repository
     INNER JOIN public.repository_activity AS activity ON repository.id = activity.repository_id
     LEFT JOIN public.repository_categories AS recorded ON repository.id = recorded.repository_id
+    LEFT JOIN public.rollout_membership AS whitelisted
+        ON
+            repository.id = whitelisted.repository_id
+            AND whitelisted.list = 'whitelist'
+            AND whitelisted.rollout_config_id = CAST(:configuration AS uuid)
+    LEFT JOIN public.rollout_membership AS excluded
+        ON
+            repository.id = excluded.repository_id
+            AND excluded.list = 'exclusions'
+            AND excluded.rollout_config_id = CAST(:configuration AS uuid)
     LEFT JOIN listed ON repository.id = listed.repository_id
     LEFT JOIN marks ON repository.id = marks.repository_id
     OFFSET '0'

@@ -379,13 +379,14 @@ $$;
 -- The repositories that a feature's two lists have, by id, by name and by owner's pattern. A repository
 -- comes once for each key that has it; an id comes whether or not there is such a repository.
 CREATE FUNCTION public.rollout_listed_repositories(feature_name text)
-RETURNS TABLE (list text, key text, repository_id uuid)
+RETURNS TABLE (list text, key text, repository_id uuid, by_id boolean)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT
         membership.list,
         membership.key,
-        membership.repository_id
+        membership.repository_id,
+        true
     FROM public.rollout_configuration AS configuration
     INNER JOIN public.rollout_membership AS membership
         ON configuration.id = membership.rollout_config_id
@@ -396,7 +397,8 @@ BEGIN ATOMIC
     SELECT
         membership.list,
         membership.key,
-        repository.id
+        repository.id,
+        false
     FROM public.rollout_configuration AS configuration
     INNER JOIN public.rollout_membership AS membership
         ON configuration.id = membership.rollout_config_id
@@ -409,7 +411,8 @@ BEGIN ATOMIC
     SELECT
         membership.list,
         membership.key,
-        repository.id
+        repository.id,
+        false
     FROM public.rollout_configuration AS configuration
     INNER JOIN public.rollout_membership AS membership
         ON configuration.id = membership.rollout_config_id
