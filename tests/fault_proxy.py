@@ -4,6 +4,7 @@ The proxy knows where each message of the protocol begins and ends, in both dire
 what to do with each. It refuses to encrypt, since it reads along.
 """
 
+import select
 import socket
 import struct
 import threading
@@ -16,6 +17,7 @@ from typing import Self
 from reconciler.database.address import DatabaseAddress
 from tests.postgres import Database
 
+HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
 _CANCEL, _SSL, _GSS = 80877102, 80877103, 80877104
 _POLL_SECONDS = 0.01
 _DEADLINE_SECONDS = 30
@@ -261,12 +263,10 @@ class _Wire:
         return True
 
     def _client_is_gone(self) -> bool:
-        try:
-            return self._client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        """Whether it hung up, also where what it sent before is not read yet."""
+        waiting = select.poll()
+        waiting.register(self._client, HUNG_UP)
+        return bool(waiting.poll(0))
 
     def _cut(self) -> None:
         _shut(self._client)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 30
 _POLL_SECONDS = 0.005
 
 

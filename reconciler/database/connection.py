@@ -120,7 +120,10 @@ def sqlstate(error: psycopg.Error) -> str | None:
 def _meaning(state: str | None) -> tuple[type[ReconcilerError], str]:
     """The meaning of a SQLSTATE by its longest known beginning; without one nothing answered."""
     if state is None:
-        return Unavailable, "see that the server runs and can be reached from here, and try again"
+        return Unavailable, (
+            "nothing was written; see that the server runs and can be reached from here, "
+            "and try again"
+        )
     for length in range(len(state), 1, -1):
         if state[:length] in _MEANINGS:
             return _MEANINGS[state[:length]]
