@@ -58,6 +58,8 @@ class Run:
     summary: str
     commands: list[str]
     """What `reconcile` was called with, in order."""
+    environment: str
+    """The variables that `reconcile` was called with."""
     artifacts: dict[str, bytes]
 
 
@@ -125,6 +127,7 @@ class Runner:
             log=done.stdout,
             summary=_text(state / "summary"),
             commands=_text(state / "reconcile").splitlines(),
+            environment=_text(state / "environment"),
             artifacts={each.stem: each.read_bytes() for each in state.glob("*.zip")},
         )
 
