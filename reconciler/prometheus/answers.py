@@ -46,8 +46,8 @@ def read_samples(content: bytes) -> tuple[Sample, ...]:
             return (Sample({}, _number(value)),)
         case {"status": "success", "data": {"resultType": "vector", "result": list(vector)}}:
             return tuple(_samples(vector))
-        case {"status": "success", "data": {"resultType": str(kind)}}:
-            raise Unavailable(f"the query gives a {told(kind)}, not an instant vector")
+        case {"status": "success", "data": {"resultType": "matrix" | "string" as kind}}:
+            raise Unavailable(f"the query gives a {kind}, not an instant vector")
         case _:
             raise Unavailable(_NOT_ITS_OWN)
 

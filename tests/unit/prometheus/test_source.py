@@ -1,0 +1,126 @@
+"""Samples of jobs and errors: what figures they come to, and for what time they are asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from reconciler.errors import Unavailable
+from reconciler.planning.health import Figures, Period, Tally
+from reconciler.prometheus.answers import Sample
+from reconciler.prometheus.source import PrometheusFigures, make_figures
+from reconciler.prometheus.templates import Template
+from reconciler.targeting.categories import Category
+
+if TYPE_CHECKING:
+    from reconciler.prometheus.server import PrometheusServer
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NONE = timedelta(0)
+
+
+def of(value: float, **labels: str) -> Sample:
+    return Sample(labels, value)
+
+
+def test_one_sample_is_the_total() -> None:
+    assert make_figures([of(200)], [of(25)], NONE) == Figures(Tally(200, 25), NONE)
+
+
+def test_labels_tell_category_and_processor() -> None:
+    figures = make_figures(
+        [
+            of(10.2, category="large", processor="inngest"),
+            of(89.9, category="small", processor="inngest"),
+            of(5, category="unheard of", processor="github_actions"),
+            of(0.2, category="test", processor="cron"),
+        ],
+        [of(3.1, category="small", processor="inngest"), of(1, category="large")],
+        NONE,
+    )
+
+    assert figures.total == Tally(105, 4)
+    assert list(figures.by_category.items()) == [
+        (Category.SMALL, Tally(90, 3)),
+        (Category.LARGE, Tally(10, 1)),
+    ]
+    assert list(figures.by_processor.items()) == [
+        ("inngest", Tally(100, 3)),
+        ("github_actions", Tally(5, 0)),
+    ]
+
+
+@pytest.mark.parametrize("jobs", [[], [of(0)], [of(0.4)]])
+def test_without_a_job_there_is_no_newest(jobs: list[Sample]) -> None:
+    assert make_figures(jobs, [], NONE) == Figures()
+
+
+def test_a_counter_of_errors_may_run_ahead_by_a_scrape() -> None:
+    assert make_figures([of(10.4)], [of(10.6)], NONE).total == Tally(10, 10)
+
+
+def test_many_more_errors_than_jobs_are_of_another_query() -> None:
+    with pytest.raises(Unavailable, match="the queries of Prometheus count 50 errors of 10 jobs"):
+        make_figures([of(10)], [of(50)], NONE)
+
+
+@dataclass
+class Answering:
+    """A server whose answers are given by the time that is asked for."""
+
+    jobs: Callable[[str], float]
+    asked: list[str] = field(default_factory=list)
+
+    def read(self, at: datetime, reading: Callable[[Any], Figures]) -> Figures:
+        assert at == NOW
+
+        def ask(query: str) -> tuple[Sample, ...]:
+            self.asked.append(query)
+            kind, _, window = query.split()
+            return (of(self.jobs(window) if kind == "jobs" else 0),)
+
+        return reading(ask)
+
+
+def read(period: Period, jobs: Callable[[str], float]) -> tuple[Figures, list[str]]:
+    server = Answering(jobs)
+    source = PrometheusFigures(
+        cast("PrometheusServer", server),
+        Template("jobs $feature $window"),
+        Template("errors $feature $window"),
+    )
+    return source.read_figures("capture", period), server.asked
+
+
+def test_the_window_is_asked_for_and_whether_there_was_a_job_of_late() -> None:
+    figures, asked = read(Period(NOW, timedelta(days=1)), lambda _: 20)
+
+    assert asked == [
+        'jobs "capture" 86400000ms',
+        'errors "capture" 86400000ms',
+        'jobs "capture" 3600000ms',
+    ]
+    assert figures == Figures(Tally(20, 0), NONE)
+
+
+def test_jobs_of_long_ago_alone_are_old() -> None:
+    day = timedelta(days=1)
+
+    figures, _ = read(Period(NOW, day), lambda window: 0 if window == "3600000ms" else 20)
+
+    assert figures == Figures(Tally(20, 0), newest_age=day)
+
+
+def test_a_resume_shortens_the_time_asked_for() -> None:
+    resumed_at = NOW - timedelta(seconds=90, microseconds=1_500)
+
+    _, asked = read(Period(NOW, timedelta(days=1), resumed_at), lambda _: 20)
+
+    assert asked == ['jobs "capture" 90001ms', 'errors "capture" 90001ms']
+
+
+@pytest.mark.parametrize("ago", [timedelta(0), timedelta(microseconds=999), timedelta(seconds=-5)])
+def test_a_resume_at_this_moment_leaves_nothing_to_ask_for(ago: timedelta) -> None:
+    assert read(Period(NOW, timedelta(days=1), NOW - ago), lambda _: 20) == (Figures(), [])

@@ -1,0 +1,65 @@
+"""Queries: a feature's name and a time in them, and nothing that either could do to them."""
+
+from datetime import timedelta
+
+import pytest
+
+from reconciler.errors import SetupInvalid
+from reconciler.prometheus.templates import DEFAULT_ERRORS, DEFAULT_JOBS, Template
+
+HOUR = timedelta(hours=1)
+
+
+def parse(text: str) -> Template:
+    return Template.parse(text, option="the query of jobs")
+
+
+def test_the_defaults_are_templates() -> None:
+    assert parse(DEFAULT_JOBS).fill("capture", timedelta(days=1)) == (
+        'sum by (category, processor) (increase(rollout_jobs_total{feature="capture"}[86400000ms]))'
+    )
+    assert parse(DEFAULT_ERRORS).fill("capture", timedelta(seconds=1.5)) == (
+        "sum by (category, processor) "
+        '(increase(rollout_jobs_total{feature="capture", outcome="failed"}[1500ms]))'
+    )
+
+
+def test_a_name_stays_a_name() -> None:
+    hostile = 'a"} or vector(1) #\n\\$window$feature`é'
+
+    filled = parse("sum(jobs{feature=$feature}[$window])").fill(hostile, HOUR)
+
+    quoted = filled.removeprefix('sum(jobs{feature="').removesuffix('"}[3600000ms])')
+    assert len(quoted) < len(filled) - 30
+    assert '"' not in quoted
+    assert "$" not in quoted
+    # PromQL reads the escapes of a string as Python does.
+    assert quoted.encode("ascii").decode("unicode_escape") == hostile
+
+
+def test_other_dollars_stay() -> None:
+    text = 'sum(jobs{f=$feature, p=~"a.*$", q="\\"$"}[$window]) + $windows'
+
+    assert parse(text).fill("x", HOUR) == (
+        'sum(jobs{f="x", p=~"a.*$", q="\\"$"}[3600000ms]) + $windows'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sum(increase(jobs[$window]))", "the query of jobs has no $feature outside quotes"),
+        ("sum(jobs{f=$feature})", "the query of jobs has no $window outside quotes"),
+        ('sum(jobs{f="$feature"}[$window])', "has no $feature outside quotes"),
+        (
+            "sum(jobs{f=$feature, g='x $feature'}[$window])",
+            "the query of jobs has a place in quotes; $feature brings its own: {feature=$feature}",
+        ),
+        ("sum(jobs{f=$feature, g=`$window`}[$window])", "has a place in quotes"),
+        ("", "has no $feature"),
+    ],
+)
+def test_a_query_that_would_count_something_else_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SetupInvalid) as refused:
+        parse(text)
+    assert message in str(refused.value)
