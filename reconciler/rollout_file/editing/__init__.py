@@ -6,7 +6,6 @@ functions touch no file; `edit_rollout_file` does.
 """
 
 from reconciler.rollout_file.editing.edits import (
-    Value,
     with_entries,
     with_override,
     with_value,
@@ -15,8 +14,10 @@ from reconciler.rollout_file.editing.edits import (
     without_value,
 )
 from reconciler.rollout_file.editing.files import edit_rollout_file
+from reconciler.rollout_file.editing.source import Keys, Value
 
 __all__ = [
+    "Keys",
     "Value",
     "edit_rollout_file",
     "with_entries",

@@ -9,6 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import yaml
@@ -20,6 +21,12 @@ from reconciler.rollout_file.reader import parse_rollout
 LOADER: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _BLANK = " \t\r\n"
+
+
+Value = str | bool | int | Decimal
+"""What a key of the file can be set to: durations, strategies and ids as their texts."""
+Keys = tuple[str, ...]
+"""The keys that lead to a value, such as `("features", "my_feature", "percentage")`."""
 
 
 class Splice(NamedTuple):

@@ -26,6 +26,7 @@ from reconciler.rollout_file.editing import (
     without_override,
     without_value,
 )
+from reconciler.rollout_file.editing.source import Splice, open_source, spliced
 from reconciler.rollout_file.model import Feature, Override, Rollout
 from reconciler.rollout_file.names import entry_key
 from reconciler.rollout_file.nodes import node_value
@@ -185,6 +186,21 @@ def test_a_text_that_would_grow_a_line_break_is_refused() -> None:
 
     with pytest.raises(EditRefused, match="line break in the text"):
         with_override(file, "capture", override())
+
+
+@pytest.mark.parametrize(
+    "splice",
+    [
+        Splice(FILE.index(b"25"), FILE.index(b"25") + 2, "24"),
+        Splice(FILE.index(b"    exclusions"), len(FILE), ""),
+        Splice(FILE.index(b"acme/tools"), FILE.index(b"acme/tools"), "other-"),
+    ],
+)
+def test_a_result_that_says_anything_else_is_refused(splice: Splice) -> None:
+    opened = open_source(FILE)
+
+    with pytest.raises(EditRefused, match="without changing more of the file"):
+        spliced(opened, [splice], opened.values)
 
 
 class TestFile:
