@@ -7,12 +7,13 @@ import click
 from reconciler.cli.opening import open_database, require_feature
 from reconciler.cli.output import print_json, print_result, show_time
 from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.lines import line, paragraph
 from reconciler.cli.render.words import count, counted, short_commit
 from reconciler.cli.settings import Format, settings_of
 from reconciler.planning.fields import show_number
 
 if TYPE_CHECKING:
-    from reconciler.database.status import FeatureStatus, Status
+    from reconciler.database.status import FeatureStatus, OverrideStatus, Status
 
 
 @click.command(epilog="Example: reconcile status --format json")
@@ -62,8 +63,20 @@ def _feature(feature: "FeatureStatus", repositories: int) -> str:
         ("exclusions", counted(feature.exclusions, "entry")),
         ("changed", show_time(feature.updated_at)),
     )
-    body = "\n".join(f"    {label:<13}{value}" for label, value in lines)
-    return f"{click.style(for_line(feature.name), bold=True)}\n{body}"
+    body = [line(label, value) for label, value in lines]
+    if feature.override is not None:
+        body += paragraph("override", for_line(_override(feature.override)))
+    return "\n".join([click.style(for_line(feature.name), bold=True), *body])
+
+
+def _override(override: "OverrideStatus") -> str:
+    limit = "stop" if override.percentage is None else f"at most {show_number(override.percentage)}"
+    said = f"{limit} by {override.by} since {show_time(override.at)}: {override.reason}"
+    if override.in_git:
+        return said
+    if override.proposed_branch is not None:
+        return f"{said}; not in git yet, merge {override.proposed_branch}"
+    return f"{said}; not in git yet: reconcile write-back"
 
 
 def _state(feature: "FeatureStatus") -> str:

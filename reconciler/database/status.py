@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -13,6 +14,21 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _SQL = queries("status")
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideStatus:
+    """What limits a feature beside its intent."""
+
+    id: UUID
+    percentage: Decimal | None
+    """What it is held to; None where it is stopped."""
+    reason: str
+    by: str
+    at: datetime
+    in_git: bool
+    proposed_branch: str | None
+    """The branch that proposes it, where the rollout's own takes no pushes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,7 @@ class FeatureStatus:
     whitelist: int
     exclusions: int
     updated_at: datetime
+    override: OverrideStatus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +62,14 @@ def read_status(connection: "Connection", *, feature: str | None) -> Status:
     """Return the state of all features, or of the one named."""
     state = connection.execute(text(_SQL["state"])).one()
     features = connection.execute(text(_SQL["features"]), {"feature": feature})
+    overrides = {
+        found.pop("feature"): OverrideStatus(**found)
+        for found in map(dict, connection.execute(text(_SQL["overrides"])).mappings())
+    }
     return Status(
         **state._mapping,  # noqa: SLF001
         repositories=connection.execute(text(_SQL["repositories"])).scalar_one(),
-        features=[FeatureStatus(**row._mapping) for row in features],  # noqa: SLF001
+        features=[
+            FeatureStatus(**row, override=overrides.get(row["name"])) for row in features.mappings()
+        ],
     )

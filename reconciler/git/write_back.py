@@ -203,7 +203,7 @@ def _read_file(place: Quarantine, commit: str, branch: str) -> tuple[Document, t
 def _read_level(place: Quarantine, tree: str, part: str) -> tuple[Level, str]:
     """Return one folder on the file's path, and the name of what the path goes on with."""
     found, others = "  ", []
-    for entry in place.git_bytes("ls-tree", "-z", tree).split(b"\0")[:-1]:
+    for entry in place.git_bytes("ls-tree", "-z", "--full-tree", tree).split(b"\0")[:-1]:
         described, _, name = entry.partition(b"\t")
         if name == os.fsencode(part):
             found = described.decode()

@@ -29,6 +29,34 @@ FROM public.rollout_configuration AS configuration
 WHERE CAST(:feature AS text) IS null OR configuration.feature_name = :feature
 ORDER BY configuration.feature_name;
 
+-- name: overrides
+-- What is in force beside the intent, and whether git is known to say so: write-back has seen it there, or
+-- the newest generation's commit had it.
+SELECT
+    configuration.feature_name AS feature,
+    override.id,
+    override.percentage,
+    override.reason,
+    override.triggered_by AS by,
+    override.created_at AS at,
+    (
+        override.written_back_at IS NOT null
+        OR coalesce(
+            generation.desired #>> ARRAY[
+                'features', configuration.feature_name, 'override', 'id'
+            ] = CAST(override.id AS text),
+            false
+        )
+    ) AS in_git,
+    override.proposed_branch
+FROM public.rollout_override AS override
+INNER JOIN public.rollout_configuration AS configuration
+    ON override.rollout_config_id = configuration.id
+LEFT JOIN public.rollout_generation AS generation
+    ON generation.generation = (SELECT state.generation FROM public.rollout_state AS state)
+        AND generation.commit IS NOT null
+WHERE override.state = 'on';
+
 -- name: repositories
 -- How many there are to choose from.
 SELECT count(*) FROM public.repositories;
