@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,11 +15,14 @@ from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.lines import paragraph
 from reconciler.cli.render.words import count, counted
 from reconciler.cli.settings import Format, Settings, settings_of
+from reconciler.cli.write_back import complain_of_pending, report_text
 from reconciler.planning.fields import show_number
 
 if TYPE_CHECKING:
+    from reconciler.database.eligibility import Participation
     from reconciler.database.transactions import Database
     from reconciler.safeguard import Acted
+    from reconciler.writing_back import WriteBackReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,7 +50,7 @@ def stop(context: click.Context, *, reason: str, yes: bool, no_write_back: bool)
     def act(database: "Database", feature: str) -> "Acted":
         return safeguard.stop(database, feature, by=who_acts(), reason=reason)
 
-    _act(settings_of(context), act, "Stop {feature} for everybody?", yes=yes)
+    _Request(settings_of(context), yes, no_write_back).act(act, "Stop {feature} for everybody?")
 
 
 @click.command(epilog='Example: reconcile rollback --to 10 --reason "errors since 25"')
@@ -64,7 +68,8 @@ def rollback(
     def act(database: "Database", feature: str) -> "Acted":
         return safeguard.roll_back(database, feature, to, by=who_acts(), reason=reason)
 
-    _act(settings_of(context), act, f"Roll {{feature}} back to {show_number(to)}?", yes=yes)
+    question = f"Roll {{feature}} back to {show_number(to)}?"
+    _Request(settings_of(context), yes, no_write_back).act(act, question)
 
 
 @click.command(epilog='Example: reconcile resume --reason "fixed by #123"')
@@ -77,35 +82,59 @@ def resume(context: click.Context, *, reason: str, yes: bool, no_write_back: boo
     def act(database: "Database", feature: str) -> "Acted":
         return safeguard.resume(database, feature, by=who_acts(), reason=reason)
 
-    _act(settings_of(context), act, "Resume {feature}?", yes=yes)
+    _Request(settings_of(context), yes, no_write_back).act(act, "Resume {feature}?")
 
 
-def _act(
-    settings: Settings, act: "Callable[[Database, str], Acted]", question: str, *, yes: bool
-) -> None:
-    from reconciler.database.eligibility import read_participation
-    from reconciler.database.live import read_feature_names
-    from reconciler.database.schema import require_newest
-    from reconciler.database.transactions import read_only_transaction
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What every acting command was asked beside its act."""
 
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
-    database = open_database(settings, to_write=True)
-    with read_only_transaction(database) as connection:
-        require_newest(connection)
-        feature = choose_feature(settings, read_feature_names(connection))
-    if not yes and sys.stdin.isatty() and sys.stdout.isatty():
-        click.confirm(question.format(feature=for_line(feature)), abort=True, err=True)
-    acted = act(database, feature)
-    with read_only_transaction(database) as connection:
-        participation = read_participation(connection, feature)
-    if chosen is Format.JSON:
-        print_json(settings, acted_as_json(acted) | {"eligible": participation.eligible})
-        return
-    who = (
-        f"{count(participation.eligible)} of {counted(participation.total, 'repository')} "
-        "have the feature now"
-    )
-    print_result(settings, "\n".join([*acted_lines(acted), *paragraph("who", who)]))
+    settings: Settings
+    yes: bool
+    no_write_back: bool
+
+    def act(self, act: "Callable[[Database, str], Acted]", question: str) -> None:
+        """Ask, act, carry it into git; the database's side is told before git's begins."""
+        chosen = self.settings.choose_format(Format.TEXT, Format.JSON)
+        database = open_database(self.settings, to_write=True)
+        feature = self._choose_feature(database)
+        if not self.yes and sys.stdin.isatty() and sys.stdout.isatty():
+            click.confirm(question.format(feature=for_line(feature)), abort=True, err=True)
+        acted = act(database, feature)
+        participation = self._read_participation(database, feature)
+        if chosen is Format.TEXT:
+            print_result(self.settings, "\n".join(_lines(acted, participation)))
+        report = None if self.no_write_back else carry(self.settings, database)
+        if chosen is Format.JSON:
+            told = {"eligible": participation.eligible, "write_back": report}
+            print_json(self.settings, acted_as_json(acted) | told)
+        elif report is not None and report.overrides:
+            print_result(self.settings, report_text(report))
+
+    def _choose_feature(self, database: "Database") -> str:
+        from reconciler.database.live import read_feature_names
+        from reconciler.database.schema import require_newest
+        from reconciler.database.transactions import read_only_transaction
+
+        with read_only_transaction(database) as connection:
+            require_newest(connection)
+            return choose_feature(self.settings, read_feature_names(connection))
+
+    def _read_participation(self, database: "Database", feature: str) -> "Participation":
+        from reconciler.database.eligibility import read_participation
+        from reconciler.database.transactions import read_only_transaction
+
+        with read_only_transaction(database) as connection:
+            return read_participation(connection, feature)
+
+
+def carry(settings: Settings, database: "Database") -> "WriteBackReport":
+    """Carry what is pending into git, and say on stderr what kept any of it out."""
+    from reconciler.writing_back import write_back
+
+    report = write_back(database, settings.path)
+    complain_of_pending(settings, report)
+    return report
 
 
 def acted_as_json(acted: "Acted") -> dict[str, Any]:
@@ -135,6 +164,14 @@ def acted_lines(acted: "Acted") -> list[str]:
         lines += paragraph("override", f"{override.id}, by {for_line(override.by)}")
         lines += paragraph("reason", for_line(override.reason))
     return lines
+
+
+def _lines(acted: "Acted", participation: "Participation") -> list[str]:
+    who = (
+        f"{count(participation.eligible)} of {counted(participation.total, 'repository')} "
+        "have the feature now"
+    )
+    return [*acted_lines(acted), *paragraph("who", who)]
 
 
 def _what_happened(acted: "Acted") -> str:

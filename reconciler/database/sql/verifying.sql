@@ -1,0 +1,42 @@
+-- name: jobs_since
+-- Where the jobs ran, in windows begun since a rollback, of repositories that are not in now.
+WITH eligible AS MATERIALIZED (
+    SELECT eligible.id
+    FROM public.eligible_repositories(:feature) AS eligible (id)
+)
+
+SELECT
+    coalesce(
+        sum(metrics.total_jobs) FILTER (WHERE metrics.processor_type = :fallback), 0
+    ) AS on_fallback,
+    coalesce(
+        sum(metrics.total_jobs) FILTER (WHERE metrics.processor_type <> :fallback), 0
+    ) AS elsewhere,
+    max(least(metrics.updated_at, metrics.metrics_window_end))
+        FILTER (WHERE metrics.processor_type <> :fallback) AS last_elsewhere_at
+FROM public.rollout_configuration AS configuration
+INNER JOIN public.rollout_metrics AS metrics ON configuration.id = metrics.rollout_config_id
+WHERE
+    configuration.feature_name = :feature
+    AND metrics.total_jobs > 0
+    AND metrics.metrics_window_start >= :since
+    AND NOT EXISTS (
+        SELECT FROM eligible
+        WHERE eligible.id = metrics.repository_id
+    );
+
+-- name: history_rows
+-- The rows that tell of an override: by its id, or of what people wrote into the file or the database by
+-- hand by its time.
+SELECT count(*)
+FROM public.rollout_configuration AS configuration
+INNER JOIN public.rollout_history AS history ON configuration.id = history.rollout_config_id
+WHERE
+    configuration.feature_name = :feature
+    AND (
+        history.metadata ->> 'override' = CAST(:override AS text)
+        OR (
+            history.created_at >= :since
+            AND history.action IN ('drift_kept', 'emergency_rollback', 'percentage_changed')
+        )
+    );

@@ -1,0 +1,101 @@
+"""Verifying a rollback: the database's evidence and the remote's, judged check by check."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from reconciler.database.acting import read_feature
+from reconciler.database.live import read_feature_names
+from reconciler.database.schema import require_newest
+from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.database.verifying import read_evidence
+from reconciler.git.checkout import CannotCarry, find_checkout
+from reconciler.git.quarantine import quarantine
+from reconciler.git.write_back import read_tip
+from reconciler.planning.verifying import (
+    FALLBACK_PROCESSOR,
+    Check,
+    CheckStatus,
+    GitAnswer,
+    verify_rollback,
+)
+from reconciler.rollout_file.model import Override
+from reconciler.writing_back import default_branch
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+NOT_ASKED: Final = GitAnswer(CheckStatus.NOT_YET, "git was not asked")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One feature under an override, and what was found about it."""
+
+    feature: str
+    override: Override
+    seconds: float
+    """Since the override, by the database's clock."""
+    checks: tuple[Check, ...]
+
+
+def verify(
+    database: Database,
+    features: Sequence[str] = (),
+    *,
+    file: Path | None,
+    fallback: str = FALLBACK_PROCESSOR,
+) -> tuple[Verified, ...]:
+    """Return what was found about every feature under an override, or about those named.
+
+    Args:
+        database: where the rollout is.
+        features: their names; all where none is named.
+        file: the rollout file in a checkout, whose remote is asked; without it git isn't.
+        fallback: the processor that the jobs are to run on of repositories that are not in.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        names = features or read_feature_names(connection)
+        standing = {name: read_feature(connection, name).standing for name in names}
+    limited = {name: each.in_force for name, each in standing.items() if each.in_force is not None}
+    # The remote first: it may take its time, and no transaction waits for it.
+    answers = {
+        name: NOT_ASKED if file is None else look_in_git(file, name, override)
+        for name, override in limited.items()
+    }
+    with read_only_transaction(database) as connection:
+        return tuple(
+            _verify(connection, name, override, fallback, answers[name])
+            for name, override in limited.items()
+        )
+
+
+def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
+    """Return whether the remote's branch has an override, looking at it afresh."""
+    try:
+        checkout = find_checkout(file)
+        remote = checkout.choose_remote(None)
+        with quarantine(checkout, remote) as place:
+            branch = default_branch(checkout, place)
+            tip = read_tip(place, branch)
+    except CannotCarry as problem:
+        return GitAnswer(CheckStatus.NOT_YET, str(problem))
+    where = f"{remote.name}/{branch} at {tip.commit[:7]}"
+    found = tip.document.rollout.features.get(feature)
+    if found is not None and found.override is not None and found.override.id == override.id:
+        return GitAnswer(CheckStatus.OK, f"{where} has it")
+    return GitAnswer(CheckStatus.NOT_YET, f"{where} does not have it")
+
+
+def _verify(
+    connection: "Connection", name: str, override: Override, fallback: str, git: GitAnswer
+) -> Verified:
+    found = read_feature(connection, name)
+    evidence = read_evidence(connection, found, override, fallback=fallback, git=git)
+    seconds = (found.now - override.at).total_seconds()
+    return Verified(name, override, seconds, verify_rollback(evidence))
