@@ -112,7 +112,8 @@ class Transport:
                 json=request.body,
                 headers=self._headers(request.url),
             ) as response:
-                content = _read(response, request)
+                # Should GitHub, or something on the way, say the token, no message repeats it.
+                content = _read(response, request).replace(self._token.encode(), b"***")
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status_code, headers, content)
         except httpx.HTTPError as error:

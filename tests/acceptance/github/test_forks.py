@@ -118,6 +118,7 @@ def test_what_a_fork_leaves_instead_of_its_file_is_refused_in_the_comment(
     assert "Approved" not in comment
 
 
+@pytest.mark.nightly
 def test_a_pull_request_of_this_repository_is_not_commented_twice(
     fork: Site, hub: FakeGitHub, runner: Runner
 ) -> None:
