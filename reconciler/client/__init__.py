@@ -7,6 +7,7 @@ before it is used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reconciler.client.asynchronous import AsyncRolloutClient
     from reconciler.client.circuits import CircuitSettings, CircuitState
     from reconciler.client.client import RolloutClient
     from reconciler.client.routing import Job, JobRule, Route, Routing
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "AsyncRolloutClient",
     "CircuitSettings",
     "CircuitState",
     "ClientRule",
@@ -28,6 +30,7 @@ __all__ = [
 
 _MODULES = {
     "Answer": "state",
+    "AsyncRolloutClient": "asynchronous",
     "CircuitSettings": "circuits",
     "CircuitState": "circuits",
     "ClientRule": "state",

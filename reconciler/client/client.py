@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from math import inf
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
-from weakref import WeakSet
 
 from reconciler.client.circuits import Circuits, CircuitSettings
 from reconciler.client.following import Follower, Following
+from reconciler.client.forking import leave_to_parent, register
+from reconciler.client.keeping import Keeper
 from reconciler.client.recording import EXIT_TIMEOUT_SECONDS, QUEUE_LENGTH, Outcome, Recorder
 from reconciler.client.repositories import is_id
 from reconciler.client.routing import Job, Route, Routing
+from reconciler.client.snapshot_file import SnapshotFile
 from reconciler.client.state import Answer, State
 from reconciler.client.status import Status
 from reconciler.client.store import Current, Store
@@ -60,6 +63,7 @@ class RolloutClient:
         routing: where features' jobs go, where that is not `Routing()`.
         circuit: when a feature's circuit opens in this process.
         queue_length: how many outcomes may wait to be recorded.
+        snapshot_file: where to keep what is known, for a start without the database.
         on_change: called in a background thread with the features whose answers may be others now.
         clock: seconds that never go back.
 
@@ -79,6 +83,7 @@ class RolloutClient:
         routing: Mapping[str, Routing] | None = None,
         circuit: CircuitSettings = _CIRCUIT,
         queue_length: int = QUEUE_LENGTH,
+        snapshot_file: Path | None = None,
         on_change: Callable[[frozenset[str]], None] | None = None,
         clock: Callable[[], float] = _CLOCK,
     ) -> None:
@@ -98,15 +103,18 @@ class RolloutClient:
         self._store = Store(
             State(environment=EnvironmentOverride.parse(os.environ)),
             staleness,
-            on_change or _ignore,
+            self._changed,
         )
+        self._on_change = on_change
+        self._snapshot_path = snapshot_file
+        self._keeper: Keeper | None = None
         self._routing = routing or {}
         self._circuits = Circuits(circuit, clock, self._store.set_broken)
         self._recorder = Recorder(self._following.address, queue_length)
         self._lock = threading.Lock()
         self._follower: Follower | None = None
         self._is_closed = False
-        _CLIENTS.add(self)
+        register(self)
 
     def is_eligible(self, repository: str | UUID, feature: str) -> bool:
         """Tell whether a repository, by its id or `owner/name`, gets a feature."""
@@ -209,6 +217,7 @@ class RolloutClient:
         if self._follower is None and not self._is_closed:
             with self._lock:
                 if self._follower is None and not self._is_closed:
+                    self._keep()
                     self._follower = Follower(self._following, self._store)
                     self._follower.start()
 
@@ -222,9 +231,23 @@ class RolloutClient:
         with self._lock:
             self._is_closed = True
             follower, self._follower = self._follower, None
+            keeper, self._keeper = self._keeper, None
         self._recorder.close(EXIT_TIMEOUT_SECONDS)
         if follower is not None:
             follower.stop(_STOP_TIMEOUT_SECONDS)
+        if keeper is not None:
+            keeper.stop(_STOP_TIMEOUT_SECONDS)
+
+    def begin_again(self) -> None:
+        """In a forked child: what is known stays, what runs in the parent is the parent's."""
+        self._lock = threading.Lock()
+        follower, self._follower = self._follower, None
+        self._keeper = None
+        self._store.begin_again()
+        self._circuits.begin_again()
+        leave_to_parent(follower, self._recorder.begin_again())
+        if follower is not None:
+            follower.begin_again()
 
     def __enter__(self) -> Self:
         self.wait_until_ready(timedelta(seconds=self._start_timeout))
@@ -255,46 +278,29 @@ class RolloutClient:
         if kept is None:
             return eligible
         if found is None:
-            self._note_unknown()
+            follower = self._follower
+            if follower is not None:
+                follower.want_unknown()
             return eligible
         if len(kept) >= _ANSWERS_KEPT_PER_FEATURE:
             kept.clear()
         kept[repository] = eligible
         return eligible
 
+    def _keep(self) -> None:
+        if self._snapshot_path is not None:
+            following = self._following
+            file = SnapshotFile(
+                self._snapshot_path, following.address.describe(), following.features
+            )
+            self._keeper = Keeper(file, self._store, following.whole_every, self._clock)
+            self._keeper.start()
+
+    def _changed(self, features: frozenset[str]) -> None:
+        if self._keeper is not None:
+            self._keeper.note_change()
+        if self._on_change is not None:
+            self._on_change(features)
+
     def _admits(self, current: Current, feature: str) -> bool:
         return feature not in current.broken or self._circuits.admits(feature)
-
-    def _begin_again(self) -> None:
-        """In a forked child: what is known stays, what runs in the parent is the parent's."""
-        self._lock = threading.Lock()
-        follower, self._follower = self._follower, None
-        self._store.begin_again()
-        self._circuits.begin_again()
-        _LEFT_TO_PARENTS.append((follower, self._recorder.leave_to_parent()))
-        if follower is not None:
-            follower.leave_to_parent()
-
-    def _note_unknown(self) -> None:
-        """Have repositories read again soon: this one may be new."""
-        follower = self._follower
-        if follower is not None:
-            follower.want_unknown()
-
-
-def _ignore(_features: frozenset[str]) -> None:
-    pass
-
-
-# The connections of a parent must not be closed in order by a child, so they are never let go of there.
-_LEFT_TO_PARENTS: Final[list[object]] = []
-_CLIENTS: Final[WeakSet[RolloutClient]] = WeakSet()
-
-
-def _begin_again_in_child() -> None:
-    for client in tuple(_CLIENTS):
-        client._begin_again()  # noqa: SLF001 - this module's own
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_again_in_child)

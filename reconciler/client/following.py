@@ -91,7 +91,7 @@ class Follower:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def leave_to_parent(self) -> None:
+    def begin_again(self) -> None:
         """In a forked child: let go of what is the parent's, without a word to its server."""
         for connection in self._connections:
             os.close(connection.fileno())

@@ -124,7 +124,7 @@ class Recorder:
         if lost:
             _LOG.error("%d outcomes were not recorded: %s", lost, self.failure or "too little time")
 
-    def leave_to_parent(self) -> Connection | None:
+    def begin_again(self) -> Connection | None:
         """In a forked child: what waits is the parent's to write; return its connection, to be kept."""
         connection, self._connection = self._connection, None
         self._queue = deque()

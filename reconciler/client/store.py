@@ -61,6 +61,16 @@ class Store:
         """Take in everything, read as of one moment."""
         self._change(lambda state: state.with_whole(features, repositories, at))
 
+    def set_kept(self, kept: State) -> None:
+        """Take in what was kept for a start without the database, unless that was faster."""
+
+        def take(state: State) -> State:
+            if state.newest_at > -inf or state.whole_at > -inf:
+                return state
+            return replace(kept, environment=state.environment)
+
+        self._change(take)
+
     def set_environment(self, environment: EnvironmentOverride) -> None:
         """Take in what the process's environment says now."""
         if environment != self.current.state.environment:

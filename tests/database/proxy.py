@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from reconciler.database.address import DatabaseAddress
 from tests.postgres import Database
 
 
@@ -35,8 +36,7 @@ class Proxy:
         to_server: Callable[[bytes], Verdict] = forward,
         to_client: Callable[[bytes], Verdict] = forward,
     ) -> None:
-        parameters = database.address.parameters
-        self._target = f"{parameters['host']}/.s.PGSQL.{parameters['port']}"
+        self.lead_to(database.url)
         self._to_server = to_server
         self._to_client = to_client
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -44,11 +44,17 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.is_up = True
-        port = self._listener.getsockname()[1]
+        """While it isn't, whoever connects is turned away."""
+        parameters = database.address.parameters
         self.url = (
-            f"postgresql://{parameters['user']}@127.0.0.1:{port}/{parameters['dbname']}"
-            "?sslmode=disable&gssencmode=disable"
+            f"postgresql://{parameters['user']}@127.0.0.1:{self._listener.getsockname()[1]}"
+            f"/{parameters['dbname']}?sslmode=disable&gssencmode=disable"
         )
+
+    def lead_to(self, url: str) -> None:
+        """Lead connections from now on to the server of this URL."""
+        parameters = DatabaseAddress.parse(url).parameters
+        self._target = f"{parameters['host']}/.s.PGSQL.{parameters['port']}"
 
     def cut(self) -> None:
         """End all connections, without a word to either side's program."""
@@ -82,10 +88,13 @@ class Proxy:
             server = socket.socket(socket.AF_UNIX)
             with self._lock:
                 self._sockets += [client, server]
-            if not self.is_up:
+            try:
+                if not self.is_up:
+                    raise ConnectionRefusedError
+                server.connect(self._target)
+            except OSError:
                 _shut(client)
                 continue
-            server.connect(self._target)
             self._run(partial(self._pass_on, client, server, self._to_server))
             self._run(partial(self._pass_on, server, client, self._to_client))
 

@@ -1,0 +1,81 @@
+"""The client in asyncio: what reads memory is a plain call, what waits is awaited."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import islice
+from types import TracebackType
+from typing import Final, Self
+from uuid import UUID
+
+from reconciler.client.client import START_TIMEOUT, RolloutClient
+from reconciler.client.routing import Job, Route
+from reconciler.client.state import Answer
+from reconciler.client.status import Status
+
+_IDS_AT_ONCE: Final = 1000
+
+
+class AsyncRolloutClient:
+    """A `RolloutClient` for an event loop, which it never holds up."""
+
+    def __init__(self, client: RolloutClient) -> None:
+        self._client = client
+
+    def is_eligible(self, repository: str | UUID, feature: str) -> bool:
+        """Tell whether a repository, by its id or `owner/name`, gets a feature."""
+        return self._client.is_eligible(repository, feature)
+
+    def explain(self, repository: str | UUID, feature: str) -> Answer:
+        """Return the answer of `is_eligible` with the rule that gave it."""
+        return self._client.explain(repository, feature)
+
+    async def eligible(self, feature: str) -> AsyncIterator[str]:
+        """Yield the ids of all repositories that get a feature."""
+        ids = self._client.eligible(feature)
+        while some := await asyncio.to_thread(lambda: tuple(islice(ids, _IDS_AT_ONCE))):
+            for each in some:
+                yield each
+
+    def route(self, repository: str | UUID, job: Job) -> Route:
+        """Return the processor that takes a repository's job."""
+        return self._client.route(repository, job)
+
+    def record(
+        self,
+        repository: str | UUID,
+        feature: str,
+        processor: str,
+        *,
+        succeeded: bool,
+        seconds: float | None = None,
+        error: str | None = None,
+    ) -> bool:
+        """Take in how a job ended, as `RolloutClient.record` does."""
+        return self._client.record(
+            repository, feature, processor, succeeded=succeeded, seconds=seconds, error=error
+        )
+
+    def status(self) -> Status:
+        """Return how the client does."""
+        return self._client.status()
+
+    async def wait_until_ready(self, timeout: timedelta = START_TIMEOUT) -> bool:
+        """Start, and wait until something is known; False where that takes longer."""
+        return await asyncio.to_thread(self._client.wait_until_ready, timeout)
+
+    async def close(self) -> None:
+        """Write the outcomes that wait, and stop following."""
+        await asyncio.to_thread(self._client.close)
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._client.__enter__)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()

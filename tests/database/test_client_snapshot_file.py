@@ -1,0 +1,154 @@
+"""A start without the database: what the file says is believed for as long as it is young, and whole."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.client import Answer, ClientRule, RolloutClient
+from reconciler.targeting.categories import Category
+from reconciler.targeting.eligibility import Rule
+from tests.database.proxy import Proxy
+from tests.database.test_client import ACME, NOBODY, OTHER, Clock, change, following, load
+from tests.postgres import Database
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def proxy(database: Database) -> Iterator[Proxy]:
+    load(
+        database,
+        rollout_strategy="repository_size",
+        rollout_percentage="10.50",
+        excluded_repositories=["other/*"],
+    )
+    with Proxy(database) as proxy:
+        yield proxy
+
+
+@contextmanager
+def cut_off(proxy: Proxy, file: Path, **settings: Any) -> Iterator[RolloutClient]:
+    """A client that can't reach the database."""
+    proxy.is_up = False
+    with RolloutClient(
+        proxy.url, snapshot_file=file, start_timeout=timedelta(milliseconds=100), **settings
+    ) as client:
+        yield client
+    proxy.is_up = True
+
+
+@pytest.fixture
+def file(proxy: Proxy, tmp_path: Path) -> Path:
+    """As a client left it."""
+    path = tmp_path / "rollout.snapshot"
+    with following(Database(proxy.url), snapshot_file=path) as client:
+        assert client.is_eligible(ACME, "f")
+    return path
+
+
+def test_it_answers_as_the_client_that_left_it(proxy: Proxy, file: Path) -> None:
+    with cut_off(proxy, file) as client:
+        assert client.is_eligible(ACME, "f")
+        assert client.is_eligible("acme/SITE", "f")
+        assert client.explain(ACME, "f") == Answer(
+            eligible=True,
+            rule=Rule.SIZE_STRATEGY,
+            reason="test repositories are in from 10 %, the percentage is 10.5 %",
+            bucket=1915,
+            category=Category.TEST,
+        )
+        assert client.explain(OTHER, "f").rule is Rule.EXCLUDED
+        assert client.explain(NOBODY, "f").rule is Rule.UNKNOWN_REPOSITORY
+
+
+def test_its_age_counts_as_staleness(
+    proxy: Proxy, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 200)
+    with cut_off(proxy, file, clock=clock) as client:
+        assert client.is_eligible(ACME, "f")
+        clock.now += 101
+        assert not client.is_eligible(ACME, "f")
+        assert client.explain(ACME, "f").rule is ClientRule.STALE
+
+
+@pytest.mark.parametrize("seconds", [301, -60])
+def test_an_old_one_is_stale_and_one_from_the_future_is_not_believed(
+    proxy: Proxy, file: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + seconds)
+    with cut_off(proxy, file) as client:
+        assert client.explain(ACME, "f").rule is ClientRule.STALE
+
+
+def test_damage_anywhere_is_seen(proxy: Proxy, file: Path) -> None:
+    whole = file.read_bytes()
+    for position in range(0, len(whole), 61):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        file.write_bytes(damaged)
+        assert_not_believed(proxy, file)
+    for length in (0, 10, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        assert_not_believed(proxy, file)
+
+
+def assert_not_believed(proxy: Proxy, file: Path) -> None:
+    proxy.is_up = False
+    client = RolloutClient(proxy.url, snapshot_file=file)
+    client.start()
+    assert client.status().age is None
+    client.close()
+    proxy.is_up = True
+
+
+def test_one_that_others_may_write_to_is_not_believed(proxy: Proxy, file: Path) -> None:
+    file.chmod(0o666)
+    assert_not_believed(proxy, file)
+
+
+def test_another_databases_or_other_features_is_not_believed(proxy: Proxy, file: Path) -> None:
+    with cut_off(proxy, file, features=["f"]) as client:
+        assert client.status().age is None
+    client = RolloutClient(proxy.url.replace("/test_", "/other_"), snapshot_file=file)
+    client.start()
+    assert client.status().age is None
+    client.close()
+
+
+def test_a_stop_is_in_the_file_as_soon_as_it_is_seen(
+    proxy: Proxy, file: Path, database: Database
+) -> None:
+    with following(Database(proxy.url), snapshot_file=file) as client:
+        change(database, "emergency_stop = true")
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+        eventually(lambda: b'"emergency_stop": true' in file.read_bytes())
+
+    with cut_off(proxy, file) as client:
+        assert client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP
+
+
+def test_it_can_be_read_by_its_owner_alone_and_nothing_is_left_beside_it(file: Path) -> None:
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_database_goes_before_it(proxy: Proxy, file: Path, database: Database) -> None:
+    change(database, "rollout_percentage = 0")
+    with following(Database(proxy.url), snapshot_file=file) as client:
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+
+
+def test_a_folder_that_is_not_there_is_told_and_does_no_harm(
+    proxy: Proxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with following(Database(proxy.url), snapshot_file=tmp_path / "no" / "file") as client:
+        assert client.is_eligible(ACME, "f")
+    assert "is not written" in caplog.text
