@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "import": "import_",
     "init": "init",
     "metrics": "metrics",
+    "promote": "promote",
     "repositories": "repositories",
     "resume": "acting",
     "rollback": "acting",

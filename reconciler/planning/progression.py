@@ -60,9 +60,14 @@ class StageNotSoaked:
         """Say since when it holds, for how long it has to, and when that will be."""
         return (
             f"{_rise(self.before, self.after)}: the stage {show_number(self.stage.percentage)} holds "
-            f"since {_show_time(self.reached_at)} and has to for {format_duration(self.stage.soak)}, "
-            f"until {_show_time(self.reached_at + self.stage.soak)}"
+            f"since {show_time(self.reached_at)} and has to for {format_duration(self.stage.soak)}, "
+            f"until {show_time(self.holds_at)}"
         )
+
+    @property
+    def holds_at(self) -> datetime:
+        """When it will have held, if nothing comes in between."""
+        return self.reached_at + self.stage.soak
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +166,7 @@ def _rise(before: Decimal, after: Decimal) -> str:
     return f"percentage {show_number(before)} → {show_number(after)}"
 
 
-def _show_time(moment: datetime) -> str:
-    # Up to the next second: at the time that is told it does hold.
+def show_time(moment: datetime) -> str:
+    """Return a time as people read it, up to the next second: at the time that is told it does hold."""
     rounded = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
     return rounded.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

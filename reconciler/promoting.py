@@ -1,0 +1,92 @@
+"""Promoting: the next stage of a feature, written into the file when all holds.
+
+Whether it holds is asked of the same plan that an apply of the promoted file makes. The file is left for
+people, or a workflow, to commit; the database is only read.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler import reconcile
+from reconciler.database.applying import Application
+from reconciler.errors import EditRefused
+from reconciler.planning.promotion import Missing, Step, missing_for, next_step
+from reconciler.reconcile import read_source
+from reconciler.rollout_file.editing import edit_rollout_file, with_value
+from reconciler.rollout_file.reader import Document, parse_rollout
+
+if TYPE_CHECKING:
+    from reconciler.database.transactions import Database
+    from reconciler.planning.health import FiguresSource
+    from reconciler.planning.plan import Plan
+    from reconciler.planning.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A step that was written into the file, or waits for what is missing."""
+
+    step: Step
+    missing: tuple[Missing, ...]
+    plan: "Plan"
+    """What an apply of the promoted file does."""
+    source: "Source"
+    """The promoted file."""
+    content: bytes
+    """Of the promoted file."""
+
+
+def promote(
+    database: "Database",
+    document: Document,
+    feature: str,
+    *,
+    by: str,
+    figures_source: "FiguresSource | None" = None,
+) -> Promotion | None:
+    """Write a feature's next stage into the file where all holds; None where there is no next stage.
+
+    Args:
+        database: what was applied, and since when.
+        document: the file as it was read.
+        feature: its name there.
+        by: who promotes.
+        figures_source: where figures are; None for the database.
+
+    Raises:
+        EditRefused: the file can't be edited so, or changed meanwhile.
+        Stale: a newer commit is applied already.
+        Refused: history was rewritten since the last apply.
+    """
+    declared = document.rollout.features[feature]
+    step = next_step(declared)
+    if step is None:
+        return None
+    promoted = parse_rollout(_with_stage(document.content, feature, step), path=document.path)
+    source = read_source(promoted)
+    source = replace(source, uncommitted=source.commit is not None)
+
+    def plan_of(rollout_of: Document) -> "Plan":
+        application = Application(source, rollout_of.rollout, by, figures_source)
+        return reconcile.preview(database, application)
+
+    (current,) = (each for each in plan_of(document).features if each.name == feature)
+    plan = plan_of(promoted)
+    missing = missing_for(declared, current, plan)
+    if not missing:
+        _write(document, promoted)
+    return Promotion(step, missing, plan, source, promoted.content)
+
+
+def _with_stage(content: bytes, feature: str, step: Step) -> bytes:
+    return with_value(content, ("features", feature, "percentage"), step.stage.percentage)
+
+
+def _write(document: Document, promoted: Document) -> None:
+    def replace_what_was_read(content: bytes) -> bytes:
+        if content != document.content:
+            raise EditRefused("somebody changed the file meanwhile; try again")
+        return promoted.content
+
+    edit_rollout_file(Path(document.path), replace_what_was_read)
