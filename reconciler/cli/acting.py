@@ -139,13 +139,15 @@ def carry(settings: Settings, database: "Database") -> "WriteBackReport":
 
 def acted_as_json(acted: "Acted") -> dict[str, Any]:
     """Return what an act did, as JSON has it."""
+    from reconciler.planning.report import report_override
+
     act, override = acted.act, acted.override
     return {
         "feature": acted.feature,
         "changed": act is not None,
         "before": None if act is None else act.before,
         "after": None if act is None else act.after,
-        "override": None if override is None else override.model_dump(mode="json"),
+        "override": None if override is None else report_override(override).model_dump(),
     }
 
 

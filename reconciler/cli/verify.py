@@ -80,9 +80,11 @@ def _exit_code(found: "Sequence[Verified]", *, detailed: bool) -> int:
 
 
 def _as_json(found: "Verified") -> dict[str, Any]:
+    from reconciler.planning.report import report_override
+
     return {
         "name": found.feature,
-        "override": found.override.model_dump(mode="json"),
+        "override": report_override(found.override).model_dump(),
         "seconds": round(found.seconds, 3),
         "checks": found.checks,
     }

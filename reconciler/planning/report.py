@@ -194,7 +194,7 @@ def _report_feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Feat
         action=feature.action,
         changes=[_report_change(change) for change in feature.changes],
         unresolved=list(feature.unresolved),
-        override=None if in_force is None else _report_override(in_force),
+        override=None if in_force is None else report_override(in_force),
         drift=[report_drift(drift) for drift in feature.drift],
         guards=[
             GuardReport(
@@ -222,7 +222,8 @@ def _report_change(change: Change) -> ScalarChangeReport | ListChangeReport:
             )
 
 
-def _report_override(override: Override) -> OverrideReport:
+def report_override(override: Override) -> OverrideReport:
+    """Return an override as JSON has it."""
     return OverrideReport(
         id=str(override.id),
         percentage=plain(override.percentage),

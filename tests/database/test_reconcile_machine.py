@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from subprocess import run
@@ -21,9 +20,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from reconciler import safeguard
 from reconciler.database import transactions
 from reconciler.database.applying import Application
-from reconciler.errors import Stale
+from reconciler.errors import Refused, Stale
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.source import Source
 from reconciler.reconcile import Applied, Permission, apply
@@ -38,7 +38,6 @@ ALPHA = "alpha"
 NAMES = tuple(f"acme/{letter}" for letter in "abcdefgh")
 EVERY_GUARD = Permission(guards=frozenset(GuardName))
 STOP = None
-MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 # Append-only tables refuse to be emptied, and so do keys, wherever triggers are heeded.
 EMPTY = """
@@ -63,45 +62,13 @@ EVERYTHING = """
     )
 """
 
-LIMIT = """
-    WITH made AS (
-        INSERT INTO rollout_override
-            (id, rollout_config_id, percentage, emergency_stop, reason, triggered_by, created_at)
-        SELECT %(id)s, id, %(percentage)s, %(stop)s, 'too many errors', 'auto-rollback', %(at)s
-        FROM rollout_configuration WHERE feature_name = 'alpha'
-    ), limited AS (
-        UPDATE rollout_configuration SET
-            rollout_percentage = least(rollout_percentage, coalesce(%(percentage)s, 0)),
-            emergency_stop = emergency_stop OR %(stop)s
-        WHERE feature_name = 'alpha'
-        RETURNING id, rollout_percentage, emergency_stop
-    )
+# Back to what the last apply left it is no drift; had history told otherwise, the hand must tell.
+BY_HAND = """
     INSERT INTO rollout_history (rollout_config_id, action, reason, triggered_by, metadata)
-    SELECT id, 'auto_rollback', 'too many errors', 'auto-rollback', jsonb_build_object(
+    SELECT id, 'emergency_rollback', 'by hand', 'manual', jsonb_build_object(
         'after', jsonb_build_object('percentage', rollout_percentage, 'emergency_stop', emergency_stop)
     )
-    FROM limited
-"""
-
-RESUME = """
-    WITH RECURSIVE resumed AS (
-        SELECT id FROM rollout_override WHERE state = 'on'
-        UNION
-        SELECT o.id FROM rollout_override AS o JOIN resumed ON o.superseded_by = resumed.id
-    ), off AS (
-        UPDATE rollout_override SET state = 'off' WHERE id IN (SELECT id FROM resumed)
-    ), meant AS (
-        SELECT coalesce(desired #>> '{features,alpha,percentage}', '0')::numeric AS percentage
-        FROM rollout_generation ORDER BY generation DESC LIMIT 1
-    ), widened AS (
-        UPDATE rollout_configuration SET rollout_percentage = meant.percentage, emergency_stop = false
-        FROM meant WHERE feature_name = 'alpha' RETURNING id, rollout_percentage
-    )
-    INSERT INTO rollout_history (rollout_config_id, action, reason, triggered_by, metadata)
-    SELECT id, 'resumed', 'fixed', 'ada', jsonb_build_object(
-        'after', jsonb_build_object('percentage', rollout_percentage, 'emergency_stop', false)
-    )
-    FROM widened
+    FROM rollout_configuration WHERE feature_name = 'alpha'
 """
 
 
@@ -215,7 +182,6 @@ class ReconcileMachine(RuleBasedStateMachine):
         self.world.empty()
         self.branch: list[Commit] = []
         self.applied = -1
-        self.made = 0
         self.remembered: dict[str, str] = {}
         self.repositories: dict[str, str] = {}
         self.names_ever: dict[str, set[str]] = {}
@@ -225,6 +191,8 @@ class ReconcileMachine(RuleBasedStateMachine):
         self.narrowed: tuple[Decimal, bool] | None = None
         """What somebody narrowed to by SQL since the last apply."""
         self.is_touched = False
+        self.is_told = False
+        """Whether history has told, since the last apply, how far the feature is open."""
         for number in range(3):
             self.appears(NAMES[number * 2])
         self._commit(Feature(percentage=Decimal(10)))
@@ -310,6 +278,8 @@ class ReconcileMachine(RuleBasedStateMachine):
         # What was changed by hand twice is another question: the second hand may undo the first.
         self.narrowed = (percentage, stop) if is_narrower and not self.is_touched else None
         self.is_touched = True
+        if self.is_told:
+            self.world.execute(BY_HAND)
 
     @precondition(lambda self: self.applied >= 0)
     @rule(name=st.sampled_from(NAMES))
@@ -344,23 +314,35 @@ class ReconcileMachine(RuleBasedStateMachine):
 
     # What the safeguard does, and write-back.
 
-    @precondition(lambda self: self.applied >= 0 and not self._on())
-    @rule(percentage=st.sampled_from([Decimal(0), Decimal(5), STOP]))
-    def roll_back(self, percentage: Decimal | None) -> None:
-        self.made += 1
-        self.limits[UUID(int=self.made)] = percentage
-        self.world.execute(
-            LIMIT,
-            id=UUID(int=self.made),
-            percentage=percentage,
-            stop=percentage is STOP,
-            at=MOMENT,
-        )
+    @precondition(lambda self: self.applied >= 0)
+    @rule(percentage=st.sampled_from([Decimal(0), Decimal(5)]))
+    def roll_back(self, percentage: Decimal) -> None:
+        try:
+            acted = safeguard.roll_back(
+                self.world.target, ALPHA, percentage, by="a machine", reason="too many errors"
+            )
+        except Refused:
+            return
+        self._is_limited(acted)
+
+    @precondition(lambda self: self.applied >= 0)
+    @rule()
+    def stop(self) -> None:
+        acted = safeguard.stop(self.world.target, ALPHA, by="ada", reason="it hurts")
+        self._is_limited(acted)
+
+    def _is_limited(self, acted: safeguard.Acted) -> None:
+        if acted.act is not None:
+            assert acted.override is not None
+            self.limits[acted.override.id] = acted.override.percentage
+            self.is_told = True
 
     @precondition(lambda self: self._on())
     @rule()
     def resume(self) -> None:
-        self.world.execute(RESUME)
+        acted = safeguard.resume(self.world.target, ALPHA, by="ada", reason="fixed")
+        assert acted.act is not None
+        self.is_told = True
         self.limits = {}
         self.narrowed = None
         live = live_state(self.world.database)[ALPHA]
@@ -400,6 +382,8 @@ class ReconcileMachine(RuleBasedStateMachine):
         if isinstance(first.result(), Applied):
             assert self.applied < len(self.branch) - 1
             self._let_in(older)
+            # What its names meant is what the newest finds.
+            self._effective(older.feature)
         self._check_apply(len(self.branch) - 1)
 
     # What holds after an apply.
@@ -433,7 +417,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             percentage, stopped = self.narrowed
             assert live[ALPHA]["emergency_stop"] >= stopped
             assert live[ALPHA]["percentage"] <= percentage
-        self.narrowed, self.is_touched = None, False
+        self.narrowed, self.is_touched, self.is_told = None, False, False
 
     def _check_overrides(self, index: int, live: dict[str, Any]) -> None:
         """What was removed from git is not on; what was not, and nobody resumed, still limits."""
