@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -112,6 +113,18 @@ def empty_database(pytestconfig: pytest.Config) -> Iterator[Database]:
     """A database with nothing at all in it."""
     with pytestconfig.stash[_RUN].database(template="template0") as database:
         yield database
+
+
+@pytest.fixture
+def copy_of(pytestconfig: pytest.Config) -> Iterator[Callable[[Database], Database]]:
+    """Makes another database that holds what one does; nobody may be connected to that one."""
+    with ExitStack() as copies:
+
+        def copy(database: Database) -> Database:
+            name = database.value("SELECT current_database()")
+            return copies.enter_context(pytestconfig.stash[_RUN].database(template=name))
+
+        yield copy
 
 
 @pytest.fixture

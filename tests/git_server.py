@@ -113,7 +113,8 @@ def _handler(server: GitServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             head, _, content = answer.partition(b"\r\n\r\n")
-            self.wfile.write(b"HTTP/1.0 200 OK\r\n" + head + b"\r\n\r\n" + content)
+            length = f"Content-Length: {len(content)}".encode()
+            self.wfile.write(b"\r\n".join([b"HTTP/1.0 200 OK", head, length, b"", content]))
 
         def _ask_git(self, path: str, query: str, body: bytes) -> bytes:
             variables = {

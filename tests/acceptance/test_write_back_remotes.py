@@ -1,0 +1,280 @@
+"""Write-back to remotes that are slow, refuse, lose answers or protect their branch, and to busy ones."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from reconciler.git import quarantine
+from reconciler.rollout_file import parse_rollout
+from tests.git_server import GitServer, git_server
+from tests.overrides import FEATURE, limit, resume
+from tests.postgres import Database
+from tests.site import Site
+from tests.waiting import eventually
+from tests.writing_back import apply_file, block, carry, commits, entered, outcomes, remote_git
+
+DECLINES_MAIN = """\
+#!/bin/sh
+while read old new ref; do
+    echo "$ref" >>pushes
+    if [ "$ref" = refs/heads/main ]; then
+        echo "this branch is protected" >&2
+        exit 1
+    fi
+done
+"""
+
+
+@pytest.fixture
+def applied(site: Site) -> Site:
+    apply_file(site)
+    return site
+
+
+@pytest.fixture
+def server(applied: Site, tmp_path: Path) -> Iterator[GitServer]:
+    """The site's remote over HTTPS."""
+    with git_server(applied.remote, tmp_path) as server:
+        server.serve(applied)
+        yield server
+
+
+def hook(site: Site, name: str, text: str) -> None:
+    path = site.remote / "hooks" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def test_over_https_an_override_is_carried_and_removed(applied: Site, server: GitServer) -> None:
+    limit(applied.database)
+    written = carry(applied)
+    resume(applied.database)
+    removed = carry(applied)
+
+    assert (outcomes(written), outcomes(removed)) == (["written"], ["removed"])
+    assert block(applied) is None
+
+
+def test_a_push_whose_answer_is_lost_came_through_once(applied: Site, server: GitServer) -> None:
+    override = limit(applied.database)
+    server.answers_to_drop = 1
+
+    report = carry(applied)
+
+    assert outcomes(report) == ["written"]
+    assert entered(applied, override) == 1
+    assert server.pushes == 1
+
+
+def test_a_remote_that_does_not_answer_is_given_up_and_the_next_run_carries(
+    applied: Site, server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "NETWORK_TIMEOUT_SECONDS", 0.5)
+    limit(applied.database)
+    server.goes_on.clear()
+
+    report = carry(applied)
+
+    assert report.problem == "the remote origin cannot be reached: no answer within 0.5 seconds"
+    assert outcomes(report) == ["pending"]
+    monkeypatch.undo()
+    server.goes_on.set()
+    assert outcomes(carry(applied)) == ["written"]
+
+
+def test_another_push_in_between_is_not_lost_and_not_overwritten(
+    applied: Site, server: GitServer
+) -> None:
+    override = limit(applied.database)
+    server.goes_on.clear()
+    reports = []
+    passing = threading.Thread(target=lambda: reports.append(carry(applied)))
+    passing.start()
+    eventually(lambda: bool(server.requests))
+    server.goes_on.set()
+    eventually(lambda: any("git-upload-pack" in each for each in server.requests))
+    people = "# people were here\n" + remote_git(applied.remote, "show", "main:rollout.yaml") + "\n"
+    applied.git("remote", "add", "direct", applied.remote.as_uri())
+    applied.write(people)
+    applied.commit("Meanwhile")
+    applied.git("push", "--quiet", "direct", "HEAD:main")
+    passing.join()
+
+    assert outcomes(*reports) == ["written"]
+    assert entered(applied, override) == 1
+    assert applied.remote_text().startswith("# people were here\n")
+
+
+def test_a_remote_that_always_moves_on_is_tried_five_times_and_never_forced(
+    applied: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.carrying.FIRST_PAUSE_SECONDS", 0.01)
+    limit(applied.database)
+    hook(
+        applied,
+        "pre-receive",
+        "#!/bin/sh\necho >>tries\n"
+        # Somebody else's commit comes between each look and its push.
+        "unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\n"
+        "git update-ref refs/heads/main $(git -c user.name=x -c user.email=x commit-tree -p main -m other main^{tree})\n",
+    )
+
+    report = carry(applied)
+
+    assert outcomes(report) == ["pending"]
+    assert "the push did not come through" in str(report.overrides[0].why)
+    assert (applied.remote / "tries").read_text().count("\n") == 5
+    assert [each.message.strip() for each in commits(applied)[:5]] == ["other"] * 5
+    (applied.remote / "hooks" / "pre-receive").unlink()
+    assert outcomes(carry(applied)) == ["written"]
+
+
+def test_a_protected_branch_gets_a_branch_beside_it_once(applied: Site) -> None:
+    hook(applied, "pre-receive", DECLINES_MAIN)
+    override = limit(applied.database)
+    branch = f"rollout/override-{override}"
+    proposed: list[tuple[str, str, str]] = []
+
+    first = carry(applied, propose=lambda *proposal: proposed.append(proposal))
+    again = applied.reconcile("write-back")
+
+    assert outcomes(first) == ["proposed"]
+    assert again.stdout == (
+        f"{FEATURE}: origin/main takes no pushes; merge {branch}\n    override {override}\n"
+    )
+    assert (applied.remote / "pushes").read_text().split() == [
+        "refs/heads/main",
+        f"refs/heads/{branch}",
+    ]
+    ((name, title, body),) = proposed
+    assert (name, title) == (branch, commits(applied, branch)[0].message.splitlines()[0])
+    assert body in commits(applied, branch)[0].message
+    assert f"merge {branch}" in " ".join(applied.reconcile("status").stdout.split())
+    remote_git(applied.remote, "update-ref", "refs/heads/main", f"refs/heads/{branch}")
+    assert outcomes(carry(applied)) == ["settled"]
+
+
+def test_a_protected_branch_over_https_answers_403(applied: Site, server: GitServer) -> None:
+    server.protected = frozenset({"main"})
+    override = limit(applied.database)
+
+    report = carry(applied)
+
+    assert outcomes(report) == ["proposed"]
+    found = block(applied, branch=f"rollout/override-{override}")
+    assert found is not None
+    assert found.id == override
+    pushes = server.pushes
+    assert outcomes(carry(applied)) == ["proposed"]
+    assert server.pushes == pushes
+
+
+def test_a_branch_that_a_killed_run_pushed_beside_is_found_and_not_pushed_again(
+    applied: Site,
+) -> None:
+    hook(applied, "pre-receive", DECLINES_MAIN)
+    limit(applied.database)
+    carry(applied)
+    applied.database.execute("UPDATE rollout_override SET proposed_branch = NULL")
+    asked: list[str] = []
+
+    report = carry(applied, propose=lambda branch, *_: asked.append(branch))
+
+    assert outcomes(report) == ["proposed"]
+    assert (applied.remote / "pushes").read_text().count("refs/heads/rollout/") == 1
+    assert asked == [report.overrides[0].branch]
+
+
+def test_a_resume_of_what_was_merged_is_proposed_under_its_own_name(applied: Site) -> None:
+    hook(applied, "pre-receive", DECLINES_MAIN)
+    override = limit(applied.database)
+    carry(applied)
+    resume(applied.database)
+    waiting = carry(applied)
+    remote_git(
+        applied.remote, "update-ref", "refs/heads/main", f"refs/heads/rollout/override-{override}"
+    )
+
+    report = carry(applied)
+
+    assert outcomes(waiting) == ["pending"]
+    assert "can still be merged" in str(waiting.overrides[0].why)
+    assert report.overrides[0].branch == f"rollout/resume-{override}"
+    assert block(applied, branch=f"rollout/resume-{override}") is None
+
+
+def test_a_remote_that_takes_no_pushes_at_all_says_so(applied: Site) -> None:
+    hook(applied, "pre-receive", "#!/bin/sh\necho no >&2\nexit 1\n")
+    limit(applied.database)
+
+    report = carry(applied)
+
+    assert outcomes(report) == ["pending"]
+    assert "takes no pushes" in str(report.overrides[0].why)
+
+
+FEATURES = tuple(f"feature_{number}" for number in range(20))
+
+
+def test_twenty_pushers_at_once_lose_nothing_and_force_nothing(
+    site: Site, copy_of: Callable[[Database], Database]
+) -> None:
+    site.write(
+        "version: 1\nfeatures:\n" + "".join(f"  {name}: {{percentage: 10}}\n" for name in FEATURES)
+    )
+    first = site.commit("Twenty features")
+    site.push()
+    apply_file(site)
+    # A database each, so that no lease has them go one after the other.
+    pushers = [replace(site, database=copy_of(site.database)) for _ in FEATURES]
+    overrides = [
+        limit(pusher.database, name) for pusher, name in zip(pushers, FEATURES, strict=True)
+    ]
+    left = list(pushers)
+    for _ in range(5):
+        with ThreadPoolExecutor(len(left)) as pool:
+            reports = list(pool.map(carry, left))
+        left = [
+            pusher
+            for pusher, done in zip(left, reports, strict=True)
+            if outcomes(done) != ["written"]
+        ]
+        if not left:
+            break
+
+    assert left == []
+    assert [entered(site, override) for override in overrides] == [1] * 20
+    features = parse_rollout(site.remote_text()).rollout.features
+    blocks = [features[name].override for name in FEATURES]
+    assert [None if each is None else each.id for each in blocks] == overrides
+    log = commits(site)
+    assert len(log) == 22
+    assert {each.override for each in log} - {""} == set(map(str, overrides))
+    assert site.git("fetch", "--quiet") == ""
+    assert site.git("merge-base", first, "origin/main") == first
+
+
+def test_of_many_passes_at_once_one_is_at_work_and_each_override_enters_once(
+    applied: Site,
+) -> None:
+    override = limit(applied.database)
+    reports = []
+
+    def run() -> None:
+        reports.append(carry(applied))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert entered(applied, override) == 1
+    assert len(commits(applied)) == 2
+    assert list(chain.from_iterable(map(outcomes, reports))).count("written") == 1
