@@ -40,8 +40,9 @@ SPREAD = 31
 
 
 @pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(applying, "LOCK_TIMEOUT", "20s")
 
 
 def percentage(number: int) -> Decimal:
@@ -393,13 +394,14 @@ def test_a_holder_that_falls_silent_loses_the_lock(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(database.address, 1)
+    patient = applying.IDLE_TIMEOUT
     monkeypatch.setattr(applying, "IDLE_TIMEOUT", "50ms")
     with (
         FaultProxy(database, hold("INTO public.rollout_generation")) as proxy,
         in_background(proxy.address, 2) as silent,
     ):
         assert proxy.holding.wait(60)
-        monkeypatch.undo()
+        monkeypatch.setattr(applying, "IDLE_TIMEOUT", patient)
         # Nobody lets go on it, and still the next goes through.
         assert run(database.address, 3).generation == 2
         proxy.release()

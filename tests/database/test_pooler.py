@@ -8,9 +8,12 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from reconciler.database import transactions
+from reconciler.database.applying import Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
+from reconciler.planning.source import Source
 from reconciler.reconcile import apply, preview
+from reconciler.rollout_file import parse_rollout
 from tests.merges import apply_fifty_at_once, checkouts, percentage, reset
 from tests.pooler import needs_pgbouncer, pooled
 from tests.postgres import Database
@@ -88,16 +91,21 @@ def test_a_dry_run_behind_a_pooler_needs_no_more_than_to_read(site: Site) -> Non
     assert "permission denied" in refused.stderr
 
 
-def test_nothing_is_left_in_a_session_that_others_get_next(site: Site, tmp_path: Path) -> None:
-    merges = checkouts(site, tmp_path, 8)
-    with pooled(site.database, connections=1) as through:
+def many_features(percentage: int) -> Application:
+    """So many that each statement runs often enough for a driver to think of preparing it."""
+    features = "".join(f"  feature_{each}: {{percentage: {percentage}}}\n" for each in range(12))
+    document = parse_rollout(f"version: 1\nfeatures:\n{features}")
+    source = Source("rollout.yaml", document.digest, None, uncommitted=False, subject=None)
+    return Application(source, document.rollout, "a test")
+
+
+def test_nothing_is_left_in_a_session_that_others_get_next(database: Database) -> None:
+    with pooled(database, connections=1) as through:
         session = through.value("SELECT pg_backend_pid()")
         before = through.rows(LEFT_IN_THE_SESSION)
-        # One engine: what it would prepare after a few times, it would find in the next session.
-        database = OpenedDatabase.at(through.address)
-        for merge in merges:
-            preview(database, merge)
-            apply(database, merge)
+        for taken_in in (10, 20, 30):
+            preview(OpenedDatabase.at(through.address), many_features(taken_in))
+            apply(OpenedDatabase.at(through.address), many_features(taken_in))
             assert through.rows(LEFT_IN_THE_SESSION) == before
         assert through.value("SELECT pg_backend_pid()") == session
         (bounds,) = through.rows(
@@ -105,7 +113,7 @@ def test_nothing_is_left_in_a_session_that_others_get_next(site: Site, tmp_path:
             " current_setting('idle_in_transaction_session_timeout') AS i"
         )
     assert set(bounds.values()) == {"0"}
-    assert live_state(site.database) == replayed_state(site.database)
+    assert live_state(database) == replayed_state(database)
 
 
 def test_a_server_lost_behind_a_pooler_is_tried_again(database: Database) -> None:
