@@ -162,6 +162,32 @@ def test_break_glass_by_sql_survives_an_apply_of_another_commit(site: Site) -> N
     assert site.reconcile().stdout.endswith("live is what the file says.\n")
 
 
+def test_history_tells_at_which_percentage_a_stopped_feature_resumes(site: Site) -> None:
+    commit_percentage(site, 20)
+    site.reconcile()
+    site.database.execute(BREAK_GLASS)
+    site.reconcile()
+    identifier = site.database.value("SELECT id::text FROM rollout_override")
+    resumed = site.file.read_text()
+    site.write(
+        f"{resumed}    override:\n      id: {identifier}\n      emergency_stop: true\n"
+        "      reason: by hand\n      by: database\n      at: 2026-11-24T12:00:00Z\n"
+    )
+    site.commit("Carry the stop into git")
+    site.reconcile()
+    # Nobody is in, so this is no drift; nor is it a change once it is what the file asks for.
+    site.database.execute("UPDATE rollout_configuration SET rollout_percentage = 20")
+    site.write(resumed)
+    site.commit("Resume")
+
+    done = site.reconcile()
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    live = live_state(site.database)
+    assert (live[FEATURE]["emergency_stop"], live[FEATURE]["percentage"]) == (False, 20)
+    assert live == replayed_state(site.database)
+
+
 def test_widening_by_sql_is_taken_back(site: Site) -> None:
     site.reconcile()
     site.database.execute(
