@@ -60,6 +60,48 @@ def load(context: click.Context, source: str) -> None:
         )
 
 
+@repositories.command(epilog="Example: reconcile repositories sync --org my-company")
+@click.option("--org", metavar="NAME", help="All repositories of this organisation.")
+@click.option("--user", metavar="NAME", help="All repositories of this user.")
+@click.pass_context
+def sync(context: click.Context, *, org: str | None, user: str | None) -> None:
+    """Bring names, stars, contributors and pull requests up to date from GitHub.
+
+    For a stand-alone database. Needs GITHUB_TOKEN, and GITHUB_API_URL for a server of your own. Who was
+    renamed or has another owner is followed by GitHub's id; contributors are counted again only where
+    something was pushed. Ended at any moment and started again, it goes on.
+    """
+    from reconciler.cli.progress import shown_progress
+    from reconciler.github.client import GitHub
+    from reconciler.github.listing import OwnerKind
+    from reconciler.github.syncing import sync_repositories
+
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    match org, user:
+        case str(login), None:
+            kind = OwnerKind.ORGANIZATION
+        case None, str(login):
+            kind = OwnerKind.USER
+        case _:
+            raise click.UsageError("name one owner: --org NAME or --user NAME")
+    github = GitHub.from_environment()
+    database = open_database(settings, to_write=True)
+    with shown_progress(settings) as progress:
+        synced = sync_repositories(database, github, kind, login, progress)
+    if chosen is Format.JSON:
+        print_json(settings, synced)
+    else:
+        loaded = synced.loaded
+        print_result(
+            settings,
+            f"{for_line(login)}: {counted(synced.repositories, 'repository')}, "
+            f"{count(loaded.added)} added, {count(loaded.updated)} updated, "
+            f"{count(loaded.unchanged)} as they were; {count(synced.followed)} followed to another "
+            f"owner; contributors of {count(synced.counted)} counted",
+        )
+
+
 @repositories.command("list", epilog="Example: reconcile repositories list --category small")
 @click.option("--category", type=click.Choice([each.value for each in Category]))
 @click.option("--test", "only_test", is_flag=True, help="Only test repositories.")

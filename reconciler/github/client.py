@@ -137,14 +137,14 @@ class GitHub:
                     address = urljoin(request.url, answer.headers.get("location", ""))
                     request = replace(request, url=self._own(address), parameters={})
                     continue
-                case Answer() as answer if answer.status < _BAD_REQUEST:
-                    return answer
                 case Answer() as answer if (pause := pause_for_limit(answer)) is not None:
                     if pause > LONGEST_WAIT_SECONDS:
                         raise Unavailable(f"GitHub's rate limit is used up for {pause:.0f} seconds")
                     failure = "GitHub's rate limit is used up"
                     self.wait(pause)
                     continue
+                case Answer() as answer if answer.status < _BAD_REQUEST:
+                    return answer
                 case Answer() as answer if answer.status < _SERVER_ERROR:
                     raise _refusal(request, answer)
                 case Answer() as answer:

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.github import shapes
+from tests.github import listing, shapes
 
 TOKEN = "ghs_secretSECRETsecret0123456789abcdef"
 REPOSITORY = "acme/rollouts"
@@ -57,6 +57,8 @@ class FakeGitHub:
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
     artifacts: dict[int, dict[str, bytes]] = field(default_factory=dict)
     """By run: an artifact's name and its archive."""
+    repositories: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """By GitHub's id: all repositories that there are, of whomever."""
     account: dict[str, Any] = field(default_factory=lambda: dict(BOT))
     """Whose token it is."""
     asked: list[Asked] = field(default_factory=list)
@@ -138,7 +140,7 @@ class FakeGitHub:
     def _number(self) -> int:
         return max([6, *self.issues, *self.pulls]) + 1
 
-    def act(  # noqa: C901, PLR0911 - one case for each operation
+    def act(  # noqa: C901, PLR0911, PLR0912 - one case for each operation
         self, template: str, method: str, path: str, query: Mapping[str, str], body: Any
     ) -> Any:
         """Do what is asked; the status and the value to answer with."""
@@ -200,6 +202,8 @@ class FakeGitHub:
             case "PATCH", "/pulls/{pull_number}":
                 self.pulls[numbers[0]].update(body)
                 return 200, self.pulls[numbers[0]]
+            case "GET", "/contributors":
+                return listing.contributors(self.repositories, path)
             case "GET", "/actions/runs/{run_id}/artifacts":
                 named = self.artifacts.get(numbers[0], {})
                 listed = [
@@ -283,7 +287,15 @@ class _Handler(BaseHTTPRequestHandler):
         assert asked.headers.get("authorization") == f"Bearer {TOKEN}", "no token, or another"
         assert asked.headers.get("x-github-api-version") == "2022-11-28"
         assert asked.headers.get("user-agent", "").startswith("rollout-reconciler/")
-        assert asked.path.startswith(f"/repos/{REPOSITORY}/"), "another repository"
+        repositories = self.github.repositories
+        if asked.path == "/graphql":
+            answered = listing.query(repositories, asked.body, self.github.page_size)
+            return 200, {}, json.dumps(answered).encode()
+        if asked.path.startswith("/repositories/"):
+            found_one = repositories.get(int(asked.path.rpartition("/")[2]))
+            return (200 if found_one else 404), {}, json.dumps(found_one or {}).encode()
+        is_contributors = asked.path.endswith("/contributors")
+        assert is_contributors or asked.path.startswith(f"/repos/{REPOSITORY}/"), "another one"
         found = shapes.operation(asked.method, asked.path)
         assert found is not None, "GitHub has no such operation, or none that is used"
         template, described = found
@@ -291,6 +303,8 @@ class _Handler(BaseHTTPRequestHandler):
         status, value = self.github.act(template, asked.method, asked.path, asked.query, asked.body)
         if status == 302:
             return 302, {"location": value}, b""
+        if status == 204:
+            return 204, {}, b""
         headers: dict[str, str] = {"content-type": "application/json"}
         if isinstance(value, list):
             value, headers["link"] = self._page(asked, value)

@@ -12,6 +12,8 @@ CREATE TEMPORARY TABLE repositories (
     stargazers_count integer NOT NULL DEFAULT 0,
     contributors_count integer NOT NULL DEFAULT 0,
     pull_requests_count integer NOT NULL DEFAULT 0,
+    -- When contributors were last counted at GitHub, which takes a request for each repository.
+    contributors_counted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 ) ON COMMIT DROP;

@@ -1,0 +1,126 @@
+"""Syncing the stand-alone repositories with GitHub: names, stars and pull requests, then contributors.
+
+Names come first and in one transaction, since they may have moved among repositories in any order.
+Contributors take a request for each repository, so only those pushed to since the last count are asked
+for, and stored as they come: a sync that was ended goes on where it was.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from reconciler.database.repositories import LoadedRow, LoadOutcome, load_repositories
+from reconciler.database.schema import require_newest
+from reconciler.database.syncing import Count, read_owned, read_uncounted, store_counts
+from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.github.client import GitHub
+from reconciler.github.listing import (
+    GitHubRepository,
+    OwnerKind,
+    count_contributors,
+    find_by_id,
+    list_pages,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+COUNTS_AT_ONCE: Final = 20
+"""So many counts are stored together: as many are asked for again after a kill."""
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is done, how much of it, and of how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What a sync did."""
+
+    repositories: int
+    loaded: LoadOutcome
+    followed: int
+    """Repositories that have another owner now."""
+    counted: int
+    """Repositories whose contributors were asked for."""
+
+
+def sync_repositories(
+    database: Database, github: GitHub, kind: OwnerKind, login: str, progress: Progress
+) -> Synced:
+    """Bring an owner's repositories up to date; those that GitHub no longer has stay as they are.
+
+    Raises:
+        NotFound: there is no such owner.
+        SetupInvalid: the table belongs to a host application.
+        Unavailable: GitHub's rate limit is used up for longer than a sync waits, or it does not answer.
+    """
+    listed = _list(github, kind, login, progress)
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        owned = read_owned(connection, login)
+    gone = sorted(owned.keys() - listed.keys())
+    moved = {each: name for each in gone if (name := find_by_id(github, each)) is not None}
+    rows = [*_rows(listed.values()), *_moved_rows(moved, first_line=len(listed) + 1)]
+
+    def load(connection: "Connection") -> LoadOutcome:
+        require_newest(connection)
+        return load_repositories(connection, f"GitHub's {login}", rows)
+
+    outcome = write_transaction(database, load)
+    counted = _count(database, github, listed, progress)
+    return Synced(len(listed), outcome, len(moved), counted)
+
+
+def _list(
+    github: GitHub, kind: OwnerKind, login: str, progress: Progress
+) -> Mapping[int, GitHubRepository]:
+    listed: dict[int, GitHubRepository] = {}
+    for page in list_pages(github, kind, login):
+        # One that was renamed meanwhile may stand on two pages.
+        listed |= {each.github_id: each for each in page.repositories}
+        progress("listed", len(listed), page.total)
+    return listed
+
+
+def _count(
+    database: Database,
+    github: GitHub,
+    listed: Mapping[int, GitHubRepository],
+    progress: Progress,
+) -> int:
+    pushed_at = {each.github_id: each.pushed_at for each in listed.values()}
+    with read_only_transaction(database) as connection:
+        uncounted = sorted(read_uncounted(connection, pushed_at))
+    for first in range(0, len(uncounted), COUNTS_AT_ONCE):
+        some = uncounted[first : first + COUNTS_AT_ONCE]
+        counts = [_ask(github, listed[each]) for each in some]
+        write_transaction(database, partial(store_counts, counts=counts))
+        progress("contributors counted", first + len(some), len(uncounted))
+    return len(uncounted)
+
+
+def _ask(github: GitHub, repository: GitHubRepository) -> Count:
+    # The time before asking: a push in between is counted by the next sync.
+    asked_at = datetime.now(UTC)
+    contributors = count_contributors(github, repository.full_name)
+    return Count(repository.github_id, contributors, asked_at)
+
+
+def _rows(listed: Iterable[GitHubRepository]) -> Iterator[LoadedRow]:
+    for line, each in enumerate(listed, start=1):
+        yield LoadedRow(
+            line=line,
+            id=None,
+            github_id=each.github_id,
+            full_name=each.full_name,
+            stars=each.stars,
+            contributors=None,
+            pull_requests=each.pull_requests,
+        )
+
+
+def _moved_rows(moved: Mapping[int, str], first_line: int) -> Iterator[LoadedRow]:
+    for line, (github_id, full_name) in enumerate(moved.items(), start=first_line):
+        yield LoadedRow(line, None, github_id, full_name, None, None, None)

@@ -1,0 +1,185 @@
+"""`repositories sync`: what GitHub has, by few requests, again and again; names move, tables do not lie."""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reconciler.database.repositories import LoadOutcome
+from reconciler.database.transactions import Database
+from reconciler.errors import NotFound, SetupInvalid
+from reconciler.github.client import GitHub
+from reconciler.github.listing import OwnerKind
+from reconciler.github.syncing import Synced, sync_repositories
+from tests.github.listing import TOO_LARGE
+from tests.github.server import FakeGitHub, Trouble
+from tests.site import Site
+from tests.waiting import eventually
+
+FIGURES = """
+SELECT full_name, owner, name, github_id, stargazers_count AS stars, contributors_count AS people,
+    pull_requests_count AS pulls
+FROM repositories ORDER BY github_id
+"""
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeGitHub]:
+    """A GitHub with an organisation of five repositories."""
+    fake = FakeGitHub(
+        repositories={
+            number: {
+                "full_name": f"Acme/r{number}",
+                "stars": 10 * number,
+                "pulls": number,
+                "contributors": number,
+            }
+            for number in range(1, 6)
+        }
+    )
+    with fake.serving():
+        yield fake
+    assert fake.wrong == []
+
+
+@pytest.fixture
+def synced(site: Site, hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A site whose database has what GitHub has."""
+    for name, value in hub.environment().items():
+        monkeypatch.setenv(name, value)
+    assert sync(site) == Synced(5, LoadOutcome(added=5, updated=0, unchanged=0), 0, counted=5)
+    hub.asked.clear()
+    return site
+
+
+def sync(site: Site, kind: OwnerKind = OwnerKind.ORGANIZATION, login: str = "acme") -> Synced:
+    """Sync as the command does, without starting a program."""
+    github = GitHub.from_environment()
+    database = Database.at(site.database.address)
+    try:
+        return sync_repositories(database, github, kind, login, lambda *_: None)
+    finally:
+        github.transport.close()
+        database.engine.dispose()
+
+
+def row(site: Site, github_id: int) -> dict[str, Any]:
+    return next(each for each in site.database.rows(FIGURES) if each["github_id"] == github_id)
+
+
+def test_all_figures_come_and_only_what_was_pushed_to_is_counted_again(
+    synced: Site, hub: FakeGitHub
+) -> None:
+    assert row(synced, 4) == {
+        "full_name": "Acme/r4",
+        "owner": "Acme",
+        "name": "r4",
+        "github_id": 4,
+        "stars": 40,
+        "people": 4,
+        "pulls": 4,
+    }
+    hub.page_size = 2
+    hub.repositories[2] |= {"stars": 99, "contributors": 50}
+    hub.repositories[3] |= {"contributors": 60, "pushed_at": "2100-01-01T00:00:00Z"}
+
+    done = synced.reconcile("repositories", "sync", "--org", "acme")
+
+    assert done.stderr == ""
+    assert done.stdout == (
+        "acme: 5 repositories, 0 added, 1 updated, 4 as they were; 0 followed to another owner; "
+        "contributors of 1 counted\n"
+    )
+    assert (row(synced, 2)["stars"], row(synced, 2)["people"]) == (99, 2)
+    assert row(synced, 3)["people"] == 60
+    assert [each.path for each in hub.asked] == ["/graphql"] * 3 + ["/repos/Acme/r3/contributors"]
+
+
+def test_renames_swaps_and_transfers_are_followed_by_githubs_id(
+    synced: Site, hub: FakeGitHub
+) -> None:
+    before = synced.database.rows("SELECT id, github_id FROM repositories ORDER BY github_id")
+    hub.repositories[1]["full_name"] = "Acme/r2"
+    hub.repositories[2]["full_name"] = "Acme/r1"
+    hub.repositories[3]["full_name"] = "elsewhere/r3"
+    del hub.repositories[4]
+    # A new one under the name of the one that went to another owner.
+    hub.repositories[6] = {"full_name": "Acme/r3"}
+
+    assert sync(synced).followed == 1
+
+    names = [each["full_name"] for each in synced.database.rows(FIGURES)]
+    assert names == ["Acme/r2", "Acme/r1", "elsewhere/r3", "Acme/r4", "Acme/r5", "Acme/r3"]
+    after = synced.database.rows("SELECT id, github_id FROM repositories ORDER BY github_id")
+    assert after[:5] == before
+
+
+def test_what_github_does_not_count_stays_as_it_is_and_nobody_is_a_figure(
+    synced: Site, hub: FakeGitHub
+) -> None:
+    for number, contributors in ((1, TOO_LARGE), (2, 0)):
+        hub.repositories[number] |= {
+            "contributors": contributors,
+            "pushed_at": "2100-01-01T00:00:00Z",
+        }
+
+    sync(synced)
+
+    assert (row(synced, 1)["people"], row(synced, 2)["people"]) == (1, 0)
+
+
+def test_a_killed_sync_goes_on_where_it_was(
+    site: Site, hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in hub.environment().items():
+        monkeypatch.setenv(name, value)
+    hub.repositories |= {
+        number: {"full_name": f"Acme/r{number}", "contributors": 1} for number in range(6, 60)
+    }
+    # The limit is used up after the first twenty-five; the sync waits, and is killed.
+    hub.troubles = [Trouble("GET", "r44/contributors", 403, {"retry-after": "3000"})]
+    process = site.start("repositories", "sync", "--org", "acme")
+    eventually(lambda: any("r44/" in each.path for each in hub.asked))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    hub.asked.clear()
+
+    sync(site)
+
+    counted = [each.path for each in hub.asked if each.path.endswith("/contributors")]
+    assert len(counted) == 19
+    assert (
+        site.database.value("SELECT count(*) FROM repositories WHERE contributors_count > 0") == 59
+    )
+
+
+def test_an_owner_has_to_be_one(synced: Site) -> None:
+    none = synced.reconcile("repositories", "sync")
+
+    assert none.exit_code == 64
+    assert "name one owner: --org NAME or --user NAME" in none.stderr
+    with pytest.raises(NotFound, match="Could not resolve"):
+        sync(synced, login="nobody")
+
+
+def test_a_users_repositories_are_no_organisations(synced: Site, hub: FakeGitHub) -> None:
+    hub.repositories[7] = {"full_name": "ada/tool", "kind": "user"}
+
+    assert sync(synced, OwnerKind.USER, "ada").loaded.added == 1
+
+
+def test_a_limit_of_graphql_is_waited_for(synced: Site, hub: FakeGitHub) -> None:
+    limited = {"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]}
+    hub.troubles = [Trouble("POST", "graphql", 200, {"retry-after": "1"}, limited)]
+
+    assert sync(synced).repositories == 5
+
+
+def test_a_hosts_own_table_is_left_alone(synced: Site) -> None:
+    synced.database.execute("DROP VIEW repository_activity CASCADE")
+    synced.database.execute("ALTER TABLE repositories DROP COLUMN pull_requests_count CASCADE")
+
+    with pytest.raises(SetupInvalid, match="belongs to the host application"):
+        sync(synced)
