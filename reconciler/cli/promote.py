@@ -65,7 +65,7 @@ def _as_text(document: "Document", feature: str, promotion: "Promotion | None") 
         for each in promotion.missing:
             lines += paragraph("missing", for_line(each.message))
         if (earliest := _earliest(promotion)) is not None:
-            lines.append(line("at the earliest", show_time(earliest)))
+            lines.append(line("earliest", show_time(earliest)))
         return "\n".join(lines)
     return "\n\n".join(
         (

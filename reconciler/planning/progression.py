@@ -66,8 +66,8 @@ class StageNotSoaked:
 
     @property
     def holds_at(self) -> datetime:
-        """When it will have held, if nothing comes in between."""
-        return self.reached_at + self.stage.soak
+        """When it will have held, if nothing comes in between: a whole second, and surely so then."""
+        return _next_second(self.reached_at + self.stage.soak)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,9 @@ def _rise(before: Decimal, after: Decimal) -> str:
 
 
 def show_time(moment: datetime) -> str:
-    """Return a time as people read it, up to the next second: at the time that is told it does hold."""
-    rounded = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
-    return rounded.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return a time as people read it, up to the next second."""
+    return _next_second(moment).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _next_second(moment: datetime) -> datetime:
+    return moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
