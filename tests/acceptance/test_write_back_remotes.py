@@ -219,23 +219,19 @@ def test_a_remote_that_takes_no_pushes_at_all_says_so(applied: Site) -> None:
     assert "takes no pushes" in str(report.overrides[0].why)
 
 
-FEATURES = tuple(f"feature_{number}" for number in range(20))
-
-
-def test_twenty_pushers_at_once_lose_nothing_and_force_nothing(
-    site: Site, copy_of: Callable[[Database], Database]
+def test_pushers_at_once_lose_nothing_and_force_nothing(
+    site: Site, copy_of: Callable[[Database], Database], at_size: Callable[[int, int], int]
 ) -> None:
+    names = [f"feature_{number}" for number in range(at_size(10, 20))]
     site.write(
-        "version: 1\nfeatures:\n" + "".join(f"  {name}: {{percentage: 10}}\n" for name in FEATURES)
+        "version: 1\nfeatures:\n" + "".join(f"  {name}: {{percentage: 10}}\n" for name in names)
     )
-    first = site.commit("Twenty features")
+    first = site.commit("Many features")
     site.push()
     apply_file(site)
     # A database each, so that no lease has them go one after the other.
-    pushers = [replace(site, database=copy_of(site.database)) for _ in FEATURES]
-    overrides = [
-        limit(pusher.database, name) for pusher, name in zip(pushers, FEATURES, strict=True)
-    ]
+    pushers = [replace(site, database=copy_of(site.database)) for _ in names]
+    overrides = [limit(pusher.database, name) for pusher, name in zip(pushers, names, strict=True)]
     left = list(pushers)
     for _ in range(5):
         with ThreadPoolExecutor(len(left)) as pool:
@@ -249,12 +245,12 @@ def test_twenty_pushers_at_once_lose_nothing_and_force_nothing(
             break
 
     assert left == []
-    assert [entered(site, override) for override in overrides] == [1] * 20
+    assert [entered(site, override) for override in overrides] == [1] * len(names)
     features = parse_rollout(site.remote_text()).rollout.features
-    blocks = [features[name].override for name in FEATURES]
+    blocks = [features[name].override for name in names]
     assert [None if each is None else each.id for each in blocks] == overrides
     log = commits(site)
-    assert len(log) == 22
+    assert len(log) == len(names) + 2
     assert {each.override for each in log} - {""} == set(map(str, overrides))
     assert site.git("fetch", "--quiet") == ""
     assert site.git("merge-base", first, "origin/main") == first
