@@ -35,10 +35,13 @@ class Proxy:
         database: Database,
         to_server: Callable[[bytes], Verdict] = forward,
         to_client: Callable[[bytes], Verdict] = forward,
+        *,
+        at_once: int = 65536,
     ) -> None:
         self.lead_to(database.url)
         self._to_server = to_server
         self._to_client = to_client
+        self._at_once = at_once
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -102,7 +105,7 @@ class Proxy:
         self, source: socket.socket, target: socket.socket, judge: Callable[[bytes], Verdict]
     ) -> None:
         try:
-            while sent := source.recv(65536):
+            while sent := source.recv(self._at_once):
                 verdict = judge(sent)
                 if verdict is not Verdict.CUT:
                     target.sendall(sent)

@@ -196,7 +196,7 @@ def test_a_yes_needs_features_and_repositories_of_one_moment(database: Database)
     with following(database) as client:
         asking = threading.Thread(target=ask)
         asking.start()
-        for number in range(10):
+        for number in range(5):
             rename(f"away/{number}")
             change(database, "target_repositories = '{acme/*}'")
             wait_for_name(client, f"away/{number}")
