@@ -35,7 +35,17 @@ _ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "ada@example.com",
 }
 _UNSET = ("CI", "COLUMNS", "DATABASE_URL", "FORCE_COLOR", "NO_COLOR", "LANGUAGE", "EDITOR", "PAGER")
-_UNSET_BEGINNINGS = ("GIT_", "GITHUB_", "LC_", "PG", "ROLLOUT_", "SSH_", "XDG_", "_RECONCILE_")
+_UNSET_BEGINNINGS = (
+    "GIT_",
+    "GITHUB_",
+    "LC_",
+    "PG",
+    "PROMETHEUS_",
+    "ROLLOUT_",
+    "SSH_",
+    "XDG_",
+    "_RECONCILE_",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

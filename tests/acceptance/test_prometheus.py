@@ -4,7 +4,6 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from reconciler.prometheus.server import PrometheusServer
 from reconciler.prometheus.source import PrometheusFigures
 from reconciler.prometheus.templates import DEFAULT_ERRORS, DEFAULT_JOBS, Template
 from tests.site import Site
+from tests.waiting import DEADLINE_SECONDS, eventually
 
 FILE = """\
 version: 1
@@ -33,7 +33,6 @@ features:
     guards: {max_increase: 100}
 """
 PERIOD = Period(datetime(2026, 11, 23, 12, tzinfo=UTC), timedelta(minutes=5))
-DEADLINE_SECONDS = 30
 
 Handle = Callable[[BaseHTTPRequestHandler], None]
 
@@ -230,7 +229,9 @@ def applied(site: Site) -> Site:
 def test_a_source_that_fails_is_inconclusive_and_says_why(applied: Site) -> None:
     with serving(answering(503)) as url:
         environment = {"PROMETHEUS_URL": url.replace("//", "//ada:s3cret@")}
-        shown = applied.reconcile("health", "--rollback", "--detailed-exitcode", env=environment)
+        shown = applied.reconcile(
+            "health", "--rollback", "--no-write-back", "--detailed-exitcode", env=environment
+        )
         as_json = applied.reconcile("health", "--format", "json", env=environment)
 
     sentence = f"source failed: Prometheus at {url}: it answers with status 503"
@@ -311,13 +312,6 @@ class Prometheus:
         return float(result[0]["value"][1]) if result else 0
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def service() -> Service:
     return Service({"succeeded": 0, "failed": 0})
@@ -352,7 +346,7 @@ def prometheus(service: Service, tmp_path_factory: pytest.TempPathFactory) -> It
         )
         try:
             started = Prometheus(f"http://127.0.0.1:{port}", process)
-            wait_until(started.is_ready)
+            eventually(started.is_ready)
             yield started
         finally:
             process.kill()
@@ -372,12 +366,12 @@ def test_a_real_prometheus_tells_of_failing_jobs_and_of_those_since_a_resume(
     applied: Site, prometheus: Prometheus, service: Service
 ) -> None:
     counted = 'rollout_jobs_total{feature="capture"}'
-    wait_until(lambda: prometheus.value(f"count_over_time({counted}[1m])") >= 4)
+    eventually(lambda: prometheus.value(f"count_over_time({counted}[1m])") >= 4)
     assert health(applied, prometheus)["reason"] == "no_data"
 
     service.jobs.update(succeeded=80, failed=20)
-    wait_until(lambda: prometheus.value(counted) == 100)
-    found = health(applied, prometheus, "--rollback")
+    eventually(lambda: prometheus.value(counted) == 100)
+    found = health(applied, prometheus, "--rollback", "--no-write-back")
     assert (found["verdict"], found["rolled_back"]) == ("fail", True)
     assert 90 <= found["jobs"] <= 115
     assert found["error_rate"] == pytest.approx(20, abs=2)
@@ -391,17 +385,17 @@ def test_a_real_prometheus_tells_of_failing_jobs_and_of_those_since_a_resume(
         "SELECT created_at FROM rollout_history WHERE action = 'resumed'"
     ).timestamp()
     since_then = f"timestamp({counted}) > {resumed_at} + 1"
-    wait_until(lambda: prometheus.value(since_then) > 0)
+    eventually(lambda: prometheus.value(since_then) > 0)
     assert health(applied, prometheus)["reason"] == "no_data"
 
     service.jobs.update(succeeded=180)
-    wait_until(lambda: prometheus.value(counted) == 200)
+    eventually(lambda: prometheus.value(counted) == 200)
     found = health(applied, prometheus)
     assert (found["verdict"], found["errors"]) == ("pass", 0)
 
 
 def test_a_query_of_ones_own_counts_what_it_says(applied: Site, prometheus: Prometheus) -> None:
-    wait_until(lambda: prometheus.value("own") == 107)
+    eventually(lambda: prometheus.value("own") == 107)
 
     found = health(
         applied,

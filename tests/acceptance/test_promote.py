@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
+from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.errors import EditRefused
+from reconciler.promoting import promote as promote_step
+from reconciler.rollout_file import read_rollout_file
 from tests.site import Site
 
 FILE = """\
@@ -238,6 +242,16 @@ def test_a_guard_that_would_refuse_the_apply_is_told_before(begun: Site) -> None
 
     (message,) = missing(begun)
     assert message.startswith("the guard max-increase refuses: percentage 0 → 50 is 50 points")
+
+
+def test_a_file_that_changes_meanwhile_is_left_as_it_is(begun: Site) -> None:
+    document = read_rollout_file(begun.file)
+    changed = FILE.replace("# raised by promote", "# changed meanwhile")
+    begun.write(changed)
+
+    with pytest.raises(EditRefused, match="somebody changed the file meanwhile; try again"):
+        promote_step(OpenedDatabase.at(begun.database.address), document, "capture", by="a test")
+    assert begun.file.read_text() == changed
 
 
 def test_without_a_progression_there_is_nothing_to_promote(site: Site) -> None:
