@@ -196,7 +196,7 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
         # A superseded one comes back where people remove only what took its place.
         if row.state is not OverrideState.DONE or row.superseded_by is not None
     }
-    file = Path(source.file).absolute()
+    file = Path(source.place).absolute()
     return {
         override: trace_override(file, override, is_there=override in in_file)
         for override in sorted(in_file | unsettled)
@@ -237,7 +237,7 @@ def _measure(
 
 
 def _folder(source: Source) -> Path:
-    return Path(source.file).absolute().parent
+    return Path(source.place).absolute().parent
 
 
 def _guards_allowed_by_commits(source: Source, plan: Plan) -> frozenset[GuardName]:

@@ -54,6 +54,21 @@ class Watched:
     rollback: Acted | None
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One feature as it was judged, with nothing locked."""
+
+    found: FoundFeature
+    health: Health
+    since: Health
+    """Since the automatic rollback that it is under; without one the same as `health`."""
+
+    @property
+    def limit(self) -> Limit | None:
+        """What is to be imposed on it; None where nothing is."""
+        return automatic_limit(self.found.standing, self.found.settings, self.since)
+
+
 def stop(database: Database, feature: str, *, by: str, reason: str) -> Acted:
     """Let nobody in, at once.
 
@@ -125,35 +140,36 @@ def judge_and_roll_back(
         NotFound: there is no such feature.
     """
     with read_only_transaction(database) as connection:
-        require_newest(connection)
-        names = features or read_feature_names(connection)
-        judged = [_judge(connection, name, source) for name in names]
-    return tuple(_roll_back_failing(database, *each) for each in judged)
+        judged = judge(connection, features, source)
+    return tuple(roll_back_failing(database, each) for each in judged)
 
 
-def _judge(
-    connection: "Connection", name: str, source: FiguresSource | None
-) -> tuple[FoundFeature, Health, Health]:
-    """Return a feature, its health, and its health since the automatic rollback that it is under."""
-    found = read_feature(connection, name)
-    health = read_health(connection, name, source=source)
-    in_force = found.standing.in_force
-    if in_force is None or in_force.by != AUTO_ROLLBACK:
-        return found, health, health
-    since = read_health(connection, name, source=source, limited_at=in_force.at)
-    return found, health, since
+def judge(
+    connection: "Connection", features: Sequence[str] = (), source: FiguresSource | None = None
+) -> tuple[Judged, ...]:
+    """Judge features, all where none is named, and do nothing about it.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    require_newest(connection)
+    names = features or read_feature_names(connection)
+    return tuple(_judge(connection, name, source) for name in names)
 
 
-def _roll_back_failing(
-    database: Database, judged: FoundFeature, health: Health, since: Health
-) -> Watched:
-    limit = automatic_limit(judged.standing, judged.settings, since)
+def roll_back_failing(database: Database, judged: Judged) -> Watched:
+    """Roll a feature back that failed, where it may be and is as it was judged.
+
+    Raises:
+        NotFound: it is gone.
+    """
+    limit = judged.limit
     if limit is None:
-        return Watched(judged.name, health, None)
+        return Watched(judged.found.name, judged.health, None)
 
     def limit_unless_moved(connection: "Connection") -> Acted | None:
-        found = lock_feature(connection, judged.name)
-        if (found.standing, found.settings) != (judged.standing, judged.settings):
+        found = lock_feature(connection, judged.found.name)
+        if (found.standing, found.settings) != (judged.found.standing, judged.found.settings):
             return None
         return _impose(
             connection,
@@ -161,11 +177,22 @@ def _roll_back_failing(
             limit,
             action=Action.AUTO_ROLLBACK,
             by=AUTO_ROLLBACK,
-            reason=since.sentence,
-            details=_figures(since),
+            reason=judged.since.sentence,
+            details=_figures(judged.since),
         )
 
-    return Watched(judged.name, health, write_transaction(database, limit_unless_moved))
+    acted = write_transaction(database, limit_unless_moved)
+    return Watched(judged.found.name, judged.health, acted)
+
+
+def _judge(connection: "Connection", name: str, source: FiguresSource | None) -> Judged:
+    found = read_feature(connection, name)
+    health = read_health(connection, name, source=source)
+    in_force = found.standing.in_force
+    if in_force is None or in_force.by != AUTO_ROLLBACK:
+        return Judged(found, health, health)
+    since = read_health(connection, name, source=source, limited_at=in_force.at)
+    return Judged(found, health, since)
 
 
 def _impose(

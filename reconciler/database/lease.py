@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from sqlalchemy import text
@@ -39,12 +39,21 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease that this process holds."""
+    """A lease, and who holds it or is to."""
 
     database: Database
     name: str
     holder: str
     length: timedelta
+
+    @classmethod
+    def of_this_process(cls, database: Database, name: str, length: timedelta) -> Self:
+        """Return a lease that this process may take."""
+        return cls(database, name, _this_process(), length)
+
+    def take(self) -> bool:
+        """Take it where it is free or has run out; tell whether it was."""
+        return write_transaction(self.database, lambda each: self._execute(each, "take"))
 
     def renew(self) -> None:
         """Make it last its whole length again.
@@ -71,8 +80,8 @@ class Lease:
 @contextmanager
 def held(database: Database, name: str, length: timedelta) -> Iterator[Lease | None]:
     """Take a lease, and release it afterwards; None where somebody else holds it."""
-    lease = Lease(database, name, _this_process(), length)
-    if not write_transaction(database, lambda each: lease._execute(each, "take")):  # noqa: SLF001
+    lease = Lease.of_this_process(database, name, length)
+    if not lease.take():
         yield None
         return
     try:

@@ -17,6 +17,13 @@ class Source:
     """Whether the file differs from that commit's."""
     subject: str | None
     """The commit's first line, which tells why."""
+    found_at: str | None = None
+    """Where the file lies, with the history of its commit, where that is not at `file`."""
+
+    @property
+    def place(self) -> str:
+        """The path at which the file lies."""
+        return self.found_at or self.file
 
     @property
     def reason(self) -> str:
