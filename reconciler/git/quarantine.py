@@ -31,7 +31,9 @@ _SAFER: Final = {
     "log.showSignature": "false",
 }
 _CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)[^/@\s]+@")
-_DECLINED: Final = re.compile(r"\[remote rejected\].*(declined|protected|prohibited|denied)", re.IGNORECASE)
+_DECLINED: Final = re.compile(
+    r"\[remote rejected\].*(declined|protected|prohibited|denied|checked out)", re.IGNORECASE
+)
 _FORBIDDEN: Final = re.compile(r"returned error: 403|HTTP 403", re.IGNORECASE)
 
 
@@ -206,5 +208,7 @@ def _in_a_line(said: str) -> str:
     telling = [line for line in lines if "rejected" in line]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:", "ssh:"))]
     line = (telling or fatal or lines or ["git said nothing"])[0]
-    line = _CREDENTIALS_IN_URL.sub("", line.removeprefix("fatal: ").removeprefix("! "))
+    # Of a push's answer what follows the refs.
+    line = line[line.index("[") :] if telling and "[" in line else line.removeprefix("fatal: ")
+    line = _CREDENTIALS_IN_URL.sub("", line)
     return "".join(each if each.isprintable() else " " for each in line)

@@ -214,10 +214,13 @@ def _read_level(place: Quarantine, tree: str, part: str) -> tuple[Level, str]:
 
 
 def _write_trees(place: Quarantine, levels: Sequence[Level], blob: str) -> str:
-    """Write the trees of a path that has another blob at its end; return the root's name."""
+    """Write the trees of a path that has another blob at its end; return the root's name.
+
+    What is beside the path is not looked at: in a partial clone it need not be there.
+    """
     written = blob
     for level in reversed(levels):
         changed = f"{level.mode} {level.kind} {written}\t".encode() + os.fsencode(level.name)
         entries = b"\0".join([*level.others, changed]) + b"\0"
-        written = place.git("mktree", "-z", stdin=entries).strip()
+        written = place.git("mktree", "-z", "--missing", stdin=entries).strip()
     return written
