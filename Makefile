@@ -9,6 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := reconciler tests benchmarks
+WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
 
 .PHONY: help
 help: ## list what make can do
@@ -43,7 +44,7 @@ bench: .venv/development ## measure what is promised, as ratios within one run
 	$(BIN)/python -m benchmarks
 
 .PHONY: lint
-lint: .venv/development ## check format, style, types, rooms, SQL and the generated files
+lint: .venv/development ## check format, style, types, rooms, SQL, workflows and the generated files
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
@@ -51,6 +52,9 @@ lint: .venv/development ## check format, style, types, rooms, SQL and the genera
 	$(BIN)/sqlfluff lint reconciler
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json
 	$(BIN)/check-jsonschema --schemafile schemas/rollout.schema.json rollout.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(BIN)/zizmor --offline --persona pedantic --quiet $(WORKFLOWS)
 
 .PHONY: format
 format: .venv/development ## format the code

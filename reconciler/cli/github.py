@@ -181,6 +181,16 @@ def write_back(context: click.Context) -> int:
     return carry(settings, _open_named_database(settings))
 
 
+@github.command(epilog="Example: reconcile github promote")
+@click.pass_context
+def promote(context: click.Context) -> None:
+    """Propose the next stage of each feature, where all holds, as a pull request with its blast radius."""
+    from reconciler.cli.github_git import propose_promotions
+
+    settings = settings_of(context)
+    propose_promotions(settings, _open_named_database(settings))
+
+
 @github.command(epilog="Example: reconcile github issue health")
 @click.argument("kind", type=click.Choice(["health", "drift"]))
 @click.pass_context

@@ -60,13 +60,17 @@ class _Proposals:
     def __init__(self) -> None:
         self._github = GitHub.from_environment()
         self._repository = repository_path()
-        self._base = os.environ.get("GITHUB_REF_NAME") or "main"
+        self.base = os.environ.get("GITHUB_REF_NAME") or "main"
         self._seen: set[str] = set()
 
     def open(self, branch: str, title: str, text: str) -> None:
-        """Open one for a branch, with its title and text, or find the one that is there."""
+        """Open one for a branch, with its title and a sentence, or find the one that is there."""
+        self.open_with(branch, title, for_markdown(text))
+
+    def open_with(self, branch: str, title: str, body: str) -> None:
+        """Open one for a branch, with its title and Markdown, or bring the one there up to date."""
         self._seen.add(branch)
-        proposal = Proposal(branch, self._base, for_line(title), for_markdown(text))
+        proposal = Proposal(branch, self.base, for_line(title), body)
         proposed = propose(self._github, self._repository, proposal)
         is_declined = "closed by people, and stays so:" if proposed.is_declined else "waits:"
         click.echo(f"pull request {'opened:' if proposed.is_new else is_declined} {proposed.url}")
@@ -75,6 +79,33 @@ class _Proposals:
         """Open one for a branch that was pushed where nobody could open one, as from a laptop."""
         if branch in self._seen:
             return
-        if not is_proposed(self._github, self._repository, branch, self._base):
+        if not is_proposed(self._github, self._repository, branch, self.base):
             text = "It is in force already; the branch's commit tells why."
             self.open(branch, f"Carry what limits {feature} into the rollout file", text)
+
+
+def propose_promotions(settings: Settings, database: "Database") -> None:
+    """Open a pull request for each feature whose next stage may come; say what the others wait for."""
+    from reconciler import promoting
+    from reconciler.cli.opening import who_acts
+    from reconciler.cli.render.plan_markdown import plan_markdown
+    from reconciler.cli.render.plan_text import Outcome
+    from reconciler.github.promotions import push_promotion
+    from reconciler.rollout_file import read_rollout_file
+    from reconciler.rollout_file.replacing import replace_file
+
+    proposals = _Proposals()
+    document = read_rollout_file(settings.path)
+    for feature in document.rollout.features:
+        promotion = promoting.promote(database, document, feature, by=who_acts())
+        if promotion is None:
+            continue
+        for each in promotion.missing:
+            click.echo(for_line(f"{feature}: not yet: {each.message}"))
+        if promotion.missing:
+            continue
+        # The next feature's stage is a proposal of its own.
+        replace_file(settings.path, document.content)
+        pushed = push_promotion(document, feature, promotion, proposals.base)
+        body = plan_markdown(promotion.plan, promotion.source, Outcome.PROPOSED)
+        proposals.open_with(pushed.branch, pushed.title, body)

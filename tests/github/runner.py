@@ -22,7 +22,7 @@ from tests.site import Site
 
 ACTIONS = Path(__file__).with_name("actions")
 WORKFLOWS = PROJECT / ".github" / "workflows"
-LIBRARY = "acme/rollout-reconciler@v1"
+LIBRARY = "acme/rollout-reconciler@0000000000000000000000000000000000000000"
 """What callers name this project's workflows by."""
 
 _REPOSITORY_OF_EVENT = {

@@ -1,0 +1,61 @@
+"""A promotion as a branch: the file's next stage, committed on the tip of the main branch and pushed.
+
+The checkout stays as it is. A branch that is there already, from an earlier run, is left to its pull
+request, unless all of it was merged meanwhile.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.errors import Stale, Unavailable
+from reconciler.git.checkout import check_branch, find_checkout
+from reconciler.git.quarantine import Quarantine, quarantine
+from reconciler.git.write_back import commit_file, read_tip
+from reconciler.planning.fields import show_number
+from reconciler.promoting import Promotion
+from reconciler.rollout_file.reader import Document
+
+
+@dataclass(frozen=True, slots=True)
+class PushedPromotion:
+    """The branch that has a promotion."""
+
+    branch: str
+    title: str
+
+
+def push_promotion(
+    document: Document, feature: str, promotion: Promotion, base: str
+) -> PushedPromotion:
+    """Push a promotion of the file as it was read at `base`, a branch of the remote.
+
+    Raises:
+        Stale: the file at the branch's tip is another already.
+        CannotCarry: there is no git here, or the remote does not answer.
+        Unavailable: the remote does not take the push.
+    """
+    checkout = find_checkout(Path(document.path))
+    step = promotion.step
+    stage = show_number(step.stage.percentage)
+    branch = check_branch(checkout.folder, f"rollout/promote-{feature}-{stage}")
+    title = f"Promote {feature}: {show_number(step.before)} → {stage}"
+    with quarantine(checkout, checkout.choose_remote(None)) as place:
+        tip = read_tip(place, check_branch(checkout.folder, base))
+        if tip.document.content != document.content:
+            raise Stale(f"{document.path} has changed on {base} meanwhile; the next run looks anew")
+        if _is_open(place, branch, tip.commit):
+            return PushedPromotion(branch, title)
+        text = f"Stage {step.number} of {step.stages}: what it waited for holds."
+        message = f"{title}\n\n{text}\n\nRollout-Feature: {feature}\n"
+        commit = commit_file(place, tip.commit, tip, promotion.content, message)
+        answer = place.push(commit, branch)
+        if place.look([branch]).get(branch) != commit:
+            raise Unavailable(f"the branch {branch} could not be pushed: {answer.said}")
+    return PushedPromotion(branch, title)
+
+
+def _is_open(place: Quarantine, branch: str, tip: str) -> bool:
+    """Tell whether the remote has the branch, with commits that are not merged."""
+    if branch not in place.look([branch]):
+        return False
+    return not place.is_on(place.fetch(branch), tip)

@@ -1,0 +1,112 @@
+"""The workflows that the story does not pass through, and what holds of all of them."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reconciler import __version__
+from tests.github.events import push, schedule
+from tests.github.runner import WORKFLOWS, Runner
+from tests.github.server import REPOSITORY, FakeGitHub
+from tests.postgres import PROJECT
+from tests.site import Site
+
+FEATURE = "hybrid_progressive_capture"
+PROGRESSION = f"""\
+version: 1
+features:
+  {FEATURE}:
+    percentage: 0
+    progression:
+      - {{percentage: 10, soak: 1d}}
+      - {{percentage: 25, soak: 3d}}
+"""
+ROLLOUT = ".github/workflows/rollout.yml"
+OWN = sorted(WORKFLOWS.glob("rollout-*.yml"))
+
+
+@pytest.fixture
+def adopted(site: Site) -> Site:
+    """A site with its callers, applied."""
+    shutil.copytree(PROJECT / "examples" / "github", site.folder / ".github" / "workflows")
+    site.write(PROGRESSION)
+    site.commit("Roll out on GitHub, stage by stage")
+    site.push()
+    assert site.reconcile().exit_code == 0
+    return site
+
+
+def secrets(site: Site) -> dict[str, str]:
+    url = site.database.url
+    return {"ROLLOUT_DATABASE_URL": url, "ROLLOUT_READER_DATABASE_URL": url}
+
+
+def test_the_next_stage_is_proposed_once_with_its_blast_radius(
+    adopted: Site, hub: FakeGitHub, runner: Runner
+) -> None:
+    first = runner.run(ROLLOUT, "schedule", schedule("23 6 * * *"), secrets(adopted))
+    second = runner.run(ROLLOUT, "schedule", schedule("23 6 * * *"), secrets(adopted))
+
+    assert first.succeeded, first.log
+    assert second.succeeded, second.log
+    assert hub.changes() == [("POST", f"/repos/{REPOSITORY}/pulls")]
+    (pull,) = hub.pulls.values()
+    assert pull["title"] == f"Promote {FEATURE}: 0 → 10"
+    assert "repositories are in" in pull["body"]
+    assert "percentage: 10\n" in adopted.remote_text(f"rollout/promote-{FEATURE}-10")
+    assert "percentage: 0\n" in adopted.remote_text("main")
+
+
+def test_drift_is_told_by_a_job_that_needs_no_checkout(
+    adopted: Site, hub: FakeGitHub, runner: Runner
+) -> None:
+    adopted.database.execute("UPDATE rollout_configuration SET rollout_percentage = 90")
+
+    done = runner.run(ROLLOUT, "schedule", schedule("17 * * * *"), secrets(adopted))
+
+    assert done.succeeded, done.log
+    (issue,) = hub.open_issues()
+    assert "rollout_percentage 0 → 90, by somebody live: taken back" in issue["body"]
+
+
+def test_the_projects_own_tests_run_on_each_python(
+    site: Site, hub: FakeGitHub, runner: Runner
+) -> None:
+    check = site.folder / ".ci" / "run"
+    check.parent.mkdir()
+    check.write_text('#!/bin/sh\necho "$PYTHON" >> "$TEST_FOLDER/summary"\n')
+    check.chmod(0o755)
+    site.commit("Check")
+    site.push()
+
+    done = runner.run("ci.yml", "push", push(site.git("rev-parse", "HEAD")))
+
+    assert done.succeeded, done.log
+    matrix = yaml.safe_load((WORKFLOWS / "ci.yml").read_text())["jobs"]["test"]["strategy"][
+        "matrix"
+    ]
+    assert len(done.summary.splitlines()) == len(matrix["python"])
+
+
+@pytest.mark.parametrize("workflow", OWN, ids=lambda path: path.stem)
+def test_each_installs_this_release_and_holds_no_logic(workflow: Path) -> None:
+    text = workflow.read_text()
+    found = yaml.safe_load(text)
+
+    assert found["permissions"] == {}
+    # YAML 1.1 reads the key `on` as true.
+    package = found[True]["workflow_call"]["inputs"]["package"]["default"]
+    assert package == f"rollout-reconciler=={__version__}"
+    assert text.count(package) == 1 + len(found["jobs"])
+    for job in found["jobs"].values():
+        assert job["timeout-minutes"] <= 30
+        for step in job["steps"]:
+            if run := step.get("run"):
+                assert "${{" not in run, "somebody's text could become a command"
+                assert re.match(r'(uv tool install "\$PACKAGE"|reconcile [a-z -]+[a-z])', run)
+                assert "\n" not in run.strip()
+            else:
+                assert re.fullmatch(r"[a-z-]+/[a-z-]+@[0-9a-f]{40}", step["uses"])
