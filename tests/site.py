@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import program
 from tests.postgres import PROJECT, Database
+from tests.program import Completed
+
+__all__ = ["FIRST_FILE", "Completed", "Site"]
 
 FIRST_FILE = """\
 version: 1
@@ -19,15 +23,6 @@ features:
     strategy: percentage
     percentage: 10
 """
-
-
-@dataclass(frozen=True)
-class Completed:
-    """How a process ended and what it said."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
 
 
 @dataclass(frozen=True)
@@ -97,17 +92,13 @@ class Site:
         timeout: float = 120,
     ) -> Completed:
         """Run the program to its end, without a terminal; `env` adds variables, or unsets by None."""
-        process = subprocess.run(
-            [sys.executable, "-m", "reconciler", *arguments],
-            cwd=self.folder,
-            env=self._environment(env or {}),
-            input=stdin or "",
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
+        return program.run(
+            arguments,
+            folder=self.folder,
+            environment=self._environment(env or {}),
+            stdin=stdin or "",
             timeout=timeout,
         )
-        return Completed(process.returncode, process.stdout, process.stderr)
 
     def start(
         self, *arguments: str, env: Mapping[str, str | None] | None = None

@@ -63,6 +63,8 @@ def health(
     from reconciler.database.transactions import read_only_transaction
     from reconciler.safeguard import judge_and_roll_back
 
+    if no_write_back and not rollback:
+        raise click.UsageError("--no-write-back goes with --rollback")
     settings = settings_of(context)
     source = choose_figures(**figures)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)

@@ -209,4 +209,4 @@ def test_health_of_no_feature(site: Site) -> None:
 
 
 def test_health_does_not_take_what_it_does_not_do(filled: Site) -> None:
-    assert filled.reconcile("health", "--rollback").exit_code == 64
+    assert filled.reconcile("health", "--no-write-back").exit_code == 64
