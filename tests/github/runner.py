@@ -43,7 +43,7 @@ _NEEDED = (
 """Which permission of the token a path needs: one of these, to read or to write."""
 
 _USES = re.compile(
-    r"uses: (actions/(checkout|upload-artifact)|astral-sh/(setup-uv))@([0-9a-f]{40}) "
+    r"uses: (actions/(checkout|upload-artifact|download-artifact|attest)|astral-sh/(setup-uv))@([0-9a-f]{40}) "
 )
 
 

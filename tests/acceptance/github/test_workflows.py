@@ -91,6 +91,26 @@ def test_the_projects_own_tests_run_on_each_python(
     assert len(done.summary.splitlines()) == len(matrix["python"])
 
 
+def test_a_release_publishes_what_was_built_once_and_attested(
+    site: Site, hub: FakeGitHub, runner: Runner
+) -> None:
+    build = site.folder / "scripts" / "build-release"
+    build.parent.mkdir()
+    build.write_text("#!/bin/sh\nmkdir -p $1/packages\ntouch $1/packages/a.whl $1/sbom.cdx.json\n")
+    build.chmod(0o755)
+    site.commit("Build")
+    site.push()
+
+    done = runner.run("release.yml", "push", push(site.git("rev-parse", "HEAD")))
+
+    assert done.succeeded, done.log
+    assert done.summary.splitlines() == [
+        "attest dist/packages/a.whl",
+        "attest dist/packages/a.whl dist/sbom.cdx.json",
+        "publish dist/packages/a.whl",
+    ]
+
+
 @pytest.mark.parametrize("workflow", OWN, ids=lambda path: path.stem)
 def test_each_installs_this_release_and_holds_no_logic(workflow: Path) -> None:
     text = workflow.read_text()
