@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from reconciler import safeguard
 from reconciler.database import schema
 from reconciler.database.applying import Application
 from reconciler.database.roles import apply_roles
@@ -12,6 +13,7 @@ from reconciler.planning.guard_names import GuardName
 from reconciler.planning.source import Source
 from reconciler.reconcile import Permission, apply, preview
 from reconciler.rollout_file import parse_rollout
+from reconciler.verifying import verify
 from tests.database.hosts import TOOLS, make_host
 from tests.postgres import Database
 from tests.site import Site
@@ -79,6 +81,19 @@ def apply_file(database: Database) -> None:
     assert not applied.plan.is_refused
 
 
+def stop_and_resume(database: Database) -> None:
+    opened = OpenedDatabase.at(database.address)
+    safeguard.stop(opened, FEATURE, by="a test", reason="it hurts")
+    assert [each.checks[0].status for each in verify(opened, [FEATURE], file=None)] == ["ok"]
+    acted = safeguard.resume(opened, FEATURE, by="a test", reason="fixed")
+    assert acted.act is not None
+
+
+ACTS = {
+    "dry run": dry_run,
+    "stop and resume": stop_and_resume,
+    "apply": apply_file,
+}
 STATEMENTS = {
     "ask who is in": f"SELECT is_repository_eligible_for_rollout('{TOOLS}', '{FEATURE}')",
     "ask for all who are in": f"SELECT * FROM eligible_repositories('{FEATURE}')",
@@ -138,6 +153,7 @@ ALLOWED = {
         "make an override",
         "end an override",
         "take a lease",
+        "stop and resume",
         "add to history",
     },
     RECONCILER: {
@@ -152,6 +168,7 @@ ALLOWED = {
         "make an override",
         "end an override",
         "take a lease",
+        "stop and resume",
         "add to history",
         "change the strategy",
         "change a list",
@@ -175,13 +192,12 @@ def test_what_a_role_may_do_and_nothing_else(granted: Database, role: str) -> No
                 if "append-only" in str(error):
                     may.add(operation)
             connection.rollback()
-    try:
-        dry_run(acting)
-        may.add("dry run")
-        apply_file(acting)
-        may.add("apply")
-    except SetupInvalid as error:
-        assert "permission denied" in str(error)  # noqa: PT017 - which of the two is told by `may`
+    for operation, act in ACTS.items():
+        try:
+            act(acting)
+            may.add(operation)
+        except SetupInvalid as error:
+            assert "permission denied" in str(error)  # noqa: PT017 - which of them is told by `may`
 
     assert may == ALLOWED[role]
 
