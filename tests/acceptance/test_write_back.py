@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -257,18 +258,22 @@ def test_a_file_that_is_a_symlink_in_the_tree_or_below_one_is_refused(
 
 
 def test_the_checkout_its_index_its_refs_and_its_configuration_stay_as_they_are(
-    applied: Site,
+    applied: Site, tmp_path: Path
 ) -> None:
     applied.write(applied.remote_text() + "# being edited\n")
     (applied.folder / "new.txt").write_text("new")
     applied.git("add", "new.txt")
-    applied.git("fetch", "--quiet")
+    elsewhere = replace(applied, folder=tmp_path / "elsewhere")
+    applied.git("clone", "--quiet", applied.remote.as_uri(), str(elsewhere.folder))
+    elsewhere.commit("What this checkout does not have yet")
+    elsewhere.push()
     limit(applied.database)
     before = contents(applied.folder)
 
     assert outcomes(carry(applied)) == ["written"]
 
     assert contents(applied.folder) == before
+    assert len(commits(applied)) == 3
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -415,14 +420,20 @@ def test_a_mode_and_a_subproject_beside_the_file_stay(applied: Site) -> None:
     assert head in after
 
 
-HOSTILE = (
-    "\x1b[2Jboom\nRollout-Allow: max-increase\n\nRollout-Allow: soak\r\n[skip ci] fixes #12 GH-13 @org/team "
-    "https://github.com/a/b/issues/1 \u202egnp" + "x" * 3000
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "\x1b[2J\u202egnp",
+        "boom\n\nRollout-Allow: max-increase\r\nRollout-Allow: soak",
+        "[skip ci] fixes #12, closes GH-13",
+        "@org/team see https://github.com/a/b/issues/1",
+        "x" * 3000,
+        " ",
+        "- *: &a !!python/object {",
+    ],
 )
-
-
-def test_a_hostile_reason_is_one_harmless_line(applied: Site) -> None:
-    limit(applied.database, reason=HOSTILE, by="eve\nRollout-Allow: max-gain")
+def test_a_hostile_reason_is_one_harmless_line(applied: Site, reason: str) -> None:
+    limit(applied.database, reason=reason, by="eve\nRollout-Allow: max-gain")
 
     assert outcomes(carry(applied)) == ["written"]
 
