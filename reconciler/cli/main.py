@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "test-repos": "lists",
     "validate": "validate",
     "verify": "verify",
+    "watch": "watch",
     "whitelist": "lists",
     "write-back": "write_back",
 }

@@ -64,6 +64,11 @@ class Quarantine:
     """What the remote is called here, so that nothing is taken for news of the real one."""
     environment: Mapping[str, str]
 
+    @property
+    def objects(self) -> Path:
+        """The store apart, which knows of the repository's own."""
+        return Path(self.environment["GIT_OBJECT_DIRECTORY"])
+
     def git(self, *arguments: str, stdin: bytes = b"") -> str:
         """Run git and return what it prints, as text."""
         return git(self.checkout.folder, *arguments, stdin=stdin, environment=self.environment)

@@ -1,0 +1,44 @@
+"""A commit's file in a temporary repository of its own, so that nobody's checkout has to be at that commit.
+
+The repository has the commit as its HEAD, all of the history, and of the files only this one.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from reconciler.git.checkout import CannotCarry
+from reconciler.git.command import GitFailed, git
+from reconciler.git.quarantine import Quarantine
+from reconciler.git.write_back import TipFile
+
+
+@contextmanager
+def worktree_at(place: Quarantine, tip: TipFile) -> Iterator[Path]:
+    """Yield the path of a tip's file, byte for byte as the commit has it; it is gone afterwards.
+
+    Raises:
+        CannotCarry: git cannot make such a repository.
+    """
+    with TemporaryDirectory(prefix="rollout-follow-") as temporary:
+        root = Path(temporary)
+        try:
+            _make_repository(place, root, tip.commit)
+        except GitFailed as failure:
+            said = str(failure).partition("\n")[0]
+            raise CannotCarry(f"{tip.commit[:7]} cannot be laid out: {said}") from None
+        file = root / place.checkout.path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(tip.document.content)
+        yield file
+
+
+def _make_repository(place: Quarantine, root: Path, commit: str) -> None:
+    kind = place.git("rev-parse", "--show-object-format").strip()
+    git(root, "init", "--quiet", "--template=", f"--object-format={kind}")
+    alternates = root / ".git" / "objects" / "info" / "alternates"
+    alternates.parent.mkdir(exist_ok=True)
+    alternates.write_text(f"{place.objects}\n", encoding="utf-8")
+    git(root, "update-ref", "--no-deref", "HEAD", commit)
+    git(root, "read-tree", commit)
