@@ -29,6 +29,8 @@ class GitServer:
     port: int = 0
     protected: frozenset[str] = frozenset()
     """Branches that a push to is answered with 403."""
+    authorization: str | None = None
+    """The header of that name without which nobody is let in."""
     answers_to_drop: int = 0
     """So many pushes that come are taken, and not answered."""
     goes_on: threading.Event = field(default_factory=threading.Event)
@@ -101,6 +103,9 @@ def _handler(server: GitServer) -> type[BaseHTTPRequestHandler]:
             address = urlsplit(self.path)
             server.requests.append(f"{self.command} {address.path}")
             server.goes_on.wait()
+            if server.authorization not in {None, self.headers.get("Authorization")}:
+                self.send_error(401)
+                return
             is_push = address.path.endswith(PUSH)
             if is_push and any(
                 f"refs/heads/{each}\0".encode() in body for each in server.protected

@@ -385,7 +385,59 @@ def test_a_remote_of_another_protocol_is_not_asked(applied: Site, url: str) -> N
     assert not (applied.folder / "ran").exists()
 
 
-def test_a_relative_remote_and_a_repository_below_a_subfolder_work(applied: Site) -> None:
+@pytest.mark.parametrize("kind", ["linked", "--filter=blob:none", "--shared"])
+def test_a_linked_a_partial_and_a_borrowing_checkout_are_carried_from(
+    applied: Site, kind: str, tmp_path: Path
+) -> None:
+    other = replace(applied, folder=tmp_path / "other")
+    if kind == "linked":
+        applied.git("worktree", "add", "--quiet", "--detach", str(other.folder))
+    else:
+        remote_git(applied.remote, "config", "uploadpack.allowFilter", "true")
+        remote = str(applied.remote) if kind == "--shared" else applied.remote.as_uri()
+        applied.git("clone", "--quiet", kind, remote, str(other.folder))
+    limit(applied.database)
+
+    assert outcomes(carry(other)) == ["written"]
+    assert block(applied) is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("remote.origin.url", "../origin.git"),
+        ("url.{remote}.insteadOf", "short:here"),
+        ("remote.origin.pushurl", "{remote}"),
+    ],
+)
+def test_a_remote_may_be_told_in_any_way_that_git_knows(
+    applied: Site, key: str, value: str
+) -> None:
+    remote = applied.remote.as_uri()
+    if key.endswith("insteadOf"):
+        applied.git("config", "remote.origin.url", value)
+    applied.git("config", key.format(remote=remote), value.format(remote=remote))
+    limit(applied.database)
+
+    report = carry(applied)
+
+    assert (report.problem, outcomes(report)) == (None, ["written"])
+
+
+def test_a_shallow_checkout_says_what_to_fetch(applied: Site, tmp_path: Path) -> None:
+    applied.commit("Another")
+    applied.push()
+    shallow = replace(applied, folder=tmp_path / "shallow")
+    applied.git("clone", "--quiet", "--depth=1", applied.remote.as_uri(), str(shallow.folder))
+    limit(applied.database)
+
+    report = carry(shallow)
+
+    assert outcomes(report) == ["pending"]
+    assert "fetch-depth: 0" in str(report.problem)
+
+
+def test_a_file_in_a_subfolder_is_carried(applied: Site) -> None:
     folder = applied.folder / "deep" / "er"
     folder.mkdir(parents=True)
     applied.git("mv", "rollout.yaml", "deep/er/rollout.yaml")

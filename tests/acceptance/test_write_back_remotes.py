@@ -1,14 +1,21 @@
 """Write-back to remotes that are slow, refuse, lose answers or protect their branch, and to busy ones."""
 
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 
+import psutil
 import pytest
 
+from reconciler import writing_back
+from reconciler.database import lease as leases
+from reconciler.database.transactions import Database as Opened
 from reconciler.git import quarantine
 from reconciler.rollout_file import parse_rollout
 from tests.git_server import GitServer, git_server
@@ -83,9 +90,38 @@ def test_a_remote_that_does_not_answer_is_given_up_and_the_next_run_carries(
 
     assert report.problem == "the remote origin cannot be reached: no answer within 0.5 seconds"
     assert outcomes(report) == ["pending"]
+    assert not [each for each in psutil.process_iter() if server.url in command_of(each)]
     monkeypatch.undo()
     server.goes_on.set()
     assert outcomes(carry(applied)) == ["written"]
+
+
+def command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def test_credentials_of_the_repositorys_configuration_count_and_are_no_argument(
+    applied: Site, server: GitServer, tmp_path: Path
+) -> None:
+    server.authorization = "basic s3cret"
+    limit(applied.database)
+    refused = carry(applied)
+    applied.git("config", f"http.{server.url}.extraHeader", "Authorization: basic s3cret")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "git").write_text(
+        f'#!/bin/sh\necho "$@" >>{tmp_path}/arguments\nexec {shutil.which("git")} "$@"\n'
+    )
+    (programs / "git").chmod(0o755)
+
+    done = applied.reconcile("write-back", env={"PATH": f"{programs}:{os.environ['PATH']}"})
+
+    assert "cannot be reached" in str(refused.problem)
+    assert "written to origin/main" in done.stdout, done.stderr
+    assert "s3cret" not in done.stdout + done.stderr + (tmp_path / "arguments").read_text()
 
 
 def test_another_push_in_between_is_not_lost_and_not_overwritten(
@@ -254,6 +290,23 @@ def test_pushers_at_once_lose_nothing_and_force_nothing(
     assert {each.override for each in log} - {""} == set(map(str, overrides))
     assert site.git("fetch", "--quiet") == ""
     assert site.git("merge-base", first, "origin/main") == first
+
+
+def test_who_finds_another_pass_at_work_waits_for_it_or_says_who_it_is(applied: Site) -> None:
+    limit(applied.database)
+    opened = Opened.at(applied.database.address)
+    reports = []
+    with leases.held(opened, writing_back.LEASE, timedelta(minutes=1)) as other:
+        assert other is not None
+        at_once = carry(applied, patience=timedelta())
+        waiting = threading.Thread(target=lambda: reports.append(carry(applied)))
+        waiting.start()
+    waiting.join()
+
+    assert at_once.problem is not None
+    assert other.holder in at_once.problem
+    assert outcomes(at_once) == ["pending"]
+    assert outcomes(*reports) == ["written"]
 
 
 def test_of_many_passes_at_once_one_is_at_work_and_each_override_enters_once(
