@@ -25,6 +25,7 @@ from reconciler.reconcile import Permission, read_source
 from reconciler.rollout_file import read_rollout_file
 
 if TYPE_CHECKING:
+    from reconciler.planning.report import PlanReport
     from reconciler.planning.saved import Expectation
     from reconciler.rollout_file.reader import Document
 
@@ -89,7 +90,25 @@ def preview(request: Request, *, plan_out: str | None, detailed_exitcode: bool) 
 
 def apply(request: Request) -> int:
     """Apply, and show what was done."""
-    return _apply(request, expected=None)
+    return _exit_code(_apply(request, expected=None))
+
+
+def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
+    """Apply as a part of another command, which has the report in its own JSON; return it.
+
+    On a terminal it is shown and asked about first, unless there is a yes.
+    """
+    from reconciler.planning.report import make_report
+
+    source = request.application.source
+    if request.settings.format is Format.JSON:
+        database = open_database(request.settings, to_write=True)
+        plan = reconcile.apply(database, request.application, request.permission).plan
+    elif yes or not can_ask(request.settings):
+        plan = _apply(request, expected=None)
+    else:
+        plan = _apply_after_asking(request)
+    return make_report(plan, source, applied=not plan.is_refused)
 
 
 def apply_saved(request: Request, plan_in: str) -> int:
@@ -97,32 +116,40 @@ def apply_saved(request: Request, plan_in: str) -> int:
     from reconciler.cli.plan_file import read_plan
     from reconciler.planning.saved import expect
 
-    return _apply(request, expected=expect(read_plan(Path(plan_in))))
+    return _exit_code(_apply(request, expected=expect(read_plan(Path(plan_in)))))
 
 
 def apply_after_asking(request: Request) -> int:
     """Show the plan, ask, and apply exactly that plan."""
+    return _exit_code(_apply_after_asking(request))
+
+
+def _apply_after_asking(request: Request) -> Plan:
     from reconciler.planning.report import make_report
     from reconciler.planning.saved import expect
 
     database = open_database(request.settings, to_write=True)
     plan = reconcile.preview(database, request.application, request.permission)
     if plan.is_refused or not plan.has_changes:
-        return apply(request)
+        return _apply(request, expected=None)
     show(request, plan, Outcome.PROPOSED)
     click.confirm("Apply this?", abort=True, err=True)
     shown = expect(make_report(plan, request.application.source, applied=False))
     applied = reconcile.apply(database, request.application, request.permission, expected=shown)
     print_result(request.settings, summary(applied.plan, Outcome.APPLIED))
-    return EXIT_DONE
+    return applied.plan
 
 
-def _apply(request: Request, *, expected: "Expectation | None") -> int:
+def _apply(request: Request, *, expected: "Expectation | None") -> Plan:
     database = open_database(request.settings, to_write=True)
     applied = reconcile.apply(database, request.application, request.permission, expected=expected)
     is_refused = applied.plan.is_refused
     show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
-    return Refused.exit_code if is_refused else EXIT_DONE
+    return applied.plan
+
+
+def _exit_code(plan: Plan) -> int:
+    return Refused.exit_code if plan.is_refused else EXIT_DONE
 
 
 def show(request: Request, plan: Plan, outcome: Outcome) -> None:

@@ -1,50 +1,56 @@
-"""`reconcile whitelist|exclude|test-repos`: the lists, as they are live."""
+"""`reconcile whitelist|exclude|test-repos`: the lists, as they are live; `add` and `remove` edit the file."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.list_edits import FileList, add_editing
 from reconciler.cli.opening import choose_feature, open_database
-from reconciler.cli.output import print_json, print_result
+from reconciler.cli.output import show
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.settings import Format, Settings, settings_of
+from reconciler.cli.settings import Settings, settings_of
 
 if TYPE_CHECKING:
     from reconciler.database.lists import ListEntry
 
 
-@click.group()
+@click.group(epilog="Example: reconcile whitelist add microsoft/vscode --commit")
 def whitelist() -> None:
     """Repositories that are always in, unless excluded."""
 
 
-@click.group()
+@click.group(epilog="Example: reconcile exclude add --owner legacy-org")
 def exclude() -> None:
     """Repositories that are never in."""
 
 
-@click.group()
+@click.group(epilog="Example: reconcile test-repos add my-org/test-repo-1")
 def test_repos() -> None:
     """Repositories marked as test, for every feature."""
 
 
+add_editing(whitelist, FileList("whitelist", "whitelist"))
+add_editing(exclude, FileList("exclusions", "exclusions"))
+add_editing(test_repos, FileList("test_repositories", "test repositories", is_of_a_feature=False))
+
+
 @whitelist.command("list", epilog="Example: reconcile whitelist list --format json")
 @click.pass_context
-def list_whitelist(context: click.Context) -> None:
+def list_whitelist(context: click.Context) -> dict[str, Any]:
     """List what is always in."""
-    _list_entries(settings_of(context), "whitelist")
+    return _list_entries(settings_of(context), "whitelist")
 
 
 @exclude.command("list", epilog="Example: reconcile exclude list")
 @click.pass_context
-def list_exclusions(context: click.Context) -> None:
+def list_exclusions(context: click.Context) -> dict[str, Any]:
     """List what is never in."""
-    _list_entries(settings_of(context), "exclusions")
+    return _list_entries(settings_of(context), "exclusions")
 
 
 @test_repos.command("list", epilog="Example: reconcile test-repos list")
 @click.pass_context
-def list_test_repositories(context: click.Context) -> None:
+def list_test_repositories(context: click.Context) -> dict[str, Any]:
     """List the repositories that are marked as test."""
     from reconciler.database.lists import read_marked
     from reconciler.database.schema import require_newest
@@ -54,10 +60,10 @@ def list_test_repositories(context: click.Context) -> None:
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
         entries = read_marked(connection)
-    _show(settings, entries, {})
+    return _show(settings, entries, {})
 
 
-def _list_entries(settings: Settings, name: str) -> None:
+def _list_entries(settings: Settings, name: str) -> dict[str, Any]:
     from reconciler.database.lists import read_list
     from reconciler.database.live import read_configurations
     from reconciler.database.schema import require_newest
@@ -67,16 +73,15 @@ def _list_entries(settings: Settings, name: str) -> None:
         require_newest(connection)
         feature = choose_feature(settings, read_configurations(connection))
         entries = read_list(connection, feature=feature, name=name)
-    _show(settings, entries, {"feature": feature})
+    return _show(settings, entries, {"feature": feature})
 
 
-def _show(settings: Settings, entries: "list[ListEntry]", about: dict[str, Any]) -> None:
-    if settings.choose_format(Format.TEXT, Format.JSON) is Format.JSON:
-        print_json(settings, {**about, "entries": entries})
-    elif not entries:
-        print_result(settings, "the list is empty")
-    else:
-        print_result(settings, "\n".join(map(_line, entries)))
+def _show(settings: Settings, entries: "list[ListEntry]", about: dict[str, Any]) -> dict[str, Any]:
+    return show(
+        settings,
+        {**about, "entries": entries},
+        lambda: "\n".join(map(_line, entries)) or "the list is empty",
+    )
 
 
 def _line(entry: "ListEntry") -> str:

@@ -22,6 +22,7 @@ from reconciler.cli.settings import Format, Settings, shared_options
 from reconciler.errors import FileInvalid, ReconcilerError
 
 COMMANDS: Final = {
+    "auto-rollback": "edits",
     "categories": "categories",
     "categorize": "categories",
     "db": "database",
@@ -39,9 +40,11 @@ COMMANDS: Final = {
     "resume": "acting",
     "rollback": "acting",
     "schema": "schema",
+    "set": "edits",
     "stats": "stats",
     "status": "status",
     "stop": "acting",
+    "strategy": "edits",
     "test-repos": "lists",
     "validate": "validate",
     "verify": "verify",

@@ -4,15 +4,27 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import click
 
-from reconciler.cli.settings import Settings
+from reconciler.cli.settings import Format, Settings
 from reconciler.planning.plain import plain
+
+Data = TypeVar("Data")
+
+
+def show(settings: Settings, data: Data, text: Callable[[], str]) -> Data:
+    """Print a command's result as text or as JSON, and return it, for whoever calls commands by program."""
+    if settings.choose_format(Format.TEXT, Format.JSON) is Format.JSON:
+        print_json(settings, data)
+    else:
+        print_result(settings, text())
+    return data
 
 
 def print_result(settings: Settings, text: str) -> None:
