@@ -67,7 +67,7 @@ def health(
         raise click.UsageError("--no-write-back goes with --rollback")
     settings = settings_of(context)
     source = choose_figures(**figures)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.GITHUB)
     database = open_database(settings, to_write=rollback)
     with read_only_transaction(database) as connection:
         require_newest(connection)
@@ -79,13 +79,22 @@ def health(
     with read_only_transaction(database) as connection:
         found = watched or [_judge(connection, feature, source) for feature in features]
         checked = [_check(connection, each) for each in found]
-    if chosen is Format.JSON:
-        for each in checked:
-            if each.found.health.judgement.reason is Reason.SOURCE_FAILED:
-                settings.complain(f"{each.found.feature}: {each.found.health.sentence}")
-        print_json(settings, {"features": [_as_json(each) for each in checked]})
-    else:
-        print_result(settings, "\n\n".join(map(_as_text, checked)) or "there is no feature yet")
+    text = "\n\n".join(map(_as_text, checked)) or "there is no feature yet"
+    match chosen:
+        case Format.JSON:
+            for each in checked:
+                if each.found.health.judgement.reason is Reason.SOURCE_FAILED:
+                    settings.complain(f"{each.found.feature}: {each.found.health.sentence}")
+            print_json(settings, {"features": [_as_json(each) for each in checked]})
+        case Format.GITHUB:
+            from reconciler.cli.render.health_github import failing, health_markdown
+            from reconciler.cli.workflow_output import annotate, print_plainly, summarize
+
+            print_plainly(settings, text)
+            annotate(settings, failing(each.found for each in checked))
+            summarize(health_markdown(text))
+        case _:
+            print_result(settings, text)
     if rollback and not no_write_back:
         report = carry(settings, database)
         if report.overrides:

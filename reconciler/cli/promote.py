@@ -79,7 +79,8 @@ def _as_text(document: "Document", feature: str, promotion: "Promotion | None") 
 
 def _as_markdown(document: "Document", feature: str, promotion: "Promotion | None") -> str:
     from reconciler.cli.render.escape import for_markdown
-    from reconciler.cli.render.plan_markdown import joined, plan_markdown
+    from reconciler.cli.render.markdown import joined
+    from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
 
     heading = f"## {_heading(document, feature, promotion)}"

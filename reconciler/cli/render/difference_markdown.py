@@ -3,12 +3,8 @@
 from collections.abc import Iterator
 
 from reconciler.cli.render.escape import for_markdown
-from reconciler.cli.render.plan_markdown import (
-    categories_parts,
-    feature_parts,
-    joined,
-    marks_parts,
-)
+from reconciler.cli.render.markdown import joined
+from reconciler.cli.render.plan_markdown import categories_parts, feature_parts, marks_parts
 from reconciler.cli.render.plan_text import is_shown
 from reconciler.cli.render.words import counted
 from reconciler.planning.plan import Plan

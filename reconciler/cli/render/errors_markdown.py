@@ -3,18 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from reconciler.cli.render.escape import for_markdown
+from reconciler.cli.render.escape import for_line, for_markdown
+from reconciler.cli.render.markdown import joined
 from reconciler.cli.render.words import count, counted
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
 
-MAX_FINDINGS: Final = 100
+MAX_FINDINGS: Final = 50
 MAX_MESSAGE: Final = 400
 """Characters of one message; with `MAX_FINDINGS` of them a comment stays under GitHub's limit."""
 
 
 def errors_markdown(errors: Sequence[ReconcilerError]) -> str:
     """Return what ended a command, with the first findings of each file."""
-    return "\n\n".join(part for error in errors for part in _parts(error))
+    return joined(part for error in errors for part in _parts(error))
 
 
 def _parts(error: ReconcilerError) -> Iterator[str]:
@@ -35,4 +36,5 @@ def _parts(error: ReconcilerError) -> Iterator[str]:
 
 
 def _cut(message: str) -> str:
-    return for_markdown(message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} …")
+    shown = for_line(message)
+    return for_markdown(shown if len(shown) <= MAX_MESSAGE else f"{shown[:MAX_MESSAGE]} …")

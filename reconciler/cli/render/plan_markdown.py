@@ -12,6 +12,7 @@ import click
 
 from reconciler.cli.render.drift_words import describe_drift
 from reconciler.cli.render.escape import for_markdown
+from reconciler.cli.render.markdown import MAX_CHARACTERS, code_block, joined
 from reconciler.cli.render.plan_text import (
     Outcome,
     is_shown,
@@ -28,8 +29,6 @@ from reconciler.planning.plan import FeaturePlan, Plan
 from reconciler.planning.report import make_report
 from reconciler.planning.source import Source
 
-MAX_CHARACTERS: Final = 60_000
-"""GitHub refuses a comment of more than 65,536; some are left for what a workflow adds."""
 _ENTRIES_IN_A_CELL: Final = 10
 
 
@@ -38,22 +37,6 @@ def plan_markdown(plan: Plan, source: Source, outcome: Outcome) -> str:
     report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
     marker = f"<!-- rollout-plan {report.plan_digest} -->"
     return f"{joined(_parts(plan, source, outcome), MAX_CHARACTERS - len(marker) - 2)}\n\n{marker}"
-
-
-def joined(parts: Iterable[str], most: int = MAX_CHARACTERS) -> str:
-    """Return parts of Markdown as one text of at most so many characters; what is cut is said."""
-    room = most - len(_CUT) - 2
-    fitting: list[str] = []
-    for part in parts:
-        room -= len(part) + 2
-        if room < 0:
-            fitting.append(_CUT)
-            break
-        fitting.append(part)
-    return "\n\n".join(fitting)
-
-
-_CUT: Final = "_More than fits here: run_ `reconcile --dry-run` _to see the rest._"
 
 
 def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
@@ -73,7 +56,7 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
     yield from categories_parts(plan)
     if plan.has_changes:
         text = plan_text(plan, source, outcome)
-        yield _folded("As in a terminal", f"```text\n{_without_fences(click.unstyle(text))}\n```")
+        yield _folded("As in a terminal", code_block(click.unstyle(text)))
 
 
 def _headline(plan: Plan) -> str:
@@ -183,8 +166,3 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _folded(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
-def _without_fences(text: str) -> str:
-    """Return text that cannot end the block of code that it stands in."""
-    return text.replace("```", "`\u200b``")

@@ -1,0 +1,27 @@
+"""Health on GitHub: an annotation for each feature that fails, and the text in the job's summary."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.render.annotations import Annotation, Level
+from reconciler.cli.render.markdown import MAX_CHARACTERS, code_block
+from reconciler.planning.health import Verdict
+
+if TYPE_CHECKING:
+    from reconciler.safeguard import Watched
+
+
+def failing(watched: "Iterable[Watched]") -> Iterator[Annotation]:
+    """Yield what a run has to show of features that fail: those rolled back, and those left."""
+    for each in watched:
+        if each.rollback is not None:
+            yield Annotation(Level.ERROR, f"{each.feature}: {each.health.sentence}", "rolled back")
+        elif each.health.judgement.verdict is Verdict.FAIL:
+            yield Annotation(Level.WARNING, f"{each.feature}: {each.health.sentence}", "fails")
+
+
+def health_markdown(text: str) -> str:
+    """Return what a terminal shows as Markdown."""
+    return f"### Rollout: health\n\n{code_block(click.unstyle(text)[:MAX_CHARACTERS])}"
