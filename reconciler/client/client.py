@@ -105,7 +105,7 @@ class RolloutClient:
             staleness,
             self._changed,
         )
-        self._on_change = on_change
+        self.on_change = on_change
         self._snapshot_path = snapshot_file
         self._keeper: Keeper | None = None
         self._routing = routing or {}
@@ -299,8 +299,8 @@ class RolloutClient:
     def _changed(self, features: frozenset[str]) -> None:
         if self._keeper is not None:
             self._keeper.note_change()
-        if self._on_change is not None:
-            self._on_change(features)
+        if self.on_change is not None:
+            self.on_change(features)
 
     def _admits(self, current: Current, feature: str) -> bool:
         return feature not in current.broken or self._circuits.admits(feature)

@@ -10,6 +10,7 @@ as they were when the repositories were read.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 from math import inf
 from types import MappingProxyType
@@ -17,7 +18,13 @@ from types import MappingProxyType
 from reconciler.client.reading import Feature, Features
 from reconciler.client.repositories import NO_REPOSITORIES, Repositories
 from reconciler.targeting.categories import Category
-from reconciler.targeting.eligibility import Repository, Rule, Targeting, is_eligible
+from reconciler.targeting.eligibility import (
+    Repository,
+    Rule,
+    Targeting,
+    is_eligible,
+    percentage_in_force,
+)
 from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
 from reconciler.targeting.explanation import Decision, decide
 
@@ -43,6 +50,8 @@ class Answer:
     """From 0 to 9999; None where the feature or the repository is not known."""
     category: Category | None = None
     """None where the repository is not known, or no feature needs categories."""
+    percentage: Decimal | None = None
+    """The one in force; None where the feature is not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,9 +124,12 @@ class State:
 
     def explain(self, repository: Repository | None, feature: str) -> Answer:
         """Return the answer of `is_eligible` with its reason."""
-        decision = self._decide(self.newest, repository, feature)
+        features = self.newest
+        decision = self._decide(features, repository, feature)
         if decision.eligible and self.whole.get(feature) is not self.newest.get(feature):
-            decision = self._decide(self.whole, repository, feature)
+            features = self.whole
+            decision = self._decide(features, repository, feature)
+        targeting = _targeting(features.get(feature))
         has_category = self.repositories.has_categories
         return Answer(
             decision.eligible,
@@ -125,6 +137,7 @@ class State:
             decision.reason,
             decision.bucket,
             decision.category if has_category else None,
+            None if targeting is None else percentage_in_force(targeting, self.environment),
         )
 
     def explain_stale(self, feature: str, age: float) -> Answer:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def test_it_answers_as_the_client_that_left_it(proxy: Proxy, file: Path) -> None
             reason="test repositories are in from 10 %, the percentage is 10.5 %",
             bucket=1915,
             category=Category.TEST,
+            percentage=Decimal("10.5"),
         )
         assert client.explain(OTHER, "f").rule is Rule.EXCLUDED
         assert client.explain(NOBODY, "f").rule is Rule.UNKNOWN_REPOSITORY
