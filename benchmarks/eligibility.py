@@ -31,7 +31,7 @@ CALLS: Final = 2_000
 DECISIONS: Final = 20_000
 ROUNDS: Final = 9
 
-_LOAD_REPOSITORIES = """
+LOAD_REPOSITORIES = """
 INSERT INTO repositories (
     id, owner, name, full_name, stargazers_count, contributors_count, pull_requests_count
 )
@@ -80,7 +80,7 @@ def run() -> Iterator[Row]:
 
 def _in_sql(engine: sqlalchemy.Engine) -> Iterator[Row]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(_LOAD_REPOSITORIES), {"repositories": REPOSITORIES})
+        connection.execute(text(LOAD_REPOSITORIES), {"repositories": REPOSITORIES})
         connection.execute(text(_LOAD_FEATURES), {"entries": ENTRIES})
         connection.execute(text("SELECT categorize_all_repositories()"))
         connection.execute(text("VACUUM ANALYZE"))

@@ -8,7 +8,7 @@ that job's outcome closes it or opens it again.
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -109,9 +109,9 @@ class Circuits:
         self,
         settings: CircuitSettings,
         clock: Callable[[], float],
-        on_change: Callable[[frozenset[str]], None],
+        on_change: Callable[[Callable[[], Mapping[str, CircuitState]]], None],
     ) -> None:
-        """`on_change` is told of all features whose circuit is not closed, when those are others."""
+        """`on_change` is called with `not_closed` when that has others."""
         self._settings = settings
         self._clock = clock
         self._on_change = on_change
@@ -125,8 +125,9 @@ class Circuits:
             before = circuit.state
             circuit.record(self._clock(), succeeded=succeeded)
             after = circuit.state
-            if (before is CircuitState.CLOSED) != (after is CircuitState.CLOSED):
-                self._on_change(frozenset(self._not_closed()))
+        if (before is CircuitState.CLOSED) != (after is CircuitState.CLOSED):
+            # Without the lock, since whoever is told may ask.
+            self._on_change(self.not_closed)
         if after is not before:
             _LOG.warning("feature %r: the circuit is %s in this process", feature, after)
 
@@ -139,15 +140,12 @@ class Circuits:
     def not_closed(self) -> dict[str, CircuitState]:
         """Return the features whose circuit is not closed, and how each stands."""
         with self._lock:
-            return self._not_closed()
+            return {
+                name: circuit.state
+                for name, circuit in self._circuits.items()
+                if circuit.state is not CircuitState.CLOSED
+            }
 
     def begin_again(self) -> None:
         """In a forked child: with a lock of its own; how circuits stand stays."""
         self._lock = threading.Lock()
-
-    def _not_closed(self) -> dict[str, CircuitState]:
-        return {
-            name: circuit.state
-            for name, circuit in self._circuits.items()
-            if circuit.state is not CircuitState.CLOSED
-        }

@@ -76,11 +76,12 @@ class State:
 
     @property
     def widened_since_whole(self) -> bool:
-        """Whether some feature that is on changed since everything was read: it may let in more now."""
+        """Whether some feature that is on is another than when everything was read: it may let in more."""
         return any(
             feature is not self.whole.get(name)
             and feature.targeting.active
             and not feature.targeting.emergency_stop
+            and feature.targeting != _targeting(self.whole.get(name))
             for name, feature in self.newest.items()
         )
 

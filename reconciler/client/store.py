@@ -37,6 +37,7 @@ class Store:
         self, state: State, max_staleness: float, on_change: Callable[[frozenset[str]], None]
     ) -> None:
         self._lock = threading.Lock()
+        self._telling = threading.RLock()
         self._max_staleness = max_staleness
         self._on_change = on_change
         self._broken: frozenset[str] = frozenset()
@@ -47,6 +48,7 @@ class Store:
     def begin_again(self) -> None:
         """In a forked child: with locks of its own, and no answer that nobody looks after."""
         self._lock = threading.Lock()
+        self._telling = threading.RLock()
         self.current = replace(self.current, answers={})
         was_loaded = self.loaded.is_set()
         self.loaded = threading.Event()
@@ -76,13 +78,14 @@ class Store:
         if environment != self.current.state.environment:
             self._change(lambda state: replace(state, environment=environment))
 
-    def set_broken(self, features: frozenset[str]) -> None:
-        """Keep no answers for these features: their circuits are not closed."""
+    def set_broken(self, ask: Callable[[], Mapping[str, object]]) -> None:
+        """Ask which features' circuits are not closed now, and keep no answers for those."""
         with self._lock:
-            changed = self._broken ^ features
-            self._broken = features
+            broken = frozenset(ask())
+            changed = self._broken ^ broken
+            self._broken = broken
             self.current = self._next(self.current.state, self.current)
-        self._on_change(changed)
+        self._tell(changed)
 
     def _change(self, change: Callable[[State], State]) -> None:
         with self._lock:
@@ -90,9 +93,13 @@ class Store:
             state = change(before.state)
             self.current = self._next(state, before)
         self._note_loaded(state)
-        changed = _changed_features(before.state, state)
+        self._tell(_changed_features(before.state, state))
+
+    def _tell(self, changed: frozenset[str]) -> None:
+        """One at a time: whoever asks when he is told gets the newest answer last."""
         if changed:
-            self._on_change(changed)
+            with self._telling:
+                self._on_change(changed)
 
     def _note_loaded(self, state: State) -> None:
         if state.confirmed_at > -inf:

@@ -1,8 +1,8 @@
 -- name: features
 -- What says who is in, of the features followed (null is all). A feature's lists come only where its row is
--- another than the one known: the trigger that keeps them runs when the row is written. The version tells
--- rows apart on other servers too, where the same transaction wrote something else. What a service's older
--- columns leave open counts as not on.
+-- another than the one known (the trigger that keeps them runs when the row is written), and not while it is
+-- stopped, so that a stop is quick to tell everybody. The version tells rows apart on other servers too, where
+-- the same transaction wrote something else. What a service's older columns leave open counts as not on.
 SELECT
     configuration.feature_name AS feature,
     configuration.is_active IS true AS active,
@@ -18,6 +18,7 @@ SELECT
     CAST(extract(EPOCH FROM configuration.updated_at) AS double precision) AS updated_at,
     CASE
         WHEN known.version = versioned.version THEN null
+        WHEN configuration.emergency_stop THEN '{}'
         ELSE ARRAY(
             SELECT membership.key
             FROM public.rollout_membership AS membership
@@ -28,6 +29,7 @@ SELECT
     END AS whitelist,
     CASE
         WHEN known.version = versioned.version THEN null
+        WHEN configuration.emergency_stop THEN '{}'
         ELSE ARRAY(
             SELECT membership.key
             FROM public.rollout_membership AS membership
