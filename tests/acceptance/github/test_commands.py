@@ -1,6 +1,7 @@
 """`reconcile github`: each command as its job calls it, against a small GitHub and a real remote."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,31 @@ def test_a_run_for_no_pull_request_says_so(job: Site, tmp_path: Path) -> None:
 
     assert done.exit_code == 1
     assert "this run is for no pull request" in done.stdout
+
+
+@pytest.mark.nightly
+def test_each_job_needs_no_more_than_the_role_that_its_secret_is_of(
+    job: Site, hub: FakeGitHub
+) -> None:
+    assert job.reconcile("db", "roles", "--apply").exit_code == 0
+    both = f"health_{os.getpid()}"
+    job.database.execute(f"CREATE ROLE {both} IN ROLE rollout_safeguard, rollout_reconciler")
+    try:
+        refused = job.reconcile("github", "apply", env={"PGOPTIONS": "-c role=rollout_reader"})
+        assert "permission denied" in refused.stdout, refused
+        for role, command in (
+            ("rollout_reader", ("github", "preview")),
+            ("rollout_reconciler", ("github", "apply")),
+            ("rollout_reader", ("github", "issue", "drift")),
+            ("rollout_reader", ("github", "promote")),
+            (both, ("health", "--rollback", "--no-write-back", "--format", "github")),
+            (both, ("github", "write-back")),
+            (both, ("github", "issue", "health")),
+        ):
+            done = job.reconcile(*command, env={"PGOPTIONS": f"-c role={role}"})
+            assert (done.exit_code, "::error" in done.stdout) == (0, False), (command, done)
+            if command == ("github", "issue", "drift"):
+                job.reconcile("stop", "--yes", "--no-write-back", "--reason", "it burns")
+    finally:
+        job.database.execute(f"DROP ROLE {both}")
+    assert "override:" in job.remote_text()
