@@ -145,6 +145,8 @@ class Pass:
         return tip, [self._look_at(feature, tip) for feature in pending]
 
     def _look_at(self, feature: PendingFeature, tip: TipFile) -> _Look:
+        # A long history is asked for each feature.
+        self.lease.renew()
         found = tip.document.rollout.features.get(feature.name)
         block = None if found is None else found.override
         wanted = set(feature.pending) | ({block.id} if block is not None else set())
@@ -240,10 +242,13 @@ class Pass:
             return Carried(name, override, outcome, commit=commit)
         if override in self.proposed:
             return Carried(name, override, Outcome.PROPOSED, branch=self.proposed[override])
-        why = self.reasons.get(override)
+        return Carried(name, override, Outcome.PENDING, why=self._why(look, row))
+
+    def _why(self, look: _Look, row: StoredOverride) -> str | None:
         match look.decision:
-            case Wait(reason):
-                why = str(reason)
-            case _ if row.state is OverrideState.OFF and why is None:
-                why = str(Why.PROPOSED_BEFORE)
-        return Carried(name, override, Outcome.PENDING, why=why)
+            case Wait(why):
+                return str(why)
+            case Nothing() if row.state is OverrideState.OFF:
+                return str(Why.PROPOSED_BEFORE)
+            case _:
+                return self.reasons.get(row.id)

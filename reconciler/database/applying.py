@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import text
 
 from reconciler.database.overrides import write_overrides
+from reconciler.database.pending import look_again
 from reconciler.database.queries import queries
 from reconciler.database.recording import History
 from reconciler.planning.actions import Action
@@ -90,6 +91,8 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
         _write_categories(connection, plan.categories, history)
         _write_marks(connection, plan.test_repositories, history)
         _write_generation(connection, plan, application, generation)
+    features = application.rollout.features.values()
+    look_again(connection, (each.override.id for each in features if each.override is not None))
     connection.execute(
         text(_SQL["move_state"]), {"generation": generation, "commit": application.source.commit}
     )

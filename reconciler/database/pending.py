@@ -64,6 +64,15 @@ def mark_seen(connection: "Connection", rows: Iterable[StoredOverride]) -> None:
     connection.execute(text(_SQL["mark_seen"]), parameters)
 
 
+def look_again(connection: "Connection", overrides: Iterable[UUID]) -> None:
+    """Have write-back look after the resumed ones among those whose block a file has.
+
+    A push that outlived its pass, and a lease, can bring a block after it was seen not to be there.
+    """
+    if ids := list(overrides):
+        connection.execute(text(_SQL["look_again"]), {"ids": ids})
+
+
 def mark_proposed(connection: "Connection", override: UUID, branch: str) -> None:
     """Remember the branch that was pushed for an override."""
     connection.execute(text(_SQL["mark_proposed"]), {"id": override, "branch": branch})

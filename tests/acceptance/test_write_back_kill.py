@@ -281,6 +281,29 @@ def test_a_pass_that_was_taken_for_dead_and_goes_on_does_no_harm(
     assert_apply_changes_nothing(site)
 
 
+def test_a_block_that_comes_after_its_resume_was_settled_is_removed_all_the_same(
+    crashing: Callable[[int], Site], tmp_path: Path
+) -> None:
+    site = crashing(1)
+    override = limit(site.database, feature(0))
+    slow = Program.make(site, tmp_path / "slow")
+    process = slow.start("stall push 1")
+    eventually((slow.folder / "stalled").exists)
+    run_out(site)
+    resume(site.database, feature(0))
+    assert outcomes(carry(site)) == ["settled"]
+    (slow.folder / "at").unlink()
+    process.join()
+    assert block(site, feature(0)) is not None
+    site.git("pull", "--quiet", "--ff-only")
+
+    assert not apply_file(site).makes_generation
+    assert outcomes(carry(site)) == ["removed"]
+
+    assert block(site, feature(0)) is None
+    assert entered(site, override) == 2
+
+
 def test_what_a_killed_run_leaves_is_harmless(
     crashing: Callable[[int], Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

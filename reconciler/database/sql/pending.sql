@@ -18,6 +18,12 @@ SET written_back_at = now()
 FROM unnest(CAST(:ids AS uuid []), CAST(:states AS text [])) AS seen (id, state)
 WHERE override.id = seen.id AND override.state = seen.state AND override.written_back_at IS null;
 
+-- name: look_again
+-- A resumed override that was taken for gone, and whose block is in a file that is applied.
+UPDATE public.rollout_override
+SET written_back_at = null
+WHERE id = ANY(CAST(:ids AS uuid [])) AND state = 'off' AND written_back_at IS NOT null;
+
 -- name: mark_proposed
 -- The branch that proposes what its own branch did not take, so that it is pushed once.
 UPDATE public.rollout_override
