@@ -72,6 +72,19 @@ def test_drift_is_told_by_a_job_that_needs_no_checkout(
     assert "rollout_percentage 0 → 90, by somebody live: taken back" in issue["body"]
 
 
+def test_a_run_by_hand_applies_the_default_branch_alone(
+    adopted: Site, hub: FakeGitHub, runner: Runner
+) -> None:
+    secret = {"database_url": adopted.database.url}
+
+    on_main = runner.run("rollout-apply.yml", "workflow_dispatch", {}, secret)
+    adopted.git("checkout", "--quiet", "-B", "other")
+    elsewhere = runner.run("rollout-apply.yml", "workflow_dispatch", {}, secret)
+
+    assert on_main.succeeded, on_main.log
+    assert (on_main.commands, elsewhere.commands) == (["github apply"], [])
+
+
 def test_the_projects_own_tests_run_on_each_python(
     site: Site, hub: FakeGitHub, runner: Runner
 ) -> None:
