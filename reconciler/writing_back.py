@@ -20,6 +20,7 @@ from reconciler.database.lease import Lease, LeaseLost
 from reconciler.database.pending import PendingFeature, read_pending
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.errors import SetupInvalid
 from reconciler.git.checkout import CannotCarry, Checkout, check_branch, find_checkout
 from reconciler.git.quarantine import NETWORK_TIMEOUT_SECONDS, Quarantine, quarantine
 
@@ -100,8 +101,13 @@ def default_branch(checkout: Checkout, place: Quarantine) -> str:
         CannotCarry: the remote does not answer, or has no default branch.
     """
     if checkout.upstream is not None and checkout.upstream[0] == place.remote.name:
-        return checkout.upstream[1]
-    return place.default_branch()
+        found = checkout.upstream[1]
+    else:
+        found = place.default_branch()
+    try:
+        return check_branch(checkout.folder, found)
+    except SetupInvalid as error:
+        raise CannotCarry(str(error)) from None
 
 
 @contextmanager

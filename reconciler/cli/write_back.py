@@ -33,6 +33,8 @@ def write_back(context: click.Context, *, remote: str | None, branch: str | None
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    if settings.feature is not None:
+        raise click.UsageError("--feature: every override is carried")
     database = open_database(settings, to_write=True)
     report = writing_back.write_back(database, settings.path, remote=remote, branch=branch)
     if chosen is Format.JSON:

@@ -366,6 +366,17 @@ def test_a_branch_that_is_more_than_a_name_to_git_is_refused(applied: Site, bran
             carry(applied, branch=branch)
 
 
+def test_an_upstream_that_is_more_than_a_name_to_git_is_refused(applied: Site) -> None:
+    limit(applied.database)
+    applied.git("config", "branch.main.merge", "refs/heads/main:refs/heads/stolen")
+
+    assert "is no branch's name" in str(carry(applied).problem)
+
+
+def test_every_override_is_carried_so_no_feature_can_be_named(applied: Site) -> None:
+    assert applied.reconcile("write-back", "--feature", FEATURE).exit_code == 64
+
+
 @pytest.mark.parametrize(
     "remote", ["--upload-pack=touch x", "https://example.com/x.git", "../origin.git", "ext::sh", ""]
 )
