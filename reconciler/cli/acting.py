@@ -43,14 +43,15 @@ def _acting_options(command: Command) -> Command:
 @click.command(epilog='Example: reconcile stop --reason "capture jobs time out"')
 @_acting_options
 @click.pass_context
-def stop(context: click.Context, *, reason: str, yes: bool, no_write_back: bool) -> None:
+def stop(context: click.Context, *, reason: str, yes: bool, no_write_back: bool) -> dict[str, Any]:
     """Let nobody in, at once, until somebody resumes."""
     from reconciler import safeguard
 
     def act(database: "Database", feature: str) -> "Acted":
         return safeguard.stop(database, feature, by=who_acts(), reason=reason)
 
-    _Request(settings_of(context), yes, no_write_back).act(act, "Stop {feature} for everybody?")
+    request = _Request(settings_of(context), yes, no_write_back)
+    return request.act(act, "Stop {feature} for everybody?")
 
 
 @click.command(epilog='Example: reconcile rollback --to 10 --reason "errors since 25"')
@@ -61,7 +62,7 @@ def stop(context: click.Context, *, reason: str, yes: bool, no_write_back: bool)
 @click.pass_context
 def rollback(
     context: click.Context, *, to: Decimal, reason: str, yes: bool, no_write_back: bool
-) -> None:
+) -> dict[str, Any]:
     """Take a feature down to a percentage, at once, until somebody resumes."""
     from reconciler import safeguard
 
@@ -69,20 +70,22 @@ def rollback(
         return safeguard.roll_back(database, feature, to, by=who_acts(), reason=reason)
 
     question = f"Roll {{feature}} back to {show_number(to)}?"
-    _Request(settings_of(context), yes, no_write_back).act(act, question)
+    return _Request(settings_of(context), yes, no_write_back).act(act, question)
 
 
 @click.command(epilog='Example: reconcile resume --reason "fixed by #123"')
 @_acting_options
 @click.pass_context
-def resume(context: click.Context, *, reason: str, yes: bool, no_write_back: bool) -> None:
+def resume(
+    context: click.Context, *, reason: str, yes: bool, no_write_back: bool
+) -> dict[str, Any]:
     """Lift what limits a feature, at once: it is as the last apply's file means it."""
     from reconciler import safeguard
 
     def act(database: "Database", feature: str) -> "Acted":
         return safeguard.resume(database, feature, by=who_acts(), reason=reason)
 
-    _Request(settings_of(context), yes, no_write_back).act(act, "Resume {feature}?")
+    return _Request(settings_of(context), yes, no_write_back).act(act, "Resume {feature}?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,8 @@ class _Request:
     yes: bool
     no_write_back: bool
 
-    def act(self, act: "Callable[[Database, str], Acted]", question: str) -> None:
-        """Ask, act, carry it into git; the database's side is told before git's begins."""
+    def act(self, act: "Callable[[Database, str], Acted]", question: str) -> dict[str, Any]:
+        """Ask, act, carry it into git, and return it all; the database's side is told before git's begins."""
         chosen = self.settings.choose_format(Format.TEXT, Format.JSON)
         database = open_database(self.settings, to_write=True)
         feature = self._choose_feature(database)
@@ -105,11 +108,13 @@ class _Request:
         if chosen is Format.TEXT:
             print_result(self.settings, "\n".join(_lines(acted, participation)))
         report = None if self.no_write_back else carry(self.settings, database)
+        told = {"eligible": participation.eligible, "write_back": report}
+        done = acted_as_json(acted) | told
         if chosen is Format.JSON:
-            told = {"eligible": participation.eligible, "write_back": report}
-            print_json(self.settings, acted_as_json(acted) | told)
+            print_json(self.settings, done)
         elif report is not None and report.overrides:
             print_result(self.settings, report_text(report))
+        return done
 
     def _choose_feature(self, database: "Database") -> str:
         from reconciler.database.live import read_feature_names

@@ -1,11 +1,11 @@
 """`reconcile categorize` and `reconcile categories`: how large the repositories are."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.opening import open_database
-from reconciler.cli.output import print_json, print_result
+from reconciler.cli.output import show_result
 from reconciler.cli.render.category_table import category_table
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import count, counted
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: reconcile categorize && reconcile categories")
 @click.argument("repository", required=False, metavar="[REPOSITORY]")
 @click.pass_context
-def categorize(context: click.Context, repository: str | None) -> None:
+def categorize(context: click.Context, repository: str | None) -> "Categorized":
     """Categorise all repositories, or one (owner/name or id), by their figures; say what moved.
 
     Marks as test stay. A second run over unchanged repositories writes nothing.
@@ -31,7 +31,7 @@ def categorize(context: click.Context, repository: str | None) -> None:
     from reconciler.database.transactions import write_transaction
 
     settings = settings_of(context)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    settings.choose_format(Format.TEXT, Format.JSON)
 
     def run(connection: "Connection") -> "Categorized":
         require_newest(connection)
@@ -40,29 +40,23 @@ def categorize(context: click.Context, repository: str | None) -> None:
         return stored.categorize(connection, find_repository(connection, repository).id)
 
     done = write_transaction(open_database(settings, to_write=True), run)
-    if chosen is Format.JSON:
-        print_json(settings, done)
-    else:
-        print_result(settings, _what_moved(done))
+    return show_result(settings, done, lambda: _what_moved(done))
 
 
 @click.command(epilog="Example: reconcile categories --format json")
 @click.pass_context
-def categories(context: click.Context) -> None:
+def categories(context: click.Context) -> dict[str, Any]:
     """Show count, stars, contributors, pull requests and mean activity of each category."""
     from reconciler.database.categories import read_category_totals
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 
     settings = settings_of(context)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    settings.choose_format(Format.TEXT, Format.JSON)
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
         totals = read_category_totals(connection)
-    if chosen is Format.JSON:
-        print_json(settings, {"categories": totals})
-    else:
-        print_result(settings, category_table(totals))
+    return show_result(settings, {"categories": totals}, lambda: category_table(totals))
 
 
 def _what_moved(done: "Categorized") -> str:

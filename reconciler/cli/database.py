@@ -13,7 +13,7 @@ from reconciler.cli.output import print_json, print_result
 from reconciler.cli.settings import Format, Settings, settings_of
 
 
-@click.group()
+@click.group(epilog="Example: reconcile db status")
 def db() -> None:
     """The database: start, stop, look, migrate, grant.
 

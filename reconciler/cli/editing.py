@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import click
 
 from reconciler.cli.opening import require_feature
-from reconciler.cli.output import print_result, show
+from reconciler.cli.output import print_result, show_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import short_commit
 from reconciler.cli.settings import Format, Settings, settings_of
@@ -116,12 +116,14 @@ def edit_file(
         **carrier.carry(afterwards.reason or edit.message),
         "plan": None,
     }
+    if done["commit"] and diff and carrier.was_changed:
+        settings.say(f"the commit holds what was changed in {settings.file} before, too")
     if afterwards.apply:
         done["plan"] = _apply(settings, yes=afterwards.yes)
     elif diff or done["commit"]:
         settings.say(_what_comes_next(settings, afterwards))
     if chosen is Format.JSON:
-        show(settings, done, str)
+        show_result(settings, done, str)
     if done["plan"] is not None and done["plan"]["refused"]:
         context.exit(Refused.exit_code)
     return done
@@ -192,8 +194,6 @@ class _Carrier:
         else:
             subject = message.partition("\n")[0]
             settings.say(f"committed {short_commit(commit)}: {cut(subject)}")
-        if commit is not None and self.was_changed:
-            settings.say(f"the commit holds what was changed in {settings.file} before, too")
         if self.branch is None:
             return {"commit": commit, "pushed": None}
         push_branch(settings.path, self.branch)

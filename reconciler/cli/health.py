@@ -56,7 +56,7 @@ def health(
     rollback: bool,
     no_write_back: bool,
     **figures: str | None,
-) -> int:
+) -> dict[str, Any]:
     """Judge every feature, or one, by the errors of its jobs."""
     from reconciler.database.live import read_feature_names
     from reconciler.database.schema import require_newest
@@ -79,13 +79,14 @@ def health(
     with read_only_transaction(database) as connection:
         found = watched or [_judge(connection, feature, source) for feature in features]
         checked = [_check(connection, each) for each in found]
+    data = {"features": [_as_json(each) for each in checked]}
     text = "\n\n".join(map(_as_text, checked)) or "there is no feature yet"
     match chosen:
         case Format.JSON:
             for each in checked:
                 if each.found.health.judgement.reason is Reason.SOURCE_FAILED:
                     settings.complain(f"{each.found.feature}: {each.found.health.sentence}")
-            print_json(settings, {"features": [_as_json(each) for each in checked]})
+            print_json(settings, data)
         case Format.GITHUB:
             from reconciler.cli.render.health_github import failing, health_markdown
             from reconciler.cli.workflow_output import annotate, print_plainly, summarize
@@ -99,7 +100,9 @@ def health(
         report = carry(settings, database)
         if report.overrides:
             settings.say(report_text(report))
-    return _exit_code(checked) if detailed_exitcode else 0
+    if detailed_exitcode:
+        context.exit(_exit_code(checked))
+    return data
 
 
 def _judge(connection: "Connection", feature: str, source: "FiguresSource | None") -> "Watched":

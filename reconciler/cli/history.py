@@ -4,12 +4,12 @@ import re
 import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.opening import open_database, require_feature
-from reconciler.cli.output import print_json, print_result, show_time
+from reconciler.cli.output import show_result, show_time
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import WIDTH, short_commit
 from reconciler.cli.settings import Format, settings_of
@@ -49,7 +49,7 @@ class Since(click.ParamType[datetime]):
 @click.pass_context
 def history(
     context: click.Context, *, limit: int, since: datetime | None, action: str | None
-) -> None:
+) -> dict[str, Any]:
     """Show what happened, when, by whom and why; the newest first."""
     from reconciler.database.history import read_history
     from reconciler.database.live import read_configurations
@@ -57,7 +57,7 @@ def history(
     from reconciler.database.transactions import read_only_transaction
 
     settings = settings_of(context)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    settings.choose_format(Format.TEXT, Format.JSON)
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
         if settings.feature is not None:
@@ -65,10 +65,7 @@ def history(
         entries = read_history(
             connection, feature=settings.feature, action=action, since=since, limit=limit
         )
-    if chosen is Format.JSON:
-        print_json(settings, {"history": entries})
-    else:
-        print_result(settings, _listing(entries))
+    return show_result(settings, {"history": entries}, lambda: _listing(entries))
 
 
 def _listing(entries: "list[HistoryEntry]") -> str:

@@ -6,7 +6,7 @@ import click
 
 from reconciler.cli.list_edits import FileList, add_editing
 from reconciler.cli.opening import choose_feature, open_database
-from reconciler.cli.output import show
+from reconciler.cli.output import show_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.settings import Settings, settings_of
 
@@ -77,7 +77,7 @@ def _list_entries(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def _show(settings: Settings, entries: "list[ListEntry]", about: dict[str, Any]) -> dict[str, Any]:
-    return show(
+    return show_result(
         settings,
         {**about, "entries": entries},
         lambda: "\n".join(map(_line, entries)) or "the list is empty",

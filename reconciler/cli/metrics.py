@@ -2,13 +2,13 @@
 
 import math
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.history import Since
 from reconciler.cli.opening import choose_feature, open_database
-from reconciler.cli.output import print_json, print_result, show_time
+from reconciler.cli.output import print_json, print_result, show_result, show_time
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.table import Column, table
 from reconciler.cli.render.words import count, counted
@@ -76,7 +76,7 @@ class Processor(click.ParamType[str]):
         return value
 
 
-@click.group()
+@click.group(epilog="Example: reconcile metrics show --since 6h")
 def metrics() -> None:
     """What jobs came to: report one, see the figures."""
 
@@ -138,7 +138,7 @@ def record(
 )
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.pass_context
-def show(context: click.Context, *, since: datetime | None, limit: int) -> None:
+def show(context: click.Context, *, since: datetime | None, limit: int) -> dict[str, Any]:
     """Show jobs and errors by window of five minutes and processor, the newest first."""
     from reconciler.database.live import read_configurations
     from reconciler.database.metrics import read_windows
@@ -146,15 +146,13 @@ def show(context: click.Context, *, since: datetime | None, limit: int) -> None:
     from reconciler.database.transactions import read_only_transaction
 
     settings = settings_of(context)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    settings.choose_format(Format.TEXT, Format.JSON)
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
         feature = choose_feature(settings, read_configurations(connection))
         windows = read_windows(connection, feature, since=since, limit=limit)
-    if chosen is Format.JSON:
-        print_json(settings, {"feature": feature, "windows": windows})
-    else:
-        print_result(settings, _listing(windows))
+    found = {"feature": feature, "windows": windows}
+    return show_result(settings, found, lambda: _listing(windows))
 
 
 @metrics.command(epilog="Example: reconcile metrics prune --keep 90d")

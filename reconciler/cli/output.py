@@ -18,7 +18,7 @@ from reconciler.planning.plain import plain
 Data = TypeVar("Data")
 
 
-def show(settings: Settings, data: Data, text: Callable[[], str]) -> Data:
+def show_result(settings: Settings, data: Data, text: Callable[[], str]) -> Data:
     """Print a command's result as text or as JSON, and return it, for whoever calls commands by program."""
     if settings.choose_format(Format.TEXT, Format.JSON) is Format.JSON:
         print_json(settings, data)

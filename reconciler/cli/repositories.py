@@ -1,12 +1,12 @@
 """`reconcile repositories`: load a file of repositories, and list them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.opening import choose_feature, open_database
-from reconciler.cli.output import print_json, print_result
+from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.table import Column, table
 from reconciler.cli.render.words import count, counted
@@ -14,12 +14,15 @@ from reconciler.cli.settings import Format, Settings, settings_of
 from reconciler.targeting.categories import Category
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
+    from reconciler.database.eligibility import ReadyRepository
     from reconciler.database.repositories import ListedRepository, LoadOutcome
 
 
-@click.group()
+@click.group(epilog="Example: reconcile repositories list --eligible")
 def repositories() -> None:
     """The repositories that a rollout chooses from."""
 
@@ -124,20 +127,19 @@ def list_(
     owner: str | None,
     limit: int | None,
     ready: int | None,
-) -> None:
+) -> dict[str, Any]:
     """List repositories with the figures behind their category, by name."""
     if ready is not None:
         if category or only_test or eligible or owner or limit:
             raise click.UsageError("--ready goes with no other filter")
-        _list_ready(settings_of(context), ready)
-        return
+        return _list_ready(settings_of(context), ready)
     from reconciler.database.live import read_configurations
     from reconciler.database.repositories import list_repositories
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 
     settings = settings_of(context)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    settings.choose_format(Format.TEXT, Format.JSON)
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
         feature = choose_feature(settings, read_configurations(connection)) if eligible else None
@@ -149,41 +151,39 @@ def list_(
             eligible_for=feature,
             limit=limit,
         )
-    if chosen is Format.JSON:
-        print_json(settings, {"repositories": found})
-    else:
-        print_result(settings, _listing(found))
+    return show_result(settings, {"repositories": found}, lambda: _listing(found))
 
 
-def _list_ready(settings: Settings, most: int) -> None:
+def _list_ready(settings: Settings, most: int) -> dict[str, Any]:
     from reconciler.database.eligibility import read_ready
     from reconciler.database.live import read_configurations
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    settings.choose_format(Format.TEXT, Format.JSON)
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
         feature = choose_feature(settings, read_configurations(connection))
         found = read_ready(connection, feature, most)
-    if chosen is Format.JSON:
-        print_json(settings, {"feature": feature, "repositories": found})
-    elif not found:
-        print_result(
-            settings, "nobody is left to take in; uncategorised ones: reconcile categorize"
-        )
-    else:
-        columns = (
-            Column("repository"),
-            Column("category"),
-            Column("priority", right=True),
-            Column("activity", right=True),
-        )
-        rows = [
-            (for_line(each.full_name), each.category, count(each.priority), count(each.activity))
-            for each in found
-        ]
-        print_result(settings, table(columns, rows))
+    return show_result(
+        settings, {"feature": feature, "repositories": found}, lambda: _ready_listing(found)
+    )
+
+
+def _ready_listing(found: "Sequence[ReadyRepository]") -> str:
+    if not found:
+        return "nobody is left to take in; uncategorised ones: reconcile categorize"
+    columns = (
+        Column("repository"),
+        Column("category"),
+        Column("priority", right=True),
+        Column("activity", right=True),
+    )
+    rows = [
+        (for_line(each.full_name), each.category, count(each.priority), count(each.activity))
+        for each in found
+    ]
+    return table(columns, rows)
 
 
 def _listing(found: "list[ListedRepository]") -> str:

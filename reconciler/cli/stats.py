@@ -1,11 +1,11 @@
 """`reconcile stats`: how far the rollout has come."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.opening import choose_feature, open_database
-from reconciler.cli.output import print_json, print_result
+from reconciler.cli.output import show_result
 from reconciler.cli.render.category_table import category_table
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import count
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: reconcile stats --feature hybrid_progressive_capture")
 @click.pass_context
-def stats(context: click.Context) -> None:
+def stats(context: click.Context) -> dict[str, Any]:
     """Show participation: how many repositories there are, are eligible and active, and their jobs."""
     from reconciler.database.categories import read_category_totals
     from reconciler.database.eligibility import read_participation
@@ -26,17 +26,21 @@ def stats(context: click.Context) -> None:
     from reconciler.database.transactions import read_only_transaction
 
     settings = settings_of(context)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    settings.choose_format(Format.TEXT, Format.JSON)
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
         feature = choose_feature(settings, read_configurations(connection))
         participation = read_participation(connection, feature)
         totals = read_category_totals(connection)
-    if chosen is Format.JSON:
-        found = {"feature": feature, "participation": participation, "rate": participation.rate}
-        print_json(settings, {**found, "categories": totals})
-    else:
-        print_result(settings, f"{_figures(feature, participation)}\n\n{category_table(totals)}")
+    found = {
+        "feature": feature,
+        "participation": participation,
+        "rate": participation.rate,
+        "categories": totals,
+    }
+    return show_result(
+        settings, found, lambda: f"{_figures(feature, participation)}\n\n{category_table(totals)}"
+    )
 
 
 def _figures(feature: str, participation: "Participation") -> str:

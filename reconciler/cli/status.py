@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.opening import open_database, require_feature
-from reconciler.cli.output import print_json, print_result, show_time
+from reconciler.cli.output import show_result, show_time
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.lines import line, paragraph
 from reconciler.cli.render.words import count, counted, short_commit
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: reconcile status --format json")
 @click.pass_context
-def status(context: click.Context) -> None:
+def status(context: click.Context) -> "Status":
     """Show strategy, percentage and audience of each feature, and what was applied last."""
     from reconciler.database.live import read_configurations
     from reconciler.database.schema import require_newest
@@ -26,16 +26,13 @@ def status(context: click.Context) -> None:
     from reconciler.database.transactions import read_only_transaction
 
     settings = settings_of(context)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    settings.choose_format(Format.TEXT, Format.JSON)
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
         if settings.feature is not None:
             require_feature(settings.feature, read_configurations(connection))
         found = read_status(connection, feature=settings.feature)
-    if chosen is Format.JSON:
-        print_json(settings, found)
-    else:
-        print_result(settings, "\n\n".join(_screen(found)))
+    return show_result(settings, found, lambda: "\n\n".join(_screen(found)))
 
 
 def _screen(found: "Status") -> list[str]:
