@@ -14,7 +14,14 @@ HEAVY = {"sqlalchemy", "alembic", "git", "psycopg", "jsonschema", "rich"}
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["validate"], ["db", "--help"], ["schema"], ["whitelist", "list", "--help"]],
+    [
+        ["--help"],
+        ["validate"],
+        ["db", "--help"],
+        ["schema"],
+        ["github", "--help"],
+        ["whitelist", "list", "--help"],
+    ],
 )
 def test_no_database_driver_is_imported(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "rollout.yaml").write_text("version: 1\n")
