@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.database.roles import apply_roles
+from reconciler.database.transactions import Database as Opened
 from reconciler.errors import NotFound, SetupInvalid
 from reconciler.planning.plan import Plan
 from tests.overrides import FEATURE, REASON, limit, resume
+from tests.postgres import Database
 from tests.site import Site
 from tests.writing_back import apply_file, block, carry, commits, entered, outcomes, remote_git
 
@@ -513,6 +516,37 @@ def test_a_hostile_reason_is_one_harmless_line(applied: Site, reason: str) -> No
     for harmful in ("\x1b", "\u202e", "[skip", "#12", "@org", "GH-13", "://"):
         assert harmful not in commit.message
     pull_and_apply(applied)
+
+
+def test_in_json_each_override_has_its_outcome(applied: Site) -> None:
+    override = limit(applied.database)
+
+    told = json.loads(applied.reconcile("write-back", "--format", "json").stdout)
+
+    assert told == {
+        "remote": "origin",
+        "branch": "main",
+        "overrides": [
+            {
+                "feature": FEATURE,
+                "override": str(override),
+                "outcome": "written",
+                "commit": commits(applied)[0].id,
+                "branch": None,
+                "why": None,
+            }
+        ],
+        "problem": None,
+    }
+
+
+@pytest.mark.parametrize("role", ["rollout_safeguard", "rollout_reconciler"])
+def test_the_roles_that_limit_may_write_back(applied: Site, role: str) -> None:
+    apply_roles(Opened.at(applied.database.address))
+    limit(applied.database)
+    as_role = Database(f"{applied.database.url}&options=-c%20role%3D{role}")
+
+    assert outcomes(carry(replace(applied, database=as_role))) == ["written"]
 
 
 def test_a_secret_of_the_database_url_is_nowhere(applied: Site, tmp_path: Path) -> None:
