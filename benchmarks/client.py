@@ -155,7 +155,7 @@ def _load_and_tell_memory(url: str) -> None:
     repositories = client.status().repositories
     if repositories != REPOSITORIES:
         sys.exit(f"{repositories} repositories are known")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(seconds, before, _megabytes(), peak)
     client.close()
 

@@ -157,9 +157,8 @@ class RolloutClient:
 
     def route(self, repository: str | UUID, job: Job) -> Route:
         """Return the processor that takes a repository's job."""
-        return self._routing_of(job.feature).route(
-            job, eligible=self.is_eligible(repository, job.feature)
-        )
+        routing = self._routing.get(job.feature, _ROUTING)
+        return routing.route(job, eligible=self.is_eligible(repository, job.feature))
 
     def record(
         self,
@@ -191,7 +190,7 @@ class RolloutClient:
         found = state.repositories.find(repository)
         id_ = str(repository) if found is None else found.id
         outcome = Outcome(feature, id_, processor, succeeded, seconds, error)
-        if feature in state.newest and processor != self._routing_of(feature).fallback:
+        if feature in state.newest and processor != self._routing.get(feature, _ROUTING).fallback:
             self._circuits.record(feature, succeeded=succeeded)
         if found is None and not is_id(id_):
             return self._recorder.refuse()
@@ -261,9 +260,6 @@ class RolloutClient:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _routing_of(self, feature: str) -> Routing:
-        return self._routing.get(feature, _ROUTING)
 
     def _decide(self, current: Current, repository: str | UUID, feature: str) -> bool:
         """Decide what was not answered before, and keep the answer for a repository that is known."""

@@ -28,6 +28,7 @@ from reconciler.targeting.environment import EnvironmentOverride
 
 _LOG = logging.getLogger("reconciler.client")
 
+_LISTEN = b"LISTEN rollout_changed"
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _FEATURES_PATIENCE_SECONDS = 10.0
@@ -36,7 +37,6 @@ _SHORTEST_REST_SECONDS = 0.1
 _REST_FOR_WORK = 10
 """Reading everything takes at most one part in so many of the time, whoever asks for it how often."""
 _REST_FOR_UNKNOWN_SECONDS = 10.0
-_CATEGORY_TABLES = frozenset(("repository_categories", "category_threshold"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Follower:
         following = self._following
         known: Features = {}
         with self._connected(_FEATURES_PATIENCE_SECONDS) as connection:
-            connection.execute("LISTEN rollout_changed")
+            self._ask_for_notifications(connection)
             while not self._stopping.is_set():
                 self._refresh_environment()
                 at = following.clock()
@@ -142,6 +142,15 @@ class Follower:
                 if self._store.current.state.widened_since_whole:
                     self._whole_wanted.set()
                 self._wait_for_change(connection)
+
+    def _ask_for_notifications(self, connection: Connection) -> None:
+        """Listen; where the server or a pooler before it refuses, polling has to do."""
+        try:
+            connection.execute(_LISTEN)
+        except psycopg.Error as error:
+            if connection.closed or error.sqlstate is None:
+                raise
+            _LOG.warning("%s; changes are polled for", in_a_line(error, self._following.address))
 
     def _wait_for_change(self, connection: Connection) -> None:
         """Return when a change that concerns the features is notified, at the next poll, or to end."""
@@ -158,11 +167,11 @@ class Follower:
         """Tell whether the features are to be read again; anybody may have sent anything."""
         try:
             said = json.loads(payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             return True
         if not isinstance(said, dict):
             return True
-        if said.get("table") in _CATEGORY_TABLES:
+        if said.get("table") in ("repository_categories", "category_threshold"):
             if needs_categories(self._store.current.state.newest):
                 self._whole_wanted.set()
             return False

@@ -90,7 +90,7 @@ class Page:
             place += 1
 
     def name(self, row: int) -> bytes:
-        """Return a row's name; empty where it has none."""
+        """Return a row's name."""
         begin = self._name_ends[row - 1] if row else 0
         return self.names[begin : self._name_ends[row] - 1]
 
@@ -110,10 +110,9 @@ class Page:
     def repository(self, row: int, id_: str) -> Repository:
         """Return a row as a decision needs it."""
         facts = self.facts[row]
-        name = self.name(row)
         return Repository(
             id_,
-            name.decode("utf-8", "replace") if name else None,
+            self.name(row).decode("utf-8", "replace"),
             _CATEGORIES[facts & ~_MARK],
             facts >= _MARK,
         )

@@ -3,6 +3,7 @@
 Whoever writes takes the lock; whoever reads takes `current`, one reference to values that belong together.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from reconciler.client.reading import Features
 from reconciler.client.repositories import Repositories
 from reconciler.client.state import State
 from reconciler.targeting.environment import EnvironmentOverride
+
+_LOG = logging.getLogger("reconciler.client")
 
 Answers = dict[str | UUID, bool]
 
@@ -99,7 +102,10 @@ class Store:
         """One at a time: whoever asks when he is told gets the newest answer last."""
         if changed:
             with self._telling:
-                self._on_change(changed)
+                try:
+                    self._on_change(changed)
+                except Exception:  # noqa: BLE001 - it is the service's, and following goes on
+                    _LOG.exception("on_change failed")
 
     def _note_loaded(self, state: State) -> None:
         if state.confirmed_at > -inf:

@@ -81,3 +81,35 @@ def test_it_carries_no_toolkit_and_is_imported_when_it_is_used() -> None:
 
     assert errors == ""
     assert said == "\n"
+
+
+RECORDING = """
+import os, sys
+from reconciler.client import RolloutClient
+
+url, repository = sys.argv[1:]
+client = RolloutClient(url)
+assert client.wait_until_ready()
+for _ in range(700):
+    assert client.record(repository, "f", "github_actions", succeeded=True)
+child = os.fork()
+if child == 0:
+    client.record(repository, "f", "github_actions", succeeded=False)
+    sys.exit()
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_process_that_ends_has_recorded_everything_once_and_so_has_its_child(
+    database: Database,
+) -> None:
+    load(database)
+
+    process = start(RECORDING, database.url, REPOSITORY)
+    errors = process.communicate(timeout=60)[1]
+
+    assert (process.returncode, errors) == (0, "")
+    assert database.rows(
+        "SELECT sum(success_count)::integer AS successes, sum(error_count)::integer AS errors"
+        " FROM rollout_metrics"
+    ) == [{"successes": 700, "errors": 1}]

@@ -104,6 +104,30 @@ def test_a_stop_whose_notification_is_lost_reaches_it_by_polling(database: Datab
         eventually(lambda: not client.is_eligible(ACME, "f"))
 
 
+def test_where_nobody_may_listen_it_polls(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(database)
+    monkeypatch.setattr("reconciler.client.following._LISTEN", b"LISTEN 'refused'")
+    with following(database, poll_every=timedelta(milliseconds=100)) as client:
+        change(database, "emergency_stop = true")
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+    assert "changes are polled for" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "payload", ["", "nonsense", "[" * 7000, "7", '{"table": []}', '{"feature": 1}']
+)
+def test_whatever_else_is_notified_does_no_harm(database: Database, payload: str) -> None:
+    load(database)
+    with following(
+        database, poll_every=timedelta(hours=1), max_staleness=timedelta(days=1)
+    ) as client:
+        database.execute("SELECT pg_notify('rollout_changed', %(payload)s)", payload=payload)
+        change(database, "emergency_stop = true")
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+
+
 def test_what_the_database_does_not_confirm_grows_stale(database: Database) -> None:
     load(database)
     clock = Clock()
@@ -299,6 +323,20 @@ def test_it_is_told_of_changes(database: Database) -> None:
         eventually(lambda: bool(told))
 
     assert told[0] == {"g"}
+
+
+def test_whoever_is_told_of_changes_and_fails_does_no_harm(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_features: frozenset[str]) -> None:
+        raise RuntimeError("not now")
+
+    load(database)
+    with following(database, on_change=fail) as client:
+        change(database, "emergency_stop = true")
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+        assert client.status().failure is None
+    assert "not now" in caplog.text
 
 
 def test_random_asking_while_it_reloads_never_fails(database: Database) -> None:
