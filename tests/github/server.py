@@ -92,6 +92,7 @@ class FakeGitHub:
             "GITHUB_API_URL": self.url,
             "GITHUB_REPOSITORY": REPOSITORY,
             "GITHUB_TOKEN": TOKEN,
+            "NO_PROXY": "127.0.0.1",
         }
 
     def changes(self) -> list[tuple[str, str]]:

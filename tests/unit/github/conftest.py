@@ -22,7 +22,10 @@ def waits() -> list[float]:
 
 
 @pytest.fixture
-def github(fake: FakeGitHub, waits: list[float]) -> Iterator[GitHub]:
+def github(
+    fake: FakeGitHub, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[GitHub]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     transport = Transport(fake.url, TOKEN)
     yield GitHub(fake.url, transport, waits.append)
     transport.close()

@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.errors import NotFound, OutcomeUnknown, SetupInvalid, Unavailable
 from reconciler.github.client import GitHub, repository_path
+from reconciler.github.transport import Transport
 from tests.github.server import BOT, REPOSITORY, TOKEN, FakeGitHub, Trouble
 
 PATH = f"/repos/{REPOSITORY}"
@@ -172,6 +173,19 @@ def test_a_setting_that_cannot_be_is_refused_without_being_shown(
         GitHub.from_environment()
 
     assert "u:p" not in str(caught.value)
+
+
+def test_graphql_is_beside_rest_on_a_server_of_ones_own(
+    fake: FakeGitHub, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    transport = Transport(fake.url, TOKEN)
+    fake.troubles = [Trouble("POST", "^/api/graphql$", 200, body={"data": {"viewer": None}})]
+
+    found = GitHub(f"{fake.url}/api/v3", transport, waits.append).query("{ viewer }", {})
+
+    transport.close()
+    assert found == {"viewer": None}
 
 
 @pytest.mark.parametrize("name", ["", "acme", "acme/..", "acme/a/b", "acme/a?b", "acme/a\n"])
