@@ -101,11 +101,8 @@ class RolloutClient:
         )
         self._clock = clock
         self._start_timeout = start_timeout.total_seconds()
-        self._store = Store(
-            State(environment=EnvironmentOverride.parse(os.environ)),
-            staleness,
-            self._changed,
-        )
+        environment = EnvironmentOverride.parse(os.environ)
+        self._store = Store(State(environment=environment), staleness, self._changed)
         self.on_change = on_change
         self._snapshot_path = snapshot_file
         self._keeper: Keeper | None = None

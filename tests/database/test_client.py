@@ -259,6 +259,18 @@ def test_a_stop_that_was_seen_outlives_a_database_that_was_set_back(database: Da
         eventually(lambda: client.is_eligible(ACME, "f"))
 
 
+def test_a_stop_dated_in_the_future_is_lifted_by_whoever_lifts_it(database: Database) -> None:
+    load(database)
+    with following(database) as client:
+        database.execute(
+            "UPDATE rollout_configuration SET emergency_stop = true, updated_at = '2999-01-01'"
+        )
+        eventually(lambda: client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP)
+
+        change(database, "emergency_stop = false")
+        eventually(lambda: client.is_eligible(ACME, "f"))
+
+
 def test_a_worker_role_is_enough_and_its_connections_are_two_at_most(database: Database) -> None:
     load(database, rollout_strategy="repository_size")
     apply_roles(OpenedDatabase.at(database.address))

@@ -15,7 +15,10 @@ SELECT
     END AS percentage,
     coalesce(configuration.salt, configuration.feature_name) AS salt,
     versioned.version,
-    CAST(extract(EPOCH FROM configuration.updated_at) AS double precision) AS updated_at,
+    -- A time by hand may be of the future, which no change after it would reach.
+    CAST(
+        extract(EPOCH FROM least(configuration.updated_at, now())) AS double precision
+    ) AS updated_at,
     CASE
         WHEN known.version = versioned.version THEN null
         WHEN configuration.emergency_stop THEN '{}'
