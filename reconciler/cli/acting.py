@@ -15,14 +15,13 @@ from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.lines import paragraph
 from reconciler.cli.render.words import count, counted
 from reconciler.cli.settings import Format, Settings, settings_of
-from reconciler.cli.write_back import complain_of_pending, report_text
+from reconciler.cli.write_back import carry, report_text
 from reconciler.planning.fields import show_number
 
 if TYPE_CHECKING:
     from reconciler.database.eligibility import Participation
     from reconciler.database.transactions import Database
     from reconciler.safeguard import Acted
-    from reconciler.writing_back import WriteBackReport
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -131,15 +130,6 @@ class _Request:
 
         with read_only_transaction(database) as connection:
             return read_participation(connection, feature)
-
-
-def carry(settings: Settings, database: "Database") -> "WriteBackReport":
-    """Carry what is pending into git, and say on stderr what kept any of it out."""
-    from reconciler.writing_back import write_back
-
-    report = write_back(database, settings.path)
-    complain_of_pending(settings, report)
-    return report
 
 
 def acted_as_json(acted: "Acted") -> dict[str, Any]:

@@ -32,6 +32,11 @@ from reconciler.planning.guard_names import GuardName
     default=None,
     help="Refuse a file with local changes; on by itself where CI is set.",
 )
+@click.option(
+    "--no-write-back",
+    is_flag=True,
+    help="Leave git alone where drift that is kept makes an override.",
+)
 @click.option("--plan-out", metavar="FILE", help="With --dry-run: save the plan as JSON.")
 @click.option("--plan-in", metavar="FILE", help="Apply this saved plan and nothing else.")
 @click.pass_context
@@ -45,6 +50,7 @@ def apply_command(
     allow: tuple[str, ...],
     accept_history_rewrite: bool,
     require_commit: bool | None,
+    no_write_back: bool,
     plan_out: str | None,
     plan_in: str | None,
 ) -> int:
@@ -65,6 +71,7 @@ def apply_command(
         settings,
         allowed=frozenset(map(GuardName, allow)),
         accept_history_rewrite=accept_history_rewrite,
+        writes_back=not no_write_back,
     )
     if dry_run:
         return applying.preview(request, plan_out=plan_out, detailed_exitcode=detailed_exitcode)

@@ -25,6 +25,7 @@ from reconciler.reconcile import Permission, read_source
 from reconciler.rollout_file import read_rollout_file
 
 if TYPE_CHECKING:
+    from reconciler.database.transactions import Database
     from reconciler.planning.report import PlanReport
     from reconciler.planning.saved import Expectation
     from reconciler.rollout_file.reader import Document
@@ -41,10 +42,17 @@ class Request:
     document: "Document"
     application: Application
     permission: Permission
+    writes_back: bool = True
+    """Whether an override that the apply makes, of drift that is kept, is carried into git."""
 
     @classmethod
     def make(
-        cls, settings: Settings, *, allowed: frozenset[GuardName], accept_history_rewrite: bool
+        cls,
+        settings: Settings,
+        *,
+        allowed: frozenset[GuardName],
+        accept_history_rewrite: bool,
+        writes_back: bool = True,
     ) -> Self:
         """Read the file that the settings name, and which commit it is."""
         document = read_rollout_file(settings.path)
@@ -55,7 +63,7 @@ class Request:
             figures_source=choose_figures(),
         )
         permission = Permission(allowed, accept_history_rewrite)
-        return cls(settings, document, application, permission)
+        return cls(settings, document, application, permission, writes_back)
 
 
 def can_ask(settings: Settings) -> bool:
@@ -104,6 +112,7 @@ def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
     if request.settings.format is Format.JSON:
         database = open_database(request.settings, to_write=True)
         plan = reconcile.apply(database, request.application, request.permission).plan
+        _carry_kept_drift(request, database, plan)
     elif yes or not can_ask(request.settings):
         plan = _apply(request, expected=None)
     else:
@@ -137,6 +146,7 @@ def _apply_after_asking(request: Request) -> Plan:
     shown = expect(make_report(plan, request.application.source, applied=False))
     applied = reconcile.apply(database, request.application, request.permission, expected=shown)
     print_result(request.settings, summary(applied.plan, Outcome.APPLIED))
+    _carry_kept_drift(request, database, applied.plan)
     return applied.plan
 
 
@@ -145,7 +155,20 @@ def _apply(request: Request, *, expected: "Expectation | None") -> Plan:
     applied = reconcile.apply(database, request.application, request.permission, expected=expected)
     is_refused = applied.plan.is_refused
     show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
+    _carry_kept_drift(request, database, applied.plan)
     return applied.plan
+
+
+def _carry_kept_drift(request: Request, database: "Database", plan: Plan) -> None:
+    """Carry the overrides that an apply made of drift into git, as every command does that makes one."""
+    makes_overrides = any(feature.overrides.kept is not None for feature in plan.features)
+    if plan.is_refused or not makes_overrides or not request.writes_back:
+        return
+    from reconciler.cli.write_back import carry, report_text
+
+    report = carry(request.settings, database)
+    if report.overrides:
+        request.settings.say(report_text(report))
 
 
 def _exit_code(plan: Plan) -> int:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.cli.acting import acted_lines, carry
+from reconciler.cli.acting import acted_lines
 from reconciler.cli.figures import choose_figures, figures_options
 from reconciler.cli.opening import open_database, require_feature
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import count, counted
 from reconciler.cli.settings import Format, settings_of
-from reconciler.cli.write_back import report_text
+from reconciler.cli.write_back import carry, report_text
 from reconciler.planning.health import Reason, Tally, Verdict
 from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatus, find_indicators
 

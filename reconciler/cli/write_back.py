@@ -12,6 +12,7 @@ from reconciler.cli.settings import Format, Settings, settings_of
 
 if TYPE_CHECKING:
     from reconciler.carrying import Carried
+    from reconciler.database.transactions import Database
     from reconciler.writing_back import WriteBackReport
 
 
@@ -42,6 +43,15 @@ def write_back(context: click.Context, *, remote: str | None, branch: str | None
     else:
         print_result(settings, report_text(report))
     complain_of_pending(settings, report)
+
+
+def carry(settings: Settings, database: "Database") -> "WriteBackReport":
+    """Carry what is pending into git, and say on stderr what kept any of it out."""
+    from reconciler import writing_back
+
+    report = writing_back.write_back(database, settings.path)
+    complain_of_pending(settings, report)
+    return report
 
 
 def report_text(report: "WriteBackReport") -> str:

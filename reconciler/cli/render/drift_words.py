@@ -9,7 +9,7 @@ def describe_drift(drift: Drift) -> str:
     """Say what somebody changed live, and what an apply does about it."""
     match drift.decision:
         case Decision.KEEP:
-            fate = "kept, since it narrows, as an override in the database alone"
+            fate = "kept, since it narrows, as an override that goes into git"
         case Decision.REVERT:
             fate = "taken back"
         case Decision.HOLD:
