@@ -1,0 +1,81 @@
+"""What a client knows: a yes takes the newest features and those of the repositories' moment."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from reconciler.client.reading import Feature
+from reconciler.client.state import ClientRule, State
+from reconciler.targeting.categories import Category
+from reconciler.targeting.eligibility import Repository, Rule, Targeting
+from reconciler.targeting.environment import EnvironmentOverride
+from reconciler.targeting.strategy import Strategy
+
+REPOSITORY = Repository("10000000-0000-4000-8000-000000000001", "acme/site", Category.SMALL)
+ON = Targeting(
+    active=True,
+    emergency_stop=False,
+    strategy=Strategy.PERCENTAGE,
+    percentage=Decimal(100),
+    salt="f",
+)
+OFF = replace(ON, percentage=Decimal(0))
+STOPPED = replace(ON, emergency_stop=True)
+
+
+def feature(targeting: Targeting, version: str = "1", updated_at: float = 1) -> dict[str, Feature]:
+    return {"f": Feature(targeting, version, updated_at)}
+
+
+def known(newest: dict[str, Feature], whole: dict[str, Feature]) -> State:
+    nothing = State()
+    return nothing.with_whole(whole, nothing.repositories, 5).with_newest(newest, 10)
+
+
+def test_a_yes_takes_both_moments() -> None:
+    assert known(feature(ON), feature(ON)).is_eligible(REPOSITORY, "f")
+    for newest, whole in ((OFF, ON), (ON, OFF), (STOPPED, ON), (ON, STOPPED)):
+        state = known(feature(newest, "2"), feature(whole, "1"))
+        assert not state.is_eligible(REPOSITORY, "f")
+        assert not state.explain(REPOSITORY, "f").eligible
+    assert not known(feature(ON), {}).is_eligible(REPOSITORY, "f")
+    assert not known({}, feature(ON)).is_eligible(REPOSITORY, "f")
+
+
+def test_it_is_as_old_as_the_older_of_both() -> None:
+    assert known(feature(ON), feature(ON)).confirmed_at == 5
+
+
+def test_a_row_older_than_a_stop_seen_does_not_lift_it() -> None:
+    state = known(feature(STOPPED, "2", updated_at=20), feature(ON))
+    for _ in range(2):
+        state = state.with_newest(feature(ON, "1", updated_at=10), 30)
+        assert state.explain(REPOSITORY, "f").rule is Rule.EMERGENCY_STOP
+    assert not state.with_newest({}, 30).is_eligible(REPOSITORY, "f")
+
+
+def test_a_stop_seen_is_remembered_while_its_feature_is_gone() -> None:
+    state = known(feature(STOPPED, "2", updated_at=20), feature(ON)).with_newest({}, 30)
+    state = state.with_newest(feature(ON, "1", updated_at=10), 40)
+    assert state.explain(REPOSITORY, "f").rule is Rule.EMERGENCY_STOP
+
+
+def test_a_row_as_old_as_the_stop_or_younger_lifts_it() -> None:
+    """People who lift it by hand may leave the time as it is."""
+    for updated_at in (20.0, 21.0):
+        state = known(feature(STOPPED, "2", updated_at=20), feature(ON, "3"))
+        state = state.with_newest(feature(ON, "4", updated_at=updated_at), 30)
+        assert state.is_eligible(REPOSITORY, "f")
+
+
+def test_only_what_may_let_in_more_asks_for_everything_anew() -> None:
+    assert known(feature(ON, "2"), feature(OFF)).widened_since_whole
+    assert not known(feature(STOPPED, "2"), feature(ON)).widened_since_whole
+    assert not known({}, feature(ON)).widened_since_whole
+    assert not known(feature(ON, "2"), feature(ON)).widened_since_whole
+
+
+def test_stale_it_says_no_but_the_environment_goes_before() -> None:
+    state = known(feature(ON), feature(ON))
+    assert state.explain_stale("f", 300).rule is ClientRule.STALE
+    stopping = replace(state, environment=EnvironmentOverride(stops_all=True))
+    assert stopping.explain_stale("f", 300).rule is Rule.ENVIRONMENT_STOP
