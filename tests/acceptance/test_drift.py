@@ -258,3 +258,43 @@ def test_no_drift_says_so(site: Site) -> None:
     site.reconcile()
 
     assert site.reconcile("drift").stdout == "nothing drifted\n"
+
+
+@pytest.fixture
+def applied(site: Site) -> Site:
+    """A site whose first file is applied."""
+    assert site.reconcile().exit_code == 0
+    return site
+
+
+def test_drift_that_an_apply_keeps_is_on_the_branch_and_stays_to_the_next_apply(
+    applied: Site,
+) -> None:
+    before = applied.remote_text()
+    stop_by_sql(applied)
+
+    left_alone = applied.reconcile("--no-write-back")
+    untouched = applied.remote_text()
+    carried = applied.reconcile("write-back")
+    applied.git("pull", "--quiet")
+    again = applied.reconcile()
+
+    assert (left_alone.exit_code, carried.exit_code, again.exit_code) == (0, 0, 0)
+    assert untouched == before
+    assert "      by: database\n" in applied.remote_text()
+    assert "Nothing to change" in again.stdout
+
+
+def test_an_apply_that_keeps_drift_carries_it_by_itself(applied: Site) -> None:
+    stop_by_sql(applied)
+
+    done = applied.reconcile()
+
+    assert "written to origin/main by " in done.stderr
+    assert "      emergency_stop: true\n" in applied.remote_text()
+
+
+def stop_by_sql(site: Site) -> None:
+    site.database.execute(
+        "UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true"
+    )
