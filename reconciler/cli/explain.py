@@ -5,34 +5,41 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.moments import AS_OF_NOTE, AT_HELP, MomentType, as_of, as_of_words
 from reconciler.cli.opening import choose_feature, open_database
-from reconciler.cli.output import print_json, print_result
+from reconciler.cli.output import show_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import count
 from reconciler.cli.settings import Format, settings_of
 
 if TYPE_CHECKING:
     from reconciler.database.eligibility import Explanation
+    from reconciler.database.time_travel import Moment, Then
 
 
-@click.command(epilog="Example: reconcile explain microsoft/vscode")
+@click.command(
+    epilog="Example: reconcile explain microsoft/vscode, and as it was: "
+    "reconcile explain microsoft/vscode --at 24h"
+)
 @click.argument("repository", metavar="REPOSITORY")
+@click.option("--at", type=MomentType(), metavar="GENERATION|TIME|COMMIT", help=AT_HELP)
 @click.pass_context
-def explain(context: click.Context, repository: str) -> None:
+def explain(context: click.Context, repository: str, at: "Moment | None") -> dict[str, Any]:
     """Tell whether a repository (owner/name or id) gets the feature, and what each rule found.
 
-    ROLLOUT_EMERGENCY_STOP and ROLLOUT_PERCENTAGE count as they are set here.
+    ROLLOUT_EMERGENCY_STOP and ROLLOUT_PERCENTAGE count as they are set here; with --at they do not.
     """
-    from reconciler.database.eligibility import explain_repository
+    from reconciler.database.eligibility import explain_repository, explain_then
     from reconciler.database.finding import FoundRepository, find_repository
     from reconciler.database.live import read_configurations
     from reconciler.database.schema import require_newest
+    from reconciler.database.time_travel import read_then
     from reconciler.database.transactions import read_only_transaction
     from reconciler.rollout_file.names import is_identifier
     from reconciler.targeting.environment import EnvironmentOverride
 
     settings = settings_of(context)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    settings.choose_format(Format.TEXT, Format.JSON)
     environment = EnvironmentOverride.parse(os.environ)
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
@@ -43,11 +50,14 @@ def explain(context: click.Context, repository: str) -> None:
             if is_identifier(repository)
             else find_repository(connection, repository)
         )
-        explanation = explain_repository(connection, found, feature, environment)
-    if chosen is Format.JSON:
-        print_json(settings, _as_json(explanation))
-    else:
-        print_result(settings, _as_text(explanation))
+        then = None if at is None else read_then(connection, feature, at)
+        explanation = (
+            explain_repository(connection, found, feature, environment)
+            if then is None
+            else explain_then(connection, found, feature, then)
+        )
+    data = _as_json(explanation) | {"as_of": as_of(then)}
+    return show_result(settings, data, lambda: _as_text(explanation, then))
 
 
 def _as_json(explanation: "Explanation") -> dict[str, Any]:
@@ -67,7 +77,7 @@ def _as_json(explanation: "Explanation") -> dict[str, Any]:
     }
 
 
-def _as_text(explanation: "Explanation") -> str:
+def _as_text(explanation: "Explanation", then: "Then | None") -> str:
     decision = explanation.decision
     repository = explanation.repository
     name = explanation.repository_id if repository is None else repository.full_name
@@ -79,8 +89,10 @@ def _as_text(explanation: "Explanation") -> str:
     lines = [
         f"{for_line(name or explanation.repository_id)} and {for_line(explanation.feature)}: {verdict}",
         f"    {decision.rule}: {for_line(decision.reason)}",
-        "",
     ]
+    if then is not None:
+        lines += [f"    as of {as_of_words(then)};", f"    {AS_OF_NOTE}"]
+    lines.append("")
     for number, finding in enumerate(explanation.rules, start=1):
         sign = "→" if finding.decides else " "
         line = f"  {sign} {number:>2}  {finding.rule:<21}{for_line(finding.found)}"

@@ -33,9 +33,9 @@ class Since(click.ParamType[datetime]):
         """Return the time in UTC; a time without a zone is UTC."""
         from reconciler.rollout_file.durations import parse_duration
 
-        if _AGO.fullmatch(value):
-            return datetime.now(UTC) - parse_duration(value)
         try:
+            if _AGO.fullmatch(value):
+                return datetime.now(UTC) - parse_duration(value)
             moment = datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no time; write 2026-11-23T12:00Z or 24h", param, ctx)

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.moments import AS_OF_NOTE, AT_HELP, MomentType, as_of, as_of_words
 from reconciler.cli.opening import choose_feature, open_database
 from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.table import Column, table
 from reconciler.cli.render.words import count, counted
 from reconciler.cli.settings import Format, Settings, settings_of
-from reconciler.targeting.categories import Category
+from reconciler.targeting.categories import Activity, Category
+from reconciler.targeting.eligibility import is_eligible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from reconciler.database.eligibility import ReadyRepository
     from reconciler.database.repositories import ListedRepository, LoadOutcome
+    from reconciler.database.time_travel import Moment, Then
 
 
 @click.group(epilog="Example: reconcile repositories list --eligible")
@@ -109,6 +112,12 @@ def sync(context: click.Context, *, org: str | None, user: str | None) -> None:
 @click.option("--category", type=click.Choice([each.value for each in Category]))
 @click.option("--test", "only_test", is_flag=True, help="Only test repositories.")
 @click.option("--eligible", is_flag=True, help="Only those that get the feature.")
+@click.option(
+    "--at",
+    type=MomentType(),
+    metavar="GENERATION|TIME|COMMIT",
+    help=f"With --eligible: {AT_HELP[0].lower()}{AT_HELP[1:]}",
+)
 @click.option("--owner", metavar="NAME", help="Only this owner's.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @click.option(
@@ -124,11 +133,14 @@ def list_(
     category: str | None,
     only_test: bool,
     eligible: bool,
+    at: "Moment | None",
     owner: str | None,
     limit: int | None,
     ready: int | None,
 ) -> dict[str, Any]:
     """List repositories with the figures behind their category, by name."""
+    if at is not None and not eligible:
+        raise click.UsageError("--at goes with --eligible")
     if ready is not None:
         if category or only_test or eligible or owner or limit:
             raise click.UsageError("--ready goes with no other filter")
@@ -136,6 +148,7 @@ def list_(
     from reconciler.database.live import read_configurations
     from reconciler.database.repositories import list_repositories
     from reconciler.database.schema import require_newest
+    from reconciler.database.time_travel import read_then
     from reconciler.database.transactions import read_only_transaction
 
     settings = settings_of(context)
@@ -143,15 +156,29 @@ def list_(
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
         feature = choose_feature(settings, read_configurations(connection)) if eligible else None
+        then = None if at is None or feature is None else read_then(connection, feature, at)
         found = list_repositories(
             connection,
             owner=owner,
             category=None if category is None else Category(category),
             only_test=only_test,
-            eligible_for=feature,
-            limit=limit,
+            eligible_for=feature if then is None else None,
+            limit=limit if then is None else None,
         )
-    return show_result(settings, {"repositories": found}, lambda: _listing(found))
+    if then is None or feature is None:
+        return show_result(settings, {"repositories": found}, lambda: _listing(found))
+    eligible_then = [each for each in found if _was_in(each, feature, then)][:limit]
+    return show_result(
+        settings,
+        {"feature": feature, "as_of": as_of(then), "repositories": eligible_then},
+        lambda: f"as of {as_of_words(then)};\n{AS_OF_NOTE}\n\n{_listing(eligible_then)}",
+    )
+
+
+def _was_in(listed: "ListedRepository", feature: str, then: "Then") -> bool:
+    activity = Activity(listed.stars, listed.contributors, listed.pull_requests)
+    repository = then.repository(listed.id, listed.full_name, listed.category, activity)
+    return is_eligible(feature, then.targeting, repository)
 
 
 def _list_ready(settings: Settings, most: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from reconciler.database.finding import FoundRepository
+    from reconciler.database.time_travel import Then
 
 _SQL = queries("eligibility")
 
@@ -102,6 +103,28 @@ def explain_repository(
             else decide(feature, targeting, repository, environment)
         ),
         rules=explain(feature, targeting, repository, environment),
+    )
+
+
+def explain_then(
+    connection: "Connection", found: "FoundRepository", feature: str, then: "Then"
+) -> Explanation:
+    """Tell why a repository got a feature or didn't, with every rule, as the feature was then.
+
+    Its name and its figures are those of now.
+    """
+    row = connection.execute(text(_SQL["figures"]), {"id": found.id}).one_or_none()
+    repository = None
+    if row is not None:
+        repository = then.repository(row.id, row.full_name, Category(row.category), _activity(row))
+    return Explanation(
+        feature=feature,
+        repository_id=found.id,
+        repository=repository,
+        activity=None if row is None else _activity(row),
+        is_categorized=row is not None and row.is_categorized,
+        decision=decide(feature, then.targeting, repository),
+        rules=explain(feature, then.targeting, repository),
     )
 
 

@@ -51,7 +51,7 @@ def read_live(connection: "Connection", rollout: Rollout) -> Found:
         applied_commit=state.applied_commit,
         features=features,
         marked=marked,
-        thresholds=_read_thresholds(connection),
+        thresholds=read_thresholds(connection),
         directory=_read_directory(connection, rollout, features, marked, remembered),
     )
     return Found(live, NOTHING_APPLIED if stored is None else _last_applied(stored))
@@ -66,6 +66,17 @@ def read_configurations(connection: "Connection") -> Mapping[str, Configuration]
 def read_feature_names(connection: "Connection") -> Sequence[str]:
     """Return every feature's name, without reading how it is configured."""
     return connection.execute(text(_SQL["feature_names"])).scalars().all()
+
+
+def read_thresholds(connection: "Connection") -> Mapping[Category, Threshold]:
+    """Return every category's threshold."""
+    rows = connection.execute(text(_SQL["thresholds"]))
+    return {
+        Category(row.category): Threshold(
+            row.stars, row.contributors, row.pull_requests, row.priority
+        )
+        for row in rows
+    }
 
 
 def _read_features(connection: "Connection") -> Mapping[str, LiveFeature]:
@@ -122,16 +133,6 @@ def _applied_feature(desired: Mapping[str, Any] | None, effective: Configuration
 def _keys(entries: Iterable[str | None]) -> frozenset[str]:
     """Return an array's entries as keys, forgiving what hand-written SQL may leave in it."""
     return frozenset(entry.strip(" ").lower() for entry in entries if entry is not None)
-
-
-def _read_thresholds(connection: "Connection") -> Mapping[Category, Threshold]:
-    rows = connection.execute(text(_SQL["thresholds"]))
-    return {
-        Category(row.category): Threshold(
-            row.stars, row.contributors, row.pull_requests, row.priority
-        )
-        for row in rows
-    }
 
 
 def _read_directory(

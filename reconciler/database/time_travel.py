@@ -1,0 +1,181 @@
+"""Time travel: what an earlier generation made of a feature, and what was done to it at once since then.
+
+A generation has the configuration, the marks and the thresholds of then. Names and the figures behind a
+category are kept nowhere, so that those of today count. What people changed by SQL alone is not known.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import text
+
+from reconciler.database.live import read_thresholds
+from reconciler.database.queries import queries
+from reconciler.errors import NotFound
+from reconciler.planning.actions import Action
+from reconciler.planning.configuration import Configuration
+from reconciler.planning.state import from_state
+from reconciler.targeting.categories import Activity, Category, Threshold, categorize
+from reconciler.targeting.eligibility import Repository, Targeting
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+_SQL = queries("time_travel")
+
+_MOST_NAMED: Final = 3
+_MOST_GENERATIONS: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment as somebody wrote it, and what it may be: digits may be a generation and a commit."""
+
+    written: str
+    generation: int | None = None
+    commit: str | None = None
+    """Its name or the beginning of it, lower case."""
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActThen:
+    """What was done at once on top of a generation: a stop, a rollback, a resume."""
+
+    action: Action
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """One feature as it was."""
+
+    generation: int
+    commit: str | None
+    applied_at: datetime
+    act: ActThen | None
+    """The last one until the time asked for; a generation or commit is as it was applied."""
+    targeting: Targeting | None
+    """None where there was no such feature."""
+    marked: frozenset[str]
+    """The ids of the repositories marked as test."""
+    thresholds: Mapping[Category, Threshold] | None
+    """None where they are today's."""
+
+    def repository(
+        self, identifier: str, full_name: str | None, category: Category, activity: Activity
+    ) -> Repository:
+        """Return a repository as it counted then, by its name, recorded category and figures of today."""
+        if self.thresholds is not None:
+            category = categorize(activity, self.thresholds)
+        return Repository(identifier, full_name, category, identifier in self.marked)
+
+
+def read_then(connection: "Connection", feature: str, moment: Moment) -> Then:
+    """Return a feature as it was.
+
+    Raises:
+        NotFound: the moment is none, or could be several; the message has the nearest.
+    """
+    found = _find(connection, moment)
+    stored = connection.execute(
+        text(_SQL["effective"]), {"feature": feature, "generation": found.generation}
+    ).one()
+    configuration = None if stored.feature is None else from_state(stored.feature)
+    act = None
+    if configuration is not None and moment.time is not None:
+        configuration, act = _acted(
+            connection, feature, configuration, found.generation, moment.time
+        )
+    thresholds = {
+        Category(name): Threshold(**threshold) for name, threshold in stored.categories.items()
+    }
+    return Then(
+        generation=found.generation,
+        commit=found.commit,
+        applied_at=found.applied_at,
+        act=act,
+        targeting=None if configuration is None else configuration.targeting,
+        marked=frozenset(stored.marked),
+        thresholds=None if thresholds == read_thresholds(connection) else thresholds,
+    )
+
+
+def _acted(
+    connection: "Connection",
+    feature: str,
+    configuration: Configuration,
+    generation: int,
+    time: datetime,
+) -> tuple[Configuration, ActThen | None]:
+    parameters = {"feature": feature, "generation": generation, "time": time}
+    row = connection.execute(text(_SQL["acted"]), parameters).one_or_none()
+    if row is None:
+        return configuration, None
+    exposure = row.exposure
+    return replace(
+        configuration,
+        active=exposure["active"],
+        emergency_stop=exposure["emergency_stop"],
+        percentage=Decimal(str(exposure["percentage"])),
+    ), ActThen(Action(row.action), row.created_at)
+
+
+def _find(connection: "Connection", moment: Moment) -> "Row[Any]":
+    """Return the generation that a moment means: number, commit and time of its apply."""
+    newest = connection.execute(text(_SQL["newest"]), {"most": _MOST_NAMED}).all()
+    if not newest:
+        raise NotFound(
+            "nothing was applied yet, so there is no earlier state; apply first: reconcile"
+        )
+    if moment.time is not None:
+        return _find_by_time(connection, moment.time)
+    found: list[Row[Any]] = []
+    if moment.generation is not None and moment.generation <= _MOST_GENERATIONS:
+        parameters = {"generation": moment.generation}
+        found += connection.execute(text(_SQL["by_generation"]), parameters)
+    if moment.commit is not None:
+        found += connection.execute(text(_SQL["by_commit"]), {"beginning": moment.commit})
+    if len(found) > 1:
+        named = ", ".join(map(_named, found[:_MOST_NAMED]))
+        more = ", …" if len(found) > _MOST_NAMED else ""
+        raise NotFound(
+            f"{moment.written} could be generation {named}{more}; name one by its number"
+        )
+    if not found:
+        raise NotFound(_unknown(moment, newest))
+    return found[0]
+
+
+def _find_by_time(connection: "Connection", time: datetime) -> "Row[Any]":
+    found = connection.execute(text(_SQL["by_time"]), {"time": time}).one_or_none()
+    if found is None:
+        first = connection.execute(text(_SQL["first"])).one()
+        raise NotFound(
+            f"nothing was applied by {_shown(time)}; the first was "
+            f"generation {first.generation}, at {_shown(first.applied_at)}"
+        )
+    return found
+
+
+def _unknown(moment: Moment, newest: "Sequence[Row[Any]]") -> str:
+    named = ", ".join(map(_named, newest))
+    if moment.commit is None:
+        return f"there is no generation {moment.written}; the newest are {named}"
+    if moment.generation is not None:
+        return f"no generation and no commit is {moment.written}; the newest are {named}"
+    return (
+        f"no apply of {moment.written} changed anything; the newest that did are generation {named}; "
+        "a time works too, such as that of the commit"
+    )
+
+
+def _named(row: "Row[Any]") -> str:
+    return f"{row.generation} ({(row.commit or 'no commit')[:7]})"
+
+
+def _shown(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,167 @@
+"""Who was in, and why, at a generation, a commit or a time: as `eligible_repositories` said it then."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from tests.site import Site
+
+REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
+    f"acme/tool-{number},{stars},1,1\n"
+    for number, stars in enumerate([0, 0, 40, 40, 400, 400, 4000, 4000, 90000, 90000])
+)
+
+
+def declare(site: Site, fields: str, rest: str = "") -> str:
+    site.write(
+        f"version: 1\nfeatures:\n  capture: {{{fields}, guards: {{max_increase: 100}}}}\n{rest}"
+    )
+    commit = site.commit(f"Declare {fields}"[:60])
+    site.push()
+    done = site.reconcile("--allow", "list-emptied")
+    assert done.exit_code == 0, done.stdout + done.stderr
+    return commit
+
+
+def in_now(site: Site) -> tuple[str, list[str]]:
+    """The database's time, and who is in by its own function."""
+    (row,) = site.database.rows(
+        "SELECT clock_timestamp() AS at, array(SELECT full_name FROM repositories"
+        " WHERE id IN (SELECT eligible_repositories('capture')) ORDER BY 1) AS names"
+    )
+    at: datetime = row["at"]
+    return at.isoformat(), row["names"]
+
+
+def read(site: Site, *arguments: str) -> Any:
+    done = site.reconcile(*arguments, "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def in_then(site: Site, at: str) -> list[str]:
+    found = read(site, "repositories", "list", "--eligible", "--at", at)
+    return [each["full_name"] for each in found["repositories"]]
+
+
+@pytest.fixture
+def filled(site: Site) -> Site:
+    (site.folder / "r.csv").write_text(REPOSITORIES)
+    assert site.reconcile("repositories", "load", "r.csv").exit_code == 0
+    assert site.reconcile("categorize").exit_code == 0
+    return site
+
+
+def test_who_was_in_is_told_as_the_database_told_it_then(filled: Site) -> None:
+    moments = []
+    first = declare(filled, "percentage: 40, whitelist: [acme/tool-9, acme/later]")
+    moments.append(in_now(filled))
+    filled.reconcile("stop", "--reason", "it hurts", "--no-write-back")
+    moments.append(in_now(filled))
+    filled.reconcile("resume", "--reason", "fixed", "--no-write-back")
+    moments.append(in_now(filled))
+    filled.reconcile("rollback", "--to", "10", "--reason", "again", "--no-write-back")
+    moments.append(in_now(filled))
+    filled.reconcile("resume", "--reason", "fixed", "--no-write-back")
+    declare(
+        filled,
+        "strategy: repository_size, percentage: 50, exclusions: [acme/tool-2]",
+        "test_repositories: [acme/tool-8]\ncategories: {medium: {stars: 5000}}\n",
+    )
+    moments.append(in_now(filled))
+    declare(filled, "percentage: 100, active: false")
+    moments.append(in_now(filled))
+
+    assert moments[1][1] == moments[5][1] == []
+    assert len({tuple(names) for _, names in moments}) == 4
+    assert [in_then(filled, at) for at, _ in moments] == [names for _, names in moments]
+    by_generation = [in_then(filled, str(number)) for number in (1, 2, 3)]
+    assert by_generation == [moments[0][1], moments[4][1], moments[5][1]]
+    assert in_then(filled, first[:7]) == in_then(filled, first) == moments[0][1]
+
+
+def test_an_explanation_says_what_it_is_of(filled: Site) -> None:
+    commit = declare(filled, "percentage: 0, whitelist: [acme/tool-3]")
+    declare(filled, "percentage: 0")
+
+    then = filled.reconcile("explain", "acme/tool-3", "--at", commit[:9])
+    told = read(filled, "explain", "acme/tool-3", "--at", "1")
+    now = read(filled, "explain", "acme/tool-3")
+
+    lines = then.stdout.splitlines()
+    key = told["id"]
+    assert lines[:2] == [
+        "acme/tool-3 and capture: eligible",
+        f"    whitelisted: the whitelist has {key}",
+    ]
+    assert lines[2].startswith(f"    as of generation 1 ({commit[:7]}), applied ")
+    assert lines[3] == snapshot(
+        "    names and the figures behind categories are today's; no environment variable counts"
+    )
+    assert (told["eligible"], told["rule"], told["as_of"]["generation"]) == (True, "whitelisted", 1)
+    assert told["as_of"]["commit"] == commit
+    assert (now["eligible"], now["as_of"]) == (False, None)
+
+
+def test_a_stop_shows_with_its_time_and_lifts_nothing_of_the_generation(filled: Site) -> None:
+    declare(filled, "percentage: 100")
+    filled.reconcile("stop", "--reason", "it hurts", "--no-write-back")
+    stopped = filled.database.value("SELECT created_at FROM rollout_override").isoformat()
+    filled.reconcile("resume", "--reason", "fixed", "--no-write-back")
+
+    at_the_time = read(filled, "explain", "acme/tool-1", "--at", stopped)
+    at_the_generation = read(filled, "explain", "acme/tool-1", "--at", "1")
+
+    assert (at_the_time["eligible"], at_the_time["rule"]) == (False, "emergency_stop")
+    assert at_the_time["as_of"]["act"]["action"] == "emergency_stop"
+    assert (at_the_generation["eligible"], at_the_generation["as_of"]["act"]) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        ("9", "there is no generation 9; the newest are "),
+        ("abcdef0", "no apply of abcdef0 changed anything; the newest that did are generation 1 ("),
+        (
+            "2020-01-01",
+            "nothing was applied by 2020-01-01T00:00:00Z; the first was generation 1, at ",
+        ),
+        ("yesterday", "'yesterday' is no time; write 2026-11-23T12:00Z or 24h"),
+        ("99999d", "'99999d' is no time"),
+        (
+            "99999999999999999999999999",
+            "no generation and no commit is 99999999999999999999999999; the newest are",
+        ),
+    ],
+)
+def test_an_unknown_moment_is_an_error_with_the_nearest(site: Site, at: str, message: str) -> None:
+    site.reconcile()
+
+    done = site.reconcile("repositories", "list", "--eligible", "--at", at)
+
+    assert done.exit_code in {1, 64}
+    assert message in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_commit_that_was_applied_twice_has_to_be_named_by_generation(filled: Site) -> None:
+    commit = declare(filled, "percentage: 10")
+    filled.database.execute("UPDATE rollout_configuration SET rollout_percentage = 50")
+    assert filled.reconcile().exit_code == 0
+
+    done = filled.reconcile("explain", "acme/tool-1", "--at", commit[:7])
+
+    assert done.exit_code == 1
+    assert f"could be generation 1 ({commit[:7]}), 2 ({commit[:7]}); name one by its number" in (
+        done.stderr
+    )
+
+
+def test_time_travel_goes_with_eligible_only(site: Site) -> None:
+    done = site.reconcile("repositories", "list", "--at", "1")
+
+    assert done.exit_code == 64
+    assert "--at goes with --eligible" in done.stderr
