@@ -10,8 +10,8 @@ from reconciler.cli.output import show_time
 from reconciler.cli.render.drift_words import describe_drift
 from reconciler.cli.render.escape import for_markdown
 from reconciler.github.issues import State
-from reconciler.planning.acting import describe_limit
 from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.fields import show_number
 from reconciler.rollout_file.model import Override
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def incident_state(incident: "Incident") -> State:
         body = (
             f"Jobs of {for_markdown(feature)} fail, and nothing rolls it back by itself "
             "(`auto_rollback` is off, or the rollback is yet to come).\n\n"
-            "To pull it back now: `reconcile rollback --to 0 --reason …`"
+            f"To pull it back now: `reconcile rollback --feature {feature} --to 0 --reason …`"
         )
         return State(marker, f"Rollout: {feature} fails", body)
     title = f"Rollout: {feature} is held back"
@@ -59,9 +59,14 @@ def drift_state(feature: str, drift: Sequence[Drift]) -> State:
 
 
 def _override(feature: str, override: Override) -> Iterator[str]:
+    state = (
+        "is stopped: nobody gets it"
+        if override.percentage is None
+        else f"is held to {show_number(override.percentage)} percent"
+    )
     yield (
-        f"{for_markdown(feature)}: {for_markdown(describe_limit(override))}, by "
-        f"{for_markdown(override.by)} since {show_time(override.at)}."
+        f"{for_markdown(feature)} {state}, by {for_markdown(override.by)} since "
+        f"{show_time(override.at)}."
     )
     yield f"Why: {for_markdown(override.reason)}"
     yield (
