@@ -1,0 +1,20 @@
+"""OpenFeature: features as boolean flags, decided by the client.
+
+`RolloutProvider` is for the SDK (extra `openfeature`). What a flag's evaluation comes to, and why, in
+OpenFeature's words, is said in `evaluation`, which needs no SDK.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reconciler.openfeature.provider import RolloutProvider
+
+__all__ = ["RolloutProvider"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "RolloutProvider":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from reconciler.openfeature.provider import RolloutProvider
+
+    return RolloutProvider
