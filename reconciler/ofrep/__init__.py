@@ -1,0 +1,1 @@
+"""OFREP: flags evaluated for whoever asks by OpenFeature's protocol over HTTP (extra `ofrep`)."""
