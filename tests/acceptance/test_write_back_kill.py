@@ -254,6 +254,7 @@ def test_two_processes_killed_at_any_two_points_carry_a_stop_once(
         # Whoever holds it now: killed, or taken for it.
         run_out(site)
         other.join(0.2)
+    run_out(site)
 
     carry(site)
 
