@@ -3,4 +3,18 @@
 `rollout.yaml` declares which repositories get a feature; `reconcile` makes Postgres say the same.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reconciler.cli.rollout_console import RolloutConsole as RolloutConsole
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when it is asked for, so that a worker's client does not wait for a command line.
+    if name != "RolloutConsole":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from reconciler.cli.rollout_console import RolloutConsole
+
+    return RolloutConsole

@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "auto-rollback": "edits",
     "categories": "categories",
     "categorize": "categories",
+    "completion": "completion",
+    "console": "console",
     "db": "database",
     "drift": "drift",
     "exclude": "lists",

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from reconciler.cli.render.escape import for_terminal
+from reconciler.errors import ReconcilerError
 
 
 class Format(StrEnum):
@@ -68,6 +69,19 @@ def _remember_format(context: click.Context, parameter: click.Parameter, value: 
     _remember(context, parameter, None if value is None else Format(value))
 
 
+def _features_in_file(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Return the features that a shell may complete; the database is not asked."""
+    from reconciler.rollout_file import read_rollout_file
+
+    try:
+        features = read_rollout_file(settings_of(context).path).rollout.features
+    except ReconcilerError:
+        return []
+    return [each for each in features if each.startswith(incomplete)]
+
+
 def _shared(*names: str, help: str, **attributes: Any) -> click.Option:  # noqa: A002 - click's word
     attributes.setdefault("callback", _remember)
     return click.Option(names, expose_value=False, help=help, **attributes)
@@ -88,7 +102,10 @@ def shared_options() -> list[click.Parameter]:
             help="The database; default DATABASE_URL, else the embedded one beside the file.",
         ),
         _shared(
-            "--feature", metavar="NAME", help="The feature; needed only where there are several."
+            "--feature",
+            metavar="NAME",
+            help="The feature; needed only where there are several.",
+            shell_complete=_features_in_file,
         ),
         _shared(
             "--format",

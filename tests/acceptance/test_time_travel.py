@@ -1,7 +1,6 @@
 """Who was in, and why, at a generation, a commit or a time: as `eligible_repositories` said it then."""
 
 import json
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -32,8 +31,7 @@ def in_now(site: Site) -> tuple[str, list[str]]:
         "SELECT clock_timestamp() AS at, array(SELECT full_name FROM repositories"
         " WHERE id IN (SELECT eligible_repositories('capture')) ORDER BY 1) AS names"
     )
-    at: datetime = row["at"]
-    return at.isoformat(), row["names"]
+    return str(row["at"].isoformat()), row["names"]
 
 
 def read(site: Site, *arguments: str) -> Any:
