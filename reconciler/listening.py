@@ -1,0 +1,46 @@
+"""Where a server listens, as people write it."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final, Self
+
+_ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/@\s]+)):([0-9]{1,5})")
+_LAST_PORT: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where to listen; port 0 is any that is free."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the address that `host:port` names, an IPv6 host in brackets.
+
+        Raises:
+            ValueError: it is none; the message says what to write.
+        """
+        found = _ADDRESS.fullmatch(text)
+        if found is None or int(found[3]) > _LAST_PORT:
+            raise ValueError(f"{text!r} is no address; write host:port, such as 127.0.0.1:9464")
+        return cls(found[1] or found[2], int(found[3]))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether this machine alone reaches it."""
+        return is_loopback(self.host)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, a name or an address without brackets, is this machine to itself."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
