@@ -15,8 +15,8 @@ from reconciler.cli.settings import Format, Settings, settings_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reconciler.listening import ListenAddress
     from reconciler.watching.following import FollowedBranch
-    from reconciler.watching.serving import ListenAddress
     from reconciler.watching.watch import Watch
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -107,7 +107,7 @@ def watch(
 
 
 def _parse_address(text: str) -> "ListenAddress":
-    from reconciler.watching.serving import ListenAddress
+    from reconciler.listening import ListenAddress
 
     try:
         return ListenAddress.parse(text)

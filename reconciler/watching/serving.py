@@ -4,17 +4,15 @@ Answers are made from the watch's status when they are asked for; nothing is cou
 """
 
 import json
-import re
 import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from threading import Thread
-from typing import Final, Self
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -23,6 +21,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from reconciler.errors import SetupInvalid
+from reconciler.listening import ListenAddress
 from reconciler.planning.health import Verdict
 from reconciler.watching.events import Subject
 from reconciler.watching.status import Role
@@ -31,33 +30,6 @@ from reconciler.watching.watch import Watch
 REQUEST_TIMEOUT_SECONDS: Final = 10
 POLL_SECONDS: Final = 0.1
 """How soon the server notices that it is to end."""
-
-_ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/@\s]+)):([0-9]{1,5})")
-_LAST_PORT: Final = 65_535
-
-
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
-    """Where to listen; port 0 is any that is free."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the address that `host:port` names, an IPv6 host in brackets.
-
-        Raises:
-            ValueError: it is none; the message says what to write.
-        """
-        found = _ADDRESS.fullmatch(text)
-        if found is None or int(found[3]) > _LAST_PORT:
-            raise ValueError(f"{text!r} is no address; write host:port, such as 127.0.0.1:9464")
-        return cls(found[1] or found[2], int(found[3]))
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 @contextmanager
