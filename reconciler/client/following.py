@@ -120,7 +120,7 @@ class Follower:
             began = time.monotonic()
             try:
                 work()
-            except (psycopg.Error, OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - to end here would be to stay stale for good
                 failures = 0 if time.monotonic() - began > _LONGEST_PAUSE_SECONDS else failures + 1
                 self._note_failure(in_a_line(error, self._following.address))
                 longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**failures)
