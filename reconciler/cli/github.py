@@ -6,7 +6,7 @@ an issue or a pull request. `docs/github.md` tells which workflow calls what.
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,11 +16,7 @@ from reconciler.errors import NotFound, ReconcilerError, SetupInvalid, Stale
 if TYPE_CHECKING:
     from reconciler.cli.applying import Request
     from reconciler.database.transactions import Database
-    from reconciler.github.client import GitHub
     from reconciler.github.issues import State
-
-ARTIFACT: Final = "rollout-preview"
-"""The artifact that a fork's run leaves for the run that may comment."""
 
 
 @click.group(epilog="Example: reconcile github preview")
@@ -88,8 +84,8 @@ def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
 
     Needs no database, no token and no secret.
     """
-    from reconciler.cli.workflow_output import print_plainly, summarize
-    from reconciler.rollout_file import parse_rollout
+    from reconciler.cli.github_forks import compare
+    from reconciler.cli.workflow_output import annotate, print_plainly, summarize
     from reconciler.rollout_file.sources import read_content
 
     settings = settings_of(context)
@@ -98,10 +94,10 @@ def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
         folder = Path(copy_to)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / settings.path.name).write_bytes(content)
-    parse_rollout(content, path=settings.file)
-    body = _difference(settings, content, base)
-    print_plainly(settings, body)
-    summarize(body)
+    difference = compare(settings, content, base)
+    print_plainly(settings, difference.markdown)
+    annotate(settings, difference.annotations)
+    summarize(difference.markdown)
 
 
 @github.command(epilog="Example: reconcile github comment")
@@ -112,6 +108,7 @@ def comment(context: click.Context) -> None:
     What the run left is taken for anybody's text: one file of it is read as a rollout file is, and all
     that is said is said here anew.
     """
+    from reconciler.cli.github_forks import comment_on_run
     from reconciler.cli.workflow_output import annotate_error
     from reconciler.github.client import GitHub, repository_path
     from reconciler.github.comments import PREVIEW, put_comment
@@ -129,32 +126,8 @@ def comment(context: click.Context) -> None:
     except NotFound as gone:
         annotate_error(settings, Stale(str(gone)))
         return
-    body = _comment(settings, client, repository, event.run)
+    body = comment_on_run(settings, client, repository, event.run)
     put_comment(client, repository, number, PREVIEW, body)
-
-
-def _comment(settings: Settings, client: "GitHub", repository: str, run: int) -> str:
-    from reconciler.cli.render.errors_markdown import errors_markdown
-    from reconciler.github.artifacts import read_artifact
-
-    try:
-        content = read_artifact(client, repository, run, ARTIFACT, settings.path.name)
-        return _difference(settings, content, "HEAD")
-    except ReconcilerError as error:
-        return errors_markdown([error])
-
-
-def _difference(settings: Settings, content: bytes, base: str) -> str:
-    from reconciler.cli.render.difference_markdown import difference_markdown
-    from reconciler.git.contents import content_at
-    from reconciler.planning.difference import plan_difference
-    from reconciler.rollout_file import parse_rollout
-
-    head = parse_rollout(content, path=settings.file)
-    before = content_at(settings.path, base)
-    shown = f"{settings.file} at {base[:7]}"
-    replaced = parse_rollout(b"version: 1\n" if before is None else before, path=shown)
-    return difference_markdown(plan_difference(replaced.rollout, head.rollout), settings.file)
 
 
 @github.command(epilog="Example: reconcile github apply")

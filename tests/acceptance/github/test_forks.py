@@ -144,6 +144,16 @@ def test_a_hostile_file_ends_in_a_clean_refusal(
     assert len(done.stdout) < 2_000
 
 
+def test_what_an_apply_would_refuse_is_a_warning_at_its_line(fork: Site) -> None:
+    fork.replace("percentage: 10", "percentage: 90")
+
+    done = fork.reconcile("github", "check", "--base", fork.git("rev-parse", "HEAD"))
+
+    assert done.exit_code == 0
+    assert "::warning file=rollout.yaml,line=5,col=5,title=max-increase refused::" in done.stdout
+    assert "**An apply would refuse this**" in done.stdout
+
+
 def test_a_base_that_is_no_commit_is_refused(fork: Site) -> None:
     done = fork.reconcile("github", "check", "--base", "--output=pwned")
 
