@@ -1,0 +1,29 @@
+"""The image's recipe names what is there, and no more of the project goes into it."""
+
+import re
+
+from tests.postgres import PROJECT
+
+
+def test_what_the_recipe_copies_is_there_and_is_let_in() -> None:
+    recipe = (PROJECT / "Dockerfile").read_text()
+    copied = {
+        name
+        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", recipe, re.MULTILINE)
+        for name in line.split()
+    }
+    ignored = (PROJECT / ".dockerignore").read_text().splitlines()
+    let_in = {line[1:].rstrip("/") for line in ignored if line.startswith("!")}
+
+    assert copied == let_in
+    assert all((PROJECT / name).exists() for name in copied)
+    assert ignored[0] == "*"
+
+
+def test_the_image_runs_as_a_user_without_rights_and_installs_by_hash() -> None:
+    recipe = (PROJECT / "Dockerfile").read_text()
+    last_stage = recipe[recipe.rindex("FROM ") :]
+
+    assert re.search(r"^USER reconcile$", last_stage, re.MULTILINE)
+    assert "--require-hashes --requirement requirements.txt" in recipe
+    assert " git " in last_stage
