@@ -110,6 +110,14 @@ def at_size(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
     return lambda each_change, at_night: at_night if nightly else each_change
 
 
+@pytest.fixture(scope="module")
+def module_database(pytestconfig: pytest.Config) -> Iterator[Database]:
+    """As `database`, for all tests of a module: none may mind what another leaves there."""
+    run = pytestconfig.stash[_RUN]
+    with run.database(template=run.migrated_template()) as database:
+        yield database
+
+
 @pytest.fixture
 def database(pytestconfig: pytest.Config) -> Iterator[Database]:
     """A database with the newest schema and nothing in it."""
