@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "resume": "acting",
     "rollback": "acting",
     "schema": "schema",
+    "serve": "serve",
     "set": "edits",
     "stats": "stats",
     "status": "status",
