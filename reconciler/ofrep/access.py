@@ -1,0 +1,77 @@
+"""Access: who may ask.
+
+With a token, whoever has it. Without one only this machine: and only by its own name, so that no page in a
+browser, whose host's name was made to lead here, asks in somebody's place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hmac import compare_digest
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final, Self
+
+from reconciler.errors import SetupInvalid
+from reconciler.listening import ListenAddress, is_loopback
+
+TOKEN_VARIABLE: Final = "ROLLOUT_OFREP_TOKEN"  # noqa: S105 - its name
+_LONGEST_TOKEN: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may ask."""
+
+    token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def make(cls, address: ListenAddress, token: str | None) -> Self:
+        """Return the access to a server at an address.
+
+        Raises:
+            SetupInvalid: others reach it and there is no token, or none that can be sent.
+        """
+        if token is None:
+            if not address.is_loopback:
+                raise SetupInvalid(
+                    f"others reach {address}: set {TOKEN_VARIABLE} or give --token-file"
+                )
+            return cls()
+        stripped = token.strip()
+        if not (0 < len(stripped) <= _LONGEST_TOKEN and stripped.isascii()) or not all(
+            "!" <= each <= "~" for each in stripped
+        ):
+            raise SetupInvalid(
+                "the token is no token: it is empty, too long, or has other characters"
+            )
+        return cls(stripped)
+
+    def refusal(self, headers: Mapping[str, str]) -> HTTPStatus | None:
+        """Return why one who sends these headers may not ask; None where he may."""
+        if self.token is None:
+            return None if is_loopback(_host(headers.get("host", ""))) else HTTPStatus.FORBIDDEN
+        kind, _, credentials = headers.get("authorization", "").partition(" ")
+        given = credentials.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "")
+        is_it = compare_digest(given.encode("utf-8", "replace"), self.token.encode())
+        return None if is_it else HTTPStatus.UNAUTHORIZED
+
+
+def read_token(path: Path) -> str:
+    """Return what a token's file holds.
+
+    Raises:
+        SetupInvalid: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(2 * _LONGEST_TOKEN).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise SetupInvalid(f"{path}: the token cannot be read: {why}") from None
+
+
+def _host(header: str) -> str:
+    """The host that a Host header names, without port and brackets."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0]

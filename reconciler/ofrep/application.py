@@ -1,0 +1,178 @@
+"""The application: OFREP's two evaluations and `/healthz`, answered from a client's memory.
+
+Its shapes and words are the protocol's. That has no word for some reasons; the metadata's `rule` tells those
+apart.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import UUID
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reconciler.client.client import RolloutClient
+from reconciler.ofrep.access import Access
+from reconciler.ofrep.reading import RequestRefused, read_repository
+from reconciler.openfeature.evaluation import (
+    ErrorCode,
+    Evaluation,
+    EvaluationRefused,
+    Reason,
+    evaluate,
+)
+
+MAX_REQUESTS_AT_ONCE: Final = 256
+_RETRY_AFTER_SECONDS: Final = 1
+_REASONS: Final = frozenset(
+    (Reason.STATIC, Reason.TARGETING_MATCH, Reason.SPLIT, Reason.DISABLED, Reason.UNKNOWN)
+)
+"""Those that the protocol has."""
+
+Json = dict[str, Any]
+
+
+def make_application(
+    client: RolloutClient, access: Access, *, max_requests_at_once: int = MAX_REQUESTS_AT_ONCE
+) -> Starlette:
+    """Return the application that evaluates by a client for those who may ask."""
+    evaluations = _Evaluations(client, access, max_requests_at_once)
+    return Starlette(
+        routes=[
+            Route("/ofrep/v1/evaluate/flags", evaluations.all, methods=["POST"]),
+            Route("/ofrep/v1/evaluate/flags/{key:path}", evaluations.one, methods=["POST"]),
+            Route("/healthz", evaluations.health, methods=["GET"]),
+        ],
+        exception_handlers={Exception: _tell_fault},
+    )
+
+
+class _Evaluations:
+    def __init__(self, client: RolloutClient, access: Access, max_requests_at_once: int) -> None:
+        self._client = client
+        self._access = access
+        self._max_requests_at_once = max_requests_at_once
+        self._requests = 0
+
+    async def one(self, request: Request) -> Response:
+        """Evaluate one flag."""
+        key: str = request.path_params["key"]
+
+        async def answer() -> Response:
+            repository = await read_repository(request)
+            try:
+                found = evaluate(self._client, key, repository)
+            except EvaluationRefused as error:
+                raise _refused(error) from None
+            return _json(HTTPStatus.OK, _success(key, found))
+
+        return await self._answer(request, answer, {"key": key})
+
+    async def all(self, request: Request) -> Response:
+        """Evaluate all flags; nothing is sent again to who has it."""
+
+        async def answer() -> Response:
+            flags = self._all_flags(await read_repository(request))
+            response = _json(HTTPStatus.OK, {"flags": flags})
+            tag = sha256(response.body).hexdigest()[:32]
+            headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
+            if _has(request, tag):
+                return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+            response.headers.update(headers)
+            return response
+
+        return await self._answer(request, answer, {})
+
+    async def health(self, _request: Request) -> Response:
+        """Tell whether flags can be other than off."""
+        status = self._client.status()
+        if not status.is_stale:
+            return _json(HTTPStatus.OK, {"status": "ok"})
+        said = "starting" if status.age is None else "stale"
+        return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": said})
+
+    def _all_flags(self, repository: str | UUID | None) -> list[Json]:
+        flags = []
+        # Where none is known, a name that none has tells whether anything is.
+        for key in self._client.status().features or ("",):
+            try:
+                flags.append(_success(key, evaluate(self._client, key, repository)))
+            except EvaluationRefused as error:
+                if error.code is not ErrorCode.FLAG_NOT_FOUND:
+                    raise _refused(error) from None
+        return flags
+
+    async def _answer(
+        self, request: Request, answer: Callable[[], Awaitable[Response]], named: Json
+    ) -> Response:
+        """Answer one who may ask, or say why not, with what names the flag."""
+        refusal = self._access.refusal(request.headers)
+        if refusal is not None:
+            return _no_entry(refusal)
+        if self._requests >= self._max_requests_at_once:
+            return _json(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                {"errorDetails": "too many requests at once"},
+                {"Retry-After": str(_RETRY_AFTER_SECONDS), "Connection": "close"},
+            )
+        self._requests += 1
+        try:
+            return await answer()
+        except RequestRefused as error:
+            details = {"errorDetails": error.details}
+            if error.code is not None:
+                details |= {"errorCode": error.code, **named}
+            return _json(error.status, details)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        finally:
+            self._requests -= 1
+
+
+def _success(key: str, found: Evaluation) -> Json:
+    return {
+        "key": key,
+        "value": found.value,
+        "variant": found.variant,
+        "reason": found.reason if found.reason in _REASONS else Reason.UNKNOWN,
+        "metadata": dict(found.metadata),
+    }
+
+
+def _refused(error: EvaluationRefused) -> RequestRefused:
+    match error.code:
+        case ErrorCode.FLAG_NOT_FOUND:
+            return RequestRefused(HTTPStatus.NOT_FOUND, str(error), error.code)
+        case ErrorCode.TARGETING_KEY_MISSING | ErrorCode.INVALID_CONTEXT:
+            return RequestRefused(HTTPStatus.BAD_REQUEST, str(error), error.code)
+        case ErrorCode.PROVIDER_NOT_READY:
+            return RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Tell whether whoever asks names what he has as this."""
+    named = ",".join(request.headers.getlist("if-none-match")).split(",")
+    return any(each.strip().removeprefix("W/").strip('"') in {tag, "*"} for each in named)
+
+
+def _no_entry(status: HTTPStatus) -> Response:
+    if status is HTTPStatus.UNAUTHORIZED:
+        return _json(status, {"errorDetails": "a token is needed"}, {"WWW-Authenticate": "Bearer"})
+    return _json(status, {"errorDetails": "without a token, ask by a name of this machine's own"})
+
+
+def _json(status: HTTPStatus, content: Json, headers: Mapping[str, str] | None = None) -> Response:
+    # In ASCII: a key may hold what no encoding takes.
+    body = json.dumps(content, sort_keys=True).encode()
+    return Response(body, status, headers, media_type="application/json")
+
+
+async def _tell_fault(_request: Request, _error: Exception) -> Response:
+    return _json(
+        HTTPStatus.INTERNAL_SERVER_ERROR, {"errorDetails": "this is a fault of the server's"}
+    )

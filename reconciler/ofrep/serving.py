@@ -1,0 +1,71 @@
+"""Serving the application until a signal ends it: requests under way are answered first."""
+
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import uvicorn
+
+from reconciler.client.client import RolloutClient
+from reconciler.errors import SetupInvalid
+from reconciler.listening import ListenAddress
+from reconciler.ofrep.access import Access
+from reconciler.ofrep.application import make_application
+
+GRACE_SECONDS: Final = 5
+"""How long the end waits for requests under way."""
+MAX_CONNECTIONS: Final = 1000
+_MAX_HEADER_BYTES: Final = 16_384
+
+
+def serve(
+    client: RolloutClient,
+    address: ListenAddress,
+    access: Access,
+    announce: Callable[[ListenAddress], None],
+) -> signal.Signals:
+    """Serve at an address, which is announced as it came to be; return the signal that ended it.
+
+    Raises:
+        SetupInvalid: nothing can listen there.
+    """
+    server = uvicorn.Server(
+        uvicorn.Config(
+            make_application(client, access),
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    ended_by: list[signal.Signals] = []
+
+    def end(number: int, _frame: object) -> None:
+        # Once before the server minds signals itself, or as it hands on what it was ended by.
+        ended_by.append(signal.Signals(number))
+        server.should_exit = True
+
+    with _listener(address) as listener:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, end)
+        announce(ListenAddress(address.host, listener.getsockname()[1]))
+        server.run(sockets=[listener])
+    return ended_by[0]
+
+
+def _listener(address: ListenAddress) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "the host's name cannot be read"
+        raise SetupInvalid(f"cannot listen on {address}: {why}; name another address") from None
