@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from reconciler import __version__
+from reconciler.cli.arguments import as_text
 from reconciler.cli.render.escape import for_terminal
 from reconciler.cli.settings import Format, Settings, shared_options
 from reconciler.errors import FileInvalid, ReconcilerError
@@ -128,7 +129,7 @@ def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
     program = make_program()
     try:
         result: Any = program.main(
-            None if arguments is None else list(arguments),
+            [as_text(each) for each in (sys.argv[1:] if arguments is None else arguments)],
             prog_name="reconcile",
             standalone_mode=False,
             obj=settings,

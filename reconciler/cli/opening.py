@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.render.escape import for_line
 from reconciler.cli.settings import Settings
 from reconciler.errors import NotFound
+from reconciler.rollout_file.texts import cut
 
 if TYPE_CHECKING:
     from reconciler.database.address import DatabaseAddress
@@ -88,4 +90,4 @@ def require_feature(feature: str, features: Collection[str]) -> None:
     if feature not in features:
         near = get_close_matches(feature, features, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(features))}"
-        raise NotFound(f"no feature is called {feature}; {hint}")
+        raise NotFound(for_line(f"no feature is called {cut(feature)}; {hint}"))

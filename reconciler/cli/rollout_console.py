@@ -7,10 +7,11 @@ returned. So no output and no rule is defined twice.
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
+from reconciler.cli.arguments import as_text
 from reconciler.cli.settings import Settings
 from reconciler.errors import Refused
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 
 Names = str | Iterable[str]
 Number = int | float | Decimal | str
+
+
+class Then(TypedDict, total=False):
+    """What is to be done with the file once it is edited; by default nothing."""
+
+    commit: bool
+    push: bool
+    apply: bool
+    reason: str
+    """The commit's message."""
 
 
 class RolloutConsole:
@@ -92,18 +103,9 @@ class RolloutConsole:
         then = () if at is None else (f"--at={at}",)
         return self._run_for_data("explain", *then, "--", repository)
 
-    def set_rollout(
-        self,
-        percentage: Number,
-        *,
-        reason: str | None = None,
-        commit: bool = False,
-        push: bool = False,
-        apply: bool = False,
-    ) -> dict[str, Any]:
+    def set_rollout(self, percentage: Number, **then: Unpack[Then]) -> dict[str, Any]:
         """Set the percentage in the file, from 0 to 100."""
-        options = _options(reason=reason, commit=commit, push=push, apply=apply)
-        return self._run_for_data("set", *options, "--", str(percentage))
+        return self._run_for_data("set", *_options(then), "--", str(percentage))
 
     def emergency_stop(self, reason: str) -> dict[str, Any]:
         """Let nobody in, at once, until somebody resumes."""
@@ -123,31 +125,13 @@ class RolloutConsole:
         """Take the feature down to a percentage, at once, until somebody resumes."""
         return self._run_for_data("rollback", f"--to={percentage}", f"--reason={reason}")
 
-    def add_to_whitelist(
-        self,
-        names: Names,
-        *,
-        reason: str | None = None,
-        commit: bool = False,
-        push: bool = False,
-        apply: bool = False,
-    ) -> dict[str, Any]:
+    def add_to_whitelist(self, names: Names, **then: Unpack[Then]) -> dict[str, Any]:
         """Add to the whitelist in the file: `owner/name`, `owner/*` or ids."""
-        options = _options(reason=reason, commit=commit, push=push, apply=apply)
-        return self._run_for_data("whitelist", "add", *options, "--", *_listed(names))
+        return self._run_for_data("whitelist", "add", *_options(then), "--", *_listed(names))
 
-    def remove_from_whitelist(
-        self,
-        names: Names,
-        *,
-        reason: str | None = None,
-        commit: bool = False,
-        push: bool = False,
-        apply: bool = False,
-    ) -> dict[str, Any]:
+    def remove_from_whitelist(self, names: Names, **then: Unpack[Then]) -> dict[str, Any]:
         """Remove from the whitelist in the file."""
-        options = _options(reason=reason, commit=commit, push=push, apply=apply)
-        return self._run_for_data("whitelist", "remove", *options, "--", *_listed(names))
+        return self._run_for_data("whitelist", "remove", *_options(then), "--", *_listed(names))
 
     def show_whitelist(self) -> dict[str, Any]:
         """What is always in, as it is live."""
@@ -158,55 +142,21 @@ class RolloutConsole:
         done: Categorized = self._run("categorize")
         return done
 
-    def mark_as_test(
-        self,
-        names: Names,
-        *,
-        reason: str | None = None,
-        commit: bool = False,
-        push: bool = False,
-        apply: bool = False,
-    ) -> dict[str, Any]:
+    def mark_as_test(self, names: Names, **then: Unpack[Then]) -> dict[str, Any]:
         """Mark repositories as test in the file."""
-        options = _options(reason=reason, commit=commit, push=push, apply=apply)
-        return self._run_for_data("test-repos", "add", *options, "--", *_listed(names))
+        return self._run_for_data("test-repos", "add", *_options(then), "--", *_listed(names))
 
-    def unmark_as_test(
-        self,
-        names: Names,
-        *,
-        reason: str | None = None,
-        commit: bool = False,
-        push: bool = False,
-        apply: bool = False,
-    ) -> dict[str, Any]:
+    def unmark_as_test(self, names: Names, **then: Unpack[Then]) -> dict[str, Any]:
         """Take repositories from those marked as test in the file."""
-        options = _options(reason=reason, commit=commit, push=push, apply=apply)
-        return self._run_for_data("test-repos", "remove", *options, "--", *_listed(names))
+        return self._run_for_data("test-repos", "remove", *_options(then), "--", *_listed(names))
 
-    def enable_auto_rollback(
-        self,
-        *,
-        reason: str | None = None,
-        commit: bool = False,
-        push: bool = False,
-        apply: bool = False,
-    ) -> dict[str, Any]:
+    def enable_auto_rollback(self, **then: Unpack[Then]) -> dict[str, Any]:
         """Say in the file that a failing feature is rolled back at once."""
-        options = _options(reason=reason, commit=commit, push=push, apply=apply)
-        return self._run_for_data("auto-rollback", *options, "on")
+        return self._run_for_data("auto-rollback", *_options(then), "on")
 
-    def disable_auto_rollback(
-        self,
-        *,
-        reason: str | None = None,
-        commit: bool = False,
-        push: bool = False,
-        apply: bool = False,
-    ) -> dict[str, Any]:
+    def disable_auto_rollback(self, **then: Unpack[Then]) -> dict[str, Any]:
         """Say in the file that a failing feature waits for a person."""
-        options = _options(reason=reason, commit=commit, push=push, apply=apply)
-        return self._run_for_data("auto-rollback", *options, "off")
+        return self._run_for_data("auto-rollback", *_options(then), "off")
 
     def repositories_by_category(self, category: str) -> dict[str, Any]:
         """The repositories of a category: test, small, medium, large or enterprise."""
@@ -233,7 +183,7 @@ class RolloutConsole:
 
         try:
             data = make_program().main(
-                arguments,
+                [as_text(each) for each in arguments],
                 prog_name="reconcile",
                 standalone_mode=False,
                 obj=replace(self._settings),
@@ -246,8 +196,13 @@ class RolloutConsole:
         return data
 
 
-def _options(*, reason: str | None, **flags: bool) -> list[str]:
-    given = [f"--{name}" for name, is_set in flags.items() if is_set]
+def _options(then: Then) -> list[str]:
+    if unknown := then.keys() - Then.__annotations__.keys():
+        raise TypeError(
+            f"unexpected {', '.join(sorted(unknown))}; there are: {', '.join(Then.__annotations__)}"
+        )
+    given = [f"--{name}" for name in ("commit", "push", "apply") if then.get(name)]
+    reason = then.get("reason")
     return given if reason is None else [*given, f"--reason={reason}"]
 
 

@@ -1,0 +1,14 @@
+"""Arguments as text that a database, git and a terminal can hold."""
+
+import re
+from typing import Final
+
+_UNHOLDABLE: Final = re.compile("[\ud800-\udfff]")
+
+
+def as_text(argument: str) -> str:
+    """Return an argument with bytes that are no UTF-8 replaced, and NUL by a space.
+
+    Whoever stops a feature in a hurry is not held up by what their terminal pasted.
+    """
+    return _UNHOLDABLE.sub("\N{REPLACEMENT CHARACTER}", argument).replace("\0", " ")
