@@ -115,15 +115,16 @@ class Follower:
         self._keep_trying(self._read_everything_over_and_over, self._stopping.wait)
 
     def _keep_trying(self, work: Callable[[], None], pause: Callable[[float], object]) -> None:
-        failures = 0
+        longest = _FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
-            began = time.monotonic()
             try:
                 work()
             except Exception as error:  # noqa: BLE001 - to end here would be to stay stale for good
-                failures = 0 if time.monotonic() - began > _LONGEST_PAUSE_SECONDS else failures + 1
+                was_well = threading.current_thread().name not in self._failures
+                longest = (
+                    _FIRST_PAUSE_SECONDS if was_well else min(_LONGEST_PAUSE_SECONDS, longest * 2)
+                )
                 self._note_failure(in_a_line(error, self._following.address))
-                longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**failures)
                 self._refresh_environment()
                 pause(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
 

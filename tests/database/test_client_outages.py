@@ -107,6 +107,29 @@ def test_killed_and_started_again_it_is_followed_again(own: OwnServer) -> None:
         assert client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP
 
 
+def test_gone_for_however_long_it_is_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(database)
+    tries = 0
+
+    def refuse(*_arguments: object, **_settings: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise psycopg.OperationalError("nobody is there")
+
+    with monkeypatch.context() as outage:
+        outage.setattr("reconciler.client.following._LONGEST_PAUSE_SECONDS", 0.0)
+        outage.setattr("reconciler.client.following._FIRST_PAUSE_SECONDS", 0.0)
+        outage.setattr("reconciler.client.following.connect", refuse)
+        client = RolloutClient(database.url)
+        client.start()
+        eventually(lambda: tries > 5_000)
+        assert not client.is_eligible(ACME, "f")
+    eventually(lambda: client.is_eligible(ACME, "f"))
+    client.close()
+
+
 def test_paused_it_is_not_waited_for(own: OwnServer) -> None:
     clock = Clock()
     with following(own.database, clock=clock, poll_every=OFTEN) as client:
@@ -219,7 +242,7 @@ def test_cut_anywhere_in_a_reload_nothing_half_read_is_believed(
         asking.start()
         cuts = 0
         for number in range(at_size(3, 100)):
-            left[0] = chance.randrange(1, 25)
+            left[0] = chance.randrange(1, 15)
             rename(f"away/{number}")
             change(database, "target_repositories = '{acme/*}'")
             eventually(lambda: left[0] <= 0)
