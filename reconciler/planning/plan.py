@@ -59,6 +59,8 @@ class FeaturePlan:
     """From the live state without its reverted drift to the effective one."""
     unresolved: tuple[str, ...]
     overrides: OverridesPlan
+    is_meant_anew: bool
+    """Whether people mean something that the last apply does not know, whether or not a change shows it."""
     drift: tuple[Drift, ...]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
@@ -135,8 +137,14 @@ class Plan:
 
     @property
     def makes_generation(self) -> bool:
-        """Tell whether an apply stores this as a generation: changes, or where overrides are in life."""
-        return self.has_changes or any(each.overrides.written for each in self.features)
+        """Tell whether an apply stores this as a generation.
+
+        Changes are, where overrides are in their life, and what people mean: the next plan tells drift,
+        and a resume before it what to go back to, from what is stored here.
+        """
+        return self.has_changes or any(
+            each.overrides.written or each.is_meant_anew for each in self.features
+        )
 
     @property
     def next_generation(self) -> int:

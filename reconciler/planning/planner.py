@@ -121,8 +121,6 @@ def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
     base = _without_drift(before, drift, applied, found)
     after = effective(intended, overrides.in_force, before)
     changes = configuration_changes(base, after, directory)
-    if not changes and _is_hidden(intended, name, basis):
-        overrides = _remember(overrides, found)
     guarded = base if applied is None else applied.intended
     return FeaturePlan(
         name=name,
@@ -133,6 +131,7 @@ def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
         changes=changes,
         unresolved=unresolved((*feature.whitelist, *feature.exclusions), directory),
         overrides=overrides,
+        is_meant_anew=_is_meant_anew(intended, applied),
         drift=drift,
         findings=(
             *_findings(guarded, intended, feature, directory),
@@ -170,6 +169,7 @@ def _plan_removal(name: str, found: LiveFeature, basis: Basis) -> FeaturePlan:
         changes=changes,
         unresolved=(),
         overrides=overrides,
+        is_meant_anew=False,
         drift=drift,
         findings=(FeatureRemoved(),) if base.active else (),
         warnings=(),
@@ -228,22 +228,9 @@ def _plan_overrides(
     return OverridesPlan(settled.in_force, kept, settled.written, settled.resumed)
 
 
-def _is_hidden(intended: Configuration, name: str, basis: Basis) -> bool:
-    """Tell whether people mean something else than at the last apply; for where no change shows it."""
-    applied = basis.applied.features.get(name)
-    return applied is not None and applied.intended != intended
-
-
-def _remember(overrides: OverridesPlan, found: LiveFeature | None) -> OverridesPlan:
-    """Return a plan that an apply stores as a generation, though it may change nothing.
-
-    An override in force can hide that people mean another percentage: its row is written again, so that
-    the next plan, and a resume before it, start from what this file says.
-    """
-    rows = () if found is None else found.overrides
-    written = {row.id for row in overrides.written}
-    again = tuple(row for row in rows if row.state is OverrideState.ON and row.id not in written)
-    return replace(overrides, written=(*overrides.written, *again))
+def _is_meant_anew(intended: Configuration, applied: AppliedFeature | None) -> bool:
+    # Nothing live need show it: an override may hide it, or the feature was so before any apply.
+    return applied is None or applied.intended != intended
 
 
 def _kept_override(

@@ -192,3 +192,21 @@ def test_it_needs_the_schema_and_no_file(site: Site) -> None:
     done = site.reconcile("import")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "run: reconcile db upgrade" in done.stderr
+
+
+def test_what_is_stopped_by_sql_after_an_import_stays_stopped(site: Site) -> None:
+    site.database.execute(
+        "INSERT INTO rollout_configuration (feature_name, rollout_percentage) VALUES ('capture', 15)"
+    )
+    site.reconcile("import", "--output", "rollout.yaml", "--force")
+    site.commit("Declare the rollout as it is")
+    first = site.reconcile()
+    site.database.execute(
+        "UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true"
+    )
+
+    second = site.reconcile("--no-write-back")
+
+    assert "Nothing to change" in first.stdout
+    assert second.exit_code == 0
+    assert site.database.value("SELECT emergency_stop FROM rollout_configuration") is True

@@ -238,7 +238,7 @@ MISSING = (
     ),
     Missing(
         "an apply remembers what people mean, though an override hides it",
-        planner={"_is_hidden": lambda *_: False},
+        planner={"_is_meant_anew": lambda *_: False},
         fails=TIP_SAYS,
         way="""
             apply commit 0

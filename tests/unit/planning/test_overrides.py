@@ -194,8 +194,8 @@ def test_an_apply_remembers_an_intent_that_an_override_hides() -> None:
         FILE, applied=FILE, live=LIMITED, overrides=(row,), traces={ROLLBACK.id: NEVER}
     )
 
-    assert (moved.changes, moved.overrides.written) == ((), (row,))
-    assert same.overrides.written == ()
+    assert (moved.changes, moved.overrides.written, moved.is_meant_anew) == ((), (), True)
+    assert not same.is_meant_anew
 
 
 PERCENTAGES = st.decimals(0, 100, places=2)
