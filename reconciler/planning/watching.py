@@ -9,7 +9,7 @@ from typing import Final
 
 LEASE_INTERVALS: Final = 3
 """For so many intervals who was killed keeps the next one out."""
-SHORTEST_LEASE_SECONDS: Final = 5.0
+SHORTEST_LEASE_SECONDS: Final = 4.0
 """Longer than a tick takes where the database is slow."""
 
 SILENT_INTERVALS: Final = 5
@@ -17,7 +17,7 @@ SILENT_INTERVALS: Final = 5
 SHORTEST_SILENCE_SECONDS: Final = 3.0
 
 FIRST_PAUSE_SECONDS: Final = 0.5
-LONGEST_PAUSE_SECONDS: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 3.0
 """What comes back is used again within this time."""
 
 

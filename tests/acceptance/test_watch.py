@@ -1,0 +1,168 @@
+"""`reconcile watch`: rolling back by itself, one at a time, and what it says of itself."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.site import Site
+from tests.waiting import eventually
+from tests.watching import FILE, Start, actions, fail_jobs, watching
+from tests.writing_back import apply_file, block, commits
+
+PASSWORD = "Tr0ub4dor-and-3"
+
+
+@pytest.fixture
+def rollout(site: Site) -> Site:
+    """A site with two features at half, applied and pushed."""
+    site.database.execute(
+        "INSERT INTO repositories (owner, name, full_name) VALUES ('a', 'b', 'a/b')"
+    )
+    site.write(FILE)
+    site.commit("Take half in")
+    site.push()
+    apply_file(site)
+    return site
+
+
+@pytest.fixture
+def start(rollout: Site) -> Iterator[Start]:
+    with watching(rollout) as start:
+        yield start
+
+
+def test_a_failing_feature_is_rolled_back_and_the_remote_says_why(
+    rollout: Site, start: Start, tmp_path: Path
+) -> None:
+    # What every git command gets to see, while the real one runs.
+    seen = tmp_path / "seen"
+    (tmp_path / "bin").mkdir()
+    git = tmp_path / "bin" / "git"
+    real = rollout.git("--exec-path") + "/git"
+    git.write_text(f'#!/bin/sh\n{{ env; echo "$@"; }} >> {seen}\nexec {real} "$@"\n')
+    git.chmod(0o755)
+    url = f"{rollout.database.url}&password={PASSWORD}"
+    watcher = start(
+        *("--listen", "127.0.0.1:0"),
+        env={"DATABASE_URL": url, "PATH": f"{git.parent}:/usr/bin:/bin"},
+    )
+    watcher.tells("active")
+    watcher.ticks_on()
+    assert actions(rollout) == []
+
+    fail_jobs(rollout)
+
+    told = watcher.tells("rolled_back", feature="capture")
+    carried = watcher.tells("write_back", feature="capture", outcome="written")
+    eventually(lambda: watcher.metric("rollout_pending_write_back") == 0)
+    override = block(rollout, "capture")
+    assert override is not None
+    assert str(override.id) == told["override"] == carried["override"]
+    assert (told["percentage"], told["error_rate"], told["jobs"], told["errors"]) == (0, 100, 4, 4)
+    newest = commits(rollout)[0]
+    assert newest.id == carried["commit"]
+    assert newest.message.startswith("Hold to 0 percent capture: error rate 100.00% over 25%")
+    assert watcher.metric('rollout_verdict{feature="capture",verdict="fail"}') == 1
+    assert watcher.metric('rollout_verdict{feature="export",verdict="fail"}') == 0
+    assert watcher.metric('rollout_error_rate{feature="capture"}') == 100
+    assert watcher.metric('rollout_rollbacks_total{feature="capture"}') == 1
+    assert watcher.metric('rollout_override_in_force{feature="capture"}') == 1
+    assert watcher.metric('rollout_override_in_force{feature="export"}') == 0
+    assert watcher.metric("rollout_watch_active") == 1
+    status, health = watcher.get("/healthz")
+    assert (status, json.loads(health)["role"]) == (200, "active")
+    assert watcher.get("/")[0] == 404
+    assert watcher.end() == 0
+    assert [each["signal"] for each in watcher.events("ended")] == ["SIGTERM"]
+    assert actions(rollout) == ["auto_rollback"]
+    for text in (watcher.log, seen.read_text(), rollout.git("log", "-p", "--all")):
+        assert text
+        assert PASSWORD not in text
+
+
+def test_of_two_watchers_one_acts_and_the_other_takes_over_when_it_is_killed(
+    rollout: Site, start: Start
+) -> None:
+    first = start()
+    first.tells("active")
+    second = start("--listen", "127.0.0.1:0")
+    holder = second.tells("standby")["holder"]
+    assert f"process {first.process.pid} on " in holder
+
+    fail_jobs(rollout)
+    first.tells("write_back", feature="capture", outcome="written")
+    second.ticks_on()
+    status, health = second.get("/healthz")
+    assert (status, json.loads(health)["role"]) == (200, "standby")
+    assert second.metric("rollout_watch_active") == 0
+    first.end(signal.SIGKILL)
+    fail_jobs(rollout, "export")
+
+    second.tells("active")
+    second.tells("write_back", feature="export", outcome="written")
+    assert first.events("rolled_back", feature="export") == []
+    assert second.events("rolled_back", feature="capture") == []
+    assert (actions(rollout), actions(rollout, "export")) == (["auto_rollback"], ["auto_rollback"])
+    assert len(commits(rollout)) == 4
+
+
+def test_an_end_releases_the_lease_and_the_next_one_is_active(rollout: Site, start: Start) -> None:
+    first = start()
+    first.tells("active")
+    second = start()
+    second.tells("standby")
+    holder = rollout.database.value("SELECT holder FROM rollout_lease WHERE name = 'watch'")
+
+    assert first.end(signal.SIGINT) == 130
+
+    still_holds = "SELECT count(*) FROM rollout_lease WHERE holder = %(holder)s AND until > now()"
+    assert rollout.database.value(still_holds, holder=holder) == 0
+    second.tells("active")
+
+
+def test_a_watcher_whose_lease_another_took_stops_acting(rollout: Site, start: Start) -> None:
+    watcher = start("--listen", "127.0.0.1:0")
+    watcher.tells("active")
+    rollout.database.execute(
+        "UPDATE rollout_lease SET holder = 'another', until = now() + interval '1 hour'"
+    )
+
+    fail_jobs(rollout)
+
+    assert watcher.tells("standby")["holder"] == "another"
+    watcher.ticks_on()
+    assert actions(rollout) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--listen", "9464"), "write host:port"),
+        (("--listen", "http://127.0.0.1:9464"), "write host:port"),
+        (("--listen", "127.0.0.1:99999"), "write host:port"),
+        (("--interval", "soon"), "no interval"),
+        (("--interval", "1ms"), "no interval"),
+        (("--log-format", "xml"), "--log-format"),
+    ],
+)
+def test_what_it_does_not_take(site: Site, arguments: tuple[str, ...], says: str) -> None:
+    refused = site.reconcile("watch", *arguments)
+
+    assert (refused.exit_code, refused.stdout) == (64, "")
+    assert says in refused.stderr
+
+
+def test_a_branch_that_nobody_has_and_a_port_that_is_taken_end_it_at_once(rollout: Site) -> None:
+    nobodys = rollout.reconcile("watch", "--follow", "upstream/main")
+    assert (nobodys.exit_code, nobodys.stderr) == (
+        1,
+        "error: 'upstream/main' begins with no remote's name; there are: origin\n",
+    )
+    with watching(rollout) as start:
+        listening = start("--listen", "127.0.0.1:0").tells("started")["listen"]
+        taken = rollout.reconcile("watch", "--listen", listening)
+    assert taken.exit_code == 1
+    assert f"cannot listen on {listening}: Address already in use" in taken.stderr

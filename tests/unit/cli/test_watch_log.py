@@ -1,0 +1,76 @@
+"""The log of a watch: one line each, whatever somebody wrote."""
+
+import json
+import re
+
+import pytest
+
+from reconciler.cli.interval import Interval
+from reconciler.cli.watch_log import Log, LogFormat
+from reconciler.listening import ListenAddress
+from reconciler.watching.events import Failed, NotApplied, Recovered, StandsBy, Subject
+
+HOSTILE = 'no\n{"level": "info"}\x1b[2J\u202e'
+
+
+def test_text_is_one_line_with_what_is_hostile_spelled_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Log(LogFormat.TEXT, quiet=False).tell(Failed(Subject.TICK, HOSTILE))
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z error   failed: "
+        r'tick: no\\n\{"level": "info"\}\\x1b\[2J\\u202e',
+        line,
+    )
+
+
+def test_json_is_one_object_a_line_with_the_words_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Log(LogFormat.JSON, quiet=False).tell(NotApplied("a" * 40, HOSTILE))
+
+    written = capsys.readouterr().err
+    assert written.isascii()
+    (line,) = written.splitlines()
+    told = json.loads(line)
+    assert (told["level"], told["event"], told["why"]) == ("warning", "not_applied", HOSTILE)
+
+
+def test_quiet_says_only_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log(LogFormat.TEXT, quiet=True)
+    for event in (StandsBy("somebody"), Failed(Subject.FOLLOW, "gone"), Recovered(Subject.FOLLOW)):
+        log.tell(event)
+
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("127.0.0.1:9464", "127.0.0.1", 9464),
+        ("localhost:0", "localhost", 0),
+        ("[::1]:80", "::1", 80),
+    ],
+)
+def test_addresses_to_listen_on(text: str, host: str, port: int) -> None:
+    address = ListenAddress.parse(text)
+
+    assert (address.host, address.port, str(address)) == (host, port, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "9464", ":9464", "a:b", "::1:80", "a:65536", "u@a:1", "http://a:1", "a:1/", "a:1\n"],
+)
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="write host:port"):
+        ListenAddress.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1", 1), ("5s", 5), ("500ms", 0.5), ("1.5 s", 1.5), ("1m", 60)]
+)
+def test_intervals(text: str, seconds: float) -> None:
+    assert Interval().convert(text, None, None) == seconds
