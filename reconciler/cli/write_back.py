@@ -1,5 +1,6 @@
 """`reconcile write-back`: carry overrides that git does not have yet into it."""
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -7,7 +8,7 @@ import click
 from reconciler.cli.opening import open_database
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.words import short_commit
+from reconciler.cli.render.words import WIDTH, short_commit
 from reconciler.cli.settings import Format, Settings, settings_of
 
 if TYPE_CHECKING:
@@ -85,4 +86,11 @@ def _line(report: "WriteBackReport", carried: "Carried") -> str:
             told = f"{where} takes no pushes; merge {carried.branch}"
         case Outcome.PENDING:
             told = "not in git yet" + (f": {carried.why}" if carried.why else "")
-    return for_line(f"{carried.feature}: {told}") + f"\n    override {carried.override}"
+    said = textwrap.wrap(
+        for_line(f"{carried.feature}: {told}"),
+        WIDTH,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join([*said, f"    override {carried.override}"])

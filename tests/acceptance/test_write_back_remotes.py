@@ -182,7 +182,7 @@ def test_a_protected_branch_gets_a_branch_beside_it_once(applied: Site) -> None:
 
     assert outcomes(first) == ["proposed"]
     assert again.stdout == (
-        f"{FEATURE}: origin/main takes no pushes; merge {branch}\n    override {override}\n"
+        f"{FEATURE}: origin/main takes no pushes; merge\n    {branch}\n    override {override}\n"
     )
     assert (applied.remote / "pushes").read_text().split() == [
         "refs/heads/main",
