@@ -123,3 +123,25 @@ def test_what_ends_a_command_is_an_annotation(site: Site, summary: Path) -> None
     (command,) = commands(done.stdout)
     assert command.startswith(f"::notice title=stale::{older[:7]} is older than ")
     assert "### Rollout: nothing to do" in summary.read_text()
+
+
+def test_nothing_that_jobs_report_is_a_command(site: Site, summary: Path) -> None:
+    site.reconcile()
+    site.database.execute(
+        "INSERT INTO repositories (id, owner, name, full_name) VALUES "
+        "('00000000-0000-0000-0000-000000000001', 'a', 'b', 'a/b')"
+    )
+    for processor in ("::add-mask::a", "::add-mask::b"):
+        for _ in range(10):
+            site.database.execute(
+                f"SELECT record_rollout_job('{FEATURE}', '00000000-0000-0000-0000-000000000001',"
+                f" '{processor}', false)"
+            )
+
+    done = site.reconcile("health", "--format", "github")
+
+    assert re.search(r"^\s+::add-mask::b ", done.stdout, re.MULTILINE)
+    assert commands(done.stdout) == [
+        f"::warning title=fails::{FEATURE}: error rate 100.00%25 over 5%25 (20 of 20 jobs in 24h)"
+    ]
+    assert summary.read_text().startswith("### Rollout: health\n\n```text\n")

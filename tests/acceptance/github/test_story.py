@@ -64,6 +64,7 @@ def test_a_pull_request_an_error_storm_and_the_resume(
     def run(workflow: str, name: str, event: dict[str, object]) -> Run:
         done = runner.run(workflow, name, event, secrets(site))
         assert done.succeeded, done.log
+        assert site.database.url not in done.log + done.summary
         return done
 
     # A pull request changes 10 → 25, and then 30: one comment, kept up to date.
@@ -88,6 +89,7 @@ def test_a_pull_request_an_error_storm_and_the_resume(
         )
     rolled_back = run(ROLLOUT, "schedule", schedule(HEALTH))
     assert rolled_back.jobs == {"health"}
+    assert f"::error title=rolled back::{FEATURE}: error rate 100.00%" in rolled_back.log
     assert live_percentage(site) == 0
     assert "override:" in site.remote_text()
     (issue,) = hub.open_issues()
