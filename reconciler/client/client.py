@@ -102,7 +102,7 @@ class RolloutClient:
         self._clock = clock
         self._start_timeout = start_timeout.total_seconds()
         environment = EnvironmentOverride.parse(os.environ)
-        self._store = Store(State(environment=environment), staleness, self._changed)
+        self._store = Store(State(environment=environment), staleness, clock, self._changed)
         self.on_change = on_change
         self._snapshot_path = snapshot_file
         self._keeper: Keeper | None = None
@@ -219,7 +219,7 @@ class RolloutClient:
                     self._follower.start()
 
     def wait_until_ready(self, timeout: timedelta = START_TIMEOUT) -> bool:
-        """Start, and wait until something is known; False where that takes longer."""
+        """Start, and wait until something is known that is not stale; False where that takes longer."""
         self.start()
         return self._store.loaded.wait(timeout.total_seconds())
 

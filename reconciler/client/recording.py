@@ -159,7 +159,7 @@ class Recorder:
             self._settle_doubt()
             while self._queue:
                 self._write_batch()
-        except (psycopg.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - to end here would be to record nothing any more
             self._disconnect()
             failure = in_a_line(error, self._address)
             if failure != self.failure:
@@ -177,7 +177,7 @@ class Recorder:
             piece = pieces.pop()
             try:
                 recorded = self._write(piece)
-            except (psycopg.Error, OSError, ValueError) as error:
+            except Exception as error:
                 if not _is_bad_outcome(error):
                     self._put_back(*reversed(pieces), *([] if self._in_doubt else [piece]))
                     raise

@@ -37,16 +37,21 @@ class Store:
     """Holds the current state; safe to use from any thread."""
 
     def __init__(
-        self, state: State, max_staleness: float, on_change: Callable[[frozenset[str]], None]
+        self,
+        state: State,
+        max_staleness: float,
+        clock: Callable[[], float],
+        on_change: Callable[[frozenset[str]], None],
     ) -> None:
         self._lock = threading.Lock()
         self._telling = threading.RLock()
         self._max_staleness = max_staleness
+        self._clock = clock
         self._on_change = on_change
         self._broken: frozenset[str] = frozenset()
         self.current = self._next(state, None)
         self.loaded = threading.Event()
-        self._note_loaded(state)
+        """Set once something is known that is not stale."""
 
     def begin_again(self) -> None:
         """In a forked child: with locks of its own, and no answer that nobody looks after."""
@@ -95,7 +100,8 @@ class Store:
             before = self.current
             state = change(before.state)
             self.current = self._next(state, before)
-        self._note_loaded(state)
+        if self._clock() < self.current.deadline:
+            self.loaded.set()
         self._tell(_changed_features(before.state, state))
 
     def _tell(self, changed: frozenset[str]) -> None:
@@ -106,10 +112,6 @@ class Store:
                     self._on_change(changed)
                 except Exception:  # noqa: BLE001 - it is the service's, and following goes on
                     _LOG.exception("on_change failed")
-
-    def _note_loaded(self, state: State) -> None:
-        if state.confirmed_at > -inf:
-            self.loaded.set()
 
     def _next(self, state: State, before: Current | None) -> Current:
         answers: dict[str, Answers] = {}

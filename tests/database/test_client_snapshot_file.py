@@ -148,6 +148,15 @@ def test_the_database_goes_before_it(proxy: Proxy, file: Path, database: Databas
         eventually(lambda: not client.is_eligible(ACME, "f"))
 
 
+def test_a_stale_one_does_not_keep_anybody_from_waiting_for_the_database(
+    proxy: Proxy, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 3600)
+    with RolloutClient(proxy.url, snapshot_file=file, start_timeout=timedelta(minutes=1)) as client:
+        assert client.is_eligible(ACME, "f")
+
+
 def test_a_folder_that_is_not_there_is_told_and_does_no_harm(
     proxy: Proxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
