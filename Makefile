@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := reconciler tests benchmarks
+SOURCES := reconciler tests benchmarks scripts/reference.py
 WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
 
 .PHONY: help
@@ -52,6 +52,7 @@ lint: .venv/development ## check format, style, types, rooms, SQL, workflows and
 	$(BIN)/sqlfluff lint reconciler
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json
 	$(BIN)/check-jsonschema --schemafile schemas/rollout.schema.json rollout.yaml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
 	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
 	$(BIN)/zizmor --offline --persona pedantic --quiet $(WORKFLOWS)
@@ -62,9 +63,14 @@ format: .venv/development ## format the code
 	$(BIN)/ruff check --fix $(SOURCES)
 
 .PHONY: generate
-generate: .venv/runtime ## write the generated schemas again
+generate: .venv/runtime ## write the generated schemas and reference pages again
 	$(BIN)/reconcile schema > schemas/rollout.schema.json
 	$(BIN)/reconcile schema plan > schemas/plan.schema.json
+	PYTHONPATH=. $(BIN)/python scripts/reference.py
+
+.PHONY: docs
+docs: .venv/development ## build the documentation into build/docs, without a warning
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .PHONY: lock
 lock: .venv/development ## resolve the dependencies again and pin them by hash

@@ -1,0 +1,218 @@
+"""Write the reference pages of the documentation, from the code: commands, the file's keys, tables.
+
+`make generate` runs it; a test fails where a page is not what it would write.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.main import make_program
+from reconciler.cli.settings import shared_options
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+PROJECT = Path(__file__).resolve().parents[1]
+PAGES = PROJECT / "docs" / "reference"
+GENERATED = "<!-- Written by `make generate`. -->\n"
+
+_COLUMNS = """
+SELECT
+    class.relname AS table,
+    attribute.attname AS column,
+    format_type(attribute.atttypid, attribute.atttypmod) AS type,
+    attribute.attnotnull AS required,
+    pg_get_expr(expression.adbin, expression.adrelid) AS default
+FROM pg_class AS class
+JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
+LEFT JOIN pg_attrdef AS expression
+    ON expression.adrelid = class.oid AND expression.adnum = attribute.attnum
+WHERE class.relnamespace = 'public'::regnamespace AND class.relkind IN ('r', 'v')
+    AND attribute.attnum > 0 AND NOT attribute.attisdropped AND class.relname <> 'alembic_version'
+ORDER BY class.relname, attribute.attnum
+"""
+_FUNCTIONS = """
+SELECT
+    proname AS name,
+    pg_get_function_arguments(oid) AS arguments,
+    pg_get_function_result(oid) AS result
+FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND prokind = 'f' AND proname = ANY(:documented)
+ORDER BY proname
+"""
+_DOCUMENTED = (
+    "categorize_repository",
+    "categorize_all_repositories",
+    "eligible_repositories",
+    "explain_repository_eligibility",
+    "is_repository_eligible_for_rollout",
+    "prune_rollout_metrics",
+    "record_rollout_job",
+    "rollout_bucket",
+)
+
+
+def commands_page() -> str:
+    """Return the page of every command, with what its help says."""
+    program = make_program()
+    context = click.Context(program, info_name="reconcile")
+    lines = [GENERATED, "# Commands\n", *_options("Options of every command", shared_options())]
+    lines += _command(program, context, depth=2)
+    for name in program.list_commands(context):
+        command = program.get_command(context, name)
+        assert command is not None
+        lines += _command_and_below(command, context, name)
+    return "\n".join(lines)
+
+
+def file_page() -> str:
+    """Return the page of every key that the file may have."""
+    schema = json.loads((PROJECT / "schemas" / "rollout.schema.json").read_text("utf-8"))
+    lines = [GENERATED, "# Keys of rollout.yaml\n"]
+    lines += _keys("rollout.yaml", schema, schema)
+    for name, definition in sorted(schema["$defs"].items()):
+        if "properties" in definition:
+            lines += _keys(name, definition, schema)
+    return "\n".join(lines)
+
+
+def tables_page(connection: "Connection") -> str:
+    """Return the page of every table, view and function of a database of this release."""
+    from sqlalchemy import text
+
+    lines = [GENERATED, "# Tables and functions\n"]
+    table = None
+    for row in connection.execute(text(_COLUMNS)):
+        if row.table != table:
+            table = row.table
+            lines += [f"\n## {table}\n", "| column | type | default |", "| --- | --- | --- |"]
+        kind = row.type if row.required else f"{row.type}, may be null"
+        lines.append(f"| `{row.column}` | {kind} | {_code(row.default)} |")
+    lines.append("\n## Functions\n")
+    functions = connection.execute(text(_FUNCTIONS), {"documented": list(_DOCUMENTED)})
+    lines += [f"- `{each.name}({each.arguments})` → `{each.result}`" for each in functions]
+    return "\n".join(lines) + "\n"
+
+
+def _command_and_below(command: click.Command, context: click.Context, name: str) -> Iterator[str]:
+    inner = click.Context(command, info_name=name, parent=context)
+    yield from _command(command, inner, depth=2)
+    if isinstance(command, click.Group):
+        for below in command.list_commands(inner):
+            found = command.get_command(inner, below)
+            assert found is not None
+            yield from _command(found, click.Context(found, info_name=below, parent=inner), depth=3)
+
+
+def _command(command: click.Command, context: click.Context, *, depth: int) -> Iterator[str]:
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield f"{'#' * depth} {context.command_path}\n"
+    yield f"`{context.command_path} {usage}`\n"
+    if command.help is not None:
+        yield f"{_plain(command.help)}\n"
+    shared = {parameter.name for parameter in shared_options()}
+    own = [each for each in command.params if each.name not in shared]
+    yield from _options("", own)
+    if command.epilog is not None:
+        yield f"{_plain(command.epilog)}\n"
+
+
+def _options(title: str, parameters: list[click.Parameter]) -> Iterator[str]:
+    options = [each for each in parameters if isinstance(each, click.Option) and not each.hidden]
+    if not options:
+        return
+    if title:
+        yield f"## {title}\n"
+    yield "| option | meaning |"
+    yield "| --- | --- |"
+    for option in options:
+        record = option.get_help_record(click.Context(click.Command("reconcile")))
+        if record is not None:
+            names, meaning = record
+            yield f"| `{_cell(names)}` | {_cell(meaning)} |"
+    yield ""
+
+
+def _keys(name: str, definition: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## {name}\n"
+    if "description" in definition:
+        yield f"{_plain(definition['description'])}\n"
+    properties = definition.get("properties", {})
+    yield "| key | what it takes | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for key, value in properties.items():
+        default = _code(json.dumps(value["default"])) if "default" in value else ""
+        meaning = _cell(_plain(value.get("description", "")))
+        yield f"| `{key}` | {_kind(value, schema)} | {default} | {meaning} |"
+    yield ""
+
+
+def _kind(  # noqa: PLR0911 - a line a kind
+    value: Mapping[str, Any], schema: Mapping[str, Any]
+) -> str:
+    """Return what a key takes, in words."""
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        definition = schema["$defs"][name]
+        return name if "properties" in definition else _kind(definition, schema)
+    if "anyOf" in value:
+        return " or ".join(
+            _kind(each, schema) for each in value["anyOf"] if each != {"type": "null"}
+        )
+    if "enum" in value:
+        return ", ".join(_code(str(each)) for each in value["enum"])
+    if "const" in value:
+        return _code(json.dumps(value["const"]))
+    kind = str(value.get("type", "value"))
+    if kind == "array":
+        return f"list of {_kind(value.get('items', {}), schema)}"
+    if kind == "object":
+        (named,) = value["patternProperties"].values()
+        return f"a name to each {_kind(named, schema)}"
+    least, most = value.get("minimum"), value.get("maximum")
+    if least is not None and most is not None:
+        return f"{kind} from {least:,} to {most:,}"
+    return kind
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(text: str) -> str:
+    return _plain(text).replace("|", "\\|")
+
+
+def _code(text: str | None) -> str:
+    return f"`{_cell(text)}`" if text else ""
+
+
+def main() -> None:
+    """Write the pages; the tables' from a fresh database of this release."""
+    from reconciler.database import schema
+    from reconciler.database.address import DatabaseAddress
+    from reconciler.database.connection import create_engine
+    from reconciler.database.embedded import EmbeddedServer
+
+    PAGES.mkdir(parents=True, exist_ok=True)
+    (PAGES / "commands.md").write_text(commands_page(), "utf-8")
+    (PAGES / "rollout-file.md").write_text(file_page(), "utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedServer(Path(folder) / "server")
+        engine = create_engine(DatabaseAddress.parse(server.start()))
+        try:
+            schema.upgrade(engine)
+            with engine.connect() as connection:
+                (PAGES / "tables.md").write_text(tables_page(connection), "utf-8")
+        finally:
+            engine.dispose()
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

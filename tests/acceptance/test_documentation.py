@@ -1,0 +1,50 @@
+"""The documentation, done as it says."""
+
+import pytest
+
+from scripts import reference
+from tests.pages import DOCUMENTATION, follow, matches
+from tests.postgres import PROJECT, Database
+from tests.site import Site
+
+PAGES = ("tutorial.md", "strategies.md", "runbook.md", "from-a-console.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_does_what_it_says(page: str, site: Site) -> None:
+    (site.folder / "rollout.yaml").unlink()
+    examples = site.folder / "examples"
+    examples.mkdir()
+    (examples / "repositories.csv").write_bytes(
+        (PROJECT / "examples" / "repositories.csv").read_bytes()
+    )
+
+    assert follow(DOCUMENTATION / page, site) > 0
+
+
+@pytest.mark.parametrize(
+    ("shown", "said", "is_shown"),
+    [
+        ("a … c", "a b c\n", True),
+        ("a\n…\nd", "a\nb\nc\nd\n", True),
+        ("a\n…", "a\nb\n", True),
+        ("a\nb", "a\nc\n", False),
+        ("a", "a\nb\n", False),
+        ("", "anything\n", True),
+    ],
+)
+def test_what_a_page_shows_is_compared(shown: str, said: str, *, is_shown: bool) -> None:
+    assert matches(shown, said) is is_shown
+
+
+def test_the_reference_is_what_the_code_says(database: Database) -> None:
+    with database.engine.connect() as connection:
+        tables = reference.tables_page(connection)
+
+    for name, page in (
+        ("commands.md", reference.commands_page()),
+        ("rollout-file.md", reference.file_page()),
+        ("tables.md", tables),
+    ):
+        written = (DOCUMENTATION / "reference" / name).read_text("utf-8")
+        assert written == page, f"{name} is not what the code says; run make generate"
