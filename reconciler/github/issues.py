@@ -54,7 +54,7 @@ def tell_states(github: GitHub, repository: str, kind: str, states: Iterable[Sta
             changes = {"title": state.title, "body": with_marker(state.body, marker)}
             updated.append(_change(github, repository, there, changes))
     for each in found:
-        if not any(marker in each["body"] for marker in present):
+        if not any(is_ours(each, marker) for marker in present):
             body = f"**It is over.** Before that:\n\n{each['body']}"
             changes = {"state": "closed", "state_reason": "completed", "body": body}
             closed.append(_change(github, repository, each, changes))

@@ -118,6 +118,17 @@ def test_issues_of_others_are_left_alone(fake: FakeGitHub, github: GitHub) -> No
     assert len(fake.open_issues()) == 1
 
 
+def test_a_text_that_quotes_the_marker_of_another_state_is_not_its_issue(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    quoting = State(STATE.marker, STATE.title, f"Why: `{OTHER.marker}`")
+    for states in ([quoting], [quoting, OTHER], [OTHER]):
+        tell_states(github, PATH, KIND, states)
+
+    assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
+    assert fake.open_issues()[0]["title"] == OTHER.title
+
+
 def test_an_issue_whose_answer_was_lost_is_not_opened_again(
     fake: FakeGitHub, github: GitHub
 ) -> None:
