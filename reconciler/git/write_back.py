@@ -19,7 +19,7 @@ from reconciler.planning.write_back import Add, Remove, Replace
 from reconciler.rollout_file.editing import with_override, without_override
 from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
 from reconciler.rollout_file.reader import Document, parse_rollout
-from reconciler.rollout_file.texts import cut, text_problem
+from reconciler.rollout_file.texts import cut, one_line
 
 AUTHOR: Final = "rollout-reconciler"
 _AUTHOR_EMAIL: Final = "rollout-reconciler@localhost"
@@ -164,15 +164,10 @@ def _as_written(override: Override) -> Override:
     """Return an override whose words a file may have: SQL writes whatever it likes."""
     return override.model_copy(
         update={
-            "reason": _words(override.reason, MAX_REASON_LENGTH),
-            "by": _words(override.by, MAX_AUTHOR_LENGTH),
+            "reason": one_line(override.reason, MAX_REASON_LENGTH),
+            "by": one_line(override.by, MAX_AUTHOR_LENGTH),
         }
     )
-
-
-def _words(text: str, length: int) -> str:
-    shown = "".join(each if text_problem(each) is None else " " for each in text).strip()
-    return shown[:length] or "not told"
 
 
 def _harmless(text: str) -> str:
