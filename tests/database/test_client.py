@@ -11,10 +11,12 @@ from uuid import UUID
 import pytest
 
 from reconciler.client import ClientRule, RolloutClient
+from reconciler.database import schema
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import SetupInvalid
 from reconciler.targeting.eligibility import Rule
+from tests.database.hosts import make_host
 from tests.postgres import Database
 from tests.waiting import eventually
 
@@ -284,6 +286,32 @@ def test_a_worker_role_is_enough_and_its_connections_are_two_at_most(database: D
             " AND datname = current_database()"
         )
         assert count <= 2
+
+
+def test_a_worker_of_a_service_that_secures_its_rows_is_answered_as_by_sql(
+    empty_database: Database,
+) -> None:
+    make_host(empty_database)
+    schema.upgrade(empty_database.engine)
+    apply_roles(OpenedDatabase.at(empty_database.address))
+    worker = Database(f"{empty_database.url}&options=-c%20role%3Drollout_worker")
+    change(
+        empty_database,
+        "rollout_strategy = 'repository_size', rollout_percentage = 50, is_active = true,"
+        " emergency_stop = false",
+    )
+    expected = worker.rows(
+        "SELECT repositories.id, feature_name,"
+        " is_repository_eligible_for_rollout(repositories.id, feature_name) AS eligible"
+        " FROM repositories, rollout_configuration"
+    )
+
+    with following(worker) as client:
+        answers = [client.is_eligible(row["id"], row["feature_name"]) for row in expected]
+
+    assert answers == [row["eligible"] for row in expected]
+    assert True in answers
+    assert False in answers
 
 
 def test_without_a_database_it_says_no_and_why_and_tells_no_secret() -> None:
