@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,15 +69,21 @@ multiprocessing.set_forkserver_preload(["pytest", "reconciler.writing_back", "te
 _processes = multiprocessing.get_context("forkserver")
 
 
-def write_back(site: Site, path: str) -> None:
+def write_back(site: Site, folder: Path) -> None:
     """What a process does: one pass, as every command makes it."""
-    os.environ["PATH"] = path
+    live_in(folder)
     carry(site, patience=timedelta(seconds=60))
 
 
-def apply(site: Site, path: str) -> None:
-    os.environ["PATH"] = path
+def apply(site: Site, folder: Path) -> None:
+    live_in(folder)
     apply_file(site)
+
+
+def live_in(folder: Path) -> None:
+    """Find the git that is in a folder, and leave there what is left."""
+    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
+    tempfile.tempdir = str(folder / "temporary")
 
 
 @dataclass(frozen=True)
@@ -88,19 +95,18 @@ class Program:
 
     @classmethod
     def make(cls, site: Site, folder: Path) -> "Program":
-        folder.mkdir(parents=True)
+        (folder / "temporary").mkdir(parents=True)
         git = folder / "git"
         git.write_text(GIT.format(folder=folder, git=shutil.which("git")))
         git.chmod(0o755)
         return cls(site, folder)
 
     def start(
-        self, at: str | None = None, does: Callable[[Site, str], None] = write_back
+        self, at: str | None = None, does: Callable[[Site, Path], None] = write_back
     ) -> BaseProcess:
         if at is not None:
             (self.folder / "at").write_text(f"{at}\n")
-        path = f"{self.folder}:{os.environ['PATH']}"
-        process = _processes.Process(target=does, args=(self.site, path))
+        process = _processes.Process(target=does, args=(self.site, self.folder))
         process.start()
         return process
 
@@ -317,3 +323,6 @@ def test_what_a_killed_run_leaves_is_harmless(
     assert {path for path in site.folder.rglob("*") if path.is_file()} == before
     assert site.git("status", "--porcelain") == ""
     assert site.git("fsck", "--no-dangling") == ""
+    left = [path for path in (tmp_path / "killed" / "temporary").rglob("*") if path.is_file()]
+    assert left
+    assert all("objects" in path.parts for path in left)
