@@ -61,8 +61,13 @@ def _feature(feature: "FeatureStatus", repositories: int) -> str:
         ("changed", show_time(feature.updated_at)),
     )
     body = [line(label, value) for label, value in lines]
+    health = feature.health
+    body += paragraph("health", for_line(f"{health.verdict}: {health.summary}"))
     if feature.override is not None:
         body += paragraph("override", for_line(_override(feature.override)))
+    if feature.resumed_in_git:
+        told = f"{counted(feature.resumed_in_git, 'resumed override')} may still be there"
+        body += paragraph("git", f"{told}: reconcile write-back")
     return "\n".join([click.style(for_line(feature.name), bold=True), *body])
 
 

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from reconciler.database.health import read_health
 from reconciler.database.queries import queries
+from reconciler.planning.health import Reason, Verdict
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -32,6 +34,15 @@ class OverrideStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthStatus:
+    """A feature's verdict, and what it was made from in a sentence."""
+
+    verdict: Verdict
+    reason: Reason | None
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureStatus:
     """One feature: what is asked for, and how many repositories get it."""
 
@@ -45,6 +56,9 @@ class FeatureStatus:
     exclusions: int
     updated_at: datetime
     override: OverrideStatus | None
+    resumed_in_git: int
+    """How many overrides were resumed and may still stand in git."""
+    health: HealthStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,16 @@ def read_status(connection: "Connection", *, feature: str | None) -> Status:
         **state._mapping,  # noqa: SLF001
         repositories=connection.execute(text(_SQL["repositories"])).scalar_one(),
         features=[
-            FeatureStatus(**row, override=overrides.get(row["name"])) for row in features.mappings()
+            FeatureStatus(
+                **row,
+                override=overrides.get(row["name"]),
+                health=_read_health(connection, row["name"], row["eligible"]),
+            )
+            for row in features.mappings()
         ],
     )
+
+
+def _read_health(connection: "Connection", feature: str, eligible: int) -> HealthStatus:
+    found = read_health(connection, feature, eligible=eligible)
+    return HealthStatus(found.judgement.verdict, found.judgement.reason, found.sentence)

@@ -138,6 +138,7 @@ capture
     whitelist    1 entry
     exclusions   0 entries
     changed      TIME
+    health       inconclusive: no data: no job was recorded in 24h
 """)
 
 

@@ -604,3 +604,16 @@ def test_status_shows_what_is_in_force_and_not_in_git_yet(applied: Site) -> None
     assert in_json["features"][0]["override"]["in_git"] is False
     assert "stop by auto-rollback" in after.stdout
     assert "not in git yet" not in after.stdout
+
+
+def test_status_shows_a_resumed_override_that_git_still_has(applied: Site) -> None:
+    limit(applied.database)
+    carry(applied)
+    resume(applied.database)
+
+    before = applied.reconcile("status")
+    carry(applied)
+    after = applied.reconcile("status")
+
+    assert "1 resumed override may still be there: reconcile write-back" in before.stdout
+    assert "resumed override" not in after.stdout

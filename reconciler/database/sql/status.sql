@@ -24,6 +24,14 @@ SELECT
         FROM public.rollout_membership AS membership
         WHERE membership.rollout_config_id = configuration.id AND membership.list = 'exclusions'
     ) AS exclusions,
+    (
+        SELECT count(*)
+        FROM public.rollout_override AS override
+        WHERE
+            override.rollout_config_id = configuration.id
+            AND override.state = 'off'
+            AND override.written_back_at IS null
+    ) AS resumed_in_git,
     configuration.updated_at
 FROM public.rollout_configuration AS configuration
 WHERE CAST(:feature AS text) IS null OR configuration.feature_name = :feature
