@@ -80,7 +80,7 @@ def watch(
         followed=None if follow is None else _parse_branch(settings, follow),
         applied_by=who_acts(),
     )
-    log = Log(LogFormat(log_format), quiet=settings.quiet)
+    log = Log(LogFormat(log_format), quiet=settings.quiet, verbose=settings.verbose)
     endings = _endings()
     watcher = Watch(task, log.tell)
     ended_by = signal.SIGTERM

@@ -4,17 +4,19 @@ What comes from a file, the database or a remote is escaped: nothing of it start
 """
 
 import json
+import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from reconciler.carrying import Carried, Outcome
-from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.escape import for_line, for_terminal
 from reconciler.cli.render.words import counted, short_commit
 from reconciler.planning.fields import show_number
 from reconciler.safeguard import Acted
@@ -29,6 +31,8 @@ from reconciler.watching.events import (
     StandsBy,
     WroteBack,
 )
+
+TRACEBACK: Final = "traceback"
 
 
 class LogFormat(StrEnum):
@@ -59,14 +63,21 @@ class Line:
 class Log:
     """Writes lines to stderr, whole ones, from any thread."""
 
-    def __init__(self, log_format: LogFormat, *, quiet: bool) -> None:
+    def __init__(
+        self, log_format: LogFormat, *, quiet: bool = False, verbose: bool = False
+    ) -> None:
         self._format = log_format
         self._quiet = quiet
+        self._verbose = verbose
         self._lock = Lock()
 
     def tell(self, event: Event) -> None:
         """Write what happened."""
-        self.write(describe(event))
+        line = describe(event)
+        if self._verbose and isinstance(event, Failed):
+            shown = "".join(traceback.format_exception(event.cause)).rstrip()
+            line = replace(line, figures={**line.figures, TRACEBACK: shown})
+        self.write(line)
 
     def say(self, event: str, message: str, **figures: Any) -> None:
         """Write something about the watch itself."""
@@ -80,6 +91,8 @@ class Log:
         match self._format:
             case LogFormat.TEXT:
                 text = for_line(f"{now} {line.level:<7} {line.event}: {line.message}")
+                if TRACEBACK in line.figures:
+                    text += f"\n{for_terminal(line.figures[TRACEBACK])}"
             case LogFormat.JSON:
                 text = json.dumps(
                     {
@@ -90,7 +103,8 @@ class Log:
                         **line.figures,
                     }
                 )
-        with self._lock:
+        # That nobody reads the log, or its disk is full, keeps nobody from being rolled back.
+        with self._lock, suppress(OSError):
             click.echo(text, err=True)
 
 
@@ -110,7 +124,7 @@ def describe(event: Event) -> Line:
         case NotApplied(commit, why):
             message = f"{short_commit(commit)}: {why}"
             line = Line(Level.WARNING, "not_applied", message, {"commit": commit, "why": why})
-        case Failed(subject, why):
+        case Failed(subject, why, _):
             message = f"{subject}: {why}"
             line = Line(Level.ERROR, "failed", message, {"subject": subject, "why": why})
         case Recovered(subject):

@@ -15,10 +15,11 @@ from uuid import UUID
 from reconciler.carrying import Outcome
 from reconciler.database.lease import LeaseLost
 from reconciler.database.transactions import Database
+from reconciler.git.checkout import CannotCarry
 from reconciler.planning.watching import pause_seconds
 from reconciler.watching.events import Applied, NotApplied, Subject, Tell, WroteBack
 from reconciler.watching.following import Follower
-from reconciler.watching.troubles import Troubles, describe
+from reconciler.watching.troubles import Troubles
 from reconciler.writing_back import write_back
 
 NO_PATIENCE: Final = timedelta(0)
@@ -82,7 +83,7 @@ class Carrier:
         except LeaseLost:
             return True
         except Exception as error:  # noqa: BLE001 - the thread's last place
-            self.troubles.failed(subject, *describe(error))
+            self.troubles.failed(subject, error)
             return False
 
     def _write_back(self) -> bool:
@@ -96,7 +97,7 @@ class Carrier:
             patience=NO_PATIENCE,
         )
         if report.problem is not None:
-            self.troubles.failed(Subject.WRITE_BACK, "not carried", report.problem)
+            self.troubles.failed(Subject.WRITE_BACK, CannotCarry(report.problem))
             return False
         self.troubles.succeeded(Subject.WRITE_BACK)
         found = {(each.override, each.outcome): each for each in report.overrides}

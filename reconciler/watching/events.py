@@ -72,6 +72,7 @@ class Failed:
 
     subject: Subject
     why: str
+    cause: Exception
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,18 +22,18 @@ class Troubles:
         if news is News.ENDED:
             self._tell(Recovered(subject))
 
-    def failed(self, subject: Subject, kind: str, why: str) -> int:
+    def failed(self, subject: Subject, error: Exception) -> int:
         """Remember a failure, and tell it where it is news; return how many in a row it is."""
-        self._found[subject], news = self._found[subject].after(kind)
+        self._found[subject], news = self._found[subject].after(type(error).__name__)
         if news is News.BEGAN:
-            self._tell(Failed(subject, why))
+            self._tell(Failed(subject, _sentence(error), error))
         return self._found[subject].failures
 
 
-def describe(error: Exception) -> tuple[str, str]:
-    """Return in which way an error fails, and what it tells in a line."""
+def _sentence(error: Exception) -> str:
     if isinstance(error, ReconcilerError):
-        return type(error).__name__, str(error)
-    # A fault of ours ends a command, and must not end the watch over everybody else.
-    kind = type(error).__name__
-    return kind, f"this is a fault of reconcile: {kind}; please report it"
+        return str(error)
+    # A fault of ours ends a command, and must not end the watch over everybody. Its words may tell a secret.
+    return (
+        f"this is a fault of reconcile: {type(error).__name__}; report it with what --verbose shows"
+    )

@@ -24,6 +24,7 @@ class Turn:
             database, LEASE, timedelta(seconds=self._length_seconds)
         )
         self._lasts_until: float | None = None
+        self._is_over = False
         self.holder: str | None = None
         """Who else has it, where this process does not."""
 
@@ -53,7 +54,8 @@ class Turn:
             raise LeaseLost("another watcher has taken over")
 
     def release(self) -> None:
-        """Let the next one in at once."""
+        """Let the next one in at once, and take it no more."""
+        self._is_over = True
         if self._lasts_until is not None:
             self._lasts_until = None
             self._lease.release()
@@ -64,7 +66,7 @@ class Turn:
         try:
             self._lease.renew()
         except LeaseLost:
-            if not self._lease.take():
+            if self._is_over or not self._lease.take():
                 self._lasts_until = None
                 holder = read_holder(self._lease.database, LEASE)
                 self.holder = None if holder is None else holder.name

@@ -19,7 +19,7 @@ from reconciler.watching.carrier import Carrier
 from reconciler.watching.events import BecameActive, RolledBack, StandsBy, Subject, Tell
 from reconciler.watching.following import FollowedBranch, Follower
 from reconciler.watching.status import Role, WatchedFeature, WatchStatus
-from reconciler.watching.troubles import Troubles, describe
+from reconciler.watching.troubles import Troubles
 from reconciler.watching.turn import Turn
 
 ENDING_SECONDS: Final = 10.0
@@ -69,10 +69,11 @@ class Watch:
             while not wait(self._tick()):
                 pass
         finally:
-            self._carrier.wait(ENDING_SECONDS)
-            # It runs out anyway; what ends the watch is not to be hidden.
+            # First of all: who stands by need not wait for a remote. It would run out anyway, and what
+            # ends the watch is not to be hidden.
             with suppress(ReconcilerError):
                 self._turn.release()
+            self._carrier.wait(ENDING_SECONDS)
 
     def _tick(self) -> float:
         """Do what one tick does; return the seconds to wait for the next."""
@@ -82,7 +83,7 @@ class Watch:
         except LeaseLost:
             self._stand_by()
         except Exception as error:  # noqa: BLE001 - the last place: a resident goes on
-            failures = self.troubles.failed(Subject.TICK, *describe(error))
+            failures = self.troubles.failed(Subject.TICK, error)
             self.status = replace(self.status, failed_ticks=self.status.failed_ticks + 1)
             return pause_seconds(failures)
         self.troubles.succeeded(Subject.TICK)
@@ -141,7 +142,7 @@ class Watch:
         return watched, failure
 
     def _tell_rollback(self, found: Watched) -> None:
-        if found.rollback is None:
+        if found.rollback is None or found.rollback.act is None:
             return
         total = NO_JOBS if found.health.figures is None else found.health.figures.total
         rate = None if total.error_rate is None else float(total.error_rate)

@@ -17,6 +17,7 @@ from tests.waiting import eventually
 from tests.watching import FILE, Start, actions, fail_jobs, watching
 from tests.writing_back import apply_file, block, commits
 
+HELD = "SELECT count(*) FROM rollout_lease WHERE name = 'watch' AND until > now()"
 FAILED_TICKS = 'rollout_watch_ticks_total{outcome="failed"}'
 
 
@@ -117,10 +118,15 @@ def test_a_remote_that_hangs_delays_no_rollback(
 
         watcher.tells("rolled_back", feature="export")
         assert watcher.events("write_back") == watcher.events("failed") == []
+        # Nor is the next watcher kept waiting.
+        watcher.process.send_signal(signal.SIGTERM)
+        eventually(lambda: not rollout.database.value(HELD))
+        assert watcher.process.poll() is None
         server.goes_on.set()
-        watcher.tells("write_back", feature="capture", outcome="written")
-        watcher.tells("write_back", feature="export", outcome="written")
-        assert watcher.end() == 0
+        assert watcher.process.wait(60) == 0
+        watcher = start()
+        eventually(lambda: len(commits(rollout)) == 4)
+        watcher.tells("active")
 
 
 @pytest.mark.nightly  # it waits for a lock as long as a rollback does

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from click import BadParameter
 
 from reconciler.cli.interval import Interval
 from reconciler.cli.watch_log import Log, LogFormat
@@ -16,7 +17,7 @@ HOSTILE = 'no\n{"level": "info"}\x1b[2J\u202e'
 def test_text_is_one_line_with_what_is_hostile_spelled_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Log(LogFormat.TEXT, quiet=False).tell(Failed(Subject.TICK, HOSTILE))
+    Log(LogFormat.TEXT).tell(Failed(Subject.TICK, HOSTILE, OSError()))
 
     (line,) = capsys.readouterr().err.splitlines()
     assert re.fullmatch(
@@ -29,7 +30,7 @@ def test_text_is_one_line_with_what_is_hostile_spelled_out(
 def test_json_is_one_object_a_line_with_the_words_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Log(LogFormat.JSON, quiet=False).tell(NotApplied("a" * 40, HOSTILE))
+    Log(LogFormat.JSON).tell(NotApplied("a" * 40, HOSTILE))
 
     written = capsys.readouterr().err
     assert written.isascii()
@@ -40,10 +41,22 @@ def test_json_is_one_object_a_line_with_the_words_as_they_are(
 
 def test_quiet_says_only_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(LogFormat.TEXT, quiet=True)
-    for event in (StandsBy("somebody"), Failed(Subject.FOLLOW, "gone"), Recovered(Subject.FOLLOW)):
-        log.tell(event)
+    log.tell(StandsBy("somebody"))
+    log.tell(Failed(Subject.FOLLOW, "gone", OSError()))
+    log.tell(Recovered(Subject.FOLLOW))
 
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_verbose_shows_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = Failed(Subject.TICK, "a fault", ValueError("a\x1b[2J"))
+    Log(LogFormat.TEXT, verbose=True).tell(failed)
+    Log(LogFormat.JSON, verbose=True).tell(failed)
+
+    first, shown, as_json = capsys.readouterr().err.splitlines()
+    assert first.endswith("failed: tick: a fault")
+    assert shown == "ValueError: a\\x1b[2J"
+    assert json.loads(as_json)["traceback"] == "ValueError: a\x1b[2J"
 
 
 @pytest.mark.parametrize(
@@ -74,3 +87,9 @@ def test_what_is_no_address(text: str) -> None:
 )
 def test_intervals(text: str, seconds: float) -> None:
     assert Interval().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "", "-1s", "1ms", "0", "61m", "1h", "1.2345s"])
+def test_what_is_no_interval(text: str) -> None:
+    with pytest.raises(BadParameter, match="no interval from 100ms to 60m"):
+        Interval().convert(text, None, None)
