@@ -34,7 +34,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 _FEATURES_PATIENCE_SECONDS = 10.0
 _REPOSITORIES_PATIENCE_SECONDS = 60.0
 _SHORTEST_REST_SECONDS = 0.1
-_REST_FOR_WORK = 10
+_REST_FOR_WORK = 5
 """Reading everything takes at most one part in so many of the time, whoever asks for it how often."""
 _REST_FOR_UNKNOWN_SECONDS = 10.0
 

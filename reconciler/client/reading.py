@@ -123,7 +123,9 @@ def _read_repositories(
             if content[0] is None:
                 pages[number] = known.pages[number]
             else:
-                pages[number] = Page(digest, *content)
+                before = known.pages.get(number)
+                renewed = Page if before is None else before.renewed
+                pages[number] = renewed(digest, *content)
                 changed = -1
     if changed == len(pages) and categories == known.has_categories:
         return known

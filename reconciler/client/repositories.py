@@ -8,6 +8,7 @@ not change.
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import InitVar, dataclass, field
 from itertools import accumulate
 from struct import Struct
@@ -64,6 +65,15 @@ class Page:
             self, "_name_ends", array("I", accumulate(len(each) + 1 for each in names))
         )
         object.__setattr__(self, "_by_name", array("Q", sorted(hashed)))
+
+    def renewed(self, digest: bytes, ids: bytes, facts: bytes, names: bytes) -> "Page":
+        """Return the page as it is now; where categories and marks alone moved, the rest is shared."""
+        if names != self.names or ids != self.packed_ids():
+            return Page(digest, ids, facts, names)
+        renewed = copy(self)
+        object.__setattr__(renewed, "digest", digest)
+        object.__setattr__(renewed, "facts", facts)
+        return renewed
 
     def __len__(self) -> int:
         return len(self.facts)

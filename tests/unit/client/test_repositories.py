@@ -102,3 +102,20 @@ def test_a_page_gives_its_ids_back_as_they_came() -> None:
 def test_a_page_that_does_not_hold_together_is_refused() -> None:
     with pytest.raises(ValueError, match="different lengths"):
         Page(b"", bytes(32), bytes(1), b"a/b")
+
+
+def test_a_page_whose_categories_alone_moved_shares_the_rest() -> None:
+    packed = UUID(int=1).bytes + UUID(int=2).bytes
+    page = Page(b"1", packed, bytes((0, 0)), b"a/b\0c/d")
+
+    moved = page.renewed(b"2", packed, bytes((3, 8)), b"a/b\0c/d")
+    renamed = page.renewed(b"3", packed, bytes((0, 0)), b"a/b\0c/e")
+    replaced = page.renewed(b"4", packed[16:] + UUID(int=3).bytes, bytes((0, 0)), b"a/b\0c/d")
+
+    assert (moved.digest, moved.facts) == (b"2", bytes((3, 8)))
+    assert (page.digest, page.facts) == (b"1", bytes((0, 0)))
+    assert moved.names is page.names
+    assert moved._high is page._high
+    assert list(renamed.rows_named(b"c/e")) == [1]
+    assert replaced.row_of(0, 3) == 1
+    assert replaced.row_of(0, 1) is None
