@@ -1,0 +1,58 @@
+"""Help: every command shows an example, and the example is a command line that the program takes."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from reconciler.cli.main import make_program
+
+
+def all_commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command and subcommand, with what is typed for it."""
+    program = make_program()
+
+    def walk(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
+        yield " ".join(words), command
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                yield from walk(found, (*words, name))
+
+    yield from walk(program, ("reconcile",))
+
+
+COMMANDS = dict(all_commands())
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_has_an_example_of_itself_that_parses(words: str) -> None:
+    epilog = COMMANDS[words].epilog or ""
+    # What follows is words, or another program's.
+    example = re.match(r"Example: .*?(reconcile.*?)(, and| && | [|>] | shows |\)|$)", epilog)
+
+    assert example is not None, f"{words} --help has no example"
+    assert f"{example[1]} ".startswith(f"{words} ")
+    arguments = shlex.split(example[1])[1:]
+    command: click.Command = make_program()
+    context = click.Context(command, info_name="reconcile")
+    while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
+        name, found, arguments = command.resolve_command(context, arguments)
+        assert found is not None
+        command, context = found, click.Context(found, context, info_name=name)
+    command.make_context(context.info_name, arguments)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_command_and_every_option_of_its_own_says_what_it_is(words: str) -> None:
+    command = COMMANDS[words]
+
+    assert command.get_short_help_str()
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            described = parameter.help or isinstance(parameter.type, click.Choice)
+            assert described or parameter.show_default, f"{words} {parameter.opts[0]}"
