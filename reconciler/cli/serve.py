@@ -78,7 +78,6 @@ def serve(
         max_staleness=max_staleness,
         snapshot_file=snapshot_file,
     )
-    client.start()
     try:
         ended_by = serve_flags(
             client, address, access, lambda at: settings.say(f"serving http://{at}/ofrep/v1")

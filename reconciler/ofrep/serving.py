@@ -25,7 +25,9 @@ def serve(
     access: Access,
     announce: Callable[[ListenAddress], None],
 ) -> signal.Signals:
-    """Serve at an address, which is announced as it came to be; return the signal that ended it.
+    """Start the client and serve; return the signal that ended it.
+
+    The address is announced as it came to be.
 
     Raises:
         SetupInvalid: nothing can listen there.
@@ -57,6 +59,7 @@ def serve(
     with _listener(address) as listener:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, end)
+        client.start()
         announce(ListenAddress(address.host, listener.getsockname()[1]))
         server.run(sockets=[listener])
     return ended_by[0]
@@ -67,5 +70,6 @@ def _listener(address: ListenAddress) -> socket.socket:
     try:
         return socket.create_server((address.host, address.port), family=family)
     except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or "the host's name cannot be read"
+        said = getattr(error, "strerror", None) or "the host's name cannot be read"
+        why = said.partition(" (while")[0]
         raise SetupInvalid(f"cannot listen on {address}: {why}; name another address") from None

@@ -1,0 +1,398 @@
+"""`reconcile serve`: a real server, asked as OFREP's clients ask, held against its OpenAPI document."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from openfeature import api
+from openfeature.client import OpenFeatureClient
+from openfeature.contrib.provider.ofrep import OFREPProvider
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.exception import ErrorCode
+from openfeature.flag_evaluation import FlagEvaluationDetails, Reason
+
+from tests import conformance, program
+from tests.database.proxy import Proxy
+from tests.database.test_client import ACME, OTHER, add_feature, load
+from tests.ofrep import ALL, ONE, Protocol
+from tests.postgres import PROJECT, Database
+from tests.program import Completed
+from tests.waiting import eventually
+
+PROTOCOL = Protocol.read(conformance.require("ofrep"))
+TOKEN = "correct-horse-battery-staple"
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that runs."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+    http: httpx.Client
+
+    def one(self, key: str, context: Any, **headers: str) -> httpx.Response:
+        PROTOCOL.check_request(ONE, {"context": context})
+        return self.send(f"/{key}", json.dumps({"context": context}), headers)
+
+    def all(self, context: Any, **headers: str) -> httpx.Response:
+        PROTOCOL.check_request(ALL, {"context": context})
+        return self.send("", json.dumps({"context": context}), headers)
+
+    def send(
+        self, path: str, body: str | bytes, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Send anything; what comes back is of the protocol."""
+        response = self.http.post(
+            f"/ofrep/v1/evaluate/flags{path}",
+            content=body,
+            headers={"Content-Type": "application/json", **AUTHORIZED, **(headers or {})},
+        )
+        PROTOCOL.check_response(ONE if path else ALL, response)
+        return response
+
+    def health(self) -> tuple[int, Any]:
+        response = self.http.get("/healthz")
+        return response.status_code, response.json()
+
+
+@contextmanager
+def serving(database_url: str, *arguments: str, token: str | None = TOKEN) -> Iterator[Served]:
+    environment = {**os.environ, "DATABASE_URL": database_url, "PYTHONPATH": str(PROJECT)}
+    if token is not None:
+        environment["ROLLOUT_OFREP_TOKEN"] = token
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "serve", "--listen", "127.0.0.1:0", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        # A database that is not there may be told of before.
+        said = next((line for line in process.stderr if line.startswith("serving ")), "it ended")
+        found = re.fullmatch(r"serving (http://127\.0\.0\.1:[0-9]+)/ofrep/v1\n", said)
+        assert found is not None, said
+        with httpx.Client(base_url=found[1], timeout=30) as http:
+            yield Served(found[1], process, http)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def served(module_database: Database) -> Iterator[Served]:
+    load(module_database, rollout_percentage=100)
+    add_feature(module_database, "some", rollout_percentage=50)
+    add_feature(module_database, "listed", rollout_strategy="whitelist")
+    add_feature(module_database, "toggled", rollout_percentage=100)
+    with serving(module_database.url) as served:
+        eventually(lambda: served.health() == (200, {"status": "ok"}))
+        yield served
+
+
+@pytest.fixture
+def asked(served: Served) -> Iterator[OpenFeatureClient]:
+    """OpenFeature's own client of the protocol."""
+    provider = OFREPProvider(served.url, headers_factory=lambda: dict(AUTHORIZED))
+    api.set_provider_and_wait(provider, "ofrep")
+    yield api.get_client("ofrep")
+    provider.session.close()
+    api.shutdown()
+    api.clear_providers()
+
+
+def test_openfeatures_own_client_gets_value_variant_reason_and_metadata(
+    asked: OpenFeatureClient,
+) -> None:
+    details = asked.get_boolean_details("some", False, EvaluationContext("acme/site"))
+
+    assert details == FlagEvaluationDetails(
+        flag_key="some",
+        value=True,
+        variant="on",
+        reason=Reason.SPLIT,
+        flag_metadata={"rule": "percentage_strategy", "bucket": 2683, "percentage": 50.0},
+    )
+    assert asked.get_boolean_value("f", False, EvaluationContext(OTHER)) is True
+    context = EvaluationContext("ada@example.com", {"repository": "other/tools"})
+    assert asked.get_boolean_value("listed", True, context) is False
+
+
+def test_openfeatures_own_client_gets_each_error(asked: OpenFeatureClient, served: Served) -> None:
+    someone = EvaluationContext(ACME)
+
+    def code(flag: str, context: EvaluationContext) -> ErrorCode | None:
+        details = asked.get_boolean_details(flag, True, context)
+        assert details.value is True, "the default"
+        return details.error_code
+
+    assert code("unknown", someone) is ErrorCode.FLAG_NOT_FOUND
+    assert code("f", EvaluationContext()) is ErrorCode.TARGETING_KEY_MISSING
+    assert code("f", EvaluationContext(ACME, {"repository": 7})) is ErrorCode.INVALID_CONTEXT
+    assert asked.get_string_details("f", "no", someone).error_code is ErrorCode.TYPE_MISMATCH
+    stranger = OFREPProvider(served.url, headers_factory=lambda: {"Authorization": "Bearer no"})
+    api.set_provider_and_wait(stranger, "ofrep")
+    assert code("f", someone) is ErrorCode.GENERAL
+    stranger.session.close()
+
+
+def test_all_flags_are_sent_again_only_when_they_are_others(
+    served: Served, module_database: Database
+) -> None:
+    first = served.all({"targetingKey": "acme/site", "plan": "free"})
+    tag = first.headers["etag"]
+
+    assert {each["key"]: (each["value"], each["reason"]) for each in first.json()["flags"]} == {
+        "f": (True, "STATIC"),
+        "listed": (False, "UNKNOWN"),
+        "some": (True, "SPLIT"),
+        "toggled": (True, "STATIC"),
+    }
+    for named in (tag, f"W/{tag}", f'"other", {tag}', tag.strip('"'), "*"):
+        again = served.all({"targetingKey": "acme/site"}, **{"If-None-Match": named})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    other = served.all({"targetingKey": "other/tools"}, **{"If-None-Match": tag})
+    assert other.status_code == 200
+
+    module_database.execute(
+        "UPDATE rollout_configuration SET emergency_stop = true WHERE feature_name = 'toggled'"
+    )
+
+    def changed() -> httpx.Response:
+        return served.all({"targetingKey": "acme/site"}, **{"If-None-Match": tag})
+
+    eventually(lambda: changed().status_code == 200)
+    assert {"key": "toggled", "value": False, "variant": "off", "reason": "DISABLED"}.items() <= (
+        changed().json()["flags"][3].items()
+    )
+
+
+@pytest.mark.parametrize("path", ["", "/f"])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("", "PARSE_ERROR"),
+        ("{", "PARSE_ERROR"),
+        (b"\xff\xfe\xff", "PARSE_ERROR"),
+        ("[" * 50_000, "PARSE_ERROR"),
+        ("9" * 60_000, "PARSE_ERROR"),
+        ('{"context": {"targetingKey": "' + "x" * 1_000_000 + '"}}', "PARSE_ERROR"),
+        ("[]", "INVALID_CONTEXT"),
+        ("{}", "INVALID_CONTEXT"),
+        ('{"context": null}', "INVALID_CONTEXT"),
+        ('{"context": {"targetingKey": 7}}', "INVALID_CONTEXT"),
+        ('{"context": {"targetingKey": "acme/site", "repository": {}}}', "INVALID_CONTEXT"),
+        ('{"context": {}}', "TARGETING_KEY_MISSING"),
+        ('{"context": {"targetingKey": ""}}', "TARGETING_KEY_MISSING"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, str | bytes) else None,
+)
+def test_what_is_no_question_is_refused(
+    served: Served, path: str, body: str | bytes, code: str
+) -> None:
+    response = served.send(path, body)
+
+    assert (response.status_code, response.json()["errorCode"]) == (400, code)
+    assert response.json().get("key") == (path[1:] or None)
+
+
+@pytest.mark.parametrize(
+    "repository", ["acme/\ud800", "acme/\0site", "/", "acme/site/", "%", "' OR true --", "é" * 9000]
+)
+def test_an_odd_repository_is_an_unknown_one(served: Served, repository: str) -> None:
+    found = served.send("/f", json.dumps({"context": {"targetingKey": repository}})).json()
+
+    assert (found["value"], found["metadata"]["rule"]) == (False, "unknown_repository")
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [("/no", "no"), ("/a%2Fb", "a/b"), ("/%00%FF", "\0\ufffd"), ("/..%2f", "../"), ("/", "")],
+)
+def test_an_odd_flag_is_an_unknown_one(served: Served, path: str, key: str) -> None:
+    response = served.send(path, '{"context": {"targetingKey": "acme/site"}}')
+
+    assert response.status_code == 404
+    assert (response.json()["key"], response.json()["errorCode"]) == (key, "FLAG_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": ""},
+        {"Authorization": TOKEN},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": "Bearer", "X-API-Key": "no"},
+    ],
+)
+@pytest.mark.parametrize("path", ["", "/f", "/unknown"])
+def test_without_the_token_nobody_learns_anything(
+    served: Served, path: str, headers: dict[str, str]
+) -> None:
+    response = served.send(path, '{"context": {"targetingKey": "acme/site"}}', headers)
+
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    assert response.json() == {"errorDetails": "a token is needed"}
+
+
+def test_the_token_may_come_as_an_api_key(served: Served) -> None:
+    headers = {"Authorization": "", "X-API-Key": TOKEN}
+
+    assert served.one("f", {"targetingKey": ACME}, **headers).json()["value"] is True
+
+
+def test_other_methods_and_paths_are_none_of_its(served: Served) -> None:
+    assert served.http.get("/ofrep/v1/evaluate/flags", headers=AUTHORIZED).status_code == 405
+    assert served.http.get("/ofrep/v1/configuration", headers=AUTHORIZED).status_code == 404
+    assert served.http.get("/").status_code == 404
+
+
+def test_it_says_no_while_nothing_or_nothing_fresh_is_known(database: Database) -> None:
+    load(database, rollout_percentage=100)
+    question = {"targetingKey": ACME}
+    with Proxy(database) as proxy:
+        proxy.is_up = False
+        with serving(proxy.url, "--max-staleness", "1s", token=None) as served:
+            assert served.health() == (503, {"status": "starting"})
+            for response in (served.one("f", question), served.all(question)):
+                assert response.status_code == 500
+                assert response.json() == {
+                    "errorDetails": "stale: nothing is known from the database yet"
+                }
+
+            proxy.is_up = True
+            eventually(lambda: served.health() == (200, {"status": "ok"}))
+            assert served.one("f", question).json()["value"] is True
+
+            proxy.is_up = False
+            proxy.cut()
+            eventually(lambda: served.health() == (503, {"status": "stale"}))
+            stale = {
+                "key": "f",
+                "value": False,
+                "variant": "off",
+                "reason": "UNKNOWN",
+                "metadata": {"rule": "stale"},
+            }
+            assert served.one("f", question).json() == stale
+            assert served.all(question).json() == {"flags": [stale]}
+
+            # Without a token it is asked by this machine's own names alone.
+            for host, status in [("localhost", 200), ("[::1]:80", 200), ("evil.example", 403)]:
+                assert served.one("f", question, Host=host).status_code == status
+
+
+def test_asked_to_end_it_answers_first_what_it_was_asked(database: Database) -> None:
+    load(database, rollout_percentage=100)
+    body = b'{"context": {"targetingKey": "acme/site"}}'
+    with serving(database.url) as served:
+        eventually(lambda: served.health()[0] == 200)
+        host, port = served.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(
+                f"POST /ofrep/v1/evaluate/flags/f HTTP/1.1\r\nHost: {host}\r\n"
+                f"Authorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n"
+                "Expect: 100-continue\r\n\r\n".encode()
+            )
+            # It reads the body now.
+            assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+            served.process.send_signal(signal.SIGTERM)
+            eventually(lambda: not _listens(host, int(port)))
+            connection.sendall(body)
+            assert b'"value": true' in b"".join(iter(lambda: connection.recv(65536), b""))
+        stdout, stderr = served.process.communicate(timeout=30)
+
+    assert (served.process.returncode, stdout, stderr) == (0, "", "ended by SIGTERM\n")
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=30).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Callable[..., Completed]:
+    """Runs the program to its end."""
+
+    def run(*arguments: str, **environment: str) -> Completed:
+        return program.run(
+            ["serve", *arguments],
+            folder=tmp_path,
+            environment={
+                **os.environ,
+                "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+                **environment,
+            },
+            stdin="",
+            timeout=30,
+        )
+
+    return run
+
+
+def test_it_does_not_begin_without_what_it_needs(
+    serve: Callable[..., Completed], tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("two words\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = [
+            serve("--listen", "0.0.0.0:0"),
+            serve("--listen", "0.0.0.0:0", ROLLOUT_OFREP_TOKEN=" "),
+            serve("--token-file", "token"),
+            serve("--token-file", "nowhere"),
+            serve("--token-file", "token", ROLLOUT_OFREP_TOKEN=TOKEN),
+            serve("--listen", at),
+            serve("--listen", "8016"),
+        ]
+
+    assert [each.stderr.replace(at, "ADDRESS").splitlines()[0] for each in ended] == [
+        "error: others reach 0.0.0.0:0: set ROLLOUT_OFREP_TOKEN or give --token-file",
+        "error: the token is no token: it is empty, too long, or has other characters",
+        "error: the token is no token: it is empty, too long, or has other characters",
+        "error: nowhere: the token cannot be read: No such file or directory",
+        "error: there are --token-file and ROLLOUT_OFREP_TOKEN; choose one",
+        "error: cannot listen on ADDRESS: Address already in use; name another address",
+        "error: --listen: '8016' is no address; write host:port, such as 127.0.0.1:9464",
+    ]
+    assert [each.exit_code for each in ended] == [1, 1, 1, 1, 1, 1, 64]
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.modules['uvicorn'] = None\n"
+            "from reconciler.cli.main import main; main(['serve'])",
+        ],
+        check=False,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert ended.stderr == (
+        "error: serve needs an extra: pip install 'rollout-reconciler[ofrep]'\n"
+    )
+    assert ended.returncode == 1

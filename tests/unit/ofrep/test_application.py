@@ -1,0 +1,72 @@
+"""What a server under load, or at fault, answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import httpx
+
+from reconciler.client import Answer, RolloutClient
+from reconciler.ofrep.access import Access
+from reconciler.ofrep.application import make_application
+from reconciler.targeting.eligibility import Rule
+from tests import conformance
+from tests.ofrep import ONE, Protocol
+
+PROTOCOL = Protocol.read(conformance.require("ofrep"))
+PATH = "/ofrep/v1/evaluate/flags/f"
+
+
+class Client:
+    """Answers yes, or not at all."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def explain(self, repository: str, feature: str) -> Answer:
+        if self._error is not None:
+            raise self._error
+        return Answer(eligible=True, rule=Rule.WHITELISTED, reason="")
+
+
+def asking(client: Client, **settings: Any) -> httpx.AsyncClient:
+    application = make_application(cast("RolloutClient", client), Access(), **settings)
+    transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+
+def test_a_fault_is_told_without_what_it_is() -> None:
+    async def ask() -> httpx.Response:
+        async with asking(Client(RuntimeError("secret"))) as http:
+            return await http.post(PATH, content='{"context": {"targetingKey": "acme/site"}}')
+
+    response = asyncio.run(ask())
+
+    PROTOCOL.check_response(ONE, response)
+    assert response.status_code == 500
+    assert response.json() == {"errorDetails": "this is a fault of the server's"}
+
+
+def test_one_request_too_many_is_to_come_again_and_those_under_way_are_answered() -> None:
+    async def ask() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
+        is_asked, may_go_on = asyncio.Event(), asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            is_asked.set()
+            await may_go_on.wait()
+            yield b'{"context": {"targetingKey": "acme/site"}}'
+
+        async with asking(Client(), max_requests_at_once=1) as http:
+            first = asyncio.create_task(http.post(PATH, content=slowly()))
+            await is_asked.wait()
+            second = await http.post(PATH, content="{}")
+            may_go_on.set()
+            return await first, second, await http.post(PATH, content="{}")
+
+    first, second, third = asyncio.run(ask())
+
+    for each in (first, second, third):
+        PROTOCOL.check_response(ONE, each)
+    assert (first.status_code, first.json()["value"]) == (200, True)
+    assert (second.status_code, second.headers["retry-after"]) == (429, "1")
+    assert third.status_code == 400
