@@ -62,7 +62,7 @@ def _display(value: Any, rollout: "RolloutConsole") -> None:
     """Show a value, unless a method has just printed it for people; `_` has it either way."""
     if value is None:
         return
-    if not rollout.has_just_returned(value):
+    if not rollout._has_just_returned(value):  # noqa: SLF001 - no business of who uses it
         print_result(Settings(), for_terminal(repr(value)))
     vars(builtins)["_"] = value
 

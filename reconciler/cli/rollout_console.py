@@ -46,11 +46,11 @@ class RolloutConsole:
         ValueError: an argument is wrong.
 
     Example:
-        >>> from reconciler import RolloutConsole
-        >>> rollout = RolloutConsole(file="rollout.yaml")
-        >>> rollout.status()
-        >>> rollout.set_rollout(25, commit=True, reason="Take small ones in")
-        >>> rollout.emergency_stop("capture jobs time out")
+        from reconciler import RolloutConsole
+        rollout = RolloutConsole(file="rollout.yaml")
+        rollout.status()
+        rollout.set_rollout(25, commit=True, reason="Take small ones in")
+        rollout.emergency_stop("capture jobs time out")
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class RolloutConsole:
         """The next to take in, by priority and activity."""
         return self._run_for_data("repositories", "list", f"--ready={most}")
 
-    def has_just_returned(self, value: object) -> bool:
+    def _has_just_returned(self, value: object) -> bool:
         """Tell whether the last method returned this, and so has printed it."""
         return value is self._returned
 
