@@ -25,10 +25,14 @@ _PRELOADED = [
     "alembic.command",
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
+    # What tests run in processes of their own imports this.
+    "pytest",
+    "reconciler.writing_back",
 ]
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(_PRELOADED)
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Makes processes quickly; there is one server for all tests of a worker, so one list of what it imports."""
+PROCESSES.set_forkserver_preload(_PRELOADED)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def run(
     """Run the program to its end, without a terminal."""
     with tempfile.TemporaryDirectory() as streams:
         (Path(streams) / "0").write_text(stdin, encoding="utf-8")
-        process = _context.Process(
+        process = PROCESSES.Process(
             target=_main, args=(list(arguments), str(folder), dict(environment), streams)
         )
         process.start()

@@ -14,7 +14,7 @@ def test_a_kill_leaves_no_change_without_history_and_no_history_without_change(
 ) -> None:
     site.write(_file(0))
     started = time.monotonic()
-    site.reconcile()
+    site.start().communicate()
     whole = time.monotonic() - started
     chance = random.Random(20261124)
     outcomes = {"whole": 0, "killed": 0}

@@ -374,7 +374,8 @@ def test_a_real_prometheus_tells_of_failing_jobs_and_of_those_since_a_resume(
     eventually(lambda: prometheus.value(counted) == 100)
     found = health(applied, prometheus, "--rollback", "--no-write-back")
     assert (found["verdict"], found["rolled_back"]) == ("fail", True)
-    assert 90 <= found["jobs"] <= 115
+    # What few samples are extrapolated to.
+    assert 80 <= found["jobs"] <= 200
     assert found["error_rate"] == pytest.approx(20, abs=2)
     assert found["by_processor"].keys() == {"inngest"}
     assert found["by_category"]["small"]["jobs"] == found["jobs"]

@@ -4,7 +4,6 @@ Each process is a real one and is killed by SIGKILL: by the `git` that it finds 
 database holds its COMMIT.
 """
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ from uuid import UUID
 import pytest
 
 from tests.overrides import limit, resume
+from tests.program import PROCESSES
 from tests.site import Site
 from tests.waiting import eventually
 from tests.writing_back import apply_file, block, carry, commits, entered, outcomes, remote_git
@@ -65,9 +65,6 @@ MARK = "mark's answer lost"
 APPLY = "the apply that the commit triggers"
 POINTS = (*BY_GIT, MARK)
 
-multiprocessing.set_forkserver_preload(["pytest", "reconciler.writing_back", "tests.writing_back"])
-_processes = multiprocessing.get_context("forkserver")
-
 
 def write_back(site: Site, folder: Path) -> None:
     """What a process does: one pass, as every command makes it."""
@@ -106,7 +103,7 @@ class Program:
     ) -> BaseProcess:
         if at is not None:
             (self.folder / "at").write_text(f"{at}\n")
-        process = _processes.Process(target=does, args=(self.site, self.folder))
+        process = PROCESSES.Process(target=does, args=(self.site, self.folder))
         process.start()
         return process
 
