@@ -1,0 +1,98 @@
+"""Names and reasons that mean harm: shown harmlessly wherever they are printed, and stored whole."""
+
+import json
+import unicodedata
+
+import pytest
+
+from reconciler import RolloutConsole
+from tests.site import Site
+
+REASONS = {
+    "terminal escapes": "red \x1b[31m\x1b]0;owned\x07 and \x9b2J gone",
+    "Markdown": "`code` | [link](https://evil.example) <b>bold</b> @everyone #1 fixes #2 **now**",
+    "newlines": "first\n::error::second\r\nthird\tfourth\n\n# a comment\nOverride-Id: 0",
+    "10,000 characters": "long " * 2_000,
+    "one word of 10,000 characters": "x" * 10_000,
+    "right to left": "\u202eesrever\u202c \u2066isolated\u2069 \u200f",
+}
+NAMES = [
+    "\x1b[31macme/tools",
+    "\u202eacme/tools",
+    "acme/to\nols",
+    "a" * 10_000,
+    "`acme`|/<b>",
+    "--yes",
+]
+
+
+def is_harmless(shown: str) -> bool:
+    """Whether nothing in it acts on a terminal or changes the order of what is read."""
+    return all(each == "\n" or unicodedata.category(each) not in {"Cc", "Cf"} for each in shown)
+
+
+@pytest.mark.parametrize("words", REASONS)
+def test_a_reason_is_shown_harmlessly_and_stored_whole(site: Site, words: str) -> None:
+    reason = REASONS[words]
+    site.reconcile()
+
+    stopped = site.reconcile("stop", "--reason", reason)
+    shown = [site.reconcile(*each) for each in (["status"], ["history"], ["verify"])]
+    told = site.reconcile("history", "--format", "json")
+    resumed = site.reconcile("resume", "--reason", reason)
+
+    for done in (stopped, resumed, *shown):
+        assert done.exit_code == 0, done.stderr
+        assert is_harmless(done.stdout + done.stderr)
+        assert not any(line.startswith("::") for line in done.stdout.splitlines())
+    rows = site.database.rows("SELECT reason FROM rollout_history ORDER BY position DESC LIMIT 2")
+    assert [row["reason"] for row in rows] == [reason, reason]
+    assert json.loads(told.stdout)["history"][0]["reason"] == reason
+    # git has it in a line of its own; the branch's file is one that a reader takes.
+    site.git("fetch", "--quiet")
+    subjects = site.git(
+        "log", "--format=%s%x00%(trailers:key=Override-Id,valueonly)", "origin/main", "-2"
+    )
+    assert is_harmless(subjects.replace("\0", ""))
+    assert "Override-Id: 0\n" not in site.git("log", "--format=%B", "origin/main", "-2")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_refused_in_harmless_words(site: Site, name: str) -> None:
+    site.reconcile()
+    text = site.file.read_text()
+
+    for arguments in (
+        ["explain", "--", name],
+        ["whitelist", "add", "--", name],
+        ["exclude", "add", f"--owner={name}"],
+        ["strategy", "--", name],
+        ["set", "--", name],
+        ["status", f"--feature={name}"],
+        ["stop", "--reason=x", f"--feature={name}"],
+        ["repositories", "list", f"--category={name}"],
+        ["repositories", "list", "--eligible", f"--at={name}"],
+        ["metrics", "record", "--processor=inngest", "--", name],
+        ["validate", "--", name[:200]],
+    ):
+        done = site.reconcile(*arguments)
+        assert done.exit_code in {1, 64}, (arguments, done)
+        assert is_harmless(done.stdout + done.stderr), arguments
+        assert "this is a fault" not in done.stderr, arguments
+    assert site.file.read_text() == text
+
+
+def test_whatever_bytes_a_reason_has_a_stop_stops(site: Site) -> None:
+    site.reconcile()
+    site.reconcile(
+        "stop", "--no-write-back", "--reason", b"caf\xe9".decode("utf-8", "surrogateescape")
+    )
+    by_argument = site.database.value("SELECT reason FROM rollout_override WHERE state = 'on'")
+    console = RolloutConsole(site.database.url, str(site.file))
+    console.resume("fixed\0 \ud800")
+
+    assert by_argument == "caf\N{REPLACEMENT CHARACTER}"
+    assert site.database.value(
+        "SELECT reason FROM rollout_history ORDER BY position DESC LIMIT 1"
+    ) == ("fixed  \N{REPLACEMENT CHARACTER}")
+    assert site.database.value("SELECT emergency_stop FROM rollout_configuration") is False
