@@ -21,6 +21,8 @@ HEAVY = {"sqlalchemy", "alembic", "git", "psycopg", "jsonschema", "rich"}
         ["schema"],
         ["github", "--help"],
         ["whitelist", "list", "--help"],
+        ["test-repos", "add", "a/b"],
+        ["completion", "bash"],
     ],
 )
 def test_no_database_driver_is_imported(arguments: list[str], tmp_path: Path) -> None:
