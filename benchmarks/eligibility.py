@@ -7,6 +7,7 @@ same bytes.
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -151,15 +152,16 @@ def _blast_radius(connection: Connection) -> Callable[[], object]:
     keys = connection.execute(
         text("SELECT unnest(target_repositories) FROM rollout_configuration")
     ).scalars()
-    planned = Targeting(
+    live = Targeting(
         active=True,
         emergency_stop=False,
         strategy=Strategy.PERCENTAGE,
-        percentage=Decimal(50),
+        percentage=Decimal(25),
         salt="long",
         whitelist=frozenset(keys),
     )
-    return lambda: measure_blast_radius(connection, "long", planned)
+    planned = replace(live, percentage=Decimal(50))
+    return lambda: measure_blast_radius(connection, "long", live, planned)
 
 
 def _decision() -> Row:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from reconciler.database.applying import Application, lock_for_apply, write_plan
-from reconciler.database.blast_radius import measure_blast_radius
+from reconciler.database.blast_radius import NOBODY, measure_blast_radius
 from reconciler.database.health import read_soaking
 from reconciler.database.live import Found, read_live
 from reconciler.database.schema import require_newest
@@ -210,7 +210,7 @@ def judge_drift(
     judged: defaultdict[str, dict[str, AudienceChange]] = defaultdict(dict)
     for name, field, expected, live in drift_to_judge(basis):
         undone = replace(live, **{field.name: field.read(expected)})
-        radius = measure_blast_radius(connection, name, undone.targeting)
+        radius = measure_blast_radius(connection, name, live.targeting, undone.targeting)
         # Undoing it gains whom it lost.
         judged[name][field.name] = AudienceChange(gained=radius.lost, lost=radius.gained)
     return judged
@@ -227,6 +227,7 @@ def _measure(
     radius = measure_blast_radius(
         connection,
         feature.name,
+        NOBODY if feature.before is None else feature.before.targeting,
         feature.after.targeting,
         marked=tuple(marks.added),
         unmarked=tuple(marks.removed),

@@ -6,6 +6,7 @@ tables included: SELECT is enough, and a read-only transaction will do.
 
 import re
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
@@ -14,11 +15,21 @@ from reconciler.database.queries import queries
 from reconciler.planning.blast_radius import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.eligibility import Targeting
+from reconciler.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _SQL = queries("blast_radius")
+
+NOBODY: Final = Targeting(
+    active=False,
+    emergency_stop=False,
+    strategy=Strategy.PERCENTAGE,
+    percentage=Decimal(0),
+    salt="",
+)
+"""What a feature lets in that is not there."""
 
 _NO_LIMIT: Final = 2**31 - 1
 """The largest figure there is, as the view `category_limits` writes it."""
@@ -27,6 +38,7 @@ _NO_LIMIT: Final = 2**31 - 1
 def measure_blast_radius(
     connection: "Connection",
     feature: str,
+    live: Targeting,
     planned: Targeting,
     *,
     marked: Collection[str] = (),
@@ -35,27 +47,29 @@ def measure_blast_radius(
 ) -> BlastRadius:
     """Return who gains and who loses a feature once this plan is applied.
 
-    `marked` and `unmarked` are the ids of repositories whose mark as test comes or goes. `thresholds`
-    are given where they move: an apply then categorises every repository again by its figures of now.
+    `live` is what this transaction has read of the feature, whose lists can be long and are not read again;
+    of one that is not there, `NOBODY`. `marked` and `unmarked` are the ids of repositories whose mark as
+    test comes or goes. `thresholds` are given where they move: an apply then categorises every repository
+    again by its figures of now.
     """
-    live = connection.execute(text(_SQL["live"]), {"feature": feature}).one()
-    live_whitelist, live_exclusions = frozenset(live.whitelist), frozenset(live.exclusions)
-    whitelist_ids, whitelist_names = _split(planned.whitelist - live_whitelist)
-    exclusions_ids, exclusions_names = _split(planned.exclusions - live_exclusions)
-    gone_whitelist_ids, gone_whitelist_names = _split(live_whitelist - planned.whitelist)
-    gone_exclusions_ids, gone_exclusions_names = _split(live_exclusions - planned.exclusions)
+    found = connection.execute(text(_SQL["found"]), {"feature": feature}).one()
+    whitelist_ids, whitelist_names = _split(planned.whitelist - live.whitelist)
+    exclusions_ids, exclusions_names = _split(planned.exclusions - live.exclusions)
+    gone_whitelist_ids, gone_whitelist_names = _split(live.whitelist - planned.whitelist)
+    gone_exclusions_ids, gone_exclusions_names = _split(live.exclusions - planned.exclusions)
     row = connection.execute(
         text(_SQL["measure"]),
         {
             "feature": feature,
-            "configuration": live.id,
-            "live_is_on": live.is_on,
-            "live_strategy": live.strategy,
+            "configuration": found.id,
+            "has_exclusions": bool(live.exclusions),
+            "live_is_on": live.off_rule is None,
+            "live_strategy": live.strategy.value,
             "live_percentage": live.percentage,
             "live_bucket_limit": live.bucket_limit,
             "live_salt": live.salt,
-            "live_limits": live.limits,
-            "planned_is_on": planned.active and not planned.emergency_stop,
+            "live_limits": found.limits,
+            "planned_is_on": planned.off_rule is None,
             "planned_strategy": planned.strategy.value,
             "planned_percentage": planned.percentage,
             "planned_bucket_limit": planned.bucket_limit,
@@ -71,7 +85,7 @@ def measure_blast_radius(
             "marked": _array(marked),
             "unmarked": _array(unmarked),
             "recategorises": thresholds is not None,
-            "planned_limits": live.limits if thresholds is None else category_limits(thresholds),
+            "planned_limits": found.limits if thresholds is None else category_limits(thresholds),
             "owners": MOST_OWNERS,
             "samples": MOST_SAMPLES,
         },

@@ -35,7 +35,7 @@ def read_evidence(
     )
     demanded = narrow(meant, override)
     # What a change from live to what the override demands would move is what does not hold.
-    radius = measure_blast_radius(connection, found.name, demanded.targeting)
+    radius = measure_blast_radius(connection, found.name, live.targeting, demanded.targeting)
     parameters = {"feature": found.name, "since": override.at}
     jobs = connection.execute(text(_SQL["jobs_since"]), parameters | {"fallback": fallback}).one()
     history_rows = connection.execute(

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
-from reconciler.database.blast_radius import measure_blast_radius
+from reconciler.database.blast_radius import NOBODY, measure_blast_radius
+from reconciler.database.live import read_configurations
 from reconciler.planning.blast_radius import BlastRadius, Moved
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from reconciler.targeting.eligibility import Targeting
@@ -61,6 +62,14 @@ def _load(database: Database, count: int = REPOSITORIES) -> None:
             "[1 + get_byte(uuid_send(id), 0) % 5], get_byte(uuid_send(id), 1) % 6 = 0"
             " FROM repositories WHERE get_byte(uuid_send(id), 2) % 3 > 0"
         )
+
+
+def _measure(connection: Connection, planned: Targeting, **plan: Any) -> BlastRadius:
+    """What the feature's plan does, counted from how it is live now."""
+    live = read_configurations(connection).get("f")
+    return measure_blast_radius(
+        connection, "f", NOBODY if live is None else live.targeting, planned, **plan
+    )
 
 
 def _apply(
@@ -200,7 +209,7 @@ def test_what_is_predicted_is_what_comes_out(
                 "unmarked": unmarked - marked,
                 "thresholds": thresholds,
             }
-            predicted = measure_blast_radius(connection, "f", planned, **plan)
+            predicted = _measure(connection, planned, **plan)
             _apply(connection, planned, **plan)
             after = _eligible(connection)
             categories = {
@@ -243,9 +252,7 @@ def _moved(
 def test_a_new_feature_is_gained_by_everyone_who_will_be_in(database: Database) -> None:
     _load(database, 10)
     with database.engine.connect() as connection:
-        radius = measure_blast_radius(
-            connection, "f", replace(TARGETING, whitelist=frozenset({"acme/*"}))
-        )
+        radius = _measure(connection, replace(TARGETING, whitelist=frozenset({"acme/*"})))
 
     assert (radius.before, radius.gained, radius.lost, radius.moves) == (0, 4, 0, True)
     assert radius.by_owner == {"acme": Moved(gained=4, lost=0)}
@@ -262,7 +269,7 @@ def test_samples_are_the_most_active_first(database: Database) -> None:
     whitelist = frozenset(f"{_name(each).lower()}" for each in (1, 2, 8))
 
     with database.engine.connect() as connection:
-        radius = measure_blast_radius(connection, "f", replace(TARGETING, whitelist=whitelist))
+        radius = _measure(connection, replace(TARGETING, whitelist=whitelist))
 
     assert radius.sample_gained == ("x/repo-8", "Acme-Corp/repo-1", "x/repo-2")
 
@@ -273,7 +280,7 @@ def test_of_many_the_twenty_most_active_are_the_sample(database: Database) -> No
         " SELECT 'acme', n, 'acme/' || n, n FROM generate_series(10, 59) AS n"
     )
     with database.engine.connect() as connection:
-        radius = measure_blast_radius(connection, "f", replace(TARGETING, percentage=Decimal(100)))
+        radius = _measure(connection, replace(TARGETING, percentage=Decimal(100)))
 
     assert radius.sample_gained == tuple(f"acme/{each}" for each in range(59, 39, -1))
 
@@ -285,7 +292,7 @@ def test_of_many_owners_the_ten_that_move_most_are_told(database: Database) -> N
         " FROM generate_series(1, 15) AS owner, generate_series(1, owner) AS name"
     )
     with database.engine.connect() as connection:
-        radius = measure_blast_radius(connection, "f", replace(TARGETING, percentage=Decimal(100)))
+        radius = _measure(connection, replace(TARGETING, percentage=Decimal(100)))
 
     assert [(owner, moved.gained) for owner, moved in radius.by_owner.items()] == [
         (f"owner-{each}", each) for each in range(15, 5, -1)
@@ -300,9 +307,8 @@ def test_measuring_needs_no_right_but_to_read(database: Database) -> None:
         connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader_of_radius"))
         connection.execute(text("SET LOCAL ROLE reader_of_radius"))
         connection.execute(text("SET TRANSACTION READ ONLY"))
-        radius = measure_blast_radius(
+        radius = _measure(
             connection,
-            "f",
             replace(TARGETING, percentage=Decimal(100)),
             marked=(_id(1),),
             thresholds=DEFAULT_THRESHOLDS,

@@ -1,22 +1,7 @@
--- name: live
--- What is live of one feature, and the thresholds, which are there in any case.
+-- name: found
+-- A feature's id, where there is one, and the thresholds, which are there in any case.
 SELECT
     configuration.id,
-    coalesce(configuration.is_active AND NOT configuration.emergency_stop, false) AS is_on,
-    configuration.rollout_strategy AS strategy,
-    configuration.rollout_percentage AS percentage,
-    CAST(configuration.rollout_percentage * 100 AS integer) AS bucket_limit,
-    coalesce(configuration.salt, configuration.feature_name) AS salt,
-    ARRAY(
-        SELECT membership.key
-        FROM public.rollout_membership AS membership
-        WHERE membership.rollout_config_id = configuration.id AND membership.list = 'whitelist'
-    ) AS whitelist,
-    ARRAY(
-        SELECT membership.key
-        FROM public.rollout_membership AS membership
-        WHERE membership.rollout_config_id = configuration.id AND membership.list = 'exclusions'
-    ) AS exclusions,
     CAST(limits AS text) AS limits
 FROM public.category_limits AS limits
 LEFT JOIN public.rollout_configuration AS configuration
@@ -135,7 +120,18 @@ facts AS NOT MATERIALIZED (
             ELSE 5
         END
         | CASE
-            WHEN excluded.repository_id IS null THEN 0
+            -- Where there are none the planner sees it, and asks nobody.
+            WHEN NOT CAST(:has_exclusions AS boolean) THEN 0
+            WHEN
+                repository.id NOT IN (
+                    SELECT excluded.repository_id
+                    FROM public.rollout_membership AS excluded
+                    WHERE
+                        excluded.rollout_config_id = CAST(:configuration AS uuid)
+                        AND excluded.list = 'exclusions'
+                        AND excluded.repository_id IS NOT null
+                )
+                THEN 0
             WHEN coalesce(listed.lists, 0) & 32 > 0 THEN 2
             ELSE 10
         END AS lists,
@@ -174,11 +170,6 @@ facts AS NOT MATERIALIZED (
             repository.id = whitelisted.repository_id
             AND whitelisted.list = 'whitelist'
             AND whitelisted.rollout_config_id = CAST(:configuration AS uuid)
-    LEFT JOIN public.rollout_membership AS excluded
-        ON
-            repository.id = excluded.repository_id
-            AND excluded.list = 'exclusions'
-            AND excluded.rollout_config_id = CAST(:configuration AS uuid)
     LEFT JOIN listed ON repository.id = listed.repository_id
     LEFT JOIN marks ON repository.id = marks.repository_id
     OFFSET '0'
@@ -229,7 +220,7 @@ sides AS NOT MATERIALIZED (
     OFFSET '0'
 ),
 
--- What is told of those that move, in one text: three digits of score, ten characters of category, name.
+-- What is told of those that move, in one text: a character for the score, the category's first, the name.
 told AS NOT MATERIALIZED (
     SELECT
         sides.before,
@@ -237,16 +228,13 @@ told AS NOT MATERIALIZED (
         CASE
             WHEN sides.before <> sides.after
                 THEN
-                    lpad(
-                        CAST(
-                            public.monthly_activity_score(
-                                sides.stars, sides.contributors, sides.pull_requests
-                            ) AS text
-                        ),
-                        3,
-                        '0'
+                    chr(
+                        32
+                        + public.monthly_activity_score(
+                            sides.stars, sides.contributors, sides.pull_requests
+                        )
                     )
-                    || rpad(sides.category, 10)
+                    || left(sides.category, 1)
                     || sides.name
         END AS summary
     FROM sides
@@ -263,23 +251,31 @@ totals AS MATERIALIZED (
     FROM told
 ),
 
-moved AS MATERIALIZED (
+-- Counted by category and by owner in one go.
+groups AS MATERIALIZED (
     SELECT
-        summaries.gains,
-        CAST(substr(summaries.summary, 1, 3) AS integer) AS score,
-        rtrim(substr(summaries.summary, 4, 10)) AS category,
-        substr(summaries.summary, 14) AS name
+        moved.initial,
+        moved.owner,
+        count(*) AS moved,
+        count(*) FILTER (WHERE moved.gains) AS gained
     FROM (
         SELECT
-            true AS gains,
-            unnest(totals.gained) AS summary
-        FROM totals
-        UNION ALL
-        SELECT
-            false AS gains,
-            unnest(totals.lost) AS summary
-        FROM totals
-    ) AS summaries
+            summaries.gains,
+            substr(summaries.summary, 2, 1) AS initial,
+            split_part(substr(summaries.summary, 3), '/', 1) AS owner
+        FROM (
+            SELECT
+                true AS gains,
+                unnest(totals.gained) AS summary
+            FROM totals
+            UNION ALL
+            SELECT
+                false AS gains,
+                unnest(totals.lost) AS summary
+            FROM totals
+        ) AS summaries
+    ) AS moved
+    GROUP BY GROUPING SETS ((moved.initial), (moved.owner))
 )
 
 SELECT
@@ -289,37 +285,31 @@ SELECT
     coalesce(cardinality(totals.gained), 0) AS gained,
     coalesce(cardinality(totals.lost), 0) AS lost,
     (
-        SELECT coalesce(jsonb_agg(jsonb_build_array(category, gained, lost)), '[]')
-        FROM (
-            SELECT
-                category,
-                count(*) FILTER (WHERE gains) AS gained,
-                count(*) FILTER (WHERE NOT gains) AS lost
-            FROM moved
-            GROUP BY category
-        ) AS groups
+        SELECT coalesce(jsonb_agg(jsonb_build_array(threshold.category, gained, moved - gained)), '[]')
+        FROM groups
+        INNER JOIN public.category_threshold AS threshold
+            ON groups.initial = left(threshold.category, 1)
     ) AS by_category,
     (
-        SELECT coalesce(jsonb_agg(jsonb_build_array(owner, gained, lost)), '[]')
+        SELECT coalesce(jsonb_agg(jsonb_build_array(owner, gained, moved - gained)), '[]')
         FROM (
             SELECT
-                split_part(name, '/', 1) AS owner,
-                count(*) FILTER (WHERE gains) AS gained,
-                count(*) FILTER (WHERE NOT gains) AS lost
-            FROM moved
-            GROUP BY owner
-            ORDER BY count(*) DESC, owner ASC
+                owner,
+                gained,
+                moved
+            FROM groups
+            WHERE owner IS NOT null
+            ORDER BY moved DESC, owner ASC
             LIMIT :owners
-        ) AS groups
+        ) AS owners
     ) AS by_owner,
     (
         SELECT coalesce(array_agg(name ORDER BY score DESC, name ASC), '{}')
         FROM (
             SELECT
-                name,
-                score
-            FROM moved
-            WHERE gains
+                ascii(summary) AS score,
+                substr(summary, 3) AS name
+            FROM unnest(totals.gained) AS gained (summary)
             ORDER BY score DESC, name ASC
             LIMIT :samples
         ) AS sample
@@ -328,10 +318,9 @@ SELECT
         SELECT coalesce(array_agg(name ORDER BY score DESC, name ASC), '{}')
         FROM (
             SELECT
-                name,
-                score
-            FROM moved
-            WHERE NOT gains
+                ascii(summary) AS score,
+                substr(summary, 3) AS name
+            FROM unnest(totals.lost) AS lost (summary)
             ORDER BY score DESC, name ASC
             LIMIT :samples
         ) AS sample
