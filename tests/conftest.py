@@ -21,6 +21,8 @@ _WATCHER = pytest.StashKey[Popen[bytes]]()
 settings.register_profile("each_change", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("nightly", deadline=None, max_examples=1000, print_blob=True)
 
+_LONGEST = {"test_reconcile_machine.py", "test_commits.py", "test_kill.py", "test_story.py"}
+
 _ENVIRONMENT = {
     "HOME": "/dev/null/home",  # nothing can be read from there, nor left
     "TZ": "Asia/Kathmandu",  # five hours and three quarters
@@ -81,6 +83,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # What takes longest first, so that no worker is left with it at the end.
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
     if config.getoption("--nightly"):
         return
     nightly = [item for item in items if item.get_closest_marker("nightly")]
