@@ -90,7 +90,7 @@ COMMANDS: list[tuple[list[str], int]] = [
 ]
 
 ELSEWHERE = {"console", "db start", "db stop", "db psql", "serve", "watch"}
-"""Those that stay, or start and stop a server of their own: their tests are by themselves."""
+"""Those that stay, or start and stop a server of their own: test_staying_commands.py, test_console.py."""
 
 
 @pytest.fixture

@@ -258,7 +258,7 @@ def test_a_remote_that_takes_no_pushes_at_all_says_so(applied: Site) -> None:
 def test_pushers_at_once_lose_nothing_and_force_nothing(
     site: Site, copy_of: Callable[[Database], Database], at_size: Callable[[int, int], int]
 ) -> None:
-    names = [f"feature_{number}" for number in range(at_size(10, 20))]
+    names = [f"feature_{number}" for number in range(at_size(20, 40))]
     site.write(
         "version: 1\nfeatures:\n" + "".join(f"  {name}: {{percentage: 10}}\n" for name in names)
     )
