@@ -1,6 +1,7 @@
 """Merges one after another, each with a checkout of its own, and many reconcilers that apply them at once."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from reconciler.database.applying import Application
@@ -62,16 +63,17 @@ def apply_fifty_at_once(site: Site, merges: list[Application], through: Database
             failures.append(error)
 
     folders = [Path(merge.source.file).absolute().parent for merge in merges[-2:]]
-    processes = [Site(folder, site.remote, through).start() for folder in folders]
     threads = [threading.Thread(target=run, args=(merges[each % 10],)) for each in range(48)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    said = [process.communicate() for process in processes]
+    with ThreadPoolExecutor(len(folders)) as pool:
+        processes = [pool.submit(Site(each, site.remote, through).reconcile) for each in folders]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ended = [process.result() for process in processes]
 
     assert failures == []
-    assert {process.returncode for process in processes} <= {0, 4}, said
+    assert {process.exit_code for process in ended} <= {0, 4}, ended
     generations = site.database.rows("SELECT generation FROM rollout_generation ORDER BY 1")
     assert [row["generation"] for row in generations] == list(range(1, len(generations) + 1))
     assert percentage(site) == 19
