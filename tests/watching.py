@@ -12,6 +12,7 @@ from urllib.request import urlopen
 
 from tests.site import Site
 from tests.waiting import eventually
+from tests.writing_back import apply_file
 
 if TYPE_CHECKING:
     import subprocess
@@ -28,6 +29,19 @@ features:
     guards: {max_increase: 60}
     health: {min_jobs: 4, max_error_rate: 25}
 """
+
+
+def take_half_in(site: Site) -> Site:
+    """A site with two features at half, applied and pushed."""
+    site.database.execute(
+        "INSERT INTO repositories (owner, name, full_name) VALUES ('a', 'b', 'a/b')"
+    )
+    site.write(FILE)
+    site.commit("Take half in")
+    site.push()
+    apply_file(site)
+    return site
+
 
 Start = Callable[..., "Watcher"]
 

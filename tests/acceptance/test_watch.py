@@ -9,8 +9,8 @@ import pytest
 
 from tests.site import Site
 from tests.waiting import eventually
-from tests.watching import FILE, Start, actions, fail_jobs, watching
-from tests.writing_back import apply_file, block, commits
+from tests.watching import Start, actions, fail_jobs, take_half_in, watching
+from tests.writing_back import block, commits
 
 PASSWORD = "Tr0ub4dor-and-3"
 
@@ -18,14 +18,7 @@ PASSWORD = "Tr0ub4dor-and-3"
 @pytest.fixture
 def rollout(site: Site) -> Site:
     """A site with two features at half, applied and pushed."""
-    site.database.execute(
-        "INSERT INTO repositories (owner, name, full_name) VALUES ('a', 'b', 'a/b')"
-    )
-    site.write(FILE)
-    site.commit("Take half in")
-    site.push()
-    apply_file(site)
-    return site
+    return take_half_in(site)
 
 
 @pytest.fixture

@@ -7,20 +7,13 @@ import pytest
 
 from tests.site import Site
 from tests.waiting import eventually
-from tests.watching import FILE, Start, fail_jobs, watching
-from tests.writing_back import apply_file, remote_git
+from tests.watching import Start, fail_jobs, take_half_in, watching
+from tests.writing_back import remote_git
 
 
 @pytest.fixture
 def rollout(site: Site) -> Site:
-    site.database.execute(
-        "INSERT INTO repositories (owner, name, full_name) VALUES ('a', 'b', 'a/b')"
-    )
-    site.write(FILE)
-    site.commit("Take half in")
-    site.push()
-    apply_file(site)
-    return site
+    return take_half_in(site)
 
 
 @pytest.fixture
