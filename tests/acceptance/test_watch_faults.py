@@ -14,26 +14,16 @@ from tests.git_server import git_server
 from tests.postgres import Database
 from tests.site import Site
 from tests.waiting import eventually
-from tests.watching import FILE, Start, actions, fail_jobs, watching
-from tests.writing_back import apply_file, block, commits
+from tests.watching import Start, actions, fail_jobs, take_half_in, watching
+from tests.writing_back import block, commits
 
 HELD = "SELECT count(*) FROM rollout_lease WHERE name = 'watch' AND until > now()"
 FAILED_TICKS = 'rollout_watch_ticks_total{outcome="failed"}'
 
 
-def fill(site: Site) -> None:
-    site.database.execute(
-        "INSERT INTO repositories (owner, name, full_name) VALUES ('a', 'b', 'a/b')"
-    )
-    site.write(FILE)
-    site.commit("Take half in")
-    site.push()
-    apply_file(site)
-
-
 @pytest.fixture
 def rollout(site: Site) -> Site:
-    fill(site)
+    take_half_in(site)
     return site
 
 
@@ -52,7 +42,7 @@ def test_a_database_that_goes_is_told_once_and_recovered_from(tmp_path: Path) ->
     database = Database(DatabaseAddress({**address.parameters, "host": str(sockets)}).url)
     upgrade(create_engine(database.address))
     site = Site.make(tmp_path, database)
-    fill(site)
+    take_half_in(site)
     try:
         with watching(site) as start:
             watcher = start("--listen", "127.0.0.1:0")
