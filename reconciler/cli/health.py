@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.acting import acted_lines
 from reconciler.cli.figures import choose_figures, figures_options
-from reconciler.cli.opening import open_database, require_feature
+from reconciler.cli.opening import open_database, read_features
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import count, counted
@@ -58,8 +58,6 @@ def health(
     **figures: str | None,
 ) -> dict[str, Any]:
     """Judge every feature, or one, by the errors of its jobs."""
-    from reconciler.database.live import read_feature_names
-    from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
     from reconciler.safeguard import judge_and_roll_back
 
@@ -69,12 +67,7 @@ def health(
     source = choose_figures(**figures)
     chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.GITHUB)
     database = open_database(settings, to_write=rollback)
-    with read_only_transaction(database) as connection:
-        require_newest(connection)
-        features = read_feature_names(connection)
-        if settings.feature is not None:
-            require_feature(settings.feature, features)
-            features = [settings.feature]
+    features = read_features(settings, database)
     watched = judge_and_roll_back(database, features, source) if rollback else ()
     with read_only_transaction(database) as connection:
         found = watched or [_judge(connection, feature, source) for feature in features]

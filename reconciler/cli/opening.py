@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -83,6 +83,25 @@ def choose_feature(settings: Settings, features: Collection[str]) -> str:
             raise click.UsageError(
                 f"there are several features, name one with --feature: {', '.join(several)}"
             )
+
+
+def read_features(settings: Settings, database: "Database") -> "Sequence[str]":
+    """Return the features that a command looks at: the one named, or all there are.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    from reconciler.database.live import read_feature_names
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import read_only_transaction
+
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        features = read_feature_names(connection)
+    if settings.feature is None:
+        return features
+    require_feature(settings.feature, features)
+    return [settings.feature]
 
 
 def require_feature(feature: str, features: Collection[str]) -> None:

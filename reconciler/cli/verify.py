@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.cli.opening import open_database, require_feature
+from reconciler.cli.opening import open_database, read_features
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import WIDTH
@@ -49,19 +49,11 @@ def verify(context: click.Context, *, fallback: str, no_git: bool, detailed_exit
     Exits 1 where a check failed.
     """
     from reconciler import verifying
-    from reconciler.database.live import read_feature_names
-    from reconciler.database.schema import require_newest
-    from reconciler.database.transactions import read_only_transaction
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     database = open_database(settings)
-    features: list[str] = []
-    if settings.feature is not None:
-        with read_only_transaction(database) as connection:
-            require_newest(connection)
-            require_feature(settings.feature, read_feature_names(connection))
-        features = [settings.feature]
+    features = read_features(settings, database)
     file = None if no_git else settings.path
     found = verifying.verify(database, features, file=file, fallback=fallback)
     if chosen is Format.JSON:
