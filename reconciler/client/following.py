@@ -193,7 +193,17 @@ class Follower:
             self._note_success()
             took = time.monotonic() - began
             self._stopping.wait(max(_SHORTEST_REST_SECONDS, took * _REST_FOR_WORK))
-            self._whole_wanted.wait(following.whole_every)
+            self._wait_until_wanted_or_due(at + following.whole_every)
+
+    def _wait_until_wanted_or_due(self, due_at: float) -> None:
+        """Return when everything is asked for, or is due by the client's clock.
+
+        A wait's own clock may stand still while the machine sleeps, and knowledge ages then too; so the
+        clock that tells its age is looked at with each poll.
+        """
+        while self._following.clock() < due_at:
+            if self._whole_wanted.wait(self._following.poll_every):
+                return
 
     @contextmanager
     def _connected(self, patience: float) -> Iterator[Connection]:

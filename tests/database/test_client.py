@@ -149,6 +149,17 @@ def test_what_the_database_does_not_confirm_grows_stale(database: Database) -> N
     assert client.status().is_stale
 
 
+def test_what_grew_stale_while_the_machine_slept_is_asked_for_at_once(database: Database) -> None:
+    load(database)
+    clock = Clock()
+    with following(database, clock=clock, poll_every=timedelta(milliseconds=50)) as client:
+        # The first time, what was asked for at the start may still be on its way.
+        for _ in range(2):
+            clock.now += timedelta(hours=8).total_seconds()
+            eventually(lambda: not client.status().is_stale)
+            assert client.is_eligible(ACME, "f")
+
+
 def test_the_environment_stops_before_anything_else_does(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
