@@ -110,8 +110,9 @@ def _validate(root: Node) -> tuple[Rollout | None, list[Finding]]:
 
 def _forbidden_findings(text: str) -> list[Finding]:
     firsts: dict[int, Finding] = {}
-    for offset, character in forbidden_characters(text)[:MAX_FORBIDDEN_CHARACTERS]:
-        line, column = position(text[:offset])
+    place, before = (1, 1), 0
+    for offset, character in forbidden_characters(text, MAX_FORBIDDEN_CHARACTERS):
+        place, before = position(text[before:offset], place), offset
         message = f"{character} must not be in the file; remove it"
-        firsts.setdefault(line, Finding(line, column, message))
+        firsts.setdefault(place[0], Finding(*place, message))
     return list(firsts.values())

@@ -6,6 +6,7 @@ separators what an editor counts as a line; none has a place in a rollout file, 
 
 import re
 import unicodedata
+from itertools import islice
 
 _BEYOND_LINES = (
     r"\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"  # by code point
@@ -38,9 +39,13 @@ def one_line(text: str, longest: int) -> str:
     return shown[:longest].strip() or "(none)"
 
 
-def forbidden_characters(text: str) -> list[tuple[int, str]]:
-    """Return the offset of each character that must not be in the file, with its description."""
-    return [(found.start(), describe_character(found[0])) for found in _in_file.finditer(text)]
+def forbidden_characters(text: str, most: int | None = None) -> list[tuple[int, str]]:
+    """Return the offset of each character that must not be in the file, with its description.
+
+    No more than `most` are looked for.
+    """
+    found = islice(_in_file.finditer(text), most)
+    return [(each.start(), describe_character(each[0])) for each in found]
 
 
 def without_forbidden_characters(text: str) -> str:
@@ -48,9 +53,9 @@ def without_forbidden_characters(text: str) -> str:
     return _in_file.sub(REPLACEMENT, text)
 
 
-def position(text: str) -> tuple[int, int]:
-    """Return the line and column, counted from 1, of what follows this text."""
-    line, start = 1, 0
+def position(text: str, begin: tuple[int, int] = (1, 1)) -> tuple[int, int]:
+    """Return the line and column, counted from 1, of what follows this text, which begins at `begin`."""
+    line, start = begin[0], 1 - begin[1]
     for found in _line_break.finditer(text):
         line, start = line + 1, found.end()
     return line, len(text) - start + 1

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from reconciler.errors import FileInvalid
-from reconciler.rollout_file import parse_rollout
+from reconciler.rollout_file import parse_rollout, reader, texts
 from reconciler.rollout_file.composer import MAX_NODES, compose
 from reconciler.rollout_file.sources import MAX_BYTES
 
@@ -80,6 +80,23 @@ def test_aliases_are_not_followed() -> None:
 
 def test_many_forbidden_characters_are_not_named_one_by_one() -> None:
     assert len(refusals("\x00\n" * 200_000)) == 100
+
+
+def test_what_is_no_text_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[str] = []
+    passed: list[str] = []
+    monkeypatch.setattr(texts, "describe_character", lambda each: described.append(each) or "x")
+    monkeypatch.setattr(
+        reader, "position", lambda text, begin: passed.append(text) or texts.position(text, begin)
+    )
+    content = "# long\r\n" * 10_000 + "\x01\r\n" * 10_000
+
+    found = refusals(content)
+
+    assert found[0].startswith("rollout.yaml:10001:1: ")
+    assert found[-1].startswith("rollout.yaml:10100:1: ")
+    assert len(described) == 100
+    assert sum(map(len, passed)) < len(content)
 
 
 def test_a_key_of_a_megabyte_is_shown_cut() -> None:
