@@ -24,6 +24,7 @@ from reconciler.rollout_file.nodes import (
 from reconciler.rollout_file.texts import quoted
 
 DEFAULT_PERCENTAGE = Decimal(0)
+MOST_PERCENT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,8 @@ def _stages_that_do_not_rise(feature: Table, path: KeyPath) -> Iterator[Finding]
         return
     before: Decimal | None = None
     for index, stage in enumerate(stages.items):
-        found = _number(stage, "percentage")
-        if found is None:
+        found = _percentage(stage)
+        if found is None or not found[0]:
             continue
         percentage, place = found
         if before is not None and percentage <= before:
@@ -117,8 +118,8 @@ def _override_limits(feature: Table, path: KeyPath) -> Iterator[Finding]:
         later = max(override.keys[limit] for limit in limits)
         message = "both percentage and emergency_stop are there; keep one of the two"
         yield finding_at(later, path, message)
-    limit = _number(override, "percentage")
-    own = _number(feature, "percentage")
+    limit = _percentage(override)
+    own = _percentage(feature)
     if "percentage" in feature.values and own is None:
         return
     own_percentage = own[0] if own else DEFAULT_PERCENTAGE
@@ -134,9 +135,12 @@ def _is_text(node: Node) -> TypeGuard[Scalar]:
     return isinstance(node, Scalar) and isinstance(scalar_value(node), str)
 
 
-def _number(node: Node, key: str) -> tuple[Decimal, Place] | None:
-    value = node.values.get(key) if isinstance(node, Table) else None
+def _percentage(node: Node) -> tuple[Decimal, Place] | None:
+    """Return the percentage in a table and its key's place, unless the model refuses it by itself."""
+    value = node.values.get("percentage") if isinstance(node, Table) else None
     if not isinstance(node, Table) or not isinstance(value, Scalar):
         return None
     number = scalar_value(value)
-    return (number, node.keys[key]) if isinstance(number, Decimal) else None
+    if not isinstance(number, Decimal) or not 0 <= number <= MOST_PERCENT:
+        return None
+    return number, node.keys["percentage"]
