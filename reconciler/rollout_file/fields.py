@@ -53,7 +53,7 @@ MAX_PRIORITY = 1_000
 FEATURE_NAME_PATTERN = "[a-z][a-z0-9_]{0,99}"
 _DATE_PATTERN = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME_PATTERN = "[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.][0-9]{1,6})?"
-_MOMENT_PATTERN = f"{_DATE_PATTERN}T{_TIME_PATTERN}(?:Z|[+-][0-9]{{2}}:[0-9]{{2}})"
+_MOMENT_PATTERN = f"{_DATE_PATTERN}T{_TIME_PATTERN}(?:Z|[+-][0-9]{{2}}:[0-5][0-9])"
 _MOMENT_HINT = "date, time and zone, such as 2026-11-23T12:00:00Z"
 _STRATEGY_HINT = "percentage, whitelist or repository_size"
 
