@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LIST_HINT = "a list: one entry a line behind a dash, or [] for none"
 TABLE_HINT = "`key: value` lines, indented, or {} for the defaults"
+ROOT_HINT = "version: 1, and the other keys as `key: value` lines below it"
 MAX_GUESSED_KEY_LENGTH = 100
 
 
@@ -62,7 +63,9 @@ def _finding(error: "ErrorDetails", root: Node) -> Finding | None:
     if error["type"] == "extra_forbidden":
         *parent, key = path
         return finding_at(place, tuple(parent), _unknown_key(str(key), tuple(parent)))
-    in_list = bool(path) and isinstance(path[-1], int)
+    if not path:
+        return finding_at(place, path, _wrong_type(node, ROOT_HINT, in_list=False))
+    in_list = isinstance(path[-1], int)
     return finding_at(place, path, _sentence(error["type"], context, node, in_list=in_list))
 
 
