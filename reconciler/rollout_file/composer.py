@@ -52,7 +52,7 @@ def compose(text: str) -> Composition:
     except _GivenUp:
         pass
     except yaml.MarkedYAMLError as error:
-        composer.findings.append(syntax_finding(error))
+        composer.findings.append(syntax_finding(error, text))
     except (yaml.YAMLError, ValueError, OverflowError):  # the pure loader, at "\UFFFFFFFF"
         composer.refuse(composer.last, "behind this is a character that YAML can't hold; remove it")
     if complete and composer.root is None:

@@ -11,15 +11,24 @@ import yaml
 from reconciler.errors import Finding
 from reconciler.rollout_file.texts import cut
 
+DIRECTIVES = "directives such as %YAML and %TAG are not read; remove the line"
 _TAGS = "tags are not read; remove the tag"
-_DIRECTIVES = "directives such as %YAML and %TAG are not read; remove the line"
+_TABS = "a tab can't indent; use spaces"
+_ESCAPES = "escape|hexdecimal"  # as libyaml spells it
+_UNKNOWN_CHARACTER = "cannot start any token"
 
 _SENTENCES = (
     (r"unexpected end of stream", "a quote is opened here and never closed; close it"),
-    (r"found character '\\t'", "a tab can't indent; use spaces"),
-    (r"tab character", "a tab can't indent; use spaces"),
-    (r"document separator", "a quote is opened here and not closed before the next document"),
-    (r"cannot start any token", "a text can't begin with this character; write it in quotes"),
+    (r"found character '\\t'|tab character", _TABS),
+    (
+        r"document (separator|indicator)",
+        "a quote is opened here and not closed before the next document",
+    ),
+    (_UNKNOWN_CHARACTER, "a text can't begin with this character; write it in quotes"),
+    (
+        r"mapping keys are not allowed",
+        "a text can't begin with a question mark and a space; write it in quotes",
+    ),
     (
         r"mapping values are not allowed",
         "a colon can't stand here; indent the key as its neighbours, or write the text in quotes",
@@ -34,15 +43,10 @@ _SENTENCES = (
         "the keys opened with { are not closed; write a comma between keys and }",
     ),
     (
-        r"escape",
+        _ESCAPES,
         "an escape that YAML doesn't know; write \\\\ for a backslash, or use single quotes",
     ),
-    (r"undefined tag handle|tag", _TAGS),
-    (r"directive|incompatible YAML document|version", _DIRECTIVES),
-    (
-        r"alphabetic or numeric character",
-        "anchors and aliases are not read; write * or & in quotes",
-    ),
+    (r"undefined tag handle", _TAGS),
     (
         r"expected key|expected '-' indicator|<block end>",
         "this doesn't fit the lines above; indent it as its neighbours, or write the text in quotes",
@@ -56,23 +60,38 @@ _SENTENCES = (
         r"document start",
         "the file goes on behind its end; remove what follows, or a bracket too many",
     ),
+    (r"indentation indicator", "this doesn't begin a text over several lines; write |- alone"),
     (
         r"comment or a line break|line break",
         "only a comment may follow here; begin the text on the next line",
     ),
 )
-_OPENINGS = ("quoted scalar", "flow sequence", "flow mapping", "simple key")
+_OPENED = (
+    (r"directive", DIRECTIVES),
+    (r"\ba tag\b", _TAGS),
+    (r"an anchor|an alias", "anchors and aliases are not read; write * or & in quotes"),
+    (r"quoted scalar|flow sequence|flow mapping|simple key", None),
+)
+"""What the parser was in the midst of, where the finding stands at its begin; some says enough."""
 
 
-def syntax_finding(error: yaml.MarkedYAMLError) -> Finding:
+def syntax_finding(error: yaml.MarkedYAMLError, text: str) -> Finding:
     """Return the finding for a text that is not YAML.
 
     It stands at what was opened and not closed, else where the parser could not go on.
     """
     problem = f"{error.problem or 'unreadable'}"
-    sentence = next((text for words, text in _SENTENCES if re.search(words, problem)), None)
     context = error.context or ""
-    opened = any(words in context for words in _OPENINGS) and "escape" not in problem
+    opened = next((each for each in _OPENED if re.search(each[0], context)), None)
+    sentence = opened[1] if opened else None
+    sentence = sentence or next(
+        (each for words, each in _SENTENCES if re.search(words, problem)), None
+    )
+    if re.search(_ESCAPES, problem):
+        opened = None
     mark = (error.context_mark if opened else None) or error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    return Finding(line, column, sentence or f"this is not YAML: {cut(problem)}")
+    if mark is None:
+        return Finding(1, 1, f"this is not YAML: {cut(problem)}")
+    if _UNKNOWN_CHARACTER in problem and text[mark.index : mark.index + 1] == "\t":
+        sentence = _TABS
+    return Finding(mark.line + 1, mark.column + 1, sentence or f"this is not YAML: {cut(problem)}")
