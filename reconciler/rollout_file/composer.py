@@ -5,6 +5,7 @@ before it takes memory or stack. Anchors, aliases, merge keys, tags, directives,
 duplicate keys are findings here.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,14 +22,20 @@ from reconciler.rollout_file.nodes import (
     Table,
     finding_at,
 )
-from reconciler.rollout_file.texts import cut, quoted
-from reconciler.rollout_file.yaml_errors import syntax_finding
+from reconciler.rollout_file.texts import cut, position, quoted
+from reconciler.rollout_file.yaml_errors import DIRECTIVES, syntax_finding
 
 MAX_NESTING_LEVELS = 20
 MAX_NODES = 500_000
 
 LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """What parses: libyaml where PyYAML was built with it, else the slower pure one."""
+
+_BREAK = r"(?>\r\n|\r|\n)"
+_HEAD = re.compile(rf"(?:[ \t]*+(?:[#%][^\r\n]*+)?+{_BREAK})*+(?:[#%][^\r\n]*+)?+")
+"""The blank lines, comments and directives that a document can begin with."""
+_DIRECTIVE = re.compile(r"(?:(?<=[\r\n])|\A)%")
+_DIRECTIVE_BEHIND = re.compile(rf"(?:[ \t]*+(?:#[^\r\n]*+)?+{_BREAK})*+%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +48,10 @@ class Composition:
 
 def compose(text: str) -> Composition:
     """Return the nodes of a text without byte-order mark and forbidden characters, and the findings."""
-    composer = _Composer()
+    composer = _Composer(text)
     complete = False
     try:
-        for event in yaml.parse(text, Loader=LOADER):
+        for event in yaml.parse(composer.without_directives(), Loader=LOADER):
             composer.take(event)
         complete = True
     except _DocumentComplete:
@@ -84,7 +91,8 @@ class _Open:
 class _Composer:
     """Takes the parser's events one by one."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self._text = text
         self.root: Node | None = None
         self.findings: list[Finding] = []
         self.last = Place(1, 1)
@@ -95,6 +103,19 @@ class _Composer:
     def refuse(self, place: Place, message: str) -> None:
         """Add a finding about what is being read now."""
         self.findings.append(finding_at(place, self._path(), message))
+
+    def without_directives(self) -> str:
+        """Return the text with the directives at its head as comments, each of them refused.
+
+        The parser would read them to the last before it says a word, each against all before it.
+        """
+        found = _HEAD.match(self._text)
+        head = "" if found is None else found[0]
+        place, before = (1, 1), 0
+        for each in _DIRECTIVE.finditer(head):
+            place, before = position(head[before : each.start()], place), each.start()
+            self.refuse(Place(*place), DIRECTIVES)
+        return _DIRECTIVE.sub("#", head) + self._text[len(head) :]
 
     def take(self, event: yaml.Event) -> None:
         """Take the next event."""
@@ -116,6 +137,8 @@ class _Composer:
             self._add(Alias(place))
         elif isinstance(event, yaml.DocumentStartEvent):
             self._begin_document(event)
+        elif isinstance(event, yaml.DocumentEndEvent):
+            self._end_document(event)
 
     def _path(self) -> KeyPath:
         parts: list[str | int] = []
@@ -132,8 +155,13 @@ class _Composer:
         if self._documents > 1:
             self.refuse(place, "a second document begins here; keep one in a file")
             raise _DocumentComplete
-        if event.version or event.tags:
-            self.refuse(place, "directives such as %YAML and %TAG are not read; remove the line")
+
+    def _end_document(self, event: yaml.DocumentEndEvent) -> None:
+        assert event.end_mark is not None, "the parser marks every event"  # noqa: S101
+        directive = _DIRECTIVE_BEHIND.match(self._text, event.end_mark.index)
+        if directive is not None:
+            self.refuse(Place(*position(self._text[: directive.end() - 1])), DIRECTIVES)
+            raise _DocumentComplete
 
     def _begin(self, event: yaml.Event) -> Place:
         self.last = place = _place(event)

@@ -68,6 +68,16 @@ def test_deep_nesting_is_given_up_at_once(opening: str) -> None:
     assert peak < 10 * len(content) + 20_000_000
 
 
+@pytest.mark.parametrize("before", ["", "version: 1\n", "version: 1\n...\n"])
+def test_directives_are_not_held_against_each_other(before: str) -> None:
+    content = before + "".join(f"%TAG !a{number}! b\n" for number in range(3_000))
+
+    found = refusals(content + "---\nversion: 2\n")
+
+    assert "directives such as" in found[0]
+    assert len(found) == (1 if before else 3_001)
+
+
 def test_aliases_are_not_followed() -> None:
     lines = ["version: 1", "l0: &l0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 60)]
