@@ -13,6 +13,7 @@ import yaml
 
 from reconciler.errors import Finding
 from reconciler.rollout_file.nodes import (
+    NOTHING,
     Alias,
     Items,
     KeyPath,
@@ -21,6 +22,7 @@ from reconciler.rollout_file.nodes import (
     Scalar,
     Table,
     finding_at,
+    scalar_value,
 )
 from reconciler.rollout_file.texts import cut, position, quoted
 from reconciler.rollout_file.yaml_errors import DIRECTIVES, syntax_finding
@@ -62,7 +64,8 @@ def compose(text: str) -> Composition:
         composer.findings.append(syntax_finding(error, text))
     except (yaml.YAMLError, ValueError, OverflowError):  # the pure loader, at "\UFFFFFFFF"
         composer.refuse(composer.last, "behind this is a character that YAML can't hold; remove it")
-    if complete and composer.root is None:
+    if complete and _is_nothing(composer.root):
+        composer.root = None
         composer.refuse(
             Place(1, 1), "the file is empty; write `version: 1`, or run `reconcile init`"
         )
@@ -228,6 +231,10 @@ class _Composer:
         else:
             parent.lost = False
             parent.key = (node.text, node.place)
+
+
+def _is_nothing(root: Node | None) -> bool:
+    return root is None or (isinstance(root, Scalar) and scalar_value(root) is NOTHING)
 
 
 def _place(event: yaml.Event) -> Place:
