@@ -57,7 +57,7 @@ class Health(Model):
     """Fewer jobs than this within the window are inconclusive."""
     window: RolloutDuration = Field(timedelta(hours=24), examples=["90s", "15m", "24h", "7d"])
     """How far back jobs are counted: 90s, 15m, 24h, 7d; at most 365d."""
-    auto_rollback: Truth = True
+    auto_rollback: Truth = Field(default=True, examples=[False])
     """Whether a failing feature is rolled back at once, without a person."""
     rollback_to: Percentage = Field(Decimal(0), examples=[0])
     """The percentage that an automatic rollback leaves."""
@@ -99,7 +99,7 @@ class Override(Model):
     """What git, the database and the history know this override by."""
     percentage: Percentage | None = Field(None, examples=[0])
     """The percentage that the feature is held to, not above its own."""
-    emergency_stop: OnlyTrue | None = None
+    emergency_stop: OnlyTrue | None = Field(None, examples=[True])
     """Nobody is in, not even the whitelist."""
     reason: Annotated[Text, Field(max_length=MAX_REASON_LENGTH)] = Field(
         examples=["error rate 12.50% over 5% (25 of 200 jobs in 24h)"]
@@ -118,9 +118,9 @@ class Feature(Model):
         None, examples=["Capture through GitHub Actions"]
     )
     """What the feature is, in a line for people."""
-    active: Truth = True
+    active: Truth = Field(default=True, examples=[False])
     """Whether anybody may be in; false turns the feature off and keeps its settings."""
-    strategy: StrategyName = Strategy.PERCENTAGE
+    strategy: StrategyName = Field(Strategy.PERCENTAGE, examples=["repository_size"])
     """How a repository that is in neither list is decided."""
     percentage: Percentage = Field(Decimal(0), examples=[0, 12.5, 100])
     """Who is in, from 0 to 100 with at most two decimals; at 0 the whitelist alone."""
@@ -132,15 +132,28 @@ class Feature(Model):
     """Repositories that are always in, unless excluded: owner/name, owner/* or an id."""
     exclusions: Entries = Field((), examples=[["legacy-org/monolith"]])
     """Repositories that are never in: owner/name, owner/* or an id."""
-    health: Health = Health()
+    health: Health = Field(
+        Health(), examples=[{"max_error_rate": 5, "min_jobs": 10, "window": "24h"}]
+    )
     """When the feature counts as failing, and what happens then."""
-    guards: Guards = Guards()
+    guards: Guards = Field(Guards(), examples=[{"max_increase": 25, "max_removal": 30}])
     """The most that one apply may change without permission."""
     progression: tuple[Stage, ...] = Field(
         (), examples=[[{"percentage": 10, "soak": "1d"}, {"percentage": 100, "soak": "14d"}]]
     )
     """The percentages to go through, rising, each with the time that it must hold."""
-    override: Override | None = None
+    override: Override | None = Field(
+        None,
+        examples=[
+            {
+                "id": "019343a7-6f8e-7c34-9a55-0b8a1f0d2c11",
+                "percentage": 0,
+                "reason": "error rate 12.50% over 5% (25 of 200 jobs in 24h)",
+                "by": "auto-rollback",
+                "at": "2026-11-23T12:00:00Z",
+            }
+        ],
+    )
     """A limit beside what people meant, written by the reconciler; remove it to resume."""
 
     def salt_or(self, name: str) -> str:
@@ -153,11 +166,15 @@ class Rollout(Model):
 
     model_config = ConfigDict(title="rollout.yaml")
 
-    version: VersionOne
+    version: VersionOne = Field(examples=[1])
     """The version of this format."""
-    features: Annotated[dict[FeatureName, Feature], NamedByPattern()] = {}
+    features: Annotated[dict[FeatureName, Feature], NamedByPattern()] = Field(
+        {}, examples=[{"my_feature": {"strategy": "repository_size", "percentage": 10}}]
+    )
     """What is rolled out, by name; without any, nothing is managed."""
     test_repositories: Entries = Field((), examples=[["my-org/test-repo-1"]])
     """Repositories marked as test, for every feature: owner/name, owner/* or an id."""
-    categories: Annotated[dict[Category, Threshold], FileThresholds()] = {}
+    categories: Annotated[dict[Category, Threshold], FileThresholds()] = Field(
+        {}, examples=[{"small": {"stars": 50, "contributors": 10}}]
+    )
     """The categories whose thresholds differ from the defaults, each figure the most it may have."""

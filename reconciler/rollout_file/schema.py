@@ -39,6 +39,7 @@ class _FileSchema(GenerateJsonSchema):
         described = super().model_schema(schema)
         for name, text in _attribute_docstrings(schema["cls"]).items():
             described["properties"][name]["description"] = text
+            described["properties"][name].setdefault("title", self.get_title_from_name(name))
         return described
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:

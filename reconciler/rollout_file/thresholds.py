@@ -41,15 +41,15 @@ class CategoryThreshold(_Part):
 class Categories(_Part):
     """The categories whose thresholds differ from the defaults, tried from test to enterprise."""
 
-    test: CategoryThreshold | None = None
+    test: CategoryThreshold | None = Field(None, examples=[{"stars": 0, "priority": 100}])
     """By default at most 0 stars, 2 contributors, 10 pull requests; priority 100."""
-    small: CategoryThreshold | None = None
+    small: CategoryThreshold | None = Field(None, examples=[{"stars": 50, "priority": 80}])
     """By default at most 50 stars, 10 contributors, 100 pull requests; priority 80."""
-    medium: CategoryThreshold | None = None
+    medium: CategoryThreshold | None = Field(None, examples=[{"stars": 500, "priority": 60}])
     """By default at most 500 stars, 50 contributors, 1,000 pull requests; priority 60."""
-    large: CategoryThreshold | None = None
+    large: CategoryThreshold | None = Field(None, examples=[{"stars": 5_000, "priority": 40}])
     """By default at most 5,000 stars, 200 contributors, 10,000 pull requests; priority 40."""
-    enterprise: EnterpriseThreshold | None = None
+    enterprise: EnterpriseThreshold | None = Field(None, examples=[{"priority": 20}])
     """Everything else; priority 20 by default."""
 
 
