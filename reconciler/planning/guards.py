@@ -13,6 +13,7 @@ from typing import ClassVar, Final, Protocol
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.fields import LIST_FIELDS, show_number
 from reconciler.planning.guard_names import GuardName
+from reconciler.planning.live import Directory
 from reconciler.rollout_file.model import Guards
 from reconciler.targeting.strategy import Strategy
 
@@ -150,11 +151,16 @@ def guard_increase(
         yield TooMuchIncrease(base, after.percentage, guards.max_increase)
 
 
-def guard_lists(before: Configuration, after: Configuration, guards: Guards) -> Iterator[Finding]:
-    """Refuse a list emptied, and too large a share of one removed."""
+def guard_lists(
+    before: Configuration, after: Configuration, guards: Guards, directory: Directory
+) -> Iterator[Finding]:
+    """Refuse a list emptied, and too large a share of one removed.
+
+    A name that the database has come to know since stays, under its id.
+    """
     for field in LIST_FIELDS:
         existing, remaining = field.read(before), field.read(after)
-        removed = existing - remaining
+        removed = {key for key in existing - remaining if directory.ids.get(key) not in remaining}
         if existing and not remaining:
             yield ListEmptied(field.name, len(existing))
         elif len(existing) >= MIN_ENTRIES_FOR_REMOVAL and (

@@ -260,7 +260,7 @@ def _findings(
 ) -> Iterator[Finding]:
     yield from guard_increase(before, intended, feature.guards)
     if before is not None:
-        yield from guard_lists(before, intended, feature.guards)
+        yield from guard_lists(before, intended, feature.guards, directory)
     for entry in (*feature.whitelist, *feature.exclusions):
         if directory.is_reused(entry):
             key = entry_key(entry)

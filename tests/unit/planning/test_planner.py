@@ -188,6 +188,19 @@ def test_max_removal_counts_a_share_of_a_list(
 
 
 @pytest.mark.parametrize("field", ["whitelist", "exclusions"])
+def test_a_name_that_is_known_now_is_not_removed(field: str) -> None:
+    ids = {name: str(UUID(int=number)) for number, name in enumerate(names(12), start=1)}
+    known_now = Directory(ids=ids, names={each: name for name, each in ids.items()}, owned={})
+    before = configuration(**{field: frozenset(names(12))})
+
+    all_stay = plan_feature(feature(**{field: names(12)}), applied=before, directory=known_now)
+    four_go = plan_feature(feature(**{field: names(8)}), applied=before, directory=known_now)
+
+    assert all_stay.findings == ()
+    assert four_go.findings == (TooMuchRemoval(field, 4, 12, Decimal(30)),)
+
+
+@pytest.mark.parametrize("field", ["whitelist", "exclusions"])
 def test_a_list_emptied_is_refused_whatever_its_length(field: str) -> None:
     plan = plan_feature(feature(), applied=feature(**{field: names(1)}))
 
