@@ -116,6 +116,8 @@ def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
     applied = basis.applied.features.get(name)
     intended = intended_configuration(name, feature, directory)
     drift = with_adopted(_drift(name, found, applied, basis), intended, directory)
+    if found is not None and applied is None:
+        drift = _stop_before_any_apply(found, feature.override)
     overrides = _plan_overrides(name, feature.override, found, drift, basis)
     before = None if found is None else found.configuration
     base = _without_drift(before, drift, applied, found)
@@ -198,6 +200,19 @@ def _drift(
         return ()
     expected = _expected(applied, found)
     return find_drift(expected, found.configuration, basis.audience.get(name, {}))
+
+
+def _stop_before_any_apply(found: LiveFeature, in_file: Override | None) -> tuple[Drift, ...]:
+    """Return a stop that somebody set by hand on a feature that no apply has met, as drift.
+
+    Nothing else of such a feature can have drifted; but a stop survives the next apply, also the first.
+    """
+    live = found.configuration
+    limits = [row.override for row in found.overrides if row.state is OverrideState.ON]
+    limits += [] if in_file is None else [in_file]
+    if any(limit.percentage is None for limit in limits):
+        return ()
+    return find_drift(replace(live, emergency_stop=False), live, {})
 
 
 def _without_drift(

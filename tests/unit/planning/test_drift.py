@@ -88,6 +88,31 @@ def test_a_stop_by_sql_becomes_an_override_and_stays() -> None:
     assert plan.after.percentage == 0
 
 
+def test_a_stop_by_sql_before_any_apply_becomes_an_override_and_stays() -> None:
+    stopped = configuration(FILE, percentage=Decimal(0), emergency_stop=True)
+
+    plan = plan_feature(FILE, live=stopped)
+
+    kept = plan.overrides.kept
+    assert kept is not None
+    assert (kept.by, kept.emergency_stop) == ("database", True)
+    assert plan.overrides.in_force == kept
+    assert (plan.after.emergency_stop, plan.after.percentage) == (True, 0)
+    assert plan.intended.percentage == 50
+
+
+def test_a_stop_before_any_apply_that_an_override_tells_of_is_no_drift() -> None:
+    stopped = configuration(FILE, percentage=Decimal(0), emergency_stop=True)
+    on = StoredOverride(override(1), OverrideState.ON)
+
+    in_database = plan_feature(FILE, live=stopped, overrides=(on,))
+    in_file = plan_feature(FILE.model_copy(update={"override": override(1)}), live=stopped)
+
+    assert (in_database.drift, in_file.drift) == ((), ())
+    assert in_database.after.emergency_stop
+    assert in_file.after.emergency_stop
+
+
 def test_a_lower_percentage_by_sql_limits_what_the_next_file_asks_for() -> None:
     next_file = FILE.model_copy(update={"percentage": Decimal(60)})
 
