@@ -139,13 +139,20 @@ def _apply_after_asking(request: Request) -> Plan:
 
     database = open_database(request.settings, to_write=True)
     plan = reconcile.preview(database, request.application, request.permission)
-    if plan.is_refused or not plan.has_changes:
-        return _apply(request, expected=None)
+    if plan.is_refused:
+        show(request, plan, Outcome.REFUSED)
+        return plan
+    shown = expect(make_report(plan, request.application.source, applied=False))
+    if not plan.has_changes:
+        return _apply(request, expected=shown)
     show(request, plan, Outcome.PROPOSED)
     click.confirm("Apply this?", abort=True, err=True)
-    shown = expect(make_report(plan, request.application.source, applied=False))
     applied = reconcile.apply(database, request.application, request.permission, expected=shown)
-    print_result(request.settings, summary(applied.plan, Outcome.APPLIED))
+    if applied.plan.is_refused:
+        # A guard found something since: a person is to see what.
+        show(request, applied.plan, Outcome.REFUSED)
+    else:
+        print_result(request.settings, summary(applied.plan, Outcome.APPLIED))
     _carry_kept_drift(request, database, applied.plan)
     return applied.plan
 

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import pexpect
 import pytest
 
 from tests.postgres import Database
 from tests.site import Site
+from tests.terminal import at_terminal
 
 FILE = """\
 version: 1
@@ -122,3 +124,33 @@ def test_narrowing_needs_no_time_and_no_health(begun: Site) -> None:
     raise_to(begun, 10, 5)
 
     assert begun.reconcile().exit_code == 0
+
+
+def test_a_saved_plan_that_was_allowed_fits_however_many_jobs_come(begun: Site) -> None:
+    raise_to(begun, 10, 25)
+    add_jobs(begun.database, 20, 2)
+    shown = begun.reconcile("--dry-run", "--plan-out", "plan.json")
+    add_jobs(begun.database, 20, 2)
+
+    refused = begun.reconcile("--plan-in", "plan.json")
+    allowed = begun.reconcile("--plan-in", "plan.json", "--allow", "soak")
+
+    assert (shown.exit_code, refused.exit_code, allowed.exit_code) == (3, 3, 0)
+    assert begun.database.value("SELECT rollout_percentage FROM rollout_configuration") == 25
+
+
+def test_what_a_guard_finds_while_a_person_is_asked_is_shown(begun: Site) -> None:
+    raise_to(begun, 10, 25)
+    wait_for_the_soak(begun.database)
+    add_jobs(begun.database, 20, 1)
+
+    asked = at_terminal(begun)
+    asked.expect_exact("Apply this?")
+    add_jobs(begun.database, 20, 20)
+    asked.sendline("y")
+    asked.expect_exact("the verdict is fail")
+    asked.expect(pexpect.EOF)
+
+    asked.close()
+    assert asked.exitstatus == 3
+    assert begun.database.value("SELECT rollout_percentage FROM rollout_configuration") == 10

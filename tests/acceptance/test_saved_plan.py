@@ -1,9 +1,17 @@
 """A plan that was looked at is applied as it was shown, or not at all."""
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from reconciler import reconcile
+from reconciler.cli import applying
+from reconciler.cli.settings import Settings
+from reconciler.database.transactions import Database
+from reconciler.errors import Stale
+from reconciler.planning.plan import Plan
 from tests.site import Site
 
 
@@ -114,3 +122,24 @@ def test_a_plan_of_a_later_format_is_refused(planned: Site) -> None:
 )
 def test_options_that_do_not_go_together_are_refused(site: Site, arguments: list[str]) -> None:
     assert site.reconcile(*arguments).exit_code == 64
+
+
+def test_what_nobody_was_asked_about_is_not_applied(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.reconcile()
+
+    def preview(database: Database, *arguments: Any) -> Plan:
+        plan = reconcile.preview(database, *arguments)
+        site.database.execute("UPDATE rollout_configuration SET min_jobs = 99")
+        return plan
+
+    settings = Settings(file=str(site.file), database_url=site.database.url)
+    request = applying.Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
+    monkeypatch.setattr(
+        applying, "reconcile", SimpleNamespace(preview=preview, apply=reconcile.apply)
+    )
+
+    with pytest.raises(Stale, match="the live state changed"):
+        applying.apply_after_asking(request)
+    assert site.database.value("SELECT min_jobs FROM rollout_configuration") == 99
