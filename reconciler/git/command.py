@@ -2,7 +2,8 @@
 
 The environment is an allow-list, so that no database URL and no token reaches git, its helpers or its
 hooks; that is why the program is called directly (a wrapper library hands its whole environment on).
-Hooks, file-system monitors and system configuration are off, since a repository may be hostile.
+Hooks, file-system monitors and system configuration are off, since a repository may be hostile; so is
+what would put signatures between a log's lines.
 """
 
 import os
@@ -39,7 +40,14 @@ _FIXED: Final = {
     "GIT_TERMINAL_PROMPT": "0",
 }
 
-_SAFER: Final = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+_SAFER: Final = (
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "log.showSignature=false",
+)
 
 
 NOTHING_ELSE: Final[Mapping[str, str]] = MappingProxyType({})

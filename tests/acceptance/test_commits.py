@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.database.transactions import Database
 from reconciler.errors import Stale
+from reconciler.git.commit import Head, read_head
 from reconciler.reconcile import apply
 from tests.merges import (
     FEATURE,
@@ -125,6 +126,33 @@ def test_git_sees_no_database_url_and_runs_nothing_of_the_repository(
     assert "t0ken" not in environment
     assert "GIT_TERMINAL_PROMPT=0" in environment
     assert not ran.exists()
+
+
+SIGNING = """\
+#!/bin/sh
+case "$*" in
+*--verify*) echo 'Good signature, but mind the rest' >&2 ;;
+*) echo '[GNUPG:] SIG_CREATED ' >&2 && echo '-----BEGIN PGP SIGNATURE-----' ;;
+esac
+"""
+
+
+def test_a_commit_is_known_where_git_is_set_to_show_signatures(site: Site, tmp_path: Path) -> None:
+    program = tmp_path / "sign"
+    program.write_text(SIGNING)
+    program.chmod(0o755)
+    for key, value in (
+        ("gpg.program", str(program)),
+        ("commit.gpgSign", "true"),
+        ("log.showSignature", "true"),
+    ):
+        site.git("config", key, value)
+    commit = site.commit("Sign this")
+
+    head = read_head(site.file)
+
+    assert "mind the rest" in site.git("log", "-1", "--format=%H")
+    assert head == Head(commit, "Sign this", uncommitted=False)
 
 
 def test_a_guard_is_allowed_by_a_trailer_of_a_commit(site: Site) -> None:
