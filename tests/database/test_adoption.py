@@ -336,7 +336,8 @@ def test_break_glass_and_lists_by_hand_work_for_the_services_role(
 
 
 def test_what_default_privileges_give_away_is_taken_back(host: Database, role: str) -> None:
-    host.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO {role}")
+    for kind in ("TABLES", "FUNCTIONS", "SEQUENCES"):
+        host.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {kind} TO {role}")
     host.execute(f"GRANT SELECT ON repositories TO {role}")
 
     schema.upgrade(host.engine)
@@ -347,23 +348,30 @@ def test_what_default_privileges_give_away_is_taken_back(host: Database, role: s
         "UPDATE category_threshold SET stars = 1000000",
         "DELETE FROM rollout_membership",
         "UPDATE alembic_version SET version_num = '0000'",
+        "SELECT setval('rollout_history_position_seq', 1)",
+        trigger_on_another_table("keep_rollout_membership"),
+        trigger_on_another_table("cut_metric_windows"),
     ):
         with pytest.raises(psycopg.Error):
             as_role(host, role, statement)
     assert host.value("SELECT count(*) FROM repositories") == 3
 
 
-def test_no_other_table_can_write_keys_by_the_definers_trigger(host: Database, role: str) -> None:
+def trigger_on_another_table(function: str) -> str:
+    """What a role would do that wants to write with the rights of a function's owner."""
+    return (
+        "CREATE TEMPORARY TABLE mine (id integer);"
+        f"CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION {function}()"
+    )
+
+
+@pytest.mark.parametrize("function", ["keep_rollout_membership", "cut_metric_windows"])
+def test_no_other_table_can_write_by_a_definers_trigger(
+    host: Database, role: str, function: str
+) -> None:
     schema.upgrade(host.engine)
-    host.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
-    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="keep_rollout_membership"):
-        as_role(
-            host,
-            role,
-            "CREATE TABLE mine (id uuid, target_repositories text [], excluded_repositories text []);"
-            "CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW"
-            " EXECUTE FUNCTION keep_rollout_membership()",
-        )
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match=function):
+        as_role(host, role, trigger_on_another_table(function))
 
 
 def test_pull_requests_are_counted_and_one_repositorys_are_looked_up(host: Database) -> None:

@@ -93,8 +93,29 @@ FROM unnest(CAST(ARRAY[
     'public.rollout_lease',
     'public.repository_activity',
     'public.category_limits',
-    'public.alembic_version'
+    'public.alembic_version',
+    pg_get_serial_sequence('public.rollout_history', 'position')
 ] AS regclass [])) AS relations (relation);
+
+-- So is the right to make triggers of what runs with its owner's rights.
+DO $$
+DECLARE
+    given record;
+BEGIN
+    FOR given IN
+        SELECT DISTINCT
+            pg_proc.oid::regprocedure AS function,
+            CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END AS grantee
+        FROM pg_proc, aclexplode(pg_proc.proacl) AS entry
+        WHERE pg_proc.oid IN (
+            'public.keep_rollout_membership()'::regprocedure,
+            'public.cut_metric_windows()'::regprocedure
+        ) AND entry.grantee <> pg_proc.proowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', given.function, given.grantee);
+    END LOOP;
+END
+$$;
 
 DO $$
 DECLARE
