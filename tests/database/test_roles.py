@@ -103,6 +103,7 @@ STATEMENTS = {
     "read overrides": "SELECT * FROM rollout_override",
     "read a service's secrets": "SELECT created_at FROM repositories",
     "record a job": f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', true)",
+    "let go of old metrics": "SELECT prune_rollout_metrics(interval '90 days')",
     "make an override": f"""
         WITH stopped AS (
             UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true,
@@ -150,6 +151,7 @@ ALLOWED = {
         "read history",
         "read metrics",
         "read overrides",
+        "let go of old metrics",
         "make an override",
         "end an override",
         "take a lease",
@@ -213,6 +215,8 @@ def test_a_role_sees_the_rows_that_are_secured(granted: Database) -> None:
     safeguard = as_role(granted, SAFEGUARD)
     safeguard.execute(STATEMENTS["end an override"])
     assert granted.value("SELECT count(*) FROM rollout_override WHERE state = 'off'") == 2
+    assert safeguard.value(STATEMENTS["let go of old metrics"]) == 2
+    assert granted.value("SELECT count(*) FROM rollout_metrics") == 0
 
 
 @pytest.mark.parametrize("granted", ["fresh"], indirect=True)
@@ -223,6 +227,7 @@ def test_functions_are_the_roles_where_they_are_not_everybodys(granted: Database
         as_role(granted, role).execute(STATEMENTS["ask who is in"])
         as_role(granted, role).execute(STATEMENTS["ask for all who are in"])
     as_role(granted, WORKER).execute(STATEMENTS["record a job"])
+    as_role(granted, SAFEGUARD).execute(STATEMENTS["let go of old metrics"])
     as_role(granted, RECONCILER).execute(STATEMENTS["categorise"])
     apply_file(as_role(granted, RECONCILER))
     dry_run_of_nothing = as_role(granted, READER)

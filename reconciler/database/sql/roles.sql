@@ -2,13 +2,14 @@
 --
 --   rollout_reader      sees everything, asks who is in: enough for a dry run
 --   rollout_worker      asks who is in, records jobs
---   rollout_safeguard   reads metrics, makes and ends overrides
+--   rollout_safeguard   reads metrics and lets go of old ones, makes and ends overrides
 --   rollout_reconciler  applies
 --
 -- Nobody signs in as one of them: grant one to the account that does, such as
 --   GRANT rollout_reader TO ci_preview;
--- None may change the history or the generations, remove a row, or make or change a table. (On Postgres 14
--- everybody may make tables in public until that is revoked from PUBLIC, which is not this script's to do.)
+-- None may change the history or the generations, remove a row of anything but metrics, or make or change a
+-- table. (On Postgres 14 everybody may make tables in public until that is revoked from PUBLIC, which is not
+-- this script's to do.)
 
 DO $$
 DECLARE
@@ -113,6 +114,10 @@ GRANT EXECUTE ON FUNCTION
 public.record_rollout_job(text, uuid, text, boolean, double precision, text)
 TO rollout_worker;
 
+-- Letting go of old windows. That function, too, runs with its caller's rights.
+GRANT DELETE ON public.rollout_metrics TO rollout_safeguard;
+GRANT EXECUTE ON FUNCTION public.prune_rollout_metrics(interval) TO rollout_safeguard;
+
 -- An override, what it limits, and its row of history. Of a configuration only what an override moves.
 GRANT INSERT, UPDATE ON public.rollout_override TO rollout_safeguard, rollout_reconciler;
 GRANT SELECT, INSERT, UPDATE ON public.rollout_lease TO rollout_safeguard, rollout_reconciler;
@@ -146,7 +151,7 @@ BEGIN
             command,
             'rollout_roles_' || lower(command) AS policy
         FROM pg_class
-        CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS commands (command)
+        CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS commands (command)
         WHERE relnamespace = 'public'::regnamespace
             AND relrowsecurity
             AND relname IN (
@@ -180,9 +185,9 @@ BEGIN
             'CREATE POLICY %I ON %s FOR %s TO %s %s', secured.policy, secured.relation,
             secured.command, allowed,
             CASE secured.command
-                WHEN 'SELECT' THEN 'USING (true)'
                 WHEN 'INSERT' THEN 'WITH CHECK (true)'
-                ELSE 'USING (true) WITH CHECK (true)'
+                WHEN 'UPDATE' THEN 'USING (true) WITH CHECK (true)'
+                ELSE 'USING (true)'
             END
         );
     END LOOP;
