@@ -589,6 +589,20 @@ REFUSALS = {
         " GENERATED ALWAYS AS (rollout_percentage::text || '%') STORED",
         "rollout_percentage is integer and can't become numeric(5,2)",
     ),
+    "index that compares an enum": (
+        "CREATE TYPE author AS ENUM ('person', 'timer');"
+        "ALTER TABLE rollout_history DROP COLUMN triggered_by;"
+        "ALTER TABLE rollout_history ADD COLUMN triggered_by author;"
+        "CREATE INDEX by_people ON rollout_history (created_at) WHERE triggered_by = 'person'",
+        "triggered_by is public.author and can't become character varying(100)",
+    ),
+    "view that compares an enum": (
+        "CREATE TYPE author AS ENUM ('person', 'timer');"
+        "ALTER TABLE rollout_history DROP COLUMN triggered_by;"
+        "ALTER TABLE rollout_history ADD COLUMN triggered_by author;"
+        "CREATE VIEW by_people AS SELECT id FROM rollout_history WHERE triggered_by = 'person'",
+        "does not work with the wider columns: operator does not exist",
+    ),
 }
 
 

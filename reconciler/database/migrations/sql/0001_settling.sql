@@ -182,7 +182,17 @@ BEGIN
     FOR step IN
         SELECT statement FROM pg_temp.host_statement WHERE stage = 'put_back' ORDER BY position
     LOOP
-        EXECUTE step.statement;
+        BEGIN
+            EXECUTE step.statement;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE;
+            -- It compares an enum that is text now, or calls what is not there any more.
+            WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
+                RAISE EXCEPTION E'what the service made does not work with the wider columns: %\n  %',
+                    SQLERRM, step.statement
+                    USING ERRCODE = 'RR001', HINT = 'drop it, upgrade, and make it again';
+        END;
     END LOOP;
 END
 $$;
