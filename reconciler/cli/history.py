@@ -79,7 +79,7 @@ def _lines(entry: "HistoryEntry") -> Iterator[str]:
     feature = entry.feature_name or "every feature"
     what = (show_time(entry.created_at), feature, entry.action, _what(entry))
     yield from _wrapped("  ".join(for_line(part) for part in what if part), indent="")
-    commit = entry.metadata.get("commit")
+    commit = entry.details.get("commit")
     at = f" at {short_commit(str(commit))}" if commit else ""
     why = f": {entry.reason}" if entry.reason else ""
     yield from _wrapped(
@@ -100,11 +100,11 @@ def _wrapped(text: str, *, indent: str) -> list[str]:
 
 def _what(entry: "HistoryEntry") -> str:
     """Return the change itself, as far as a row tells: also one that people wrote by hand."""
-    metadata = entry.metadata
+    details = entry.details
     if entry.previous_percentage is not None and entry.new_percentage is not None:
         return f"{show_number(entry.previous_percentage)} → {show_number(entry.new_percentage)}"
-    if "entry" in metadata:
-        return str(metadata["entry"])
-    if "before" in metadata:
-        return f"{metadata.get('field')} {metadata['before']} → {metadata.get('after')}"
+    if "entry" in details:
+        return str(details["entry"])
+    if "field" in details and "before" in details:
+        return f"{details['field']} {details['before']} → {details.get('after')}"
     return "" if entry.new_percentage is None else show_number(entry.new_percentage)

@@ -27,7 +27,13 @@ class HistoryEntry:
     new_percentage: Decimal | None
     reason: str | None
     triggered_by: str | None
-    metadata: Mapping[str, Any]
+    metadata: Any
+    """An object where the reconciler wrote it; of others any JSON."""
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What an object there says."""
+        return self.metadata if isinstance(self.metadata, dict) else {}
 
 
 def read_history(

@@ -242,3 +242,39 @@ def test_every_plan_printed_as_json_fits_the_published_schema(site: Site) -> Non
         (True, True),
         (False, False),
     ]
+
+
+def test_history_shows_what_others_wrote_whatever_their_metadata_is(site: Site) -> None:
+    site.database.execute("""
+        INSERT INTO rollout_history (action, metadata, triggered_by, created_at)
+        SELECT 'paused', found::jsonb, 'ada', '2025-01-02Z'
+        FROM unnest(ARRAY['null', '[1]', '"commit"', '7', '{"before": 1}']) AS found
+    """)
+
+    shown = site.reconcile("history")
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    row = "2025-01-02T00:00:00Z  every feature  paused\n    by ada\n"
+    assert shown.stdout == row * 5
+    told = json.loads(site.reconcile("history", "--format", "json").stdout)["history"]
+    assert [row["metadata"] for row in told] == [{"before": 1}, 7, "commit", [1], None]
+
+
+def test_a_description_leaves_what_else_the_service_keeps_beside_it(site: Site) -> None:
+    site.reconcile()
+    site.database.execute(
+        """UPDATE rollout_configuration SET metadata = '{"team": {"lead": null}}'"""
+    )
+    site.replace("    percentage: 10", "    percentage: 10\n    description: Capture")
+    site.reconcile()
+    assert site.database.value("SELECT metadata FROM rollout_configuration") == {
+        "team": {"lead": None},
+        "description": "Capture",
+    }
+
+    site.database.execute("UPDATE rollout_configuration SET metadata = '[1]'")
+    site.reconcile()
+    assert site.database.value("SELECT metadata FROM rollout_configuration") == {
+        "description": "Capture"
+    }
+    assert "Nothing to change" in site.reconcile("--dry-run").stdout

@@ -66,9 +66,9 @@ SET
     monitoring_window = :window,
     auto_rollback_enabled = :auto_rollback,
     rollback_to = :rollback_to,
-    metadata = jsonb_strip_nulls(
-        metadata || jsonb_build_object('description', CAST(:description AS text))
-    ),
+    -- What else is there is the service's. What is no object holds nothing beside a description.
+    metadata = CASE jsonb_typeof(metadata) WHEN 'object' THEN metadata - 'description' ELSE '{}' END
+    || jsonb_strip_nulls(jsonb_build_object('description', CAST(:description AS text))),
     updated_at = now()
 WHERE feature_name = :feature_name;
 
