@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from reconciler.database import schema
-from tests.database.hosts import make_host
+from tests.database import hosts
 from tests.postgres import Database
 
 FEATURE = "capture"
@@ -285,7 +285,7 @@ def test_pruning_refuses_what_is_no_time_to_keep(rollout: Database, keep: str) -
 
 
 def test_jobs_of_an_adopted_database_count_in_its_mean(empty_database: Database) -> None:
-    make_host(empty_database)
+    hosts.make_host(empty_database)
     schema.upgrade(empty_database.engine)
 
     assert (
@@ -295,3 +295,22 @@ def test_jobs_of_an_adopted_database_count_in_its_mean(empty_database: Database)
     """)
         is True
     )
+
+
+def test_in_an_adopted_database_the_mean_is_as_exact(empty_database: Database) -> None:
+    hosts.make_host(empty_database)
+    empty_database.execute(
+        "DELETE FROM rollout_metrics;"
+        "ALTER TABLE rollout_metrics ALTER COLUMN average_processing_time TYPE numeric(5, 2)"
+    )
+    schema.upgrade(empty_database.engine)
+
+    for seconds in (Decimal("0.001"), Decimal("0.002"), Decimal("0.003"), Decimal(1000000)):
+        record(
+            empty_database,
+            feature="hybrid_progressive_capture",
+            repository=hosts.TOOLS,
+            seconds=seconds,
+        )
+
+    assert totals(empty_database)["mean"] == Decimal("250000.0015")
