@@ -12,6 +12,7 @@ from uuid import UUID
 
 from reconciler.errors import FileInvalid
 from reconciler.git.checkout import CannotCarry
+from reconciler.git.command import git
 from reconciler.git.overrides import trace_at
 from reconciler.git.quarantine import Quarantine
 from reconciler.planning.overrides import Trace
@@ -22,7 +23,14 @@ from reconciler.rollout_file.reader import Document, parse_rollout
 from reconciler.rollout_file.texts import cut, one_line
 
 AUTHOR: Final = "rollout-reconciler"
-_AUTHOR_EMAIL: Final = "rollout-reconciler@localhost"
+_EMAIL: Final = f"{AUTHOR}@localhost"
+_IDENTITY: Final = {
+    "GIT_AUTHOR_NAME": AUTHOR,
+    "GIT_AUTHOR_EMAIL": _EMAIL,
+    "GIT_COMMITTER_NAME": AUTHOR,
+    "GIT_COMMITTER_EMAIL": _EMAIL,
+}
+"""As variables, which count more than whatever a configuration says of authors."""
 OVERRIDE_TRAILER: Final = "Override-Id"
 FEATURE_TRAILER: Final = "Rollout-Feature"
 
@@ -85,11 +93,8 @@ def commit_file(place: Quarantine, parent: str, tip: TipFile, content: bytes, me
     """
     blob = place.git("hash-object", "-w", "--stdin", stdin=content).strip()
     tree = _write_trees(place, tip.levels, blob)
-    return place.git(
-        "-c",
-        f"user.name={AUTHOR}",
-        "-c",
-        f"user.email={_AUTHOR_EMAIL}",
+    return git(
+        place.checkout.folder,
         "-c",
         "i18n.commitEncoding=UTF-8",
         "commit-tree",
@@ -98,6 +103,7 @@ def commit_file(place: Quarantine, parent: str, tip: TipFile, content: bytes, me
         parent,
         tree,
         stdin=message.encode(),
+        environment={**place.environment, **_IDENTITY},
     ).strip()
 
 

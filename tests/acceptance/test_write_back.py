@@ -66,6 +66,20 @@ def test_an_override_becomes_one_commit_that_says_why_and_touches_its_block_alon
     assert applied.reconcile("write-back").stdout == "nothing to carry: git has every override\n"
 
 
+def test_the_author_is_the_reconciler_whoever_the_checkout_says_writes(applied: Site) -> None:
+    for key in ("user", "author", "committer"):
+        applied.git("config", f"{key}.name", "Ada Author")
+        applied.git("config", f"{key}.email", "ada@example.com")
+    limit(applied.database, to=5)
+
+    carry(applied)
+
+    commit = commits(applied)[0]
+    assert (commit.author, commit.committer) == ("rollout-reconciler", "rollout-reconciler")
+    written = remote_git(applied.remote, "log", "-1", "--format=%ae %ce", "main")
+    assert written == "rollout-reconciler@localhost rollout-reconciler@localhost"
+
+
 def test_the_apply_that_the_commit_triggers_changes_nothing(applied: Site) -> None:
     limit(applied.database)
     carry(applied)
