@@ -86,7 +86,7 @@ def find_checkout(file: Path) -> Checkout:
             "objects",
             "--show-prefix",
         ).split("\n")[:4]
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise CannotCarry("there is no git here") from None
     except GitFailed as failure:
         first_line = str(failure).partition("\n")[0]

@@ -175,27 +175,40 @@ class Quarantine:
 
 @contextmanager
 def quarantine(checkout: Checkout, remote: Remote) -> Iterator[Quarantine]:
-    """Yield a place to work on a remote's branches in; it is gone afterwards."""
-    with TemporaryDirectory(prefix="rollout-write-back-") as temporary:
-        objects = Path(temporary) / "objects"
-        (objects / "info").mkdir(parents=True)
-        (objects / "info" / "alternates").write_text(f"{checkout.objects}\n", encoding="utf-8")
-        name = f"rollout-{uuid4().hex}"
-        settings = (
-            *_SAFER.items(),
-            *((f"remote.{name}.{setting}", value) for setting, value in remote.settings),
-            (f"remote.{name}.followRemoteHEAD", "never"),
-        )
-        yield Quarantine(
-            checkout,
-            remote,
-            name,
-            {
-                "GIT_OBJECT_DIRECTORY": str(objects),
-                "GIT_NO_REPLACE_OBJECTS": "1",
-                **_as_environment(settings),
-            },
-        )
+    """Yield a place to work on a remote's branches in; it is gone afterwards.
+
+    Raises:
+        CannotCarry: git fails at work there: the repository is damaged, or there is no room.
+    """
+    try:
+        with TemporaryDirectory(prefix="rollout-write-back-") as temporary:
+            yield _quarantine_in(Path(temporary), checkout, remote)
+    except (GitFailed, OSError) as failure:
+        raise CannotCarry(
+            f"git cannot work beside {checkout.folder}: {_in_a_line(str(failure))}"
+        ) from failure
+
+
+def _quarantine_in(folder: Path, checkout: Checkout, remote: Remote) -> Quarantine:
+    objects = folder / "objects"
+    (objects / "info").mkdir(parents=True)
+    (objects / "info" / "alternates").write_text(f"{checkout.objects}\n", encoding="utf-8")
+    name = f"rollout-{uuid4().hex}"
+    settings = (
+        *_SAFER.items(),
+        *((f"remote.{name}.{setting}", value) for setting, value in remote.settings),
+        (f"remote.{name}.followRemoteHEAD", "never"),
+    )
+    return Quarantine(
+        checkout,
+        remote,
+        name,
+        {
+            "GIT_OBJECT_DIRECTORY": str(objects),
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            **_as_environment(settings),
+        },
+    )
 
 
 def _as_environment(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:

@@ -319,7 +319,17 @@ def test_nothing_is_left_in_the_temporary_folder_also_after_an_error(
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("missing", ["git", "a repository", "a remote", "a remote that answers"])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "git",
+        "a git that may be run",
+        "a repository",
+        "a sound repository",
+        "a remote",
+        "a remote that answers",
+    ],
+)
 def test_without_a_way_into_git_the_override_stays_and_that_is_said(
     applied: Site, missing: str, tmp_path: Path
 ) -> None:
@@ -328,8 +338,14 @@ def test_without_a_way_into_git_the_override_stays_and_that_is_said(
     match missing:
         case "git":
             env = {"PATH": str(tmp_path / "empty")}
+        case "a git that may be run":
+            env = {"PATH": str(tmp_path)}
+            (tmp_path / "git").touch(mode=0o644)
         case "a repository":
             (applied.folder / ".git").rename(tmp_path / "moved")
+        case "a sound repository":
+            tree = applied.git("rev-parse", "HEAD^{tree}")
+            (applied.folder / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
         case "a remote":
             applied.git("remote", "remove", "origin")
         case _:
