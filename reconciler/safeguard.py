@@ -18,6 +18,7 @@ from reconciler.database.health import read_health
 from reconciler.database.live import read_feature_names
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.errors import ReconcilerError
 from reconciler.planning.acting import AUTO_ROLLBACK, Act, automatic_limit, impose, lift
 from reconciler.planning.actions import Action
 from reconciler.planning.drift import Limit
@@ -52,6 +53,8 @@ class Watched:
     feature: str
     health: Health
     rollback: Acted | None
+    failure: ReconcilerError | None = None
+    """What kept it from being rolled back, where something did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,8 @@ def judge_and_roll_back(
     """Judge features, all where none is named, and roll back those that fail and may be.
 
     A feature is judged before anything is locked. What was judged is compared with what is there under
-    the lock: where somebody acted in between, nothing is done, and the next round judges anew.
+    the lock: where somebody acted in between, nothing is done, and the next round judges anew. One that
+    cannot be rolled back keeps no other from it.
 
     Raises:
         NotFound: there is no such feature.
@@ -158,11 +162,7 @@ def judge(
 
 
 def roll_back_failing(database: Database, judged: Judged) -> Watched:
-    """Roll a feature back that failed, where it may be and is as it was judged.
-
-    Raises:
-        NotFound: it is gone.
-    """
+    """Roll a feature back that failed, where it may be and is as it was judged."""
     limit = judged.limit
     if limit is None:
         return Watched(judged.found.name, judged.health, None)
@@ -181,7 +181,10 @@ def roll_back_failing(database: Database, judged: Judged) -> Watched:
             details=_figures(judged.since),
         )
 
-    acted = write_transaction(database, limit_unless_moved)
+    try:
+        acted = write_transaction(database, limit_unless_moved)
+    except ReconcilerError as failure:
+        return Watched(judged.found.name, judged.health, None, failure)
     return Watched(judged.found.name, judged.health, acted)
 
 

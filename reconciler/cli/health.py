@@ -13,7 +13,7 @@ from reconciler.cli.opening import open_database, read_features
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import count, counted
-from reconciler.cli.settings import Format, settings_of
+from reconciler.cli.settings import Format, Settings, settings_of
 from reconciler.cli.write_back import carry, report_text
 from reconciler.planning.health import Reason, Tally, Verdict
 from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatus, find_indicators
@@ -93,6 +93,7 @@ def health(
         report = carry(settings, database)
         if report.overrides:
             settings.say(report_text(report))
+    _raise_failure(settings, watched)
     if detailed_exitcode:
         context.exit(_exit_code(checked))
     return data
@@ -117,6 +118,15 @@ def _check(connection: "Connection", found: "Watched") -> _Checked:
             test_repositories=participation.test_repositories,
         ),
     )
+
+
+def _raise_failure(settings: Settings, watched: "Iterable[Watched]") -> None:
+    """Say what could not be rolled back, and raise why, once all else is done and told."""
+    failed = {each.feature: each.failure for each in watched if each.failure is not None}
+    for feature in failed:
+        settings.complain(f"{feature}: not rolled back")
+    for failure in failed.values():
+        raise failure
 
 
 def _exit_code(checked: Iterable[_Checked]) -> int:

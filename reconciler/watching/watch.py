@@ -113,7 +113,7 @@ class Watch:
         with read_only_transaction(self._task.database) as connection:
             judged = judge(connection, self._task.features, self._task.figures_source)
             pending = sum(len(each.pending) for each in read_pending(connection))
-        watched, failure = self._roll_back(judged)
+        watched = self._roll_back(judged)
         pending += sum(each.rollback is not None for each in watched.values())
         self.status = replace(
             self.status,
@@ -121,25 +121,20 @@ class Watch:
             pending=pending,
         )
         self._carrier.offer(has_pending=pending > 0)
-        if failure is not None:
-            raise failure
+        for each in watched.values():
+            if each.failure is not None:
+                raise each.failure
 
-    def _roll_back(
-        self, judged: Sequence[Judged]
-    ) -> tuple[Mapping[str, Watched], ReconcilerError | None]:
-        """Roll back what fails; one that cannot be does not keep the others from it."""
-        failing = [each for each in judged if each.limit is not None]
-        watched, failure = {}, None
-        for each in failing:
-            self._turn.confirm()
-            try:
+    def _roll_back(self, judged: Sequence[Judged]) -> Mapping[str, Watched]:
+        """Roll back what fails."""
+        watched = {}
+        for each in judged:
+            if each.limit is not None:
+                self._turn.confirm()
                 found = roll_back_failing(self._task.database, each)
-            except ReconcilerError as error:
-                failure = error
-                continue
-            watched[found.feature] = found
-            self._tell_rollback(found)
-        return watched, failure
+                watched[found.feature] = found
+                self._tell_rollback(found)
+        return watched
 
     def _tell_rollback(self, found: Watched) -> None:
         if found.rollback is None or found.rollback.act is None:

@@ -13,6 +13,7 @@ from reconciler.writing_back import write_back
 from tests.fault_proxy import Deed, FaultProxy, Message, Rule, Side
 from tests.postgres import Database
 from tests.site import Site
+from tests.watching import fail_jobs
 
 FILE = """\
 # Who gets what, and since when.
@@ -206,6 +207,31 @@ def test_what_fails_is_rolled_back_once_and_stopped_where_it_fails_again(rollout
         ]
     )
     assert "error rate 75.00%" in rollout.remote_text()
+
+
+def test_what_cannot_be_rolled_back_keeps_no_other_from_it(rollout: Site) -> None:
+    rollout.write(FILE + FILE.partition("features:\n")[2].replace("capture", "export"))
+    rollout.commit("Export as well")
+    rollout.push()
+    rollout.reconcile()
+    for feature in ("capture", "export"):
+        fail_jobs(rollout, feature)
+    rollout.database.execute("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'somebody holds it' USING ERRCODE = 'lock_not_available'; END $$;
+        CREATE TRIGGER held BEFORE UPDATE ON rollout_configuration
+        FOR EACH ROW WHEN (old.feature_name = 'capture') EXECUTE FUNCTION refuse();
+    """)
+
+    done = rollout.reconcile("health", "--rollback", "--format", "json", "--detailed-exitcode")
+
+    told = {each["name"]: each["rolled_back"] for each in json.loads(done.stdout)["features"]}
+    assert told == {"capture": False, "export": True}
+    assert done.exit_code == 1
+    assert "export: written to origin/main" in done.stderr
+    *_, which, why = done.stderr.splitlines()
+    assert which == "capture: not rolled back"
+    assert "somebody holds it" in why
 
 
 def test_jobs_before_a_resume_roll_nothing_back(rollout: Site) -> None:
