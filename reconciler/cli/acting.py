@@ -26,13 +26,24 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def _said(_context: click.Context, _option: click.Parameter, reason: str) -> str:
+    """Return a reason that says something."""
+    if not reason.strip():
+        raise click.UsageError("--reason is empty; say why")
+    return reason
+
+
 def _acting_options(command: Command) -> Command:
     """Add what every acting command takes."""
     for option in (
         click.option("--no-write-back", is_flag=True, help="Leave git alone."),
         click.option("--yes", "-y", is_flag=True, help="Act without asking."),
         click.option(
-            "--reason", metavar="TEXT", required=True, help="Why; history and git keep it."
+            "--reason",
+            metavar="TEXT",
+            required=True,
+            callback=_said,
+            help="Why; history and git keep it.",
         ),
     ):
         command = option(command)

@@ -123,6 +123,7 @@ def test_a_narrower_act_replaces_the_block_and_one_resume_lifts_both(rollout: Si
         (("rollback", "--to", "10"), 64, "Missing option '--reason'"),
         (("stop", "--reason", "x", "--feature", "captur"), 1, "did you mean capture?"),
         (("stop",), 64, "Missing option '--reason'"),
+        (("stop", "--reason", " "), 64, "--reason is empty; say why"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(
