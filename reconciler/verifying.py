@@ -12,7 +12,7 @@ from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.verifying import read_evidence
 from reconciler.git.checkout import CannotCarry, find_checkout
 from reconciler.git.quarantine import quarantine
-from reconciler.git.write_back import read_tip
+from reconciler.git.write_back import read_tip, trace_block
 from reconciler.planning.verifying import (
     FALLBACK_PROCESSOR,
     Check,
@@ -83,12 +83,16 @@ def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
         with quarantine(checkout, remote) as place:
             branch = default_branch(checkout, place)
             tip = read_tip(place, branch)
+            was_there = trace_block(place, tip, override.id).was_there
     except CannotCarry as problem:
         return GitAnswer(CheckStatus.NOT_YET, str(problem))
     where = f"{remote.name}/{branch} at {tip.commit[:7]}"
     found = tip.document.rollout.features.get(feature)
     if found is not None and found.override is not None and found.override.id == override.id:
         return GitAnswer(CheckStatus.OK, f"{where} has it")
+    if was_there:
+        # No write-back brings it back: what is still in force is about to end.
+        return GitAnswer(CheckStatus.FAILED, f"{where} has it no more; an apply of that resumes")
     return GitAnswer(CheckStatus.NOT_YET, f"{where} does not have it")
 
 

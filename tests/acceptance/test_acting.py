@@ -287,6 +287,21 @@ def test_a_rollback_that_somebody_undid_by_sql_does_not_verify(rollout: Site) ->
     )
 
 
+def test_a_block_that_people_removed_from_the_branch_does_not_verify(rollout: Site) -> None:
+    rollout.reconcile("stop", "--reason", "it hurts")
+    rollout.git("pull", "--quiet")
+    rollout.git("revert", "--no-edit", "HEAD")
+    rollout.push()
+
+    done = rollout.reconcile("verify")
+
+    assert done.exit_code == 1
+    tip = rollout.git("rev-parse", "HEAD")[:7]
+    assert " ".join(done.stdout.splitlines()[-1].split()) == (
+        f"git failed origin/main at {tip} has it no more; an apply of that resumes"
+    )
+
+
 def test_jobs_that_go_on_elsewhere_long_after_a_rollback_do_not_verify(rollout: Site) -> None:
     rollout.reconcile("stop", "--reason", "it hurts", "--no-write-back")
     rollout.database.execute(
