@@ -7,6 +7,7 @@ cannot write, an apply in one that lets nobody in between.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -21,13 +22,14 @@ from reconciler.database.transactions import (
     read_only_transaction,
     write_transaction,
 )
-from reconciler.errors import Refused, Stale
+from reconciler.errors import Refused, Stale, Unavailable
 from reconciler.git.ancestry import Relation, relate, trailers
 from reconciler.git.commit import read_head
 from reconciler.git.overrides import trace_override
 from reconciler.planning.basis import Basis
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.guard_names import GuardName
+from reconciler.planning.health import Figures, FiguresSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.planner import (
@@ -36,6 +38,7 @@ from reconciler.planning.planner import (
     stages_to_judge,
     with_blast_radius,
 )
+from reconciler.planning.progression import Soaking
 from reconciler.planning.source import Source
 from reconciler.rollout_file.model import Guards
 
@@ -110,6 +113,7 @@ def apply(
             `expected`.
         Refused: history was rewritten since the last apply.
     """
+    application = _ask_beforehand(database, application)
 
     def plan_and_write(connection: "Connection") -> Applied:
         require_newest(connection)
@@ -124,6 +128,40 @@ def apply(
     return write_transaction(database, plan_and_write)
 
 
+@dataclass(frozen=True, slots=True)
+class _AskedOnce:
+    """A source of figures whose answers are kept: the same period of a feature is asked for once."""
+
+    source: FiguresSource
+    answers: dict[tuple[str, timedelta, datetime | None], Figures | Unavailable]
+
+    def read_figures(self, feature: str, period: Period) -> Figures:
+        """Return the figures as they were when they were first asked for."""
+        asked = (feature, period.window, period.cut_at)
+        if asked not in self.answers:
+            try:
+                self.answers[asked] = self.source.read_figures(feature, period)
+            except Unavailable as failure:
+                self.answers[asked] = failure
+        answer = self.answers[asked]
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer
+
+
+def _ask_beforehand(database: Database, application: Application) -> Application:
+    """Return an application whose source of figures has answered, so that no lock waits for it."""
+    source, rollout = application.figures_source, application.rollout
+    if source is None or not any(each.progression for each in rollout.features.values()):
+        return application
+    asked = _AskedOnce(source, {})
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        found = read_live(connection, rollout)
+        _read_soaking(connection, rollout, Basis(found.live, found.applied), asked)
+    return replace(application, figures_source=asked)
+
+
 def plan_against(
     connection: "Connection", application: Application, permission: Permission
 ) -> Plan:
@@ -135,12 +173,7 @@ def plan_against(
     basis = replace(
         basis,
         audience=judge_drift(connection, basis),
-        soaking={
-            name: read_soaking(
-                connection, name, stage.percentage, source=application.figures_source
-            )
-            for name, stage in stages_to_judge(rollout, basis)
-        },
+        soaking=_read_soaking(connection, rollout, basis, application.figures_source),
     )
     plan = make_plan(rollout, basis)
     if plan.has_changes:
@@ -149,6 +182,16 @@ def plan_against(
     if not plan.refusing:
         return plan
     return plan.allowing(permission.guards | _guards_allowed_by_commits(source, plan))
+
+
+def _read_soaking(
+    connection: "Connection", rollout: "Rollout", basis: Basis, source: FiguresSource | None
+) -> Mapping[str, Soaking]:
+    """Read how the features do whose percentage rises over a stage."""
+    return {
+        name: read_soaking(connection, name, stage.percentage, source=source)
+        for name, stage in stages_to_judge(rollout, basis)
+    }
 
 
 def _require_expected(expected: "Expectation", plan: Plan, source: Source) -> None:

@@ -1,11 +1,17 @@
 """A rollout that rises stage by stage, by the program."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pexpect
 import pytest
 
+from reconciler.database.applying import APPLY_LOCK, Application
+from reconciler.database.transactions import Database as Opened
+from reconciler.planning.health import Figures, Period, Tally
+from reconciler.reconcile import apply, read_source
+from reconciler.rollout_file import read_rollout_file
 from tests.postgres import Database
 from tests.site import Site
 from tests.terminal import at_terminal
@@ -94,6 +100,26 @@ def test_a_failing_feature_does_not_rise_unless_a_person_allows_it(begun: Site) 
     )
     assert begun.reconcile().exit_code == 3
     assert begun.reconcile("--allow", "soak").exit_code == 0
+
+
+def test_no_lock_waits_for_a_source_of_figures_and_it_is_asked_once(begun: Site) -> None:
+    raise_to(begun, 10, 25)
+    wait_for_the_soak(begun.database)
+    is_free: list[bool] = []
+
+    class Source:
+        def read_figures(self, feature: str, period: Period) -> Figures:
+            with begun.database.connect() as other:
+                found = other.execute("SELECT pg_try_advisory_xact_lock(%s)", (APPLY_LOCK,))
+                is_free.append(found.fetchone() == (True,))
+            return Figures(Tally(20, 1), timedelta(0))
+
+    document = read_rollout_file(begun.file)
+    application = Application(read_source(document), document.rollout, "a test", Source())
+    applied = apply(Opened.at(begun.database.address), application)
+
+    assert not applied.plan.is_refused
+    assert is_free == [True]
 
 
 def test_a_commit_carries_its_own_permission(begun: Site) -> None:
