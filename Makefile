@@ -56,6 +56,7 @@ lint: .venv/development ## check format, style, types, rooms, SQL, workflows and
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
 	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
 	$(BIN)/zizmor --offline --persona pedantic --quiet $(WORKFLOWS)
+	$(BIN)/jactionlint --profile correctness --shellcheck= --pyflakes= $(WORKFLOWS)
 
 .PHONY: format
 format: .venv/development ## format the code
