@@ -15,6 +15,8 @@ from reconciler.github.client import GitHub
 
 MAX_BYTES: Final = 17 * 1024 * 1024
 """A little over what a rollout file may have."""
+_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""How GitHub packs; others ask for as much memory as their maker likes, and fail in ways of their own."""
 
 
 def read_artifact(github: GitHub, repository: str, run: int, artifact: str, entry: str) -> bytes:
@@ -40,6 +42,10 @@ def _read_entry(archive: bytes, name: str) -> bytes:
             entry = opened.getinfo(name)
             if stat.S_ISLNK(entry.external_attr >> 16) or entry.is_dir():
                 raise SetupInvalid(f"{name} in the artifact is no regular file")
+            if entry.compress_type not in _METHODS:
+                raise SetupInvalid(
+                    f"{name} in the artifact is packed in a way that GitHub does not use"
+                )
             with opened.open(entry) as file:
                 # What an entry says of its size is its maker's word: so much is read and no more.
                 content = file.read(MAX_BYTES + 1)

@@ -180,14 +180,21 @@ def test_a_pull_request_is_found_by_its_newest_commit_alone(
         find_pull_request(github, PATH, "mallory:main", "b" * 40)
 
 
-def archive(name: str, content: bytes, mode: int = 0o100644) -> bytes:
+def archive(
+    name: str, content: bytes, mode: int = 0o100644, method: int = zipfile.ZIP_DEFLATED
+) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as opened:
+    with zipfile.ZipFile(file, "w") as opened:
         entry = zipfile.ZipInfo(name)
         entry.external_attr = mode << 16
-        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.compress_type = method
         opened.writestr(entry, content)
     return file.getvalue()
+
+
+def scratched(content: bytes) -> bytes:
+    """An archive whose one entry is damaged where it is packed."""
+    return content[:50] + b"\xff" * 10 + content[60:]
 
 
 def test_a_file_of_an_artifact_is_read_and_its_store_gets_no_token(
@@ -219,8 +226,17 @@ def test_a_store_elsewhere_gets_no_token(fake: FakeGitHub, github: GitHub) -> No
         (archive("rollout.yaml", bytes(MAX_BYTES + 1)), SetupInvalid, "is over"),
         (archive("rollout.yaml", b"x" * 99)[:-40], SetupInvalid, "is no archive"),
         (bytes(MAX_BYTES + 1), SetupInvalid, "is over"),
+        (scratched(archive("rollout.yaml", b"x" * 99)), SetupInvalid, "is no archive"),
+        *(
+            (
+                scratched(archive("rollout.yaml", b"x" * 99, method=method)),
+                SetupInvalid,
+                "in a way that GitHub does not use",
+            )
+            for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+        ),
     ],
-    ids=["no archive", "other path", "symlink", "bomb", "cut", "huge"],
+    ids=["no archive", "other path", "symlink", "bomb", "cut", "huge", "damaged", "bzip2", "lzma"],
 )
 def test_a_hostile_artifact_is_refused(
     fake: FakeGitHub, github: GitHub, content: bytes, kind: type[Exception], said: str
