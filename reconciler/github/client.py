@@ -120,6 +120,10 @@ class GitHub:
             raise SetupInvalid("GitHub keeps that file at no https address")
         return self._ask(Request("GET", address, most=most)).content
 
+    def pause(self, attempt: int) -> None:
+        """Wait before the next attempt, longer after each."""
+        self.wait(FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
+
     def _request(self, method: str, path: str, parameters: Mapping[str, str | int]) -> Request:
         return Request(method, f"{self.api_url}{path}", parameters)
 
@@ -153,7 +157,7 @@ class GitHub:
                     failure = f"GitHub does not answer {request.name} ({kind})"
             if not repeatable:
                 raise OutcomeUnknown(f"{failure}; it may be done or not")
-            self.wait(FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            self.pause(attempt)
         raise Unavailable(f"{failure}; try again later")
 
 

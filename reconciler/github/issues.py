@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.errors import OutcomeUnknown
 from reconciler.github.authors import is_ours, with_marker
 from reconciler.github.client import GitHub
+from reconciler.github.creating import create_once
 
 LABEL: Final = "rollout"
-_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +72,11 @@ def _open(github: GitHub, repository: str, state: State) -> str:
         "body": with_marker(state.body, state.marker),
         "labels": [LABEL],
     }
-    lost: OutcomeUnknown | None = None
-    for _ in range(_ATTEMPTS):
-        try:
-            return str(github.change("POST", f"{repository}/issues", body)["html_url"])
-        except OutcomeUnknown as unknown:
-            lost = unknown
-        there = _open_issues(github, repository, state.marker)
-        if there:
-            return str(there[0]["html_url"])
-    raise lost or OutcomeUnknown
+
+    def find() -> Any:
+        return next(iter(_open_issues(github, repository, state.marker)), None)
+
+    return str(create_once(github, f"{repository}/issues", body, find)["html_url"])
 
 
 def _change(

@@ -6,8 +6,9 @@ One that people closed without merging it is their no, and is not opened again.
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.errors import NotFound, OutcomeUnknown, SetupInvalid
+from reconciler.errors import NotFound, SetupInvalid
 from reconciler.github.client import GitHub
+from reconciler.github.creating import create_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,11 @@ def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
     Raises:
         SetupInvalid: GitHub refuses it, as where actions may not open pull requests.
     """
-    there = _find(github, repository, proposal.branch, proposal.base)
+
+    def find() -> Any:
+        return _find(github, repository, proposal.branch, proposal.base)
+
+    there = find()
     if there is not None:
         return _keep(github, repository, proposal, there)
     body = {
@@ -49,10 +54,10 @@ def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
         "maintainer_can_modify": True,
     }
     try:
-        opened = github.change("POST", f"{repository}/pulls", body)
-    except (OutcomeUnknown, SetupInvalid):
-        # The answer was lost, or somebody else was faster: then it is there.
-        there = _find(github, repository, proposal.branch, proposal.base)
+        opened = create_once(github, f"{repository}/pulls", body, find)
+    except SetupInvalid:
+        # Where somebody else was faster it is there.
+        there = find()
         if there is None:
             raise
         return _keep(github, repository, proposal, there)

@@ -157,6 +157,16 @@ def test_a_pull_request_whose_answer_was_lost_is_found(
     assert len(fake.pulls) == 1
 
 
+@pytest.mark.parametrize("status", [0, 502])
+def test_a_pull_request_that_did_not_arrive_is_opened_again(
+    fake: FakeGitHub, github: GitHub, waits: list[float], status: int
+) -> None:
+    fake.troubles = [Trouble("POST", "pulls", status)]
+
+    assert propose(github, PATH, PROPOSAL).is_new
+    assert (len(fake.pulls), len(waits)) == (1, 1)
+
+
 def test_a_closed_pull_request_is_peoples_no_and_a_merged_one_is_done(
     fake: FakeGitHub, github: GitHub
 ) -> None:
