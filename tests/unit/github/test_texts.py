@@ -108,6 +108,20 @@ def test_a_state_that_begins_again_gets_an_issue_of_its_own(
     assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
 
 
+def test_an_issue_that_people_closed_stays_closed_until_its_state_begins_again(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    tell_states(github, PATH, KIND, [STATE])
+    fake.issues[7]["state"] = "closed"
+
+    for states in ([STATE], [State(STATE.marker, STATE.title, "More.")], []):
+        assert tell_states(github, PATH, KIND, states) == Told()
+    assert len(fake.issues) == 1
+    tell_states(github, PATH, KIND, [STATE])
+
+    assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
+
+
 def test_issues_of_others_are_left_alone(fake: FakeGitHub, github: GitHub) -> None:
     tell_states(github, PATH, "<!-- rollout-reconciler: health", [])
     tell_states(github, PATH, KIND, [STATE])
