@@ -44,7 +44,7 @@ def preview(context: click.Context) -> int:
     event, repository, client = (
         pull_request_event(),
         repository_path(),
-        GitHub.from_environment(),
+        GitHub.from_environment(settings.say),
     )
     try:
         request = Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
@@ -120,7 +120,7 @@ def comment(context: click.Context) -> None:
     if not event.is_fork:
         settings.say("no fork's pull request: its own run has commented")
         return
-    client = GitHub.from_environment()
+    client = GitHub.from_environment(settings.say)
     try:
         number = find_pull_request(client, repository, event.head, event.head_commit)
     except NotFound as gone:
@@ -174,7 +174,7 @@ def issue(context: click.Context, *, kind: str) -> None:
     from reconciler.github.issues import tell_states
 
     settings = settings_of(context)
-    repository, client = repository_path(), GitHub.from_environment()
+    repository, client = repository_path(), GitHub.from_environment(settings.say)
     marker, states = (
         (HEALTH, _incidents(settings)) if kind == "health" else (DRIFT, _drift(settings))
     )

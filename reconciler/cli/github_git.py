@@ -26,7 +26,7 @@ def carry(settings: Settings, database: "Database") -> int:
     from reconciler.cli.write_back import report_text
     from reconciler.git.following import follow_upstream
 
-    proposals = _Proposals()
+    proposals = _Proposals(settings)
     report = writing_back.write_back(database, settings.path, propose=proposals.open)
     for each in report.overrides:
         if each.branch is not None:
@@ -57,8 +57,8 @@ def apply_unless_stale(settings: Settings) -> int:
 class _Proposals:
     """Opens a pull request for each branch that was pushed, once."""
 
-    def __init__(self) -> None:
-        self._github = GitHub.from_environment()
+    def __init__(self, settings: Settings) -> None:
+        self._github = GitHub.from_environment(settings.say)
         self._repository = repository_path()
         self.base = os.environ.get("GITHUB_REF_NAME") or "main"
         self._seen: set[str] = set()
@@ -94,7 +94,7 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
     from reconciler.rollout_file import read_rollout_file
     from reconciler.rollout_file.replacing import replace_file
 
-    proposals = _Proposals()
+    proposals = _Proposals(settings)
     document = read_rollout_file(settings.path)
     for feature in document.rollout.features:
         promotion = promoting.promote(database, document, feature, by=who_acts())

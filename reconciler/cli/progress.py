@@ -23,4 +23,15 @@ def shown_progress(settings: Settings) -> Iterator[Callable[[str, int, int], Non
     try:
         yield show
     finally:
-        click.echo("\r\033[K", nl=False, err=True)
+        _clear_line()
+
+
+def say_in_between(settings: Settings, message: str) -> None:
+    """Tell people something while progress may be shown: in a line of its own."""
+    if not settings.quiet and sys.stderr.isatty():
+        _clear_line()
+    settings.say(message)
+
+
+def _clear_line() -> None:
+    click.echo("\r\033[K", nl=False, err=True)

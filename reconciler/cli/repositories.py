@@ -1,5 +1,6 @@
 """`reconcile repositories`: load a file of repositories, and list them."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def sync(context: click.Context, *, org: str | None, user: str | None) -> None:
     renamed or has another owner is followed by GitHub's id; contributors are counted again only where
     something was pushed. Ended at any moment and started again, it goes on.
     """
-    from reconciler.cli.progress import shown_progress
+    from reconciler.cli.progress import say_in_between, shown_progress
     from reconciler.github.client import GitHub
     from reconciler.github.listing import OwnerKind
     from reconciler.github.syncing import sync_repositories
@@ -91,7 +92,7 @@ def sync(context: click.Context, *, org: str | None, user: str | None) -> None:
             kind = OwnerKind.USER
         case _:
             raise click.UsageError("name one owner: --org NAME or --user NAME")
-    github = GitHub.from_environment()
+    github = GitHub.from_environment(partial(say_in_between, settings))
     database = open_database(settings, to_write=True)
     with shown_progress(settings) as progress:
         synced = sync_repositories(database, github, kind, login, progress)

@@ -1,7 +1,7 @@
 """GitHub's API: retried where that is safe, within rate limits, page by page.
 
 A request that changes something is not sent again where GitHub may have done it: callers look and see
-(`comments`, `issues`, `pull_requests`).
+(`creating`).
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urljoin
 
 from reconciler.errors import NotFound, OutcomeUnknown, SetupInvalid, Unavailable
+from reconciler.github.graphql import as_rest_would_say
 from reconciler.github.limits import LONGEST_WAIT_SECONDS, pause_for_limit
 from reconciler.github.transport import Answer, Request, Transport, is_confidential
 
@@ -32,6 +33,10 @@ _BAD_REQUEST: Final = 400
 _SERVER_ERROR: Final = 500
 
 
+def _tell_nobody(_message: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class GitHub:
     """The API, as whoever the token belongs to."""
@@ -39,9 +44,11 @@ class GitHub:
     api_url: str
     transport: Transport = field(repr=False)
     wait: Callable[[float], None] = field(default=time.sleep, repr=False)
+    tell: Callable[[str], None] = field(default=_tell_nobody, repr=False)
+    """Is told of a wait for a rate limit, which may be an hour."""
 
     @classmethod
-    def from_environment(cls) -> "GitHub":
+    def from_environment(cls, tell: Callable[[str], None] = _tell_nobody) -> "GitHub":
         """Return the API that `GITHUB_API_URL` and `GITHUB_TOKEN` name.
 
         Raises:
@@ -53,9 +60,9 @@ class GitHub:
         if not (token.isascii() and token.isprintable() and " " not in token):
             raise SetupInvalid("GITHUB_TOKEN has characters that no token has")
         api_url = os.environ.get("GITHUB_API_URL", "").rstrip("/") or "https://api.github.com"
-        if not is_confidential(api_url):
+        if not is_confidential(api_url) or "?" in api_url or "#" in api_url:
             raise SetupInvalid("GITHUB_API_URL is no https address of an API")
-        return cls(api_url, Transport(api_url, token))
+        return cls(api_url, Transport(api_url, token), tell=tell)
 
     def get(self, path: str, **parameters: str | int) -> Any:
         """Return what is at a path."""
@@ -100,7 +107,7 @@ class GitHub:
         """
         url = f"{self.api_url.removesuffix('/v3')}/graphql"
         body = {"query": document, "variables": variables}
-        answer = self._ask(Request("POST", url, body=body), is_safe=True).json()
+        answer = self._ask(Request("POST", url, body=body, is_query=True)).json()
         if errors := answer.get("errors"):
             message = f"GitHub says: {str(errors[0].get('message', ''))[:300]}"
             if all(each.get("type") == "NOT_FOUND" for each in errors):
@@ -132,19 +139,21 @@ class GitHub:
             raise SetupInvalid("GitHub sends this on to another server, which gets no token")
         return address
 
-    def _ask(self, request: Request, *, is_safe: bool | None = None, follow: bool = True) -> Answer:
-        repeatable = request.method in _SAFE_TO_REPEAT if is_safe is None else is_safe
+    def _ask(self, request: Request, *, follow: bool = True) -> Answer:
+        repeatable = request.is_query or request.method in _SAFE_TO_REPEAT
         failure = ""
         for attempt in range(ATTEMPTS):
-            match self.transport.send(request):
+            match self._send(request):
                 case Answer() as answer if answer.status in _MOVED and follow:
                     address = urljoin(request.url, answer.headers.get("location", ""))
                     request = replace(request, url=self._own(address), parameters={})
+                    failure = f"GitHub sends {request.name} on and on"
                     continue
                 case Answer() as answer if (pause := pause_for_limit(answer)) is not None:
                     if pause > LONGEST_WAIT_SECONDS:
                         raise Unavailable(f"GitHub's rate limit is used up for {pause:.0f} seconds")
                     failure = "GitHub's rate limit is used up"
+                    self.tell(f"{failure}: waiting for {pause:.0f} seconds")
                     self.wait(pause)
                     continue
                 case Answer() as answer if answer.status < _BAD_REQUEST:
@@ -159,6 +168,12 @@ class GitHub:
                 raise OutcomeUnknown(f"{failure}; it may be done or not")
             self.pause(attempt)
         raise Unavailable(f"{failure}; try again later")
+
+    def _send(self, request: Request) -> Answer | str:
+        answer = self.transport.send(request)
+        return (
+            as_rest_would_say(answer) if request.is_query and isinstance(answer, Answer) else answer
+        )
 
 
 def repository_path() -> str:

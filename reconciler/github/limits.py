@@ -12,15 +12,12 @@ WAIT_WHERE_NONE_IS_SAID_SECONDS: Final = 60.0
 """What GitHub asks for where a secondary limit is reached and no header says more."""
 
 _LIMITED: Final = frozenset({403, 429})
-_DONE: Final = 200
-_HEAD: Final = 1_000
-"""GraphQL tells of a limit as an error in a successful answer, which then is short."""
+_TOO_MANY_REQUESTS: Final = 429
 
 
 def pause_for_limit(answer: Answer) -> float | None:
     """Return the seconds that an answer says to wait; None where it is about no limit."""
-    is_of_graphql = answer.status == _DONE and b'"RATE_LIMITED"' in answer.content[:_HEAD]
-    if answer.status not in _LIMITED and not is_of_graphql:
+    if answer.status not in _LIMITED:
         return None
     if (after := _number(answer.headers, "retry-after")) is not None:
         return after
@@ -28,7 +25,7 @@ def pause_for_limit(answer: Answer) -> float | None:
         reset = _number(answer.headers, "x-ratelimit-reset")
         # A second more, since clocks differ.
         return WAIT_WHERE_NONE_IS_SAID_SECONDS if reset is None else max(0, reset - time.time()) + 1
-    if is_of_graphql or answer.status == 429 or "rate limit" in answer.message.lower():  # noqa: PLR2004 - too many requests
+    if answer.status == _TOO_MANY_REQUESTS or "rate limit" in answer.message.lower():
         return WAIT_WHERE_NONE_IS_SAID_SECONDS
     return None
 

@@ -20,6 +20,7 @@ TIMEOUT_SECONDS: Final = 30.0
 MAX_BYTES: Final = 32 * 1024 * 1024
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Request:
     body: Mapping[str, Any] | None = None
     most: int = MAX_BYTES
     """So many bytes of the answer are read at most."""
+    is_query: bool = False
+    """Whether it is a query of GraphQL, which changes nothing."""
 
     @property
     def name(self) -> str:
@@ -92,7 +95,10 @@ class Transport:
 
     def is_own(self, url: str) -> bool:
         """Tell whether an address is of the API's own origin, which alone gets the token."""
-        return _origin(url) == self._origin
+        try:
+            return _origin(url) == self._origin
+        except ValueError:
+            return False
 
     def send(self, request: Request) -> Answer | str:
         """Send a request once; return the answer, or the kind of failure where none came.
@@ -116,7 +122,7 @@ class Transport:
                 content = _read(response, request).replace(self._token.encode(), b"***")
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status_code, headers, content)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             return type(error).__name__
 
     def _headers(self, url: str) -> dict[str, str]:
@@ -141,11 +147,22 @@ def _read(response: "httpx.Response", request: Request) -> bytes:
 
 def is_confidential(url: str) -> bool:
     """Tell whether nobody on the way can read what goes to an address: https, or this machine's own."""
-    parts = urlsplit(url)
-    is_local = parts.scheme == "http" and parts.hostname in _LOOPBACK
-    return bool(parts.hostname) and not parts.username and (parts.scheme == "https" or is_local)
+    try:
+        parts = urlsplit(url)
+        scheme, host, _ = _origin(url)
+    except ValueError:
+        return False
+    is_local = scheme == "http" and host in _LOOPBACK
+    return bool(host) and not parts.username and (scheme == "https" or is_local)
 
 
-def _origin(url: str) -> tuple[str, str]:
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port of an address.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError
     parts = urlsplit(url)
-    return parts.scheme, parts.netloc
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)

@@ -80,6 +80,7 @@ def test_a_rate_limit_is_waited_for_even_by_what_is_sent_once(  # noqa: PLR0917
     fake: FakeGitHub,
     github: GitHub,
     waits: list[float],
+    told: list[str],
     status: int,
     headers: dict[str, str],
     body: dict[str, str],
@@ -96,6 +97,42 @@ def test_a_rate_limit_is_waited_for_even_by_what_is_sent_once(  # noqa: PLR0917
     assert len(fake.comments) == 1
     (wait,) = waits
     assert least <= wait <= most
+    assert told == [f"GitHub's rate limit is used up: waiting for {wait:.0f} seconds"]
+
+
+@pytest.mark.parametrize(
+    ("error", "headers", "wait"),
+    [
+        ({"type": "RATE_LIMITED", "message": "API rate limit exceeded"}, {"retry-after": "7"}, 7),
+        ({"type": "RATE_LIMIT", "message": "already exceeded"}, {}, 60),
+        ({"message": "You have exceeded a secondary rate limit."}, {}, 60),
+        ({"message": "Something went wrong while executing your query."}, {}, 1),
+    ],
+)
+def test_a_query_is_sent_again_where_github_says_so_in_a_successful_answer(  # noqa: PLR0917
+    fake: FakeGitHub,
+    github: GitHub,
+    waits: list[float],
+    error: dict[str, str],
+    headers: dict[str, str],
+    wait: float,
+) -> None:
+    done = Trouble("POST", "graphql", 200, body={"data": {"viewer": None}})
+    refused = {"data": None, "errors": [error]}
+    fake.troubles = [Trouble("POST", "graphql", 200, headers, refused), done]
+
+    assert github.query("{ viewer }", {}) == {"viewer": None}
+    (waited,) = waits
+    assert wait / 2 <= waited <= wait
+
+
+def test_an_answer_that_quotes_a_limit_is_not_waited_for(
+    fake: FakeGitHub, github: GitHub, waits: list[float]
+) -> None:
+    quoting = [{"title": "RATE_LIMITED"}]
+    fake.troubles = [Trouble("GET", "comments", 200, body=quoting)]
+
+    assert (list(github.pages(COMMENTS)), waits) == (quoting, [])
 
 
 def test_a_wait_of_hours_is_told_and_not_waited(
@@ -137,10 +174,18 @@ def test_a_renamed_repository_is_followed_on_the_same_server(
     assert [each["body"] for each in github.pages(f"{PATH}/issues/8/comments")] == ["found"]
 
 
+def test_who_is_sent_on_and_on_is_told(fake: FakeGitHub, github: GitHub) -> None:
+    fake.troubles = [Trouble("GET", "comments", 302, {"location": COMMENTS})] * 5
+
+    with pytest.raises(Unavailable, match=f"GitHub sends GET {COMMENTS} on and on"):
+        list(github.pages(COMMENTS))
+
+
 @pytest.mark.parametrize(
     "headers",
     [
         {"location": "https://elsewhere.example/repos"},
+        {"link": '<https://[::1>; rel="next"'},
         {"link": '<https://elsewhere.example/repos>; rel="next"'},
     ],
 )
@@ -161,6 +206,9 @@ def test_the_token_goes_to_no_other_server(
         ({"GITHUB_TOKEN": "a\nb"}, "has characters that no token has"),
         ({"GITHUB_TOKEN": "t", "GITHUB_API_URL": "http://api.example.com"}, "no https address"),
         ({"GITHUB_TOKEN": "t", "GITHUB_API_URL": "https://u:p@api.example.com"}, "no https"),
+        ({"GITHUB_TOKEN": "t", "GITHUB_API_URL": "https://api.example.com:x"}, "no https"),
+        ({"GITHUB_TOKEN": "t", "GITHUB_API_URL": "https://[::1"}, "no https"),
+        ({"GITHUB_TOKEN": "t", "GITHUB_API_URL": "https://api.example.com/?a=b"}, "no https"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_without_being_shown(
@@ -173,6 +221,20 @@ def test_a_setting_that_cannot_be_is_refused_without_being_shown(
         GitHub.from_environment()
 
     assert "u:p" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_own"),
+    [
+        ("https://github.example.com/api/v3/repos", True),
+        ("https://github.example.com:443/api/v3/repos", True),
+        ("http://github.example.com/api/v3/repos", False),
+        ("https://github.example.com:8443/api/v3/repos", False),
+        ("https://github.example.com@elsewhere.example/", False),
+    ],
+)
+def test_an_origin_is_the_same_however_it_is_written(address: str, is_own: bool) -> None:
+    assert Transport("https://GitHub.Example.com/api/v3", TOKEN).is_own(address) is is_own
 
 
 def test_graphql_is_beside_rest_on_a_server_of_ones_own(
