@@ -24,6 +24,7 @@ class EnvironmentOverride:
 
     stops_all: bool = False
     stopped_features: frozenset[str] = frozenset()
+    """In lower case: names compare without regard to it."""
     percentage: Decimal | None = None
     """No feature counts for more than this; None is no limit."""
     percentage_is_malformed: bool = False
@@ -49,7 +50,7 @@ class EnvironmentOverride:
 
     def stops(self, feature: str) -> bool:
         """Tell whether a feature is stopped here."""
-        return self.stops_all or feature in self.stopped_features
+        return self.stops_all or feature.lower() in self.stopped_features
 
 
 NO_OVERRIDE: Final = EnvironmentOverride()

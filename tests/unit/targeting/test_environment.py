@@ -30,6 +30,13 @@ def test_names_stop_the_features_named_and_no_others() -> None:
     ]  # fmt: skip
 
 
+def test_a_feature_is_stopped_in_whatever_case_a_services_rows_have_it() -> None:
+    override = EnvironmentOverride.parse({"ROLLOUT_EMERGENCY_STOP": "Capture"})
+
+    assert override.stops("capture")
+    assert override.stops("CAPTURE")
+
+
 @pytest.mark.parametrize("written", ["false", "0", "no"])
 def test_what_names_no_feature_stops_none(written: str) -> None:
     assert not EnvironmentOverride.parse({"ROLLOUT_EMERGENCY_STOP": written}).stops("capture")
