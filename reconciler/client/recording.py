@@ -96,13 +96,14 @@ class Recorder:
 
     def put(self, outcome: Outcome) -> bool:
         """Take an outcome to be written soon; False where the queue is full or closed."""
-        if len(self._queue) >= self._queue_length or self._stopping.is_set():
-            with self._lock:
+        # What is taken before the end is said is there for the thread to find.
+        with self._lock:
+            if len(self._queue) >= self._queue_length or self._stopping.is_set():
                 self.dropped += 1
-            return False
-        self._queue.append(outcome)
-        if self._thread is None:
-            self._start()
+                return False
+            self._queue.append(outcome)
+            if self._thread is None:
+                self._start()
         return True
 
     def refuse(self) -> bool:
@@ -113,8 +114,9 @@ class Recorder:
 
     def close(self, timeout: float) -> None:
         """Write what waits, for at most so many seconds; what can't be written then is dropped."""
-        self._stopping.set()
-        thread = self._thread
+        with self._lock:
+            self._stopping.set()
+            thread = self._thread
         if thread is not None:
             thread.join(timeout)
         with self._lock:
@@ -135,13 +137,9 @@ class Recorder:
         return connection
 
     def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="rollout-outcomes", daemon=True
-                )
-                self._thread.start()
-                _RECORDERS.add(self)
+        self._thread = threading.Thread(target=self._run, name="rollout-outcomes", daemon=True)
+        self._thread.start()
+        _RECORDERS.add(self)
 
     def _run(self) -> None:
         is_last = False

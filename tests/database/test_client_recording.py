@@ -1,6 +1,7 @@
 """The client's own jobs: where they go, how they are recorded, and what they do to its circuit."""
 
 import logging
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -182,3 +183,28 @@ def test_what_the_fallback_ran_does_not_count_in_the_circuit(database: Database)
         assert client.is_eligible(ACME, "f")
         client.record(ACME, "f", "new", succeeded=False)
         assert not client.is_eligible(ACME, "f")
+
+
+def test_what_is_taken_while_it_is_closed_is_written(database: Database) -> None:
+    load(database)
+
+    class ClosedMeanwhile(threading.Event):
+        """Somebody closes it between the look and the taking, if nothing keeps him from it."""
+
+        def is_set(self) -> bool:
+            was_set = super().is_set()
+            if recorder._thread is not None and closing.ident is None:
+                closing.start()
+                closing.join(0.2)
+            return was_set
+
+    recorder = Recorder(database.address, 100)
+    recorder._stopping = ClosedMeanwhile()
+    closing = threading.Thread(target=recorder.close, args=(30,))
+    outcome = Outcome("f", ACME, "inngest", succeeded=True, seconds=None, error=None)
+
+    assert [recorder.put(outcome) for _ in range(2)] == [True, True]
+    closing.join()
+
+    assert (recorder.waiting, recorder.dropped) == (0, 0)
+    assert recorded(database) == [(ACME, "inngest", 2, 0, None)]
