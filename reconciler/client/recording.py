@@ -155,7 +155,7 @@ class Recorder:
     def _flush(self) -> None:
         try:
             self._settle_doubt()
-            while self._queue:
+            while self._queue and self._in_doubt is None:
                 self._write_batch()
         except Exception as error:  # noqa: BLE001 - to end here would be to record nothing any more
             self._disconnect()
@@ -179,6 +179,8 @@ class Recorder:
                 if not _is_bad_outcome(error):
                     self._put_back(*reversed(pieces), *([] if self._in_doubt else [piece]))
                     raise
+                # Refused, even if by COMMIT, it is not written.
+                self._in_doubt = None
                 if len(piece) > 1:
                     half = len(piece) // 2
                     pieces += [piece[half:], piece[:half]]
@@ -186,7 +188,8 @@ class Recorder:
                 recorded = 0
                 _LOG.warning("%s; this outcome is left out", in_a_line(error, self._address))
             self._in_hand -= len(piece)
-            self.refused += len(piece) - recorded
+            with self._lock:
+                self.refused += len(piece) - recorded
 
     def _write(self, outcomes: Sequence[Outcome]) -> int:
         connection = self._connected()

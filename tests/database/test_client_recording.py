@@ -15,6 +15,7 @@ from reconciler.database.transactions import Database as OpenedDatabase
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, NOBODY, OTHER, Clock, following, load
 from tests.postgres import Database
+from tests.waiting import eventually
 
 
 def recorded(database: Database) -> list[tuple[Any, ...]]:
@@ -207,4 +208,57 @@ def test_what_is_taken_while_it_is_closed_is_written(database: Database) -> None
     closing.join()
 
     assert (recorder.waiting, recorder.dropped) == (0, 0)
+    assert recorded(database) == [(ACME, "inngest", 2, 0, None)]
+
+
+AT_COMMIT = """
+CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT OR UPDATE ON rollout_metrics
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_commit();
+"""
+
+
+def test_while_a_commit_is_in_doubt_nothing_else_is_written(database: Database) -> None:
+    """Its connection is cut, and its transaction goes on."""
+    load(database)
+    database.execute(AT_COMMIT.format("PERFORM pg_advisory_xact_lock(7);"))
+    gate = database.connect()
+    gate.execute("SELECT pg_advisory_lock(7)")
+    gate.commit()
+    questions: list[bytes] = []
+
+    def cut_first_commit(sent: bytes) -> Verdict:
+        questions.append(sent)
+        is_first = sum(b"COMMIT" in each for each in questions) == 1
+        return Verdict.FORWARD_AND_CUT if b"COMMIT" in sent and is_first else Verdict.FORWARD
+
+    with Proxy(database, cut_first_commit) as proxy:
+        recorder = Recorder(DatabaseAddress.parse(proxy.url), 100)
+        for repository in (ACME, OTHER):
+            recorder.put(
+                Outcome("f", repository, "inngest", succeeded=True, seconds=None, error=None)
+            )
+            if repository == ACME:
+                eventually(lambda: any(b"COMMIT" in each for each in questions))
+        eventually(lambda: sum(b"pg_xact_status" in each for each in questions) == 2)
+        gate.close()
+        recorder.close(30)
+
+    assert (recorder.waiting, recorder.dropped) == (0, 0)
+    assert recorded(database) == [(ACME, "inngest", 1, 0, None), (OTHER, "inngest", 1, 0, None)]
+
+
+def test_an_outcome_that_commit_refuses_takes_no_other_with_it(database: Database) -> None:
+    load(database)
+    database.execute(
+        AT_COMMIT.format("IF NEW.processor_type = 'bad' THEN RAISE 'not this one'; END IF;")
+    )
+    recorder = Recorder(database.address, 100)
+    for processor in ("inngest", "bad"):
+        recorder.put(Outcome("f", ACME, processor, succeeded=True, seconds=None, error=None))
+    eventually(lambda: recorder.refused == 1)
+    recorder.put(Outcome("f", ACME, "inngest", succeeded=True, seconds=None, error=None))
+    recorder.close(30)
+
+    assert (recorder.waiting, recorder.refused, recorder.dropped) == (0, 1, 0)
     assert recorded(database) == [(ACME, "inngest", 2, 0, None)]
