@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -94,7 +94,9 @@ class Follower:
     def begin_again(self) -> None:
         """In a forked child: let go of what is the parent's, without a word to its server."""
         for connection in self._connections:
-            os.close(connection.fileno())
+            # One that was lost just now has no socket any more.
+            with suppress(psycopg.Error):
+                os.close(connection.fileno())
         self._wake.close()
         self._woken.close()
 

@@ -4,6 +4,7 @@ Who registers is asked to begin again in each child, before anything else runs t
 """
 
 import os
+import threading
 from typing import Final, Protocol
 from weakref import WeakSet
 
@@ -27,6 +28,14 @@ def register(each: BeginsAgain) -> None:
 def leave_to_parent(*things: object) -> None:
     """Never let go of these: a child that did would end the parent's connections in order."""
     _LEFT_TO_PARENT.extend(things)
+
+
+def renewed(event: threading.Event) -> threading.Event:
+    """Return an event that is set as this one, whose lock a thread of the parent's may hold for ever."""
+    own = threading.Event()
+    if event.is_set():
+        own.set()
+    return own
 
 
 def _begin_again() -> None:

@@ -18,6 +18,7 @@ from weakref import WeakSet
 import psycopg
 
 from reconciler.client.connection import Connection, connect, in_a_line, statement
+from reconciler.client.forking import renewed
 from reconciler.database.address import DatabaseAddress
 
 _LOG = logging.getLogger("reconciler.client")
@@ -132,6 +133,7 @@ class Recorder:
         self._queue = deque()
         self._in_hand, self._in_doubt = 0, None
         self._lock = threading.Lock()
+        self._stopping = renewed(self._stopping)
         self._thread = None
         self.dropped = self.refused = self._dropped_told = 0
         return connection

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from uuid import UUID
 
+from reconciler.client.forking import renewed
 from reconciler.client.reading import Features
 from reconciler.client.repositories import Repositories
 from reconciler.client.state import State
@@ -58,10 +59,7 @@ class Store:
         self._lock = threading.Lock()
         self._telling = threading.RLock()
         self.current = replace(self.current, answers={})
-        was_loaded = self.loaded.is_set()
-        self.loaded = threading.Event()
-        if was_loaded:
-            self.loaded.set()
+        self.loaded = renewed(self.loaded)
 
     def set_newest(self, features: Features, at: float) -> None:
         """Take in features read by themselves at a time."""

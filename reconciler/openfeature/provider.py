@@ -22,6 +22,7 @@ from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Re
 from openfeature.provider import AbstractProvider, Metadata
 
 from reconciler.client.client import RolloutClient
+from reconciler.client.forking import register, renewed
 from reconciler.openfeature.evaluation import EvaluationRefused, evaluate, repository_named
 
 NAME: Final = "rollout-reconciler"
@@ -50,6 +51,7 @@ class RolloutProvider(AbstractProvider):
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
+        register(self)
 
     def get_metadata(self) -> Metadata:
         return Metadata(NAME)
@@ -74,6 +76,12 @@ class RolloutProvider(AbstractProvider):
             self._watcher.start()
         if status.is_stale:
             raise ProviderNotReadyError(status.failure or "the database was not read in time")
+
+    def begin_again(self) -> None:
+        """In a forked child: with locks of its own, since whoever holds the parent's is not there."""
+        self._lock = threading.Lock()
+        self._wake = renewed(self._wake)
+        self._stopping = renewed(self._stopping)
 
     def shutdown(self) -> None:
         """Close the client; outcomes that wait are written."""

@@ -15,7 +15,7 @@ from reconciler.database.transactions import Database as OpenedDatabase
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, NOBODY, OTHER, Clock, following, load
 from tests.postgres import Database
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_SECONDS, eventually
 
 
 def recorded(database: Database) -> list[tuple[Any, ...]]:
@@ -262,3 +262,16 @@ def test_an_outcome_that_commit_refuses_takes_no_other_with_it(database: Databas
 
     assert (recorder.waiting, recorder.refused, recorder.dropped) == (0, 1, 0)
     assert recorded(database) == [(ACME, "inngest", 2, 0, None)]
+
+
+def test_a_child_forked_while_the_recorder_waits_can_close_it() -> None:
+    """The lock of what it waits for may be held by the parent's thread just then."""
+    recorder = Recorder(DatabaseAddress.parse("postgresql:///x"), 100)
+    recorder._stopping._cond.acquire()  # type: ignore[attr-defined]
+    recorder.begin_again()
+
+    closing = threading.Thread(target=recorder.close, args=(1,), daemon=True)
+    closing.start()
+    closing.join(DEADLINE_SECONDS)
+
+    assert not closing.is_alive()

@@ -1,6 +1,7 @@
 """The OpenFeature provider: what the SDK is told, in its own words, and when."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,7 +23,7 @@ from reconciler.openfeature import RolloutProvider
 from tests.database.proxy import Proxy
 from tests.database.test_client import ACME, OTHER, Clock, add_feature, load
 from tests.postgres import Database
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_SECONDS, eventually
 
 DOMAIN = "test"
 AT_ONCE = timedelta(milliseconds=50)
@@ -224,3 +225,23 @@ def test_shut_down_it_leaves_no_thread_and_does_not_start_again(database: Databa
     with pytest.raises(OpenFeatureError) as raised:
         provider.initialize(EvaluationContext())
     assert raised.value.error_code is ErrorCode.PROVIDER_FATAL
+
+
+def test_a_child_forked_while_a_lock_is_held_is_not_held_up() -> None:
+    """Its parent's thread, which holds it, is not there to let it go."""
+    told: list[frozenset[str]] = []
+    provider = RolloutProvider(RolloutClient("postgresql:///x", on_change=told.append))
+    provider._lock.acquire()
+    provider._stopping._cond.acquire()  # type: ignore[attr-defined]
+    provider.begin_again()
+
+    def go_on() -> None:
+        provider._note_change(frozenset("f"))
+        provider.shutdown()
+
+    going_on = threading.Thread(target=go_on, daemon=True)
+    going_on.start()
+    going_on.join(DEADLINE_SECONDS)
+
+    assert not going_on.is_alive()
+    assert told == [frozenset("f")]
