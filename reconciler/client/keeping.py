@@ -29,6 +29,8 @@ class Keeper:
         self._clock = clock
         self._stopping = threading.Event()
         self._changed = threading.Event()
+        self._kept_at = -inf, -inf
+        """When that which the file says was read."""
         self._thread = threading.Thread(target=self._run, name="rollout-snapshot", daemon=True)
 
     def start(self) -> None:
@@ -40,6 +42,7 @@ class Keeper:
                 _LOG.info("%s is not used: %s", self._file.path, error)
             else:
                 at = self._clock() - age
+                self._kept_at = at, at
                 self._store.set_kept(replace(state, newest_at=at, whole_at=at))
         self._thread.start()
 
@@ -64,10 +67,14 @@ class Keeper:
         self._write()
 
     def _write(self) -> None:
+        """Write it, unless nothing was read since: another process may have written what it read later."""
         state = self._store.current.state
-        if state.confirmed_at == -inf:
+        read_at = state.newest_at, state.whole_at
+        if state.confirmed_at == -inf or read_at == self._kept_at:
             return
         try:
             self._file.write(state, self._clock() - state.confirmed_at, time.time())
         except OSError as error:
             _LOG.warning("%s is not written: %s", self._file.path, error.strerror)
+        else:
+            self._kept_at = read_at

@@ -25,6 +25,9 @@ from reconciler.targeting.strategy import Strategy
 FORMAT: Final = 1
 _CLOCK_STEP_SECONDS: Final = 1.0
 """A file this much from the future is of a clock that was set; more, and its age can't be known."""
+_UNREADABLE: Final = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
 
 
 class SnapshotUnusable(Exception):
@@ -96,17 +99,20 @@ class SnapshotFile:
                 raise SnapshotUnusable("it is of other features")
             age = now - described["confirmed_at"]
             state = _state(described, content)
-        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        except _UNREADABLE as error:
             raise SnapshotUnusable(f"it can't be read: {type(error).__name__}") from error
-        if age < -_CLOCK_STEP_SECONDS:
+        if not age >= -_CLOCK_STEP_SECONDS:
             raise SnapshotUnusable("it is from the future")
         return state, max(0.0, age)
 
 
 def _read_own(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        # Whoever opens a pipe waits for somebody to write into it.
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SnapshotUnusable("it is no file")
             if hasattr(os, "geteuid") and status.st_uid not in (0, os.geteuid()):
                 raise SnapshotUnusable("it is another user's")
             if hasattr(os, "geteuid") and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -121,7 +127,7 @@ def _checked(text: bytes) -> bytes:
     try:
         said = json.loads(header)
         is_format, digest = said["format"] == FORMAT, said["digest"]
-    except (ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         raise SnapshotUnusable("it is no snapshot") from error
     if not is_format:
         raise SnapshotUnusable("it is of another version")

@@ -1,10 +1,14 @@
 """A start without the database: what the file says is believed for as long as it is young, and whole."""
 
+import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from hashlib import sha256
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +167,40 @@ def test_a_folder_that_is_not_there_is_told_and_does_no_harm(
     with following(Database(proxy.url), snapshot_file=tmp_path / "no" / "file") as client:
         assert client.is_eligible(ACME, "f")
     assert "is not written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "header", [b"[" * 100_000, b"[]", b"7", b"\xff", b'{"format": 1, "digest": "0"}']
+)
+def test_whatever_else_is_in_it_is_not_believed(proxy: Proxy, file: Path, header: bytes) -> None:
+    file.write_bytes(header)
+    assert_not_believed(proxy, file)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"stops": []}, {"newest": 7}, {"confirmed_at": nan}, {"pages": [[0]]}, []]
+)
+def test_a_file_whose_digest_holds_and_whose_content_does_not_is_not_believed(
+    proxy: Proxy, file: Path, damage: Any
+) -> None:
+    _, described, content = file.read_bytes().split(b"\n", 2)
+    said = {**json.loads(described), **damage} if isinstance(damage, dict) else damage
+    body = json.dumps(said).encode() + b"\n" + content
+    header = json.dumps({"format": 1, "digest": sha256(body).hexdigest()}).encode()
+    file.write_bytes(header + b"\n" + body)
+    assert_not_believed(proxy, file)
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(proxy: Proxy, file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+    assert_not_believed(proxy, file)
+
+
+def test_who_is_cut_off_leaves_what_another_process_wrote_meanwhile(
+    proxy: Proxy, file: Path
+) -> None:
+    with cut_off(proxy, file) as client:
+        assert client.is_eligible(ACME, "f")
+        file.write_bytes(b"what another process read later")
+    assert file.read_bytes() == b"what another process read later"
