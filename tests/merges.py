@@ -53,10 +53,12 @@ def reset(site: Site) -> None:
 def apply_fifty_at_once(site: Site, merges: list[Application], through: Database) -> None:
     """Apply ten merges by fifty reconcilers at once, two of them processes; the history is linear."""
     failures: list[BaseException] = []
+    # One engine, and of it a connection of its own for each that applies.
+    opened = OpenedDatabase(through.address, through.engine)
 
     def run(merge: Application) -> None:
         try:
-            apply(OpenedDatabase.at(through.address), merge)
+            apply(opened, merge)
         except Stale:
             pass
         except BaseException as error:  # noqa: BLE001 - told in the test's own thread

@@ -25,6 +25,7 @@ from reconciler.database import schema
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.connection import create_engine
 from reconciler.database.embedded import EmbeddedServer
+from reconciler.database.transactions import Database as OpenedDatabase
 
 PROJECT = Path(__file__).parent.parent
 TEMPLATE = "template_rollout"
@@ -136,6 +137,18 @@ class Database:
     @cached_property
     def engine(self) -> sqlalchemy.Engine:
         return create_engine(self.address)
+
+    def opened(self) -> OpenedDatabase:
+        """For a test that works on it many times: its connections are kept, and what they have cached.
+
+        To be disposed of by the test.
+        """
+        engine = sqlalchemy.create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: psycopg.connect(self.url, prepare_threshold=None),
+            use_native_hstore=False,
+        )
+        return OpenedDatabase(self.address, engine)
 
     def connect(self, *, autocommit: bool = False) -> "psycopg.Connection[Any]":
         """A connection of the test's own, to be closed by it: for locks and concurrent writers."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.database.transactions import Database
 from reconciler.errors import Stale
 from reconciler.git.commit import Head, read_head
 from reconciler.reconcile import apply
@@ -246,7 +245,7 @@ def test_narrowing_that_no_override_can_say_is_held(site: Site) -> None:
 def test_whatever_the_order_of_six_merges_jobs_the_newest_file_is_live(
     site: Site, tmp_path: Path, at_size: Callable[[int, int], int]
 ) -> None:
-    database = Database.at(site.database.address)
+    database = site.database.opened()
     merges = checkouts(site, tmp_path, 6)
     orders = list(itertools.permutations(range(6)))
     for order in random.Random(6).sample(orders, at_size(60, len(orders))):
@@ -263,6 +262,7 @@ def test_whatever_the_order_of_six_merges_jobs_the_newest_file_is_live(
             assert contents(site) == before
         assert percentage(site) == 15
         assert live_state(site.database) == replayed_state(site.database)
+    database.engine.dispose()
 
 
 def test_fifty_reconcilers_at_once_make_a_linear_history(

@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from reconciler import safeguard
-from reconciler.database import transactions
 from reconciler.database.applying import Application
 from reconciler.errors import Refused, Stale
 from reconciler.planning.guard_names import GuardName
@@ -135,7 +134,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.connection = self.database.connect(autocommit=True)
-        self.target = transactions.Database.at(self.database.address)
+        self.target = self.database.opened()
 
     def empty(self) -> None:
         self.runs += 1
@@ -520,6 +519,7 @@ def world(database: Database, tmp_path: Path) -> Iterator[World]:
     world = World(database, Clones.make(tmp_path, 2))
     yield world
     world.connection.close()
+    world.target.engine.dispose()
 
 
 def test_what_is_promised_holds_whatever_happens(
