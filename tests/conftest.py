@@ -149,9 +149,18 @@ def copy_of(pytestconfig: pytest.Config) -> Iterator[Callable[[Database], Databa
         yield copy
 
 
+@pytest.fixture(scope="session")
+def _first_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the site is that all others are copied from; the first test that needs it makes it."""
+    return tmp_path_factory.mktemp("first") / "parent"
+
+
 @pytest.fixture
-def site(tmp_path: Path, database: Database) -> Iterator[Site]:
+def site(tmp_path: Path, database: Database, _first_site: Path) -> Iterator[Site]:
     """A git repository with a remote, a rollout file and a database of its own."""
-    site = Site.make(tmp_path, database)
+    if not _first_site.exists():
+        _first_site.mkdir()
+        Site.make(_first_site, database)
+    site = Site.copied(_first_site, tmp_path, database)
     yield site
     site.end()
