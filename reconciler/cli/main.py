@@ -20,7 +20,7 @@ from reconciler import __version__
 from reconciler.cli.arguments import as_text
 from reconciler.cli.render.escape import for_terminal
 from reconciler.cli.settings import Format, Settings, shared_options
-from reconciler.errors import FileInvalid, ReconcilerError
+from reconciler.errors import ReconcilerError
 
 COMMANDS: Final = {
     "auto-rollback": "edits",
@@ -168,8 +168,7 @@ def _show_error(error: ReconcilerError, settings: Settings) -> None:
 
         annotate_error(settings, error)
         return
-    prefix = "" if isinstance(error, FileInvalid) else "error: "
-    click.echo(for_terminal(f"{prefix}{error}"), err=True)
+    settings.complain_of(error)
 
 
 def _show_fault(error: Exception, settings: Settings) -> None:

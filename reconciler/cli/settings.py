@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reconciler.cli.render.escape import for_terminal
-from reconciler.errors import ReconcilerError
+from reconciler.errors import FileInvalid, ReconcilerError
 
 
 class Format(StrEnum):
@@ -46,6 +46,11 @@ class Settings:
     def complain(self, message: str) -> None:
         """Tell people what is wrong, however quiet they asked to be."""
         click.echo(for_terminal(message), err=True)
+
+    def complain_of(self, error: ReconcilerError) -> None:
+        """Tell people what ended a command, or a part of it; a file's errors begin with their place."""
+        prefix = "" if isinstance(error, FileInvalid) else "error: "
+        self.complain(f"{prefix}{error}")
 
     def choose_format(self, *formats: Format) -> Format:
         """Return the format asked for; refuse one that the command does not have."""

@@ -7,7 +7,7 @@ import click
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.settings import Format, settings_of
-from reconciler.errors import FileInvalid
+from reconciler.errors import FileInvalid, Finding, ReconcilerError
 
 
 @click.command(epilog="Example: reconcile validate rollout.yaml other/rollout.yaml")
@@ -19,33 +19,31 @@ def validate(context: click.Context, files: tuple[str, ...]) -> int:
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.GITHUB)
-    failures: list[FileInvalid] = []
+    failures: list[tuple[str, ReconcilerError]] = []
     for file in files or (settings.file,):
         try:
             read_rollout_file(Path(file))
-        except FileInvalid as invalid:
-            failures.append(invalid)
+        except ReconcilerError as error:
+            failures.append((file, error))
         else:
             if chosen is not Format.JSON:
                 print_result(settings, f"{for_line(file)}: valid")
     match chosen:
         case Format.JSON:
-            print_json(settings, {"valid": not failures, "errors": list(map(_error, failures))})
+            print_json(
+                settings, {"valid": not failures, "errors": [_as_json(*each) for each in failures]}
+            )
         case Format.GITHUB:
             from reconciler.cli.workflow_output import annotate_errors
 
-            annotate_errors(settings, failures)
+            annotate_errors(settings, [failure for _, failure in failures])
         case _:
-            for failure in failures:
-                settings.complain(str(failure))
+            for _, failure in failures:
+                settings.complain_of(failure)
     return 1 if failures else 0
 
 
-def _error(invalid: FileInvalid) -> dict[str, object]:
-    return {
-        "file": invalid.path,
-        "findings": [
-            {"line": each.line, "column": each.column, "message": each.message}
-            for each in invalid.findings
-        ],
-    }
+def _as_json(file: str, error: ReconcilerError) -> dict[str, object]:
+    """Return a file's errors; one that can't be read is an error of its first line."""
+    findings = error.findings if isinstance(error, FileInvalid) else (Finding(1, 1, str(error)),)
+    return {"file": file, "findings": list(findings)}

@@ -163,6 +163,27 @@ def test_validate_tells_the_errors_of_every_file(site: Site) -> None:
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["bad.yaml", "worse.yaml"]
 
 
+def test_validate_tells_of_a_file_that_is_missing_and_of_the_others_too(site: Site) -> None:
+    (site.folder / "good.yaml").write_text("version: 1\n")
+    (site.folder / "bad.yaml").write_text("version: 2\n")
+    files = ("bad.yaml", "missing.yaml", "good.yaml")
+
+    done = site.reconcile("validate", *files)
+    told = site.reconcile("validate", *files, "--format", "json")
+
+    assert (done.exit_code, done.stdout) == (1, "good.yaml: valid\n")
+    bad, missing = done.stderr.splitlines()
+    assert bad.startswith("bad.yaml:1:1: version: 2 is not a version")
+    assert missing.startswith("error: missing.yaml: there is no such file")
+    assert told.exit_code == 1
+    assert [
+        (each["file"], len(each["findings"])) for each in json.loads(told.stdout)["errors"]
+    ] == [
+        ("bad.yaml", 1),
+        ("missing.yaml", 1),
+    ]
+
+
 def test_rollout_file_environment_variable_names_the_file(site: Site) -> None:
     site.file.rename(site.folder / "other.yaml")
 
