@@ -42,8 +42,10 @@ def import_command(context: click.Context, /, *, output: str | None, force: bool
     if output is None:
         print_result(settings, text.rstrip("\n"))
         return
-    write = replace_file if force else create_file
-    write(Path(output), text.encode())
+    if force:
+        replace_file(Path(output), text.encode())
+    else:
+        create_file(Path(output), text.encode(), instead="name another file, or --force")
     print_result(
         settings, f"{for_line(output)} is written; compare it: reconcile --dry-run --file {output}"
     )

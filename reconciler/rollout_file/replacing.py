@@ -22,15 +22,29 @@ def replace_file(path: Path, content: bytes) -> None:
         temporary.replace(path)
 
 
-def create_file(path: Path, content: bytes) -> None:
-    """Write a file where there is none yet.
+def create_file(path: Path, content: bytes, *, instead: str) -> None:
+    """Write a file where there is none yet; `instead` is what to do where there is one.
 
     Raises:
         SetupInvalid: something is there already, or it can't be written.
     """
     with _written_beside(path, content) as temporary:
+        try:
+            _take_name(path, temporary)
+        except FileExistsError:
+            raise SetupInvalid(f"{path} is there already and stays as it is; {instead}") from None
+
+
+def _take_name(path: Path, temporary: Path) -> None:
+    try:
         # A link is refused where something is there, without a moment in between.
         path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        # No links here, as on FAT: the name is taken first, and then filled.
+        path.touch(exist_ok=False)
+        temporary.replace(path)
 
 
 @contextmanager
@@ -49,10 +63,6 @@ def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
             with suppress(FileNotFoundError):
                 temporary.unlink()
         _sync_folder(path.parent)
-    except FileExistsError:
-        raise SetupInvalid(
-            f"{path} is there already and stays as it is; name another file, or --force"
-        ) from None
     except OSError as error:
         raise SetupInvalid(f"{path} cannot be written: {error.strerror}") from error
 

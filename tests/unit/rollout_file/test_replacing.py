@@ -23,10 +23,27 @@ def test_a_file_is_replaced_and_keeps_its_mode(tmp_path: Path) -> None:
 
 def test_a_file_that_is_there_is_not_created(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    create_file(path, b"first")
+    create_file(path, b"first", instead="")
+
+    with pytest.raises(SetupInvalid, match="file is there already and stays as it is; move it"):
+        create_file(path, b"second", instead="move it")
+
+    assert path.read_bytes() == b"first"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_without_links_too_a_file_is_created_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, _target: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = tmp_path / "file"
+    create_file(path, b"first", instead="")
 
     with pytest.raises(SetupInvalid, match="file is there already"):
-        create_file(path, b"second")
+        create_file(path, b"second", instead="")
 
     assert path.read_bytes() == b"first"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
