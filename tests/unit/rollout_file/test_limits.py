@@ -95,10 +95,17 @@ def test_many_forbidden_characters_are_not_named_one_by_one() -> None:
 def test_what_is_no_text_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
     described: list[str] = []
     passed: list[str] = []
-    monkeypatch.setattr(texts, "describe_character", lambda each: described.append(each) or "x")
-    monkeypatch.setattr(
-        reader, "position", lambda text, begin: passed.append(text) or texts.position(text, begin)
-    )
+
+    def describe(character: str) -> str:
+        described.append(character)
+        return "it"
+
+    def position(text: str, begin: tuple[int, int]) -> tuple[int, int]:
+        passed.append(text)
+        return texts.position(text, begin)
+
+    monkeypatch.setattr(texts, "describe_character", describe)
+    monkeypatch.setattr(reader, "position", position)
     content = "# long\r\n" * 10_000 + "\x01\r\n" * 10_000
 
     found = refusals(content)
