@@ -1,9 +1,10 @@
 """`reconcile whitelist|exclude|test-repos add` and `remove`: entries of the file's lists."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from reconciler.rollout_file.editing import Keys
     from reconciler.rollout_file.model import Rollout
 
-Splice = Callable[[bytes, "Keys", Sequence[str]], bytes]
+MAX_GUESSED_NAMES: Final = 10
+"""For so many names that are not there the nearest one is looked for."""
+MAX_COMPARED_ENTRIES: Final = 2_000
+"""So many entries a mistyped name is compared with, each of which takes 30 microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class FoundList:
 
         there = {entry_key(each) for each in self.entries}
         new = [each for each in names if entry_key(each) not in there]
-        remarks = (f"{self.words} has {each} already" for each in names if each not in new)
+        remarks = (f"{self.words} has {each} already" for each in names if entry_key(each) in there)
         edited = with_entries(content, self.path, new)
         return Edit(self.feature, edited, self._message("Add", names, "to"), tuple(remarks))
 
@@ -67,13 +71,14 @@ class FoundList:
         keys = {entry_key(each): each for each in self.entries}
         edited = without_entries(content, self.path, names)
         gone = {entry_key(each) for each in names}
-        remarks = [self._absent(each, keys) for each in names if entry_key(each) not in keys]
-        left = [each for key, each in keys.items() if key not in gone and is_pattern(key)]
+        absent = [each for each in names if entry_key(each) not in keys]
+        remarks = [self._absent(each, keys) for each in absent[:MAX_GUESSED_NAMES]]
+        remarks += [self._absent(each, {}) for each in absent[MAX_GUESSED_NAMES:]]
+        left = {key: each for key, each in keys.items() if key not in gone and is_pattern(key)}
         remarks += [
-            f"{self.words} has {pattern} still, which stands for {each} too"
-            for pattern in left
+            f"{self.words} has {left[pattern]} still, which stands for {each} too"
             for each in names
-            if entry_key(each).startswith(entry_key(pattern)[:-1])
+            if (pattern := f"{entry_key(each).partition('/')[0]}/*") in left
         ]
         return Edit(self.feature, edited, self._message("Remove", names, "from"), tuple(remarks))
 
@@ -84,9 +89,18 @@ class FoundList:
         return f"{verb} {counted(len(names), 'entry')} {preposition} {self.words}\n\n{listed}"
 
     def _absent(self, name: str, keys: dict[str, str]) -> str:
-        near = get_close_matches(entry_key(name), keys, n=1)
+        near = get_close_matches(entry_key(name), _candidates(entry_key(name), keys), n=1)
         hint = f"; did you mean {keys[near[0]]}?" if near else ""
         return f"{self.words} does not have {name}{hint}"
+
+
+def _candidates(name: str, keys: Collection[str]) -> Collection[str]:
+    """Return what a mistyped name may have meant; of a long list, what has its owner or its name."""
+    if len(keys) <= MAX_COMPARED_ENTRIES:
+        return keys
+    owner, _, own = name.partition("/")
+    alike = (each for each in keys if each.startswith(f"{owner}/") or each.endswith(f"/{own}"))
+    return list(islice(alike, MAX_COMPARED_ENTRIES))
 
 
 def add_editing(group: click.Group, edited: FileList) -> None:

@@ -1,0 +1,56 @@
+"""Edits of long lists: what is told of names that are not there costs no time that people notice."""
+
+import pytest
+
+from reconciler.cli import list_edits
+from reconciler.cli.list_edits import MAX_COMPARED_ENTRIES, MAX_GUESSED_NAMES, FoundList
+
+LONG = tuple(f"owner-{number}/repository-{number}" for number in range(MAX_COMPARED_ENTRIES + 1))
+
+
+def found(*entries: str) -> FoundList:
+    return FoundList(None, ("test_repositories",), "the list", entries)
+
+
+def content(*entries: str) -> bytes:
+    listed = "".join(f"  - {each}\n" for each in entries)
+    return f"version: 1\ntest_repositories:\n{listed}".encode()
+
+
+@pytest.mark.parametrize("mistyped", ["owner-7/repositry-7", "ovner-7/repository-7"])
+def test_the_nearest_of_a_long_list_has_the_owner_or_the_name(mistyped: str) -> None:
+    edit = found(*LONG).remove(content(*LONG), [mistyped])
+
+    assert edit.remarks == (
+        f"the list does not have {mistyped}; did you mean owner-7/repository-7?",
+    )
+
+
+def test_a_mistyped_name_is_compared_with_few_of_a_long_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[int] = []
+
+    def compare(_name: str, candidates: list[str], n: int) -> list[str]:
+        compared.append(len(candidates))
+        return []
+
+    monkeypatch.setattr(list_edits, "get_close_matches", compare)
+    names = [f"gone/{number}" for number in range(3 * MAX_GUESSED_NAMES)]
+
+    edit = found(*LONG).remove(content(*LONG), names)
+
+    assert len(edit.remarks) == len(names)
+    assert sum(compared) <= MAX_GUESSED_NAMES * MAX_COMPARED_ENTRIES
+    assert sum(1 for each in compared if each) <= MAX_GUESSED_NAMES
+
+
+def test_a_pattern_that_stays_is_told_for_each_name_that_it_stands_for() -> None:
+    entries = ("acme/*", "acme/tools", "beta/*")
+
+    edit = found(*entries).remove(content(*entries), ["ACME/tools", "Beta/site", "beta/*"])
+
+    assert edit.remarks == (
+        "the list does not have Beta/site; did you mean beta/*?",
+        "the list has acme/* still, which stands for ACME/tools too",
+    )
