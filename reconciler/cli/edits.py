@@ -11,7 +11,7 @@ from reconciler.cli.settings import Settings
 from reconciler.planning.fields import show_number
 from reconciler.targeting.strategy import Strategy
 
-_NUMBER: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%?")
+_NUMBER: Final = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?) ?%?")
 
 
 @click.command("set", epilog='Example: reconcile set 25 --commit --reason "Take small ones in"')

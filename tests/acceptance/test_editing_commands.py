@@ -123,6 +123,7 @@ the whitelist of capture has my-company/* still, which stands for my-company/sit
     ("arguments", "exit_code", "message"),
     [
         (["set", "250"], 1, "features.capture.percentage: 250 is more than 100"),
+        (["set", "--", "-5"], 1, "features.capture.percentage: -5 is less than 0"),
         (["set", "much"], 1, "'much' is text; write a number, such as 25 or 12.5"),
         (["set", "12.345"], 1, "12.345 has more than two decimals"),
         (
