@@ -1,6 +1,8 @@
 """Editing by program: what is refused, what is no change, and what holds over files of any style."""
 
+import fcntl
 import json
+import os
 import stat
 from codecs import BOM_UTF8
 from collections.abc import Sequence
@@ -245,6 +247,23 @@ class TestFile:
 
         with pytest.raises(FileInvalid, match=rf"^{file}:1:1: version: 2 is not a version"):
             edit_rollout_file(file, lambda content: with_value(content, ("version",), 1))
+
+    def test_another_edit_by_program_waits_until_this_one_is_written(self, file: Path) -> None:
+        def take_turn() -> None:
+            descriptor = os.open(file.parent, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            finally:
+                os.close(descriptor)
+
+        def edit(content: bytes) -> bytes:
+            with pytest.raises(BlockingIOError):
+                take_turn()
+            return with_entries(content, WHITELIST, ["acme/site"])
+
+        edit_rollout_file(file, edit)
+
+        take_turn()
 
     def test_a_change_by_somebody_else_meanwhile_is_not_lost(self, file: Path) -> None:
         def edit(content: bytes) -> bytes:
