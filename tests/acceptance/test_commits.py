@@ -129,6 +129,7 @@ def test_git_sees_no_database_url_and_runs_nothing_of_the_repository(
 
 SIGNING = """\
 #!/bin/sh
+cat >/dev/null
 case "$*" in
 *--verify*) echo 'Good signature, but mind the rest' >&2 ;;
 *) echo '[GNUPG:] SIG_CREATED ' >&2 && echo '-----BEGIN PGP SIGNATURE-----' ;;
