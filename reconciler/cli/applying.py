@@ -72,12 +72,20 @@ def can_ask(settings: Settings) -> bool:
 
 
 def require_commit(request: Request, *, is_asked_for: bool | None) -> None:
-    """Refuse a file with local changes where that is asked for, or where CI is set."""
+    """Refuse a file with local changes where that is asked for, or where CI is set.
+
+    Outside git there is no commit to require, so only who asks for one in so many words is refused.
+    """
     is_required = bool(os.environ.get("CI")) if is_asked_for is None else is_asked_for
     source = request.application.source
     if is_required and source.uncommitted:
         raise Refused(
             f"{source.file} has changes that are not committed; nothing was written; commit them"
+        )
+    if is_asked_for and source.commit is None:
+        raise Refused(
+            f"{source.file} is outside git, so it is at no commit; nothing was written; "
+            "commit it, or leave --require-commit away"
         )
 
 

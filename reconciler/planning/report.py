@@ -149,7 +149,7 @@ class PlanReport(Report):
     file_digest: str = Field(pattern="^sha256:[0-9a-f]{64}$")
     plan_digest: str = Field(pattern="^sha256:[0-9a-f]{64}$")
     commit: str | None
-    """The commit that HEAD names; null in a folder without git."""
+    """The commit that HEAD names; null in a folder without git, or without a commit yet."""
     uncommitted: bool
     applied_commit: str | None
     generation: int

@@ -12,7 +12,7 @@ class Source:
     digest: str
     """`sha256:` and the digest of the file's bytes."""
     commit: str | None
-    """The commit that HEAD names; None in a folder without git."""
+    """The commit that HEAD names; None in a folder without git, or without a commit yet."""
     uncommitted: bool
     """Whether the file differs from that commit's."""
     subject: str | None
@@ -28,8 +28,8 @@ class Source:
     @property
     def reason(self) -> str:
         """Why the change was made, as far as git can tell."""
-        if self.commit is None:
-            return f"applied {self.file}"
         if self.uncommitted:
             return f"applied {self.file} with uncommitted changes"
+        if self.commit is None:
+            return f"applied {self.file}"
         return self.subject or f"applied {self.file}"

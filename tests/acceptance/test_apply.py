@@ -221,6 +221,28 @@ def test_a_folder_without_git_works_and_the_plan_says_so(site: Site) -> None:
     assert done.stdout.startswith("rollout.yaml outside git against generation 0\n")
 
 
+def test_outside_git_a_commit_is_required_of_who_asks_for_one(site: Site) -> None:
+    (site.folder / ".git").rename(site.folder / "not-git")
+
+    refused = site.reconcile("--require-commit")
+    in_ci = site.reconcile(env={"CI": "true"})
+
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert "rollout.yaml is outside git" in refused.stderr
+    assert in_ci.exit_code == 0
+
+
+def test_a_repository_without_a_commit_has_the_file_uncommitted(site: Site) -> None:
+    site.git("checkout", "--quiet", "--orphan", "nothing-yet")
+
+    refused = site.reconcile(env={"CI": "true"})
+    done = site.reconcile()
+
+    assert (refused.exit_code, done.exit_code) == (3, 0)
+    assert done.stdout.startswith("rollout.yaml, uncommitted against generation 0\n")
+    assert site.database.value("SELECT uncommitted FROM rollout_generation") is True
+
+
 def test_every_plan_printed_as_json_fits_the_published_schema(site: Site) -> None:
     schema = json.loads((PROJECT / "schemas" / "plan.schema.json").read_text("utf-8"))
     add_repositories(site, "acme/one", "acme/two")

@@ -41,10 +41,8 @@ def plan_markdown(plan: Plan, source: Source, outcome: Outcome) -> str:
 
 def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
     yield f"### {_headline(plan)}"
-    commit = f" at {for_markdown(short_commit(source.commit))}" if source.commit else " outside git"
-    uncommitted = " with uncommitted changes" if source.uncommitted else ""
     yield (
-        f"{for_markdown(source.file)}{commit}{uncommitted} against generation "
+        f"{for_markdown(source.file)}{_where(source)} against generation "
         f"{plan.generation}. {HEADLINE if plan.is_refused else summary(plan, outcome)}"
     )
     if plan.is_refused:
@@ -57,6 +55,13 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
     if plan.has_changes:
         text = plan_text(plan, source, outcome)
         yield _folded("As in a terminal", code_block(click.unstyle(text)))
+
+
+def _where(source: Source) -> str:
+    uncommitted = " with uncommitted changes" if source.uncommitted else ""
+    if source.commit is None:
+        return uncommitted or " outside git"
+    return f" at {for_markdown(short_commit(source.commit))}{uncommitted}"
 
 
 def _headline(plan: Plan) -> str:

@@ -84,12 +84,15 @@ def summary(plan: Plan, outcome: Outcome) -> str:
 
 
 def _headline(plan: Plan, source: Source) -> str:
-    file = for_line(source.file)
-    commit = source.commit
-    at = f"{file} at {short_commit(commit)}" if commit else f"{file} outside git"
-    uncommitted = ", uncommitted" if source.uncommitted else ""
     applied = f" ({short_commit(plan.applied_commit)})" if plan.applied_commit else ""
-    return f"{at}{uncommitted} against generation {plan.generation}{applied}"
+    return f"{for_line(source.file)}{_where(source)} against generation {plan.generation}{applied}"
+
+
+def _where(source: Source) -> str:
+    uncommitted = ", uncommitted" if source.uncommitted else ""
+    if source.commit is None:
+        return uncommitted or " outside git"
+    return f" at {short_commit(source.commit)}{uncommitted}"
 
 
 def is_shown(feature: FeaturePlan) -> bool:
