@@ -11,7 +11,7 @@ import click
 from reconciler.cli.opening import open_database, require_feature
 from reconciler.cli.output import show_result, show_time
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.words import WIDTH, short_commit
+from reconciler.cli.render.words import WIDTH, counted, short_commit
 from reconciler.cli.settings import Format, settings_of
 from reconciler.planning.actions import Action
 from reconciler.planning.fields import show_number
@@ -102,9 +102,29 @@ def _what(entry: "HistoryEntry") -> str:
     """Return the change itself, as far as a row tells: also one that people wrote by hand."""
     details = entry.details
     if entry.previous_percentage is not None and entry.new_percentage is not None:
-        return f"{show_number(entry.previous_percentage)} → {show_number(entry.new_percentage)}"
+        # What drifted is named, since the action does not say it.
+        drifted = f"{details.get('field')} " if "live" in details else ""
+        return f"{drifted}{show_number(entry.previous_percentage)} → {show_number(entry.new_percentage)}"
     if "entry" in details:
         return str(details["entry"])
     if "field" in details and "before" in details:
-        return f"{details['field']} {details['before']} → {details.get('after')}"
+        # What was taken back was live until then; the last apply knew no other value before.
+        is_reverted = entry.action == Action.DRIFT_REVERTED
+        before = details.get("live") if is_reverted else details["before"]
+        return f"{details['field']} {_shown(before)} → {_shown(details.get('after'))}"
     return "" if entry.new_percentage is None else show_number(entry.new_percentage)
+
+
+def _shown(value: Any) -> str:
+    """Return a value of a row's metadata as people write it."""
+    match value:
+        case None:
+            return "(none)"
+        case bool():
+            return "on" if value else "off"
+        case list():
+            return counted(len(value), "entry")
+        case dict():
+            return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
+        case _:
+            return str(value)

@@ -72,12 +72,19 @@ class History:
         match drift.decision:
             case Decision.KEEP | Decision.ADOPT:
                 action, after = Action.DRIFT_KEPT, live
+                percentages = drift.last_applied, drift.live
             case Decision.REVERT:
                 action, after = Action.DRIFT_REVERTED, last_applied
+                percentages = drift.live, drift.last_applied
             case Decision.HOLD:
                 raise AssertionError("a plan with held drift is refused before it is written")
         details = {"live": live, "before": last_applied, "after": after}
-        self.change(action, feature=feature, details={"field": drift.field.name, **details})
+        self.change(
+            action,
+            feature=feature,
+            details={"field": drift.field.name, **details},
+            percentages=percentages if drift.field.name == "percentage" else (None, None),
+        )
 
     def _row(
         self, action: Action, feature: str | None, details: Mapping[str, Any]

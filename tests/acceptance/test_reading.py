@@ -158,6 +158,54 @@ def test_history_filters_by_action_feature_and_time(filled: Site) -> None:
     assert actions("--since", "2100-01-01") == []
 
 
+def test_every_change_is_said_beside_its_name_and_within_the_width(filled: Site) -> None:
+    long = "word " * 40 + "end"
+    filled.write(
+        f"version: 1\nfeatures:\n  capture: {{active: false, strategy: whitelist, description: {long},\n"
+        "    health: {max_error_rate: 7.5, auto_rollback: false}}\n"
+        "categories:\n  small: {stars: 51, contributors: 11, pull_requests: 101, priority: 81}\n"
+    )
+
+    shown = filled.reconcile("--dry-run").stdout.splitlines()
+
+    assert "    active       on → off" in shown
+    assert "    max_error_rate 5 → 7.5" in shown
+    assert "    auto_rollback on → off" in shown
+    assert max(map(len, shown)) <= 100
+    assert "word word end" in " ".join(" ".join(shown).split())
+
+
+def test_history_tells_values_as_people_write_them(filled: Site) -> None:
+    filled.database.execute("""
+        UPDATE rollout_configuration
+        SET rollout_percentage = 50, auto_rollback_enabled = false, target_repositories = '{a/b,c/d}'
+            || target_repositories
+    """)
+    filled.write(
+        "version: 1\nfeatures:\n  capture:\n    strategy: repository_size\n    percentage: 10\n"
+        "    description: Why\n    whitelist: [other/linux]\ncategories:\n  small: {priority: 81}\n"
+    )
+    filled.reconcile()
+
+    lines = filled.reconcile("history").stdout.splitlines()
+
+    told = [line.partition("Z  ")[2] for line in lines if not line.startswith(" ")]
+    assert told == snapshot(
+        [
+            "every feature  updated  categories.small stars 50, priority 80, contributors",
+            "capture  updated  description (none) → Why",
+            "capture  drift_reverted  whitelist 3 entries → 1 entry",
+            "capture  drift_reverted  auto_rollback off → on",
+            "capture  drift_reverted  percentage 50 → 10",
+            "capture  created  10",
+        ]
+    )
+    assert filled.database.rows("""
+        SELECT previous_percentage::int AS before, new_percentage::int AS after
+        FROM rollout_history WHERE metadata ->> 'field' = 'percentage'
+    """) == [{"before": 50, "after": 10}]
+
+
 def test_history_shows_what_people_wrote_by_hand(filled: Site) -> None:
     filled.database.execute("""
         INSERT INTO rollout_history

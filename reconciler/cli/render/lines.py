@@ -14,8 +14,8 @@ _ROOM: Final = WIDTH - len(_INDENT) - _LABEL_WIDTH
 
 
 def line(label: str, text: str) -> str:
-    """Return one line, as long as its text is."""
-    return f"{_INDENT}{label:<{_LABEL_WIDTH}}{text}".rstrip()
+    """Return one line, as long as its text is; a long label has its text right behind it."""
+    return f"{_INDENT}{label:<{_LABEL_WIDTH - 1}} {text}".rstrip()
 
 
 def paragraph(label: str, text: str, color: str | None = None) -> Iterator[str]:

@@ -161,9 +161,9 @@ def _is_default_of_a_new_feature(feature: FeaturePlan, change: Change) -> bool:
 def _change(change: Change, unresolved: tuple[str, ...]) -> Iterator[str]:
     match change:
         case ScalarChange(field, None, after):
-            yield line(field.name, for_line(field.show(after)))
+            yield from paragraph(field.name, for_line(field.show(after)))
         case ScalarChange(field, before, after):
-            yield line(
+            yield from paragraph(
                 field.name, f"{for_line(field.show(before))} → {for_line(field.show(after))}"
             )
         case ListChange(field, added, removed, resolved):
@@ -215,7 +215,7 @@ def _categories(plan: Plan) -> Iterator[str]:
     yield click.style("~ categories", fg="yellow", bold=True)
     for category in plan.categories.changed:
         before, after = plan.categories.before[category], plan.categories.after[category]
-        yield line(category, f"{_limits(before)} → {_limits(after)}")
+        yield from paragraph(category, f"{_limits(before)} → {_limits(after)}")
     yield line("", "every repository is categorised again")
 
 
