@@ -1,6 +1,7 @@
 """`reconcile db`: the embedded server, and the schema of any database."""
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -88,11 +89,12 @@ def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
     psql_program = installed_binaries().program("psql")
     command = [str(psql_program), "--dbname", address.url_without_secrets, *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    if address.password is None:
-        return subprocess.run(command, env=environment, check=False).returncode
-    with _password_file(address.password) as password_file:
-        environment["PGPASSFILE"] = password_file
-        return subprocess.run(command, env=environment, check=False).returncode
+    with _interrupts_left_to_others():
+        if address.password is None:
+            return subprocess.run(command, env=environment, check=False).returncode
+        with _password_file(address.password) as password_file:
+            environment["PGPASSFILE"] = password_file
+            return subprocess.run(command, env=environment, check=False).returncode
 
 
 @db.command(epilog="Example: reconcile db upgrade --database-url postgresql://localhost/app")
@@ -132,6 +134,17 @@ def roles(context: click.Context, /, *, apply: bool) -> None:
         settings,
         "rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler are granted",
     )
+
+
+@contextmanager
+def _interrupts_left_to_others() -> Iterator[None]:
+    """Outlive Ctrl-C, which is psql's: there it cancels a query, and it goes on."""
+    # Not ignored, which psql would inherit.
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
