@@ -173,6 +173,28 @@ CREATE TRIGGER notify_thresholds_deleted
 AFTER DELETE ON public.category_threshold REFERENCING OLD TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
 
+-- What has no rows to look at, or is told whatever they are.
+CREATE FUNCTION public.notify_table_changed() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pg_notify('rollout_changed', json_build_object('table', TG_TABLE_NAME)::text);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER notify_categories_emptied
+AFTER TRUNCATE ON public.repository_categories
+FOR EACH STATEMENT EXECUTE FUNCTION public.notify_table_changed();
+CREATE TRIGGER notify_thresholds_emptied
+AFTER TRUNCATE ON public.category_threshold
+FOR EACH STATEMENT EXECUTE FUNCTION public.notify_table_changed();
+-- Keys that somebody writes; those that a trigger keeps are told by their configuration.
+CREATE TRIGGER notify_membership_changed
+AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON public.rollout_membership
+FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0)
+EXECUTE FUNCTION public.notify_table_changed();
+
 -- Whoever moves an override on in its life, git has to be looked at again.
 CREATE FUNCTION public.forget_write_back() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
