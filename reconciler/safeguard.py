@@ -5,7 +5,7 @@ triggers notify. From its commit on every client is safe, whatever git does; car
 git is `write_back`'s.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -144,21 +144,21 @@ def judge_and_roll_back(
         NotFound: there is no such feature.
     """
     with read_only_transaction(database) as connection:
-        judged = judge(connection, features, source)
+        judged = tuple(judge(connection, features, source))
     return tuple(roll_back_failing(database, each) for each in judged)
 
 
 def judge(
     connection: "Connection", features: Sequence[str] = (), source: FiguresSource | None = None
-) -> tuple[Judged, ...]:
-    """Judge features, all where none is named, and do nothing about it.
+) -> Iterator[Judged]:
+    """Judge features one by one, all where none is named, and do nothing about it.
 
     Raises:
         NotFound: there is no such feature.
     """
     require_newest(connection)
-    names = features or read_feature_names(connection)
-    return tuple(_judge(connection, name, source) for name in names)
+    for name in features or read_feature_names(connection):
+        yield _judge(connection, name, source)
 
 
 def roll_back_failing(database: Database, judged: Judged) -> Watched:

@@ -10,7 +10,9 @@ from typing import Final
 LEASE_INTERVALS: Final = 3
 """For so many intervals who was killed keeps the next one out."""
 SHORTEST_LEASE_SECONDS: Final = 4.0
-"""Longer than a tick takes where the database is slow."""
+"""More than twice what judging a feature takes where the database is slow."""
+SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS: Final = 24.0
+"""The same where its figures come from elsewhere: it may be asked twice, for five seconds each."""
 
 SILENT_INTERVALS: Final = 5
 """So many intervals without a tick that succeeded are no hiccup any more."""
@@ -31,9 +33,13 @@ class LeaseStep(Enum):
     """Look who has it, and take it where nobody does."""
 
 
-def lease_seconds(interval_seconds: float) -> float:
-    """Return how long a lease lasts that nothing renews."""
-    return max(LEASE_INTERVALS * interval_seconds, SHORTEST_LEASE_SECONDS)
+def lease_seconds(interval_seconds: float, *, asks_elsewhere: bool) -> float:
+    """Return how long a lease lasts that nothing renews.
+
+    Between two features it is renewed once half of it is over: the other half outlasts judging one.
+    """
+    shortest = SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS if asks_elsewhere else SHORTEST_LEASE_SECONDS
+    return max(LEASE_INTERVALS * interval_seconds, shortest)
 
 
 def lease_step(remaining_seconds: float | None, length_seconds: float) -> LeaseStep:

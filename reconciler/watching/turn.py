@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler.database.lease import Lease, LeaseLost, read_holder
 from reconciler.database.transactions import Database
-from reconciler.planning.watching import LeaseStep, lease_seconds, lease_step
+from reconciler.planning.watching import LeaseStep, lease_step
 
 LEASE: Final = "watch"
 
@@ -18,11 +18,9 @@ LEASE: Final = "watch"
 class Turn:
     """This process's claim to be the active watcher."""
 
-    def __init__(self, database: Database, interval_seconds: float) -> None:
-        self._length_seconds = lease_seconds(interval_seconds)
-        self._lease = Lease.of_this_process(
-            database, LEASE, timedelta(seconds=self._length_seconds)
-        )
+    def __init__(self, database: Database, length_seconds: float) -> None:
+        self._length_seconds = length_seconds
+        self._lease = Lease.of_this_process(database, LEASE, timedelta(seconds=length_seconds))
         self._lasts_until: float | None = None
         self._is_over = False
         self.holder: str | None = None

@@ -13,7 +13,7 @@ from reconciler.database.pending import read_pending
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.errors import ReconcilerError
 from reconciler.planning.health import NO_JOBS, FiguresSource
-from reconciler.planning.watching import pause_seconds
+from reconciler.planning.watching import lease_seconds, pause_seconds
 from reconciler.safeguard import Judged, Watched, judge, roll_back_failing
 from reconciler.watching.carrier import Carrier
 from reconciler.watching.events import BecameActive, RolledBack, StandsBy, Subject, Tell
@@ -47,7 +47,10 @@ class Watch:
     def __init__(self, task: Task, tell: Tell) -> None:
         self._task = task
         self._tell = tell
-        self._turn = Turn(task.database, task.interval_seconds)
+        self._turn = Turn(
+            task.database,
+            lease_seconds(task.interval_seconds, asks_elsewhere=task.figures_source is not None),
+        )
         self.troubles = Troubles(tell)
         self.status = WatchStatus(task.interval_seconds)
         self._carrier = Carrier(
@@ -111,7 +114,12 @@ class Watch:
 
     def _act(self) -> None:
         with read_only_transaction(self._task.database) as connection:
-            judged = judge(connection, self._task.features, self._task.figures_source)
+            judged = []
+            for found in judge(connection, self._task.features, self._task.figures_source):
+                judged.append(found)
+                # However long all of them take, nobody else comes in between.
+                if not self._turn.is_ours():
+                    raise LeaseLost("another watcher has taken over")
             pending = sum(len(each.pending) for each in read_pending(connection))
         watched = self._roll_back(judged)
         pending += sum(each.rollback is not None for each in watched.values())

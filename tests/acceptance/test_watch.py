@@ -4,9 +4,14 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from reconciler.database.transactions import Database as Opened
+from reconciler.planning.health import Figures, Period
+from reconciler.watching import turn
+from reconciler.watching.watch import Task, Watch
 from tests.site import Site
 from tests.waiting import eventually
 from tests.watching import Start, actions, fail_jobs, take_half_in, watching
@@ -128,6 +133,28 @@ def test_a_watcher_whose_lease_another_took_stops_acting(rollout: Site, start: S
     assert watcher.tells("standby")["holder"] == "another"
     watcher.ticks_on()
     assert actions(rollout) == []
+
+
+def test_a_tick_that_takes_long_keeps_its_turn(
+    rollout: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, is_kept = [0.0], []
+    monkeypatch.setattr(turn, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    class Slow:
+        """Takes half a lease for a feature, and longer than the lease for both."""
+
+        def read_figures(self, feature: str, period: Period) -> Figures:
+            lasts = "SELECT until > clock_timestamp() + interval '20 s' FROM rollout_lease"
+            is_kept.append(rollout.database.value(lasts))
+            rollout.database.execute("UPDATE rollout_lease SET until = until - interval '13 s'")
+            clock[0] += 13
+            return Figures()
+
+    task = Task(Opened.at(rollout.database.address), rollout.file, 0.1, (), Slow(), None, "a test")
+    Watch(task, lambda _event: None).run(lambda _seconds: True)
+
+    assert is_kept == [True, True]
 
 
 def test_an_address_that_is_none_is_refused(site: Site) -> None:

@@ -5,6 +5,7 @@ import pytest
 from reconciler.planning.watching import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
+    SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS,
     SHORTEST_LEASE_SECONDS,
     LeaseStep,
     News,
@@ -33,8 +34,9 @@ def test_a_lease_is_renewed_once_half_of_it_is_over(
 
 
 def test_a_lease_lasts_a_few_intervals_and_never_less_than_a_slow_tick() -> None:
-    assert lease_seconds(5.0) == 15.0
-    assert lease_seconds(0.1) == SHORTEST_LEASE_SECONDS
+    assert lease_seconds(5.0, asks_elsewhere=False) == 15.0
+    assert lease_seconds(0.1, asks_elsewhere=False) == SHORTEST_LEASE_SECONDS
+    assert lease_seconds(5.0, asks_elsewhere=True) == SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS
 
 
 def test_pauses_grow_and_stay_short_however_long_it_lasts() -> None:
