@@ -48,7 +48,8 @@ class DatabaseAddress:
     """
 
     parameters: Mapping[str, str]
-    is_embedded: bool = False
+    embedded_in: Path | None = None
+    """The folder of the embedded database; None for any other."""
 
     @classmethod
     def parse(cls, text: str) -> "DatabaseAddress":
@@ -68,6 +69,11 @@ class DatabaseAddress:
             if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004
                 raise _unreadable("its port is no number from 1 to 65535")
         return cls({keyword: value for keyword, value in parameters.items() if value})
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is the embedded database's."""
+        return self.embedded_in is not None
 
     @property
     def url(self) -> str:
@@ -148,8 +154,9 @@ def embedded_address(rollout_file: Path) -> DatabaseAddress:
     """
     from reconciler.database.embedded import EmbeddedServer
 
-    url = EmbeddedServer(rollout_file.absolute().parent / EMBEDDED_FOLDER).start()
-    return DatabaseAddress(DatabaseAddress.parse(url).parameters, is_embedded=True)
+    folder = rollout_file.absolute().parent / EMBEDDED_FOLDER
+    url = EmbeddedServer(folder).start()
+    return DatabaseAddress(DatabaseAddress.parse(url).parameters, embedded_in=folder)
 
 
 def _from_url(text: str) -> dict[str, str]:

@@ -5,11 +5,15 @@ that a transaction pooler may stand between. Errors are told in one line, withou
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from reconciler.database.address import DatabaseAddress
@@ -28,7 +32,7 @@ SILENCE = {
 
 def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
     """An engine for this address; it connects when it is first used."""
-    return sqlalchemy.create_engine(
+    engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
         poolclass=sqlalchemy.NullPool,
         use_native_hstore=False,
@@ -42,6 +46,29 @@ def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
             "prepare_threshold": None,
         },
     )
+    if address.embedded_in is not None:
+        sqlalchemy.event.listen(engine, "do_connect", partial(_connect, address.embedded_in))
+    return engine
+
+
+def _connect(
+    folder: Path,
+    dialect: sqlalchemy.Dialect,
+    _record: object,
+    arguments: Sequence[Any],
+    parameters: dict[str, Any],
+) -> DBAPIConnection:
+    """Connect to the embedded database, at another socket where it was started again meanwhile."""
+    try:
+        return dialect.connect(*arguments, **parameters)
+    except psycopg.OperationalError:
+        from reconciler.database.embedded import EmbeddedServer
+
+        url = EmbeddedServer(folder).status().url
+        if url is None:
+            raise
+        found = DatabaseAddress.parse(url).parameters
+        return dialect.connect(*arguments, **{**parameters, **found})
 
 
 @contextmanager

@@ -17,10 +17,12 @@ import psutil
 import psycopg
 import pytest
 
+from reconciler.database.address import embedded_address
 from reconciler.database.embedded import EmbeddedServer, ServerState, installed_binaries
 from reconciler.database.embedded.account import Account, account_for
 from reconciler.database.embedded.binaries import Binaries, runnable_binaries
 from reconciler.database.embedded.process import LaunchedServer
+from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
 from tests.postgres import PROJECT
 
@@ -105,6 +107,24 @@ def test_stop_ends_it_and_keeps_the_data(server: EmbeddedServer) -> None:
     assert server.status().url is None
     assert not socket_folder(url).exists()
     assert query(server.start(), "SELECT number FROM kept") == 7
+
+
+def test_who_uses_it_still_finds_it_after_another_start(
+    project: Path, server: EmbeddedServer
+) -> None:
+    database = Database.at(embedded_address(project / "rollout.yaml"))
+
+    def ask() -> None:
+        with read_only_transaction(database) as connection:
+            connection.exec_driver_sql("SELECT 1")
+
+    ask()
+    server.stop()
+    with pytest.raises(Unavailable):
+        ask()
+    assert server.status().state is ServerState.STOPPED
+    server.start()
+    ask()
 
 
 def test_it_outlives_the_command_that_started_it_and_its_ctrl_c(server: EmbeddedServer) -> None:
