@@ -7,6 +7,7 @@ what would put signatures between a log's lines.
 """
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -49,18 +50,20 @@ _SAFER: Final = (
     "log.showSignature=false",
 )
 
+_CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)\S*@")
+"""Up to the last of several: git itself leaves what follows the first, or a slash that is not encoded."""
 
 NOTHING_ELSE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class GitFailed(Exception):
-    """A git command ended with an error: its own words are the message."""
+    """A git command ended with an error: its own words, without credentials, are the message."""
 
     def __init__(self, exit_code: int, message: str, output: str = "") -> None:
         self.exit_code = exit_code
-        self.output = output
+        self.output = _CREDENTIALS_IN_URL.sub("", output)
         """What it had printed as its result."""
-        super().__init__(message)
+        super().__init__(_CREDENTIALS_IN_URL.sub("", message))
 
 
 class GitTimedOut(GitFailed):

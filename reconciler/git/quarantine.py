@@ -30,7 +30,6 @@ _SAFER: Final = {
     "log.follow": "false",
     "log.showSignature": "false",
 }
-_CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _DECLINED: Final = re.compile(
     r"\[remote rejected\].*(declined|protected|prohibited|denied|checked out)", re.IGNORECASE
 )
@@ -186,7 +185,7 @@ def quarantine(checkout: Checkout, remote: Remote) -> Iterator[Quarantine]:
     except (GitFailed, OSError) as failure:
         raise CannotCarry(
             f"git cannot work beside {checkout.folder}: {_in_a_line(str(failure))}"
-        ) from failure
+        ) from None
 
 
 def _quarantine_in(folder: Path, checkout: Checkout, remote: Remote) -> Quarantine:
@@ -221,12 +220,11 @@ def _as_environment(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
 
 
 def _in_a_line(said: str) -> str:
-    """Return the line that tells most, without credentials and control characters."""
+    """Return the line that tells most, without control characters."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     telling = [line for line in lines if "rejected" in line]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:", "ssh:"))]
     line = (telling or fatal or lines or ["git said nothing"])[0]
     # Of a push's answer what follows the refs.
     line = line[line.index("[") :] if telling and "[" in line else line.removeprefix("fatal: ")
-    line = _CREDENTIALS_IN_URL.sub("", line)
     return "".join(each if each.isprintable() else " " for each in line)

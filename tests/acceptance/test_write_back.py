@@ -603,6 +603,18 @@ def test_a_secret_of_the_database_url_is_nowhere(applied: Site, tmp_path: Path) 
         assert secret not in everything
 
 
+@pytest.mark.parametrize("password", ["s3c%40ret", "s3c@r@et", "s3c/ret", "s3c/r@et"])
+def test_a_password_is_no_output_however_it_is_written(applied: Site, password: str) -> None:
+    limit(applied.database)
+    applied.git("remote", "set-url", "origin", f"https://ada:{password}@127.0.0.1:1/x.git")
+
+    problem = carry(applied).problem
+
+    assert problem is not None
+    assert problem.startswith("the remote origin cannot be reached: ")
+    assert not re.search("ada|s3c|ret|et@", problem)
+
+
 def test_credentials_of_a_remotes_url_are_no_argument_and_no_output(
     applied: Site, tmp_path: Path
 ) -> None:
