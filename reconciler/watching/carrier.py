@@ -13,14 +13,14 @@ from typing import Final
 from uuid import UUID
 
 from reconciler.carrying import Outcome
-from reconciler.database.lease import LeaseLost
+from reconciler.database.lease import LeaseLost, read_holder
 from reconciler.database.transactions import Database
 from reconciler.git.checkout import CannotCarry
 from reconciler.planning.watching import pause_seconds
 from reconciler.watching.events import Applied, NotApplied, Subject, Tell, WroteBack
 from reconciler.watching.following import Follower
 from reconciler.watching.troubles import Troubles
-from reconciler.writing_back import write_back
+from reconciler.writing_back import LEASE, write_back
 
 NO_PATIENCE: Final = timedelta(0)
 """Another pass of write-back carries what there is; the next tick looks again."""
@@ -87,6 +87,9 @@ class Carrier:
             return False
 
     def _write_back(self) -> bool:
+        if read_holder(self.database, LEASE) is not None:
+            # Such as a stop: it carries what there is, and the next tick looks again. No trouble.
+            return False
         self.confirm()
         target = None if self.follower is None else self.follower.followed
         report = write_back(

@@ -135,6 +135,23 @@ def test_a_watcher_whose_lease_another_took_stops_acting(rollout: Site, start: S
     assert actions(rollout) == []
 
 
+def test_another_pass_of_write_back_is_waited_for_and_no_trouble(
+    rollout: Site, start: Start
+) -> None:
+    rollout.database.execute("""
+        INSERT INTO rollout_lease (name, holder, until)
+        VALUES ('write-back', 'a stop', now() + interval '1 hour')
+    """)
+    watcher = start("--listen", "127.0.0.1:0")
+    fail_jobs(rollout)
+    watcher.tells("rolled_back", feature="capture")
+    watcher.ticks_on(10)
+    rollout.database.execute("UPDATE rollout_lease SET until = now() WHERE name = 'write-back'")
+
+    watcher.tells("write_back", feature="capture", outcome="written")
+    assert watcher.events("failed") == []
+
+
 def test_a_tick_that_takes_long_keeps_its_turn(
     rollout: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
