@@ -18,6 +18,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.arguments import as_text
+from reconciler.cli.output import print_into_nothing
 from reconciler.cli.render.escape import for_terminal
 from reconciler.cli.settings import Format, Settings, shared_options
 from reconciler.errors import ReconcilerError
@@ -119,10 +120,24 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit with its code."""
     # What is read in bulk has no cycles; looking for them again and again costs a fifth of the time.
     gc.set_threshold(COLLECT_AFTER, 20, 20)
+    _open_what_is_closed()
     settings = Settings()
-    if sys.stdout is not None and not sys.stdout.isatty():
+    if not sys.stdout.isatty():
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(_run(settings, arguments))
+    exit_code = _run(settings, arguments)
+    if settings.unprinted is not None and exit_code == 0:
+        exit_code = _show_unprinted(settings.unprinted)
+    sys.exit(exit_code)
+
+
+def _open_what_is_closed() -> None:
+    """Open nothing for a standard stream that is closed, as a job's may be.
+
+    The next file or socket would take its number, and have what is meant for the stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
 
 
 def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
@@ -143,8 +158,7 @@ def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
         click.echo("interrupted; nothing is half done", err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; keep the interpreter from flushing into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_into_nothing()
         return EXIT_PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the last place: a fault of ours is told in one line too
         _show_fault(error, settings)
@@ -169,6 +183,13 @@ def _show_error(error: ReconcilerError, settings: Settings) -> None:
         annotate_error(settings, error)
         return
     settings.complain_of(error)
+
+
+def _show_unprinted(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):
+        return EXIT_PIPE_CLOSED
+    click.echo(f"error: the result cannot be printed: {error.strerror}", err=True)
+    return 1
 
 
 def _show_fault(error: Exception, settings: Settings) -> None:

@@ -5,8 +5,10 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import UnsupportedOperation
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,9 +30,23 @@ def show_result(settings: Settings, data: Data, text: Callable[[], str]) -> Data
 
 
 def print_result(settings: Settings, text: str) -> None:
-    """Print a command's result; styles in it are shown on a terminal and left out elsewhere."""
+    """Print a command's result; styles in it are shown on a terminal and left out elsewhere.
+
+    A command whose reader has gone goes on, and says so by its exit code: what it tells of is done,
+    and what it has yet to do, such as carrying a stop into git, matters more than who reads.
+    """
     is_plain = settings.no_color or bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
-    click.echo(text, color=not is_plain)
+    try:
+        click.echo(text, color=not is_plain)
+    except OSError as error:
+        settings.unprinted = error
+        print_into_nothing()
+
+
+def print_into_nothing() -> None:
+    """Keep whatever is printed from now on, and what is not flushed yet, from failing again."""
+    with suppress(UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(settings: Settings, value: Any) -> None:

@@ -181,15 +181,18 @@ class RolloutConsole:
     def _run(self, *arguments: str) -> Any:
         from reconciler.cli.main import make_program
 
+        settings = replace(self._settings)
         try:
             data = make_program().main(
                 [as_text(each) for each in arguments],
                 prog_name="reconcile",
                 standalone_mode=False,
-                obj=replace(self._settings),
+                obj=settings,
             )
         except click.ClickException as error:
             raise ValueError(error.format_message()) from None
+        if settings.unprinted is not None:
+            raise settings.unprinted
         if data == Refused.exit_code:
             raise Refused("the apply was refused, as shown; the file is edited")
         self._returned = data

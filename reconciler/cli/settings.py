@@ -32,6 +32,8 @@ class Settings:
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
+    unprinted: OSError | None = None
+    """Why a result could not be printed, if one could not."""
 
     @property
     def path(self) -> Path:

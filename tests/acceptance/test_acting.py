@@ -1,6 +1,9 @@
 """Stopping, rolling back and resuming by command: at once in the database, then as a commit."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +85,36 @@ def test_a_stop_is_in_force_before_git_is_asked_and_then_on_the_branch(rollout: 
     assert text.startswith(FILE)
     assert "      emergency_stop: true\n      reason: it hurts\n" in text
     assert rollout.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("redirection", "exit_code", "said"),
+    [
+        ("", 141, ""),
+        (">&-", 0, ""),
+        ("> /dev/full", 1, "error: the result cannot be printed: No space left on device\n"),
+    ],
+)
+def test_a_stop_is_carried_into_git_though_nobody_can_read_what_it_says(
+    rollout: Site, redirection: str, exit_code: int, said: str
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        f'exec {sys.executable} -m reconciler stop --reason "it hurts" {redirection}',
+        shell=True,
+        cwd=rollout.folder,
+        env=rollout._environment({}),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (exit_code, said)
+    assert live(rollout) == (0, True)
+    assert "reason: it hurts" in rollout.remote_text()
 
 
 def test_a_resume_gives_the_file_back_to_the_byte_and_who_was_in_is_in_again(rollout: Site) -> None:
