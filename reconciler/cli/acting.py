@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from reconciler.cli.asking import ask
 from reconciler.cli.opening import choose_feature, open_database, who_acts
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.percentage import Percentage
@@ -112,7 +113,7 @@ class _Request:
         database = open_database(self.settings, to_write=True)
         feature = self._choose_feature(database)
         if not self.yes and sys.stdin.isatty() and sys.stdout.isatty():
-            click.confirm(question.format(feature=for_line(feature)), abort=True, err=True)
+            ask(question.format(feature=for_line(feature)), "nothing was done")
         acted = act(database, feature)
         participation = self._read_participation(database, feature)
         if chosen is Format.TEXT:

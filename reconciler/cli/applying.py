@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-import click
-
 from reconciler import reconcile
+from reconciler.cli.asking import ask
 from reconciler.cli.figures import choose_figures
 from reconciler.cli.opening import open_database, who_acts
 from reconciler.cli.output import print_result
@@ -154,7 +153,7 @@ def _apply_after_asking(request: Request) -> Plan:
     if not plan.has_changes:
         return _apply(request, expected=shown)
     show(request, plan, Outcome.PROPOSED)
-    click.confirm("Apply this?", abort=True, err=True)
+    ask("Apply this?", "nothing was applied")
     applied = reconcile.apply(database, request.application, request.permission, expected=shown)
     if applied.plan.is_refused:
         # A guard found something since: a person is to see what.

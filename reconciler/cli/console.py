@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.asking import what_became
 from reconciler.cli.output import print_result
 from reconciler.cli.render.escape import for_terminal
-from reconciler.cli.settings import Settings, settings_of
+from reconciler.cli.settings import Format, Settings, settings_of
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def console(context: click.Context) -> None:
     from reconciler.cli.rollout_console import RolloutConsole
 
     settings = settings_of(context)
-    rollout = RolloutConsole(settings.database_url, settings.file, settings.feature)
+    settings.choose_format(Format.TEXT)
+    rollout = RolloutConsole()
+    rollout._settings = settings  # noqa: SLF001 - what was asked of the prompt is asked of each method
     namespace: dict[str, Any] = {"__name__": "__console__", "__doc__": None, "rollout": rollout}
     _complete_by_tab(namespace)
     displayhook, sys.displayhook = sys.displayhook, lambda value: _display(value, rollout)
@@ -52,8 +55,8 @@ class _Prompt(code.InteractiveConsole):
         match sys.exc_info()[1]:
             case ReconcilerError() | ValueError() as error if not self._settings.verbose:
                 self.write(f"{for_terminal(f'error: {error}')}\n")
-            case KeyboardInterrupt() | click.Abort():
-                self.write("interrupted; nothing is half done\n")
+            case KeyboardInterrupt() | click.Abort() as interruption:
+                self.write(f"{what_became(interruption)}\n")
             case _:
                 super().showtraceback()
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.asking import ask
 from reconciler.cli.opening import open_database, require_feature, who_acts
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
@@ -40,7 +41,7 @@ def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
     found = _chosen(settings, read_drift(database))
     if found and not yes and sys.stdin.isatty() and sys.stdout.isatty():
         _show(settings, found, "nothing drifted")
-        click.confirm("Take back what is held?", abort=True, err=True)
+        ask("Take back what is held?", "nothing was taken back")
     reverted = revert_held_drift(
         database, found.keys(), by=who_acts(), reason=reason or "held drift taken back"
     )
@@ -70,7 +71,7 @@ def adopt(context: click.Context, *, yes: bool) -> None:
         if after != before and chosen is Format.TEXT:
             print_result(settings, file_diff(settings.file, before, after))
         if after != before and not yes and sys.stdin.isatty() and sys.stdout.isatty():
-            click.confirm(f"Edit {for_line(settings.file)}?", abort=True, err=True)
+            ask(f"Edit {for_line(settings.file)}?", "the file stays as it is")
         return after
 
     before, after = edit_rollout_file(settings.path, edit)

@@ -12,12 +12,14 @@ import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
 
 from reconciler import __version__
 from reconciler.cli.arguments import as_text
+from reconciler.cli.asking import what_became
 from reconciler.cli.output import print_into_nothing
 from reconciler.cli.render.escape import for_terminal
 from reconciler.cli.settings import Format, Settings, shared_options
@@ -137,7 +139,7 @@ def _open_what_is_closed() -> None:
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
@@ -154,8 +156,8 @@ def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
     except ReconcilerError as error:
         _show_error(error, settings)
         return error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing is half done", err=True)
+    except (click.exceptions.Abort, KeyboardInterrupt) as interruption:
+        click.echo(what_became(interruption), err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         print_into_nothing()

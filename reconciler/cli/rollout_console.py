@@ -56,17 +56,19 @@ class RolloutConsole:
     def __init__(
         self,
         database_url: str | None = None,
-        file: str = "rollout.yaml",
+        file: str | None = None,
         feature: str | None = None,
     ) -> None:
         """Open a console; nothing is read or connected to until a method is called.
 
         Args:
             database_url: The database; None for DATABASE_URL, else the embedded one beside the file.
-            file: The rollout file.
+            file: The rollout file; None for ROLLOUT_FILE, else rollout.yaml.
             feature: The feature that is meant; needed only where there are several.
         """
-        self._settings = Settings(file=file, database_url=database_url, feature=feature)
+        self._settings = Settings(database_url=database_url, feature=feature)
+        if file is not None:
+            self._settings.file = file
         self._returned: Any = None
 
     def __repr__(self) -> str:

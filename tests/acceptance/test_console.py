@@ -221,6 +221,28 @@ def test_the_consoles_own_words_tell_no_secret() -> None:
     assert {name for name in dir(console) if not name.startswith("_")} == METHODS
 
 
+def test_the_file_is_the_one_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLOUT_FILE", "elsewhere.yaml")
+
+    assert repr(RolloutConsole()) == "RolloutConsole(file='elsewhere.yaml', feature=None)"
+    assert (
+        repr(RolloutConsole(file="here.yaml")) == "RolloutConsole(file='here.yaml', feature=None)"
+    )
+
+
+def test_a_prompt_without_colour_has_methods_without_colour(rolled_out: Site) -> None:
+    terminal = at_terminal(rolled_out, "console", "--no-color", "--quiet")
+    terminal.expect_exact(">>> ")
+    terminal.sendline("rollout.status()")
+    terminal.expect_exact("capture\r\n")
+    terminal.expect_exact(">>> ")
+    shown = str(terminal.before)
+    terminal.close(force=True)
+
+    assert "state        active" in shown
+    assert "\x1b[1m" not in shown
+
+
 def test_the_package_alone_imports_no_command_line() -> None:
     program = (
         "import sys, reconciler; print({'click', 'pydantic', 'sqlalchemy'} & set(sys.modules))"
@@ -259,7 +281,7 @@ def test_a_prompt_on_a_narrow_terminal(rolled_out: Site) -> None:
     assert "error: rollout.yaml: the edit would make line 5" in refused
     assert "Traceback" not in refused
     declined = enter("rollout.emergency_stop('no')", "Stop capture for everybody? [y/N]: ", "n")
-    assert "interrupted; nothing is half done" in declined
+    assert "nothing was done" in declined
     assert live(rolled_out) == (50, False)
     stopped = enter("rollout.emergency_stop('it hurts')", "[y/N]: ", "y")
     assert "\x1b[31m\x1b[1mstopped" in stopped
