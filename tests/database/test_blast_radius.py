@@ -9,7 +9,7 @@ from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from reconciler.database.blast_radius import NOBODY, measure_blast_radius
 from reconciler.database.live import read_configurations
@@ -298,6 +298,37 @@ def test_of_many_owners_the_ten_that_move_most_are_told(database: Database) -> N
         (f"owner-{each}", each) for each in range(15, 5, -1)
     ]
     assert len(radius.sample_gained) == 20
+
+
+def _cost(connection: Connection, memory: str) -> float:
+    """What the planner expects of a plan, where it may use so much memory."""
+    asked: list[tuple[str, Any]] = []
+
+    def listen(_connection: Any, _cursor: Any, sql: str, parameters: Any, *_: Any) -> None:
+        asked.append((sql, parameters))
+
+    live = read_configurations(connection)["f"].targeting
+    connection.execute(text(f"SET LOCAL work_mem = '{memory}'"))
+    event.listen(connection, "before_cursor_execute", listen)
+    measure_blast_radius(connection, "f", live, replace(live, percentage=Decimal(50)))
+    event.remove(connection, "before_cursor_execute", listen)
+    sql, parameters = asked[-1]
+    (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters).scalar_one()
+    return float(plan["Plan"]["Total Cost"])
+
+
+def test_exclusions_that_memory_does_not_hold_are_not_read_for_each_repository(
+    database: Database,
+) -> None:
+    database.execute(
+        "INSERT INTO repositories (owner, name, full_name)"
+        " SELECT 'acme', number, 'acme/' || number FROM generate_series(1, 5000) AS number;"
+        "INSERT INTO rollout_configuration (feature_name, excluded_repositories)"
+        " SELECT 'f', array_agg(id::text) FROM repositories;"
+        "ANALYZE repositories, rollout_membership"
+    )
+    with database.engine.connect() as connection:
+        assert _cost(connection, "64kB") < 10 * _cost(connection, "64MB")
 
 
 def test_measuring_needs_no_right_but_to_read(database: Database) -> None:

@@ -120,18 +120,7 @@ facts AS NOT MATERIALIZED (
             ELSE 5
         END
         | CASE
-            -- Where there are none the planner sees it, and asks nobody.
-            WHEN NOT CAST(:has_exclusions AS boolean) THEN 0
-            WHEN
-                repository.id NOT IN (
-                    SELECT excluded.repository_id
-                    FROM public.rollout_membership AS excluded
-                    WHERE
-                        excluded.rollout_config_id = CAST(:configuration AS uuid)
-                        AND excluded.list = 'exclusions'
-                        AND excluded.repository_id IS NOT null
-                )
-                THEN 0
+            WHEN excluded.repository_id IS null THEN 0
             WHEN coalesce(listed.lists, 0) & 32 > 0 THEN 2
             ELSE 10
         END AS lists,
@@ -170,6 +159,13 @@ facts AS NOT MATERIALIZED (
             repository.id = whitelisted.repository_id
             AND whitelisted.list = 'whitelist'
             AND whitelisted.rollout_config_id = CAST(:configuration AS uuid)
+    LEFT JOIN public.rollout_membership AS excluded
+        ON
+            -- Where there are none the planner sees it, and looks for none.
+            CAST(:has_exclusions AS boolean)
+            AND repository.id = excluded.repository_id
+            AND excluded.list = 'exclusions'
+            AND excluded.rollout_config_id = CAST(:configuration AS uuid)
     LEFT JOIN listed ON repository.id = listed.repository_id
     LEFT JOIN marks ON repository.id = marks.repository_id
     OFFSET '0'
