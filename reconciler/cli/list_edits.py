@@ -33,16 +33,18 @@ class FileList:
     words: str
     """What people call it."""
     is_of_a_feature: bool = True
+    is_plural: bool = True
 
     def find(self, settings: Settings, rollout: "Rollout") -> "FoundList":
         """Return the list that a command means, as it is in the file."""
         if not self.is_of_a_feature:
-            return FoundList(None, (self.key,), f"the {self.words}", rollout.test_repositories)
+            return FoundList(
+                None, (self.key,), f"the {self.words}", self.is_plural, rollout.test_repositories
+            )
         feature = feature_in_file(settings, rollout)
         entries = getattr(rollout.features[feature], self.key)
-        return FoundList(
-            feature, ("features", feature, self.key), f"the {self.words} of {feature}", entries
-        )
+        words = f"the {self.words} of {feature}"
+        return FoundList(feature, ("features", feature, self.key), words, self.is_plural, entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class FoundList:
     feature: str | None
     path: "Keys"
     words: str
+    is_plural: bool
     entries: Sequence[str]
 
     def add(self, content: bytes, names: Sequence[str]) -> Edit:
@@ -60,7 +63,7 @@ class FoundList:
 
         there = {entry_key(each) for each in self.entries}
         new = [each for each in names if entry_key(each) not in there]
-        remarks = (f"{self.words} has {each} already" for each in names if entry_key(each) in there)
+        remarks = (f"{self._have} {each} already" for each in names if entry_key(each) in there)
         edited = with_entries(content, self.path, new)
         return Edit(self.feature, edited, self._message("Add", names, "to"), tuple(remarks))
 
@@ -76,11 +79,15 @@ class FoundList:
         remarks += [self._absent(each, {}) for each in absent[MAX_GUESSED_NAMES:]]
         left = {key: each for key, each in keys.items() if key not in gone and is_pattern(key)}
         remarks += [
-            f"{self.words} has {left[pattern]} still, which stands for {each} too"
+            f"{self._have} {left[pattern]} still, which stands for {each} too"
             for each in names
             if (pattern := f"{entry_key(each).partition('/')[0]}/*") in left
         ]
         return Edit(self.feature, edited, self._message("Remove", names, "from"), tuple(remarks))
+
+    @property
+    def _have(self) -> str:
+        return f"{self.words} {'have' if self.is_plural else 'has'}"
 
     def _message(self, verb: str, names: Sequence[str], preposition: str) -> str:
         if len(names) == 1:
@@ -91,7 +98,8 @@ class FoundList:
     def _absent(self, name: str, keys: dict[str, str]) -> str:
         near = get_close_matches(entry_key(name), _candidates(entry_key(name), keys), n=1)
         hint = f"; did you mean {keys[near[0]]}?" if near else ""
-        return f"{self.words} does not have {name}{hint}"
+        lacks = "do not have" if self.is_plural else "does not have"
+        return f"{self.words} {lacks} {name}{hint}"
 
 
 def _candidates(name: str, keys: Collection[str]) -> Collection[str]:

@@ -29,7 +29,7 @@ def test_repos() -> None:
     """Repositories marked as test, for every feature."""
 
 
-add_editing(whitelist, FileList("whitelist", "whitelist"))
+add_editing(whitelist, FileList("whitelist", "whitelist", is_plural=False))
 add_editing(exclude, FileList("exclusions", "exclusions"))
 add_editing(test_repos, FileList("test_repositories", "test repositories", is_of_a_feature=False))
 

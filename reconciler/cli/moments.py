@@ -20,6 +20,8 @@ AT_HELP: Final = (
     "As it was: at a generation, a commit that was applied, or a time (24h: so long ago)."
 )
 
+_OTHER_MOMENTS: Final = "a generation's number, or seven characters or more of a commit's name"
+
 _GENERATION: Final = re.compile("[0-9]{1,30}")
 _COMMIT: Final = re.compile("[0-9a-f]{7,64}")
 
@@ -40,7 +42,10 @@ class MomentType(click.ParamType["Moment"]):
         commit = written if _COMMIT.fullmatch(written) else None
         if generation is not None or commit is not None:
             return Moment(written, generation, commit)
-        time = Since().convert(value, param, ctx)
+        try:
+            time = Since().convert(value, None, None)
+        except click.BadParameter as error:
+            self.fail(f"{error.message}; or {_OTHER_MOMENTS}", param, ctx)
         # A time as output shows it has no fraction, and means all of its second.
         return Moment(written, time=time if time.microsecond else time.replace(microsecond=999_999))
 

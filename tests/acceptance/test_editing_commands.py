@@ -107,6 +107,7 @@ def test_what_is_there_already_is_said_and_the_rest_added(commented: Site) -> No
     nothing = commented.reconcile("whitelist", "add", "Acme/Tools")
     some = edit(commented, "whitelist", "add", "acme/tools", "beta/x")
     absent = commented.reconcile("whitelist", "remove", "acme/tolls", "my-company/site")
+    plural = commented.reconcile("test-repos", "remove", "acme/tolls")
 
     assert (nothing.exit_code, nothing.stdout, nothing.stderr) == snapshot(
         (0, "the whitelist of capture has Acme/Tools already\n", "")
@@ -117,6 +118,7 @@ the whitelist of capture does not have acme/tolls; did you mean acme/tools?
 the whitelist of capture does not have my-company/site; did you mean my-company/*?
 the whitelist of capture has my-company/* still, which stands for my-company/site too
 """)
+    assert plural.stdout == "the test repositories do not have acme/tolls\n"
 
 
 @pytest.mark.parametrize(

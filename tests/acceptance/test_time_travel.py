@@ -129,6 +129,7 @@ def test_a_stop_shows_with_its_time_and_lifts_nothing_of_the_generation(filled: 
         ),
         ("yesterday", "'yesterday' is no time; write 2026-11-23T12:00Z or 24h"),
         ("99999d", "'99999d' is no time"),
+        ("HEAD", "or a generation's number, or seven characters or more of a commit's name"),
         (
             "99999999999999999999999999",
             "no generation and no commit is 99999999999999999999999999; the newest are",
