@@ -28,7 +28,7 @@ class HistoryEntry:
     reason: str | None
     triggered_by: str | None
     metadata: Any
-    """An object where the reconciler wrote it; of others any JSON."""
+    """An object where the reconciler wrote it; of others any JSON, or None."""
 
     @property
     def details(self) -> Mapping[str, Any]:

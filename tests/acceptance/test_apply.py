@@ -270,16 +270,23 @@ def test_history_shows_what_others_wrote_whatever_their_metadata_is(site: Site) 
     site.database.execute("""
         INSERT INTO rollout_history (action, metadata, triggered_by, created_at)
         SELECT 'paused', found::jsonb, 'ada', '2025-01-02Z'
-        FROM unnest(ARRAY['null', '[1]', '"commit"', '7', '{"before": 1}']) AS found
+        FROM unnest(ARRAY[null, 'null', '[1]', '"commit"', '7', '{"before": 1}']) AS found
     """)
 
     shown = site.reconcile("history")
 
     assert (shown.exit_code, shown.stderr) == (0, "")
     row = "2025-01-02T00:00:00Z  every feature  paused\n    by ada\n"
-    assert shown.stdout == row * 5
+    assert shown.stdout == row * 6
     told = json.loads(site.reconcile("history", "--format", "json").stdout)["history"]
-    assert [row["metadata"] for row in told] == [{"before": 1}, 7, "commit", [1], None]
+    assert [row["metadata"] for row in told] == [
+        {"before": 1},
+        7,
+        "commit",
+        [1],
+        None,
+        None,
+    ]
 
 
 def test_a_description_leaves_what_else_the_service_keeps_beside_it(site: Site) -> None:

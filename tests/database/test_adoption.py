@@ -456,6 +456,28 @@ def test_missing_columns_mean_their_defaults(host: Database) -> None:
     assert host.value("SELECT max(max_error_rate)::int FROM rollout_configuration") == 5
 
 
+def test_a_service_that_writes_nulls_goes_on(host: Database) -> None:
+    schema.upgrade(host.engine)
+
+    host.execute(f"""
+        UPDATE rollout_configuration SET target_repositories = null, excluded_repositories =
+            (SELECT array_agg(id::text) FROM repositories WHERE owner = 'nobody'), metadata = null;
+        DELETE FROM repository_categories;
+        INSERT INTO repository_categories
+            (repository_id, category, star_count, contributor_count, pr_count)
+        VALUES ('{TOOLS}', 'small', null, null, null);
+        INSERT INTO rollout_history (rollout_config_id, action, metadata)
+        SELECT id, 'percentage_changed', null FROM rollout_configuration;
+    """)
+
+    assert host.value("SELECT count(*) FROM rollout_membership") == 0
+    assert host.value("SELECT count(*) FROM rollout_configuration WHERE metadata = '{}'") == 3
+    assert host.value(
+        "SELECT star_count + contributor_count + pr_count FROM repository_categories"
+    ) == 0  # fmt: skip
+    assert host.value("SELECT count(*) FROM rollout_history WHERE metadata IS NULL") == 4
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [

@@ -95,6 +95,43 @@ CREATE TRIGGER keep_test_mark
 BEFORE INSERT OR UPDATE ON public.repository_categories
 FOR EACH ROW EXECUTE FUNCTION public.keep_test_mark();
 
+-- A service that always could write null goes on: nothing is in the list, nothing is counted.
+CREATE FUNCTION public.fill_configuration() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.target_repositories = coalesce(NEW.target_repositories, '{}');
+    NEW.excluded_repositories = coalesce(NEW.excluded_repositories, '{}');
+    NEW.metadata = coalesce(NEW.metadata, '{}');
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER fill_configuration
+BEFORE INSERT OR UPDATE ON public.rollout_configuration
+FOR EACH ROW WHEN (
+    (NEW.target_repositories IS NULL OR NEW.excluded_repositories IS NULL OR NEW.metadata IS NULL)
+)
+EXECUTE FUNCTION public.fill_configuration();
+
+CREATE FUNCTION public.fill_figures() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.star_count = coalesce(NEW.star_count, 0);
+    NEW.contributor_count = coalesce(NEW.contributor_count, 0);
+    NEW.pr_count = coalesce(NEW.pr_count, 0);
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER fill_figures
+BEFORE INSERT OR UPDATE ON public.repository_categories
+FOR EACH ROW WHEN (
+    (NEW.star_count IS NULL OR NEW.contributor_count IS NULL OR NEW.pr_count IS NULL)
+)
+EXECUTE FUNCTION public.fill_figures();
+
 -- History and generations are append-only: what happened stays told.
 CREATE FUNCTION public.refuse_rewriting() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
