@@ -2,6 +2,7 @@
 
 import click
 
+from reconciler.cli.choices import Name
 from reconciler.cli.settings import Format, Settings, settings_of
 from reconciler.planning.guard_names import GuardName
 
@@ -16,7 +17,7 @@ from reconciler.planning.guard_names import GuardName
 @click.option("--yes", "-y", is_flag=True, help="Apply without asking.")
 @click.option(
     "--allow",
-    type=click.Choice([each.value for each in GuardName]),
+    type=Name(GuardName),
     multiple=True,
     metavar="GUARD",
     help="Allow what this guard refuses; may be given several times.",

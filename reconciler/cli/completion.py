@@ -4,7 +4,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from reconciler.cli.output import print_result
-from reconciler.cli.settings import settings_of
+from reconciler.cli.settings import Format, settings_of
 
 VARIABLE = "_RECONCILE_COMPLETE"
 """What the script sets when it asks the program; the name is the toolkit's."""
@@ -20,9 +20,11 @@ def completion(context: click.Context, shell: str) -> None:
 
     For one session: eval "$(reconcile completion bash)", for fish: reconcile completion fish | source.
     """
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
     made = get_completion_class(shell)
     if made is None:
         raise click.UsageError(f"there is no completion for {shell}")
     root = context.find_root()
     script = made(root.command, {}, "reconcile", VARIABLE).source()
-    print_result(settings_of(context), script)
+    print_result(settings, script)

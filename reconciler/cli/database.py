@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import click
 
 from reconciler.cli.opening import embedded_server, open_address, open_database
-from reconciler.cli.output import print_json, print_result
+from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.cli.settings import Format, Settings, settings_of
 
 
@@ -29,6 +29,7 @@ def start(context: click.Context) -> None:
     from reconciler.database.address import embedded_address
 
     settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
     address = embedded_address(settings.path)
     open_address(address, to_write=True)
     print_result(settings, f"the embedded database runs at {address.url_without_secrets}")
@@ -39,6 +40,7 @@ def start(context: click.Context) -> None:
 def stop(context: click.Context) -> None:
     """Stop the embedded database; its data stays."""
     settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
     stopped = embedded_server(settings).stop()
     print_result(
         settings,
@@ -70,7 +72,8 @@ def url(context: click.Context) -> None:
 
     settings = settings_of(context)
     address = resolve_address(settings.database_url, settings.path)
-    print_result(settings, address.url_without_secrets)
+    found = {"url": address.url_without_secrets}
+    show_result(settings, found, lambda: address.url_without_secrets)
 
 
 @db.command(
@@ -85,6 +88,7 @@ def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
     from reconciler.database.embedded import installed_binaries
 
     settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
     address = resolve_address(settings.database_url, settings.path)
     psql_program = installed_binaries().program("psql")
     command = [str(psql_program), "--dbname", address.url_without_secrets, *arguments]
@@ -107,6 +111,7 @@ def upgrade(context: click.Context) -> None:
     from reconciler.database.transactions import Database
 
     settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
     database = Database.at(resolve_address(settings.database_url, settings.path))
     with translated_errors(database.address):
         migrated = schema.upgrade(database.engine)
@@ -126,6 +131,7 @@ def roles(context: click.Context, /, *, apply: bool) -> None:
     from reconciler.database.roles import apply_roles, roles_script
 
     settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
     if not apply:
         print_result(settings, roles_script().rstrip())
         return

@@ -78,9 +78,9 @@ def adopt(context: click.Context, *, yes: bool) -> None:
     if chosen is Format.JSON or not adopted:
         _show(settings, adopted, "nothing is held; the file stays as it is")
     if after != before:
-        settings.say("The file says what is live. Review it, commit it, then: reconcile")
+        settings.say(f"The file says what is live. Review it, commit it, then: {settings.program}")
     elif adopted:
-        settings.say("The file says what is live already. Commit it, then: reconcile")
+        settings.say(f"The file says what is live already. Commit it, then: {settings.program}")
 
 
 def _chosen(settings: Settings, found: "DriftByFeature") -> "DriftByFeature":

@@ -210,12 +210,10 @@ def _apply(settings: Settings, *, yes: bool) -> dict[str, Any]:
 
 
 def _what_comes_next(settings: Settings, afterwards: Afterwards) -> str:
-    file = settings.file
+    file, program = settings.file, settings.program
+    merged = f"open a pull request, whose merge applies it; or apply it now: {program}"
     if afterwards.push:
-        return "Next: open a pull request, whose merge applies it; or apply it now: reconcile"
+        return f"Next: {merged}"
     if afterwards.commit:
-        return "Next: push it and open a pull request, whose merge applies it; or apply it now: reconcile"
-    return (
-        f"{file} is edited. See who gains and loses: reconcile --dry-run. Next: commit it and open a "
-        "pull request, whose merge applies it; or apply it now: reconcile"
-    )
+        return f"Next: push it and {merged}"
+    return f"{file} is edited. See who gains and loses: {program} --dry-run. Next: commit it and {merged}"

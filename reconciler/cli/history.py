@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.choices import Name
 from reconciler.cli.opening import open_database, require_feature
 from reconciler.cli.output import show_result, show_time
 from reconciler.cli.render.escape import for_line
@@ -43,9 +44,18 @@ class Since(click.ParamType[datetime]):
 
 
 @click.command(epilog="Example: reconcile history --since 24h --action percentage_changed")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="At most so many.",
+)
 @click.option("--since", type=Since(), metavar="TIME", help="A time, or how long ago: 24h.")
-@click.option("--action", type=click.Choice([each.value for each in Action]), metavar="ACTION")
+@click.option(
+    "--action", type=Name(Action), metavar="ACTION", help=f"Only this one of {', '.join(Action)}."
+)
 @click.pass_context
 def history(
     context: click.Context, *, limit: int, since: datetime | None, action: str | None

@@ -4,7 +4,7 @@ import click
 
 from reconciler.cli.output import print_result
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.settings import settings_of
+from reconciler.cli.settings import Format, settings_of
 
 
 @click.command(epilog="Example: reconcile init && reconcile --dry-run")
@@ -15,7 +15,10 @@ def init(context: click.Context) -> None:
     from reconciler.rollout_file.replacing import create_file
 
     settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
     create_file(settings.path, first_rollout_file().encode(), instead="name another with --file")
     print_result(
-        settings, f"{for_line(settings.file)} is written; see what it does: reconcile --dry-run"
+        settings,
+        f"{for_line(settings.file)} is written; see what it does: "
+        f"{for_line(settings.program)} --dry-run",
     )

@@ -64,6 +64,9 @@ COMMANDS: Final = {
 COLLECT_AFTER: Final = 200_000
 """Objects made before the first look for garbage in cycles."""
 
+MAX_SENTENCE: Final = 200
+"""Characters of the sentence that says what a command does."""
+
 EXIT_COMMAND_LINE_WRONG: Final = 64
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED: Final = 128 + signal.SIGPIPE
@@ -96,6 +99,8 @@ def with_shared_options(command: click.Command) -> click.Command:
     """Add the shared options to a command and all that are under it, once."""
     if not any(parameter.name == "database_url" for parameter in command.params):
         command.params.extend(shared_options())
+        # A list of commands has the whole sentence, over as many lines as it needs.
+        command.short_help = command.get_short_help_str(limit=MAX_SENTENCE)
         if isinstance(command, click.Group):
             for each in command.commands.values():
                 with_shared_options(each)

@@ -136,7 +136,14 @@ def record(
     metavar="TIME",
     help="A time, or how long ago: 6h; default the feature's own window.",
 )
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="At most so many windows.",
+)
 @click.pass_context
 def show(context: click.Context, *, since: datetime | None, limit: int) -> dict[str, Any]:
     """Show jobs and errors by window of five minutes and processor, the newest first."""

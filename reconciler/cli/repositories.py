@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.choices import Name
 from reconciler.cli.moments import AS_OF_NOTE, AT_HELP, MomentType, as_of, as_of_words
 from reconciler.cli.opening import choose_feature, open_database
 from reconciler.cli.output import print_json, print_result, show_result
@@ -110,7 +111,7 @@ def sync(context: click.Context, *, org: str | None, user: str | None) -> None:
 
 
 @repositories.command("list", epilog="Example: reconcile repositories list --category small")
-@click.option("--category", type=click.Choice([each.value for each in Category]))
+@click.option("--category", type=Name(Category), help="Only this category's.")
 @click.option("--test", "only_test", is_flag=True, help="Only test repositories.")
 @click.option("--eligible", is_flag=True, help="Only those that get the feature.")
 @click.option(

@@ -3,7 +3,7 @@
 import click
 
 from reconciler.cli.output import print_json
-from reconciler.cli.settings import settings_of
+from reconciler.cli.settings import Format, settings_of
 
 
 @click.command(epilog="Example: reconcile schema > schemas/rollout.schema.json")
@@ -12,6 +12,7 @@ from reconciler.cli.settings import settings_of
 def schema(context: click.Context, what: str) -> None:
     """Print the JSON Schema (2020-12) of rollout.yaml, or with `plan` of a plan's JSON."""
     settings = settings_of(context)
+    settings.choose_format(Format.TEXT, Format.JSON)
     if what == "plan":
         from reconciler.planning.report import plan_schema
 

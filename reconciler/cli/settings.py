@@ -1,6 +1,7 @@
 """The options that every command shares, which mean the same before a command and after it."""
 
 import os
+import shlex
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +40,12 @@ class Settings:
     def path(self) -> Path:
         """The rollout file."""
         return Path(self.file)
+
+    @property
+    def program(self) -> str:
+        """How the program is called for this file, in a line that tells what comes next."""
+        is_default = self.file == Settings().file
+        return "reconcile" if is_default else f"reconcile --file {shlex.quote(self.file)}"
 
     def say(self, message: str) -> None:
         """Tell people something that is not the result, unless they asked for quiet."""

@@ -39,6 +39,13 @@ def test_the_option_after_the_command_wins(site: Site) -> None:
         (["--format", "markdown", "status"], "--format markdown: this has text and json only"),
         (["--feature", "x"], "--feature: the file is applied as a whole"),
         (["repositories", "list", "--category", "huge"], "Invalid value for '--category'"),
+        (["repositories", "list", "--category", "smal"], "'smal' is none; did you mean small?"),
+        (["history", "--action", "percentage"], "did you mean percentage_changed?"),
+        (["--allow", "max-increse"], "did you mean max-increase?"),
+        (["db", "upgrade", "--format", "json"], "--format json: this has text only"),
+        (["completion", "bash", "--format", "json"], "--format json: this has text only"),
+        (["init", "--format", "json"], "--format json: this has text only"),
+        (["schema", "--format", "github"], "--format github: this has text and json only"),
     ],
 )
 def test_a_wrong_command_line_exits_with_64_and_says_why(
@@ -151,6 +158,17 @@ def test_init_writes_a_valid_file_once(site: Site) -> None:
     assert site.file.read_text() == text
 
 
+def test_what_comes_next_is_of_the_file_that_was_named(site: Site) -> None:
+    begun = site.reconcile("init", "--file", "my other.yaml")
+    edited = site.reconcile("test-repos", "add", "a/b", "--file", "my other.yaml")
+    named = site.reconcile("set", "20", env={"ROLLOUT_FILE": "rollout.yaml"})
+
+    assert begun.stdout.endswith("reconcile --file 'my other.yaml' --dry-run\n")
+    assert "loses: reconcile --file 'my other.yaml' --dry-run. Next: commit" in edited.stderr
+    assert edited.stderr.endswith("apply it now: reconcile --file 'my other.yaml'\n")
+    assert named.stderr.endswith("apply it now: reconcile\n")
+
+
 def test_validate_tells_the_errors_of_every_file(site: Site) -> None:
     (site.folder / "good.yaml").write_text("version: 1\n")
     (site.folder / "bad.yaml").write_text("version: 2\n")
@@ -216,6 +234,7 @@ def test_hostile_text_is_shown_harmlessly_and_stored_whole(site: Site) -> None:
         ["test-repos", "list"],
         ["repositories", "list"],
         ["db", "status"],
+        ["db", "url"],
     ],
 )
 def test_every_reading_command_speaks_json(site: Site, command: list[str]) -> None:

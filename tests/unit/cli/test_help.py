@@ -54,5 +54,11 @@ def test_every_command_and_every_option_of_its_own_says_what_it_is(words: str) -
     assert command.get_short_help_str()
     for parameter in command.params:
         if isinstance(parameter, click.Option):
-            described = parameter.help or isinstance(parameter.type, click.Choice)
-            assert described or parameter.show_default, f"{words} {parameter.opts[0]}"
+            assert parameter.help, f"{words} {parameter.opts[0]}"
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_list_of_commands_cuts_no_sentence(words: str) -> None:
+    context = click.Context(COMMANDS[words], info_name=words, terminal_width=80)
+
+    assert "..." not in COMMANDS[words].get_help(context).replace("]...", "")
