@@ -1,0 +1,146 @@
+"""The JSON of each command, key by key, against the page that documents it."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.pages import DOCUMENTATION
+from tests.site import Site
+
+PAGE = DOCUMENTATION / "reference" / "json.md"
+
+FILE = """\
+version: 1
+features:
+  capture:
+    percentage: 50
+    whitelist: [acme/tool-1, acme/nobody]
+    exclusions: [acme/tool-2]
+    guards: {max_increase: 100}
+    health: {min_jobs: 1}
+    progression: [{percentage: 50, soak: 1d}, {percentage: 100, soak: 1d}]
+test_repositories: [acme/tool-3]
+"""
+REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
+    f"acme/tool-{number},10,2,10\n" for number in range(12)
+)
+
+BY_NAME = ("by_category", "by_processor", "eligible_by_category", "indicators")
+"""Objects whose keys are names."""
+OPAQUE = {"metadata", "plan", "last_applied", "live"}
+"""What a page tells of as a whole."""
+
+ROLLED_OUT = [
+    ("repositories load", "repositories load r.csv"),
+    ("", "--allow soak --allow max-gain"),
+    ("categorize", "categorize"),
+    ("metrics record", "metrics record acme/tool-4 --processor x --failed --error no --seconds 2"),
+    ("metrics show", "metrics show"),
+    ("status", "status"),
+    ("stats", "stats"),
+    ("categories", "categories"),
+    ("explain", "explain acme/tool-1"),
+    ("repositories list", "repositories list"),
+    ("repositories list", "repositories list --ready 3"),
+    ("whitelist list", "whitelist list"),
+    ("whitelist list", "exclude list"),
+    ("whitelist list", "test-repos list"),
+    ("health", "health"),
+    ("validate", "validate wrong.yaml"),
+    ("promote", "promote"),
+    ("db status", "db status"),
+    ("set", "set 40"),
+    ("set", "set 40"),
+    ("stop", "stop --reason hurts --no-write-back"),
+    ("status", "status"),
+    ("verify", "verify"),
+    ("explain", "explain acme/tool-1 --at 2999-01-01"),
+    ("repositories list", "repositories list --eligible --at 2999-01-01"),
+    ("repositories list", "repositories list --eligible --at 1"),
+    ("write-back", "write-back"),
+    ("stop", "resume --reason fixed"),
+    ("stop", "rollback --to 10 --reason again"),
+    ("stop", "resume --reason fixed"),
+    ("history", "history"),
+]
+"""Each section of the page, and a command line that prints what it says, in order."""
+
+
+def test_every_key_that_a_command_prints_is_documented_and_every_documented_one_printed(
+    site: Site,
+) -> None:
+    (site.folder / "r.csv").write_text(REPOSITORIES)
+    (site.folder / "wrong.yaml").write_text("version: 2\n")
+    site.write(FILE)
+    site.commit("Begin")
+    site.push()
+    printed: dict[str, set[str]] = {}
+
+    def run(section: str, line: str) -> None:
+        done = site.reconcile(*line.split(), "--format", "json")
+        assert done.exit_code in {0, 1, 3}, (line, done.stderr)
+        assert done.stdout, (line, done.stderr)
+        if section:
+            printed.setdefault(section, set()).update(paths(json.loads(done.stdout)))
+
+    for section, line in ROLLED_OUT:
+        run(section, line)
+    site.database.execute("UPDATE rollout_configuration SET rollout_percentage = 5")
+    run("drift", "drift")
+
+    documented = dict(sections(PAGE.read_text("utf-8")))
+    assert printed.keys() == documented.keys()
+    for section, keys in documented.items():
+        unknown = {
+            each
+            for each in printed[section]
+            # An object or a list that is null or empty for once is documented by what is in it.
+            if not any(each == key or key.startswith((f"{each}.", f"{each}[")) for key in keys)
+            and not any(each.startswith(key.removesuffix("…")) for key in keys if "…" in key)
+        }
+        assert unknown == set(), section
+        missing = {
+            each
+            for each in keys
+            if not any(
+                path == each or ("…" in each and path.startswith(each.removesuffix("…")))
+                for path in printed[section]
+            )
+        }
+        assert missing == set(), section
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ({"a": 1, "b": [{"c": None}]}, {"a", "b[].c"}),
+        ({"by_category": {"small": {"jobs": 1}}}, {"by_category.NAME.jobs"}),
+        ({"a": [], "b": ["x"], "plan": {"c": 1}}, {"a", "b[]", "plan"}),
+    ],
+)
+def test_the_keys_of_a_document(value: Any, found: set[str]) -> None:
+    assert set(paths(value)) == found
+
+
+def paths(value: Any, path: str = "") -> Iterator[str]:
+    """The path of each value that is no container, and of each empty one."""
+    if path.rpartition(".")[2] in OPAQUE:
+        yield path
+    elif isinstance(value, dict) and value:
+        for key, inner in value.items():
+            name = "NAME" if path.rpartition(".")[2] in BY_NAME else key
+            yield from paths(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and value:
+        for inner in value:
+            yield from paths(inner, f"{path}[]")
+    else:
+        yield path
+
+
+def sections(page: str) -> Iterator[tuple[str, set[str]]]:
+    """Each command of the page, and the keys that it documents."""
+    for part in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
+        yield part.partition("\n")[0], set(re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE))
