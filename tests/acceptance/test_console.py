@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import RolloutConsole
 from reconciler.errors import NotFound, Refused
+from tests.pages import DOCUMENTATION
 from tests.site import Site
 from tests.terminal import at_terminal
 
@@ -219,6 +220,12 @@ def test_the_consoles_own_words_tell_no_secret() -> None:
 
     assert repr(console) == "RolloutConsole(file='rollout.yaml', feature='capture')"
     assert {name for name in dir(console) if not name.startswith("_")} == METHODS
+
+
+def test_the_page_for_those_who_come_from_a_console_has_every_method() -> None:
+    page = (DOCUMENTATION / "from-a-console.md").read_text("utf-8")
+
+    assert {name for name in METHODS if f"{name}(" not in page} == set()
 
 
 def test_the_file_is_the_one_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
