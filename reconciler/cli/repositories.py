@@ -101,12 +101,13 @@ def sync(context: click.Context, *, org: str | None, user: str | None) -> None:
         print_json(settings, synced)
     else:
         loaded = synced.loaded
+        replaced = f"{count(synced.replaced)} gone and replaced; " if synced.replaced else ""
         print_result(
             settings,
             f"{for_line(login)}: {counted(synced.repositories, 'repository')}, "
             f"{count(loaded.added)} added, {count(loaded.updated)} updated, "
             f"{count(loaded.unchanged)} as they were; {count(synced.followed)} followed to another "
-            f"owner; contributors of {count(synced.counted)} counted",
+            f"owner; {replaced}contributors of {count(synced.counted)} counted",
         )
 
 

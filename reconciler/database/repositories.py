@@ -63,11 +63,7 @@ def load_repositories(
         SetupInvalid: the table belongs to a host application.
         FileInvalid: rows of the file at `path` contradict each other or what is there.
     """
-    if not connection.execute(text(_SQL["is_stand_alone"])).scalar():
-        raise SetupInvalid(
-            "the table of repositories belongs to the host application, which keeps it itself; "
-            "load into a stand-alone database"
-        )
+    require_stand_alone(connection)
     connection.execute(text(_SQL["make_loaded"]))
     _copy(connection, rows)
     connection.execute(text(_SQL["analyze_loaded"]))
@@ -77,6 +73,19 @@ def load_repositories(
     updated = connection.execute(text(_SQL["update_known"])).rowcount
     added = connection.execute(text(_SQL["insert_new"])).rowcount
     return LoadOutcome(added=added, updated=updated, unchanged=len(rows) - added - updated)
+
+
+def require_stand_alone(connection: "Connection") -> None:
+    """Raise where the table of repositories is not the reconciler's own.
+
+    Raises:
+        SetupInvalid: it belongs to a host application.
+    """
+    if not connection.execute(text(_SQL["is_stand_alone"])).scalar():
+        raise SetupInvalid(
+            "the table of repositories belongs to the host application, which keeps it itself; "
+            "load into a stand-alone database"
+        )
 
 
 def list_repositories(

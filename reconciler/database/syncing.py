@@ -1,6 +1,6 @@
 """What a sync from GitHub reads and writes of the stand-alone table of repositories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -24,10 +24,19 @@ class Count:
     asked_at: datetime
 
 
-def read_owned(connection: "Connection", owner: str) -> Mapping[int, str]:
-    """Return an owner's repositories: GitHub's id → name."""
-    rows = connection.execute(text(_SQL["owned"]), {"owner": owner})
-    return {row.github_id: row.full_name for row in rows}
+def read_known(connection: "Connection", owner: str, names: Iterable[str]) -> frozenset[int]:
+    """Return GitHub's ids of an owner's repositories, and of those that have one of some names."""
+    parameters = {"owner": owner, "names": [name.lower() for name in names]}
+    return frozenset(connection.execute(text(_SQL["known"]), parameters).scalars())
+
+
+def give_up_names(connection: "Connection", names: Mapping[int, str]) -> int:
+    """Take their names from repositories that are not the ones called so at GitHub; return from how many.
+
+    `names` says what is called so: GitHub's id → name.
+    """
+    parameters = {"github_ids": list(names), "names": list(names.values())}
+    return connection.execute(text(_SQL["give_up_names"]), parameters).rowcount
 
 
 def read_uncounted(

@@ -11,9 +11,20 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from reconciler.database.repositories import LoadedRow, LoadOutcome, load_repositories
+from reconciler.database.repositories import (
+    LoadedRow,
+    LoadOutcome,
+    load_repositories,
+    require_stand_alone,
+)
 from reconciler.database.schema import require_newest
-from reconciler.database.syncing import Count, read_owned, read_uncounted, store_counts
+from reconciler.database.syncing import (
+    Count,
+    give_up_names,
+    read_known,
+    read_uncounted,
+    store_counts,
+)
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.github.client import GitHub
 from reconciler.github.listing import (
@@ -41,7 +52,9 @@ class Synced:
     repositories: int
     loaded: LoadOutcome
     followed: int
-    """Repositories that have another owner now."""
+    """Repositories of other owners by now, followed by GitHub's id."""
+    replaced: int
+    """Repositories that are gone, and whose name another one has now."""
     counted: int
     """Repositories whose contributors were asked for."""
 
@@ -51,26 +64,52 @@ def sync_repositories(
 ) -> Synced:
     """Bring an owner's repositories up to date; those that GitHub no longer has stay as they are.
 
+    One of these gives up its name where another repository has it by now.
+
     Raises:
         NotFound: there is no such owner.
         SetupInvalid: the table belongs to a host application.
         Unavailable: GitHub's rate limit is used up for longer than a sync waits, or it does not answer.
     """
     listed = _list(github, kind, login, progress)
-    with read_only_transaction(database) as connection:
-        require_newest(connection)
-        owned = read_owned(connection, login)
-    gone = sorted(owned.keys() - listed.keys())
-    moved = {each: name for each in gone if (name := find_by_id(github, each)) is not None}
+    moved = _follow(database, github, listed, login)
+    names = {**_names(listed), **moved}
     rows = [*_rows(listed.values()), *_moved_rows(moved, first_line=len(listed) + 1)]
 
-    def load(connection: "Connection") -> LoadOutcome:
+    def load(connection: "Connection") -> tuple[int, LoadOutcome]:
         require_newest(connection)
-        return load_repositories(connection, f"GitHub's {login}", rows)
+        require_stand_alone(connection)
+        replaced = give_up_names(connection, names)
+        return replaced, load_repositories(connection, f"GitHub's {login}", rows)
 
-    outcome = write_transaction(database, load)
+    replaced, outcome = write_transaction(database, load)
     counted = _count(database, github, listed, progress)
-    return Synced(len(listed), outcome, len(moved), counted)
+    return Synced(len(listed), outcome, len(moved), replaced, counted)
+
+
+def _follow(
+    database: Database, github: GitHub, listed: Mapping[int, GitHubRepository], login: str
+) -> Mapping[int, str]:
+    """Return what repositories are called now that the owner no longer has, or whose names others have.
+
+    One that has a name of a third since asks for that one as well, and so on.
+    """
+    taken = {name.lower() for name in _names(listed).values()}
+    moved: dict[int, str] = {}
+    asked = set(listed)
+    while True:
+        with read_only_transaction(database) as connection:
+            require_newest(connection)
+            unclear = read_known(connection, login, taken) - asked
+        if not unclear:
+            return moved
+        for each in sorted(unclear):
+            name = find_by_id(github, each)
+            # One that was given a listed name since the list was read comes with the next sync.
+            if name is not None and name.lower() not in taken:
+                moved[each] = name
+                taken.add(name.lower())
+        asked |= unclear
 
 
 def _list(
@@ -78,10 +117,15 @@ def _list(
 ) -> Mapping[int, GitHubRepository]:
     listed: dict[int, GitHubRepository] = {}
     for page in list_pages(github, kind, login):
-        # One that was renamed meanwhile may stand on two pages.
+        # One that was renamed meanwhile may stand on two pages, and so may a name.
         listed |= {each.github_id: each for each in page.repositories}
         progress("listed", len(listed), page.total)
-    return listed
+    by_name = {each.full_name.lower(): each for each in listed.values()}
+    return {each.github_id: each for each in by_name.values()}
+
+
+def _names(listed: Mapping[int, GitHubRepository]) -> Mapping[int, str]:
+    return {each.github_id: each.full_name for each in listed.values()}
 
 
 def _count(

@@ -1,11 +1,46 @@
--- name: owned
--- An owner's repositories that GitHub's id is known of.
-SELECT
-    github_id,
-    full_name
+-- name: known
+-- An owner's repositories, and those with one of these names, as far as GitHub's id is known of them.
+SELECT github_id
 FROM public.repositories
-WHERE lower(owner) = lower(:owner) AND github_id IS NOT null
+WHERE github_id IS NOT null
+    AND (
+        lower(owner) = lower(:owner)
+        OR lower(full_name) = ANY(CAST(:names AS text []))
+    )
 ORDER BY github_id;
+
+-- name: give_up_names
+-- A repository that is gone, or of which no id is known, keeps its row when another has its name by now. No
+-- repository at GitHub can have the name that it gets.
+WITH listed AS (
+    SELECT
+        named.github_id,
+        lower(named.full_name) AS key,
+        known.id IS NOT null AS is_known
+    FROM unnest(
+        CAST(:github_ids AS bigint []), CAST(:names AS text [])
+    ) AS named (github_id, full_name)
+    LEFT JOIN public.repositories AS known ON named.github_id = known.github_id
+)
+
+UPDATE public.repositories
+SET
+    full_name = concat(
+        repositories.full_name, '~', coalesce(repositories.github_id::text, repositories.id::text)
+    ),
+    name = concat(
+        repositories.name, '~', coalesce(repositories.github_id::text, repositories.id::text)
+    ),
+    updated_at = now()
+FROM listed
+WHERE lower(repositories.full_name) = listed.key
+    AND (
+        (repositories.github_id IS null AND listed.is_known)
+        OR (
+            repositories.github_id <> listed.github_id
+            AND repositories.github_id <> ALL(CAST(:github_ids AS bigint []))
+        )
+    );
 
 -- name: uncounted
 -- Which of these repositories were pushed to since their contributors were counted, or never counted.

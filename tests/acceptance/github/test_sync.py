@@ -49,7 +49,7 @@ def synced(site: Site, hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> Site
     """A site whose database has what GitHub has."""
     for name, value in hub.environment().items():
         monkeypatch.setenv(name, value)
-    assert sync(site) == Synced(5, LoadOutcome(added=5, updated=0, unchanged=0), 0, counted=5)
+    assert sync(site) == Synced(5, LoadOutcome(added=5, updated=0, unchanged=0), 0, 0, counted=5)
     hub.asked.clear()
     return site
 
@@ -63,6 +63,17 @@ def sync(site: Site, kind: OwnerKind = OwnerKind.ORGANIZATION, login: str = "acm
     finally:
         github.transport.close()
         database.engine.dispose()
+
+
+def node(github_id: int, name: str) -> dict[str, Any]:
+    """A repository as GraphQL lists it."""
+    return {
+        "databaseId": github_id,
+        "nameWithOwner": name,
+        "stargazerCount": 1,
+        "pushedAt": None,
+        "pullRequests": {"totalCount": 1},
+    }
 
 
 def row(site: Site, github_id: int) -> dict[str, Any]:
@@ -114,6 +125,65 @@ def test_renames_swaps_and_transfers_are_followed_by_githubs_id(
     assert names == ["Acme/r2", "Acme/r1", "elsewhere/r3", "Acme/r4", "Acme/r5", "Acme/r3"]
     after = synced.database.rows("SELECT id, github_id FROM repositories ORDER BY github_id")
     assert after[:5] == before
+
+
+def test_one_that_is_gone_gives_its_name_to_who_has_it_now(synced: Site, hub: FakeGitHub) -> None:
+    before = synced.database.rows("SELECT id, github_id FROM repositories ORDER BY github_id")
+    # Deleted, and made anew under the same name; and a stranger without GitHub's id has a name of ours.
+    del hub.repositories[3]
+    hub.repositories[33] = {"full_name": "acme/R3"}
+    synced.database.execute(
+        "INSERT INTO repositories (id, owner, name, full_name) "
+        "VALUES (gen_random_uuid(), 'acme', 'new', 'acme/new')"
+    )
+    hub.repositories[4]["full_name"] = "Acme/new"
+
+    done = synced.reconcile("repositories", "sync", "--org", "acme")
+
+    assert done.exit_code == 0, done
+    assert "; 2 gone and replaced; contributors of 1 counted\n" in done.stdout
+    names = [each["full_name"] for each in synced.database.rows(FIGURES)]
+    stranger = names.pop()
+    assert names == ["Acme/r1", "Acme/r2", "Acme/r3~3", "Acme/new", "Acme/r5", "acme/R3"]
+    assert stranger.startswith("acme/new~")
+    after = synced.database.rows("SELECT id, github_id FROM repositories ORDER BY github_id")
+    assert after[:5] == before
+    again = sync(synced)
+    assert (again.replaced, again.loaded) == (0, LoadOutcome(added=0, updated=0, unchanged=5))
+
+
+def test_who_has_the_name_of_a_third_since_is_followed_together_with_it(
+    synced: Site, hub: FakeGitHub
+) -> None:
+    synced.database.execute(
+        "INSERT INTO repositories (id, github_id, owner, name, full_name) "
+        "VALUES (gen_random_uuid(), 77, 'elsewhere', 'x', 'elsewhere/x'), "
+        "(gen_random_uuid(), 78, 'elsewhere', 'y', 'elsewhere/y')"
+    )
+    hub.repositories[3]["full_name"] = "elsewhere/x"
+    hub.repositories[77] = {"full_name": "elsewhere/y"}
+    hub.repositories[78] = {"full_name": "elsewhere/z"}
+
+    assert sync(synced).followed == 3
+
+    moved = {each["github_id"]: each["full_name"] for each in synced.database.rows(FIGURES)}
+    assert [moved[each] for each in (3, 77, 78)] == ["elsewhere/x", "elsewhere/y", "elsewhere/z"]
+
+
+def test_a_name_that_is_listed_twice_is_the_later_ones(synced: Site, hub: FakeGitHub) -> None:
+    renamed = {
+        "totalCount": 2,
+        "pageInfo": {"hasNextPage": False, "endCursor": None},
+        "nodes": [node(6, "Acme/r6"), node(5, "Acme/r6")],
+    }
+    hub.repositories[6] = {"full_name": "Acme/r7"}
+    hub.troubles = [
+        Trouble("POST", "graphql", 200, body={"data": {"owner": {"repositories": renamed}}})
+    ]
+
+    sync(synced)
+
+    assert row(synced, 5)["full_name"] == "Acme/r6"
 
 
 def test_what_github_does_not_count_stays_as_it_is_and_nobody_is_a_figure(
