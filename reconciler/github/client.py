@@ -197,7 +197,7 @@ def _refusal(request: Request, answer: Answer) -> SetupInvalid | NotFound:
             return SetupInvalid(
                 f"GitHub refuses {request.name} to this token{said}; give the job the permission"
             )
-        case 404 | 410:
+        case 404 | 410 | 451:
             return NotFound(
                 f"GitHub has nothing at {request.name}, or hides it from this token{said}"
             )

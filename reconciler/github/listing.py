@@ -25,7 +25,8 @@ query($login: String!, $after: String) {
   }
 }
 """
-_TOO_LARGE: Final = "too large"
+_UNCOUNTED: Final = ("too large", "access blocked")
+"""What GitHub says of one repository where it refuses to count, whoever asks."""
 
 
 class OwnerKind(StrEnum):
@@ -82,13 +83,13 @@ def find_by_id(github: GitHub, github_id: int) -> str | None:
 
 
 def count_contributors(github: GitHub, full_name: str) -> int | None:
-    """Return how many people contributed; None where GitHub does not say: gone, or too large a history."""
+    """Return how many people contributed; None where GitHub does not say: gone, blocked, or too large."""
     try:
         return github.count(f"/repos/{full_name}/contributors")
     except NotFound:
         return None
     except SetupInvalid as refused:
-        if _TOO_LARGE in str(refused):
+        if any(each in str(refused) for each in _UNCOUNTED):
             return None
         raise
 

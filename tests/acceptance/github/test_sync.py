@@ -189,15 +189,20 @@ def test_a_name_that_is_listed_twice_is_the_later_ones(synced: Site, hub: FakeGi
 def test_what_github_does_not_count_stays_as_it_is_and_nobody_is_a_figure(
     synced: Site, hub: FakeGitHub
 ) -> None:
-    for number, contributors in ((1, TOO_LARGE), (2, 0)):
+    for number, contributors in ((1, TOO_LARGE), (2, 0), (3, 9), (4, 9), (5, 9)):
         hub.repositories[number] |= {
             "contributors": contributors,
             "pushed_at": "2100-01-01T00:00:00Z",
         }
+    blocked = {"message": "Repository access blocked"}
+    hub.troubles = [
+        Trouble("GET", "r3/contributors", 403, body=blocked),
+        Trouble("GET", "r4/contributors", 451, body=blocked),
+    ]
 
     sync(synced)
 
-    assert (row(synced, 1)["people"], row(synced, 2)["people"]) == (1, 0)
+    assert [row(synced, number)["people"] for number in range(1, 6)] == [1, 0, 3, 4, 9]
 
 
 def test_a_killed_sync_goes_on_where_it_was(
