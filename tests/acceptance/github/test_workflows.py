@@ -85,6 +85,16 @@ def test_a_run_by_hand_applies_the_default_branch_alone(
     assert (on_main.commands, elsewhere.commands) == (["github apply"], [])
 
 
+@pytest.mark.parametrize("job", ["apply", pytest.param("drift", marks=pytest.mark.nightly)])
+def test_a_caller_does_by_hand_the_one_thing_that_is_asked_of_it(
+    adopted: Site, hub: FakeGitHub, runner: Runner, job: str
+) -> None:
+    done = runner.run(ROLLOUT, "workflow_dispatch", {"inputs": {"job": job}}, secrets(adopted))
+
+    assert done.succeeded, done.log
+    assert done.jobs == {job}
+
+
 def test_the_projects_own_tests_run_on_each_python(
     site: Site, hub: FakeGitHub, runner: Runner
 ) -> None:
