@@ -63,6 +63,18 @@ class Refused(ReconcilerError):
     exit_code = 3
 
 
+class HistoryRewritten(Refused):
+    """Ask a person: the commit does not descend from the one that is applied."""
+
+    def __init__(self, commit: str, applied_commit: str) -> None:
+        self.applied_commit = applied_commit
+        super().__init__(
+            f"{commit[:7]} does not descend from {applied_commit[:7]}, which is applied: "
+            "history was rewritten, or this is another repository; nothing was written; "
+            "if that is meant: --accept-history-rewrite"
+        )
+
+
 class Stale(ReconcilerError):
     """Do nothing: something newer is applied already."""
 

@@ -22,7 +22,7 @@ from reconciler.database.transactions import (
     read_only_transaction,
     write_transaction,
 )
-from reconciler.errors import Refused, Stale, Unavailable
+from reconciler.errors import HistoryRewritten, Stale, Unavailable
 from reconciler.git.ancestry import Relation, relate, trailers
 from reconciler.git.commit import read_head
 from reconciler.git.overrides import trace_override
@@ -90,7 +90,7 @@ def preview(
 
     Raises:
         Stale: a newer commit is applied already.
-        Refused: history was rewritten since the last apply.
+        HistoryRewritten: history was rewritten since the last apply.
     """
     with read_only_transaction(database) as connection:
         require_newest(connection)
@@ -111,7 +111,7 @@ def apply(
     Raises:
         Stale: a newer commit is applied already, or what would be done is no longer what was
             `expected`.
-        Refused: history was rewritten since the last apply.
+        HistoryRewritten: history was rewritten since the last apply.
     """
     application = _ask_beforehand(database, application)
 
@@ -218,11 +218,7 @@ def _require_newer(source: Source, applied_commit: str | None, permission: Permi
                 "nothing was written, and nothing is to be done"
             )
         case Relation.APART if not permission.history_rewrite:
-            raise Refused(
-                f"{source.commit[:7]} does not descend from {applied_commit[:7]}, which is applied: "
-                "history was rewritten, or this is another repository; nothing was written; "
-                "if that is meant: --accept-history-rewrite"
-            )
+            raise HistoryRewritten(source.commit, applied_commit)
 
 
 def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, Trace]:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.settings import Format, Settings, settings_of
-from reconciler.errors import NotFound, ReconcilerError, SetupInvalid, Stale
+from reconciler.errors import (
+    HistoryRewritten,
+    NotFound,
+    ReconcilerError,
+    Refused,
+    SetupInvalid,
+    Stale,
+)
 
 if TYPE_CHECKING:
     from reconciler.cli.applying import Request
@@ -48,7 +55,7 @@ def preview(context: click.Context) -> int:
     )
     try:
         request = Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
-        body, exit_code = _preview(request)
+        body, exit_code = _preview(request, event.base_commit)
     except ReconcilerError as error:
         from reconciler.cli.render.errors_markdown import errors_markdown
         from reconciler.cli.workflow_output import annotate_error
@@ -59,15 +66,24 @@ def preview(context: click.Context) -> int:
     return exit_code
 
 
-def _preview(request: "Request") -> tuple[str, int]:
+def _preview(request: "Request", base: str) -> tuple[str, int]:
     from reconciler import reconcile
     from reconciler.cli import applying
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
-    from reconciler.errors import Refused
+    from reconciler.git.ancestry import Relation, relate
 
     database = _open_named_database(request.settings)
-    plan = reconcile.preview(database, request.application, request.permission)
+    try:
+        plan = reconcile.preview(database, request.application, request.permission)
+    except HistoryRewritten as refused:
+        applied = refused.applied_commit
+        if relate(request.settings.path.absolute().parent, base, applied) is not Relation.AHEAD:
+            raise
+        raise Refused(
+            f"{applied[:7]} was applied after GitHub merged this with {base[:7]} to try it; push to the "
+            "branch again, or update it, to see what its merge would change now"
+        ) from None
     applying.show(request, plan, Outcome.PREVIEWED)
     body = plan_markdown(plan, request.application.source, Outcome.PREVIEWED)
     return body, Refused.exit_code if plan.is_refused else applying.EXIT_DONE

@@ -24,6 +24,7 @@ class PullRequestEvent:
 
     number: int
     base_commit: str
+    """The tip of its base, as it was then."""
 
 
 @dataclass(frozen=True, slots=True)

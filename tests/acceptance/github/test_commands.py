@@ -67,6 +67,31 @@ def test_a_plan_that_would_be_refused_is_commented_and_fails_the_check(
     assert "Rollout-Allow: max-increase" in comment
 
 
+def test_a_preview_that_another_merge_overtook_is_told_to_come_again(
+    job: Site, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    base = job.git("rev-parse", "HEAD")
+    job.git("checkout", "--quiet", "-b", "change")
+    job.replace("percentage: 10", "percentage: 11")
+    head = job.commit("Take more in")
+    job.git("checkout", "--quiet", "main")
+    applied = job.commit("Merge another one")
+    job.reconcile()
+    job.git("checkout", "--quiet", "change")
+
+    def preview(base: str) -> Completed:
+        event = tmp_path / "event.json"
+        event.write_text(json.dumps(pull_request(7, head=head, base=base)))
+        return job.reconcile("github", "preview", env={"GITHUB_EVENT_PATH": str(event)})
+
+    overtaken, rewritten = preview(base), preview("b" * 40)
+
+    assert (overtaken.exit_code, rewritten.exit_code) == (3, 3)
+    assert f"{applied[:7]} was applied after GitHub merged this with {base[:7]}" in overtaken.stdout
+    assert "--accept-history-rewrite" not in overtaken.stdout
+    assert "history was rewritten" in rewritten.stdout
+
+
 @pytest.mark.nightly
 def test_a_preview_without_changes_replaces_what_the_comment_said(
     job: Site, hub: FakeGitHub
