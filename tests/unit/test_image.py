@@ -24,6 +24,9 @@ def test_the_image_runs_as_a_user_without_rights_and_installs_by_hash() -> None:
     recipe = (PROJECT / "Dockerfile").read_text()
     last_stage = recipe[recipe.rindex("FROM ") :]
 
-    assert re.search(r"^USER reconcile$", last_stage, re.MULTILINE)
+    user = re.search(r"^USER ([1-9][0-9]+)$", last_stage, re.MULTILINE)
+    assert user is not None
+    assert f"--uid {user[1]} reconcile" in last_stage
+    assert "install --directory --owner=reconcile /work" in last_stage
     assert "--require-hashes --requirement requirements.txt" in recipe
     assert " git " in last_stage
