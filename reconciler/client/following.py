@@ -182,19 +182,34 @@ class Follower:
         return followed is None or not isinstance(feature, str) or feature in followed
 
     def _read_everything_over_and_over(self) -> None:
+        """Look what moved after a rest, and where repositories did, read them after one of its own.
+
+        So a change of features alone need not wait until pages, which take longer, may be read again.
+        """
         following = self._following
+        pages_at = time.monotonic()
         while not self._stopping.is_set():
             self._whole_wanted.clear()
             began, at = time.monotonic(), following.clock()
             state = self._store.current.state
             with self._connected(_REPOSITORIES_PATIENCE_SECONDS) as connection:
-                features, repositories = read_everything(
-                    connection, following.features, state.newest, state.repositories
+                read = read_everything(
+                    connection,
+                    following.features,
+                    state.newest,
+                    state.repositories,
+                    pages=began >= pages_at,
                 )
-            self._store.set_whole(features, repositories, at)
             self._note_success()
-            took = time.monotonic() - began
-            self._stopping.wait(max(_SHORTEST_REST_SECONDS, took * _REST_FOR_WORK))
+            now = time.monotonic()
+            rested_at = now + max(_SHORTEST_REST_SECONDS, (now - began) * _REST_FOR_WORK)
+            if read is None:
+                self._stopping.wait(max(rested_at, pages_at) - now)
+                continue
+            self._store.set_whole(*read, at)
+            if read[1] is not state.repositories:
+                pages_at, rested_at = rested_at, now + _SHORTEST_REST_SECONDS
+            self._stopping.wait(rested_at - now)
             self._wait_until_wanted_or_due(at + following.whole_every)
 
     def _wait_until_wanted_or_due(self, due_at: float) -> None:

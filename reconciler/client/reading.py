@@ -1,13 +1,14 @@
 """Reading what decides who is in: features alone, or everything as of one moment.
 
 What is known already is not sent again: a feature's lists where its row is the same, a page of
-repositories where its digest is.
+repositories where its digest is. Where no repository moved at all, no page is looked at.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from secrets import randbits
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -29,6 +30,9 @@ class Feature:
 
 
 Features = Mapping[str, Feature]
+
+_SEED: Final = randbits(63)
+"""Of fingerprints: of this process, so that nobody can give repositories names by which they look unmoved."""
 
 
 def read_features(
@@ -56,8 +60,12 @@ def read_everything(
     followed: Collection[str] | None,
     known_features: Features,
     known_repositories: Repositories,
-) -> tuple[Features, Repositories]:
+    *,
+    pages: bool = True,
+) -> tuple[Features, Repositories] | None:
     """Return features and repositories as of one moment; categories where a strategy needs them.
+
+    Where no repository moved, these are the known ones. Where some did and no `pages` are to be read, None.
 
     Raises:
         psycopg.Error: The database did not answer as it should.
@@ -68,10 +76,14 @@ def read_everything(
     with connection.transaction():
         features = read_features(connection, followed, known_features)
         connection.execute(statement("without_compiling"))
-        repositories = _read_repositories(
-            connection, known_repositories, categories=needs_categories(features)
-        )
-    return features, repositories
+        categories = needs_categories(features)
+        fingerprint = _read_fingerprint(connection, categories=categories)
+        if fingerprint == known_repositories.fingerprint:
+            return features, known_repositories
+        if not pages:
+            return None
+        repositories = _read_repositories(connection, known_repositories, categories=categories)
+    return features, replace(repositories, fingerprint=fingerprint)
 
 
 def needs_categories(features: Features) -> bool:
@@ -102,6 +114,13 @@ def _strategy(name: str) -> Strategy:
         return Strategy(name)
     except ValueError:
         return Strategy.WHITELIST
+
+
+def _read_fingerprint(connection: Connection, *, categories: bool) -> tuple[object, ...]:
+    row = connection.execute(
+        statement("fingerprint"), {"categories": categories, "seed": _SEED}
+    ).fetchone()
+    return (categories, *(row or ()))
 
 
 def _read_repositories(

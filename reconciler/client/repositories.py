@@ -137,6 +137,8 @@ class Repositories:
     page_count: int = 1
     has_categories: bool = False
     """Without them every one counts as the last category, which is taken in last."""
+    fingerprint: tuple[object, ...] | None = None
+    """By which the database knows all of it again; None where it was not asked for it."""
 
     def __len__(self) -> int:
         return sum(map(len, self.pages.values()))

@@ -127,7 +127,7 @@ def _decides_alike(feature: str, one: State, other: State) -> bool:
     return (
         one.newest.get(feature) is other.newest.get(feature)
         and one.whole.get(feature) is other.whole.get(feature)
-        and one.repositories is other.repositories
+        and one.repositories.pages is other.repositories.pages
         and one.environment is other.environment
     )
 

@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,9 @@ from uuid import UUID
 import pytest
 
 from reconciler.client import ClientRule, RolloutClient
+from reconciler.client.connection import connect
+from reconciler.client.reading import Features, read_everything
+from reconciler.client.repositories import NO_REPOSITORIES, Repositories
 from reconciler.database import schema
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
@@ -18,7 +21,7 @@ from reconciler.errors import SetupInvalid
 from reconciler.targeting.eligibility import Rule
 from tests.database.hosts import make_host
 from tests.postgres import Database
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_SECONDS, eventually
 
 ACME = "10000000-0000-4000-8000-000000000001"
 OTHER = "20000000-0000-4000-8000-000000000002"
@@ -214,6 +217,70 @@ def test_categories_are_read_as_soon_as_a_strategy_needs_them(database: Database
         )
         eventually(lambda: not client.is_eligible(ACME, "f"))
         database.execute("UPDATE repository_categories SET marked_as_test = true")
+        eventually(lambda: client.is_eligible(ACME, "f"))
+
+
+@pytest.mark.parametrize(
+    ("moving", "is_seen"),
+    [
+        ("UPDATE repositories SET full_name = full_name", False),
+        ("UPDATE repositories SET full_name = 'acme/moved' WHERE id = '{acme}'", True),
+        (
+            "UPDATE repositories SET full_name = 'a/b' WHERE id = '{acme}';"
+            "UPDATE repositories SET full_name = 'Acme/Site' WHERE id = '{other}';"
+            "UPDATE repositories SET full_name = 'other/tools' WHERE id = '{acme}'",
+            True,
+        ),
+        ("DELETE FROM repositories WHERE id = '{acme}'", True),
+        (
+            "INSERT INTO repositories (id, owner, name, full_name)"
+            " VALUES ('{nobody}', 'new', 'one', 'new/one')",
+            True,
+        ),
+        ("UPDATE repository_categories SET category = 'large'", True),
+        ("UPDATE repository_categories SET marked_as_test = true", True),
+        ("DELETE FROM repository_categories", True),
+        ("UPDATE category_threshold SET stars = 7 WHERE category = 'small'", True),
+        ("UPDATE repositories SET stargazers_count = 7 WHERE id = '{acme}'", False),
+        ("UPDATE repositories SET stargazers_count = 7 WHERE id = '{other}'", True),
+    ],
+)
+def test_whatever_moves_a_repository_is_seen_without_reading_it(
+    database: Database, moving: str, is_seen: bool
+) -> None:
+    load(database, rollout_strategy="repository_size")
+    database.execute(
+        f"INSERT INTO repository_categories (repository_id, category) VALUES ('{ACME}', 'small')"
+    )
+
+    def read(known: Repositories, *, pages: bool) -> tuple[Features, Repositories] | None:
+        with closing(connect(database.address, patience=DEADLINE_SECONDS)) as connection:
+            return read_everything(connection, None, {}, known, pages=pages)
+
+    first = read(NO_REPOSITORIES, pages=True)
+    assert first is not None
+
+    database.execute(moving.format(acme=ACME, other=OTHER, nobody=NOBODY))
+
+    again = read(first[1], pages=False)
+    if is_seen:
+        assert again is None
+    else:
+        assert again is not None
+        assert again[1] is first[1]
+
+
+def test_a_change_of_features_alone_does_not_wait_until_repositories_are_read_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That rests for a long time where it took long, as with a million."""
+    load(database, rollout_percentage=0)
+    monkeypatch.setattr("reconciler.client.following._REST_FOR_WORK", 1_000_000)
+    with following(database) as client:
+        assert not client.is_eligible(ACME, "f")
+
+        change(database, "rollout_percentage = 100")
+
         eventually(lambda: client.is_eligible(ACME, "f"))
 
 

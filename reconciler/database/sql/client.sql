@@ -53,8 +53,71 @@ WHERE
     OR configuration.feature_name = ANY(CAST(:followed AS text []));
 
 -- name: without_compiling
--- Compiling the long statement that follows takes longer than it saves.
+-- Compiling the long statements that follow takes longer than it saves.
 SET LOCAL jit = off;
+
+-- name: fingerprint
+-- By which all that `repositories` would send is known again, in a twentieth of its time: where every column is
+-- as it was, so is every page. Each row is hashed from its id on, under a seed that nobody who names a repository
+-- knows. Figures count where no category is recorded, which is looked for where the ids of both differ.
+WITH
+repository AS MATERIALIZED (
+    SELECT
+        count(*) AS number,
+        bit_xor(uuid_hash_extended(id, CAST(:seed AS bigint))) AS ids,
+        bit_xor(
+            hashtextextended(
+                coalesce(full_name, '') COLLATE "C", uuid_hash_extended(id, CAST(:seed AS bigint))
+            )
+        ) AS names
+    FROM public.repositories
+),
+
+recorded AS MATERIALIZED (
+    SELECT
+        bit_xor(uuid_hash_extended(repository_id, CAST(:seed AS bigint))) AS ids,
+        bit_xor(
+            hashtextextended(
+                concat(category, marked_as_test) COLLATE "C",
+                uuid_hash_extended(repository_id, CAST(:seed AS bigint))
+            )
+        ) AS categories
+    FROM public.repository_categories
+    WHERE CAST(:categories AS boolean)
+)
+
+SELECT
+    repository.number,
+    repository.ids,
+    repository.names,
+    recorded.categories,
+    (
+        SELECT
+            bit_xor(
+                hashtextextended(
+                    concat_ws(
+                        ':', activity.stars, activity.contributors, activity.pull_requests
+                    ),
+                    uuid_hash_extended(activity.repository_id, CAST(:seed AS bigint))
+                )
+            )
+        FROM public.repository_activity AS activity
+        WHERE
+            CAST(:categories AS boolean)
+            AND repository.ids IS DISTINCT FROM recorded.ids
+            AND NOT EXISTS (
+                SELECT
+                FROM public.repository_categories AS listed
+                WHERE listed.repository_id = activity.repository_id
+            )
+    ) AS figures,
+    (
+        SELECT CAST(limits AS text)
+        FROM public.category_limits AS limits
+        WHERE CAST(:categories AS boolean)
+    ) AS limits
+FROM repository
+CROSS JOIN recorded;
 
 -- name: repositories
 -- Every repository, in pages of some thousands by the last byte of its id: ids, names and a byte of facts
