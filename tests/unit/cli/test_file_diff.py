@@ -1,7 +1,15 @@
 """The diff of an edited file, as people see it."""
 
-import click
+import difflib
+from collections.abc import Sequence
+from typing import Any
 
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.cli.render import file_diff as module
 from reconciler.cli.render.file_diff import file_diff
 
 
@@ -39,3 +47,55 @@ def test_what_acts_on_a_terminal_is_spelled_out() -> None:
 
 def test_the_same_content_has_no_diff() -> None:
     assert shown(b"a\n", b"a\n") == ""
+
+
+@given(st.lists(st.sampled_from(["", *"abcdefgh"]), max_size=30), st.data())
+def test_lines_taken_out_and_put_in_are_those_that_differ(
+    lines: list[str], data: st.DataObject
+) -> None:
+    """The shortest diff is not promised; that it is right, and in the usual form, is."""
+    old = [f"{each}\n" for each in lines]
+    new = [each for each in old if data.draw(st.booleans())]
+    at = data.draw(st.integers(0, len(new)))
+    new[at:at] = data.draw(st.lists(st.sampled_from(["new\n", "a\n"]), max_size=3))
+
+    told = shown("".join(old).encode(), "".join(new).encode()).splitlines()
+
+    assert applied(old, told) == new
+
+
+def applied(old: Sequence[str], diff: Sequence[str]) -> list[str]:
+    """What a diff makes of a text, which has to be as the diff says."""
+    new: list[str] = []
+    place = 0
+    for line in diff[2:]:
+        if line.startswith("@@"):
+            begin, _, count = line.split()[1][1:].partition(",")
+            skipped = int(begin) - (0 if count == "0" else 1)
+            new += old[place:skipped]
+            place = skipped
+            continue
+        if line[0] in " -":
+            assert old[place] == f"{line[1:]}\n"
+            place += 1
+        if line[0] in " +":
+            new.append(f"{line[1:]}\n")
+    return [*new, *old[place:]]
+
+
+def test_what_an_entry_stands_between_is_found_without_comparing_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[int] = []
+
+    def compare(isjunk: None, old: Sequence[str], new: Sequence[str], **options: Any) -> Any:
+        compared.append(len(old) * len(new))
+        return difflib.SequenceMatcher(isjunk, old, new, **options)
+
+    lines = [f"# about {number}\n\n- acme/{number}\n" for number in range(500)]
+    left = [each if at % 2 else each.replace("- ", "# - ") for at, each in enumerate(lines)]
+    monkeypatch.setattr(module, "SequenceMatcher", compare)
+
+    file_diff("rollout.yaml", "".join(lines).encode(), "".join(left).encode())
+
+    assert sum(compared) < 10 * len(lines)
