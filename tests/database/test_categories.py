@@ -140,6 +140,25 @@ def test_the_largest_figures_do_not_overflow(database: Database) -> None:
     assert database.value("SELECT monthly_activity_score FROM repository_categories") == 100
 
 
+def test_a_figure_below_0_counts_as_missing(database: Database) -> None:
+    """As a service may write where it knows no number."""
+    _load(database, (-1, -40, -2_147_483_648))
+    _categorize_all(database)
+
+    assert database.rows(
+        "SELECT stars, contributors, pull_requests, category, monthly_activity_score"
+        " FROM repository_activity JOIN repository_categories USING (repository_id)"
+    ) == [
+        {
+            "stars": 0,
+            "contributors": 0,
+            "pull_requests": 0,
+            "category": "test",
+            "monthly_activity_score": 0,
+        }
+    ]
+
+
 def test_categorising_tells_what_moved(database: Database) -> None:
     _load(database, (0, 0, 0), (60, 0, 0))
     with database.engine.connect() as connection:

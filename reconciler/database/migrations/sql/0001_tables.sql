@@ -28,16 +28,17 @@ DECLARE
             AND attname = 'pull_requests_count' AND NOT attisdropped
     );
 BEGIN
-    -- The bounds are those of an integer: what a service counts may be wider.
+    -- The bounds are those of a count that is an integer: what a service writes may be wider, and below 0
+    -- where it knows no number.
     EXECUTE format(
         $view$
         CREATE VIEW public.repository_activity AS
         SELECT
             repositories.id AS repository_id,
-            least(coalesce(repositories.stargazers_count, 0), 2147483647)::integer AS stars,
-            least(coalesce(repositories.contributors_count, 0), 2147483647)::integer
+            least(greatest(repositories.stargazers_count, 0), 2147483647)::integer AS stars,
+            least(greatest(repositories.contributors_count, 0), 2147483647)::integer
                 AS contributors,
-            least(coalesce(%s, 0), 2147483647)::integer AS pull_requests
+            least(greatest(%s, 0), 2147483647)::integer AS pull_requests
         FROM public.repositories
         %s
         $view$,
