@@ -21,6 +21,7 @@ from reconciler.planning.state import from_state
 from reconciler.rollout_file.model import Rollout
 from reconciler.rollout_file.names import entry_key, is_identifier, is_pattern
 from reconciler.targeting.categories import Category, Threshold
+from reconciler.targeting.eligibility import folded
 from reconciler.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _applied_feature(desired: Mapping[str, Any] | None, effective: Configuration
 
 def _keys(entries: Iterable[str | None]) -> frozenset[str]:
     """Return an array's entries as keys, forgiving what hand-written SQL may leave in it."""
-    return frozenset(entry.strip(" ").lower() for entry in entries if entry is not None)
+    return frozenset(folded(entry.strip(" ")) for entry in entries if entry is not None)
 
 
 def _read_directory(

@@ -150,10 +150,15 @@ def percentage_in_force(targeting: Targeting, environment: EnvironmentOverride) 
     return min(targeting.percentage, environment.percentage)
 
 
+def folded(name: str) -> str:
+    """Return a name as lists have it: in lower case, letter by letter, as Postgres does it."""
+    return name.lower() if name.isascii() else "".join(each.lower()[0] for each in name)
+
+
 def _keys(repository_id: str, full_name: str | None) -> tuple[str, ...]:
     if full_name is None:
         return (repository_id,)
-    name = full_name.lower()
+    name = folded(full_name)
     return (repository_id, name, f"{name.partition('/')[0]}/*")
 
 

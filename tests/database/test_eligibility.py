@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reconciler.targeting.categories import Activity, Category, categorize
-from reconciler.targeting.eligibility import Repository, Targeting
+from reconciler.targeting.eligibility import Repository, Targeting, folded
 from reconciler.targeting.explanation import decide
 from reconciler.targeting.strategy import Strategy
 from tests.postgres import Database
@@ -24,7 +24,8 @@ REPOSITORIES = 500
 FEATURES = 20
 """Pairs of one example: 500 repositories and 4 unknown ids, 20 features and an unknown one."""
 
-OWNERS = ["acme", "Acme-Corp", "x", "legacy-org"]
+OWNERS = ["acme", "Acme-Corp", "x", "legacy-org", "İΣ-ΑΣ"]
+"""The last has letters whose lower case is longer, or another one at the end of a word, in some languages."""
 UNKNOWN_IDS = [UUID(int=2**127 + number) for number in range(4)]
 
 
@@ -61,7 +62,7 @@ class WrittenFeature:
 
 
 def _keys(entries: list[str | None]) -> frozenset[str]:
-    return frozenset(entry.strip().lower() for entry in entries if entry is not None)
+    return frozenset(folded(entry.strip()) for entry in entries if entry is not None)
 
 
 numbers = st.integers(0, REPOSITORIES - 1)
