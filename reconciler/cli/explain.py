@@ -9,7 +9,7 @@ from reconciler.cli.moments import AS_OF_NOTE, AT_HELP, MomentType, as_of, as_of
 from reconciler.cli.opening import choose_feature, open_database
 from reconciler.cli.output import show_result
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.words import count
+from reconciler.cli.render.words import counted
 from reconciler.cli.settings import Format, settings_of
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ def _figures(explanation: "Explanation") -> list[str]:
     if decision.category is not None and activity is not None:
         recorded = "recorded" if explanation.is_categorized else "not categorised yet, as of now"
         lines.append(
-            f"    category  {decision.category} ({recorded}): {count(activity.stars)} stars, "
-            f"{count(activity.contributors)} contributors, "
-            f"{count(activity.pull_requests)} pull requests"
+            f"    category  {decision.category} ({recorded}): {counted(activity.stars, 'star')}, "
+            f"{counted(activity.contributors, 'contributor')}, "
+            f"{counted(activity.pull_requests, 'pull request')}"
         )
     lines.append(f"    id        {explanation.repository_id}")
     return lines
