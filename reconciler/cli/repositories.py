@@ -202,7 +202,7 @@ def _list_ready(settings: Settings, most: int) -> dict[str, Any]:
 
 def _ready_listing(found: "Sequence[ReadyRepository]") -> str:
     if not found:
-        return "nobody is left to take in; uncategorised ones: reconcile categorize"
+        return "nobody is left to take in"
     columns = (
         Column("repository"),
         Column("category"),

@@ -148,10 +148,7 @@ def read_participation(connection: "Connection", feature: str) -> Participation:
 
 
 def read_ready(connection: "Connection", feature: str, most: int) -> tuple[ReadyRepository, ...]:
-    """Return the next repositories to take in, the first by priority and then by activity.
-
-    Those not categorised yet have no priority, and are not among them.
-    """
+    """Return the next repositories to take in, the first by priority and then by activity."""
     rows = connection.execute(text(_SQL["ready"]), {"feature": feature, "most": most})
     return tuple(
         ReadyRepository(

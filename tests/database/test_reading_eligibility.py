@@ -146,3 +146,23 @@ def test_ready_are_those_not_in_by_priority_and_activity(database: Database) -> 
 
         connection.execute(text("UPDATE repository_categories SET marked_as_test = true"))
         assert _ready(connection, 10) == []
+
+
+def test_ready_are_those_not_categorised_yet_as_well(database: Database) -> None:
+    _configure(database, "'percentage', 0, '{}', '{}'")
+    database.execute(
+        "DELETE FROM repository_categories USING repositories"
+        " WHERE repositories.id = repository_id AND name IN ('at-7', 'at-700')"
+    )
+
+    with database.engine.connect() as connection:
+        found = read_ready(connection, "f", 10)
+
+    assert [(each.full_name, each.category, each.priority, each.activity) for each in found] == [
+        ("acme/at-0", Category.TEST, 100, 0),
+        ("acme/at-40", Category.SMALL, 80, 40),
+        ("acme/at-7", Category.SMALL, 80, 7),
+        ("acme/at-90", Category.MEDIUM, 60, 90),
+        ("acme/at-700", Category.LARGE, 40, 100),
+        ("acme/at-9000", Category.ENTERPRISE, 20, 100),
+    ]

@@ -98,28 +98,52 @@ WHERE
     AND metrics.metrics_window_end > now() - configuration.monitoring_window;
 
 -- name: ready
--- The next to take in: not yet in and not excluded, by priority, then by activity.
+-- The next to take in: not yet in and not excluded, by priority, then by activity. Those not categorised yet
+-- count as their figures are now.
 SELECT
-    repository.id::text AS id,
-    repository.full_name,
-    recorded.category,
-    recorded.priority_level AS priority,
-    recorded.monthly_activity_score AS activity
-FROM public.repository_categories AS recorded
-INNER JOIN public.repositories AS repository ON recorded.repository_id = repository.id
+    candidate.id::text AS id,
+    candidate.full_name,
+    candidate.category,
+    coalesce(
+        candidate.priority_level, public.category_priority(candidate.limits, candidate.category)
+    ) AS priority,
+    candidate.activity
+FROM (
+    SELECT
+        repository.id,
+        coalesce(repository.full_name, repository.id::text) AS full_name,
+        limits,
+        coalesce(
+            recorded.category,
+            public.category_within(
+                limits, activity.stars, activity.contributors, activity.pull_requests
+            )
+        ) AS category,
+        recorded.priority_level,
+        coalesce(
+            recorded.monthly_activity_score,
+            public.monthly_activity_score(
+                activity.stars, activity.contributors, activity.pull_requests
+            )
+        ) AS activity
+    FROM public.repositories AS repository
+    INNER JOIN public.repository_activity AS activity ON repository.id = activity.repository_id
+    CROSS JOIN public.category_limits AS limits
+    LEFT JOIN public.repository_categories AS recorded ON repository.id = recorded.repository_id
+) AS candidate
 WHERE
     NOT EXISTS (
         SELECT
         FROM public.eligible_repositories(:feature) AS eligible (id)
-        WHERE eligible.id = repository.id
+        WHERE eligible.id = candidate.id
     )
     AND NOT EXISTS (
         SELECT
         FROM public.rollout_listed_repositories(:feature) AS listed
-        WHERE listed.list = 'exclusions' AND listed.repository_id = repository.id
+        WHERE listed.list = 'exclusions' AND listed.repository_id = candidate.id
     )
 ORDER BY
-    recorded.priority_level DESC,
-    recorded.monthly_activity_score DESC,
-    lower(repository.full_name)
+    priority DESC,
+    candidate.activity DESC,
+    lower(candidate.full_name)
 LIMIT :most;
