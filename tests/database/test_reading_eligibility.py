@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, text
 
+from reconciler.database.categories import categorize
 from reconciler.database.eligibility import (
     Explanation,
     Participation,
@@ -10,6 +11,8 @@ from reconciler.database.eligibility import (
     read_ready,
 )
 from reconciler.database.finding import find_repository
+from reconciler.database.lists import read_marked
+from reconciler.database.repositories import list_repositories
 from reconciler.targeting.categories import Activity, Category
 from reconciler.targeting.eligibility import Rule
 from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
@@ -166,3 +169,33 @@ def test_ready_are_those_not_categorised_yet_as_well(database: Database) -> None
         ("acme/at-700", Category.LARGE, 40, 100),
         ("acme/at-9000", Category.ENTERPRISE, 20, 100),
     ]
+
+
+def test_a_repository_without_a_name_goes_by_its_id(database: Database) -> None:
+    """As a host application's table may have it."""
+    database.execute("ALTER TABLE repositories ALTER full_name DROP NOT NULL")
+    _configure(database, "'percentage', 0, '{}', '{}'")
+    nameless = "00000000-0000-0000-0000-000000009000"
+    database.execute(
+        f"UPDATE repositories SET full_name = NULL WHERE id = '{nameless}';"
+        "DELETE FROM repository_categories;"
+    )
+
+    with database.engine.connect() as connection:
+        every = list_repositories(
+            connection,
+            owner=None,
+            category=Category.ENTERPRISE,
+            only_test=False,
+            eligible_for=None,
+            limit=None,
+        )
+        ready = read_ready(connection, "f", 10)
+        categorized = categorize(connection)
+        connection.execute(text("UPDATE repository_categories SET marked_as_test = true"))
+        marked = read_marked(connection)
+
+    assert [each.full_name for each in every] == [nameless]
+    assert ready[-1].full_name == nameless
+    assert categorized.names[0].full_name == nameless
+    assert marked[0].name == nameless

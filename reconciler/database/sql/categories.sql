@@ -14,7 +14,7 @@ GROUP BY change.previous_category, change.category;
 -- name: changed_names
 -- The first of them by name.
 SELECT
-    repository.full_name,
+    coalesce(repository.full_name, repository.id::text) AS full_name,
     change.previous_category,
     change.category
 FROM public.category_limits AS limits
@@ -23,7 +23,7 @@ INNER JOIN public.repositories AS repository ON change.repository_id = repositor
 WHERE
     change.previous_category IS DISTINCT FROM change.category
     AND (CAST(:id AS uuid) IS null OR change.repository_id = :id)
-ORDER BY lower(repository.full_name), repository.id
+ORDER BY lower(coalesce(repository.full_name, repository.id::text)), repository.id
 LIMIT :names;
 
 -- name: categorize_all

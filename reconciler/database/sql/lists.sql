@@ -15,9 +15,9 @@ ORDER BY lower(coalesce(repositories.full_name, membership.key));
 -- The repositories marked as test, by name.
 SELECT
     repositories.id::text AS key,
-    repositories.full_name AS name,
+    coalesce(repositories.full_name, repositories.id::text) AS name,
     true AS known
 FROM public.repository_categories AS categories
 INNER JOIN public.repositories ON categories.repository_id = repositories.id
 WHERE categories.marked_as_test
-ORDER BY lower(repositories.full_name);
+ORDER BY lower(coalesce(repositories.full_name, repositories.id::text));

@@ -134,7 +134,7 @@ ORDER BY line;
 -- Repositories with their figures, ordered by name; each filter is off where its parameter is null.
 SELECT
     repositories.id::text AS id,
-    repositories.full_name,
+    coalesce(repositories.full_name, repositories.id::text) AS full_name,
     coalesce(
         categories.category, public.categorize_repository(repositories.id)
     ) AS category,
@@ -171,5 +171,5 @@ WHERE (CAST(:owner AS text) IS null OR lower(repositories.owner) = lower(:owner)
             FROM public.eligible_repositories(:feature) AS eligible (id)
         )
     )
-ORDER BY lower(repositories.full_name)
+ORDER BY lower(coalesce(repositories.full_name, repositories.id::text))
 LIMIT :limit;
