@@ -35,7 +35,7 @@ def find_repository(connection: "Connection", written: str) -> FoundRepository:
     """Return the repository that is written as its id or as `owner/name`, in any case.
 
     Raises:
-        NotFound: there is none; the message has the nearest names.
+        NotFound: there is none, or more than one; the message has the nearest names, or the ids.
     """
     wanted = written.strip()
     if _ID.fullmatch(wanted.lower()):
@@ -43,9 +43,13 @@ def find_repository(connection: "Connection", written: str) -> FoundRepository:
         if row is None:
             raise NotFound(f"no repository has the id {wanted.lower()}")
     else:
-        row = connection.execute(text(_SQL["by_name"]), {"name": wanted}).one_or_none()
-        if row is None:
+        rows = connection.execute(text(_SQL["by_name"]), {"name": wanted}).all()
+        if not rows:
             raise NotFound(_unknown_name(wanted, _nearest(connection, wanted)))
+        if len(rows) > 1:
+            ids = " or ".join(each.id for each in rows)
+            raise NotFound(f"{len(rows)} repositories are called {wanted!r}; give the id: {ids}")
+        row = rows[0]
     return FoundRepository(id=row.id, full_name=row.full_name or row.id)
 
 

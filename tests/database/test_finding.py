@@ -57,3 +57,22 @@ def test_one_not_found_is_told_with_the_nearest_names(
         find_repository(connection, written)
 
     assert message in str(refused.value)
+
+
+def test_a_name_of_two_is_told_with_their_ids(database: Database) -> None:
+    """As a service knows one that is gone and one that came after."""
+    ids = [f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2)]
+    database.execute("DROP INDEX repositories_full_name_key")
+    for id_ in ids:
+        database.execute(
+            "INSERT INTO repositories (id, owner, name, full_name)"
+            " VALUES (%(id)s, 'acme', 'site', 'acme/site')",
+            id=id_,
+        )
+
+    with database.engine.connect() as connection, pytest.raises(NotFound) as refused:
+        find_repository(connection, "Acme/Site")
+
+    assert str(refused.value) == (
+        f"2 repositories are called 'Acme/Site'; give the id: {' or '.join(ids)}"
+    )

@@ -7,12 +7,13 @@ FROM public.repositories
 WHERE id = CAST(:id AS uuid);
 
 -- name: by_name
--- The repository of this name; names differ in case alone for nobody.
+-- The repository of this name; a service may know one that is gone beside it.
 SELECT
     id::text AS id,
     full_name
 FROM public.repositories
-WHERE lower(full_name) = lower(:name);
+WHERE lower(full_name) = lower(:name)
+ORDER BY id;
 
 -- name: candidates
 -- What somebody may have meant: the same owner's, those that begin alike, and, by a scan, those of the
