@@ -118,6 +118,8 @@ class Plan:
     categories: CategoriesPlan
     names: Mapping[str, str]
     """What each name of the file means, `owner/name` in lower case → id: remembered with the apply."""
+    has_new_names: bool = False
+    """Whether one of them means something that the last apply does not remember."""
     allowed: frozenset[GuardName] = frozenset()
     """The guards that the person applying, or a commit, allows by name."""
 
@@ -139,11 +141,14 @@ class Plan:
     def makes_generation(self) -> bool:
         """Tell whether an apply stores this as a generation.
 
-        Changes are, where overrides are in their life, and what people mean: the next plan tells drift,
-        and a resume before it what to go back to, from what is stored here.
+        Changes are, where overrides are in their life, what people mean, and which repository a name is:
+        the next plan tells drift and renames, and a resume before it what to go back to, from what is
+        stored here.
         """
-        return self.has_changes or any(
-            each.overrides.written or each.is_meant_anew for each in self.features
+        return (
+            self.has_changes
+            or self.has_new_names
+            or any(each.overrides.written or each.is_meant_anew for each in self.features)
         )
 
     @property

@@ -75,6 +75,10 @@ def make_plan(rollout: Rollout, basis: Basis) -> Plan:
         test_repositories=_plan_marks(rollout, basis),
         categories=CategoriesPlan(before=live.thresholds, after=intended_thresholds(rollout)),
         names={**directory.remembered, **directory.ids},
+        has_new_names=any(
+            directory.remembered.get(name) != identifier
+            for name, identifier in directory.ids.items()
+        ),
     )
 
 

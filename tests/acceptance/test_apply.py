@@ -221,6 +221,28 @@ def test_a_folder_without_git_works_and_the_plan_says_so(site: Site) -> None:
     assert done.stdout.startswith("rollout.yaml outside git against generation 0\n")
 
 
+def test_a_repository_renamed_twice_keeps_its_entry(site: Site) -> None:
+    add_repositories(site, "acme/one")
+    site.write(f"version: 1\nfeatures:\n  {FEATURE}:\n    whitelist: [acme/one]\n")
+    site.reconcile()
+    rename = "UPDATE repositories SET name = '{0}', full_name = 'acme/{0}'"
+    site.database.execute(rename.format("two"))
+    site.replace("acme/one", "acme/two")
+    written = site.reconcile()
+    again = site.reconcile("--format", "json")
+    site.database.execute(rename.format("three"))
+
+    done = site.reconcile()
+
+    assert written.stdout.endswith("Nothing to change: live is what the file says.\n")
+    assert json.loads(again.stdout)["generation"] == 2
+    assert "acme/two is called acme/three now" in " ".join(done.stdout.split())
+    assert site.database.value(
+        "SELECT target_repositories = ARRAY[(SELECT id::text FROM repositories)]"
+        " FROM rollout_configuration"
+    )
+
+
 def test_outside_git_a_commit_is_required_of_who_asks_for_one(site: Site) -> None:
     (site.folder / ".git").rename(site.folder / "not-git")
 
