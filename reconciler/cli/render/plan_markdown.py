@@ -66,14 +66,18 @@ def _where(source: Source) -> str:
 
 def _headline(plan: Plan) -> str:
     if plan.is_refused:
-        return "Rollout: refused, a person decides"
+        return f"Rollout: refused, a person decides ({_counts(plan)})"
     if not plan.has_changes:
         return "Rollout: nothing changes"
+    return f"Rollout: {_counts(plan)}"
+
+
+def _counts(plan: Plan) -> str:
     radii = [each.blast_radius for each in plan.features if each.blast_radius is not None]
     gained, lost = sum(each.gained for each in radii), sum(each.lost for each in radii)
     features = sum(each.change_count > 0 for each in plan.features)
     return (
-        f"Rollout: {counted(plan.change_count, 'change')} in {counted(features, 'feature')}, "
+        f"{counted(plan.change_count, 'change')} in {counted(features, 'feature')}, "
         f"+{count(gained)} gain, −{count(lost)} lose"
     )
 
