@@ -217,6 +217,12 @@ def _require_newer(source: Source, applied_commit: str | None, permission: Permi
                 f"{source.commit[:7]} is older than {applied_commit[:7]}, which is applied already; "
                 "nothing was written, and nothing is to be done"
             )
+        case Relation.UNKNOWN if not permission.history_rewrite:
+            raise Refused(
+                f"{applied_commit[:7]}, which is applied, is not in this clone: it is newer than what was "
+                "fetched here, or history was rewritten; nothing was written; fetch and see; "
+                "if a rewrite is meant: --accept-history-rewrite"
+            )
         case Relation.APART if not permission.history_rewrite:
             raise HistoryRewritten(source.commit, applied_commit)
 

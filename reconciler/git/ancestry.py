@@ -24,6 +24,8 @@ class Relation(Enum):
     """The applied one descends from it: something newer is applied already."""
     APART = auto()
     """Neither: history was rewritten, or it is another repository."""
+    UNKNOWN = auto()
+    """The applied one is not in this clone: it came after the last fetch, or is as above."""
 
 
 def relate(folder: Path, applied: str, head: str) -> Relation:
@@ -34,13 +36,14 @@ def relate(folder: Path, applied: str, head: str) -> Relation:
     """
     if applied == head:
         return Relation.SAME
-    if _has(folder, applied):
+    is_known = _has(folder, applied)
+    if is_known:
         if _is_ancestor(folder, applied, head):
             return Relation.AHEAD
         if _is_ancestor(folder, head, applied):
             return Relation.BEHIND
     refuse_shallow(folder, f"whether this commit is newer than the applied {applied[:7]}")
-    return Relation.APART
+    return Relation.APART if is_known else Relation.UNKNOWN
 
 
 def refuse_shallow(folder: Path, question: str) -> None:

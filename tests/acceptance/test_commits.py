@@ -74,6 +74,23 @@ def test_rewritten_history_is_refused_unless_it_is_accepted(site: Site) -> None:
     assert (accepted.exit_code, percentage(site)) == (0, 12)
 
 
+def test_a_clone_that_has_not_fetched_the_applied_commit_is_told_to(
+    site: Site, tmp_path: Path
+) -> None:
+    site.git("clone", "--quiet", site.remote.as_uri(), str(tmp_path / "older"))
+    newer = commit_percentage(site, 12)
+    site.push()
+    site.reconcile()
+    older = Site(tmp_path / "older", site.remote, site.database)
+
+    unknown = older.reconcile()
+    older.git("fetch", "--quiet")
+    known = older.reconcile()
+
+    assert (unknown.exit_code, known.exit_code, percentage(site)) == (3, 4, 12)
+    assert f"{newer[:7]}, which is applied, is not in this clone" in unknown.stderr
+
+
 def test_a_shallow_clone_that_lacks_the_applied_commit_says_what_to_fetch(
     site: Site, tmp_path: Path
 ) -> None:
