@@ -191,7 +191,7 @@ def test_max_removal_counts_a_share_of_a_list(
 def test_a_name_that_is_known_now_is_not_removed(field: str) -> None:
     ids = {name: str(UUID(int=number)) for number, name in enumerate(names(12), start=1)}
     known_now = Directory(ids=ids, names={each: name for name, each in ids.items()}, owned={})
-    before = configuration(**{field: frozenset(names(12))})
+    before = configuration(None, **{field: frozenset(names(12))})
 
     all_stay = plan_feature(feature(**{field: names(12)}), applied=before, directory=known_now)
     four_go = plan_feature(feature(**{field: names(8)}), applied=before, directory=known_now)
