@@ -23,10 +23,9 @@ UPGRADE_LOCK: Final = 0x726F6C6C6F757430
 
 def require_newest(connection: "Connection") -> None:
     """Raise `SetupInvalid`, naming the command that helps, unless the schema is this release's."""
-    found = current_revision(connection)
+    found = _own_revision(connection)
     if found is None:
         raise SetupInvalid("the database has no rollout schema; run: reconcile db upgrade")
-    _refuse_newer(found)
     if found != NEWEST_REVISION:
         raise SetupInvalid(
             f"the database's schema is {found}, this release needs {NEWEST_REVISION}; "
@@ -36,10 +35,7 @@ def require_newest(connection: "Connection") -> None:
 
 def current_revision(connection: "Connection") -> str | None:
     """Return the database's revision, or None where no reconciler has ever migrated it."""
-    exists = connection.exec_driver_sql("SELECT to_regclass('public.alembic_version')").scalar()
-    if exists is None:
-        return None
-    return connection.exec_driver_sql("SELECT version_num FROM public.alembic_version").scalar()
+    return _find_revision(connection)[0]
 
 
 def upgrade(engine: "Engine") -> bool:
@@ -58,10 +54,7 @@ def upgrade(engine: "Engine") -> bool:
 
     def migrate(connection: "Connection") -> bool:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
-        before = current_revision(connection)
-        if before is not None:
-            _refuse_newer(before)
-        if before == NEWEST_REVISION:
+        if _own_revision(connection) == NEWEST_REVISION:
             return False
         config = Config()
         config.set_main_option("script_location", "reconciler.database:migrations")
@@ -72,8 +65,24 @@ def upgrade(engine: "Engine") -> bool:
     return run_transaction(engine, migrate)
 
 
-def _refuse_newer(found: str) -> None:
-    if not _REVISION.fullmatch(found):
+def _find_revision(connection: "Connection") -> tuple[str | None, bool]:
+    """Return the revision that is written down, and whether the rollout's tables are there."""
+    versions, tables = connection.exec_driver_sql(
+        "SELECT to_regclass('public.alembic_version'), to_regclass('public.rollout_state')"
+    ).one()
+    if versions is None:
+        return None, tables is not None
+    found = connection.exec_driver_sql("SELECT version_num FROM public.alembic_version").scalar()
+    return found, tables is not None
+
+
+def _own_revision(connection: "Connection") -> str | None:
+    """Return the database's revision, or None; refuse one that is another program's or too new."""
+    found, has_tables = _find_revision(connection)
+    if found is None:
+        return None
+    # Others count from 0001, too.
+    if not (has_tables and _REVISION.fullmatch(found)):
         raise SetupInvalid(
             f"public.alembic_version says {found}, which is no revision of the rollout's schema: "
             "another program keeps it; give the rollout a database of its own"
@@ -83,3 +92,4 @@ def _refuse_newer(found: str) -> None:
             f"the database's schema is {found}, newer than this release's {NEWEST_REVISION}; "
             "install the newest rollout-reconciler"
         )
+    return found

@@ -186,6 +186,20 @@ def test_a_schema_that_is_not_this_releases_is_left_alone(
     assert database.value("SELECT version_num FROM alembic_version") == revision
 
 
+def test_another_programs_first_revision_is_not_taken_for_ours(empty_database: Database) -> None:
+    make_host(empty_database)
+    empty_database.execute(
+        "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('0001')"
+    )
+    with pytest.raises(SetupInvalid, match="another program keeps it"):
+        schema.upgrade(empty_database.engine)
+    with (
+        empty_database.engine.connect() as connection,
+        pytest.raises(SetupInvalid, match="another program keeps it"),
+    ):
+        schema.require_newest(connection)
+
+
 def test_the_schema_is_made_in_public_whatever_the_search_path(empty_database: Database) -> None:
     name = empty_database.value("SELECT current_database()")
     empty_database.execute("CREATE SCHEMA elsewhere")
