@@ -456,6 +456,26 @@ def test_missing_columns_mean_their_defaults(host: Database) -> None:
     assert host.value("SELECT max(max_error_rate)::int FROM rollout_configuration") == 5
 
 
+def test_what_a_service_allowed_too_little_of_is_allowed(host: Database) -> None:
+    host.execute("""
+        UPDATE repository_categories SET category = 'small';
+        ALTER TABLE repository_categories ADD CHECK (category IN ('small', 'medium', 'large'));
+        ALTER TABLE rollout_metrics ADD CHECK (processor_type IN ('inngest'));
+        UPDATE rollout_configuration SET rollout_strategy = 'percentage';
+        ALTER TABLE rollout_configuration DROP CONSTRAINT strategy_known,
+            ADD CHECK (rollout_strategy IN ('percentage', 'whitelist'));
+    """)
+    schema.upgrade(host.engine)
+
+    assert host.value("SELECT categorize_all_repositories()") == 3
+    host.execute(f"""
+        UPDATE rollout_configuration SET rollout_strategy = 'repository_size';
+        SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'another', true);
+    """)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        host.execute("UPDATE rollout_configuration SET rollout_strategy = 'moon'")
+
+
 def test_a_service_that_writes_nulls_goes_on(host: Database) -> None:
     schema.upgrade(host.engine)
 

@@ -663,6 +663,30 @@ FROM unnest(ARRAY[
     'rollout_configuration', 'repository_categories', 'rollout_metrics', 'rollout_history'
 ]) AS tables (name);
 
+-- The contract has more of these words than a service may have allowed; where it has but a few, its own rule
+-- says so below.
+DO $$
+DECLARE
+    narrow record;
+BEGIN
+    FOR narrow IN
+        SELECT adopted.relation, conname AS name
+        FROM pg_temp.adopted
+        INNER JOIN pg_constraint ON conrelid = adopted.relation
+        INNER JOIN pg_attribute ON attrelid = conrelid AND conkey = ARRAY[attnum]
+        WHERE contype = 'c' AND (adopted.name, attname) IN (
+            ('rollout_configuration', 'rollout_strategy'),
+            ('repository_categories', 'category'),
+            ('rollout_metrics', 'processor_type'),
+            ('rollout_history', 'action'),
+            ('rollout_history', 'triggered_by')
+        )
+    LOOP
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', narrow.relation, narrow.name);
+    END LOOP;
+END
+$$;
+
 SELECT pg_temp.adopt_values(name)
 FROM unnest(ARRAY[
     'rollout_configuration', 'repository_categories', 'rollout_metrics', 'rollout_history'
@@ -799,22 +823,6 @@ FROM (
     FROM public.rollout_history
 ) AS ordered
 WHERE rollout_history.id = ordered.id AND rollout_history.position IS null;
-
--- The contract has more actions, and authors, than a service may have allowed.
-DO $$
-DECLARE
-    narrow name;
-BEGIN
-    FOR narrow IN
-        SELECT conname FROM pg_constraint
-        INNER JOIN pg_attribute ON attrelid = conrelid AND conkey = ARRAY[attnum]
-        WHERE conrelid = 'public.rollout_history'::regclass AND contype = 'c'
-            AND attname IN ('action', 'triggered_by')
-    LOOP
-        EXECUTE format('ALTER TABLE public.rollout_history DROP CONSTRAINT %I', narrow);
-    END LOOP;
-END
-$$;
 
 SELECT pg_temp.adopt_rules(name) FROM adopted;
 
