@@ -2,6 +2,7 @@
 
 import click
 
+from reconciler.cli.arguments import FILE
 from reconciler.cli.choices import Name
 from reconciler.cli.settings import Format, Settings, settings_of
 from reconciler.planning.guard_names import GuardName
@@ -38,8 +39,12 @@ from reconciler.planning.guard_names import GuardName
     is_flag=True,
     help="Leave git alone where drift that is kept makes an override.",
 )
-@click.option("--plan-out", metavar="FILE", help="With --dry-run: save the plan as JSON.")
-@click.option("--plan-in", metavar="FILE", help="Apply this saved plan and nothing else.")
+@click.option(
+    "--plan-out", type=FILE, metavar="FILE", help="With --dry-run: save the plan as JSON."
+)
+@click.option(
+    "--plan-in", type=FILE, metavar="FILE", help="Apply this saved plan and nothing else."
+)
 @click.pass_context
 def apply_command(
     context: click.Context,

@@ -3,6 +3,11 @@
 import re
 from typing import Final
 
+import click
+
+FILE: Final = click.Path(readable=False)
+"""A file's name, which a shell completes; whether it is there is for who opens it."""
+
 _UNHOLDABLE: Final = re.compile("[\ud800-\udfff]")
 
 

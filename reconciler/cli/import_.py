@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.arguments import FILE
 from reconciler.cli.opening import open_database
 from reconciler.cli.output import print_result
 from reconciler.cli.render.escape import for_line
@@ -15,7 +16,9 @@ COMMENTS = (
 
 
 @click.command("import", epilog="Example: reconcile import --output rollout.yaml")
-@click.option("--output", metavar="FILE", help="Write this file instead, which must not be there.")
+@click.option(
+    "--output", type=FILE, metavar="FILE", help="Write this file instead, which must not be there."
+)
 @click.option("--force", is_flag=True, help="With --output: write over a file that is there.")
 @click.pass_context
 def import_command(context: click.Context, /, *, output: str | None, force: bool) -> None:

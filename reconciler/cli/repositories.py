@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.arguments import FILE
 from reconciler.cli.choices import Name
 from reconciler.cli.moments import AS_OF_NOTE, AT_HELP, MomentType, as_of, as_of_words
 from reconciler.cli.opening import choose_feature, open_database
@@ -35,7 +36,7 @@ def repositories() -> None:
 @repositories.command(
     epilog="Example: reconcile repositories load examples/repositories.csv",
 )
-@click.argument("source", metavar="FILE")
+@click.argument("source", type=FILE, metavar="FILE")
 @click.pass_context
 def load(context: click.Context, source: str) -> None:
     """Load CSV, TSV or JSON Lines into a stand-alone database, updating what is there.

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.arguments import FILE
 from reconciler.cli.render.escape import for_terminal
 from reconciler.errors import FileInvalid, ReconcilerError
 
@@ -107,6 +108,7 @@ def shared_options() -> list[click.Parameter]:
         _shared(
             "--file",
             "-f",
+            type=FILE,
             metavar="PATH",
             help="The rollout file; default rollout.yaml, or ROLLOUT_FILE.",
         ),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.arguments import FILE
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.settings import Format, settings_of
@@ -11,7 +12,7 @@ from reconciler.errors import FileInvalid, Finding, ReconcilerError
 
 
 @click.command(epilog="Example: reconcile validate rollout.yaml other/rollout.yaml")
-@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.argument("files", type=FILE, nargs=-1, metavar="[FILE]...")
 @click.pass_context
 def validate(context: click.Context, files: tuple[str, ...]) -> int:
     """Check rollout files; every error of every file is told, with line and column."""

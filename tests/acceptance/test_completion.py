@@ -18,6 +18,8 @@ LINES = [
     ("reconcile status --feature hyb", "hybrid_progressive_capture"),
     ("reconcile strategy repo", "repository_size"),
     ("reconcile whitelist remove acme/t", "acme/tools"),
+    ("reconcile validate rollo", "rollout.yaml"),
+    ("reconcile --file rollo", "rollout.yaml"),
 ]
 
 
