@@ -17,5 +17,5 @@ class Name(click.Choice[str]):
         """Return the nearest name, or where none is near all there are."""
         near = get_close_matches(str(value), self.choices, n=1)
         if near:
-            return f"{value!r} is none; did you mean {near[0]}?"
+            return f"{value!r} is unknown; did you mean {near[0]}?"
         return super().get_invalid_choice_message(value, ctx)

@@ -39,7 +39,7 @@ def test_the_option_after_the_command_wins(site: Site) -> None:
         (["--format", "markdown", "status"], "--format markdown: this has text and json only"),
         (["--feature", "x"], "--feature: the file is applied as a whole"),
         (["repositories", "list", "--category", "huge"], "Invalid value for '--category'"),
-        (["repositories", "list", "--category", "smal"], "'smal' is none; did you mean small?"),
+        (["repositories", "list", "--category", "smal"], "'smal' is unknown; did you mean small?"),
         (["history", "--action", "percentage"], "did you mean percentage_changed?"),
         (["--allow", "max-increse"], "did you mean max-increase?"),
         (["db", "upgrade", "--format", "json"], "--format json: this has text only"),
