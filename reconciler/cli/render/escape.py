@@ -25,14 +25,19 @@ def for_line(text: str) -> str:
 
 
 def for_markdown(text: str) -> str:
-    """Return text as a code span, for a line or a table's cell of Markdown.
+    """Return text as a code span, for a line of Markdown; in a table's cell it needs `for_cell` as well.
 
     In a code span nothing formats, links, mentions a person or refers to an issue.
     """
-    line = for_line(text).replace("|", "\\|") or " "
+    line = for_line(text) or " "
     fence = "`" * (max(map(len, _BACKTICKS.findall(line)), default=0) + 1)
     padding = " " if "`" in (line[0], line[-1]) else ""
     return f"{fence}{padding}{line}{padding}{fence}"
+
+
+def for_cell(markdown: str) -> str:
+    """Return a line of Markdown for a table's cell, which ends at each bar, also in a code span."""
+    return markdown.replace("|", "\\|")
 
 
 def _spelled(character: str) -> str:

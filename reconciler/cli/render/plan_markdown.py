@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from reconciler.cli.render.drift_words import describe_drift
-from reconciler.cli.render.escape import for_markdown
+from reconciler.cli.render.escape import for_cell, for_markdown
 from reconciler.cli.render.markdown import MAX_CHARACTERS, code_block, joined
 from reconciler.cli.render.plan_text import (
     Outcome,
@@ -169,7 +169,7 @@ def _names(names: Iterable[str], number: int, shown: int = _ENTRIES_IN_A_CELL) -
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
+    lines = [head, ("---",) * len(head), *(map(for_cell, row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

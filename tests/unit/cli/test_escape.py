@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.cli.render.escape import for_line, for_markdown, for_terminal
+from reconciler.cli.render.escape import for_cell, for_line, for_markdown, for_terminal
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,17 @@ def test_nothing_unprintable_reaches_a_line(text: str) -> None:
         ("@someone #12 <b>", "`@someone #12 <b>`"),
         ("a`b", "``a`b``"),
         ("`", "`` ` ``"),
-        ("a|b", "`a\\|b`"),
+        ("a|b", "`a|b`"),
         ("two\nlines", "`two\\nlines`"),
         ("", "` `"),
     ],
 )
 def test_markdown_stands_in_a_code_span_that_it_cannot_leave(text: str, span: str) -> None:
     assert for_markdown(text) == span
+
+
+def test_a_bar_ends_no_cell() -> None:
+    assert for_cell(for_markdown("a|`b\\|")) == "``a\\|`b\\\\|``"
 
 
 @given(st.text(alphabet="`ab| \n"))
