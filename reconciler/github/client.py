@@ -113,6 +113,8 @@ class GitHub:
             if all(each.get("type") == "NOT_FOUND" for each in errors):
                 raise NotFound(message)
             raise SetupInvalid(message)
+        if not answer.get("data"):
+            raise Unavailable("GitHub's answer to a query has no data; try again later")
         return answer["data"]
 
     def download(self, path: str, most: int) -> bytes:

@@ -126,6 +126,13 @@ def test_a_query_is_sent_again_where_github_says_so_in_a_successful_answer(  # n
     assert wait / 2 <= waited <= wait
 
 
+def test_a_query_without_data_is_to_be_tried_later(fake: FakeGitHub, github: GitHub) -> None:
+    fake.troubles = [Trouble("POST", "graphql", 200, body={"data": None})]
+
+    with pytest.raises(Unavailable, match="has no data"):
+        github.query("{ viewer }", {})
+
+
 def test_an_answer_that_quotes_a_limit_is_not_waited_for(
     fake: FakeGitHub, github: GitHub, waits: list[float]
 ) -> None:
