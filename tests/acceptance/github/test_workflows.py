@@ -153,3 +153,23 @@ def test_each_installs_this_release_and_holds_no_logic(workflow: Path) -> None:
                 assert "\n" not in run.strip()
             else:
                 assert re.fullmatch(r"[a-z-]+/[a-z-]+@[0-9a-f]{40}", step["uses"])
+
+
+@pytest.mark.parametrize("workflow", OWN, ids=lambda path: path.stem)
+def test_the_guide_says_what_each_takes_and_asks_for(workflow: Path) -> None:
+    guide = (PROJECT / "docs" / "github.md").read_text()
+    found = yaml.safe_load(workflow.read_text())
+    called = found[True]["workflow_call"]
+    asked = {
+        f"{name}: {access}"
+        for job in found["jobs"].values()
+        for name, access in job["permissions"].items()
+    }
+    row = re.search(rf"^\| `{workflow.name}` \| (`\w+`|none) \| (.+) \|$", guide, re.MULTILINE)
+
+    assert row is not None
+    assert set(row[1].strip("`").split()) == set(called.get("secrets", ["none"]))
+    assert set(re.findall("`([^`]+)`", row[2])) == asked
+    for name, given in called["inputs"].items():
+        assert f"\n| `{name}` |" in guide
+        assert given["description"]
