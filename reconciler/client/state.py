@@ -109,9 +109,19 @@ class State:
         )
 
     def with_whole(self, features: Features, repositories: Repositories, at: float) -> "State":
-        """Take in everything read as of one moment."""
+        """Take in everything read as of one moment; a stop that is seen in it is seen."""
         whole = MappingProxyType(_same_objects(features, self.newest))
-        return replace(self, whole=whole, repositories=repositories, whole_at=at)
+        stops = dict(self.stops)
+        for name, feature in whole.items():
+            if feature.targeting.emergency_stop:
+                stops[name] = max(feature.updated_at, stops.get(name, -inf))
+        return replace(
+            self,
+            whole=whole,
+            repositories=repositories,
+            whole_at=at,
+            stops=MappingProxyType(stops),
+        )
 
     def is_eligible(self, repository: Repository | None, feature: str) -> bool:
         """Tell whether a repository gets a feature by what is known, however old that is."""
@@ -185,6 +195,7 @@ def _same_objects(features: Features, known: Features) -> dict[str, Feature]:
 
 def _stopped(feature: Feature, before: Feature | None) -> Feature:
     """The feature with its stop on; the same object as before where its row is."""
-    if before is not None and before.version == feature.version:
+    targeting = replace(feature.targeting, emergency_stop=True)
+    if before is not None and before.version == feature.version and before.targeting == targeting:
         return before
-    return replace(feature, targeting=replace(feature.targeting, emergency_stop=True))
+    return replace(feature, targeting=targeting)

@@ -53,6 +53,15 @@ def test_a_row_older_than_a_stop_seen_does_not_lift_it() -> None:
     assert not state.with_newest({}, 30).is_eligible(REPOSITORY, "f")
 
 
+def test_a_stop_seen_with_the_repositories_alone_is_seen() -> None:
+    """The database was set back before the features were read by themselves."""
+    before = feature(ON, "1", updated_at=10)
+    state = State().with_newest(before, 5)
+    state = state.with_whole(feature(STOPPED, "2", updated_at=20), state.repositories, 10)
+    state = state.with_newest(before, 30).with_whole(before, state.repositories, 30)
+    assert state.explain(REPOSITORY, "f").rule is Rule.EMERGENCY_STOP
+
+
 def test_a_stop_seen_is_remembered_while_its_feature_is_gone() -> None:
     state = known(feature(STOPPED, "2", updated_at=20), feature(ON)).with_newest({}, 30)
     state = state.with_newest(feature(ON, "1", updated_at=10), 40)
