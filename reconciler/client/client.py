@@ -64,8 +64,8 @@ class RolloutClient:
         circuit: when a feature's circuit opens in this process.
         queue_length: how many outcomes may wait to be recorded.
         snapshot_file: where to keep what is known, for a start without the database.
-        on_change: called, one call at a time, with the features whose answers may be others now; mostly in a
-            background thread, and in that of `record` where a circuit opens or closes.
+        on_change: called, one call at a time and in a background thread, with the features whose answers may
+            be others now. The next change may be read only when it returns.
         clock: seconds that never go back.
 
     Raises:

@@ -6,6 +6,7 @@ Whoever writes takes the lock; whoever reads takes `current`, one reference to v
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
 from uuid import UUID
@@ -85,13 +86,20 @@ class Store:
             self._change(lambda state: replace(state, environment=environment))
 
     def set_broken(self, ask: Callable[[], Mapping[str, object]]) -> None:
-        """Ask which features' circuits are not closed now, and keep no answers for those."""
+        """Ask which features' circuits are not closed now, and keep no answers for those.
+
+        It is told from a thread of its own: whoever records a job waits for nobody who is told.
+        """
         with self._lock:
             broken = frozenset(ask())
             changed = self._broken ^ broken
             self._broken = broken
             self.current = self._next(self.current.state, self.current)
-        self._tell(changed)
+        # When the process ends, no thread begins any more.
+        with suppress(RuntimeError):
+            threading.Thread(
+                target=self._tell, args=(changed,), name="rollout-circuit", daemon=True
+            ).start()
 
     def _change(self, change: Callable[[State], State]) -> None:
         with self._lock:
