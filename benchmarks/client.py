@@ -36,6 +36,8 @@ STOPS: Final = 20
 FEW_REPOSITORIES: Final = 1_000
 MOST_MEGABYTES: Final = 150
 _REST_SECONDS: Final = 0.5
+_REST_BETWEEN_WIDENINGS: Final = 5.0
+_LOOK_SECONDS: Final = 0.001
 _READY: Final = timedelta(minutes=5)
 _LISTED: Final = "SELECT array_agg(id::text) FROM (SELECT id FROM repositories LIMIT %s) AS listed"
 
@@ -50,6 +52,7 @@ def run() -> Iterator[Row]:
                 yield _stops(few)
             with _loaded(url, "many", REPOSITORIES) as many:
                 yield _memory(many)
+                yield _widening(many)
                 yield from _decisions(many)
         finally:
             server.stop()
@@ -169,6 +172,45 @@ def _peak_megabytes() -> float:
     status = Path("/proc/self/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024 / 1e6
+
+
+def _widening(url: str) -> Row:
+    """Measure, in turn with narrowing again, from before the commit to a client's first yes."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        ((let_in,),) = connection.execute(
+            "SELECT id::text FROM repositories WHERE rollout_bucket(%s, id) BETWEEN %s AND %s LIMIT 1",
+            (FEATURE, PERCENTAGE * 100, 2 * PERCENTAGE * 100 - 1),
+        ).fetchall()
+        with RolloutClient(url, start_timeout=_READY) as client:
+            seconds = []
+            for _ in range(ROUNDS):
+                begin = time.monotonic()
+                _set_percentage(connection, 2 * PERCENTAGE)
+                _wait_for(client, let_in, wanted=True)
+                seconds.append(time.monotonic() - begin)
+                _set_percentage(connection, PERCENTAGE)
+                _wait_for(client, let_in, wanted=False)
+                # A person widens now and then, not while the client rests from the last time.
+                time.sleep(_REST_BETWEEN_WIDENINGS)
+    return Row(
+        f"from {PERCENTAGE} to {2 * PERCENTAGE} percent of {REPOSITORIES:,}, until a client says yes",
+        "-",
+        statistics.median(seconds),
+        most_seconds=2,
+        note=f"longest {max(seconds):.1f} s of {ROUNDS}; no repository moved meanwhile",
+    )
+
+
+def _set_percentage(connection: "psycopg.Connection[tuple[object, ...]]", percentage: int) -> None:
+    connection.execute(
+        "UPDATE rollout_configuration SET rollout_percentage = %s, updated_at = now()",
+        (percentage,),
+    )
+
+
+def _wait_for(client: RolloutClient, repository: str, *, wanted: bool) -> None:
+    while client.is_eligible(repository, FEATURE) is not wanted:
+        time.sleep(_LOOK_SECONDS)
 
 
 def _stops(url: str) -> Row:
