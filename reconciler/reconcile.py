@@ -22,7 +22,7 @@ from reconciler.database.transactions import (
     read_only_transaction,
     write_transaction,
 )
-from reconciler.errors import HistoryRewritten, Stale, Unavailable
+from reconciler.errors import HistoryRewritten, Refused, Stale, Unavailable
 from reconciler.git.ancestry import Relation, relate, trailers
 from reconciler.git.commit import read_head
 from reconciler.git.overrides import trace_override

@@ -15,7 +15,7 @@ def told(database: Database, statement: str) -> list[str]:
         listener.execute("LISTEN rollout_changed")
         database.execute(statement)
         database.execute("SELECT pg_notify('rollout_changed', 'that was all')")
-        heard = []
+        heard: list[str] = []
         for notification in listener.notifies():
             if notification.payload == "that was all":
                 return heard

@@ -9,7 +9,7 @@ LONG = tuple(f"owner-{number}/repository-{number}" for number in range(MAX_COMPA
 
 
 def found(*entries: str) -> FoundList:
-    return FoundList(None, ("test_repositories",), "the list", entries)
+    return FoundList(None, ("test_repositories",), "the list", is_plural=False, entries=entries)
 
 
 def content(*entries: str) -> bytes:
