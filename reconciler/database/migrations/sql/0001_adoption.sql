@@ -337,14 +337,14 @@ FROM adopted;
 INSERT INTO host_statement (stage, statement)
 SELECT
     'put_back',
-    format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', successor)
+    format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', replaced_function.successor)
 FROM replaced_function
-GROUP BY successor
+GROUP BY replaced_function.successor
 HAVING
     NOT bool_or(
-        grants IS null
+        replaced_function.grants IS null
         OR EXISTS (
-            SELECT FROM aclexplode(grants) AS entry
+            SELECT FROM aclexplode(replaced_function.grants) AS entry
             WHERE entry.grantee = 0
         )
     );
@@ -740,7 +740,7 @@ WITH ranked AS (
     SELECT
         id,
         row_number() OVER (
-            PARTITION BY repository_id ORDER BY last_categorized_at DESC, updated_at DESC, id
+            PARTITION BY repository_id ORDER BY last_categorized_at DESC, updated_at DESC, id ASC
         ) AS place,
         bool_or(marked_as_test) OVER (PARTITION BY repository_id) AS marked_as_test,
         count(*) OVER (PARTITION BY repository_id) AS times
