@@ -104,8 +104,8 @@ def measure_blast_radius(
     )
 
 
-def category_limits(thresholds: Mapping[Category, Threshold]) -> str:
-    """Return thresholds as a row of the view `category_limits`, in the text that Postgres reads."""
+def category_limits(thresholds: Mapping[Category, Threshold]) -> list[int]:
+    """Return thresholds as a row of the view `category_limits`, column by column."""
     limits = [
         _NO_LIMIT if limit is None else limit
         for category in Category
@@ -117,7 +117,7 @@ def category_limits(thresholds: Mapping[Category, Threshold]) -> str:
         )
     ]
     priorities = [thresholds[category].priority for category in Category]
-    return f"({','.join(map(str, [*limits, *priorities]))})"
+    return [*limits, *priorities]
 
 
 def _split(keys: Collection[str]) -> tuple[list[str], list[str]]:

@@ -2,7 +2,9 @@
 -- A feature's id, where there is one, and the thresholds, which are there in any case.
 SELECT
     configuration.id,
-    CAST(limits AS text) AS limits
+    CAST(
+        string_to_array(btrim(CAST(limits AS text), '()'), ',', '') AS integer []
+    ) AS limits
 FROM public.category_limits AS limits
 LEFT JOIN public.rollout_configuration AS configuration
     ON configuration.feature_name = :feature;
@@ -11,7 +13,8 @@ LEFT JOIN public.rollout_configuration AS configuration
 -- Who gains and who loses one feature: every repository under the live and the planned configuration, in
 -- one row. Strategies, percentages, salts and thresholds are parameters on both sides, so that the planner
 -- sees constants and leaves out whatever they don't ask for: a digest, a category, a join. Of the planned
--- lists only the difference to the live ones is given.
+-- lists only the difference to the live ones is given. Thresholds are put together from their figures, since
+-- the planner does not take a row that is given as text for a constant: it would be read for each repository.
 WITH added_ids AS NOT MATERIALIZED (
     SELECT
         4 AS lists,
@@ -137,7 +140,27 @@ facts AS NOT MATERIALIZED (
         coalesce(
             recorded.category,
             public.category_within(
-                CAST(CAST(:live_limits AS text) AS public.category_limits),
+                CAST(
+                    ROW(
+                        (CAST(:live_limits AS integer []))[1],
+                        (CAST(:live_limits AS integer []))[2],
+                        (CAST(:live_limits AS integer []))[3],
+                        (CAST(:live_limits AS integer []))[4],
+                        (CAST(:live_limits AS integer []))[5],
+                        (CAST(:live_limits AS integer []))[6],
+                        (CAST(:live_limits AS integer []))[7],
+                        (CAST(:live_limits AS integer []))[8],
+                        (CAST(:live_limits AS integer []))[9],
+                        (CAST(:live_limits AS integer []))[10],
+                        (CAST(:live_limits AS integer []))[11],
+                        (CAST(:live_limits AS integer []))[12],
+                        (CAST(:live_limits AS integer []))[13],
+                        (CAST(:live_limits AS integer []))[14],
+                        (CAST(:live_limits AS integer []))[15],
+                        (CAST(:live_limits AS integer []))[16],
+                        (CAST(:live_limits AS integer []))[17]
+                    ) AS public.category_limits
+                ),
                 activity.stars, activity.contributors, activity.pull_requests
             )
         ) AS live_category,
@@ -145,7 +168,27 @@ facts AS NOT MATERIALIZED (
         coalesce(
             CASE WHEN NOT CAST(:recategorises AS boolean) THEN recorded.category END,
             public.category_within(
-                CAST(CAST(:planned_limits AS text) AS public.category_limits),
+                CAST(
+                    ROW(
+                        (CAST(:planned_limits AS integer []))[1],
+                        (CAST(:planned_limits AS integer []))[2],
+                        (CAST(:planned_limits AS integer []))[3],
+                        (CAST(:planned_limits AS integer []))[4],
+                        (CAST(:planned_limits AS integer []))[5],
+                        (CAST(:planned_limits AS integer []))[6],
+                        (CAST(:planned_limits AS integer []))[7],
+                        (CAST(:planned_limits AS integer []))[8],
+                        (CAST(:planned_limits AS integer []))[9],
+                        (CAST(:planned_limits AS integer []))[10],
+                        (CAST(:planned_limits AS integer []))[11],
+                        (CAST(:planned_limits AS integer []))[12],
+                        (CAST(:planned_limits AS integer []))[13],
+                        (CAST(:planned_limits AS integer []))[14],
+                        (CAST(:planned_limits AS integer []))[15],
+                        (CAST(:planned_limits AS integer []))[16],
+                        (CAST(:planned_limits AS integer []))[17]
+                    ) AS public.category_limits
+                ),
                 activity.stars, activity.contributors, activity.pull_requests
             )
         ) AS planned_category,
