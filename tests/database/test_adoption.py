@@ -611,7 +611,7 @@ REFUSALS = {
     ),
     "no repository": (
         "INSERT INTO repository_categories (category) VALUES ('small')",
-        "1 rows of public.repository_categories have no repository_id",
+        "public.repository_categories has rows without a repository_id: 1",
     ),
     "another table": (
         "DROP TABLE rollout_history; CREATE TABLE rollout_history (action text)",

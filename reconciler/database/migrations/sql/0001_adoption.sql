@@ -520,7 +520,7 @@ BEGIN
     FOR each IN SELECT * FROM pg_temp.filled WHERE value IS NULL LOOP
         EXECUTE format('SELECT count(*) FROM %s WHERE %I IS NULL', host, each.attname) INTO number;
         IF number > 0 THEN
-            RAISE EXCEPTION '% rows of % have no %', number, host, each.attname
+            RAISE EXCEPTION '% has rows without a %: %', host, each.attname, number
                 USING ERRCODE = 'RR001', HINT = 'delete them or give them one';
         END IF;
     END LOOP;
