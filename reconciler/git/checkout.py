@@ -43,8 +43,10 @@ class Checkout:
     objects: Path
     """The repository's store of objects."""
     remotes: Mapping[str, Remote]
+    branch: str | None
+    """The branch checked out."""
     upstream: tuple[str, str] | None
-    """The remote and the branch that the branch checked out follows."""
+    """The remote and the branch that it follows."""
 
     @property
     def folder(self) -> Path:
@@ -100,12 +102,14 @@ def find_checkout(file: Path) -> Checkout:
         )
     path = PurePosixPath(prefix) / file.name
     _refuse_symlink_above(file, Path(root), path)
+    head = _read_head(file.parent)
     return Checkout(
         file=file,
         path=path,
         objects=Path(objects),
         remotes=_read_remotes(file.parent),
-        upstream=_read_upstream(file.parent),
+        branch=None if head is None else head.removeprefix("refs/heads/"),
+        upstream=None if head is None else _read_upstream(file.parent, head),
     )
 
 
@@ -151,11 +155,14 @@ def _read_remotes(folder: Path) -> Mapping[str, Remote]:
     }
 
 
-def _read_upstream(folder: Path) -> tuple[str, str] | None:
+def _read_head(folder: Path) -> str | None:
     try:
-        head = git(folder, "symbolic-ref", "--quiet", "HEAD").strip()
+        return git(folder, "symbolic-ref", "--quiet", "HEAD").strip()
     except GitFailed:
         return None
+
+
+def _read_upstream(folder: Path, head: str) -> tuple[str, str] | None:
     upstream = git(
         folder, "for-each-ref", "--format=%(upstream:remotename)%00%(upstream:remoteref)", head
     )

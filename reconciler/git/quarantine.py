@@ -79,6 +79,9 @@ class Quarantine:
     def default_branch(self) -> str:
         """Return the name of the branch that the remote's HEAD is.
 
+        A bare repository that was made by hand may have a HEAD that names none of its branches: there it
+        is the one of the same name as the branch checked out.
+
         Raises:
             CannotCarry: the remote does not answer, or has no such branch.
         """
@@ -87,6 +90,9 @@ class Quarantine:
             ref, _, of = line.partition("\t")
             if of == "HEAD" and ref.startswith("ref: refs/heads/"):
                 return ref.removeprefix("ref: refs/heads/")
+        branch = self.checkout.branch
+        if branch is not None and branch in self.look([branch]):
+            return branch
         raise CannotCarry(f"the remote {self.remote.name} has no default branch; name one")
 
     def look(self, branches: Iterable[str]) -> Mapping[str, str]:

@@ -370,6 +370,18 @@ def test_a_detached_checkout_is_carried_to_the_remotes_default_branch(applied: S
     assert (report.remote, report.branch, outcomes(report)) == ("origin", "main", ["written"])
 
 
+def test_a_remote_whose_head_names_no_branch_is_carried_to_the_one_checked_out(
+    applied: Site,
+) -> None:
+    remote_git(applied.remote, "symbolic-ref", "HEAD", "refs/heads/master")
+    applied.git("branch", "--unset-upstream")
+    limit(applied.database)
+
+    report = carry(applied)
+
+    assert (report.branch, outcomes(report)) == ("main", ["written"])
+
+
 def test_a_checkout_of_another_branch_is_carried_to_its_upstream_or_where_one_says(
     applied: Site,
 ) -> None:
