@@ -6,6 +6,7 @@ cannot write, an apply in one that lets nobody in between.
 
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from reconciler.database.transactions import (
     read_only_transaction,
     write_transaction,
 )
-from reconciler.errors import HistoryRewritten, Refused, Stale, Unavailable
+from reconciler.errors import HistoryRewritten, ReconcilerError, Refused, Stale, Unavailable
 from reconciler.git.ancestry import Relation, relate, trailers
 from reconciler.git.commit import read_head
 from reconciler.git.overrides import trace_override
@@ -155,7 +156,8 @@ def _ask_beforehand(database: Database, application: Application) -> Application
     if source is None or not any(each.progression for each in rollout.features.values()):
         return application
     asked = _AskedOnce(source, {})
-    with read_only_transaction(database) as connection:
+    # What goes wrong here goes wrong again under the lock, is tried again there, and told.
+    with suppress(ReconcilerError), read_only_transaction(database) as connection:
         require_newest(connection)
         found = read_live(connection, rollout)
         _read_soaking(connection, rollout, Basis(found.live, found.applied), asked)

@@ -2,15 +2,17 @@
 
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pexpect
 import pytest
 
+from reconciler import reconcile
 from reconciler.database.applying import APPLY_LOCK, Application
 from reconciler.database.transactions import Database as Opened
-from reconciler.planning.health import Figures, Period, Tally
-from reconciler.reconcile import apply, read_source
+from reconciler.errors import Unavailable
+from reconciler.planning.health import Figures, FiguresSource, Period, Tally
+from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file
 from tests.postgres import Database
 from tests.site import Site
@@ -59,6 +61,13 @@ def wait_for_the_soak(database: Database) -> None:
     database.value(
         "SELECT pg_sleep_until(max(created_at) + interval '2 seconds')::text FROM rollout_history"
     )
+
+
+def apply_with(site: Site, source: FiguresSource) -> Plan:
+    """Apply the file as it is checked out, judged by figures from elsewhere, in this process."""
+    document = read_rollout_file(site.file)
+    application = Application(reconcile.read_source(document), document.rollout, "a test", source)
+    return reconcile.apply(Opened.at(site.database.address), application).plan
 
 
 def raise_to(site: Site, before: int, after: int) -> None:
@@ -114,12 +123,25 @@ def test_no_lock_waits_for_a_source_of_figures_and_it_is_asked_once(begun: Site)
                 is_free.append(found.fetchone() == (True,))
             return Figures(Tally(20, 1), timedelta(0))
 
-    document = read_rollout_file(begun.file)
-    application = Application(read_source(document), document.rollout, "a test", Source())
-    applied = apply(Opened.at(begun.database.address), application)
-
-    assert not applied.plan.is_refused
+    assert not apply_with(begun, Source()).is_refused
     assert is_free == [True]
+
+
+def test_a_connection_lost_while_asking_is_no_end_of_an_apply(
+    begun: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(_database: Opened) -> NoReturn:
+        raise Unavailable("the connection was lost")
+
+    class Source:
+        def read_figures(self, feature: str, period: Period) -> Figures:
+            return Figures(Tally(20, 1), timedelta(0))
+
+    raise_to(begun, 10, 25)
+    wait_for_the_soak(begun.database)
+    monkeypatch.setattr(reconcile, "read_only_transaction", lose)
+
+    assert not apply_with(begun, Source()).is_refused
 
 
 def test_a_commit_carries_its_own_permission(begun: Site) -> None:
