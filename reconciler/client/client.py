@@ -178,7 +178,8 @@ class RolloutClient:
             error: what a failed one said; the first 1,000 characters are kept.
 
         Returns:
-            False where it was dropped: the queue is full, or nobody knows a repository of this name.
+            False where it was dropped: the queue is full, or no repository of this name is known, as none is
+            before the first load.
 
         Raises:
             ValueError: The feature's or the processor's name or the time can't be recorded.
@@ -190,6 +191,8 @@ class RolloutClient:
         if feature in state.newest and processor != self._routing.get(feature, _ROUTING).fallback:
             self._circuits.record(feature, succeeded=succeeded)
         if found is None and not is_id(id_):
+            # Who only records asks nothing, and would never come to know a name.
+            self.start()
             return self._recorder.refuse()
         return self._recorder.put(outcome)
 

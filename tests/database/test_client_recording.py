@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.client import CircuitSettings, CircuitState, ClientRule, Job, Routing
+from reconciler.client import CircuitSettings, CircuitState, ClientRule, Job, RolloutClient, Routing
 from reconciler.client.recording import Outcome, Recorder
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.roles import apply_roles
@@ -57,6 +57,17 @@ def test_what_the_database_does_not_have_is_left_out_and_counted(database: Datab
 
     assert recorded(database) == [(ACME, "inngest", 1, 0, None)]
     assert client.status().refused == 3
+
+
+def test_who_only_records_comes_to_know_names(database: Database) -> None:
+    load(database)
+    client = RolloutClient(database.url)
+    try:
+        eventually(lambda: client.record("acme/site", "f", "inngest", succeeded=True))
+    finally:
+        client.close()
+
+    assert recorded(database) == [(ACME, "inngest", 1, 0, None)]
 
 
 def test_an_outcome_that_the_database_refuses_takes_no_other_with_it(database: Database) -> None:
