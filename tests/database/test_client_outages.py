@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,14 +50,13 @@ class OwnServer:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
+        # The postmaster first: none begins then, but one whose client has just gone may still end.
         processes = self._processes()
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
+        _signal(processes, signal.SIGSTOP)
         try:
             yield
         finally:
-            for process in processes:
-                process.send_signal(signal.SIGCONT)
+            _signal(processes, signal.SIGCONT)
 
     def _processes(self) -> list[psutil.Process]:
         id_ = self._server.status().process_id
@@ -65,6 +64,12 @@ class OwnServer:
             return []
         postmaster = psutil.Process(id_)
         return [postmaster, *postmaster.children(recursive=True)]
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 @pytest.fixture(scope="module")
