@@ -110,7 +110,7 @@ $$;
 CREATE TRIGGER fill_configuration
 BEFORE INSERT OR UPDATE ON public.rollout_configuration
 FOR EACH ROW WHEN (
-    (NEW.target_repositories IS NULL OR NEW.excluded_repositories IS NULL OR NEW.metadata IS NULL)
+    (NEW.target_repositories IS null OR NEW.excluded_repositories IS null OR NEW.metadata IS null)
 )
 EXECUTE FUNCTION public.fill_configuration();
 
@@ -128,7 +128,7 @@ $$;
 CREATE TRIGGER fill_figures
 BEFORE INSERT OR UPDATE ON public.repository_categories
 FOR EACH ROW WHEN (
-    (NEW.star_count IS NULL OR NEW.contributor_count IS NULL OR NEW.pr_count IS NULL)
+    (NEW.star_count IS null OR NEW.contributor_count IS null OR NEW.pr_count IS null)
 )
 EXECUTE FUNCTION public.fill_figures();
 
