@@ -62,7 +62,6 @@ def measure_blast_radius(
         {
             "feature": feature,
             "configuration": found.id,
-            "has_exclusions": bool(live.exclusions),
             "live_is_on": live.off_rule is None,
             "live_strategy": live.strategy.value,
             "live_percentage": live.percentage,

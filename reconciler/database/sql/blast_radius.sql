@@ -45,13 +45,18 @@ removed AS NOT MATERIALIZED (
         unnest(CAST(:removed_exclusions_names AS text [])) AS key
 ),
 
--- What the lists say of repositories beside the live entries that are ids, which are joined as they are: a
--- row for each repository, as one number. 1 and 2 are the live whitelist and exclusions, 4 and 8 the planned
--- ones; 16 and 32 take the repository's own id from the planned ones.
+-- What the lists say of repositories beside the live whitelist's ids, which are joined as they are: a row for
+-- each repository, as one number. 1 and 2 are the live whitelist and exclusions, 4 and 8 the planned ones; 64
+-- is the repository's own id in the live exclusions; 16 and 32 take that id from the planned ones.
 listed AS NOT MATERIALIZED (
     SELECT
         entries.repository_id,
-        bit_or(entries.lists) AS lists
+        bit_or(entries.lists)
+        | CASE
+            WHEN bit_or(entries.lists) & 64 = 0 THEN 0
+            WHEN bit_or(entries.lists) & 32 > 0 THEN 2
+            ELSE 10
+        END AS lists
     FROM (
         SELECT
             live.repository_id,
@@ -60,6 +65,15 @@ listed AS NOT MATERIALIZED (
         FROM public.rollout_listed_repositories(:feature) AS live
         LEFT JOIN removed ON live.list = removed.list AND live.key = removed.key
         WHERE NOT live.by_id
+        UNION ALL
+        SELECT
+            excluded.repository_id,
+            64 AS lists
+        FROM public.rollout_membership AS excluded
+        WHERE
+            excluded.rollout_config_id = CAST(:configuration AS uuid)
+            AND excluded.list = 'exclusions'
+            AND excluded.repository_id IS NOT null
         UNION ALL
         SELECT
             unnest(CAST(:removed_whitelist_ids AS uuid [])) AS repository_id,
@@ -121,11 +135,6 @@ facts AS NOT MATERIALIZED (
             WHEN whitelisted.repository_id IS null THEN 0
             WHEN coalesce(listed.lists, 0) & 16 > 0 THEN 1
             ELSE 5
-        END
-        | CASE
-            WHEN excluded.repository_id IS null THEN 0
-            WHEN coalesce(listed.lists, 0) & 32 > 0 THEN 2
-            ELSE 10
         END AS lists,
         sha256(
             convert_to(
@@ -202,13 +211,6 @@ facts AS NOT MATERIALIZED (
             repository.id = whitelisted.repository_id
             AND whitelisted.list = 'whitelist'
             AND whitelisted.rollout_config_id = CAST(:configuration AS uuid)
-    LEFT JOIN public.rollout_membership AS excluded
-        ON
-            -- Where there are none the planner sees it, and looks for none.
-            CAST(:has_exclusions AS boolean)
-            AND repository.id = excluded.repository_id
-            AND excluded.list = 'exclusions'
-            AND excluded.rollout_config_id = CAST(:configuration AS uuid)
     LEFT JOIN listed ON repository.id = listed.repository_id
     LEFT JOIN marks ON repository.id = marks.repository_id
     OFFSET '0'
