@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 _PRELOADED = [
@@ -54,11 +55,9 @@ def run(
 ) -> Completed:
     """Run the program to its end, without a terminal."""
     with tempfile.TemporaryDirectory() as streams:
-        (Path(streams) / "0").write_text(stdin, encoding="utf-8")
-        process = PROCESSES.Process(
-            target=_main, args=(list(arguments), str(folder), dict(environment), streams)
+        process = start(
+            arguments, folder=folder, environment=environment, stdin=stdin, streams=streams
         )
-        process.start()
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
@@ -66,6 +65,23 @@ def run(
             raise TimeoutError(f"reconcile {' '.join(arguments)} took over {timeout} s")
         said = (Path(streams, each).read_bytes().decode() for each in "12")
         return Completed(process.exitcode, *said)
+
+
+def start(
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    stdin: str,
+    streams: str,
+) -> BaseProcess:
+    """Start the program; what it says is in the files `1` and `2` of the folder of its streams."""
+    Path(streams, "0").write_text(stdin, encoding="utf-8")
+    process = PROCESSES.Process(
+        target=_main, args=(list(arguments), str(folder), dict(environment), streams)
+    )
+    process.start()
+    return process
 
 
 def _main(arguments: list[str], folder: str, environment: dict[str, str], streams: str) -> None:

@@ -7,9 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests import program
 from tests.postgres import PROJECT, Database
@@ -125,6 +128,23 @@ class Site:
         )
         self.started.append(process)
         return process
+
+    @contextmanager
+    def run_to_kill(self, *arguments: str) -> Iterator[BaseProcess]:
+        """Start the program in a process that has imported it, so that it is at work at once; kill it."""
+        with TemporaryDirectory() as streams:
+            process = program.start(
+                arguments,
+                folder=self.folder,
+                environment=self._environment({}),
+                stdin="",
+                streams=streams,
+            )
+            try:
+                yield process
+            finally:
+                process.kill()
+                process.join()
 
     def end(self) -> None:
         """End what was started and not waited for."""

@@ -428,10 +428,8 @@ def stop_killed(site: Site, feature: str, rule: Rule) -> None:
     """Start a stop, and kill it where the rule holds it."""
     with FaultProxy(site.database, rule) as proxy:
         behind = Site(site.folder, site.remote, Database(proxy.url), site.started)
-        process = behind.start("stop", "--feature", feature, "--reason", "it hurts")
-        assert proxy.holding.wait(30)
-        process.kill()
-        process.communicate()
+        with behind.run_to_kill("stop", "--feature", feature, "--reason", "it hurts"):
+            assert proxy.holding.wait(30)
 
 
 def without_blocks(text: str) -> str:

@@ -1,34 +1,38 @@
 """Killed at any moment, an apply is there as a whole or not at all."""
 
 import random
-import subprocess
 import time
 from collections.abc import Callable
 
 from tests.replay import live_state, replayed_state
 from tests.site import Site
+from tests.waiting import eventually
+
+OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 
 def test_a_kill_leaves_no_change_without_history_and_no_history_without_change(
     site: Site, at_size: Callable[[int, int], int]
 ) -> None:
+    # The first run waits for the process that others are forked from.
+    site.reconcile()
     site.write(_file(0))
     started = time.monotonic()
-    site.start().communicate()
+    assert site.reconcile().exit_code == 0
     whole = time.monotonic() - started
     chance = random.Random(20261124)
     outcomes = {"whole": 0, "killed": 0}
 
     for number in range(1, at_size(40, 200) + 1):
         site.write(_file(number))
-        process = site.start()
-        try:
-            process.wait(timeout=chance.uniform(0.3, 1.2) * whole)
-            outcomes["whole"] += 1
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            outcomes["killed"] += 1
+        with site.run_to_kill() as process:
+            process.join(chance.uniform(0.1, 1.2) * whole)
+            outcomes["killed" if process.exitcode is None else "whole"] += 1
+        # What was asked of the server before the kill is done by it, or rolled back.
+        eventually(lambda: site.database.value(OTHERS) == 0)
         live = live_state(site.database)
         assert live == replayed_state(site.database)
         generation = site.database.value("SELECT generation FROM rollout_state")
@@ -40,7 +44,7 @@ def test_a_kill_leaves_no_change_without_history_and_no_history_without_change(
         assert stored["percentage"] == live["hybrid_progressive_capture"]["percentage"]
 
     # Killed only, or never, would say nothing.
-    assert outcomes["killed"] > 0
+    assert outcomes["killed"] > 0, outcomes
     assert site.database.value("SELECT count(*) FROM rollout_generation") > 1
 
 
