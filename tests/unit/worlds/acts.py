@@ -35,7 +35,7 @@ def acts(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, Worl
         if done.get(name, 0) < most:
             counted = tuple(sorted((done | {name: done.get(name, 0) + 1}).items()))
             for label, after in _ACTS[name](world, bounds, rules):
-                yield label, replace(after, acts=counted)
+                yield label, after._replace(acts=counted)
 
 
 def _jobs(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
@@ -87,7 +87,7 @@ def _resumed_by_people(world: World, rules: Rules) -> World:
         return override in world.seen
 
     stops = frozenset(each for each in world.stops if each[0] is None or not is_known(each[0]))
-    return replace(world, stops=stops, removals=(*world.removals, len(world.branch)))
+    return world._replace(stops=stops, removals=(*world.removals, len(world.branch)))
 
 
 def _write(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
@@ -95,7 +95,7 @@ def _write(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, Wo
     tip = world.branch[-1]
     if tip.block is None:
         block = override_of(world.made + 1, STOP)
-        after = replace(world, made=world.made + 1)
+        after = world._replace(made=world.made + 1)
         yield from _commit(after, replace(tip, block=block), bounds, "write a stop by hand")
 
 
@@ -104,7 +104,7 @@ def _commit(
 ) -> Iterator[tuple[str, World]]:
     if len(world.branch) < bounds.commits:
         said = name or f"merge {file.percentage} percent"
-        yield f"{said} (commit {len(world.branch)})", replace(world, branch=(*world.branch, file))
+        yield f"{said} (commit {len(world.branch)})", world._replace(branch=(*world.branch, file))
 
 
 def _roll_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
@@ -131,7 +131,7 @@ def _impose(world: World, name: str, limit: Decimal | None) -> Iterator[tuple[st
     if live == limited(world.intended, made):
         # What was stopped by hand is not to be told from this any more, and goes on under its name.
         stops = frozenset((each or made.id, most) for each, most in stops)
-    yield name, replace(world, rows=rows, live=live, made=world.made + 1, stops=stops)
+    yield name, world._replace(rows=rows, live=live, made=world.made + 1, stops=stops)
 
 
 def _resume(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
@@ -141,14 +141,14 @@ def _resume(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, W
     outcome = lifted(world.live, world.intended, world.rows)
     if outcome is not None:
         live, rows = outcome
-        yield "resume", replace(world, rows=rows, live=live, stops=frozenset())
+        yield "resume", world._replace(rows=rows, live=live, stops=frozenset())
 
 
 def _stop_by_hand(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
     """Somebody stops by SQL, as the runbook says."""
     stopped = (Decimal(0), True)
     if world.live is not None and world.live != stopped:
-        yield "stop by SQL", replace(world, live=stopped, stops=world.stops | {(None, STOP)})
+        yield "stop by SQL", world._replace(live=stopped, stops=world.stops | {(None, STOP)})
 
 
 _ACTS: Final[dict[str, Callable[[World, Bounds, Rules], Iterator[tuple[str, World]]]]] = {

@@ -33,7 +33,7 @@ def apply(world: World, index: int, rules: Rules) -> World:
     file = world.branch[index]
     traces = _traces(world, index, rules) if rules.has_git else ()
     seen = world.seen if file.block is None or rules.has_git else world.seen | {file.block.id}
-    world = replace(world, seen=seen)
+    world = world._replace(seen=seen)
     done = apply_file(
         file, traces, world.intended, world.block, world.live, world.rows, world.generation
     )
@@ -55,8 +55,7 @@ def apply(world: World, index: int, rules: Rules) -> World:
             override = in_force.override
             if not _is_resumed_since(world, index, override.id):
                 stops |= {(override.id, override.percentage)}
-        return replace(
-            world,
+        return world._replace(
             applied=index,
             intended=file.percentage,
             block=identifier(file.block),
@@ -66,7 +65,7 @@ def apply(world: World, index: int, rules: Rules) -> World:
             made=made,
             stops=stops,
         )
-    return replace(world, applied=index)
+    return world._replace(applied=index)
 
 
 def _traces(world: World, index: int, rules: Rules) -> tuple[tuple[UUID, Trace], ...]:

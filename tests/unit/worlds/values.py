@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from reconciler.planning.configuration import Configuration
@@ -48,9 +48,8 @@ class Pass:
     """The commits that the tip had, and the file to be pushed onto it."""
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything that is, at one moment."""
+class World(NamedTuple):
+    """Everything that is, at one moment; a tuple, since a search makes and compares many."""
 
     branch: tuple[File, ...] = (File(20),)
     applied: int = -1

@@ -25,16 +25,16 @@ def write_back(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
     on_its_way = world.write_back
     if on_its_way is None:
         if any(row.state is not OverrideState.DONE for row in world.rows):
-            yield "write-back reads", replace(world, write_back=Pass(world.rows))
+            yield "write-back reads", world._replace(write_back=Pass(world.rows))
         return
-    yield "write-back is killed", replace(world, write_back=None)
+    yield "write-back is killed", world._replace(write_back=None)
     if on_its_way.commit is None:
         edited = write_back_edit(on_its_way.rows, world.branch)
         if edited is not None and len(world.branch) < bounds.commits:
             commit = (len(world.branch), edited)
             yield (
                 "write-back commits",
-                replace(world, write_back=replace(on_its_way, commit=commit)),
+                world._replace(write_back=replace(on_its_way, commit=commit)),
             )
         return
     parent, file = on_its_way.commit
@@ -44,15 +44,14 @@ def write_back(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
         entered = (file.block.id,) if file.block is not None and file.block != before else ()
         yield (
             f"write-back pushes (commit {parent})",
-            replace(
-                world,
+            world._replace(
                 branch=(*world.branch, file),
                 write_back=None,
                 entered=(*world.entered, *entered),
             ),
         )
     else:
-        yield "the push is rejected", replace(world, write_back=Pass(on_its_way.rows))
+        yield "the push is rejected", world._replace(write_back=Pass(on_its_way.rows))
 
 
 def write_back_edit(rows: tuple[Row, ...], branch: tuple[File, ...]) -> File | None:
