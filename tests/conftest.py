@@ -67,6 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_RUN] = TestRun(Path(shared["test_run"]))
     else:
         config.stash[_RUN], config.stash[_WATCHER] = TestRun.begin()
+        # Where pytest makes its folders for tests; they go with the run.
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(config.stash[_RUN].folder))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -33,10 +34,19 @@ def start(rollout: Site) -> Iterator[Start]:
         yield start
 
 
-def test_a_database_that_goes_is_told_once_and_recovered_from(tmp_path: Path) -> None:
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for a socket's name."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_a_database_that_goes_is_told_once_and_recovered_from(
+    tmp_path: Path, short_folder: Path
+) -> None:
     server = EmbeddedServer(tmp_path / "own")
     # A server that starts again has its socket elsewhere.
-    sockets = tmp_path / "s"
+    sockets = short_folder / "s"
     address = DatabaseAddress.parse(server.start())
     sockets.symlink_to(address.parameters["host"])
     database = Database(DatabaseAddress({**address.parameters, "host": str(sockets)}).url)
