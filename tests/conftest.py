@@ -1,5 +1,6 @@
 """What every test builds on: a known environment, a database of its own, a site to act in."""
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -93,6 +94,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if nightly:
         config.hook.pytest_deselected(items=nightly)
         items[:] = [item for item in items if item not in nightly]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let no search for garbage go through all that collecting tests made: it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
