@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from reconciler.cli.arguments import require_words
 from reconciler.cli.asking import ask
 from reconciler.cli.opening import choose_feature, open_database, who_acts
 from reconciler.cli.output import print_json, print_result
@@ -29,8 +30,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def _said(_context: click.Context, _option: click.Parameter, reason: str) -> str:
     """Return a reason that says something."""
-    if not reason.strip():
-        raise click.UsageError("--reason is empty; say why")
+    require_words(reason)
     return reason
 
 

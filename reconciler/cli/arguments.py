@@ -17,3 +17,13 @@ def as_text(argument: str) -> str:
     Whoever stops a feature in a hurry is not held up by what their terminal pasted.
     """
     return _UNHOLDABLE.sub("\N{REPLACEMENT CHARACTER}", argument).replace("\0", " ")
+
+
+def require_words(reason: str) -> None:
+    """Refuse a reason that says nothing.
+
+    Raises:
+        click.UsageError: it is empty.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason is empty; say why")

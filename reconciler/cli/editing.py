@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from reconciler.cli.arguments import require_words
 from reconciler.cli.opening import require_feature
 from reconciler.cli.output import print_result, show_result
 from reconciler.cli.render.escape import for_line
@@ -56,8 +57,8 @@ class Afterwards:
         """Return what the options ask for; refuse those that mean nothing without another."""
         if reason is not None and not (commit or push):
             raise click.UsageError("--reason goes with --commit or --push")
-        if reason is not None and not reason.strip():
-            raise click.UsageError("--reason is empty; say why")
+        if reason is not None:
+            require_words(reason)
         if yes and not apply:
             raise click.UsageError("--yes goes with --apply")
         return cls(commit or push, push, apply, yes, reason)
