@@ -5,9 +5,11 @@ import sys
 from collections.abc import Mapping
 
 import pexpect
+import psutil
 
 from tests.postgres import PROJECT
 from tests.site import Site
+from tests.waiting import eventually
 
 TIMEOUT_SECONDS = 60
 
@@ -39,3 +41,14 @@ def start(
         encoding="utf-8",
         timeout=TIMEOUT_SECONDS,
     )
+
+
+def interrupt(terminal: "pexpect.spawn[str]") -> None:
+    """Press Ctrl-C, once the program waits at its terminal.
+
+    Python forgets one that comes between its prompt and the read behind it, until a key is
+    pressed: the flag is set, and the read that follows does not look at it.
+    """
+    process = psutil.Process(terminal.pid)
+    eventually(lambda: process.status() == psutil.STATUS_SLEEPING)
+    terminal.sendintr()

@@ -12,7 +12,7 @@ from reconciler import RolloutConsole
 from reconciler.errors import NotFound, Refused
 from tests.pages import DOCUMENTATION
 from tests.site import Site
-from tests.terminal import at_terminal
+from tests.terminal import at_terminal, interrupt
 
 FILE = """\
 # Who gets what.
@@ -276,7 +276,7 @@ def test_a_prompt_on_a_narrow_terminal(rolled_out: Site) -> None:
 
     terminal.send("rollout.emerg\t")
     terminal.expect_exact("rollout.emergency_stop(")
-    terminal.sendintr()
+    interrupt(terminal)
     terminal.expect_exact("KeyboardInterrupt")
     terminal.expect_exact(">>> ")
     assert "\x1b[1mcapture\x1b[0m" in enter("rollout.status()")

@@ -13,7 +13,7 @@ import pytest
 from reconciler.cli.main import make_program
 from tests.postgres import PROJECT
 from tests.site import Site
-from tests.terminal import start
+from tests.terminal import interrupt, start
 
 DRIVER = """\
 import ast, sys
@@ -165,7 +165,7 @@ def test_questions_at_a_terminal_are_answered_or_interrupted(filled: Site) -> No
         terminal.expect_exact(f"{question} [y/N]: ")
 
     ask(["stop", "--reason", "x"], "Stop capture for everybody?")
-    terminal.sendintr()
+    interrupt(terminal)
     terminal.expect(r"\r\ninterrupted; nothing is half done")
     terminal.expect_exact("ended: 130")
     ask(["stop", "--reason", "x"], "Stop capture for everybody?")
@@ -178,7 +178,7 @@ def test_questions_at_a_terminal_are_answered_or_interrupted(filled: Site) -> No
     terminal.expect_exact("ended: 130")
     filled.write(FILE.replace("50", "60"))
     ask([], "Apply this?")
-    terminal.sendintr()
+    interrupt(terminal)
     terminal.expect_exact("ended: 130")
     ask(["set", "70", "--apply"], "Apply this?")
     terminal.sendline("n")
