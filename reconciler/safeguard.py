@@ -24,8 +24,8 @@ from reconciler.planning.actions import Action
 from reconciler.planning.drift import Limit
 from reconciler.planning.health import NO_JOBS, FiguresSource, Health
 from reconciler.planning.plain import plain
+from reconciler.rollout_file.characters import one_line
 from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
-from reconciler.rollout_file.texts import one_line
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -186,7 +186,7 @@ class _Carrier:
         if not self.afterwards.commit:
             return {"commit": None, "pushed": None}
         from reconciler.git.committing import commit_file, push_branch
-        from reconciler.rollout_file.texts import cut
+        from reconciler.rollout_file.characters import cut
 
         settings = self.settings
         commit = commit_file(settings.path, message)

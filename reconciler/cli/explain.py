@@ -35,7 +35,7 @@ def explain(context: click.Context, repository: str, at: "Moment | None") -> dic
     from reconciler.database.schema import require_newest
     from reconciler.database.time_travel import read_then
     from reconciler.database.transactions import read_only_transaction
-    from reconciler.rollout_file.names import is_identifier
+    from reconciler.rollout_file.list_entries import is_identifier
     from reconciler.targeting.environment import EnvironmentOverride
 
     settings = settings_of(context)

@@ -102,7 +102,7 @@ def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
     """
     from reconciler.cli.github_forks import compare
     from reconciler.cli.workflow_output import annotate, print_plainly, summarize
-    from reconciler.rollout_file.sources import read_content
+    from reconciler.rollout_file.file_content import read_content
 
     settings = settings_of(context)
     content = read_content(settings.path)

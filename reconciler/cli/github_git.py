@@ -92,7 +92,7 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
     from reconciler.cli.render.plan_text import Outcome
     from reconciler.github.promotions import push_promotion
     from reconciler.rollout_file import read_rollout_file
-    from reconciler.rollout_file.replacing import replace_file
+    from reconciler.rollout_file.atomic_write import replace_file
 
     proposals = _Proposals(settings)
     document = read_rollout_file(settings.path)

@@ -29,8 +29,8 @@ def import_command(context: click.Context, /, *, output: str | None, force: bool
     from reconciler.database.importing import describe_live
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
-    from reconciler.rollout_file.replacing import create_file, replace_file
-    from reconciler.rollout_file.writing import render_rollout
+    from reconciler.rollout_file.atomic_write import create_file, replace_file
+    from reconciler.rollout_file.yaml_writer import render_rollout
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)

@@ -12,7 +12,7 @@ from reconciler.cli.settings import Format, settings_of
 def init(context: click.Context) -> None:
     """Write a commented first rollout.yaml, in which nobody is in yet; never over another file."""
     from reconciler.rollout_file import first_rollout_file
-    from reconciler.rollout_file.replacing import create_file
+    from reconciler.rollout_file.atomic_write import create_file
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)

@@ -12,7 +12,7 @@ from reconciler.cli.editing import Edit, edit_file, editing_options, feature_in_
 from reconciler.cli.render.words import counted
 from reconciler.cli.settings import Settings, settings_of
 from reconciler.errors import ReconcilerError
-from reconciler.rollout_file.names import entry_key, is_pattern
+from reconciler.rollout_file.list_entries import entry_key, is_pattern
 
 if TYPE_CHECKING:
     from reconciler.rollout_file.editing import Keys

@@ -11,7 +11,7 @@ import click
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.settings import Settings
 from reconciler.errors import NotFound
-from reconciler.rollout_file.texts import cut
+from reconciler.rollout_file.characters import cut
 
 if TYPE_CHECKING:
     from reconciler.database.address import DatabaseAddress

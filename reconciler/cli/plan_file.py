@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from reconciler.errors import SetupInvalid
 from reconciler.planning.report import PlanReport
-from reconciler.rollout_file.replacing import replace_file
+from reconciler.rollout_file.atomic_write import replace_file
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 

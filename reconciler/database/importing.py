@@ -14,8 +14,8 @@ from reconciler.database.live import read_live
 from reconciler.database.queries import queries
 from reconciler.planning.describing import Description, Names, describe
 from reconciler.planning.live import Live
+from reconciler.rollout_file.list_entries import is_entry, is_identifier, is_pattern
 from reconciler.rollout_file.model import Rollout
-from reconciler.rollout_file.names import is_entry, is_identifier, is_pattern
 from reconciler.rollout_file.reader import parse_rollout
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from reconciler.planning.basis import NOTHING_APPLIED, AppliedFeature, LastAppli
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.live import Directory, Live, LiveFeature
 from reconciler.planning.state import from_state
+from reconciler.rollout_file.list_entries import entry_key, is_identifier, is_pattern
 from reconciler.rollout_file.model import Rollout
-from reconciler.rollout_file.names import entry_key, is_identifier, is_pattern
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.eligibility import folded
 from reconciler.targeting.strategy import Strategy

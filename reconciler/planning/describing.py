@@ -16,17 +16,13 @@ from uuid import uuid5
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.live import Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, narrow
+from reconciler.rollout_file.characters import one_line, quoted, text_problem
 from reconciler.rollout_file.durations import (
     LONGEST_DURATION,
     SHORTEST_DURATION,
     format_duration,
 )
-from reconciler.rollout_file.fields import (
-    FEATURE_NAME_PATTERN,
-    MAX_PRIORITY,
-    MOST_INTEGER,
-    whole,
-)
+from reconciler.rollout_file.list_entries import entry_key, is_entry, is_identifier
 from reconciler.rollout_file.model import (
     MAX_AUTHOR_LENGTH,
     MAX_DESCRIPTION_LENGTH,
@@ -38,8 +34,12 @@ from reconciler.rollout_file.model import (
     Override,
     Rollout,
 )
-from reconciler.rollout_file.names import entry_key, is_entry, is_identifier
-from reconciler.rollout_file.texts import one_line, quoted, text_problem
+from reconciler.rollout_file.value_types import (
+    FEATURE_NAME_PATTERN,
+    MAX_PRIORITY,
+    MOST_INTEGER,
+    whole,
+)
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
 IMPORTED_STOP_REASON: Final = "found stopped by an import"

@@ -21,8 +21,8 @@ from reconciler.planning.live import Directory, Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, StoredOverride, effective
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import make_plan
+from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Rollout
-from reconciler.rollout_file.names import entry_key
 
 _NOWHERE: Final = UUID(int=0)
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)

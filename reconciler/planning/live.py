@@ -7,7 +7,7 @@ from uuid import UUID
 
 from reconciler.planning.configuration import Configuration
 from reconciler.planning.overrides import StoredOverride
-from reconciler.rollout_file.names import entry_key
+from reconciler.rollout_file.list_entries import entry_key
 from reconciler.targeting.categories import Category, Threshold
 
 

@@ -52,8 +52,8 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.progression import guard_soak, stage_to_hold
 from reconciler.planning.warnings import feature_warnings, rename_warnings
+from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
-from reconciler.rollout_file.names import entry_key
 
 
 def make_plan(rollout: Rollout, basis: Basis) -> Plan:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.errors import Unavailable
-from reconciler.rollout_file.texts import one_line
+from reconciler.rollout_file.characters import one_line
 
 MOST: Final = 1e15
 """More jobs than this are no number of jobs."""

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reconciler.rollout_file.first import first_rollout_file
+    from reconciler.rollout_file.first_file import first_rollout_file
     from reconciler.rollout_file.nodes import Place
     from reconciler.rollout_file.reader import Document, parse_rollout, read_rollout_file
     from reconciler.rollout_file.schema import rollout_schema, rollout_schema_text
@@ -26,7 +26,7 @@ __all__ = [
 _MODULES = {
     "Document": "reader",
     "Place": "nodes",
-    "first_rollout_file": "first",
+    "first_rollout_file": "first_file",
     "parse_rollout": "reader",
     "read_rollout_file": "reader",
     "rollout_schema": "schema",

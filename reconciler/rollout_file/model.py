@@ -12,7 +12,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.rollout_file.fields import (
+from reconciler.rollout_file.thresholds import FileThresholds
+from reconciler.rollout_file.value_types import (
     Count,
     Entry,
     FeatureName,
@@ -29,7 +30,6 @@ from reconciler.rollout_file.fields import (
     Truth,
     VersionOne,
 )
-from reconciler.rollout_file.thresholds import FileThresholds
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.strategy import Strategy
 

@@ -11,7 +11,7 @@ from re import compile as pattern
 from typing import Any, Final, NamedTuple
 
 from reconciler.errors import Finding
-from reconciler.rollout_file.texts import quoted
+from reconciler.rollout_file.characters import quoted
 
 KeyPath = tuple[str | int, ...]
 """The keys, and positions in lists counted from 0, that lead from the file's root to a value."""

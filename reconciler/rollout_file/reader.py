@@ -11,16 +11,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reconciler.errors import FileInvalid, Finding
-from reconciler.rollout_file.composer import compose
-from reconciler.rollout_file.model import Rollout
-from reconciler.rollout_file.nodes import KeyPath, Node, Place, Places, node_value
-from reconciler.rollout_file.rules import rule_findings
-from reconciler.rollout_file.sources import check_size, decode, read_content
-from reconciler.rollout_file.texts import (
+from reconciler.rollout_file.characters import (
     forbidden_characters,
     position,
     without_forbidden_characters,
 )
+from reconciler.rollout_file.file_content import check_size, decode, read_content
+from reconciler.rollout_file.model import Rollout
+from reconciler.rollout_file.nodes import KeyPath, Node, Place, Places, node_value
+from reconciler.rollout_file.rules import rule_findings
+from reconciler.rollout_file.yaml_parser import compose
 
 MAX_FORBIDDEN_CHARACTERS = 100
 """So many are looked at, and the first of each line named; a file with more is no text."""
@@ -103,7 +103,7 @@ def _validate(root: Node) -> tuple[Rollout | None, list[Finding]]:
     try:
         return Rollout.model_validate(node_value(root)), contradictions
     except ValidationError as error:
-        from reconciler.rollout_file.sentences import model_findings
+        from reconciler.rollout_file.model_findings import model_findings
 
         return None, contradictions + list(model_findings(error, root))
 

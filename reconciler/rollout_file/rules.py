@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import TypeGuard
 
 from reconciler.errors import Finding
-from reconciler.rollout_file.names import entry_key
+from reconciler.rollout_file.characters import quoted
+from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.nodes import (
     Items,
     KeyPath,
@@ -21,7 +22,6 @@ from reconciler.rollout_file.nodes import (
     finding_at,
     scalar_value,
 )
-from reconciler.rollout_file.texts import quoted
 
 DEFAULT_PERCENTAGE = Decimal(0)
 MOST_PERCENT = 100

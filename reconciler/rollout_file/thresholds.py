@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from reconciler.rollout_file.fields import Count, Priority
+from reconciler.rollout_file.value_types import Count, Priority
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
 

@@ -9,7 +9,7 @@ import re
 import yaml
 
 from reconciler.errors import Finding
-from reconciler.rollout_file.texts import cut
+from reconciler.rollout_file.characters import cut
 
 DIRECTIVES = "directives such as %YAML and %TAG are not read; remove the line"
 _TAGS = "tags are not read; remove the tag"

@@ -18,7 +18,7 @@ from reconciler.planning.source import Source
 from reconciler.reconcile import apply, preview
 from reconciler.rollout_file import parse_rollout
 from reconciler.rollout_file.model import Rollout
-from reconciler.rollout_file.writing import render_rollout
+from reconciler.rollout_file.yaml_writer import render_rollout
 from tests.postgres import Database
 
 KNOWN = {f"00000000-0000-4000-8000-00000000000{n}": f"Acme/Repo.{n}" for n in range(1, 6)}

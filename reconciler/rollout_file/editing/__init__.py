@@ -5,6 +5,7 @@ bytes that splices the text, and what it makes is read again before anybody gets
 functions touch no file; `edit_rollout_file` does.
 """
 
+from reconciler.rollout_file.editing.editable_text import Keys, Value
 from reconciler.rollout_file.editing.edits import (
     with_entries,
     with_override,
@@ -14,7 +15,6 @@ from reconciler.rollout_file.editing.edits import (
     without_value,
 )
 from reconciler.rollout_file.editing.files import edit_rollout_file
-from reconciler.rollout_file.editing.source import Keys, Value
 
 __all__ = [
     "Keys",

@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from reconciler.errors import NotFound
-from reconciler.rollout_file.editing import splicing
-from reconciler.rollout_file.editing.source import (
+from reconciler.rollout_file.characters import quoted
+from reconciler.rollout_file.editing import text_changes
+from reconciler.rollout_file.editing.editable_text import (
     Keys,
     Slot,
     Source,
@@ -20,9 +21,8 @@ from reconciler.rollout_file.editing.source import (
     open_source,
     spliced,
 )
+from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Override
-from reconciler.rollout_file.names import entry_key
-from reconciler.rollout_file.texts import quoted
 
 _FEATURE_DEPTH = 2
 
@@ -75,7 +75,7 @@ def without_value(source: bytes, path: Keys) -> bytes:
     if len(chain) <= len(path):
         return source
     expected = _changed(opened.values, path[:-1], lambda table: _without(table, path[-1]))
-    return spliced(opened, splicing.remove_key(opened, chain), expected)
+    return spliced(opened, text_changes.remove_key(opened, chain), expected)
 
 
 def with_entries(source: bytes, path: Keys, entries: Sequence[str]) -> bytes:
@@ -99,7 +99,7 @@ def with_entries(source: bytes, path: Keys, entries: Sequence[str]) -> bytes:
     if not isinstance(items, yaml.SequenceNode):
         return _with(source, path, tuple(new))
     expected = _changed(opened.values, path, lambda old: (*old, *new))
-    return spliced(opened, splicing.add_entries(opened, chain, items, new), expected)
+    return spliced(opened, text_changes.add_entries(opened, chain, items, new), expected)
 
 
 def without_entries(source: bytes, path: Keys, entries: Sequence[str]) -> bytes:
@@ -123,7 +123,7 @@ def without_entries(source: bytes, path: Keys, entries: Sequence[str]) -> bytes:
         path,
         lambda old: tuple(each for each in old if entry_key(each) not in unwanted),
     )
-    return spliced(opened, splicing.remove_entries(opened, chain[-1], items, gone), expected)
+    return spliced(opened, text_changes.remove_entries(opened, chain[-1], items, gone), expected)
 
 
 def _override_values(override: Override) -> dict[str, Value]:
@@ -148,11 +148,11 @@ def _with(source: bytes, path: Keys, value: Any) -> bytes:
         missing = path[len(chain) - 1 :]
         for key in reversed(missing[1:]):
             value = {key: value}
-        splices = splicing.add_key(opened, chain, path[: len(chain) - 1], missing[0], value)
+        splices = text_changes.add_key(opened, chain, path[: len(chain) - 1], missing[0], value)
     elif isinstance(value, dict):
-        splices = splicing.replace_table(opened, chain, value)
+        splices = text_changes.replace_table(opened, chain, value)
     else:
-        splices = splicing.replace_scalar(opened, chain[-1].value, value)
+        splices = text_changes.replace_scalar(opened, chain[-1].value, value)
     return spliced(opened, splices, expected)
 
 

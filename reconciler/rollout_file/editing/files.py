@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reconciler.errors import EditRefused, FileInvalid
-from reconciler.rollout_file.replacing import replace_file
-from reconciler.rollout_file.sources import read_content
+from reconciler.rollout_file.atomic_write import replace_file
+from reconciler.rollout_file.file_content import read_content
 
 
 def edit_rollout_file(path: Path, edit: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:

@@ -13,10 +13,10 @@ from jsonschema import Draft202012Validator
 
 from reconciler.errors import FileInvalid
 from reconciler.rollout_file import parse_rollout
-from reconciler.rollout_file.composer import compose
+from reconciler.rollout_file.characters import forbidden_characters
+from reconciler.rollout_file.file_content import decode
 from reconciler.rollout_file.nodes import Nothing, node_value
-from reconciler.rollout_file.sources import decode
-from reconciler.rollout_file.texts import forbidden_characters
+from reconciler.rollout_file.yaml_parser import compose
 
 CORPUS = Path(__file__).parents[2] / "corpus" / "rollout_file"
 

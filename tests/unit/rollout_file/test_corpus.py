@@ -6,7 +6,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from reconciler.rollout_file import composer, rollout_schema
+from reconciler.rollout_file import rollout_schema, yaml_parser
 from tests.unit.rollout_file.corpus import CORPUS, observe
 
 CASES = sorted(CORPUS.glob("*.yaml"))
@@ -33,7 +33,7 @@ def test_reader_and_schema_say_what_stands_beside_the_case(
 def test_the_pure_loader_says_the_same(
     case: Path, schema: Draft202012Validator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(composer, "LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(yaml_parser, "LOADER", yaml.SafeLoader)
 
     observed = observe(case, schema)
 

@@ -23,7 +23,7 @@ from reconciler.errors import EditRefused
 from reconciler.rollout_file import parse_rollout
 from reconciler.rollout_file.editing import (
     edit_rollout_file,
-    source,
+    editable_text,
     with_entries,
     with_override,
     with_value,
@@ -145,7 +145,7 @@ def test_each_edit_does_to_the_case_what_stands_beside_it(case: Path) -> None:
 def test_with_the_pure_loader_each_edit_does_the_same(
     case: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "LOADER", yaml.BaseLoader)
+    monkeypatch.setattr(editable_text, "LOADER", yaml.BaseLoader)
 
     assert observe(case.read_bytes()) == case.with_suffix(".diffs").read_bytes().decode()
 

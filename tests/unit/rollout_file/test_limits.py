@@ -5,9 +5,9 @@ import tracemalloc
 import pytest
 
 from reconciler.errors import FileInvalid
-from reconciler.rollout_file import parse_rollout, reader, texts
-from reconciler.rollout_file.composer import MAX_NODES, compose
-from reconciler.rollout_file.sources import MAX_BYTES
+from reconciler.rollout_file import characters, parse_rollout, reader
+from reconciler.rollout_file.file_content import MAX_BYTES
+from reconciler.rollout_file.yaml_parser import MAX_NODES, compose
 
 
 def refusals(content: str | bytes) -> list[str]:
@@ -102,9 +102,9 @@ def test_what_is_no_text_is_looked_through_once(monkeypatch: pytest.MonkeyPatch)
 
     def position(text: str, begin: tuple[int, int]) -> tuple[int, int]:
         passed.append(text)
-        return texts.position(text, begin)
+        return characters.position(text, begin)
 
-    monkeypatch.setattr(texts, "describe_character", describe)
+    monkeypatch.setattr(characters, "describe_character", describe)
     monkeypatch.setattr(reader, "position", position)
     content = "# long\r\n" * 10_000 + "\x01\r\n" * 10_000
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.rollout_file.fields import whole
-from reconciler.rollout_file.names import (
+from reconciler.rollout_file.list_entries import (
     ENTRY_PATTERN,
     entry_key,
     entry_problem,
@@ -15,6 +14,7 @@ from reconciler.rollout_file.names import (
     is_identifier,
     is_pattern,
 )
+from reconciler.rollout_file.value_types import whole
 
 IDENTIFIER = "6F0C1C1E-3c0e-4a55-9b3e-0e5f7a1f2d11"
 

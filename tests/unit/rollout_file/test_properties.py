@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 from reconciler.errors import FileInvalid, Finding
 from reconciler.rollout_file import parse_rollout
+from reconciler.rollout_file.characters import text_problem
 from reconciler.rollout_file.durations import LONGEST_DURATION, SHORTEST_DURATION, format_duration
+from reconciler.rollout_file.list_entries import entry_key, is_entry
 from reconciler.rollout_file.model import Feature, Guards, Health, Override, Rollout, Stage
-from reconciler.rollout_file.names import entry_key, is_entry
-from reconciler.rollout_file.texts import text_problem
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from reconciler.targeting.strategy import Strategy
 

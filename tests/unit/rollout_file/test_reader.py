@@ -203,7 +203,7 @@ def test_reading_loads_no_database_no_git_and_no_schema_library() -> None:
 
 def test_the_grammar_alone_loads_neither_yaml_nor_pydantic() -> None:
     program = (
-        "import sys, reconciler.rollout_file.names, reconciler.rollout_file.durations\n"
+        "import sys, reconciler.rollout_file.list_entries, reconciler.rollout_file.durations\n"
         "print(*{'yaml', 'pydantic'} & set(sys.modules))"
     )
 

@@ -8,7 +8,7 @@ from inline_snapshot import snapshot
 
 from reconciler.rollout_file import parse_rollout
 from reconciler.rollout_file.model import Feature, Rollout
-from reconciler.rollout_file.writing import render_rollout
+from reconciler.rollout_file.yaml_writer import render_rollout
 from tests.unit.rollout_file.test_properties import rollouts
 
 

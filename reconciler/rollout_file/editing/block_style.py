@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
-from reconciler.rollout_file.editing.source import Slot, Source, Splice, is_block, start
+from reconciler.rollout_file.editing.editable_text import Slot, Source, Splice, is_block, start
 
 _DASH = re.compile(" *- +")
 _USUAL_STEP = 2

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from reconciler.errors import Finding
+from reconciler.rollout_file.characters import cut, position, quoted
 from reconciler.rollout_file.nodes import (
     NOTHING,
     Alias,
@@ -24,7 +25,6 @@ from reconciler.rollout_file.nodes import (
     finding_at,
     scalar_value,
 )
-from reconciler.rollout_file.texts import cut, position, quoted
 from reconciler.rollout_file.yaml_errors import DIRECTIVES, syntax_finding
 
 MAX_NESTING_LEVELS = 20

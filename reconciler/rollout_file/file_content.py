@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from reconciler.errors import FileInvalid, Finding, SetupInvalid
-from reconciler.rollout_file.texts import position
+from reconciler.rollout_file.characters import position
 
 MAX_MEBIBYTES = 16
 MAX_BYTES = MAX_MEBIBYTES * 1024 * 1024

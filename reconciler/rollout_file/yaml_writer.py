@@ -11,8 +11,8 @@ from json import dumps
 from typing import Any
 
 from reconciler.rollout_file.durations import DURATION_PATTERN
+from reconciler.rollout_file.list_entries import is_entry
 from reconciler.rollout_file.model import Feature, Rollout
-from reconciler.rollout_file.names import is_entry
 
 SCHEMA_COMMENT = "# yaml-language-server: $schema=schemas/rollout.schema.json"
 OVERRIDE_COMMENT = "in force; remove this block to resume"

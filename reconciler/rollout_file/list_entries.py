@@ -7,7 +7,7 @@ https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-config
 
 import re
 
-from reconciler.rollout_file.texts import cut, describe_character, quoted
+from reconciler.rollout_file.characters import cut, describe_character, quoted
 
 ENTRY_HINT = "owner/name, owner/* or a repository id"
 OWNER_LENGTH = 39

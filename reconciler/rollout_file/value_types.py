@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from reconciler.rollout_file.characters import FORBIDDEN_IN_TEXT_PATTERN, cut, quoted, text_problem
 from reconciler.rollout_file.durations import (
     DURATION_HINT,
     DURATION_PATTERN,
@@ -28,14 +29,13 @@ from reconciler.rollout_file.durations import (
     format_duration,
     parse_duration,
 )
-from reconciler.rollout_file.names import (
+from reconciler.rollout_file.list_entries import (
     ENTRY_HINT,
     ENTRY_PATTERN,
     IDENTIFIER_PATTERN,
     entry_problem,
     is_identifier,
 )
-from reconciler.rollout_file.texts import FORBIDDEN_IN_TEXT_PATTERN, cut, quoted, text_problem
 from reconciler.targeting.strategy import Strategy
 
 if TYPE_CHECKING:

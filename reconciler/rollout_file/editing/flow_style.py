@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import yaml
 
-from reconciler.rollout_file.editing.blocks import without_lines
-from reconciler.rollout_file.editing.source import Source, Splice, start
+from reconciler.rollout_file.editing.block_style import without_lines
+from reconciler.rollout_file.editing.editable_text import Source, Splice, start
 
 _LINE_BREAK = re.compile("[\r\n]")
 

@@ -1,7 +1,7 @@
 """Where a change goes: from a place in the file, and what is to stand there, to splices of its text.
 
 Block style and flow style differ in what a key or an entry takes with it; which of the two a place is in
-is told here, and how each is edited in `blocks.py` and `flows.py`.
+is told here, and how each is edited in `block_style.py` and `flow_style.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from reconciler.rollout_file.editing import blocks, flows
-from reconciler.rollout_file.editing.source import (
+from reconciler.rollout_file.editing import block_style, flow_style
+from reconciler.rollout_file.editing.editable_text import (
     Keys,
     Slot,
     Source,
@@ -19,8 +19,8 @@ from reconciler.rollout_file.editing.source import (
     is_block,
     start,
 )
-from reconciler.rollout_file.sentences import model_at
-from reconciler.rollout_file.writing import flow_text, json_text, mapping_lines, scalar_text
+from reconciler.rollout_file.model_findings import model_at
+from reconciler.rollout_file.yaml_writer import flow_text, json_text, mapping_lines, scalar_text
 
 
 def replace_scalar(source: Source, node: yaml.Node, value: Value) -> list[Splice]:
@@ -35,7 +35,7 @@ def replace_table(source: Source, chain: Sequence[Slot], value: Mapping[str, Any
     if not is_block(owner.value):
         text = _pair(source, owner.value, slot.key.value, value)
         return [Splice(start(slot.key), source.end(slot.value), text)]
-    first, last = blocks.own_lines(source, slot.key, slot.value, "")
+    first, last = block_style.own_lines(source, slot.key, slot.value, "")
     lines = _lines_of(source, chain[:-1], {slot.key.value: value})
     line_break = source.line_break(first) or "\n"
     stop = source.line_end(last)
@@ -50,18 +50,20 @@ def add_key(
     pairs = owner.value.value
     after = _last_before(path, key, [each.value for each, _ in pairs])
     if not is_block(owner.value):
-        return flows.added(source, owner.value, after, [_pair(source, owner.value, key, value)])
+        return flow_style.added(
+            source, owner.value, after, [_pair(source, owner.value, key, value)]
+        )
     lines = _lines_of(source, chain, {key: value})
     if after < 0:
         assert owner.key is not None  # noqa: S101 - in the root, version stands before every key
         line = source.line(source.end(owner.key))
     else:
         is_last = after == len(pairs) - 1
-        depth = blocks.column(pairs[after][0])
+        depth = block_style.column(pairs[after][0])
         if is_last:
-            depth = 0 if owner.key is None else blocks.column(owner.key)
-        line = blocks.last_line(source, pairs[after][1], depth)
-    return [blocks.lines_after(source, line, lines)]
+            depth = 0 if owner.key is None else block_style.column(owner.key)
+        line = block_style.last_line(source, pairs[after][1], depth)
+    return [block_style.lines_after(source, line, lines)]
 
 
 def remove_key(source: Source, chain: Sequence[Slot]) -> list[Splice]:
@@ -74,8 +76,10 @@ def remove_key(source: Source, chain: Sequence[Slot]) -> list[Splice]:
     assert slot.key is not None  # noqa: S101 - a path has at least one key
     if not is_block(owner.value):
         place = [key.value for key, _ in owner.value.value].index(slot.key.value)
-        return flows.removed(source, owner.value, [place])
-    splices = blocks.without_lines(source, [blocks.own_lines(source, slot.key, slot.value, "")])
+        return flow_style.removed(source, owner.value, [place])
+    splices = block_style.without_lines(
+        source, [block_style.own_lines(source, slot.key, slot.value, "")]
+    )
     if len(owner.value.value) == 1:
         splices.append(_nothing_behind(source, owner, "{}"))
     return splices
@@ -90,11 +94,11 @@ def add_entries(
         return _begin_list(source, chain, items, new)
     texts = [_in_style(each, items.value[-1]) for each in new]
     if not is_block(items):
-        return flows.added(source, items, len(items.value) - 1, texts)
-    lead = blocks.entry_lead(source, items)
-    depth = 0 if key is None else blocks.column(key)
-    line = blocks.last_line(source, items, depth)
-    return [blocks.lines_after(source, line, [lead + each for each in texts])]
+        return flow_style.added(source, items, len(items.value) - 1, texts)
+    lead = block_style.entry_lead(source, items)
+    depth = 0 if key is None else block_style.column(key)
+    line = block_style.last_line(source, items, depth)
+    return [block_style.lines_after(source, line, [lead + each for each in texts])]
 
 
 def remove_entries(
@@ -106,10 +110,10 @@ def remove_entries(
         EditRefused: one shares its lines with something else.
     """
     if not is_block(items):
-        return flows.removed(source, items, gone)
+        return flow_style.removed(source, items, gone)
     entries = [items.value[position] for position in gone]
-    splices = blocks.without_lines(
-        source, [blocks.own_lines(source, each, each, "- +") for each in entries]
+    splices = block_style.without_lines(
+        source, [block_style.own_lines(source, each, each, "- +") for each in entries]
     )
     if len(gone) == len(items.value):
         splices.append(_nothing_behind(source, slot, "[]"))
@@ -125,11 +129,11 @@ def _begin_list(
     is_bare = source.text[start(items) : source.end(items)] == "[]"
     if key is None or not is_block(owner.value) or not is_bare:
         write = json_text if _is_json(source, owner.value) else scalar_text
-        return flows.added(source, items, -1, list(map(write, new)))
+        return flow_style.added(source, items, -1, list(map(write, new)))
     before = source.text[: start(items)].rstrip(" ")
     line = source.line(start(items))
-    dash = " " * blocks.column(key) + blocks.dash_below(source, chain[:-1])
-    lines = blocks.lines_after(source, line, [dash + scalar_text(each) for each in new])
+    dash = " " * block_style.column(key) + block_style.dash_below(source, chain[:-1])
+    lines = block_style.lines_after(source, line, [dash + scalar_text(each) for each in new])
     return [Splice(len(before), source.end(items), ""), lines]
 
 
@@ -153,9 +157,9 @@ def _last_before(path: Keys, key: str, there: Sequence[str]) -> int:
 
 def _lines_of(source: Source, chain: Sequence[Slot], values: Mapping[str, Any]) -> list[str]:
     """Return the lines of a key in the mapping at the end of `chain`."""
-    indent = " " * blocks.column(chain[-1].value)
-    step = " " * blocks.step_below(chain)
-    return list(mapping_lines(values, indent, step, blocks.dash_below(source, chain)))
+    indent = " " * block_style.column(chain[-1].value)
+    step = " " * block_style.step_below(chain)
+    return list(mapping_lines(values, indent, step, block_style.dash_below(source, chain)))
 
 
 def _in_style(value: Value, like: yaml.Node) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from reconciler.errors import Finding
+from reconciler.rollout_file.characters import cut, quoted
 from reconciler.rollout_file.model import Feature, Guards, Health, Override, Rollout, Stage
 from reconciler.rollout_file.nodes import (
     Alias,
@@ -25,7 +26,6 @@ from reconciler.rollout_file.nodes import (
     node_at,
     scalar_value,
 )
-from reconciler.rollout_file.texts import cut, quoted
 from reconciler.rollout_file.thresholds import Categories, CategoryThreshold, EnterpriseThreshold
 
 if TYPE_CHECKING:
