@@ -14,7 +14,8 @@ from reconciler.database.live import read_live
 from reconciler.database.recording import History
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
-from reconciler.planning.adopting import (
+from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.drift_adoption import (
     EntriesToAdd,
     EntriesToRemove,
     FileChange,
@@ -22,9 +23,8 @@ from reconciler.planning.adopting import (
     as_adopted,
     changes_to_adopt,
 )
-from reconciler.planning.basis import Basis
-from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.fields import ListField
+from reconciler.planning.plan_inputs import Basis
 from reconciler.planning.planner import feature_drift
 from reconciler.reconcile import judge_drift
 from reconciler.rollout_file.editing import with_entries, with_value, without_entries

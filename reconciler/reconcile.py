@@ -27,12 +27,12 @@ from reconciler.errors import HistoryRewritten, ReconcilerError, Refused, Stale,
 from reconciler.git.ancestry import Relation, relate, trailers
 from reconciler.git.commit import read_head
 from reconciler.git.overrides import trace_override
-from reconciler.planning.basis import Basis
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.health import Figures, FiguresSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
+from reconciler.planning.plan_inputs import Basis
 from reconciler.planning.planner import (
     drift_to_judge,
     make_plan,

@@ -13,7 +13,7 @@ from reconciler.database.verifying import read_evidence
 from reconciler.git.checkout import CannotCarry, find_checkout
 from reconciler.git.quarantine import quarantine
 from reconciler.git.write_back import read_tip, trace_block
-from reconciler.planning.verifying import (
+from reconciler.planning.verification import (
     FALLBACK_PROCESSOR,
     Check,
     CheckStatus,

@@ -48,7 +48,7 @@ def compare(settings: Settings, content: bytes, base: str) -> Difference:
         SetupInvalid: the clone lacks the commit.
     """
     from reconciler.git.contents import content_at
-    from reconciler.planning.difference import plan_difference
+    from reconciler.planning.file_comparison import plan_difference
     from reconciler.rollout_file import parse_rollout
 
     head = parse_rollout(content, path=settings.file)

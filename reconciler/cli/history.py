@@ -14,8 +14,8 @@ from reconciler.cli.output import show_result, show_time
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import WIDTH, counted, short_commit
 from reconciler.cli.settings import Format, settings_of
-from reconciler.planning.actions import Action
 from reconciler.planning.fields import show_number
+from reconciler.planning.history import Action
 
 if TYPE_CHECKING:
     from reconciler.database.history import HistoryEntry

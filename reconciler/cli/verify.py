@@ -9,8 +9,8 @@ from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.words import WIDTH
 from reconciler.cli.settings import Format, settings_of
-from reconciler.planning.acting import describe_limit
-from reconciler.planning.verifying import FALLBACK_PROCESSOR, CheckStatus
+from reconciler.planning.override_actions import describe_limit
+from reconciler.planning.verification import FALLBACK_PROCESSOR, CheckStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,9 +16,9 @@ from reconciler.database.overrides import read_overrides, write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.recording import History
 from reconciler.errors import NotFound
-from reconciler.planning.acting import Act, RollbackSettings, Standing, with_superseded
-from reconciler.planning.actions import Action
-from reconciler.planning.configuration import Exposure
+from reconciler.planning.feature_config import Exposure
+from reconciler.planning.history import Action
+from reconciler.planning.override_actions import Act, RollbackSettings, Standing, with_superseded
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plain import plain
 from reconciler.targeting.strategy import Strategy

@@ -14,10 +14,10 @@ from reconciler.database.overrides import write_overrides
 from reconciler.database.pending import look_again
 from reconciler.database.queries import queries
 from reconciler.database.recording import History
-from reconciler.planning.actions import Action
 from reconciler.planning.changes import ListChange, ScalarChange
-from reconciler.planning.configuration import Configuration
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.health import FiguresSource
+from reconciler.planning.history import Action
 from reconciler.planning.plain import plain
 from reconciler.planning.plan import (
     CategoriesPlan,

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from reconciler.database.live import read_live
 from reconciler.database.queries import queries
-from reconciler.planning.describing import Description, Names, describe
-from reconciler.planning.live import Live
+from reconciler.planning.export import Description, Names, describe
+from reconciler.planning.live_state import Live
 from reconciler.rollout_file.list_entries import is_entry, is_identifier, is_pattern
 from reconciler.rollout_file.model import Rollout
 from reconciler.rollout_file.reader import parse_rollout

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
-from reconciler.planning.actions import Action
 from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.history import Action
 from reconciler.planning.plain import plain
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from reconciler.database.blast_radius import measure_blast_radius
 from reconciler.database.live import read_configurations
 from reconciler.database.queries import queries
 from reconciler.planning.overrides import narrow
-from reconciler.planning.verifying import Evidence, GitAnswer, JobsSince
+from reconciler.planning.verification import Evidence, GitAnswer, JobsSince
 from reconciler.rollout_file.model import Override
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.planning.configuration import Configuration
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS, ListField, ScalarField
-from reconciler.planning.live import Directory
+from reconciler.planning.live_state import Directory
 
 _NO_ENTRIES: frozenset[str] = frozenset()
 

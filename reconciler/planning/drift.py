@@ -10,10 +10,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from reconciler.planning.configuration import Configuration
 from reconciler.planning.direction import Direction
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS, ListField, ScalarField
-from reconciler.planning.live import Directory
+from reconciler.planning.live_state import Directory
 
 
 class Decision(StrEnum):

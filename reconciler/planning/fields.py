@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from reconciler.planning import direction
-from reconciler.planning.actions import Action
-from reconciler.planning.configuration import Configuration
 from reconciler.planning.direction import Direction
+from reconciler.planning.feature_config import Configuration
+from reconciler.planning.history import Action
 from reconciler.rollout_file.durations import format_duration
 
 

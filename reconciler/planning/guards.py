@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Final, Protocol
 
-from reconciler.planning.configuration import Configuration
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.fields import LIST_FIELDS, show_number
 from reconciler.planning.guard_names import GuardName
-from reconciler.planning.live import Directory
+from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.model import Guards
 from reconciler.targeting.strategy import Strategy
 

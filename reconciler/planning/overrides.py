@@ -13,7 +13,7 @@ from enum import Enum, StrEnum, auto
 from typing import Final, TypeVar
 from uuid import UUID
 
-from reconciler.planning.configuration import Configuration, Exposure
+from reconciler.planning.feature_config import Configuration, Exposure
 from reconciler.rollout_file.model import Override
 
 Limited = TypeVar("Limited", Configuration, Exposure)

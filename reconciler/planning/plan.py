@@ -11,8 +11,8 @@ from typing import Self
 
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import Change
-from reconciler.planning.configuration import Configuration
 from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.guards import Finding
 from reconciler.planning.overrides import StoredOverride

@@ -9,10 +9,13 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import uuid5
 
-from reconciler.planning.basis import AppliedFeature, Basis
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import configuration_changes, named
-from reconciler.planning.configuration import Configuration
+from reconciler.planning.desired import (
+    intended_configuration,
+    intended_marks,
+    intended_thresholds,
+)
 from reconciler.planning.drift import (
     Decision,
     Drift,
@@ -22,11 +25,7 @@ from reconciler.planning.drift import (
     with_adopted,
     without_drift,
 )
-from reconciler.planning.effective import (
-    intended_configuration,
-    intended_marks,
-    intended_thresholds,
-)
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.fields import ScalarField
 from reconciler.planning.guards import (
     FeatureRemoved,
@@ -36,7 +35,7 @@ from reconciler.planning.guards import (
     guard_increase,
     guard_lists,
 )
-from reconciler.planning.live import Directory, LiveFeature
+from reconciler.planning.live_state import Directory, LiveFeature
 from reconciler.planning.overrides import (
     OverrideState,
     effective,
@@ -50,6 +49,7 @@ from reconciler.planning.plan import (
     OverridesPlan,
     Plan,
 )
+from reconciler.planning.plan_inputs import AppliedFeature, Basis
 from reconciler.planning.progression import guard_soak, stage_to_hold
 from reconciler.planning.warnings import feature_warnings, rename_warnings
 from reconciler.rollout_file.list_entries import entry_key

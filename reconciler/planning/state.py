@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from reconciler.planning.configuration import Configuration
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS
 from reconciler.planning.plain import plain
 from reconciler.rollout_file.durations import parse_duration

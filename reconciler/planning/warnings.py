@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from reconciler.planning.configuration import Configuration
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.fields import show_number
-from reconciler.planning.live import Directory
+from reconciler.planning.live_state import Directory
 from reconciler.targeting.steps import step_in_force
 from reconciler.targeting.strategy import Strategy
 

@@ -16,7 +16,7 @@ from reconciler.carrying import Outcome
 from reconciler.database.lease import LeaseLost, read_holder
 from reconciler.database.transactions import Database
 from reconciler.git.checkout import CannotCarry
-from reconciler.planning.watching import pause_seconds
+from reconciler.planning.watch import pause_seconds
 from reconciler.watching.events import Applied, NotApplied, Subject, Tell, WroteBack
 from reconciler.watching.following import Follower
 from reconciler.watching.troubles import Troubles

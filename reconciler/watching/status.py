@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from reconciler.planning.health import Health
-from reconciler.planning.watching import is_silent
+from reconciler.planning.watch import is_silent
 
 
 class Role(StrEnum):

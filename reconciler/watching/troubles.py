@@ -1,7 +1,7 @@
 """What fails, told once when it begins and once when it ends, however often it is tried in between."""
 
 from reconciler.errors import ReconcilerError
-from reconciler.planning.watching import News, Trouble
+from reconciler.planning.watch import News, Trouble
 from reconciler.watching.events import Failed, Recovered, Subject, Tell
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler.database.lease import Lease, LeaseLost, read_holder
 from reconciler.database.transactions import Database
-from reconciler.planning.watching import LeaseStep, lease_step
+from reconciler.planning.watch import LeaseStep, lease_step
 
 LEASE: Final = "watch"
 

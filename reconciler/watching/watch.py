@@ -13,7 +13,7 @@ from reconciler.database.pending import read_pending
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.errors import ReconcilerError
 from reconciler.planning.health import NO_JOBS, FiguresSource
-from reconciler.planning.watching import lease_seconds, pause_seconds
+from reconciler.planning.watch import lease_seconds, pause_seconds
 from reconciler.safeguard import Judged, Watched, judge, roll_back_failing
 from reconciler.watching.carrier import Carrier
 from reconciler.watching.events import BecameActive, RolledBack, StandsBy, Subject, Tell

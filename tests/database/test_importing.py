@@ -11,7 +11,7 @@ from reconciler.database.applying import Application
 from reconciler.database.importing import describe_live
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction
-from reconciler.planning.describing import Description
+from reconciler.planning.export import Description
 from reconciler.planning.overrides import OverrideState
 from reconciler.planning.plan import FeaturePlan, Plan
 from reconciler.planning.source import Source

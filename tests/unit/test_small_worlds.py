@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from reconciler.planning import acting, overrides, planner, write_back
+from reconciler.planning import override_actions, overrides, planner, write_back
 from reconciler.planning.overrides import Meeting, OverrideState, StoredOverride, Trace
 from reconciler.planning.write_back import Decision, Nothing, Remove, Replace, Tip, Wait, Why
 from tests.unit.worlds.search import Search, Violation
@@ -364,7 +364,7 @@ def test_no_rule_can_be_taken_away(missing: Missing, monkeypatch: pytest.MonkeyP
     for name, replacement in missing.planner.items():
         monkeypatch.setattr(planner, name, replacement)
     for name, replacement in missing.acting.items():
-        monkeypatch.setattr(acting, name, replacement)
+        monkeypatch.setattr(override_actions, name, replacement)
     for name, replacement in missing.write_back.items():
         monkeypatch.setattr(write_back, name, replacement)
 

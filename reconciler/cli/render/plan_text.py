@@ -14,7 +14,7 @@ from reconciler.cli.render.refusal import HEADLINE, ways_on
 from reconciler.cli.render.words import WIDTH, count, counted, gains, short_commit
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import Change, ListChange, ScalarChange
-from reconciler.planning.effective import default_configuration
+from reconciler.planning.desired import default_configuration
 from reconciler.planning.fields import show_number
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan

@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from reconciler.planning.basis import NOTHING_APPLIED, AppliedFeature, Basis, LastApplied
-from reconciler.planning.configuration import Configuration
+from reconciler.planning.desired import intended_configuration
 from reconciler.planning.drift import AudienceChange
-from reconciler.planning.effective import intended_configuration
-from reconciler.planning.live import Directory, Live, LiveFeature
+from reconciler.planning.feature_config import Configuration
+from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.overrides import StoredOverride, Trace
 from reconciler.planning.plan import FeaturePlan
+from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, Basis, LastApplied
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.model import Feature, Override, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import Refused
-from reconciler.planning.acting import (
+from reconciler.planning.drift import Limit
+from reconciler.planning.feature_config import Exposure
+from reconciler.planning.health import Figures, Health, HealthLimits, Period, Tally, judge
+from reconciler.planning.override_actions import (
     AUTO_ROLLBACK,
     RollbackSettings,
     Standing,
@@ -18,9 +21,6 @@ from reconciler.planning.acting import (
     impose,
     lift,
 )
-from reconciler.planning.configuration import Exposure
-from reconciler.planning.drift import Limit
-from reconciler.planning.health import Figures, Health, HealthLimits, Period, Tally, judge
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.rollout_file.model import Override
 from reconciler.targeting.strategy import Strategy

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.planning.drift import AudienceChange, Decision
 from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS
-from reconciler.planning.live import Directory
+from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan import FeatureAction
 from reconciler.targeting.strategy import Strategy

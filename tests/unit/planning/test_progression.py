@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.planning.basis import AppliedFeature, Basis, LastApplied
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.guards import Finding
 from reconciler.planning.health import Figures, Health, HealthLimits, Period, Tally, judge
-from reconciler.planning.live import Live, LiveFeature
+from reconciler.planning.live_state import Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, StoredOverride
+from reconciler.planning.plan_inputs import AppliedFeature, Basis, LastApplied
 from reconciler.planning.planner import make_plan, stages_to_judge
 from reconciler.planning.progression import (
     HealthNotPassing,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.planning.watching import (
+from reconciler.planning.watch import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS,

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
 
-from reconciler.planning import acting
-from reconciler.planning.acting import Act, Standing
-from reconciler.planning.configuration import Exposure
+from reconciler.planning import override_actions
+from reconciler.planning.feature_config import Exposure
+from reconciler.planning.override_actions import Act, Standing
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.model import Override
 from reconciler.targeting.strategy import Strategy
@@ -18,13 +18,13 @@ Rows = tuple[StoredOverride, ...]
 @cache
 def imposed(live: Live, intended: int, rows: Rows, override: Override) -> tuple[Live, Rows] | None:
     """Return what is live, and the rows, once an override is imposed; None where it does nothing."""
-    return _outcome(acting.impose(_standing(live, intended, rows), override), rows)
+    return _outcome(override_actions.impose(_standing(live, intended, rows), override), rows)
 
 
 @cache
 def lifted(live: Live, intended: int, rows: Rows) -> tuple[Live, Rows] | None:
     """Return what is live, and the rows, once a person resumed; None where that does nothing."""
-    return _outcome(acting.lift(_standing(live, intended, rows)), rows)
+    return _outcome(override_actions.lift(_standing(live, intended, rows)), rows)
 
 
 def _standing(live: Live, intended: int, rows: Sequence[StoredOverride]) -> Standing:

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Final
 from uuid import UUID
 
-from reconciler.planning.basis import NOTHING_APPLIED, AppliedFeature, Basis, LastApplied
-from reconciler.planning.live import Directory, Live, LiveFeature
+from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, Trace
+from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, Basis, LastApplied
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.model import Feature, Guards, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS

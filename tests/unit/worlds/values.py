@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from reconciler.planning.configuration import Configuration
-from reconciler.planning.effective import default_configuration
+from reconciler.planning.desired import default_configuration
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.overrides import (
     NEVER_THERE,
     OverrideState,

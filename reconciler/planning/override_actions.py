@@ -12,8 +12,8 @@ from typing import Final
 from uuid import UUID
 
 from reconciler.errors import Refused
-from reconciler.planning.configuration import Exposure
 from reconciler.planning.drift import Limit
+from reconciler.planning.feature_config import Exposure
 from reconciler.planning.fields import show_number
 from reconciler.planning.health import Health, Verdict
 from reconciler.planning.overrides import (

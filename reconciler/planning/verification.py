@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from reconciler.planning.acting import describe_limit
-from reconciler.planning.configuration import Exposure
+from reconciler.planning.feature_config import Exposure
 from reconciler.planning.fields import show_number
+from reconciler.planning.override_actions import describe_limit
 from reconciler.planning.overrides import effective
 from reconciler.rollout_file.model import Override
 

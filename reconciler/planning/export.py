@@ -13,8 +13,8 @@ from decimal import Decimal
 from typing import Final
 from uuid import uuid5
 
-from reconciler.planning.configuration import Configuration
-from reconciler.planning.live import Live, LiveFeature
+from reconciler.planning.feature_config import Configuration
+from reconciler.planning.live_state import Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, narrow
 from reconciler.rollout_file.characters import one_line, quoted, text_problem
 from reconciler.rollout_file.durations import (

@@ -7,10 +7,10 @@ whitelist too, since a file has an entry in one of the two only.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from reconciler.planning.describing import Names
 from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.export import Names
 from reconciler.planning.fields import ListField, ScalarField
-from reconciler.planning.live import Directory
+from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.model import Feature
 
 

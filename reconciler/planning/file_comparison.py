@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from reconciler.planning.basis import AppliedFeature, Basis, LastApplied
-from reconciler.planning.effective import (
+from reconciler.planning.desired import (
     intended_configuration,
     intended_marks,
     intended_thresholds,
 )
 from reconciler.planning.guard_names import GuardName
-from reconciler.planning.live import Directory, Live, LiveFeature
+from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, StoredOverride, effective
 from reconciler.planning.plan import Plan
+from reconciler.planning.plan_inputs import AppliedFeature, Basis, LastApplied
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Rollout

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from reconciler.planning.configuration import Configuration
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.targeting.categories import Category, Threshold

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from reconciler.planning.configuration import Configuration
-from reconciler.planning.live import Directory
+from reconciler.planning.feature_config import Configuration
+from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from reconciler.planning.configuration import Configuration
 from reconciler.planning.drift import AudienceChange
-from reconciler.planning.live import Live
+from reconciler.planning.feature_config import Configuration
+from reconciler.planning.live_state import Live
 from reconciler.planning.overrides import Trace
 from reconciler.planning.progression import Soaking
 
