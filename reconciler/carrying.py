@@ -14,8 +14,8 @@ from typing import Final
 from uuid import UUID
 
 from reconciler.database.lease import Lease
-from reconciler.database.pending import PendingFeature, mark_proposed, mark_seen, read_pending
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.database.write_back import PendingFeature, mark_proposed, mark_seen, read_pending
 from reconciler.errors import EditRefused, FileInvalid
 from reconciler.git.quarantine import Pushed, PushOutcome, Quarantine
 from reconciler.git.write_back import (

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.database.applying import lock_for_apply, restore_configuration
-from reconciler.database.importing import read_names
-from reconciler.database.live import read_live
-from reconciler.database.recording import History
+from reconciler.database.apply import lock_for_apply, restore_configuration
+from reconciler.database.export import read_names
+from reconciler.database.history_writer import History
+from reconciler.database.live_state import read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.planning.drift import Decision, Drift

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import reconcile
-from reconciler.database.applying import Application
+from reconciler.database.apply import Application
 from reconciler.errors import EditRefused
 from reconciler.planning.promotion import Missing, Step, missing_for, next_step
 from reconciler.reconcile import read_source

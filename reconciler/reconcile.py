@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from reconciler.database.applying import Application, lock_for_apply, write_plan
+from reconciler.database.apply import Application, lock_for_apply, write_plan
 from reconciler.database.blast_radius import NOBODY, measure_blast_radius
 from reconciler.database.health import read_soaking
-from reconciler.database.live import Found, read_live
+from reconciler.database.live_state import Found, read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import (
     Database,

@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from reconciler.database.acting import FoundFeature, lock_feature, read_feature, write_act
 from reconciler.database.health import read_health
-from reconciler.database.live import read_feature_names
+from reconciler.database.live_state import read_feature_names
+from reconciler.database.override_actions import FoundFeature, lock_feature, read_feature, write_act
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import ReconcilerError

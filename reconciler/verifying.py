@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.database.acting import read_feature
-from reconciler.database.live import read_feature_names
+from reconciler.database.live_state import read_feature_names
+from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
-from reconciler.database.verifying import read_evidence
+from reconciler.database.verification import read_evidence
 from reconciler.git.checkout import CannotCarry, find_checkout
 from reconciler.git.quarantine import quarantine
 from reconciler.git.write_back import read_tip, trace_block

@@ -17,9 +17,9 @@ from typing import Final
 from reconciler.carrying import Carried, Outcome, Pass, Propose
 from reconciler.database import lease as leases
 from reconciler.database.lease import Lease, LeaseLost
-from reconciler.database.pending import PendingFeature, read_pending
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.database.write_back import PendingFeature, read_pending
 from reconciler.errors import SetupInvalid
 from reconciler.git.checkout import CannotCarry, Checkout, check_branch, find_checkout
 from reconciler.git.quarantine import NETWORK_TIMEOUT_SECONDS, Quarantine, quarantine

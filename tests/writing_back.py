@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from reconciler.database.applying import Application
+from reconciler.database.apply import Application
 from reconciler.database.transactions import Database
 from reconciler.planning.plan import Plan
 from reconciler.reconcile import apply, read_source

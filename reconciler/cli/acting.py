@@ -128,7 +128,7 @@ class _Request:
         return done
 
     def _choose_feature(self, database: "Database") -> str:
-        from reconciler.database.live import read_feature_names
+        from reconciler.database.live_state import read_feature_names
         from reconciler.database.schema import require_newest
         from reconciler.database.transactions import read_only_transaction
 

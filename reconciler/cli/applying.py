@@ -16,7 +16,7 @@ from reconciler.cli.opening import open_database, who_acts
 from reconciler.cli.output import print_result
 from reconciler.cli.render.plan_text import Outcome, plan_text, summary
 from reconciler.cli.settings import Format, Settings
-from reconciler.database.applying import Application
+from reconciler.database.apply import Application
 from reconciler.errors import Refused
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import Plan

@@ -62,7 +62,7 @@ def history(
 ) -> dict[str, Any]:
     """Show what happened, when, by whom and why; the newest first."""
     from reconciler.database.history import read_history
-    from reconciler.database.live import read_configurations
+    from reconciler.database.live_state import read_configurations
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 

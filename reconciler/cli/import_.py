@@ -26,7 +26,7 @@ def import_command(context: click.Context, /, *, output: str | None, force: bool
 
     What a file can't say is told on stderr.
     """
-    from reconciler.database.importing import describe_live
+    from reconciler.database.export import describe_live
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
     from reconciler.rollout_file.atomic_write import create_file, replace_file

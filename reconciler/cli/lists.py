@@ -65,7 +65,7 @@ def list_test_repositories(context: click.Context) -> dict[str, Any]:
 
 def _list_entries(settings: Settings, name: str) -> dict[str, Any]:
     from reconciler.database.lists import read_list
-    from reconciler.database.live import read_configurations
+    from reconciler.database.live_state import read_configurations
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 

@@ -102,9 +102,9 @@ def record(
     """Count one job's outcome for a repository (owner/name or id)."""
     if error is not None and not failed:
         raise click.UsageError("--error goes with --failed")
-    from reconciler.database.finding import find_repository
-    from reconciler.database.live import read_configurations
+    from reconciler.database.live_state import read_configurations
     from reconciler.database.metrics import Job, record_job
+    from reconciler.database.repository_lookup import find_repository
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import write_transaction
 
@@ -147,7 +147,7 @@ def record(
 @click.pass_context
 def show(context: click.Context, *, since: datetime | None, limit: int) -> dict[str, Any]:
     """Show jobs and errors by window of five minutes and processor, the newest first."""
-    from reconciler.database.live import read_configurations
+    from reconciler.database.live_state import read_configurations
     from reconciler.database.metrics import read_windows
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction

@@ -91,7 +91,7 @@ def read_features(settings: Settings, database: "Database") -> "Sequence[str]":
     Raises:
         NotFound: there is no such feature.
     """
-    from reconciler.database.live import read_feature_names
+    from reconciler.database.live_state import read_feature_names
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 

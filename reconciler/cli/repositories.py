@@ -149,7 +149,7 @@ def list_(
         if category or only_test or eligible or owner or limit:
             raise click.UsageError("--ready goes with no other filter")
         return _list_ready(settings_of(context), ready)
-    from reconciler.database.live import read_configurations
+    from reconciler.database.live_state import read_configurations
     from reconciler.database.repositories import list_repositories
     from reconciler.database.schema import require_newest
     from reconciler.database.time_travel import read_then
@@ -187,7 +187,7 @@ def _was_in(listed: "ListedRepository", feature: str, then: "Then") -> bool:
 
 def _list_ready(settings: Settings, most: int) -> dict[str, Any]:
     from reconciler.database.eligibility import read_ready
-    from reconciler.database.live import read_configurations
+    from reconciler.database.live_state import read_configurations
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 

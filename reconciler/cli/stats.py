@@ -21,7 +21,7 @@ def stats(context: click.Context) -> dict[str, Any]:
     """Show participation: how many repositories there are, are eligible and active, and their jobs."""
     from reconciler.database.categories import read_category_totals
     from reconciler.database.eligibility import read_participation
-    from reconciler.database.live import read_configurations
+    from reconciler.database.live_state import read_configurations
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def status(context: click.Context) -> "Status":
     """Show strategy, percentage and audience of each feature, and what was applied last."""
-    from reconciler.database.live import read_configurations
+    from reconciler.database.live_state import read_configurations
     from reconciler.database.schema import require_newest
     from reconciler.database.status import read_status
     from reconciler.database.transactions import read_only_transaction

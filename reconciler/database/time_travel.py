@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
-from reconciler.database.live import read_thresholds
+from reconciler.database.live_state import read_thresholds
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
 from reconciler.planning.feature_config import Configuration

@@ -5,9 +5,9 @@ Each is told as an issue (`issues`); how it reads is for `cli/render`.
 
 from dataclasses import dataclass
 
-from reconciler.database.acting import read_feature
 from reconciler.database.health import read_health
-from reconciler.database.live import read_feature_names
+from reconciler.database.live_state import read_feature_names
+from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.planning.health import Health, Verdict

@@ -17,14 +17,14 @@ from reconciler.database.repositories import (
     load_repositories,
     require_stand_alone,
 )
-from reconciler.database.schema import require_newest
-from reconciler.database.syncing import (
+from reconciler.database.repository_sync import (
     Count,
     give_up_names,
     read_known,
     read_uncounted,
     store_counts,
 )
+from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.github.client import GitHub
 from reconciler.github.listing import (

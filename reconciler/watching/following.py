@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from reconciler import reconcile
-from reconciler.database.applying import Application
+from reconciler.database.apply import Application
 from reconciler.database.transactions import Database
 from reconciler.errors import FileInvalid, NotFound, Refused, SetupInvalid, Stale
 from reconciler.git.checkout import CannotCarry, Checkout, check_branch, find_checkout

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciler.database.lease import LeaseLost
-from reconciler.database.pending import read_pending
 from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError
 from reconciler.planning.health import NO_JOBS, FiguresSource
 from reconciler.planning.watch import lease_seconds, pause_seconds

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from reconciler.database.address import DatabaseAddress
-from reconciler.database.applying import APPLY_LOCK
+from reconciler.database.apply import APPLY_LOCK
 from reconciler.database.connection import create_engine
 from reconciler.database.embedded import EmbeddedServer
 from reconciler.database.schema import upgrade

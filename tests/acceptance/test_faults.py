@@ -9,7 +9,7 @@ from subprocess import Popen
 
 import pytest
 
-from reconciler.database.applying import APPLY_LOCK, Application
+from reconciler.database.apply import APPLY_LOCK, Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.reconcile import apply, read_source
 from reconciler.rollout_file import read_rollout_file

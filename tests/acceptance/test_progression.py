@@ -8,7 +8,7 @@ import pexpect
 import pytest
 
 from reconciler import reconcile
-from reconciler.database.applying import APPLY_LOCK, Application
+from reconciler.database.apply import APPLY_LOCK, Application
 from reconciler.database.transactions import Database as Opened
 from reconciler.errors import Unavailable
 from reconciler.planning.health import Figures, FiguresSource, Period, Tally

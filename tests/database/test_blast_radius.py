@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, event, text
 
 from reconciler.database.blast_radius import NOBODY, measure_blast_radius
-from reconciler.database.live import read_configurations
+from reconciler.database.live_state import read_configurations
 from reconciler.planning.blast_radius import BlastRadius, Moved
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from reconciler.targeting.eligibility import Targeting

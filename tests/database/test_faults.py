@@ -16,9 +16,10 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, text
 
-from reconciler.database import applying, schema, transactions
+from reconciler.database import apply as database_apply
+from reconciler.database import schema, transactions
 from reconciler.database.address import DatabaseAddress
-from reconciler.database.applying import APPLY_LOCK, Application
+from reconciler.database.apply import APPLY_LOCK, Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Unavailable
@@ -42,7 +43,7 @@ SPREAD = 31
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "FIRST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(applying, "LOCK_TIMEOUT", "20s")
+    monkeypatch.setattr(database_apply, "LOCK_TIMEOUT", "20s")
 
 
 def percentage(number: int) -> Decimal:
@@ -394,14 +395,14 @@ def test_a_holder_that_falls_silent_loses_the_lock(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(database.address, 1)
-    patient = applying.IDLE_TIMEOUT
-    monkeypatch.setattr(applying, "IDLE_TIMEOUT", "50ms")
+    patient = database_apply.IDLE_TIMEOUT
+    monkeypatch.setattr(database_apply, "IDLE_TIMEOUT", "50ms")
     with (
         FaultProxy(database, hold("INTO public.rollout_generation")) as proxy,
         in_background(proxy.address, 2) as silent,
     ):
         assert proxy.holding.wait(60)
-        monkeypatch.setattr(applying, "IDLE_TIMEOUT", patient)
+        monkeypatch.setattr(database_apply, "IDLE_TIMEOUT", patient)
         # Nobody lets go on it, and still the next goes through.
         assert run(database.address, 3).generation == 2
         proxy.release()
@@ -526,7 +527,7 @@ def test_a_lock_held_for_too_long_is_told_and_nothing_is_written(
 ) -> None:
     run(database.address, 1)
     before = written(database)
-    monkeypatch.setattr(applying, "LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr(database_apply, "LOCK_TIMEOUT", "20ms")
     with FaultProxy(database) as proxy, database.connect() as holder:
         holder.execute(locking.encode())
         with pytest.raises(

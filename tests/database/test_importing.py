@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.database.applying import Application
-from reconciler.database.importing import describe_live
+from reconciler.database.apply import Application
+from reconciler.database.export import describe_live
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction
 from reconciler.planning.export import Description

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from reconciler import safeguard
-from reconciler.database.applying import Application
+from reconciler.database.apply import Application
 from reconciler.errors import Refused, Stale
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.source import Source

@@ -5,7 +5,7 @@ import pytest
 
 from reconciler import safeguard
 from reconciler.database import schema
-from reconciler.database.applying import Application
+from reconciler.database.apply import Application
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import SetupInvalid

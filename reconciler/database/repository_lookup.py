@@ -13,7 +13,7 @@ from reconciler.errors import NotFound
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_SQL = queries("finding")
+_SQL = queries("repository_lookup")
 
 _ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BEGINNING_LENGTH: Final = 3

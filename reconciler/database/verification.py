@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from reconciler.database.acting import FoundFeature
 from reconciler.database.blast_radius import measure_blast_radius
-from reconciler.database.live import read_configurations
+from reconciler.database.live_state import read_configurations
+from reconciler.database.override_actions import FoundFeature
 from reconciler.database.queries import queries
 from reconciler.planning.overrides import narrow
 from reconciler.planning.verification import Evidence, GitAnswer, JobsSince
@@ -16,7 +16,7 @@ from reconciler.rollout_file.model import Override
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_SQL = queries("verifying")
+_SQL = queries("verification")
 
 
 def read_evidence(

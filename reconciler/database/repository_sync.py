@@ -12,7 +12,7 @@ from reconciler.database.queries import queries
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_SQL = queries("syncing")
+_SQL = queries("repository_sync")
 
 
 @dataclass(frozen=True, slots=True)

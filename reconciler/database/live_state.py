@@ -27,7 +27,7 @@ from reconciler.targeting.strategy import Strategy
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-_SQL = queries("live")
+_SQL = queries("live_state")
 
 
 @dataclass(frozen=True, slots=True)

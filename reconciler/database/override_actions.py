@@ -12,9 +12,9 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from reconciler.database.history_writer import History
 from reconciler.database.overrides import read_overrides, write_overrides
 from reconciler.database.queries import queries
-from reconciler.database.recording import History
 from reconciler.errors import NotFound
 from reconciler.planning.feature_config import Exposure
 from reconciler.planning.history import Action
@@ -26,7 +26,7 @@ from reconciler.targeting.strategy import Strategy
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-_SQL = queries("acting")
+_SQL = queries("override_actions")
 
 LOCK_TIMEOUT: Final = "10s"
 STATEMENT_TIMEOUT: Final = "30s"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from reconciler.database.live import read_live
+from reconciler.database.live_state import read_live
 from reconciler.database.queries import queries
 from reconciler.planning.export import Description, Names, describe
 from reconciler.planning.live_state import Live
@@ -21,7 +21,7 @@ from reconciler.rollout_file.reader import parse_rollout
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_SQL = queries("importing")
+_SQL = queries("export")
 
 
 def describe_live(connection: "Connection") -> Description:

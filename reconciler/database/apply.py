@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
+from reconciler.database.history_writer import History
 from reconciler.database.overrides import write_overrides
-from reconciler.database.pending import look_again
 from reconciler.database.queries import queries
-from reconciler.database.recording import History
+from reconciler.database.write_back import look_again
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.health import FiguresSource

@@ -14,7 +14,7 @@ from reconciler.planning.overrides import StoredOverride
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_SQL = queries("pending")
+_SQL = queries("write_back")
 
 
 @dataclass(frozen=True, slots=True)
