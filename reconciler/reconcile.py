@@ -25,8 +25,8 @@ from reconciler.database.transactions import (
 )
 from reconciler.errors import HistoryRewritten, ReconcilerError, Refused, Stale, Unavailable
 from reconciler.git.ancestry import Relation, relate, trailers
-from reconciler.git.commit import read_head
-from reconciler.git.overrides import trace_override
+from reconciler.git.head import read_head
+from reconciler.git.override_trace import trace_override
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.health import Figures, FiguresSource, Period

@@ -19,7 +19,7 @@ from reconciler.cli.settings import Format, Settings, settings_of
 from reconciler.errors import NotFound, Refused
 
 if TYPE_CHECKING:
-    from reconciler.git.committing import Branch
+    from reconciler.git.user_commit import Branch
     from reconciler.rollout_file.model import Rollout
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -175,7 +175,7 @@ class _Carrier:
         """See that git can be asked for what is wanted, before anything is written."""
         if not afterwards.commit:
             return cls(settings, afterwards, None, was_changed=False)
-        from reconciler.git.committing import find_branch, is_changed, require_repository
+        from reconciler.git.user_commit import find_branch, is_changed, require_repository
 
         require_repository(settings.path)
         branch = find_branch(settings.path) if afterwards.push else None
@@ -185,7 +185,7 @@ class _Carrier:
         """Commit and push as asked; return the commit, where there was one to make, and the branch."""
         if not self.afterwards.commit:
             return {"commit": None, "pushed": None}
-        from reconciler.git.committing import commit_file, push_branch
+        from reconciler.git.user_commit import commit_file, push_branch
         from reconciler.rollout_file.characters import cut
 
         settings = self.settings

@@ -24,7 +24,7 @@ def carry(settings: Settings, database: "Database") -> int:
     from reconciler.cli.render.annotations import Annotation, Level
     from reconciler.cli.workflow_output import annotate, print_plainly
     from reconciler.cli.write_back import report_text
-    from reconciler.git.following import follow_upstream
+    from reconciler.git.upstream import follow_upstream
 
     proposals = _Proposals(settings)
     report = writing_back.write_back(database, settings.path, propose=proposals.open)

@@ -13,7 +13,7 @@ from uuid import UUID
 from reconciler.errors import FileInvalid
 from reconciler.git.checkout import CannotCarry
 from reconciler.git.command import git
-from reconciler.git.overrides import trace_at
+from reconciler.git.override_trace import trace_at
 from reconciler.git.quarantine import Quarantine
 from reconciler.planning.overrides import Trace
 from reconciler.planning.write_back import Add, Remove, Replace

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import Stale
-from reconciler.git.commit import Head, read_head
+from reconciler.git.head import Head, read_head
 from reconciler.reconcile import apply
 from tests.merges import (
     FEATURE,
