@@ -20,11 +20,11 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from benchmarks.harness import Row
-from reconciler import safeguard
 from reconciler.database import schema
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.embedded import EmbeddedServer
 from reconciler.database.transactions import Database
+from reconciler.operations import safeguard
 
 REPOSITORIES: Final = 100_000
 INTERVAL_SECONDS: Final = 1

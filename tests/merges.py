@@ -7,7 +7,7 @@ from pathlib import Path
 from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import Stale
-from reconciler.reconcile import apply, read_source
+from reconciler.operations.reconcile import apply, read_source
 from reconciler.rollout_file import read_rollout_file
 from tests.postgres import Database
 from tests.replay import live_state, replayed_state

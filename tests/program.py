@@ -21,14 +21,14 @@ _PRELOADED = [
     "reconciler.cli.render.plan_text",
     "reconciler.database.embedded",
     "reconciler.planning.report",
-    "reconciler.safeguard",
-    "reconciler.verifying",
+    "reconciler.operations.safeguard",
+    "reconciler.operations.verify",
     "alembic.command",
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
     # What tests run in processes of their own imports this.
     "pytest",
-    "reconciler.writing_back",
+    "reconciler.operations.write_back",
 ]
 
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from reconciler.database.apply import Application
 from reconciler.database.transactions import Database
+from reconciler.operations.reconcile import apply, read_source
+from reconciler.operations.write_back import WriteBackReport, write_back
 from reconciler.planning.plan import Plan
-from reconciler.reconcile import apply, read_source
 from reconciler.rollout_file import parse_rollout, read_rollout_file
 from reconciler.rollout_file.model import Override
-from reconciler.writing_back import WriteBackReport, write_back
 from tests.overrides import FEATURE
 from tests.site import Site
 

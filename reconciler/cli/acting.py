@@ -23,7 +23,7 @@ from reconciler.planning.fields import show_number
 if TYPE_CHECKING:
     from reconciler.database.eligibility import Participation
     from reconciler.database.transactions import Database
-    from reconciler.safeguard import Acted
+    from reconciler.operations.safeguard import Acted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,7 +56,7 @@ def _acting_options(command: Command) -> Command:
 @click.pass_context
 def stop(context: click.Context, *, reason: str, yes: bool, no_write_back: bool) -> dict[str, Any]:
     """Let nobody in, at once, until somebody resumes."""
-    from reconciler import safeguard
+    from reconciler.operations import safeguard
 
     def act(database: "Database", feature: str) -> "Acted":
         return safeguard.stop(database, feature, by=who_acts(), reason=reason)
@@ -75,7 +75,7 @@ def rollback(
     context: click.Context, *, to: Decimal, reason: str, yes: bool, no_write_back: bool
 ) -> dict[str, Any]:
     """Take a feature down to a percentage, at once, until somebody resumes."""
-    from reconciler import safeguard
+    from reconciler.operations import safeguard
 
     def act(database: "Database", feature: str) -> "Acted":
         return safeguard.roll_back(database, feature, to, by=who_acts(), reason=reason)
@@ -91,7 +91,7 @@ def resume(
     context: click.Context, *, reason: str, yes: bool, no_write_back: bool
 ) -> dict[str, Any]:
     """Lift what limits a feature, at once: it is as the last apply's file means it."""
-    from reconciler import safeguard
+    from reconciler.operations import safeguard
 
     def act(database: "Database", feature: str) -> "Acted":
         return safeguard.resume(database, feature, by=who_acts(), reason=reason)

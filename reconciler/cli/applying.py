@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from reconciler import reconcile
 from reconciler.cli.asking import ask
 from reconciler.cli.figures import choose_figures
 from reconciler.cli.opening import open_database, who_acts
@@ -18,9 +17,10 @@ from reconciler.cli.render.plan_text import Outcome, plan_text, summary
 from reconciler.cli.settings import Format, Settings
 from reconciler.database.apply import Application
 from reconciler.errors import Refused
+from reconciler.operations import reconcile
+from reconciler.operations.reconcile import Permission, read_source
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import Plan
-from reconciler.reconcile import Permission, read_source
 from reconciler.rollout_file import read_rollout_file
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from reconciler.cli.render.file_diff import file_diff
 from reconciler.cli.settings import Format, Settings, settings_of
 
 if TYPE_CHECKING:
-    from reconciler.drifting import DriftByFeature
+    from reconciler.operations.drift import DriftByFeature
 
 
 @click.group(invoke_without_command=True, epilog="Example: reconcile drift --format json")
@@ -22,7 +22,7 @@ def drift(context: click.Context) -> None:
     """Show what somebody changed live since the last apply, and what an apply does about it."""
     if context.invoked_subcommand is not None:
         return
-    from reconciler.drifting import read_drift
+    from reconciler.operations.drift import read_drift
 
     settings = settings_of(context)
     _show(settings, _chosen(settings, read_drift(open_database(settings))), "nothing drifted")
@@ -34,7 +34,7 @@ def drift(context: click.Context) -> None:
 @click.pass_context
 def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
     """Take back, at once, what holds an apply; what narrows and is kept stays."""
-    from reconciler.drifting import read_drift, revert_held_drift
+    from reconciler.operations.drift import read_drift, revert_held_drift
 
     settings = settings_of(context)
     database = open_database(settings, to_write=True)
@@ -56,7 +56,7 @@ def adopt(context: click.Context, *, yes: bool) -> None:
 
     What narrows and is kept needs no file: an override says it.
     """
-    from reconciler.drifting import adopt_held_drift, read_drift
+    from reconciler.operations.drift import adopt_held_drift, read_drift
     from reconciler.rollout_file.editing import edit_rollout_file
 
     settings = settings_of(context)

@@ -67,11 +67,11 @@ def preview(context: click.Context) -> int:
 
 
 def _preview(request: "Request", base: str) -> tuple[str, int]:
-    from reconciler import reconcile
     from reconciler.cli import applying
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
     from reconciler.git.ancestry import Relation, relate
+    from reconciler.operations import reconcile
 
     database = _open_named_database(request.settings)
     try:
@@ -222,7 +222,7 @@ def _incidents(settings: Settings) -> "list[State]":
 
 def _drift(settings: Settings) -> "list[State]":
     from reconciler.cli.render.issues import drift_state
-    from reconciler.drifting import read_drift
+    from reconciler.operations.drift import read_drift
 
     found = read_drift(_open_named_database(settings))
     return [drift_state(name, drift) for name, drift in found.items()]

@@ -20,11 +20,11 @@ def carry(settings: Settings, database: "Database") -> int:
 
     A push with a job's own token starts no workflow, so what is new on the branch is applied here.
     """
-    from reconciler import writing_back
     from reconciler.cli.render.annotations import Annotation, Level
     from reconciler.cli.workflow_output import annotate, print_plainly
     from reconciler.cli.write_back import report_text
     from reconciler.git.upstream import follow_upstream
+    from reconciler.operations import write_back as writing_back
 
     proposals = _Proposals(settings)
     report = writing_back.write_back(database, settings.path, propose=proposals.open)
@@ -86,11 +86,11 @@ class _Proposals:
 
 def propose_promotions(settings: Settings, database: "Database") -> None:
     """Open a pull request for each feature whose next stage may come; say what the others wait for."""
-    from reconciler import promoting
     from reconciler.cli.opening import who_acts
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
     from reconciler.github.promotions import push_promotion
+    from reconciler.operations import promote as promoting
     from reconciler.rollout_file import read_rollout_file
     from reconciler.rollout_file.atomic_write import replace_file
 

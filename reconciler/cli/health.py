@@ -21,8 +21,8 @@ from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatu
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from reconciler.operations.safeguard import Watched
     from reconciler.planning.health import FiguresSource
-    from reconciler.safeguard import Watched
 
 EXIT_FAILING: Final = 2
 EXIT_INCONCLUSIVE: Final = 3
@@ -59,7 +59,7 @@ def health(
 ) -> dict[str, Any]:
     """Judge every feature, or one, by the errors of its jobs."""
     from reconciler.database.transactions import read_only_transaction
-    from reconciler.safeguard import judge_and_roll_back
+    from reconciler.operations.safeguard import judge_and_roll_back
 
     if no_write_back and not rollback:
         raise click.UsageError("--no-write-back goes with --rollback")
@@ -101,7 +101,7 @@ def health(
 
 def _judge(connection: "Connection", feature: str, source: "FiguresSource | None") -> "Watched":
     from reconciler.database.health import read_health
-    from reconciler.safeguard import Watched
+    from reconciler.operations.safeguard import Watched
 
     return Watched(feature, read_health(connection, feature, source=source), rollback=None)
 

@@ -14,7 +14,7 @@ from reconciler.cli.settings import Format, settings_of
 from reconciler.errors import Refused
 
 if TYPE_CHECKING:
-    from reconciler.promoting import Promotion
+    from reconciler.operations.promote import Promotion
     from reconciler.rollout_file.reader import Document
 
 MAX_HEAD_CHARACTERS: Final = 4_000
@@ -32,7 +32,7 @@ def promote(context: click.Context, /, **figures: str | None) -> int:
     All holds where the stage has soaked, the verdict is pass and nothing limits the feature. Else says
     what is missing and when it will hold, writes nothing and exits with 3. Nothing is applied.
     """
-    from reconciler import promoting
+    from reconciler.operations import promote as promoting
     from reconciler.rollout_file import read_rollout_file
 
     settings = settings_of(context)

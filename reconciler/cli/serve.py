@@ -12,7 +12,7 @@ import click
 from reconciler.cli.metrics import Duration
 from reconciler.cli.settings import Format, settings_of
 from reconciler.errors import SetupInvalid
-from reconciler.listening import ListenAddress
+from reconciler.listen_address import ListenAddress
 
 if TYPE_CHECKING:
     from reconciler.ofrep.access import Access

@@ -15,7 +15,7 @@ from reconciler.planning.verification import FALLBACK_PROCESSOR, CheckStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.verifying import Verified
+    from reconciler.operations.verify import Verified
 
 EXIT_FAILED: Final = 1
 EXIT_DETAILED_FAILED: Final = 2
@@ -48,7 +48,7 @@ def verify(context: click.Context, *, fallback: str, no_git: bool, detailed_exit
 
     Exits 1 where a check failed.
     """
-    from reconciler import verifying
+    from reconciler.operations import verify as verifying
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)

@@ -15,7 +15,7 @@ from reconciler.cli.settings import Format, Settings, settings_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.listening import ListenAddress
+    from reconciler.listen_address import ListenAddress
     from reconciler.watching.following import FollowedBranch
     from reconciler.watching.watch import Watch
 
@@ -107,7 +107,7 @@ def watch(
 
 
 def _parse_address(text: str) -> "ListenAddress":
-    from reconciler.listening import ListenAddress
+    from reconciler.listen_address import ListenAddress
 
     try:
         return ListenAddress.parse(text)

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import click
 
-from reconciler.carrying import Carried, Outcome
 from reconciler.cli.render.escape import for_line, for_terminal
 from reconciler.cli.render.words import counted, short_commit
+from reconciler.operations.safeguard import Acted
+from reconciler.operations.write_back_pass import Carried, Outcome
 from reconciler.planning.fields import show_number
-from reconciler.safeguard import Acted
 from reconciler.watching.events import (
     Applied,
     BecameActive,

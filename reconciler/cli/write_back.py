@@ -12,9 +12,9 @@ from reconciler.cli.render.words import WIDTH, short_commit
 from reconciler.cli.settings import Format, Settings, settings_of
 
 if TYPE_CHECKING:
-    from reconciler.carrying import Carried
     from reconciler.database.transactions import Database
-    from reconciler.writing_back import WriteBackReport
+    from reconciler.operations.write_back import WriteBackReport
+    from reconciler.operations.write_back_pass import Carried
 
 
 @click.command(epilog="Example: reconcile write-back --remote origin --branch main")
@@ -31,7 +31,7 @@ def write_back(context: click.Context, *, remote: str | None, branch: str | None
     The checkout stays as it is: commits go from the branch's tip to the remote, never forced. What
     cannot be carried stays in force, and is carried next time.
     """
-    from reconciler import writing_back
+    from reconciler.operations import write_back as writing_back
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
@@ -48,7 +48,7 @@ def write_back(context: click.Context, *, remote: str | None, branch: str | None
 
 def carry(settings: Settings, database: "Database") -> "WriteBackReport":
     """Carry what is pending into git, and say on stderr what kept any of it out."""
-    from reconciler import writing_back
+    from reconciler.operations import write_back as writing_back
 
     report = writing_back.write_back(database, settings.path)
     complain_of_pending(settings, report)
@@ -73,7 +73,7 @@ def complain_of_pending(settings: Settings, report: "WriteBackReport") -> None:
 
 def _line(report: "WriteBackReport", carried: "Carried") -> str:
     # Imported late, as all that needs the database is.
-    from reconciler.carrying import Outcome
+    from reconciler.operations.write_back_pass import Outcome
 
     where = for_line(f"{report.remote}/{report.branch}")
     match carried.outcome:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from reconciler.errors import SetupInvalid
-from reconciler.listening import ListenAddress, is_loopback
+from reconciler.listen_address import ListenAddress, is_loopback
 
 TOKEN_VARIABLE: Final = "ROLLOUT_OFREP_TOKEN"  # noqa: S105 - its name
 _LONGEST_TOKEN: Final = 4096

@@ -9,7 +9,7 @@ import uvicorn
 
 from reconciler.client.client import RolloutClient
 from reconciler.errors import SetupInvalid
-from reconciler.listening import ListenAddress
+from reconciler.listen_address import ListenAddress
 from reconciler.ofrep.access import Access
 from reconciler.ofrep.application import make_application
 

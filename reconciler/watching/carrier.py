@@ -12,15 +12,15 @@ from threading import Thread
 from typing import Final
 from uuid import UUID
 
-from reconciler.carrying import Outcome
 from reconciler.database.lease import LeaseLost, read_holder
 from reconciler.database.transactions import Database
 from reconciler.git.checkout import CannotCarry
+from reconciler.operations.write_back import LEASE, write_back
+from reconciler.operations.write_back_pass import Outcome
 from reconciler.planning.watch import pause_seconds
 from reconciler.watching.events import Applied, NotApplied, Subject, Tell, WroteBack
 from reconciler.watching.following import Follower
 from reconciler.watching.troubles import Troubles
-from reconciler.writing_back import LEASE, write_back
 
 NO_PATIENCE: Final = timedelta(0)
 """Another pass of write-back carries what there is; the next tick looks again."""

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.carrying import Carried
+from reconciler.operations.safeguard import Acted
+from reconciler.operations.write_back_pass import Carried
 from reconciler.planning.plan import Plan
-from reconciler.safeguard import Acted
 
 
 class Subject(StrEnum):

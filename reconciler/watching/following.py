@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from reconciler import reconcile
 from reconciler.database.apply import Application
 from reconciler.database.transactions import Database
 from reconciler.errors import FileInvalid, NotFound, Refused, SetupInvalid, Stale
@@ -17,9 +16,10 @@ from reconciler.git.checkout import CannotCarry, Checkout, check_branch, find_ch
 from reconciler.git.quarantine import Quarantine, quarantine
 from reconciler.git.worktree import worktree_at
 from reconciler.git.write_back import read_tip
+from reconciler.operations import reconcile
+from reconciler.operations.reconcile import read_source
 from reconciler.planning.health import FiguresSource
 from reconciler.planning.plan import Plan
-from reconciler.reconcile import read_source
 from reconciler.watching.events import Applied, NotApplied
 
 

@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from reconciler.errors import SetupInvalid
-from reconciler.listening import ListenAddress
+from reconciler.listen_address import ListenAddress
 from reconciler.planning.health import Verdict
 from reconciler.watching.events import Subject
 from reconciler.watching.status import Role

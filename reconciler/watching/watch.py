@@ -12,9 +12,9 @@ from reconciler.database.lease import LeaseLost
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError
+from reconciler.operations.safeguard import Judged, Watched, judge, roll_back_failing
 from reconciler.planning.health import NO_JOBS, FiguresSource
 from reconciler.planning.watch import lease_seconds, pause_seconds
-from reconciler.safeguard import Judged, Watched, judge, roll_back_failing
 from reconciler.watching.carrier import Carrier
 from reconciler.watching.events import BecameActive, RolledBack, StandsBy, Subject, Tell
 from reconciler.watching.following import FollowedBranch, Follower

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from reconciler import safeguard
 from reconciler.database.transactions import Database as OpenedDatabase
-from reconciler.writing_back import write_back
+from reconciler.operations import safeguard
+from reconciler.operations.write_back import write_back
 from tests.fault_proxy import Deed, FaultProxy, Message, Rule, Side
 from tests.postgres import Database
 from tests.site import Site

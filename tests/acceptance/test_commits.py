@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import Stale
 from reconciler.git.head import Head, read_head
-from reconciler.reconcile import apply
+from reconciler.operations.reconcile import apply
 from tests.merges import (
     FEATURE,
     apply_fifty_at_once,

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.database.apply import APPLY_LOCK, Application
 from reconciler.database.transactions import Database as OpenedDatabase
-from reconciler.reconcile import apply, read_source
+from reconciler.operations.reconcile import apply, read_source
 from reconciler.rollout_file import read_rollout_file
 from tests.fault_proxy import Deed, FaultProxy, Message, Rule, Side
 from tests.merges import commit_percentage, percentage

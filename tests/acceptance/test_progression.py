@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 import pexpect
 import pytest
 
-from reconciler import reconcile
 from reconciler.database.apply import APPLY_LOCK, Application
 from reconciler.database.transactions import Database as Opened
 from reconciler.errors import Unavailable
+from reconciler.operations import reconcile
 from reconciler.planning.health import Figures, FiguresSource, Period, Tally
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file

@@ -9,7 +9,7 @@ from inline_snapshot import snapshot
 
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import EditRefused
-from reconciler.promoting import promote as promote_step
+from reconciler.operations.promote import promote as promote_step
 from reconciler.rollout_file import read_rollout_file
 from tests.site import Site
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from reconciler import reconcile
 from reconciler.cli import applying
 from reconciler.cli.settings import Settings
 from reconciler.database.transactions import Database
 from reconciler.errors import Stale
+from reconciler.operations import reconcile
 from reconciler.planning.plan import Plan
 from tests.site import Site
 

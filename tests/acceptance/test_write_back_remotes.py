@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reconciler import writing_back
 from reconciler.database import lease as leases
 from reconciler.database.transactions import Database as Opened
 from reconciler.git import quarantine
+from reconciler.operations import write_back as writing_back
 from reconciler.rollout_file import parse_rollout
 from tests.git_server import GitServer, git_server
 from tests.overrides import FEATURE, limit, resume
@@ -150,7 +150,7 @@ def test_another_push_in_between_is_not_lost_and_not_overwritten(
 def test_a_remote_that_always_moves_on_is_tried_five_times_and_never_forced(
     applied: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.carrying.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("reconciler.operations.write_back_pass.FIRST_PAUSE_SECONDS", 0.01)
     limit(applied.database)
     hook(
         applied,

@@ -23,8 +23,8 @@ from reconciler.database.apply import APPLY_LOCK, Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Unavailable
+from reconciler.operations.reconcile import Applied, apply
 from reconciler.planning.source import Source
-from reconciler.reconcile import Applied, apply
 from reconciler.rollout_file import parse_rollout
 from tests.fault_proxy import Deed, FaultProxy, Message, Side
 from tests.postgres import Database

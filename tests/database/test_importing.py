@@ -11,11 +11,11 @@ from reconciler.database.apply import Application
 from reconciler.database.export import describe_live
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction
+from reconciler.operations.reconcile import apply, preview
 from reconciler.planning.export import Description
 from reconciler.planning.overrides import OverrideState
 from reconciler.planning.plan import FeaturePlan, Plan
 from reconciler.planning.source import Source
-from reconciler.reconcile import apply, preview
 from reconciler.rollout_file import parse_rollout
 from reconciler.rollout_file.model import Rollout
 from reconciler.rollout_file.yaml_writer import render_rollout

@@ -11,8 +11,8 @@ from reconciler.database import transactions
 from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
+from reconciler.operations.reconcile import apply, preview
 from reconciler.planning.source import Source
-from reconciler.reconcile import apply, preview
 from reconciler.rollout_file import parse_rollout
 from tests.merges import apply_fifty_at_once, checkouts, percentage, reset
 from tests.pooler import needs_pgbouncer, pooled

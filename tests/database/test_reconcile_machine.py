@@ -20,12 +20,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from reconciler import safeguard
 from reconciler.database.apply import Application
 from reconciler.errors import Refused, Stale
+from reconciler.operations import safeguard
+from reconciler.operations.reconcile import Applied, Permission, apply
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.source import Source
-from reconciler.reconcile import Applied, Permission, apply
 from reconciler.rollout_file.model import Feature, Override, Rollout
 from reconciler.targeting.categories import Category
 from reconciler.targeting.eligibility import Repository, Targeting, is_eligible

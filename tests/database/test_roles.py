@@ -3,17 +3,17 @@
 import psycopg
 import pytest
 
-from reconciler import safeguard
 from reconciler.database import schema
 from reconciler.database.apply import Application
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import SetupInvalid
+from reconciler.operations import safeguard
+from reconciler.operations.reconcile import Permission, apply, preview
+from reconciler.operations.verify import verify
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.source import Source
-from reconciler.reconcile import Permission, apply, preview
 from reconciler.rollout_file import parse_rollout
-from reconciler.verifying import verify
 from tests.database.hosts import TOOLS, make_host
 from tests.postgres import Database
 from tests.site import Site

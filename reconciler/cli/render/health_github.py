@@ -10,7 +10,7 @@ from reconciler.cli.render.markdown import MAX_CHARACTERS, code_block
 from reconciler.planning.health import Verdict
 
 if TYPE_CHECKING:
-    from reconciler.safeguard import Watched
+    from reconciler.operations.safeguard import Watched
 
 
 def failing(watched: "Iterable[Watched]") -> Iterator[Annotation]:

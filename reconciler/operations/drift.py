@@ -14,6 +14,7 @@ from reconciler.database.history_writer import History
 from reconciler.database.live_state import read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.operations.reconcile import judge_drift
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.drift_adoption import (
     EntriesToAdd,
@@ -26,7 +27,6 @@ from reconciler.planning.drift_adoption import (
 from reconciler.planning.fields import ListField
 from reconciler.planning.plan_inputs import Basis
 from reconciler.planning.planner import feature_drift
-from reconciler.reconcile import judge_drift
 from reconciler.rollout_file.editing import with_entries, with_value, without_entries
 from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.rollout_file.reader import parse_rollout

@@ -13,6 +13,7 @@ from reconciler.database.verification import read_evidence
 from reconciler.git.checkout import CannotCarry, find_checkout
 from reconciler.git.quarantine import quarantine
 from reconciler.git.write_back import read_tip, trace_block
+from reconciler.operations.write_back import default_branch
 from reconciler.planning.verification import (
     FALLBACK_PROCESSOR,
     Check,
@@ -21,7 +22,6 @@ from reconciler.planning.verification import (
     verify_rollback,
 )
 from reconciler.rollout_file.model import Override
-from reconciler.writing_back import default_branch
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

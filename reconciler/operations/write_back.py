@@ -14,7 +14,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from reconciler.carrying import Carried, Outcome, Pass, Propose
 from reconciler.database import lease as leases
 from reconciler.database.lease import Lease, LeaseLost
 from reconciler.database.schema import require_newest
@@ -23,6 +22,7 @@ from reconciler.database.write_back import PendingFeature, read_pending
 from reconciler.errors import SetupInvalid
 from reconciler.git.checkout import CannotCarry, Checkout, check_branch, find_checkout
 from reconciler.git.quarantine import NETWORK_TIMEOUT_SECONDS, Quarantine, quarantine
+from reconciler.operations.write_back_pass import Carried, Outcome, Pass, Propose
 
 __all__ = ["Carried", "Outcome", "Propose", "WriteBackReport", "default_branch", "write_back"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler import reconcile
 from reconciler.database.apply import Application
 from reconciler.errors import EditRefused
+from reconciler.operations import reconcile
+from reconciler.operations.reconcile import read_source
 from reconciler.planning.promotion import Missing, Step, missing_for, next_step
-from reconciler.reconcile import read_source
 from reconciler.rollout_file.editing import edit_rollout_file, with_value
 from reconciler.rollout_file.reader import Document, parse_rollout
 
