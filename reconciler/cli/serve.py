@@ -69,7 +69,7 @@ def serve(
         raise SetupInvalid("serve needs an extra: pip install 'rollout-reconciler[ofrep]'")
     from reconciler.client.client import RolloutClient
     from reconciler.database.address import resolve_address
-    from reconciler.ofrep.serving import serve as serve_flags
+    from reconciler.ofrep.server import serve as serve_flags
 
     access = _access(address, token_file)
     client = RolloutClient(

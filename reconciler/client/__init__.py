@@ -7,10 +7,10 @@ before it is used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reconciler.client.asynchronous import AsyncRolloutClient
+    from reconciler.client.async_client import AsyncRolloutClient
     from reconciler.client.circuits import CircuitSettings, CircuitState
     from reconciler.client.client import RolloutClient
-    from reconciler.client.routing import Job, JobRule, Route, Routing
+    from reconciler.client.route import Job, JobRule, Route, Routing
     from reconciler.client.state import Answer, ClientRule
     from reconciler.client.status import Status
 
@@ -30,15 +30,15 @@ __all__ = [
 
 _MODULES = {
     "Answer": "state",
-    "AsyncRolloutClient": "asynchronous",
+    "AsyncRolloutClient": "async_client",
     "CircuitSettings": "circuits",
     "CircuitState": "circuits",
     "ClientRule": "state",
-    "Job": "routing",
-    "JobRule": "routing",
+    "Job": "route",
+    "JobRule": "route",
     "RolloutClient": "client",
-    "Route": "routing",
-    "Routing": "routing",
+    "Route": "route",
+    "Routing": "route",
     "Status": "status",
 }
 

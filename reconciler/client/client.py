@@ -17,13 +17,13 @@ from typing import Final, Self
 from uuid import UUID
 
 from reconciler.client.circuits import Circuits, CircuitSettings
-from reconciler.client.following import Follower, Following
-from reconciler.client.forking import leave_to_parent, register
-from reconciler.client.keeping import Keeper
-from reconciler.client.recording import EXIT_TIMEOUT_SECONDS, QUEUE_LENGTH, Outcome, Recorder
+from reconciler.client.follower import Follower, Following
+from reconciler.client.fork import leave_to_parent, register
+from reconciler.client.recorder import EXIT_TIMEOUT_SECONDS, QUEUE_LENGTH, Outcome, Recorder
 from reconciler.client.repositories import is_id
-from reconciler.client.routing import Job, Route, Routing
+from reconciler.client.route import Job, Route, Routing
 from reconciler.client.snapshot_file import SnapshotFile
+from reconciler.client.snapshot_keeper import Keeper
 from reconciler.client.state import Answer, State
 from reconciler.client.status import Status
 from reconciler.client.store import Current, Store

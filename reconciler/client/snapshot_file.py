@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from reconciler.client.reading import Feature, Features
+from reconciler.client.reads import Feature, Features
 from reconciler.client.repositories import Page, Repositories
 from reconciler.client.state import State
 from reconciler.targeting.eligibility import Targeting

@@ -15,7 +15,7 @@ from enum import StrEnum
 from math import inf
 from types import MappingProxyType
 
-from reconciler.client.reading import Feature, Features
+from reconciler.client.reads import Feature, Features
 from reconciler.client.repositories import NO_REPOSITORIES, Repositories
 from reconciler.targeting.categories import Category
 from reconciler.targeting.eligibility import (

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from uuid import UUID
 
-from reconciler.client.forking import renewed
-from reconciler.client.reading import Features
+from reconciler.client.fork import renewed
+from reconciler.client.reads import Features
 from reconciler.client.repositories import Repositories
 from reconciler.client.state import State
 from reconciler.targeting.environment import EnvironmentOverride

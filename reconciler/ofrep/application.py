@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from reconciler.client.client import RolloutClient
 from reconciler.ofrep.access import Access
-from reconciler.ofrep.reading import RequestRefused, read_repository
+from reconciler.ofrep.request import RequestRefused, read_repository
 from reconciler.openfeature.evaluation import (
     ErrorCode,
     Evaluation,

@@ -22,7 +22,7 @@ from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Re
 from openfeature.provider import AbstractProvider, Metadata
 
 from reconciler.client.client import RolloutClient
-from reconciler.client.forking import register, renewed
+from reconciler.client.fork import register, renewed
 from reconciler.openfeature.evaluation import EvaluationRefused, evaluate, repository_named
 
 NAME: Final = "rollout-reconciler"

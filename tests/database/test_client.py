@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.client import ClientRule, RolloutClient
 from reconciler.client.connection import connect
-from reconciler.client.reading import Features, read_everything
+from reconciler.client.reads import Features, read_everything
 from reconciler.client.repositories import NO_REPOSITORIES, Repositories
 from reconciler.database import schema
 from reconciler.database.roles import apply_roles
@@ -113,7 +113,7 @@ def test_where_nobody_may_listen_it_polls(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load(database)
-    monkeypatch.setattr("reconciler.client.following._LISTEN", b"LISTEN 'refused'")
+    monkeypatch.setattr("reconciler.client.follower._LISTEN", b"LISTEN 'refused'")
     with following(database, poll_every=timedelta(milliseconds=100)) as client:
         change(database, "emergency_stop = true")
         eventually(lambda: not client.is_eligible(ACME, "f"))
@@ -275,7 +275,7 @@ def test_a_change_of_features_alone_does_not_wait_until_repositories_are_read_ag
 ) -> None:
     """That rests for a long time where it took long, as with a million."""
     load(database, rollout_percentage=0)
-    monkeypatch.setattr("reconciler.client.following._REST_FOR_WORK", 1_000_000)
+    monkeypatch.setattr("reconciler.client.follower._REST_FOR_WORK", 1_000_000)
     with following(database) as client:
         assert not client.is_eligible(ACME, "f")
 

@@ -124,9 +124,9 @@ def test_gone_for_however_long_it_is_tried_again(
         raise psycopg.OperationalError("nobody is there")
 
     with monkeypatch.context() as outage:
-        outage.setattr("reconciler.client.following._LONGEST_PAUSE_SECONDS", 0.0)
-        outage.setattr("reconciler.client.following._FIRST_PAUSE_SECONDS", 0.0)
-        outage.setattr("reconciler.client.following.connect", refuse)
+        outage.setattr("reconciler.client.follower._LONGEST_PAUSE_SECONDS", 0.0)
+        outage.setattr("reconciler.client.follower._FIRST_PAUSE_SECONDS", 0.0)
+        outage.setattr("reconciler.client.follower.connect", refuse)
         client = RolloutClient(database.url)
         client.start()
         eventually(lambda: tries > 5_000)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.client import CircuitSettings, CircuitState, ClientRule, Job, RolloutClient, Routing
-from reconciler.client.recording import Outcome, Recorder
+from reconciler.client.recorder import Outcome, Recorder
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from reconciler.client.reading import Feature
+from reconciler.client.reads import Feature
 from reconciler.client.state import ClientRule, State
 from reconciler.targeting.categories import Category
 from reconciler.targeting.eligibility import Repository, Rule, Targeting

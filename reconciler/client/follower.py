@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import psycopg
 
 from reconciler.client.connection import Connection, connect, in_a_line
-from reconciler.client.reading import Features, needs_categories, read_everything, read_features
+from reconciler.client.reads import Features, needs_categories, read_everything, read_features
 from reconciler.client.store import Store
 from reconciler.database.address import DatabaseAddress
 from reconciler.targeting.environment import EnvironmentOverride

@@ -9,7 +9,7 @@ from typing import Final, Self
 from uuid import UUID
 
 from reconciler.client.client import START_TIMEOUT, RolloutClient
-from reconciler.client.routing import Job, Route
+from reconciler.client.route import Job, Route
 from reconciler.client.state import Answer
 from reconciler.client.status import Status
 

@@ -18,7 +18,7 @@ from weakref import WeakSet
 import psycopg
 
 from reconciler.client.connection import Connection, connect, in_a_line, statement
-from reconciler.client.forking import renewed
+from reconciler.client.fork import renewed
 from reconciler.database.address import DatabaseAddress
 
 _LOG = logging.getLogger("reconciler.client")
