@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.listen_address import ListenAddress
-    from reconciler.watching.following import FollowedBranch
+    from reconciler.watching.followed_branch import FollowedBranch
     from reconciler.watching.watch import Watch
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -121,7 +121,7 @@ def _serving(watcher: "Watch", address: "ListenAddress | None") -> "Iterator[Lis
     if address is None:
         yield None
         return
-    from reconciler.watching.serving import serving
+    from reconciler.watching.http import serving
 
     with serving(watcher, address) as listening:
         yield listening
@@ -129,7 +129,7 @@ def _serving(watcher: "Watch", address: "ListenAddress | None") -> "Iterator[Lis
 
 def _parse_branch(settings: Settings, text: str) -> "FollowedBranch":
     from reconciler.git.checkout import find_checkout
-    from reconciler.watching.following import FollowedBranch
+    from reconciler.watching.followed_branch import FollowedBranch
 
     return FollowedBranch.parse(find_checkout(settings.path), text)
 

@@ -17,10 +17,7 @@ import click
 
 from reconciler.cli.render.escape import for_line, for_terminal
 from reconciler.cli.render.words import counted, short_commit
-from reconciler.operations.safeguard import Acted
-from reconciler.operations.write_back_pass import Carried, Outcome
-from reconciler.planning.fields import show_number
-from reconciler.watching.events import (
+from reconciler.operations.events import (
     Applied,
     BecameActive,
     Event,
@@ -31,6 +28,9 @@ from reconciler.watching.events import (
     StandsBy,
     WroteBack,
 )
+from reconciler.operations.safeguard import Acted
+from reconciler.operations.write_back_pass import Carried, Outcome
+from reconciler.planning.fields import show_number
 
 TRACEBACK: Final = "traceback"
 

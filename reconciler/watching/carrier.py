@@ -15,11 +15,11 @@ from uuid import UUID
 from reconciler.database.lease import LeaseLost, read_holder
 from reconciler.database.transactions import Database
 from reconciler.git.checkout import CannotCarry
+from reconciler.operations.events import Applied, NotApplied, Subject, Tell, WroteBack
 from reconciler.operations.write_back import LEASE, write_back
 from reconciler.operations.write_back_pass import Outcome
 from reconciler.planning.watch import pause_seconds
-from reconciler.watching.events import Applied, NotApplied, Subject, Tell, WroteBack
-from reconciler.watching.following import Follower
+from reconciler.watching.followed_branch import Follower
 from reconciler.watching.troubles import Troubles
 
 NO_PATIENCE: Final = timedelta(0)

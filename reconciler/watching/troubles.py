@@ -1,8 +1,8 @@
 """What fails, told once when it begins and once when it ends, however often it is tried in between."""
 
 from reconciler.errors import ReconcilerError
+from reconciler.operations.events import Failed, Recovered, Subject, Tell
 from reconciler.planning.watch import News, Trouble
-from reconciler.watching.events import Failed, Recovered, Subject, Tell
 
 
 class Troubles:

@@ -12,15 +12,15 @@ from reconciler.database.lease import LeaseLost
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError
+from reconciler.operations.events import BecameActive, RolledBack, StandsBy, Subject, Tell
 from reconciler.operations.safeguard import Judged, Watched, judge, roll_back_failing
 from reconciler.planning.health import NO_JOBS, FiguresSource
 from reconciler.planning.watch import lease_seconds, pause_seconds
 from reconciler.watching.carrier import Carrier
-from reconciler.watching.events import BecameActive, RolledBack, StandsBy, Subject, Tell
-from reconciler.watching.following import FollowedBranch, Follower
+from reconciler.watching.followed_branch import FollowedBranch, Follower
+from reconciler.watching.leadership import Turn
 from reconciler.watching.status import Role, WatchedFeature, WatchStatus
 from reconciler.watching.troubles import Troubles
-from reconciler.watching.turn import Turn
 
 ENDING_SECONDS: Final = 10.0
 """So long an end waits for what is being said to a remote; what is cut off is found by the next pass."""

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.database.transactions import Database as Opened
 from reconciler.planning.health import Figures, Period
-from reconciler.watching import turn
+from reconciler.watching import leadership as turn
 from reconciler.watching.watch import Task, Watch
 from tests.site import Site
 from tests.waiting import eventually

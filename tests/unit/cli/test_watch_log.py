@@ -9,7 +9,7 @@ from click import BadParameter
 from reconciler.cli.interval import Interval
 from reconciler.cli.watch_log import Log, LogFormat
 from reconciler.listen_address import ListenAddress
-from reconciler.watching.events import Failed, NotApplied, Recovered, StandsBy, Subject
+from reconciler.operations.events import Failed, NotApplied, Recovered, StandsBy, Subject
 
 HOSTILE = 'no\n{"level": "info"}\x1b[2J\u202e'
 

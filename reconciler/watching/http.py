@@ -22,8 +22,8 @@ from prometheus_client.registry import Collector
 
 from reconciler.errors import SetupInvalid
 from reconciler.listen_address import ListenAddress
+from reconciler.operations.events import Subject
 from reconciler.planning.health import Verdict
-from reconciler.watching.events import Subject
 from reconciler.watching.status import Role
 from reconciler.watching.watch import Watch
 

@@ -17,10 +17,10 @@ from reconciler.git.quarantine import Quarantine, quarantine
 from reconciler.git.worktree import worktree_at
 from reconciler.git.write_back import read_tip
 from reconciler.operations import reconcile
+from reconciler.operations.events import Applied, NotApplied
 from reconciler.operations.reconcile import read_source
 from reconciler.planning.health import FiguresSource
 from reconciler.planning.plan import Plan
-from reconciler.watching.events import Applied, NotApplied
 
 
 @dataclass(frozen=True, slots=True)
