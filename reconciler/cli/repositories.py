@@ -82,8 +82,8 @@ def sync(context: click.Context, *, org: str | None, user: str | None) -> None:
     """
     from reconciler.cli.progress import say_in_between, shown_progress
     from reconciler.github.client import GitHub
-    from reconciler.github.listing import OwnerKind
-    from reconciler.github.syncing import sync_repositories
+    from reconciler.github.repository_list import OwnerKind
+    from reconciler.github.repository_sync import sync_repositories
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from reconciler.github.authors import is_ours, with_marker
 from reconciler.github.client import GitHub
-from reconciler.github.creating import create_once
+from reconciler.github.creation import create_once
 
 PREVIEW: Final = "<!-- rollout-reconciler: preview -->"
 """The marker of what a plan would do."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.errors import NotFound, SetupInvalid
 from reconciler.github.client import GitHub
-from reconciler.github.creating import create_once
+from reconciler.github.creation import create_once
 
 
 @dataclass(frozen=True, slots=True)

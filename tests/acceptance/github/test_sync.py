@@ -11,8 +11,8 @@ from reconciler.database.repositories import LoadOutcome
 from reconciler.database.transactions import Database
 from reconciler.errors import NotFound, SetupInvalid
 from reconciler.github.client import GitHub
-from reconciler.github.listing import OwnerKind
-from reconciler.github.syncing import Synced, sync_repositories
+from reconciler.github.repository_list import OwnerKind
+from reconciler.github.repository_sync import Synced, sync_repositories
 from tests.github.listing import TOO_LARGE
 from tests.github.server import FakeGitHub, Trouble
 from tests.site import Site

@@ -27,7 +27,7 @@ from reconciler.database.repository_sync import (
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.github.client import GitHub
-from reconciler.github.listing import (
+from reconciler.github.repository_list import (
     GitHubRepository,
     OwnerKind,
     count_contributors,
