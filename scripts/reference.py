@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.main import make_program
-from reconciler.cli.settings import shared_options
+from reconciler.cli.options import shared_options
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -16,7 +16,7 @@ from pathlib import Path
 
 _PRELOADED = [
     "reconciler.cli.main",
-    "reconciler.cli.applying",
+    "reconciler.cli.apply_flow",
     "reconciler.cli.render.plan_markdown",
     "reconciler.cli.render.plan_text",
     "reconciler.database.embedded",

@@ -19,10 +19,10 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.arguments import as_text
-from reconciler.cli.asking import what_became
+from reconciler.cli.options import Format, Settings, shared_options
 from reconciler.cli.output import print_into_nothing
+from reconciler.cli.question import what_became
 from reconciler.cli.render.escape import for_terminal
-from reconciler.cli.settings import Format, Settings, shared_options
 from reconciler.errors import ReconcilerError
 
 COMMANDS: Final = {
@@ -43,14 +43,14 @@ COMMANDS: Final = {
     "metrics": "metrics",
     "promote": "promote",
     "repositories": "repositories",
-    "resume": "acting",
-    "rollback": "acting",
+    "resume": "override_actions",
+    "rollback": "override_actions",
     "schema": "schema",
     "serve": "serve",
     "set": "edits",
     "stats": "stats",
     "status": "status",
-    "stop": "acting",
+    "stop": "override_actions",
     "strategy": "edits",
     "test-repos": "lists",
     "validate": "validate",
@@ -59,7 +59,7 @@ COMMANDS: Final = {
     "whitelist": "lists",
     "write-back": "write_back",
 }
-"""Each command's name, and the module of `reconciler.cli` that has it."""
+"""Each command's name, and the module of `reconciler.cli.commands` that has it."""
 
 COLLECT_AFTER: Final = 200_000
 """Objects made before the first look for garbage in cycles."""
@@ -81,7 +81,7 @@ class Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"reconciler.cli.{COMMANDS[cmd_name]}")
+        module = import_module(f"reconciler.cli.commands.{COMMANDS[cmd_name]}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return with_shared_options(command)
 
@@ -109,7 +109,7 @@ def with_shared_options(command: click.Command) -> click.Command:
 
 def make_program() -> Program:
     """Return the program; what it does without a command is the apply."""
-    from reconciler.cli.apply import apply_command
+    from reconciler.cli.commands.apply import apply_command
 
     program = Program(
         name="reconcile",

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import click
 
-from reconciler.cli.settings import Format, Settings
+from reconciler.cli.options import Format, Settings
 from reconciler.planning.plain import plain
 
 Data = TypeVar("Data")

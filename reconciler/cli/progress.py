@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import click
 
-from reconciler.cli.render.words import count
-from reconciler.cli.settings import Settings
+from reconciler.cli.options import Settings
+from reconciler.cli.render.wording import count
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import click
 
 from reconciler.cli.arguments import as_text
-from reconciler.cli.settings import Settings
+from reconciler.cli.options import Settings
 from reconciler.errors import Refused
 
 if TYPE_CHECKING:

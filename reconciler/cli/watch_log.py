@@ -16,7 +16,7 @@ from typing import Any, Final
 import click
 
 from reconciler.cli.render.escape import for_line, for_terminal
-from reconciler.cli.render.words import counted, short_commit
+from reconciler.cli.render.wording import counted, short_commit
 from reconciler.operations.events import (
     Applied,
     BecameActive,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
+from reconciler.cli.options import Settings
 from reconciler.cli.output import print_result
 from reconciler.cli.render.annotations import (
     Annotation,
@@ -16,7 +17,6 @@ from reconciler.cli.render.annotations import (
     plain_output,
     workflow_commands,
 )
-from reconciler.cli.settings import Settings
 from reconciler.errors import FileInvalid, ReconcilerError, SetupInvalid, Stale
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli import applying
-from reconciler.cli.settings import Settings
+from reconciler.cli import apply_flow as applying
+from reconciler.cli.options import Settings
 from reconciler.database.transactions import Database
 from reconciler.errors import Stale
 from reconciler.operations import reconcile

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.words import count
+from reconciler.cli.render.wording import count
 from reconciler.errors import FileInvalid
 
 MAX_OF_A_LEVEL: Final = 10

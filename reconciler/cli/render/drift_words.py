@@ -1,6 +1,6 @@
 """Drift in words: what somebody changed live, and what becomes of it."""
 
-from reconciler.cli.render.words import count
+from reconciler.cli.render.wording import count
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.fields import ListField, ScalarField
 

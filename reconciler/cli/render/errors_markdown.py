@@ -5,7 +5,7 @@ from typing import Final
 
 from reconciler.cli.render.escape import for_line, for_markdown
 from reconciler.cli.render.markdown import joined
-from reconciler.cli.render.words import count, counted
+from reconciler.cli.render.wording import count, counted
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
 
 MAX_FINDINGS: Final = 50

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from reconciler.cli.render.words import WIDTH, count
+from reconciler.cli.render.wording import WIDTH, count
 
 _INDENT: Final = "    "
 _LABEL_WIDTH: Final = 13

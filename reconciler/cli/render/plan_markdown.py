@@ -21,7 +21,7 @@ from reconciler.cli.render.plan_text import (
     summary,
 )
 from reconciler.cli.render.refusal import HEADLINE, ways_on
-from reconciler.cli.render.words import count, counted, short_commit
+from reconciler.cli.render.wording import count, counted, short_commit
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.guard_names import GuardName

@@ -11,7 +11,7 @@ from reconciler.cli.render.drift_words import describe_drift
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.lines import line, listed, paragraph
 from reconciler.cli.render.refusal import HEADLINE, ways_on
-from reconciler.cli.render.words import WIDTH, count, counted, gains, short_commit
+from reconciler.cli.render.wording import WIDTH, count, counted, gains, short_commit
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.desired import default_configuration

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.cli import list_edits
-from reconciler.cli.list_edits import MAX_COMPARED_ENTRIES, MAX_GUESSED_NAMES, FoundList
+from reconciler.cli.commands import list_edits
+from reconciler.cli.commands.list_edits import MAX_COMPARED_ENTRIES, MAX_GUESSED_NAMES, FoundList
 
 LONG = tuple(f"owner-{number}/repository-{number}" for number in range(MAX_COMPARED_ENTRIES + 1))
 

@@ -1,0 +1,214 @@
+"""Doing what `reconcile` without a command asks for: preview, apply, apply what was shown.
+
+Each function returns the exit code of the command.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from reconciler.cli.context import open_database, who_acts
+from reconciler.cli.metrics_source import choose_figures
+from reconciler.cli.options import Format, Settings
+from reconciler.cli.output import print_result
+from reconciler.cli.question import ask
+from reconciler.cli.render.plan_text import Outcome, plan_text, summary
+from reconciler.database.apply import Application
+from reconciler.errors import Refused
+from reconciler.operations import reconcile
+from reconciler.operations.reconcile import Permission, read_source
+from reconciler.planning.guard_names import GuardName
+from reconciler.planning.plan import Plan
+from reconciler.rollout_file import read_rollout_file
+
+if TYPE_CHECKING:
+    from reconciler.database.transactions import Database
+    from reconciler.planning.report import PlanReport
+    from reconciler.planning.saved import Expectation
+    from reconciler.rollout_file.reader import Document
+
+EXIT_DONE: Final = 0
+EXIT_CHANGES_PENDING: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be applied, and what the person allows."""
+
+    settings: Settings
+    document: "Document"
+    application: Application
+    permission: Permission
+    writes_back: bool = True
+    """Whether an override that the apply makes, of drift that is kept, is carried into git."""
+
+    @classmethod
+    def make(
+        cls,
+        settings: Settings,
+        *,
+        allowed: frozenset[GuardName],
+        accept_history_rewrite: bool,
+        writes_back: bool = True,
+    ) -> Self:
+        """Read the file that the settings name, and which commit it is."""
+        document = read_rollout_file(settings.path)
+        application = Application(
+            read_source(document),
+            document.rollout,
+            applied_by=who_acts(),
+            figures_source=choose_figures(),
+        )
+        permission = Permission(allowed, accept_history_rewrite)
+        return cls(settings, document, application, permission, writes_back)
+
+
+def can_ask(settings: Settings) -> bool:
+    """Tell whether a person is there to read a plan and answer."""
+    return settings.format is Format.TEXT and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def require_commit(request: Request, *, is_asked_for: bool | None) -> None:
+    """Refuse a file with local changes where that is asked for, or where CI is set.
+
+    Outside git there is no commit to require, so only who asks for one in so many words is refused.
+    """
+    is_required = bool(os.environ.get("CI")) if is_asked_for is None else is_asked_for
+    source = request.application.source
+    if is_required and source.uncommitted:
+        raise Refused(
+            f"{source.file} has changes that are not committed; nothing was written; commit them"
+        )
+    if is_asked_for and source.commit is None:
+        raise Refused(
+            f"{source.file} is outside git, so it is at no commit; nothing was written; "
+            "commit it, or leave --require-commit away"
+        )
+
+
+def preview(request: Request, *, plan_out: str | None, detailed_exitcode: bool) -> int:
+    """Show what an apply would do; with `plan_out` save it."""
+    database = open_database(request.settings)
+    plan = reconcile.preview(database, request.application, request.permission)
+    show(request, plan, Outcome.PREVIEWED)
+    if plan_out is not None:
+        from reconciler.cli.plan_file import write_plan
+        from reconciler.planning.report import make_report
+
+        write_plan(Path(plan_out), make_report(plan, request.application.source, applied=False))
+    if plan.is_refused:
+        return Refused.exit_code
+    return EXIT_CHANGES_PENDING if plan.has_changes and detailed_exitcode else EXIT_DONE
+
+
+def apply(request: Request) -> int:
+    """Apply, and show what was done."""
+    return _exit_code(_apply(request, expected=None))
+
+
+def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
+    """Apply as a part of another command, which has the report in its own JSON; return it.
+
+    On a terminal it is shown and asked about first, unless there is a yes.
+    """
+    from reconciler.planning.report import make_report
+
+    source = request.application.source
+    if request.settings.format is Format.JSON:
+        database = open_database(request.settings, to_write=True)
+        plan = reconcile.apply(database, request.application, request.permission).plan
+        _carry_kept_drift(request, database, plan)
+    elif yes or not can_ask(request.settings):
+        plan = _apply(request, expected=None)
+    else:
+        plan = _apply_after_asking(request)
+    return make_report(plan, source, applied=not plan.is_refused)
+
+
+def apply_saved(request: Request, plan_in: str) -> int:
+    """Apply a saved plan and nothing else."""
+    from reconciler.cli.plan_file import read_plan
+    from reconciler.planning.saved import expect
+
+    return _exit_code(_apply(request, expected=expect(read_plan(Path(plan_in)))))
+
+
+def apply_after_asking(request: Request) -> int:
+    """Show the plan, ask, and apply exactly that plan."""
+    return _exit_code(_apply_after_asking(request))
+
+
+def _apply_after_asking(request: Request) -> Plan:
+    from reconciler.planning.report import make_report
+    from reconciler.planning.saved import expect
+
+    database = open_database(request.settings, to_write=True)
+    plan = reconcile.preview(database, request.application, request.permission)
+    if plan.is_refused:
+        show(request, plan, Outcome.REFUSED)
+        return plan
+    shown = expect(make_report(plan, request.application.source, applied=False))
+    if not plan.has_changes:
+        return _apply(request, expected=shown)
+    show(request, plan, Outcome.PROPOSED)
+    ask("Apply this?", "nothing was applied")
+    applied = reconcile.apply(database, request.application, request.permission, expected=shown)
+    if applied.plan.is_refused:
+        # A guard found something since: a person is to see what.
+        show(request, applied.plan, Outcome.REFUSED)
+    else:
+        print_result(request.settings, summary(applied.plan, Outcome.APPLIED))
+    _carry_kept_drift(request, database, applied.plan)
+    return applied.plan
+
+
+def _apply(request: Request, *, expected: "Expectation | None") -> Plan:
+    database = open_database(request.settings, to_write=True)
+    applied = reconcile.apply(database, request.application, request.permission, expected=expected)
+    is_refused = applied.plan.is_refused
+    show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
+    _carry_kept_drift(request, database, applied.plan)
+    return applied.plan
+
+
+def _carry_kept_drift(request: Request, database: "Database", plan: Plan) -> None:
+    """Carry the overrides that an apply made of drift into git, as every command does that makes one."""
+    makes_overrides = any(feature.overrides.kept is not None for feature in plan.features)
+    if plan.is_refused or not makes_overrides or not request.writes_back:
+        return
+    from reconciler.cli.commands.write_back import carry, report_text
+
+    report = carry(request.settings, database)
+    if report.overrides:
+        request.settings.say(report_text(report))
+
+
+def _exit_code(plan: Plan) -> int:
+    return Refused.exit_code if plan.is_refused else EXIT_DONE
+
+
+def show(request: Request, plan: Plan, outcome: Outcome) -> None:
+    """Show a plan in the format asked for."""
+    settings, source = request.settings, request.application.source
+    match settings.format:
+        case Format.JSON:
+            from reconciler.planning.report import make_report
+
+            report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
+            print_result(settings, report.model_dump_json(indent=2))
+        case Format.MARKDOWN:
+            from reconciler.cli.render.plan_markdown import plan_markdown
+
+            print_result(settings, plan_markdown(plan, source, outcome))
+        case Format.GITHUB:
+            from reconciler.cli.render.plan_annotations import plan_annotations
+            from reconciler.cli.render.plan_markdown import plan_markdown
+            from reconciler.cli.workflow_output import annotate, print_plainly, summarize
+
+            print_plainly(settings, plan_text(plan, source, outcome))
+            annotate(settings, plan_annotations(plan, request.document))
+            summarize(plan_markdown(plan, source, outcome))
+        case Format.TEXT:
+            print_result(settings, plan_text(plan, source, outcome))

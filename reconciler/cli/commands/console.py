@@ -1,0 +1,82 @@
+"""`reconcile console`: a Python prompt with the rollout in hand."""
+
+import builtins
+import code
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.options import Format, Settings, settings_of
+from reconciler.cli.output import print_result
+from reconciler.cli.question import what_became
+from reconciler.cli.render.escape import for_terminal
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from reconciler.cli.rollout_console import RolloutConsole
+
+BANNER = (
+    "rollout is in hand: rollout.status(), help(rollout), tab completes; exit() or Ctrl-D leaves"
+)
+
+
+@click.command(epilog="Example: reconcile console, and there: rollout.status()")
+@click.pass_context
+def console(context: click.Context) -> None:
+    """Open a Python prompt with `rollout`, one method for each thing an operator does.
+
+    Each prints what the command of its name prints, and returns its data: help(rollout) lists them.
+    """
+    from reconciler.cli.rollout_console import RolloutConsole
+
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
+    rollout = RolloutConsole()
+    rollout._settings = settings  # noqa: SLF001 - what was asked of the prompt is asked of each method
+    namespace: dict[str, Any] = {"__name__": "__console__", "__doc__": None, "rollout": rollout}
+    _complete_by_tab(namespace)
+    displayhook, sys.displayhook = sys.displayhook, lambda value: _display(value, rollout)
+    try:
+        _Prompt(settings, namespace).interact(banner="" if settings.quiet else BANNER, exitmsg="")
+    finally:
+        sys.displayhook = displayhook
+
+
+class _Prompt(code.InteractiveConsole):
+    """A prompt at which what a command refuses is a line, not a traceback."""
+
+    def __init__(self, settings: Settings, namespace: dict[str, Any]) -> None:
+        super().__init__(namespace)
+        self._settings = settings
+
+    def showtraceback(self) -> None:
+        """Show what went wrong in one line, where a person or the world did it."""
+        match sys.exc_info()[1]:
+            case ReconcilerError() | ValueError() as error if not self._settings.verbose:
+                self.write(f"{for_terminal(f'error: {error}')}\n")
+            case KeyboardInterrupt() | click.Abort() as interruption:
+                self.write(f"{what_became(interruption)}\n")
+            case _:
+                super().showtraceback()
+
+
+def _display(value: Any, rollout: "RolloutConsole") -> None:
+    """Show a value, unless a method has just printed it for people; `_` has it either way."""
+    if value is None:
+        return
+    if not rollout._has_just_returned(value):  # noqa: SLF001 - no business of who uses it
+        print_result(Settings(), for_terminal(repr(value)))
+    vars(builtins)["_"] = value
+
+
+def _complete_by_tab(namespace: dict[str, Any]) -> None:
+    try:
+        import readline
+    except ImportError:
+        return
+    import rlcompleter
+
+    readline.set_completer(rlcompleter.Completer(namespace).complete)
+    is_editline = "libedit" in (readline.__doc__ or "")
+    readline.parse_and_bind("bind ^I rl_complete" if is_editline else "tab: complete")

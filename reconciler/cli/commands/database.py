@@ -1,0 +1,191 @@
+"""`reconcile db`: the embedded server, and the schema of any database."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from reconciler.cli.context import embedded_server, open_address, open_database
+from reconciler.cli.options import Format, Settings, settings_of
+from reconciler.cli.output import print_json, print_result, show_result
+
+
+@click.group(epilog="Example: reconcile db status")
+def db() -> None:
+    """The database: start, stop, look, migrate, grant.
+
+    Without --database-url and DATABASE_URL it is an embedded Postgres beside the rollout file.
+    """
+
+
+@db.command(epilog="Example: reconcile db start")
+@click.pass_context
+def start(context: click.Context) -> None:
+    """Start the embedded database (every command does so on demand)."""
+    from reconciler.database.address import embedded_address
+
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
+    address = embedded_address(settings.path)
+    open_address(address, to_write=True)
+    print_result(settings, f"the embedded database runs at {address.url_without_secrets}")
+
+
+@db.command(epilog="Example: reconcile db stop")
+@click.pass_context
+def stop(context: click.Context) -> None:
+    """Stop the embedded database; its data stays."""
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
+    stopped = embedded_server(settings).stop()
+    print_result(
+        settings,
+        "the embedded database is stopped" if stopped else "the embedded database was not running",
+    )
+
+
+@db.command(epilog="Example: reconcile db status --format json")
+@click.pass_context
+def status(context: click.Context) -> None:
+    """Show where the database is, whether it answers, and its schema's version."""
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    found = _database_status(settings)
+    if chosen is Format.JSON:
+        print_json(settings, found)
+    else:
+        width = max(map(len, found)) + 2
+        print_result(
+            settings, "\n".join(f"{key:<{width}}{value or '-'}" for key, value in found.items())
+        )
+
+
+@db.command(epilog="Example: psql $(reconcile db url)")
+@click.pass_context
+def url(context: click.Context) -> None:
+    """Print the database's URL for libpq, without a password."""
+    from reconciler.database.address import resolve_address
+
+    settings = settings_of(context)
+    address = resolve_address(settings.database_url, settings.path)
+    found = {"url": address.url_without_secrets}
+    show_result(settings, found, lambda: address.url_without_secrets)
+
+
+@db.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog="Example: reconcile db psql -- -c 'SELECT * FROM rollout_configuration'",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
+    """Open psql on the database; what follows `--` is psql's."""
+    from reconciler.database.address import resolve_address
+    from reconciler.database.embedded import installed_binaries
+
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
+    address = resolve_address(settings.database_url, settings.path)
+    psql_program = installed_binaries().program("psql")
+    command = [str(psql_program), "--dbname", address.url_without_secrets, *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    with _interrupts_left_to_others():
+        if address.password is None:
+            return subprocess.run(command, env=environment, check=False).returncode
+        with _password_file(address.password) as password_file:
+            environment["PGPASSFILE"] = password_file
+            return subprocess.run(command, env=environment, check=False).returncode
+
+
+@db.command(epilog="Example: reconcile db upgrade --database-url postgresql://localhost/app")
+@click.pass_context
+def upgrade(context: click.Context) -> None:
+    """Migrate the database to this release's schema; of two at once, one waits."""
+    from reconciler.database import schema
+    from reconciler.database.address import resolve_address
+    from reconciler.database.connection import translated_errors
+    from reconciler.database.transactions import Database
+
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
+    database = Database.at(resolve_address(settings.database_url, settings.path))
+    with translated_errors(database.address):
+        migrated = schema.upgrade(database.engine)
+    print_result(
+        settings,
+        f"the schema is {schema.NEWEST_REVISION} now"
+        if migrated
+        else f"the schema is {schema.NEWEST_REVISION} already; nothing to do",
+    )
+
+
+@db.command(epilog="Example: reconcile db roles | psql app")
+@click.option("--apply", is_flag=True, help="Run them, as the owner of the tables.")
+@click.pass_context
+def roles(context: click.Context, /, *, apply: bool) -> None:
+    """Print the grants of the rollout's four roles, as SQL that may be run again; --apply runs it."""
+    from reconciler.database.roles import apply_roles, roles_script
+
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
+    if not apply:
+        print_result(settings, roles_script().rstrip())
+        return
+    apply_roles(open_database(settings, to_write=True))
+    print_result(
+        settings,
+        "rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler are granted",
+    )
+
+
+@contextmanager
+def _interrupts_left_to_others() -> Iterator[None]:
+    """Outlive Ctrl-C, which is psql's: there it cancels a query, and it goes on."""
+    # Not ignored, which psql would inherit.
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _password_file(password: str) -> Iterator[str]:
+    """Yield a file from which libpq takes the password: no list of processes shows it."""
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="reconcile-") as file:
+        file.write(f"*:*:*:*:{escaped}\n")
+        file.flush()
+        yield file.name
+
+
+def _database_status(settings: Settings) -> dict[str, str | None]:
+    from reconciler.database.address import resolve_address
+    from reconciler.database.connection import translated_errors
+    from reconciler.database.embedded import ServerState
+    from reconciler.database.schema import current_revision
+    from reconciler.database.transactions import Database
+
+    if settings.database_url is None and "DATABASE_URL" not in os.environ:
+        server = embedded_server(settings).status()
+        if server.state is not ServerState.RUNNING:
+            return {
+                "database": "the embedded database",
+                "state": server.state.value,
+                "server": None,
+                "schema": None,
+            }
+    address = resolve_address(settings.database_url, settings.path)
+    with translated_errors(address), Database.at(address).engine.connect() as connection:
+        revision = current_revision(connection)
+        version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+    return {
+        "database": address.describe(),
+        "state": "running",
+        "server": f"Postgres {version}",
+        "schema": revision,
+    }

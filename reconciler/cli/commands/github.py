@@ -1,0 +1,228 @@
+"""`reconcile github`: what the workflows call on GitHub, one command for each job.
+
+Their result is annotations and the job's summary (`--format github`, which they imply), and a comment,
+an issue or a pull request. `docs/github.md` tells which workflow calls what.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.options import Format, Settings, settings_of
+from reconciler.errors import (
+    HistoryRewritten,
+    NotFound,
+    ReconcilerError,
+    Refused,
+    SetupInvalid,
+    Stale,
+)
+
+if TYPE_CHECKING:
+    from reconciler.cli.apply_flow import Request
+    from reconciler.database.transactions import Database
+    from reconciler.github.issues import State
+
+
+@click.group(epilog="Example: reconcile github preview")
+@click.pass_context
+def github(context: click.Context) -> None:
+    """Comments, issues and pull requests, for workflows on GitHub."""
+    settings = settings_of(context)
+    if settings.format is Format.TEXT:
+        settings.format = Format.GITHUB
+
+
+@github.command(epilog="Example: reconcile github preview")
+@click.pass_context
+def preview(context: click.Context) -> int:
+    """Show in a comment of the pull request what a merge would change; the same one each time.
+
+    Exits as reconcile --dry-run does: 3 where an apply would be refused.
+    """
+    from reconciler.cli.apply_flow import Request
+    from reconciler.github.client import GitHub, repository_path
+    from reconciler.github.comments import PREVIEW, put_comment
+    from reconciler.github.event import pull_request_event
+
+    settings = settings_of(context)
+    event, repository, client = (
+        pull_request_event(),
+        repository_path(),
+        GitHub.from_environment(settings.say),
+    )
+    try:
+        request = Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
+        body, exit_code = _preview(request, event.base_commit)
+    except ReconcilerError as error:
+        from reconciler.cli.render.errors_markdown import errors_markdown
+        from reconciler.cli.workflow_output import annotate_error
+
+        annotate_error(settings, error)
+        body, exit_code = errors_markdown([error]), error.exit_code
+    put_comment(client, repository, event.number, PREVIEW, body)
+    return exit_code
+
+
+def _preview(request: "Request", base: str) -> tuple[str, int]:
+    from reconciler.cli import apply_flow as applying
+    from reconciler.cli.render.plan_markdown import plan_markdown
+    from reconciler.cli.render.plan_text import Outcome
+    from reconciler.git.ancestry import Relation, relate
+    from reconciler.operations import reconcile
+
+    database = _open_named_database(request.settings)
+    try:
+        plan = reconcile.preview(database, request.application, request.permission)
+    except HistoryRewritten as refused:
+        applied = refused.applied_commit
+        if relate(request.settings.path.absolute().parent, base, applied) is not Relation.AHEAD:
+            raise
+        raise Refused(
+            f"{applied[:7]} was applied after GitHub merged this with {base[:7]} to try it; push to the "
+            "branch again, or update it, to see what its merge would change now"
+        ) from None
+    applying.show(request, plan, Outcome.PREVIEWED)
+    body = plan_markdown(plan, request.application.source, Outcome.PREVIEWED)
+    return body, Refused.exit_code if plan.is_refused else applying.EXIT_DONE
+
+
+@github.command(epilog='Example: reconcile github check --base "$BASE" --copy-to preview')
+@click.option("--base", metavar="COMMIT", required=True, help="Compare with the file at this one.")
+@click.option(
+    "--copy-to", metavar="FOLDER", help="Leave a copy of the file there, for the run that comments."
+)
+@click.pass_context
+def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
+    """Check the file of a fork's pull request, and compare it with the one at a commit.
+
+    Needs no database, no token and no secret.
+    """
+    from reconciler.cli.commands.github_forks import compare
+    from reconciler.cli.workflow_output import annotate, print_plainly, summarize
+    from reconciler.rollout_file.file_content import read_content
+
+    settings = settings_of(context)
+    content = read_content(settings.path)
+    if copy_to is not None:
+        folder = Path(copy_to)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / settings.path.name).write_bytes(content)
+    difference = compare(settings, content, base)
+    print_plainly(settings, difference.markdown)
+    annotate(settings, difference.annotations)
+    summarize(difference.markdown)
+
+
+@github.command(epilog="Example: reconcile github comment")
+@click.pass_context
+def comment(context: click.Context) -> None:
+    """Comment on a fork's pull request, for the end of its run (workflow_run).
+
+    What the run left is taken for anybody's text: one file of it is read as a rollout file is, and all
+    that is said is said here anew.
+    """
+    from reconciler.cli.commands.github_forks import comment_on_run
+    from reconciler.cli.workflow_output import annotate_error
+    from reconciler.github.client import GitHub, repository_path
+    from reconciler.github.comments import PREVIEW, put_comment
+    from reconciler.github.event import workflow_run_event
+    from reconciler.github.pull_requests import find_pull_request
+
+    settings = settings_of(context)
+    event, repository = workflow_run_event(), repository_path()
+    if not event.is_fork:
+        settings.say("no fork's pull request: its own run has commented")
+        return
+    client = GitHub.from_environment(settings.say)
+    try:
+        number = find_pull_request(client, repository, event.head, event.head_commit)
+    except NotFound as gone:
+        annotate_error(settings, Stale(str(gone)))
+        return
+    body = comment_on_run(settings, client, repository, event.run)
+    put_comment(client, repository, number, PREVIEW, body)
+
+
+@github.command(epilog="Example: reconcile github apply")
+@click.pass_context
+def apply(context: click.Context) -> int:
+    """Apply the file, as reconcile does; where something newer is applied already, say so and succeed."""
+    from reconciler.cli.commands.github_git import apply_unless_stale
+
+    settings = settings_of(context)
+    _open_named_database(settings)
+    return apply_unless_stale(settings)
+
+
+@github.command("write-back", epilog="Example: reconcile github write-back")
+@click.pass_context
+def write_back(context: click.Context) -> int:
+    """Carry overrides into git, and apply what is new there.
+
+    Where the branch takes no pushes, a pull request is opened for each override, once.
+    """
+    from reconciler.cli.commands.github_git import carry
+
+    settings = settings_of(context)
+    return carry(settings, _open_named_database(settings))
+
+
+@github.command(epilog="Example: reconcile github promote")
+@click.pass_context
+def promote(context: click.Context) -> None:
+    """Propose the next stage of each feature, where all holds, as a pull request with its blast radius."""
+    from reconciler.cli.commands.github_git import propose_promotions
+
+    settings = settings_of(context)
+    propose_promotions(settings, _open_named_database(settings))
+
+
+@github.command(epilog="Example: reconcile github issue health")
+@click.argument("kind", type=click.Choice(["health", "drift"]))
+@click.pass_context
+def issue(context: click.Context, *, kind: str) -> None:
+    """Keep an issue open for each feature that is held back or fails, or that drifted; close the others."""
+    from reconciler.cli.render.issues import DRIFT, HEALTH
+    from reconciler.github.client import GitHub, repository_path
+    from reconciler.github.issues import tell_states
+
+    settings = settings_of(context)
+    repository, client = repository_path(), GitHub.from_environment(settings.say)
+    marker, states = (
+        (HEALTH, _incidents(settings)) if kind == "health" else (DRIFT, _drift(settings))
+    )
+    told = tell_states(client, repository, marker, states)
+    for verb, addresses in (
+        ("opened", told.opened),
+        ("updated", told.updated),
+        ("closed", told.closed),
+    ):
+        for address in addresses:
+            settings.say(f"{verb} {address}")
+
+
+def _open_named_database(settings: Settings) -> "Database":
+    """Return the database; never the embedded one, which on a runner is empty and gone with the job."""
+    from reconciler.cli.context import open_database
+
+    if not (settings.database_url or os.environ.get("DATABASE_URL")):
+        raise SetupInvalid("DATABASE_URL is not set; give the workflow the secret database_url")
+    return open_database(settings)
+
+
+def _incidents(settings: Settings) -> "list[State]":
+    from reconciler.cli.render.issues import incident_state
+    from reconciler.github.incidents import read_incidents
+
+    return [incident_state(each) for each in read_incidents(_open_named_database(settings))]
+
+
+def _drift(settings: Settings) -> "list[State]":
+    from reconciler.cli.render.issues import drift_state
+    from reconciler.operations.drift import read_drift
+
+    found = read_drift(_open_named_database(settings))
+    return [drift_state(name, drift) for name, drift in found.items()]

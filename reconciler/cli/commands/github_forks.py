@@ -1,0 +1,70 @@
+"""A fork's pull request: its file against the base's, told without a database and without trust."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from reconciler.cli.options import Settings
+from reconciler.cli.render.annotations import Annotation, Level
+from reconciler.errors import ReconcilerError
+from reconciler.planning.plan import Plan
+from reconciler.rollout_file.reader import Document
+
+if TYPE_CHECKING:
+    from reconciler.github.client import GitHub
+
+ARTIFACT: Final = "rollout-preview"
+"""The artifact that a fork's run leaves for the run that may comment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a file changes of the one that it is to replace."""
+
+    head: Document
+    plan: Plan
+
+    @property
+    def markdown(self) -> str:
+        """As a pull request shows it."""
+        from reconciler.cli.render.difference_markdown import difference_markdown
+
+        return difference_markdown(self.plan, self.head.path)
+
+    @property
+    def annotations(self) -> Iterator[Annotation]:
+        """At the file's lines; what an apply would refuse is a warning here, where nothing applies."""
+        from reconciler.cli.render.plan_annotations import plan_annotations
+
+        for each in plan_annotations(self.plan, self.head):
+            yield replace(each, level=Level.WARNING) if each.level is Level.ERROR else each
+
+
+def compare(settings: Settings, content: bytes, base: str) -> Difference:
+    """Read a file's content, from wherever it comes, and compare it with the file at a commit.
+
+    Raises:
+        FileInvalid: everything that is wrong in it, or in the file at that commit.
+        SetupInvalid: the clone lacks the commit.
+    """
+    from reconciler.git.content import content_at
+    from reconciler.planning.file_comparison import plan_difference
+    from reconciler.rollout_file import parse_rollout
+
+    head = parse_rollout(content, path=settings.file)
+    before = content_at(settings.path, base)
+    shown = f"{settings.file} at {base[:7]}"
+    replaced = parse_rollout(b"version: 1\n" if before is None else before, path=shown)
+    return Difference(head, plan_difference(replaced.rollout, head.rollout))
+
+
+def comment_on_run(settings: Settings, github: "GitHub", repository: str, run: int) -> str:
+    """Return what a comment says of what a fork's run left, whatever that is."""
+    from reconciler.cli.render.errors_markdown import errors_markdown
+    from reconciler.github.artifacts import read_artifact
+
+    try:
+        content = read_artifact(github, repository, run, ARTIFACT, settings.path.name)
+        return compare(settings, content, "HEAD").markdown
+    except ReconcilerError as error:
+        return errors_markdown([error])

@@ -1,0 +1,111 @@
+"""What `reconcile github` does with git: carrying overrides into it, and proposing the next stage."""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.options import Settings
+from reconciler.cli.render.escape import for_line, for_markdown
+from reconciler.errors import Stale
+from reconciler.github.client import GitHub, repository_path
+from reconciler.github.pull_requests import Proposal, is_proposed, propose
+
+if TYPE_CHECKING:
+    from reconciler.database.transactions import Database
+
+
+def carry(settings: Settings, database: "Database") -> int:
+    """Carry overrides into git, by a pull request where the branch takes no pushes; apply what came.
+
+    A push with a job's own token starts no workflow, so what is new on the branch is applied here.
+    """
+    from reconciler.cli.commands.write_back import report_text
+    from reconciler.cli.render.annotations import Annotation, Level
+    from reconciler.cli.workflow_output import annotate, print_plainly
+    from reconciler.git.upstream import follow_upstream
+    from reconciler.operations import write_back as writing_back
+
+    proposals = _Proposals(settings)
+    report = writing_back.write_back(database, settings.path, propose=proposals.open)
+    for each in report.overrides:
+        if each.branch is not None:
+            proposals.open_where_none_is(each.branch, each.feature)
+    print_plainly(settings, report_text(report))
+    if report.problem is not None:
+        message = f"{report.problem}; what is in force stays in force, and the next run carries it"
+        annotate(settings, [Annotation(Level.WARNING, message, "not in git yet")])
+    if follow_upstream(settings.path.absolute().parent):
+        return apply_unless_stale(settings)
+    return 0
+
+
+def apply_unless_stale(settings: Settings) -> int:
+    """Apply the file; where something newer is applied already, say so and succeed."""
+    from reconciler.cli import apply_flow as applying
+    from reconciler.cli.workflow_output import annotate_error
+
+    try:
+        request = applying.Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
+        applying.require_commit(request, is_asked_for=True)
+        return applying.apply(request)
+    except Stale as stale:
+        annotate_error(settings, stale)
+        return 0
+
+
+class _Proposals:
+    """Opens a pull request for each branch that was pushed, once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._github = GitHub.from_environment(settings.say)
+        self._repository = repository_path()
+        self.base = os.environ.get("GITHUB_REF_NAME") or "main"
+        self._seen: set[str] = set()
+
+    def open(self, branch: str, title: str, text: str) -> None:
+        """Open one for a branch, with its title and a sentence, or find the one that is there."""
+        self.open_with(branch, title, for_markdown(text))
+
+    def open_with(self, branch: str, title: str, body: str) -> None:
+        """Open one for a branch, with its title and Markdown, or bring the one there up to date."""
+        self._seen.add(branch)
+        proposal = Proposal(branch, self.base, for_line(title), body)
+        proposed = propose(self._github, self._repository, proposal)
+        is_declined = "closed by people, and stays so:" if proposed.is_declined else "waits:"
+        click.echo(f"pull request {'opened:' if proposed.is_new else is_declined} {proposed.url}")
+
+    def open_where_none_is(self, branch: str, feature: str) -> None:
+        """Open one for a branch that was pushed where nobody could open one, as from a laptop."""
+        if branch in self._seen:
+            return
+        if not is_proposed(self._github, self._repository, branch, self.base):
+            text = "It is in force already; the branch's commit tells why."
+            self.open(branch, f"Carry what limits {feature} into the rollout file", text)
+
+
+def propose_promotions(settings: Settings, database: "Database") -> None:
+    """Open a pull request for each feature whose next stage may come; say what the others wait for."""
+    from reconciler.cli.context import who_acts
+    from reconciler.cli.render.plan_markdown import plan_markdown
+    from reconciler.cli.render.plan_text import Outcome
+    from reconciler.github.promotions import push_promotion
+    from reconciler.operations import promote as promoting
+    from reconciler.rollout_file import read_rollout_file
+    from reconciler.rollout_file.atomic_write import replace_file
+
+    proposals = _Proposals(settings)
+    document = read_rollout_file(settings.path)
+    for feature in document.rollout.features:
+        promotion = promoting.promote(database, document, feature, by=who_acts())
+        if promotion is None:
+            continue
+        for each in promotion.missing:
+            click.echo(for_line(f"{feature}: not yet: {each.message}"))
+        if promotion.missing:
+            continue
+        # The next feature's stage is a proposal of its own.
+        replace_file(settings.path, document.content)
+        pushed = push_promotion(document, feature, promotion, proposals.base)
+        body = plan_markdown(promotion.plan, promotion.source, Outcome.PROPOSED)
+        proposals.open_with(pushed.branch, pushed.title, body)

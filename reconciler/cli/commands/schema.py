@@ -1,0 +1,23 @@
+"""`reconcile schema`: print the JSON Schema of a rollout file, or of a plan."""
+
+import click
+
+from reconciler.cli.options import Format, settings_of
+from reconciler.cli.output import print_json
+
+
+@click.command(epilog="Example: reconcile schema > schemas/rollout.schema.json")
+@click.argument("what", type=click.Choice(["rollout", "plan"]), default="rollout", metavar="[plan]")
+@click.pass_context
+def schema(context: click.Context, what: str) -> None:
+    """Print the JSON Schema (2020-12) of rollout.yaml, or with `plan` of a plan's JSON."""
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT, Format.JSON)
+    if what == "plan":
+        from reconciler.planning.report import plan_schema
+
+        print_json(settings, plan_schema())
+    else:
+        from reconciler.rollout_file import rollout_schema
+
+        print_json(settings, rollout_schema())

@@ -1,0 +1,101 @@
+"""`reconcile verify`: did a rollback come through, everywhere?"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from reconciler.cli.context import open_database, read_features
+from reconciler.cli.options import Format, settings_of
+from reconciler.cli.output import print_json, print_result
+from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.wording import WIDTH
+from reconciler.planning.override_actions import describe_limit
+from reconciler.planning.verification import FALLBACK_PROCESSOR, CheckStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.operations.verify import Verified
+
+EXIT_FAILED: Final = 1
+EXIT_DETAILED_FAILED: Final = 2
+EXIT_DETAILED_NOT_YET: Final = 3
+
+_COLORS: Final = {
+    CheckStatus.OK: "green",
+    CheckStatus.FAILED: "red",
+    CheckStatus.NOT_YET: "yellow",
+}
+
+
+@click.command(epilog="Example: reconcile verify --format json")
+@click.option(
+    "--fallback",
+    metavar="PROCESSOR",
+    default=FALLBACK_PROCESSOR,
+    show_default=True,
+    help="Where the jobs are to run of repositories that are not in.",
+)
+@click.option("--no-git", is_flag=True, help="Do not ask the remote.")
+@click.option(
+    "--detailed-exitcode",
+    is_flag=True,
+    help="Exit 2 where a check failed, else 3 where one can't be told yet.",
+)
+@click.pass_context
+def verify(context: click.Context, *, fallback: str, no_git: bool, detailed_exitcode: bool) -> int:
+    """Prove what an override demands: configuration, who is in, jobs, history, git.
+
+    Exits 1 where a check failed.
+    """
+    from reconciler.operations import verify as verifying
+
+    settings = settings_of(context)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    database = open_database(settings)
+    features = read_features(settings, database)
+    file = None if no_git else settings.path
+    found = verifying.verify(database, features, file=file, fallback=fallback)
+    if chosen is Format.JSON:
+        print_json(settings, {"features": [_as_json(each) for each in found]})
+    else:
+        nothing = "no override is in force; there is nothing to verify"
+        print_result(settings, "\n\n".join(map(_as_text, found)) or nothing)
+    return _exit_code(found, detailed=detailed_exitcode)
+
+
+def _exit_code(found: "Sequence[Verified]", *, detailed: bool) -> int:
+    statuses = {check.status for each in found for check in each.checks}
+    if CheckStatus.FAILED in statuses:
+        return EXIT_DETAILED_FAILED if detailed else EXIT_FAILED
+    return EXIT_DETAILED_NOT_YET if detailed and CheckStatus.NOT_YET in statuses else 0
+
+
+def _as_json(found: "Verified") -> dict[str, Any]:
+    from reconciler.planning.report import report_override
+
+    return {
+        "name": found.feature,
+        "override": report_override(found.override).model_dump(),
+        "seconds": round(found.seconds, 3),
+        "checks": found.checks,
+    }
+
+
+def _as_text(found: "Verified") -> str:
+    name = click.style(for_line(found.feature), bold=True)
+    limit, by = describe_limit(found.override), for_line(found.override.by)
+    lines = [f"{name}: {limit}, by {by}, {found.seconds:,.1f} s ago"]
+    for check in found.checks:
+        status = click.style(f"{check.status:<8}", fg=_COLORS[check.status])
+        beginning = f"    {check.name:<14}{status}"
+        lines += _under(beginning, for_line(check.detail))
+    return "\n".join(lines)
+
+
+def _under(beginning: str, text: str) -> list[str]:
+    import textwrap
+
+    indent = len(click.unstyle(beginning))
+    first, *rest = textwrap.wrap(text, WIDTH - indent, break_long_words=False) or [""]
+    return [f"{beginning}{first}", *(f"{'':{indent}}{part}" for part in rest)]

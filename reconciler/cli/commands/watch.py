@@ -1,0 +1,148 @@
+"""`reconcile watch`: the second loop as a resident."""
+
+import signal
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from reconciler.cli.context import open_database, who_acts
+from reconciler.cli.interval import Interval
+from reconciler.cli.metrics_source import choose_figures, figures_options
+from reconciler.cli.options import Format, Settings, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.listen_address import ListenAddress
+    from reconciler.watching.followed_branch import FollowedBranch
+    from reconciler.watching.watch import Watch
+
+EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
+
+
+@click.command(epilog="Example: reconcile watch --follow origin/main --listen 127.0.0.1:9464")
+@click.option(
+    "--interval",
+    type=Interval(),
+    default="5s",
+    show_default=True,
+    metavar="TIME",
+    help="From one look to the next: 5s, 500ms, 1m.",
+)
+@click.option(
+    "--follow",
+    metavar="REMOTE/BRANCH",
+    help="Apply new commits of this branch too, such as origin/main.",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Serve /healthz and /metrics there, such as on 127.0.0.1:9464; port 0 takes a free one.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the log on stderr is written.",
+)
+@figures_options
+@click.pass_context
+def watch(
+    context: click.Context,
+    /,
+    *,
+    interval: float,
+    follow: str | None,
+    listen: str | None,
+    log_format: str,
+    **figures: str | None,
+) -> int:
+    """Judge health, roll back and write back, again and again.
+
+    Of several watchers of one database one is active; the others stand by and take over. SIGTERM
+    ends it between two looks.
+    """
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
+    address = None if listen is None else _parse_address(listen)
+    from reconciler.cli.watch_log import Log, LogFormat
+    from reconciler.watching.watch import Task, Watch
+
+    task = Task(
+        database=open_database(settings, to_write=True),
+        file=settings.path,
+        interval_seconds=interval,
+        features=() if settings.feature is None else (settings.feature,),
+        figures_source=choose_figures(**figures),
+        followed=None if follow is None else _parse_branch(settings, follow),
+        applied_by=who_acts(),
+    )
+    log = Log(LogFormat(log_format), quiet=settings.quiet, verbose=settings.verbose)
+    endings = _endings()
+    watcher = Watch(task, log.tell)
+    ended_by = signal.SIGTERM
+
+    def wait(seconds: float) -> bool:
+        nonlocal ended_by
+        try:
+            ended_by = endings.get(timeout=seconds)
+        except Empty:
+            return False
+        return True
+
+    with _serving(watcher, address) as listening:
+        served = "" if listening is None else f", serving http://{listening}"
+        log.say(
+            "started",
+            f"every {interval:g}s{served}",
+            interval_seconds=interval,
+            listen=None if listening is None else str(listening),
+        )
+        watcher.run(wait)
+    log.say("ended", f"by {ended_by.name}", signal=ended_by.name)
+    return 0 if ended_by is signal.SIGTERM else EXIT_INTERRUPTED
+
+
+def _parse_address(text: str) -> "ListenAddress":
+    from reconciler.listen_address import ListenAddress
+
+    try:
+        return ListenAddress.parse(text)
+    except ValueError as error:
+        raise click.BadOptionUsage("listen", f"--listen: {error}") from None
+
+
+@contextmanager
+def _serving(watcher: "Watch", address: "ListenAddress | None") -> "Iterator[ListenAddress | None]":
+    """Serve how a watch does where that is asked for; yield where."""
+    if address is None:
+        yield None
+        return
+    from reconciler.watching.http import serving
+
+    with serving(watcher, address) as listening:
+        yield listening
+
+
+def _parse_branch(settings: Settings, text: str) -> "FollowedBranch":
+    from reconciler.git.checkout import find_checkout
+    from reconciler.watching.followed_branch import FollowedBranch
+
+    return FollowedBranch.parse(find_checkout(settings.path), text)
+
+
+def _endings() -> "SimpleQueue[signal.Signals]":
+    """Return a queue of the signals that ask for the end; a second one ends at once."""
+    # Its put is safe within a handler, unlike an event's set.
+    endings: SimpleQueue[signal.Signals] = SimpleQueue()
+
+    def ask(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        endings.put(signal.Signals(number))
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, ask)
+    return endings
