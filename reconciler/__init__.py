@@ -5,10 +5,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from reconciler._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from reconciler.cli.rollout_console import RolloutConsole as RolloutConsole
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

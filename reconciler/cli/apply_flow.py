@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.cli.context import open_database, who_acts
-from reconciler.cli.metrics_source import choose_figures
+from reconciler.cli.metrics_source import choose_metrics_source
 from reconciler.cli.options import Format, Settings
 from reconciler.cli.output import print_result
 from reconciler.cli.question import ask
@@ -59,7 +59,7 @@ class Request:
             read_source(document),
             document.rollout,
             applied_by=who_acts(),
-            figures_source=choose_figures(),
+            metrics_source=choose_metrics_source(),
         )
         permission = Permission(allowed, accept_history_rewrite)
         return cls(settings, document, application, permission, writes_back)

@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from reconciler import __version__
+from reconciler._version import __version__
 from reconciler.cli.arguments import as_text
 from reconciler.cli.options import Format, Settings, shared_options
 from reconciler.cli.output import print_into_nothing

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from reconciler.planning.health import FiguresSource
+    from reconciler.planning.health import MetricsSource
 
 URL_VARIABLE: Final = "PROMETHEUS_URL"
 JOBS_VARIABLE: Final = "PROMETHEUS_QUERY_JOBS"
@@ -20,7 +20,7 @@ TOKEN_VARIABLE: Final = "PROMETHEUS_TOKEN"  # noqa: S105 - its name, not one
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def figures_options(command: Command) -> Command:
+def metrics_source_options(command: Command) -> Command:
     """Add the options that say where figures come from: `prometheus_url` and the two queries."""
     options = (
         click.option(
@@ -46,11 +46,11 @@ def figures_options(command: Command) -> Command:
     return command
 
 
-def choose_figures(
+def choose_metrics_source(
     prometheus_url: str | None = None,
     prometheus_query_jobs: str | None = None,
     prometheus_query_errors: str | None = None,
-) -> "FiguresSource | None":
+) -> "MetricsSource | None":
     """Return the source that the options name, or else the environment; None for the database.
 
     Raises:
@@ -63,12 +63,12 @@ def choose_figures(
         return None
     # Most commands ask the database.
     from reconciler.prometheus.server import PrometheusServer
-    from reconciler.prometheus.source import PrometheusFigures
+    from reconciler.prometheus.source import PrometheusMetrics
     from reconciler.prometheus.templates import DEFAULT_ERRORS, DEFAULT_JOBS, Template
 
     jobs = prometheus_query_jobs or os.environ.get(JOBS_VARIABLE) or DEFAULT_JOBS
     errors = prometheus_query_errors or os.environ.get(ERRORS_VARIABLE) or DEFAULT_ERRORS
-    return PrometheusFigures(
+    return PrometheusMetrics(
         PrometheusServer.parse(url, os.environ.get(TOKEN_VARIABLE) or None),
         jobs=Template.parse(jobs, option="the Prometheus query of jobs"),
         errors=Template.parse(errors, option="the Prometheus query of errors"),

@@ -29,7 +29,7 @@ from reconciler.operations.events import (
     WroteBack,
 )
 from reconciler.operations.safeguard import Acted
-from reconciler.operations.write_back_pass import Carried, Outcome
+from reconciler.operations.write_back_pass import Outcome, WrittenBack
 from reconciler.planning.fields import show_number
 
 TRACEBACK: Final = "traceback"
@@ -190,7 +190,7 @@ def _wrote_back(event: WroteBack) -> Line:
     )
 
 
-def _outcome(event: WroteBack, carried: Carried) -> str:
+def _outcome(event: WroteBack, carried: WrittenBack) -> str:
     where = f"{event.remote}/{event.branch}"
     match carried.outcome:
         case Outcome.WRITTEN:

@@ -9,18 +9,18 @@ from typing import Final, Protocol
 from weakref import WeakSet
 
 
-class BeginsAgain(Protocol):
+class RestartsAfterFork(Protocol):
     """Something with threads, locks or connections."""
 
     def begin_again(self) -> None:
         """In a forked child: go on with what is known, and leave what runs to the parent."""
 
 
-_REGISTERED: Final[WeakSet[BeginsAgain]] = WeakSet()
+_REGISTERED: Final[WeakSet[RestartsAfterFork]] = WeakSet()
 _LEFT_TO_PARENT: Final[list[object]] = []
 
 
-def register(each: BeginsAgain) -> None:
+def register(each: RestartsAfterFork) -> None:
     """Have `begin_again` called in every child from now on, for as long as somebody holds it."""
     _REGISTERED.add(each)
 

@@ -16,7 +16,7 @@ from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.feature_config import Configuration
-from reconciler.planning.health import FiguresSource
+from reconciler.planning.health import MetricsSource
 from reconciler.planning.history import Action
 from reconciler.planning.plain import plain
 from reconciler.planning.plan import (
@@ -52,7 +52,7 @@ class Application:
     rollout: Rollout
     applied_by: str
     """Who, as far as the machine can tell; at most 100 characters are kept."""
-    figures_source: FiguresSource | None = None
+    metrics_source: MetricsSource | None = None
     """Where the guard `soak` finds what jobs came to; None for the database."""
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SQL = queries("blast_radius")
 
-NOBODY: Final = Targeting(
+NO_AUDIENCE: Final = Targeting(
     active=False,
     emergency_stop=False,
     strategy=Strategy.PERCENTAGE,

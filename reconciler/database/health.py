@@ -15,10 +15,10 @@ from reconciler.database.queries import queries
 from reconciler.errors import NotFound, Unavailable
 from reconciler.planning.health import (
     STALE_AFTER,
-    Figures,
-    FiguresSource,
     Health,
     HealthLimits,
+    JobMetrics,
+    MetricsSource,
     Period,
     Tally,
     judge,
@@ -33,12 +33,12 @@ _SQL = queries("health")
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresFigures:
+class PostgresMetrics:
     """The figures of `rollout_metrics`, as `record_rollout_job` keeps them."""
 
     connection: "Connection"
 
-    def read_figures(self, feature: str, period: Period) -> Figures:
+    def read_metrics(self, feature: str, period: Period) -> JobMetrics:
         """Return what one feature's jobs came to within a period.
 
         A five-minute window that the period's begin falls into counts as a whole; at a resume the
@@ -52,7 +52,7 @@ class PostgresFigures:
         rows = self.connection.execute(text(_SQL["figures"]), parameters).all()
         (total,) = (row for row in rows if not row.is_by_category and not row.is_by_processor)
         by_category = {row.category: _tally(row) for row in rows if row.is_by_category}
-        return Figures(
+        return JobMetrics(
             total=_tally(total),
             newest_age=None if total.newest_at is None else period.now - total.newest_at,
             by_category={each: by_category[each] for each in Category if each in by_category},
@@ -65,7 +65,7 @@ def read_health(
     feature: str,
     *,
     eligible: int | None = None,
-    source: FiguresSource | None = None,
+    source: MetricsSource | None = None,
     limited_at: datetime | None = None,
 ) -> Health:
     """Return the health of one feature, by the figures of a source, or else of `rollout_metrics`.
@@ -85,20 +85,20 @@ def read_health(
         raise NotFound(f"no feature is called {feature}")
     period = Period(row.now, row.monitoring_window, row.resumed_at, limited_at)
     limits = HealthLimits(max_error_rate=row.max_error_rate, min_jobs=row.min_jobs)
-    chosen = PostgresFigures(connection) if source is None else source
+    chosen = PostgresMetrics(connection) if source is None else source
     failure = None
     try:
-        figures = chosen.read_figures(feature, period)
+        metrics = chosen.read_metrics(feature, period)
     except Unavailable as error:
-        figures, failure = None, str(error)
+        metrics, failure = None, str(error)
     if eligible is None:
-        eligible = _count_eligible(connection, feature) if _is_old(figures) else 0
-    judgement = judge(figures, eligible=eligible, limits=limits)
-    return Health(judgement, figures, limits, period, failure)
+        eligible = _count_eligible(connection, feature) if _is_old(metrics) else 0
+    judgement = judge(metrics, eligible=eligible, limits=limits)
+    return Health(judgement, metrics, limits, period, failure)
 
 
 def read_soaking(
-    connection: "Connection", feature: str, stage: Decimal, *, source: FiguresSource | None = None
+    connection: "Connection", feature: str, stage: Decimal, *, source: MetricsSource | None = None
 ) -> Soaking:
     """Return how one feature does, and since when it holds a stage, given by its percentage.
 
@@ -111,9 +111,9 @@ def read_soaking(
     return Soaking(now=health.period.now, reached_at=reached_at, health=health)
 
 
-def _is_old(figures: Figures | None) -> bool:
+def _is_old(metrics: JobMetrics | None) -> bool:
     """Tell whether it matters how many are in: only figures that may be stale ask for it."""
-    return figures is not None and (figures.newest_age or timedelta(0)) > STALE_AFTER
+    return metrics is not None and (metrics.newest_age or timedelta(0)) > STALE_AFTER
 
 
 def _count_eligible(connection: "Connection", feature: str) -> int:

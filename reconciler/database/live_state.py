@@ -124,7 +124,7 @@ def _applied_feature(desired: Mapping[str, Any] | None, effective: Configuration
         return AppliedFeature(effective, None)
     override = desired.get("override")
     return AppliedFeature(
-        intended=replace(
+        desired=replace(
             effective, percentage=Decimal(str(desired.get("percentage", 0))), emergency_stop=False
         ),
         override=None if override is None else UUID(override["id"]),

@@ -70,14 +70,14 @@ def read_feature(connection: "Connection", name: str) -> FoundFeature:
         raise NotFound(f"no feature is called {name}")
     overrides = read_overrides(connection, name).get(row.id, ())
     live = Exposure(row.active, row.emergency_stop, row.percentage)
-    applied = connection.execute(text(_SQL["intended"]), {"feature": name}).one()
-    intended = _intended(applied)
-    if intended is None:
-        intended = _before_overrides(connection, row.id, overrides) or live
+    applied = connection.execute(text(_SQL["desired"]), {"feature": name}).one()
+    desired = _desired(applied)
+    if desired is None:
+        desired = _before_overrides(connection, row.id, overrides) or live
     return FoundFeature(
         name=name,
         id=row.id,
-        standing=Standing(live, intended, Strategy(row.strategy), overrides),
+        standing=Standing(live, desired, Strategy(row.strategy), overrides),
         settings=RollbackSettings(row.auto_rollback, row.rollback_to),
         generation=applied.generation,
         now=row.now,
@@ -130,7 +130,7 @@ def write_act(
     )
 
 
-def _intended(applied: "Row[Any]") -> Exposure | None:
+def _desired(applied: "Row[Any]") -> Exposure | None:
     """Return what people meant by the last apply; None where none knows the feature."""
     if applied.stored is None:
         return None

@@ -29,9 +29,9 @@ def read_evidence(
 ) -> Evidence:
     """Return what there is to tell of a feature under the override in force; reads, writes nothing."""
     live = read_configurations(connection)[found.name]
-    intended = found.standing.intended
+    desired = found.standing.desired
     meant = replace(
-        live, active=intended.active, emergency_stop=False, percentage=intended.percentage
+        live, active=desired.active, emergency_stop=False, percentage=desired.percentage
     )
     demanded = narrow(meant, override)
     # What a change from live to what the override demands would move is what does not hold.
@@ -44,7 +44,7 @@ def read_evidence(
     return Evidence(
         override=override,
         live=found.standing.live,
-        intended=intended,
+        desired=desired,
         too_many=radius.lost,
         too_few=radius.gained,
         repositories=radius.repositories,

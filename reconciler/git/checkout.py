@@ -21,7 +21,7 @@ _OF_A_REMOTE: Final = frozenset(
 """What of a remote's configuration reaching it needs; what it is fetched into is not among it."""
 
 
-class CannotCarry(ReconcilerError):
+class CannotWriteBack(ReconcilerError):
     """Nothing can be carried into git now: what is in force stays in force, and pending."""
 
 
@@ -58,14 +58,16 @@ class Checkout:
 
         Raises:
             NotFound: none has the name asked for.
-            CannotCarry: none is asked for, and there is none to take.
+            CannotWriteBack: none is asked for, and there is none to take.
         """
         if name is not None and name not in self.remotes:
             known = ", ".join(sorted(self.remotes)) or "none"
             raise NotFound(f"no remote is called {name!r}; there are: {known}")
         chosen = name or (FALLBACK_REMOTE if self.upstream is None else self.upstream[0])
         if chosen not in self.remotes:
-            raise CannotCarry(f"the repository around {self.file} has no remote called {chosen}")
+            raise CannotWriteBack(
+                f"the repository around {self.file} has no remote called {chosen}"
+            )
         return self.remotes[chosen]
 
 
@@ -73,7 +75,7 @@ def find_checkout(file: Path) -> Checkout:
     """Return the checkout around a file.
 
     Raises:
-        CannotCarry: there is no git or no repository, the clone is shallow, or the file is below a
+        CannotWriteBack: there is no git or no repository, the clone is shallow, or the file is below a
             symlink.
     """
     file = Path(os.path.abspath(file))  # noqa: PTH100 - a symlink is to be seen, not followed
@@ -89,14 +91,14 @@ def find_checkout(file: Path) -> Checkout:
             "--show-prefix",
         ).split("\n")[:4]
     except (FileNotFoundError, PermissionError):
-        raise CannotCarry("there is no git here") from None
+        raise CannotWriteBack("there is no git here") from None
     except GitFailed as failure:
         first_line = str(failure).partition("\n")[0]
-        raise CannotCarry(
+        raise CannotWriteBack(
             f"there is no repository around {file} to write to: {first_line}"
         ) from None
     if is_shallow == "true":
-        raise CannotCarry(
+        raise CannotWriteBack(
             "this clone is shallow, so it cannot tell what was in the file before; "
             "fetch all of it (on GitHub: fetch-depth: 0)"
         )
@@ -133,7 +135,7 @@ def _refuse_symlink_above(file: Path, root: Path, path: PurePosixPath) -> None:
     for parent in file.parents:
         if parent.resolve() == root:
             if file.relative_to(parent).as_posix() != path.as_posix():
-                raise CannotCarry(f"{file} is below a symlink, which is not followed")
+                raise CannotWriteBack(f"{file} is below a symlink, which is not followed")
             return
 
 

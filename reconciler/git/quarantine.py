@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 from uuid import uuid4
 
-from reconciler.git.checkout import CannotCarry, Checkout, Remote
+from reconciler.git.checkout import CannotWriteBack, Checkout, Remote
 from reconciler.git.command import GitFailed, git, git_bytes
 
 NETWORK_TIMEOUT_SECONDS: Final = 30
@@ -83,7 +83,7 @@ class Quarantine:
         is the one of the same name as the branch checked out.
 
         Raises:
-            CannotCarry: the remote does not answer, or has no such branch.
+            CannotWriteBack: the remote does not answer, or has no such branch.
         """
         listed = self._ask("ls-remote", "--symref", self.name, "HEAD")
         for line in listed.splitlines():
@@ -93,13 +93,13 @@ class Quarantine:
         branch = self.checkout.branch
         if branch is not None and branch in self.look([branch]):
             return branch
-        raise CannotCarry(f"the remote {self.remote.name} has no default branch; name one")
+        raise CannotWriteBack(f"the remote {self.remote.name} has no default branch; name one")
 
     def look(self, branches: Iterable[str]) -> Mapping[str, str]:
         """Return the commits that branches of the remote are at, those that it has.
 
         Raises:
-            CannotCarry: the remote does not answer.
+            CannotWriteBack: the remote does not answer.
         """
         refs = {f"refs/heads/{branch}": branch for branch in branches}
         listed = self._ask("ls-remote", "--quiet", self.name, *refs)
@@ -110,11 +110,11 @@ class Quarantine:
         """Fetch a branch, and return the commit that it was found at.
 
         Raises:
-            CannotCarry: the remote does not answer, or has no such branch.
+            CannotWriteBack: the remote does not answer, or has no such branch.
         """
         commit = self.look([branch]).get(branch)
         if commit is None:
-            raise CannotCarry(f"the remote {self.remote.name} has no branch {branch}")
+            raise CannotWriteBack(f"the remote {self.remote.name} has no branch {branch}")
         if not self._has(commit):
             self._ask(
                 "fetch",
@@ -173,7 +173,7 @@ class Quarantine:
                 timeout_seconds=NETWORK_TIMEOUT_SECONDS,
             )
         except GitFailed as failure:
-            raise CannotCarry(
+            raise CannotWriteBack(
                 f"the remote {self.remote.name} cannot be reached: {_in_a_line(str(failure))}"
             ) from None
 
@@ -183,13 +183,13 @@ def quarantine(checkout: Checkout, remote: Remote) -> Iterator[Quarantine]:
     """Yield a place to work on a remote's branches in; it is gone afterwards.
 
     Raises:
-        CannotCarry: git fails at work there: the repository is damaged, or there is no room.
+        CannotWriteBack: git fails at work there: the repository is damaged, or there is no room.
     """
     try:
         with TemporaryDirectory(prefix="rollout-write-back-") as temporary:
             yield _quarantine_in(Path(temporary), checkout, remote)
     except (GitFailed, OSError) as failure:
-        raise CannotCarry(
+        raise CannotWriteBack(
             f"git cannot work beside {checkout.folder}: {_in_a_line(str(failure))}"
         ) from None
 

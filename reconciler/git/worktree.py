@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from reconciler.git.checkout import CannotCarry
+from reconciler.git.checkout import CannotWriteBack
 from reconciler.git.command import GitFailed, git
 from reconciler.git.quarantine import Quarantine
 from reconciler.git.write_back import TipFile
@@ -19,7 +19,7 @@ def worktree_at(place: Quarantine, tip: TipFile) -> Iterator[Path]:
     """Yield the path of a tip's file, byte for byte as the commit has it; it is gone afterwards.
 
     Raises:
-        CannotCarry: git cannot make such a repository.
+        CannotWriteBack: git cannot make such a repository.
     """
     with TemporaryDirectory(prefix="rollout-follow-") as temporary:
         root = Path(temporary)
@@ -27,7 +27,7 @@ def worktree_at(place: Quarantine, tip: TipFile) -> Iterator[Path]:
             _make_repository(place, root, tip.commit)
         except GitFailed as failure:
             said = str(failure).partition("\n")[0]
-            raise CannotCarry(f"{tip.commit[:7]} cannot be laid out: {said}") from None
+            raise CannotWriteBack(f"{tip.commit[:7]} cannot be laid out: {said}") from None
         file = root / place.checkout.path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(tip.document.content)

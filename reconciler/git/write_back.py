@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from reconciler.errors import FileInvalid
-from reconciler.git.checkout import CannotCarry
+from reconciler.git.checkout import CannotWriteBack
 from reconciler.git.command import git
 from reconciler.git.override_trace import trace_at
 from reconciler.git.quarantine import Quarantine
@@ -67,7 +67,7 @@ def read_tip(place: Quarantine, branch: str) -> TipFile:
     """Fetch a branch and read the file at its tip.
 
     Raises:
-        CannotCarry: the remote does not answer or has no such branch, or the file there is not one
+        CannotWriteBack: the remote does not answer or has no such branch, or the file there is not one
             that can be edited.
     """
     commit = place.fetch(branch)
@@ -188,16 +188,16 @@ def _read_file(place: Quarantine, commit: str, branch: str) -> tuple[Document, t
     for depth, part in enumerate(path.parts, start=1):
         level, name = _read_level(place, name, part)
         if level.mode == _SYMLINK:
-            raise CannotCarry(f"{shown} is a symlink, or below one, which is not followed")
+            raise CannotWriteBack(f"{shown} is a symlink, or below one, which is not followed")
         if not (_REGULAR_FILE if depth == len(path.parts) else _FOLDER).fullmatch(level.mode):
-            raise CannotCarry(f"there is no file {shown}")
+            raise CannotWriteBack(f"there is no file {shown}")
         levels.append(level)
     content = place.git_bytes("cat-file", "blob", name)
     try:
         document = parse_rollout(content, path=shown)
     except FileInvalid as invalid:
         first = invalid.findings[0]
-        raise CannotCarry(f"{shown} is invalid at line {first.line}: {first.message}") from None
+        raise CannotWriteBack(f"{shown} is invalid at line {first.line}: {first.message}") from None
     return document, tuple(levels)
 
 

@@ -31,7 +31,7 @@ def push_promotion(
 
     Raises:
         Stale: the file at the branch's tip is another already.
-        CannotCarry: there is no git here, or the remote does not answer.
+        CannotWriteBack: there is no git here, or the remote does not answer.
         Unavailable: the remote does not take the push.
     """
     checkout = find_checkout(Path(document.path))

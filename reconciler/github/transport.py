@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from reconciler import __version__
+from reconciler._version import __version__
 from reconciler.errors import SetupInvalid, Unavailable
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from reconciler.planning.drift_adoption import (
     changes_to_adopt,
 )
 from reconciler.planning.fields import ListField
-from reconciler.planning.plan_inputs import Basis
+from reconciler.planning.plan_inputs import PlanInputs
 from reconciler.planning.planner import feature_drift
 from reconciler.rollout_file.editing import with_entries, with_value, without_entries
 from reconciler.rollout_file.model import Feature, Rollout
@@ -55,8 +55,8 @@ def revert_held_drift(
     def revert(connection: "Connection") -> DriftByFeature:
         require_newest(connection)
         lock_for_apply(connection)
-        basis = _read_basis(connection)
-        found = {name: drift for name, drift in _find(basis).items() if name in features}
+        inputs = _read_basis(connection)
+        found = {name: drift for name, drift in _find(inputs).items() if name in features}
         held = {
             name: tuple(
                 replace(each, decision=Decision.REVERT)
@@ -66,10 +66,10 @@ def revert_held_drift(
             for name, drift in found.items()
         }
         history = History(
-            connection=connection, generation=basis.live.generation, by=by, reason=reason
+            connection=connection, generation=inputs.live.generation, by=by, reason=reason
         )
         for name, drift in held.items():
-            live = basis.live.features[name].configuration
+            live = inputs.live.features[name].configuration
             for each in drift:
                 live = replace(live, **{each.field.name: each.last_applied})
                 history.drift(name, each)
@@ -121,12 +121,12 @@ def _made(content: bytes, feature: str, change: FileChange) -> bytes:
             return with_entries(content, path, entries)
 
 
-def _read_basis(connection: "Connection") -> Basis:
+def _read_basis(connection: "Connection") -> PlanInputs:
     found = read_live(connection, Rollout(version=1))
-    basis = Basis(found.live, found.applied)
-    return replace(basis, audience=judge_drift(connection, basis))
+    inputs = PlanInputs(found.live, found.applied)
+    return replace(inputs, audience=judge_drift(connection, inputs))
 
 
-def _find(basis: Basis) -> DriftByFeature:
-    drift = {name: feature_drift(name, basis) for name in basis.live.features}
+def _find(inputs: PlanInputs) -> DriftByFeature:
+    drift = {name: feature_drift(name, inputs) for name in inputs.live.features}
     return {name: found for name, found in drift.items() if found}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.operations.safeguard import Acted
-from reconciler.operations.write_back_pass import Carried
+from reconciler.operations.write_back_pass import WrittenBack
 from reconciler.planning.plan import Plan
 
 
@@ -46,7 +46,7 @@ class WroteBack:
 
     remote: str | None
     branch: str | None
-    carried: Carried
+    carried: WrittenBack
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from reconciler.rollout_file.reader import Document, parse_rollout
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
-    from reconciler.planning.health import FiguresSource
+    from reconciler.planning.health import MetricsSource
     from reconciler.planning.plan import Plan
     from reconciler.planning.source import Source
 
@@ -43,7 +43,7 @@ def promote(
     feature: str,
     *,
     by: str,
-    figures_source: "FiguresSource | None" = None,
+    metrics_source: "MetricsSource | None" = None,
 ) -> Promotion | None:
     """Write a feature's next stage into the file where all holds; None where there is no next stage.
 
@@ -52,7 +52,7 @@ def promote(
         document: the file as it was read.
         feature: its name there.
         by: who promotes.
-        figures_source: where figures are; None for the database.
+        metrics_source: where metrics are; None for the database.
 
     Raises:
         EditRefused: the file can't be edited so, or changed meanwhile.
@@ -68,7 +68,7 @@ def promote(
     source = replace(source, uncommitted=source.commit is not None)
 
     def plan_of(rollout_of: Document) -> "Plan":
-        application = Application(source, rollout_of.rollout, by, figures_source)
+        application = Application(source, rollout_of.rollout, by, metrics_source)
         return reconcile.preview(database, application)
 
     (current,) = (each for each in plan_of(document).features if each.name == feature)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from reconciler.database.apply import Application, lock_for_apply, write_plan
-from reconciler.database.blast_radius import NOBODY, measure_blast_radius
+from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
 from reconciler.database.health import read_soaking
 from reconciler.database.live_state import Found, read_live
 from reconciler.database.schema import require_newest
@@ -29,10 +29,10 @@ from reconciler.git.head import read_head
 from reconciler.git.override_trace import trace_override
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.guard_names import GuardName
-from reconciler.planning.health import Figures, FiguresSource, Period
+from reconciler.planning.health import JobMetrics, MetricsSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
-from reconciler.planning.plan_inputs import Basis
+from reconciler.planning.plan_inputs import PlanInputs
 from reconciler.planning.planner import (
     drift_to_judge,
     make_plan,
@@ -133,15 +133,15 @@ def apply(
 class _AskedOnce:
     """A source of figures whose answers are kept: the same period of a feature is asked for once."""
 
-    source: FiguresSource
-    answers: dict[tuple[str, timedelta, datetime | None], Figures | Unavailable]
+    source: MetricsSource
+    answers: dict[tuple[str, timedelta, datetime | None], JobMetrics | Unavailable]
 
-    def read_figures(self, feature: str, period: Period) -> Figures:
+    def read_metrics(self, feature: str, period: Period) -> JobMetrics:
         """Return the figures as they were when they were first asked for."""
         asked = (feature, period.window, period.cut_at)
         if asked not in self.answers:
             try:
-                self.answers[asked] = self.source.read_figures(feature, period)
+                self.answers[asked] = self.source.read_metrics(feature, period)
             except Unavailable as failure:
                 self.answers[asked] = failure
         answer = self.answers[asked]
@@ -152,7 +152,7 @@ class _AskedOnce:
 
 def _ask_beforehand(database: Database, application: Application) -> Application:
     """Return an application whose source of figures has answered, so that no lock waits for it."""
-    source, rollout = application.figures_source, application.rollout
+    source, rollout = application.metrics_source, application.rollout
     if source is None or not any(each.progression for each in rollout.features.values()):
         return application
     asked = _AskedOnce(source, {})
@@ -160,8 +160,8 @@ def _ask_beforehand(database: Database, application: Application) -> Application
     with suppress(ReconcilerError), read_only_transaction(database) as connection:
         require_newest(connection)
         found = read_live(connection, rollout)
-        _read_soaking(connection, rollout, Basis(found.live, found.applied), asked)
-    return replace(application, figures_source=asked)
+        _read_soaking(connection, rollout, PlanInputs(found.live, found.applied), asked)
+    return replace(application, metrics_source=asked)
 
 
 def plan_against(
@@ -171,13 +171,13 @@ def plan_against(
     rollout, source = application.rollout, application.source
     found = read_live(connection, rollout)
     _require_newer(source, found.live.applied_commit, permission)
-    basis = Basis(found.live, found.applied, traces=_traces(rollout, source, found))
-    basis = replace(
-        basis,
-        audience=judge_drift(connection, basis),
-        soaking=_read_soaking(connection, rollout, basis, application.figures_source),
+    inputs = PlanInputs(found.live, found.applied, traces=_traces(rollout, source, found))
+    inputs = replace(
+        inputs,
+        audience=judge_drift(connection, inputs),
+        soaking=_read_soaking(connection, rollout, inputs, application.metrics_source),
     )
-    plan = make_plan(rollout, basis)
+    plan = make_plan(rollout, inputs)
     if plan.has_changes:
         measured = [_measure(connection, feature, plan, rollout) for feature in plan.features]
         plan = replace(plan, features=tuple(measured))
@@ -187,12 +187,12 @@ def plan_against(
 
 
 def _read_soaking(
-    connection: "Connection", rollout: "Rollout", basis: Basis, source: FiguresSource | None
+    connection: "Connection", rollout: "Rollout", inputs: PlanInputs, source: MetricsSource | None
 ) -> Mapping[str, Soaking]:
     """Read how the features do whose percentage rises over a stage."""
     return {
         name: read_soaking(connection, name, stage.percentage, source=source)
-        for name, stage in stages_to_judge(rollout, basis)
+        for name, stage in stages_to_judge(rollout, inputs)
     }
 
 
@@ -251,11 +251,11 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
 
 
 def judge_drift(
-    connection: "Connection", basis: Basis
+    connection: "Connection", inputs: PlanInputs
 ) -> Mapping[str, Mapping[str, AudienceChange]]:
     """Count what drift does whose direction only the audience tells."""
     judged: defaultdict[str, dict[str, AudienceChange]] = defaultdict(dict)
-    for name, field, expected, live in drift_to_judge(basis):
+    for name, field, expected, live in drift_to_judge(inputs):
         undone = replace(live, **{field.name: field.read(expected)})
         radius = measure_blast_radius(connection, name, live.targeting, undone.targeting)
         # Undoing it gains whom it lost.
@@ -274,7 +274,7 @@ def _measure(
     radius = measure_blast_radius(
         connection,
         feature.name,
-        NOBODY if feature.before is None else feature.before.targeting,
+        NO_AUDIENCE if feature.before is None else feature.before.targeting,
         feature.after.targeting,
         marked=tuple(marks.added),
         unmarked=tuple(marks.removed),

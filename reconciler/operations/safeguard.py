@@ -20,7 +20,7 @@ from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import ReconcilerError
 from reconciler.planning.drift import Limit
-from reconciler.planning.health import NO_JOBS, FiguresSource, Health
+from reconciler.planning.health import NO_JOBS, Health, MetricsSource
 from reconciler.planning.history import Action
 from reconciler.planning.override_actions import AUTO_ROLLBACK, Act, automatic_limit, impose, lift
 from reconciler.planning.plain import plain
@@ -132,7 +132,7 @@ def resume(database: Database, feature: str, *, by: str, reason: str) -> Acted:
 
 
 def judge_and_roll_back(
-    database: Database, features: Sequence[str] = (), source: FiguresSource | None = None
+    database: Database, features: Sequence[str] = (), source: MetricsSource | None = None
 ) -> tuple[Watched, ...]:
     """Judge features, all where none is named, and roll back those that fail and may be.
 
@@ -149,7 +149,7 @@ def judge_and_roll_back(
 
 
 def judge(
-    connection: "Connection", features: Sequence[str] = (), source: FiguresSource | None = None
+    connection: "Connection", features: Sequence[str] = (), source: MetricsSource | None = None
 ) -> Iterator[Judged]:
     """Judge features one by one, all where none is named, and do nothing about it.
 
@@ -188,7 +188,7 @@ def roll_back_failing(database: Database, judged: Judged) -> Watched:
     return Watched(judged.found.name, judged.health, acted)
 
 
-def _judge(connection: "Connection", name: str, source: FiguresSource | None) -> Judged:
+def _judge(connection: "Connection", name: str, source: MetricsSource | None) -> Judged:
     found = read_feature(connection, name)
     health = read_health(connection, name, source=source)
     in_force = found.standing.in_force
@@ -234,7 +234,7 @@ def _impose(
 
 
 def _figures(health: Health) -> Mapping[str, Any]:
-    total = NO_JOBS if health.figures is None else health.figures.total
+    total = NO_JOBS if health.metrics is None else health.metrics.total
     return {
         "error_rate": plain(total.error_rate),
         "max_error_rate": plain(health.limits.max_error_rate),

@@ -10,7 +10,7 @@ from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.verification import read_evidence
-from reconciler.git.checkout import CannotCarry, find_checkout
+from reconciler.git.checkout import CannotWriteBack, find_checkout
 from reconciler.git.quarantine import quarantine
 from reconciler.git.write_back import read_tip, trace_block
 from reconciler.operations.write_back import default_branch
@@ -84,7 +84,7 @@ def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
             branch = default_branch(checkout, place)
             tip = read_tip(place, branch)
             was_there = trace_block(place, tip, override.id).was_there
-    except CannotCarry as problem:
+    except CannotWriteBack as problem:
         return GitAnswer(CheckStatus.NOT_YET, str(problem))
     where = f"{remote.name}/{branch} at {tip.commit[:7]}"
     found = tip.document.rollout.features.get(feature)

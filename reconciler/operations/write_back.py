@@ -20,11 +20,11 @@ from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.write_back import PendingFeature, read_pending
 from reconciler.errors import SetupInvalid
-from reconciler.git.checkout import CannotCarry, Checkout, check_branch, find_checkout
+from reconciler.git.checkout import CannotWriteBack, Checkout, check_branch, find_checkout
 from reconciler.git.quarantine import NETWORK_TIMEOUT_SECONDS, Quarantine, quarantine
-from reconciler.operations.write_back_pass import Carried, Outcome, Pass, Propose
+from reconciler.operations.write_back_pass import Outcome, Pass, Propose, WrittenBack
 
-__all__ = ["Carried", "Outcome", "Propose", "WriteBackReport", "default_branch", "write_back"]
+__all__ = ["Outcome", "Propose", "WriteBackReport", "WrittenBack", "default_branch", "write_back"]
 
 LEASE: Final = "write-back"
 LEASE_LENGTH: Final = timedelta(seconds=3 * NETWORK_TIMEOUT_SECONDS + 10)
@@ -38,12 +38,12 @@ class WriteBackReport:
 
     remote: str | None = None
     branch: str | None = None
-    overrides: tuple[Carried, ...] = ()
+    overrides: tuple[WrittenBack, ...] = ()
     problem: str | None = None
     """What kept the pass from doing anything, or from going on."""
 
     @property
-    def pending(self) -> tuple[Carried, ...]:
+    def pending(self) -> tuple[WrittenBack, ...]:
         """The overrides that are not in git yet."""
         return tuple(each for each in self.overrides if each.outcome is Outcome.PENDING)
 
@@ -90,7 +90,7 @@ def write_back(
         with _lease(database, patience) as lease, quarantine(checkout, chosen) as place:
             target = (chosen.name, branch or default_branch(checkout, place))
             return WriteBackReport(*target, Pass(database, lease, place, target[1], propose).run())
-    except (CannotCarry, LeaseLost) as problem:
+    except (CannotWriteBack, LeaseLost) as problem:
         return WriteBackReport(*target, tuple(_left(pending)), str(problem))
 
 
@@ -98,7 +98,7 @@ def default_branch(checkout: Checkout, place: Quarantine) -> str:
     """Return the branch that is carried to where none is named: the upstream, else the remote's default.
 
     Raises:
-        CannotCarry: the remote does not answer, or has no default branch.
+        CannotWriteBack: the remote does not answer, or has no default branch.
     """
     if checkout.upstream is not None and checkout.upstream[0] == place.remote.name:
         found = checkout.upstream[1]
@@ -107,7 +107,7 @@ def default_branch(checkout: Checkout, place: Quarantine) -> str:
     try:
         return check_branch(checkout.folder, found)
     except SetupInvalid as error:
-        raise CannotCarry(str(error)) from None
+        raise CannotWriteBack(str(error)) from None
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def _lease(database: Database, patience: timedelta) -> Iterator[Lease]:
         time.sleep(random.uniform(0.5, 1.5) * LEASE_POLL_SECONDS)  # noqa: S311
 
 
-def _left(pending: Sequence[PendingFeature]) -> Iterator[Carried]:
+def _left(pending: Sequence[PendingFeature]) -> Iterator[WrittenBack]:
     for feature in pending:
         for override in feature.pending:
-            yield Carried(feature.name, override, Outcome.PENDING)
+            yield WrittenBack(feature.name, override, Outcome.PENDING)

@@ -67,7 +67,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class WrittenBack:
     """One override that was pending, and what became of it."""
 
     feature: str
@@ -115,7 +115,7 @@ class Pass:
     reasons: dict[UUID, str] = field(default_factory=dict)
     """Why an override's edit could not be written."""
 
-    def run(self) -> tuple[Carried, ...]:
+    def run(self) -> tuple[WrittenBack, ...]:
         """Try until the branch says all that can be said; remember what it says."""
         for attempt in range(TRIES):
             if attempt:
@@ -225,24 +225,24 @@ class Pass:
             if look.edit is not None:
                 self.reasons[look.edit.override.id] = why
 
-    def _finish(self, tip: TipFile, looks: Sequence[_Look]) -> tuple[Carried, ...]:
+    def _finish(self, tip: TipFile, looks: Sequence[_Look]) -> tuple[WrittenBack, ...]:
         seen = [row for look in looks for row in look.feature.rows if row.id in look.seen]
         if seen:
             write_transaction(self.database, partial(mark_seen, rows=seen))
         return tuple(self._tell(tip, look, row) for look in looks for row in look.feature.waiting)
 
-    def _tell(self, tip: TipFile, look: _Look, row: StoredOverride) -> Carried:
+    def _tell(self, tip: TipFile, look: _Look, row: StoredOverride) -> WrittenBack:
         name, override = look.feature.name, row.id
         if override in look.seen:
             commit = self.pushed.get(override)
             if commit is None or not self.place.is_on(commit, tip.commit):
-                return Carried(name, override, Outcome.SETTLED)
+                return WrittenBack(name, override, Outcome.SETTLED)
             is_on = row.state is OverrideState.ON
             outcome = Outcome.WRITTEN if is_on else Outcome.REMOVED
-            return Carried(name, override, outcome, commit=commit)
+            return WrittenBack(name, override, outcome, commit=commit)
         if override in self.proposed:
-            return Carried(name, override, Outcome.PROPOSED, branch=self.proposed[override])
-        return Carried(name, override, Outcome.PENDING, why=self._why(look, row))
+            return WrittenBack(name, override, Outcome.PROPOSED, branch=self.proposed[override])
+        return WrittenBack(name, override, Outcome.PENDING, why=self._why(look, row))
 
     def _why(self, look: _Look, row: StoredOverride) -> str | None:
         match look.decision:

@@ -8,7 +8,7 @@ from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
 
-def intended_configuration(name: str, feature: Feature, directory: Directory) -> Configuration:
+def desired_configuration(name: str, feature: Feature, directory: Directory) -> Configuration:
     """Return the configuration that a feature's part of the file asks for, its override aside."""
     return Configuration(
         active=feature.active,
@@ -29,15 +29,15 @@ def intended_configuration(name: str, feature: Feature, directory: Directory) ->
 
 def default_configuration(name: str) -> Configuration:
     """Return what a feature that says nothing asks for: every key absent, nobody in."""
-    return intended_configuration(name, Feature(), Directory(ids={}, names={}, owned={}))
+    return desired_configuration(name, Feature(), Directory(ids={}, names={}, owned={}))
 
 
-def intended_thresholds(rollout: Rollout) -> Mapping[Category, Threshold]:
+def desired_thresholds(rollout: Rollout) -> Mapping[Category, Threshold]:
     """Return every category's threshold: the file's where it has one, else the default."""
     return {**DEFAULT_THRESHOLDS, **rollout.categories}
 
 
-def intended_marks(rollout: Rollout, directory: Directory) -> frozenset[str]:
+def desired_marks(rollout: Rollout, directory: Directory) -> frozenset[str]:
     """Return the ids of the known repositories that the file marks as test."""
     keys = directory.keys(rollout.test_repositories)
     patterns = frozenset[str]().union(*(directory.owned.get(key, ()) for key in keys))

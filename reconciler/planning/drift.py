@@ -78,24 +78,24 @@ def fields_judged_by_audience(
 
 
 def with_adopted(
-    drift: tuple[Drift, ...], intended: Configuration, directory: Directory
+    drift: tuple[Drift, ...], desired: Configuration, directory: Directory
 ) -> tuple[Drift, ...]:
     """Return drift with what would be held, and is what the file asks for by now, as adopted."""
     return tuple(
         replace(each, decision=Decision.ADOPT)
-        if each.decision is Decision.HOLD and _is_asked_for(each, intended, directory)
+        if each.decision is Decision.HOLD and _is_asked_for(each, desired, directory)
         else each
         for each in drift
     )
 
 
-def _is_asked_for(drift: Drift, intended: Configuration, directory: Directory) -> bool:
+def _is_asked_for(drift: Drift, desired: Configuration, directory: Directory) -> bool:
     match drift.field:
         case ScalarField(read=read):
-            return bool(read(intended) == drift.live)
+            return bool(read(desired) == drift.live)
         case ListField(read=read):
             # An entry that was live by its name may have become known since.
-            return read(intended) == directory.keys(drift.live)
+            return read(desired) == directory.keys(drift.live)
 
 
 def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:

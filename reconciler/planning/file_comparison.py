@@ -11,15 +11,15 @@ from typing import Final
 from uuid import UUID
 
 from reconciler.planning.desired import (
-    intended_configuration,
-    intended_marks,
-    intended_thresholds,
+    desired_configuration,
+    desired_marks,
+    desired_thresholds,
 )
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, StoredOverride, effective
 from reconciler.planning.plan import Plan
-from reconciler.planning.plan_inputs import AppliedFeature, Basis, LastApplied
+from reconciler.planning.plan_inputs import AppliedFeature, LastApplied, PlanInputs
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Rollout
@@ -37,20 +37,20 @@ def plan_difference(base: Rollout, head: Rollout) -> Plan:
         features={
             name: _as_live(name, feature, directory) for name, feature in base.features.items()
         },
-        marked=intended_marks(base, directory),
-        thresholds=intended_thresholds(base),
+        marked=desired_marks(base, directory),
+        thresholds=desired_thresholds(base),
         directory=directory,
     )
     applied = LastApplied(
         {
             name: AppliedFeature(
-                intended_configuration(name, feature, directory),
+                desired_configuration(name, feature, directory),
                 None if feature.override is None else feature.override.id,
             )
             for name, feature in base.features.items()
         }
     )
-    plan = make_plan(head, Basis(live, applied))
+    plan = make_plan(head, PlanInputs(live, applied))
     features = tuple(
         replace(
             each,
@@ -65,7 +65,7 @@ def _as_live(name: str, feature: Feature, directory: Directory) -> LiveFeature:
     override = feature.override
     return LiveFeature(
         id=_NOWHERE,
-        configuration=effective(intended_configuration(name, feature, directory), override, None),
+        configuration=effective(desired_configuration(name, feature, directory), override, None),
         updated_at=_NEVER,
         overrides=() if override is None else (StoredOverride(override, OverrideState.ON),),
     )

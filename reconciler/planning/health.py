@@ -1,6 +1,6 @@
 """Health: the verdict on one feature, from the figures of its jobs.
 
-Pure: figures, limits and the time come as values. Where figures come from is behind `FiguresSource`; what
+Pure: figures, limits and the time come as values. Where figures come from is behind `MetricsSource`; what
 is done about a verdict is for others. What is inconclusive never acts: silence is neither good nor bad.
 """
 
@@ -55,7 +55,7 @@ NO_JOBS: Final = Tally(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class JobMetrics:
     """What a feature's jobs came to within a period."""
 
     total: Tally = NO_JOBS
@@ -91,10 +91,10 @@ class Period:
         return begin if self.cut_at is None else max(begin, self.cut_at)
 
 
-class FiguresSource(Protocol):
+class MetricsSource(Protocol):
     """Where figures come from."""
 
-    def read_figures(self, feature: str, period: Period) -> Figures:
+    def read_metrics(self, feature: str, period: Period) -> JobMetrics:
         """Return what one feature's jobs came to within a period.
 
         Raises:
@@ -120,20 +120,20 @@ class Judgement:
     reason: Reason | None = None
 
 
-def judge(figures: Figures | None, *, eligible: int, limits: HealthLimits) -> Judgement:
+def judge(metrics: JobMetrics | None, *, eligible: int, limits: HealthLimits) -> Judgement:
     """Return the verdict on one feature (`Verdict` in the safeguard's contract).
 
     Args:
-        figures: None where the source failed.
+        metrics: None where the source failed.
         eligible: how many repositories are; where none is, nothing is to be recorded, and nothing stale.
         limits: what it is held to.
     """
-    if figures is None:
+    if metrics is None:
         return Judgement(Verdict.INCONCLUSIVE, Reason.SOURCE_FAILED)
-    total = figures.total
-    if total.jobs == 0 or figures.newest_age is None:
+    total = metrics.total
+    if total.jobs == 0 or metrics.newest_age is None:
         return Judgement(Verdict.INCONCLUSIVE, Reason.NO_DATA)
-    if figures.newest_age > STALE_AFTER and eligible > 0:
+    if metrics.newest_age > STALE_AFTER and eligible > 0:
         return Judgement(Verdict.INCONCLUSIVE, Reason.STALE_DATA)
     if total.jobs < limits.min_jobs:
         return Judgement(Verdict.INCONCLUSIVE, Reason.TOO_FEW_JOBS)
@@ -148,7 +148,7 @@ class Health:
     """One feature's health: the judgement, and all that it was made from."""
 
     judgement: Judgement
-    figures: Figures | None
+    metrics: JobMetrics | None
     """None where the source failed."""
     limits: HealthLimits
     period: Period
@@ -158,7 +158,7 @@ class Health:
     @property
     def sentence(self) -> str:
         """The judgement with its figures, as people read it."""
-        total = NO_JOBS if self.figures is None else self.figures.total
+        total = NO_JOBS if self.metrics is None else self.metrics.total
         counted = f"{total.errors:,} of {total.jobs:,} jobs in {self._since}"
         match self.judgement.reason:
             case None:

@@ -35,7 +35,7 @@ class Standing:
     """One feature at the moment of an act."""
 
     live: Exposure
-    intended: Exposure
+    desired: Exposure
     """What people meant by the last apply, no override in force."""
     strategy: Strategy
     overrides: Sequence[StoredOverride] = ()
@@ -102,7 +102,7 @@ def lift(standing: Standing) -> Act | None:
     off = (
         frozenset[UUID]() if in_force is None else with_superseded(in_force.id, standing.overrides)
     )
-    after = effective(standing.intended, None, standing.live)
+    after = effective(standing.desired, None, standing.live)
     written = tuple(
         replace(row, state=OverrideState.OFF) for row in standing.overrides if row.id in off
     )
@@ -132,7 +132,7 @@ def automatic_limit(standing: Standing, settings: RollbackSettings, health: Heal
     if in_force is None:
         can_help = (
             standing.strategy is not Strategy.WHITELIST
-            and settings.rollback_to < standing.intended.percentage
+            and settings.rollback_to < standing.desired.percentage
         )
         return Limit(settings.rollback_to if can_help else None)
     if in_force.by == AUTO_ROLLBACK and health.period.begin >= in_force.at:
@@ -161,9 +161,9 @@ def _refuse_what_limits_nobody(standing: Standing, override: Override) -> None:
             "the strategy is whitelist, which no percentage limits; nothing was written; "
             "to keep everybody out: reconcile stop"
         )
-    if override.percentage is not None and override.percentage >= standing.intended.percentage:
+    if override.percentage is not None and override.percentage >= standing.desired.percentage:
         raise Refused(
-            f"the percentage is {show_number(standing.intended.percentage)}, "
+            f"the percentage is {show_number(standing.desired.percentage)}, "
             f"so {show_number(override.percentage)} is no rollback; nothing was written; "
             "to raise it, change the file"
         )

@@ -57,7 +57,7 @@ class Trace:
 NEVER_THERE: Final = Trace()
 
 
-class Meeting(Enum):
+class OverrideCase(Enum):
     """How an apply of HEAD finds an override: the lines of the contract's table."""
 
     ON_AND_THERE = auto()
@@ -78,16 +78,16 @@ class Meeting(Enum):
     """Off or done, and nothing in the file says otherwise."""
 
 
-STATE_AFTER: Final[Mapping[Meeting, OverrideState | None]] = {
-    Meeting.ON_AND_THERE: OverrideState.ON,
-    Meeting.ON_AND_NEVER_THERE: OverrideState.ON,
-    Meeting.ON_AND_REMOVED: OverrideState.DONE,
-    Meeting.OUT_AND_THERE: None,
-    Meeting.OFF_AND_REMOVED: OverrideState.DONE,
-    Meeting.PUT_BACK: OverrideState.ON,
-    Meeting.SUPERSEDED_FOR_NOTHING: OverrideState.ON,
-    Meeting.UNKNOWN_AND_THERE: OverrideState.ON,
-    Meeting.OUT_AND_ABSENT: None,
+STATE_AFTER: Final[Mapping[OverrideCase, OverrideState | None]] = {
+    OverrideCase.ON_AND_THERE: OverrideState.ON,
+    OverrideCase.ON_AND_NEVER_THERE: OverrideState.ON,
+    OverrideCase.ON_AND_REMOVED: OverrideState.DONE,
+    OverrideCase.OUT_AND_THERE: None,
+    OverrideCase.OFF_AND_REMOVED: OverrideState.DONE,
+    OverrideCase.PUT_BACK: OverrideState.ON,
+    OverrideCase.SUPERSEDED_FOR_NOTHING: OverrideState.ON,
+    OverrideCase.UNKNOWN_AND_THERE: OverrideState.ON,
+    OverrideCase.OUT_AND_ABSENT: None,
 }
 """The state that an apply leaves an override in; None leaves it in the one that it has."""
 
@@ -126,13 +126,13 @@ def settle_overrides(
     if in_file is not None and in_file.id not in settled:
         unknown = StoredOverride(in_file, OverrideState.DONE)
         trace = traces.get(in_file.id, NEVER_THERE)
-        settled[in_file.id] = _after(Meeting.UNKNOWN_AND_THERE, _seen(unknown, trace))
+        settled[in_file.id] = _after(OverrideCase.UNKNOWN_AND_THERE, _seen(unknown, trace))
     for row in tuple(settled.values()):
         told = traces.get(row.id)
         # Where git was not asked of a row, it is taken for resumed with what took its place.
         was_resumed_too = told is None or (told.was_there and not _is(in_file, row))
         if not was_resumed_too and _is_superseded_by_what_is_gone(row, settled):
-            settled[row.id] = _after(Meeting.SUPERSEDED_FOR_NOTHING, row)
+            settled[row.id] = _after(OverrideCase.SUPERSEDED_FOR_NOTHING, row)
     if kept is not None:
         settled[kept.id] = StoredOverride(kept, OverrideState.ON)
     on = [row for row in settled.values() if row.state is OverrideState.ON]
@@ -160,16 +160,16 @@ def narrow(configuration: Limited, override: Override | None) -> Limited:
     return replace(configuration, percentage=min(configuration.percentage, override.percentage))
 
 
-def effective(intended: Limited, override: Override | None, live: Limited | None) -> Limited:
+def effective(desired: Limited, override: Override | None, live: Limited | None) -> Limited:
     """Return what is to be live: the intent under its limit.
 
     While nobody is in, the percentage says nothing: a feature that is stopped before and after keeps the
     one that people left there, unless that is above what the file asks for.
     """
-    narrowed = narrow(intended, override)
+    narrowed = narrow(desired, override)
     if live is None or not (live.emergency_stop and narrowed.emergency_stop):
         return narrowed
-    return replace(narrowed, percentage=min(live.percentage, intended.percentage))
+    return replace(narrowed, percentage=min(live.percentage, desired.percentage))
 
 
 def is_narrower(override: Override, other: Override) -> bool:
@@ -186,7 +186,7 @@ def _settle(row: StoredOverride, trace: Trace, *, is_there: bool) -> StoredOverr
     return _after(_meet(row, trace, is_there=is_there), _seen(row, trace) if is_there else row)
 
 
-def _meet(row: StoredOverride, trace: Trace, *, is_there: bool) -> Meeting:
+def _meet(row: StoredOverride, trace: Trace, *, is_there: bool) -> OverrideCase:
     # What was removed before it was last seen is no removal in between; and what is done without
     # having been superseded was removed, or git would have it still.
     was_removed_since = trace.removals > row.removals or (
@@ -194,22 +194,24 @@ def _meet(row: StoredOverride, trace: Trace, *, is_there: bool) -> Meeting:
     )
     match row.state, is_there:
         case OverrideState.ON, True:
-            return Meeting.ON_AND_THERE
+            return OverrideCase.ON_AND_THERE
         case OverrideState.ON, False:
-            return Meeting.ON_AND_REMOVED if trace.was_there else Meeting.ON_AND_NEVER_THERE
+            return (
+                OverrideCase.ON_AND_REMOVED if trace.was_there else OverrideCase.ON_AND_NEVER_THERE
+            )
         case _, True:
-            return Meeting.PUT_BACK if was_removed_since else Meeting.OUT_AND_THERE
+            return OverrideCase.PUT_BACK if was_removed_since else OverrideCase.OUT_AND_THERE
         case OverrideState.OFF, False if trace.was_there:
-            return Meeting.OFF_AND_REMOVED
+            return OverrideCase.OFF_AND_REMOVED
         case _:
-            return Meeting.OUT_AND_ABSENT
+            return OverrideCase.OUT_AND_ABSENT
 
 
 def _seen(row: StoredOverride, trace: Trace) -> StoredOverride:
     return replace(row, removals=max(row.removals, trace.removals))
 
 
-def _after(meeting: Meeting, row: StoredOverride) -> StoredOverride:
+def _after(meeting: OverrideCase, row: StoredOverride) -> StoredOverride:
     match STATE_AFTER[meeting]:
         case None:
             return row

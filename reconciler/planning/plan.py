@@ -51,7 +51,7 @@ class FeaturePlan:
     action: FeatureAction
     before: Configuration | None
     """As it is live."""
-    intended: Configuration
+    desired: Configuration
     """As the file asks for it."""
     after: Configuration
     """The effective state: as intended, under the override in force."""

@@ -16,7 +16,7 @@ from reconciler.planning.progression import Soaking
 class AppliedFeature:
     """One feature as the last apply found it in the file."""
 
-    intended: Configuration
+    desired: Configuration
     """With names as keys, and no override in force."""
     override: UUID | None
     """The override that the file had then."""
@@ -33,7 +33,7 @@ NOTHING_APPLIED: Final = LastApplied(features={})
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
+class PlanInputs:
     """Everything but the file that a plan is decided from."""
 
     live: Live

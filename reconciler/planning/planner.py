@@ -12,9 +12,9 @@ from uuid import uuid5
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import configuration_changes, named
 from reconciler.planning.desired import (
-    intended_configuration,
-    intended_marks,
-    intended_thresholds,
+    desired_configuration,
+    desired_marks,
+    desired_thresholds,
 )
 from reconciler.planning.drift import (
     Decision,
@@ -49,22 +49,22 @@ from reconciler.planning.plan import (
     OverridesPlan,
     Plan,
 )
-from reconciler.planning.plan_inputs import AppliedFeature, Basis
+from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
 from reconciler.planning.progression import guard_soak, stage_to_hold
 from reconciler.planning.warnings import feature_warnings, rename_warnings
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
 
 
-def make_plan(rollout: Rollout, basis: Basis) -> Plan:
+def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
     """Compare the desired state with the last apply and the live state.
 
     Features come in the file's order, then those that the file no longer has, which are deactivated.
     """
-    live, directory = basis.live, basis.live.directory
-    desired = [_plan_feature(name, feature, basis) for name, feature in rollout.features.items()]
+    live, directory = inputs.live, inputs.live.directory
+    desired = [_plan_feature(name, feature, inputs) for name, feature in rollout.features.items()]
     gone = [
-        _plan_removal(name, found, basis)
+        _plan_removal(name, found, inputs)
         for name, found in live.features.items()
         if name not in rollout.features
     ]
@@ -72,8 +72,8 @@ def make_plan(rollout: Rollout, basis: Basis) -> Plan:
         generation=live.generation,
         applied_commit=live.applied_commit,
         features=(*desired, *gone),
-        test_repositories=_plan_marks(rollout, basis),
-        categories=CategoriesPlan(before=live.thresholds, after=intended_thresholds(rollout)),
+        test_repositories=_plan_marks(rollout, inputs),
+        categories=CategoriesPlan(before=live.thresholds, after=desired_thresholds(rollout)),
         names={**directory.remembered, **directory.ids},
         has_new_names=any(
             directory.remembered.get(name) != identifier
@@ -88,64 +88,64 @@ def with_blast_radius(feature: FeaturePlan, radius: BlastRadius, guards: Guards)
     return replace(feature, blast_radius=radius, findings=findings)
 
 
-def feature_drift(name: str, basis: Basis) -> tuple[Drift, ...]:
+def feature_drift(name: str, inputs: PlanInputs) -> tuple[Drift, ...]:
     """Return the drift of one feature, with what an apply does about each field."""
-    return _drift(name, basis.live.features.get(name), basis.applied.features.get(name), basis)
+    return _drift(name, inputs.live.features.get(name), inputs.applied.features.get(name), inputs)
 
 
 def drift_to_judge(
-    basis: Basis,
+    inputs: PlanInputs,
 ) -> Iterator[tuple[str, ScalarField, Configuration, Configuration]]:
     """Yield the drift whose direction only the audience tells: feature, field, expected, live."""
-    for name, found in basis.live.features.items():
-        applied = basis.applied.features.get(name)
+    for name, found in inputs.live.features.items():
+        applied = inputs.applied.features.get(name)
         if applied is not None:
             expected = _expected(applied, found)
             for field in fields_judged_by_audience(expected, found.configuration):
                 yield name, field, expected, found.configuration
 
 
-def stages_to_judge(rollout: Rollout, basis: Basis) -> Iterator[tuple[str, Stage]]:
+def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str, Stage]]:
     """Yield the stages that have to have held before a percentage rises as the file asks: by feature."""
     for name, feature in rollout.features.items():
-        before = _percentage_before(name, basis)
+        before = _percentage_before(name, inputs)
         stage = stage_to_hold(before, feature.percentage, feature.progression)
         if stage is not None:
             yield name, stage
 
 
-def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
-    directory = basis.live.directory
-    found = basis.live.features.get(name)
-    applied = basis.applied.features.get(name)
-    intended = intended_configuration(name, feature, directory)
-    drift = with_adopted(_drift(name, found, applied, basis), intended, directory)
+def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePlan:
+    directory = inputs.live.directory
+    found = inputs.live.features.get(name)
+    applied = inputs.applied.features.get(name)
+    desired = desired_configuration(name, feature, directory)
+    drift = with_adopted(_drift(name, found, applied, inputs), desired, directory)
     if found is not None and applied is None:
         drift = _stop_before_any_apply(found, feature.override)
-    overrides = _plan_overrides(name, feature.override, found, drift, basis)
+    overrides = _plan_overrides(name, feature.override, found, drift, inputs)
     before = None if found is None else found.configuration
     base = _without_drift(before, drift, applied, found)
-    after = effective(intended, overrides.in_force, before)
+    after = effective(desired, overrides.in_force, before)
     changes = configuration_changes(base, after, directory)
-    guarded = base if applied is None else applied.intended
+    guarded = base if applied is None else applied.desired
     return FeaturePlan(
         name=name,
         action=_action(before, is_touched=bool(changes or drift or overrides.resumed)),
         before=before,
-        intended=intended,
+        desired=desired,
         after=after,
         changes=changes,
         unresolved=unresolved((*feature.whitelist, *feature.exclusions), directory),
         overrides=overrides,
-        is_meant_anew=_is_meant_anew(intended, applied),
+        is_meant_anew=_is_meant_anew(desired, applied),
         drift=drift,
         findings=(
-            *_findings(guarded, intended, feature, directory),
+            *_findings(guarded, desired, feature, directory),
             *guard_soak(
-                _percentage_before(name, basis),
+                _percentage_before(name, inputs),
                 feature.percentage,
                 feature.progression,
-                basis.soaking.get(name),
+                inputs.soaking.get(name),
                 is_limited=overrides.in_force is not None or bool(overrides.resumed),
             ),
         ),
@@ -156,21 +156,21 @@ def _plan_feature(name: str, feature: Feature, basis: Basis) -> FeaturePlan:
     )
 
 
-def _plan_removal(name: str, found: LiveFeature, basis: Basis) -> FeaturePlan:
-    applied = basis.applied.features.get(name)
-    drift = _drift(name, found, applied, basis)
-    overrides = _plan_overrides(name, None, found, drift, basis)
+def _plan_removal(name: str, found: LiveFeature, inputs: PlanInputs) -> FeaturePlan:
+    applied = inputs.applied.features.get(name)
+    drift = _drift(name, found, applied, inputs)
+    overrides = _plan_overrides(name, None, found, drift, inputs)
     base = _without_drift(found.configuration, drift, applied, found) or found.configuration
-    intended = base.deactivated()
-    after = effective(intended, overrides.in_force, found.configuration)
-    changes = configuration_changes(base, after, basis.live.directory)
+    desired = base.deactivated()
+    after = effective(desired, overrides.in_force, found.configuration)
+    changes = configuration_changes(base, after, inputs.live.directory)
     return FeaturePlan(
         name=name,
         action=FeatureAction.DEACTIVATE
         if base.active
         else _action(base, is_touched=bool(changes or drift or overrides.resumed)),
         before=found.configuration,
-        intended=intended,
+        desired=desired,
         after=after,
         changes=changes,
         unresolved=(),
@@ -182,28 +182,28 @@ def _plan_removal(name: str, found: LiveFeature, basis: Basis) -> FeaturePlan:
     )
 
 
-def _percentage_before(name: str, basis: Basis) -> Decimal | None:
+def _percentage_before(name: str, inputs: PlanInputs) -> Decimal | None:
     """Return the percentage that people meant until now; None for a feature that is not live yet."""
-    found = basis.live.features.get(name)
-    applied = basis.applied.features.get(name)
+    found = inputs.live.features.get(name)
+    applied = inputs.applied.features.get(name)
     if found is None:
         return None
-    return (found.configuration if applied is None else applied.intended).percentage
+    return (found.configuration if applied is None else applied.desired).percentage
 
 
 def _expected(applied: AppliedFeature, found: LiveFeature) -> Configuration:
     """Return what should be live: the last apply's intent under the override in force since."""
     on = [row.override for row in found.overrides if row.state is OverrideState.ON]
-    return effective(applied.intended, on[0] if on else None, found.configuration)
+    return effective(applied.desired, on[0] if on else None, found.configuration)
 
 
 def _drift(
-    name: str, found: LiveFeature | None, applied: AppliedFeature | None, basis: Basis
+    name: str, found: LiveFeature | None, applied: AppliedFeature | None, inputs: PlanInputs
 ) -> tuple[Drift, ...]:
     if found is None or applied is None:
         return ()
     expected = _expected(applied, found)
-    return find_drift(expected, found.configuration, basis.audience.get(name, {}))
+    return find_drift(expected, found.configuration, inputs.audience.get(name, {}))
 
 
 def _stop_before_any_apply(found: LiveFeature, in_file: Override | None) -> tuple[Drift, ...]:
@@ -235,21 +235,21 @@ def _plan_overrides(
     in_file: Override | None,
     found: LiveFeature | None,
     drift: tuple[Drift, ...],
-    basis: Basis,
+    inputs: PlanInputs,
 ) -> OverridesPlan:
     stored = () if found is None else found.overrides
     file_id = None if in_file is None else in_file.id
     ids = {row.id for row in stored} | ({file_id} if file_id is not None else set())
-    told = {each: basis.trace(name, each, file_id) for each in ids}
+    told = {each: inputs.trace(name, each, file_id) for each in ids}
     traces = {each: trace for each, trace in told.items() if trace is not None}
-    kept = _kept_override(found, drift, basis.live.generation)
+    kept = _kept_override(found, drift, inputs.live.generation)
     settled = settle_overrides(in_file, stored, traces, kept)
     return OverridesPlan(settled.in_force, kept, settled.written, settled.resumed)
 
 
-def _is_meant_anew(intended: Configuration, applied: AppliedFeature | None) -> bool:
+def _is_meant_anew(desired: Configuration, applied: AppliedFeature | None) -> bool:
     # Nothing live need show it: an override may hide it, or the feature was so before any apply.
-    return applied is None or applied.intended != intended
+    return applied is None or applied.desired != desired
 
 
 def _kept_override(
@@ -275,11 +275,11 @@ def _kept_override(
 
 
 def _findings(
-    before: Configuration | None, intended: Configuration, feature: Feature, directory: Directory
+    before: Configuration | None, desired: Configuration, feature: Feature, directory: Directory
 ) -> Iterator[Finding]:
-    yield from guard_increase(before, intended, feature.guards)
+    yield from guard_increase(before, desired, feature.guards)
     if before is not None:
-        yield from guard_lists(before, intended, feature.guards, directory)
+        yield from guard_lists(before, desired, feature.guards, directory)
     for entry in (*feature.whitelist, *feature.exclusions):
         if directory.is_reused(entry):
             key = entry_key(entry)
@@ -292,9 +292,9 @@ def _action(before: Configuration | None, *, is_touched: bool) -> FeatureAction:
     return FeatureAction.UPDATE if is_touched else FeatureAction.NONE
 
 
-def _plan_marks(rollout: Rollout, basis: Basis) -> MarksPlan:
-    live, directory = basis.live, basis.live.directory
-    marks = intended_marks(rollout, directory)
+def _plan_marks(rollout: Rollout, inputs: PlanInputs) -> MarksPlan:
+    live, directory = inputs.live, inputs.live.directory
+    marks = desired_marks(rollout, directory)
     return MarksPlan(
         marked=marks,
         added=named(marks - live.marked, directory),

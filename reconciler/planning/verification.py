@@ -74,7 +74,7 @@ class Evidence:
 
     override: Override
     live: Exposure
-    intended: Exposure
+    desired: Exposure
     too_many: int
     """Repositories that are in, and are not to be under the override."""
     too_few: int
@@ -105,7 +105,7 @@ def _checks(found: Evidence) -> Iterator[tuple[CheckStatus, str]]:
 
 
 def _configuration(found: Evidence) -> tuple[CheckStatus, str]:
-    wanted = effective(found.intended, found.override, found.live)
+    wanted = effective(found.desired, found.override, found.live)
     live = "stopped" if found.live.emergency_stop else show_number(found.live.percentage)
     if (found.live.emergency_stop, found.live.percentage) == (
         wanted.emergency_stop,

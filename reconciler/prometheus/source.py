@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from reconciler.errors import Unavailable
-from reconciler.planning.health import STALE_AFTER, Figures, Period, Tally
+from reconciler.planning.health import STALE_AFTER, JobMetrics, Period, Tally
 from reconciler.prometheus.answers import Sample
 from reconciler.prometheus.server import Ask, PrometheusServer
 from reconciler.prometheus.templates import Template
@@ -26,14 +26,14 @@ _MOST_ERRORS_PER_JOB: Final = 1.1
 
 
 @dataclass(frozen=True, slots=True)
-class PrometheusFigures:
+class PrometheusMetrics:
     """The figures of two queries, as of the database's time."""
 
     server: PrometheusServer
     jobs: Template
     errors: Template
 
-    def read_figures(self, feature: str, period: Period) -> Figures:
+    def read_metrics(self, feature: str, period: Period) -> JobMetrics:
         """Return what one feature's jobs came to within a period, by label where samples have it.
 
         Raises:
@@ -41,22 +41,22 @@ class PrometheusFigures:
         """
         window = period.now - period.begin
         if window < _SHORTEST:
-            return Figures()
+            return JobMetrics()
 
-        def read(ask: Ask) -> Figures:
+        def read(ask: Ask) -> JobMetrics:
             jobs = ask(self.jobs.fill(feature, window))
             errors = ask(self.errors.fill(feature, window))
             newest_age = timedelta(0)
             if window > STALE_AFTER and not _sum(ask(self.jobs.fill(feature, STALE_AFTER))):
                 newest_age = window
-            return make_figures(jobs, errors, newest_age)
+            return make_metrics(jobs, errors, newest_age)
 
         return self.server.read(period.now, read)
 
 
-def make_figures(
+def make_metrics(
     jobs: Sequence[Sample], errors: Sequence[Sample], newest_age: timedelta
-) -> Figures:
+) -> JobMetrics:
     """Return the figures that samples of jobs and of errors come to.
 
     Args:
@@ -72,7 +72,7 @@ def make_figures(
     if failed > _MOST_ERRORS_PER_JOB * in_all + 1:
         raise Unavailable(f"the queries of Prometheus count {failed:g} errors of {in_all:g} jobs")
     by_category = _by_label(CATEGORY_LABEL, jobs, errors)
-    return Figures(
+    return JobMetrics(
         total=total,
         newest_age=newest_age if total.jobs else None,
         by_category={each: by_category[each] for each in Category if each in by_category},

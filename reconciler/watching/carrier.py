@@ -14,7 +14,7 @@ from uuid import UUID
 
 from reconciler.database.lease import LeaseLost, read_holder
 from reconciler.database.transactions import Database
-from reconciler.git.checkout import CannotCarry
+from reconciler.git.checkout import CannotWriteBack
 from reconciler.operations.events import Applied, NotApplied, Subject, Tell, WroteBack
 from reconciler.operations.write_back import LEASE, write_back
 from reconciler.operations.write_back_pass import Outcome
@@ -100,7 +100,7 @@ class Carrier:
             patience=NO_PATIENCE,
         )
         if report.problem is not None:
-            self.troubles.failed(Subject.WRITE_BACK, CannotCarry(report.problem))
+            self.troubles.failed(Subject.WRITE_BACK, CannotWriteBack(report.problem))
             return False
         self.troubles.succeeded(Subject.WRITE_BACK)
         found = {(each.override, each.outcome): each for each in report.overrides}

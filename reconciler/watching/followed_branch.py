@@ -12,14 +12,14 @@ from typing import Self
 from reconciler.database.apply import Application
 from reconciler.database.transactions import Database
 from reconciler.errors import FileInvalid, NotFound, Refused, SetupInvalid, Stale
-from reconciler.git.checkout import CannotCarry, Checkout, check_branch, find_checkout
+from reconciler.git.checkout import CannotWriteBack, Checkout, check_branch, find_checkout
 from reconciler.git.quarantine import Quarantine, quarantine
 from reconciler.git.worktree import worktree_at
 from reconciler.git.write_back import read_tip
 from reconciler.operations import reconcile
 from reconciler.operations.events import Applied, NotApplied
 from reconciler.operations.reconcile import read_source
-from reconciler.planning.health import FiguresSource
+from reconciler.planning.health import MetricsSource
 from reconciler.planning.plan import Plan
 
 
@@ -55,7 +55,7 @@ class Follower:
     file: Path
     followed: FollowedBranch
     applied_by: str
-    figures_source: FiguresSource | None
+    metrics_source: MetricsSource | None
     confirm: Callable[[], None]
     """Called before anything is written; what it raises keeps it from being written."""
 
@@ -66,7 +66,7 @@ class Follower:
             What became of the tip, or its commit alone where nothing was to be done.
 
         Raises:
-            CannotCarry: the remote does not answer, or has no such branch.
+            CannotWriteBack: the remote does not answer, or has no such branch.
             Unavailable: the database does not answer.
         """
         checkout = find_checkout(self.file)
@@ -74,14 +74,16 @@ class Follower:
         with quarantine(checkout, remote) as place:
             commit = place.look([self.followed.branch]).get(self.followed.branch)
             if commit is None:
-                raise CannotCarry(f"the remote {remote.name} has no branch {self.followed.branch}")
+                raise CannotWriteBack(
+                    f"the remote {remote.name} has no branch {self.followed.branch}"
+                )
             if commit == done_with:
                 return commit
             try:
                 return self._apply(place)
             except Stale:
                 return commit
-            except (CannotCarry, FileInvalid, NotFound, Refused, SetupInvalid) as problem:
+            except (CannotWriteBack, FileInvalid, NotFound, Refused, SetupInvalid) as problem:
                 return NotApplied(commit, str(problem))
 
     def _apply(self, place: Quarantine) -> Applied | NotApplied:
@@ -92,7 +94,7 @@ class Follower:
                 replace(found, file=str(self.file), found_at=found.file),
                 tip.document.rollout,
                 applied_by=self.applied_by,
-                figures_source=self.figures_source,
+                metrics_source=self.metrics_source,
             )
             self.confirm()
             applied = reconcile.apply(self.database, application)

@@ -111,8 +111,8 @@ class WatchMetrics(Collector):
             for verdict in Verdict:
                 is_it = each.health.judgement.verdict is verdict
                 verdicts.add_metric([each.name, verdict.value], is_it)
-            figures = each.health.figures
-            rate = None if figures is None else figures.total.error_rate
+            metrics = each.health.metrics
+            rate = None if metrics is None else metrics.total.error_rate
             if rate is not None:
                 rates.add_metric([each.name], float(rate))
             limited.add_metric([each.name], each.is_limited)

@@ -15,7 +15,7 @@ from reconciler.planning.watch import LeaseStep, lease_step
 LEASE: Final = "watch"
 
 
-class Turn:
+class Leadership:
     """This process's claim to be the active watcher."""
 
     def __init__(self, database: Database, length_seconds: float) -> None:

@@ -14,11 +14,11 @@ from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError
 from reconciler.operations.events import BecameActive, RolledBack, StandsBy, Subject, Tell
 from reconciler.operations.safeguard import Judged, Watched, judge, roll_back_failing
-from reconciler.planning.health import NO_JOBS, FiguresSource
+from reconciler.planning.health import NO_JOBS, MetricsSource
 from reconciler.planning.watch import lease_seconds, pause_seconds
 from reconciler.watching.carrier import Carrier
 from reconciler.watching.followed_branch import FollowedBranch, Follower
-from reconciler.watching.leadership import Turn
+from reconciler.watching.leadership import Leadership
 from reconciler.watching.status import Role, WatchedFeature, WatchStatus
 from reconciler.watching.troubles import Troubles
 
@@ -36,7 +36,7 @@ class Task:
     interval_seconds: float
     features: Sequence[str]
     """All where none is named."""
-    figures_source: FiguresSource | None
+    metrics_source: MetricsSource | None
     followed: FollowedBranch | None
     applied_by: str
 
@@ -47,9 +47,9 @@ class Watch:
     def __init__(self, task: Task, tell: Tell) -> None:
         self._task = task
         self._tell = tell
-        self._turn = Turn(
+        self._turn = Leadership(
             task.database,
-            lease_seconds(task.interval_seconds, asks_elsewhere=task.figures_source is not None),
+            lease_seconds(task.interval_seconds, asks_elsewhere=task.metrics_source is not None),
         )
         self.troubles = Troubles(tell)
         self.status = WatchStatus(task.interval_seconds)
@@ -115,7 +115,7 @@ class Watch:
     def _act(self) -> None:
         with read_only_transaction(self._task.database) as connection:
             judged = []
-            for found in judge(connection, self._task.features, self._task.figures_source):
+            for found in judge(connection, self._task.features, self._task.metrics_source):
                 judged.append(found)
                 # However long all of them take, nobody else comes in between.
                 if not self._turn.is_ours():
@@ -147,7 +147,7 @@ class Watch:
     def _tell_rollback(self, found: Watched) -> None:
         if found.rollback is None or found.rollback.act is None:
             return
-        total = NO_JOBS if found.health.figures is None else found.health.figures.total
+        total = NO_JOBS if found.health.metrics is None else found.health.metrics.total
         rate = None if total.error_rate is None else float(total.error_rate)
         self._tell(RolledBack(found.rollback, rate, total.jobs, total.errors))
         count = self.status.rollbacks.get(found.feature, 0) + 1
@@ -162,7 +162,7 @@ class Watch:
             self._task.file,
             self._task.followed,
             applied_by=self._task.applied_by,
-            figures_source=self._task.figures_source,
+            metrics_source=self._task.metrics_source,
             confirm=self._turn.confirm,
         )
 

@@ -8,7 +8,7 @@ from inline_snapshot import snapshot
 from tests.site import Site
 
 ID = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
-NOBODY = "00000000-0000-4000-8000-000000000000"
+NO_AUDIENCE = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ acme/Tools and capture: not eligible
 def test_unknown_repository(explained: Site) -> None:
     declare(explained, "percentage: 100")
 
-    assert reason(explained, NOBODY) == snapshot("""\
+    assert reason(explained, NO_AUDIENCE) == snapshot("""\
 00000000-0000-4000-8000-000000000000 and capture: not eligible
     unknown_repository: no repository has this id
   →  5  unknown_repository   no repository has this id\

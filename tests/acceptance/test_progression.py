@@ -11,7 +11,7 @@ from reconciler.database.apply import APPLY_LOCK, Application
 from reconciler.database.transactions import Database as Opened
 from reconciler.errors import Unavailable
 from reconciler.operations import reconcile
-from reconciler.planning.health import Figures, FiguresSource, Period, Tally
+from reconciler.planning.health import JobMetrics, MetricsSource, Period, Tally
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file
 from tests.postgres import Database
@@ -63,7 +63,7 @@ def wait_for_the_soak(database: Database) -> None:
     )
 
 
-def apply_with(site: Site, source: FiguresSource) -> Plan:
+def apply_with(site: Site, source: MetricsSource) -> Plan:
     """Apply the file as it is checked out, judged by figures from elsewhere, in this process."""
     document = read_rollout_file(site.file)
     application = Application(reconcile.read_source(document), document.rollout, "a test", source)
@@ -117,11 +117,11 @@ def test_no_lock_waits_for_a_source_of_figures_and_it_is_asked_once(begun: Site)
     is_free: list[bool] = []
 
     class Source:
-        def read_figures(self, feature: str, period: Period) -> Figures:
+        def read_metrics(self, feature: str, period: Period) -> JobMetrics:
             with begun.database.connect() as other:
                 found = other.execute("SELECT pg_try_advisory_xact_lock(%s)", (APPLY_LOCK,))
                 is_free.append(found.fetchone() == (True,))
-            return Figures(Tally(20, 1), timedelta(0))
+            return JobMetrics(Tally(20, 1), timedelta(0))
 
     assert not apply_with(begun, Source()).is_refused
     assert is_free == [True]
@@ -134,8 +134,8 @@ def test_a_connection_lost_while_asking_is_no_end_of_an_apply(
         raise Unavailable("the connection was lost")
 
     class Source:
-        def read_figures(self, feature: str, period: Period) -> Figures:
-            return Figures(Tally(20, 1), timedelta(0))
+        def read_metrics(self, feature: str, period: Period) -> JobMetrics:
+            return JobMetrics(Tally(20, 1), timedelta(0))
 
     raise_to(begun, 10, 25)
     wait_for_the_soak(begun.database)

@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from reconciler.errors import SetupInvalid, Unavailable
-from reconciler.planning.health import Figures, Period
+from reconciler.planning.health import JobMetrics, Period
 from reconciler.prometheus import server as prometheus_server
 from reconciler.prometheus.server import PrometheusServer
-from reconciler.prometheus.source import PrometheusFigures
+from reconciler.prometheus.source import PrometheusMetrics
 from reconciler.prometheus.templates import DEFAULT_ERRORS, DEFAULT_JOBS, Template
 from tests.site import Site
 from tests.waiting import eventually
@@ -85,11 +85,11 @@ def vector(value: str) -> bytes:
     ).encode()
 
 
-def read(url: str, token: str | None = None) -> Figures:
-    source = PrometheusFigures(
+def read(url: str, token: str | None = None) -> JobMetrics:
+    source = PrometheusMetrics(
         PrometheusServer.parse(url, token), Template(DEFAULT_JOBS), Template(DEFAULT_ERRORS)
     )
-    return source.read_figures("capture", PERIOD)
+    return source.read_metrics("capture", PERIOD)
 
 
 def failure(url: str) -> str:

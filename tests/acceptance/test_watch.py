@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from reconciler.database.transactions import Database as Opened
-from reconciler.planning.health import Figures, Period
+from reconciler.planning.health import JobMetrics, Period
 from reconciler.watching import leadership as turn
 from reconciler.watching.watch import Task, Watch
 from tests.site import Site
@@ -161,12 +161,12 @@ def test_a_tick_that_takes_long_keeps_its_turn(
     class Slow:
         """Takes half a lease for a feature, and longer than the lease for both."""
 
-        def read_figures(self, feature: str, period: Period) -> Figures:
+        def read_metrics(self, feature: str, period: Period) -> JobMetrics:
             lasts = "SELECT until > clock_timestamp() + interval '20 s' FROM rollout_lease"
             is_kept.append(rollout.database.value(lasts))
             rollout.database.execute("UPDATE rollout_lease SET until = until - interval '13 s'")
             clock[0] += 13
-            return Figures()
+            return JobMetrics()
 
     task = Task(Opened.at(rollout.database.address), rollout.file, 0.1, (), Slow(), None, "a test")
     Watch(task, lambda _event: None).run(lambda _seconds: True)

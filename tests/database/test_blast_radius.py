@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event, text
 
-from reconciler.database.blast_radius import NOBODY, measure_blast_radius
+from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
 from reconciler.database.live_state import read_configurations
 from reconciler.planning.blast_radius import BlastRadius, Moved
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
@@ -68,7 +68,7 @@ def _measure(connection: Connection, planned: Targeting, **plan: Any) -> BlastRa
     """What the feature's plan does, counted from how it is live now."""
     live = read_configurations(connection).get("f")
     return measure_blast_radius(
-        connection, "f", NOBODY if live is None else live.targeting, planned, **plan
+        connection, "f", NO_AUDIENCE if live is None else live.targeting, planned, **plan
     )
 
 

@@ -11,10 +11,10 @@ from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction
 from reconciler.errors import NotFound, Unavailable
 from reconciler.planning.health import (
-    Figures,
-    FiguresSource,
     Health,
+    JobMetrics,
     Judgement,
+    MetricsSource,
     Period,
     Reason,
     Tally,
@@ -89,15 +89,15 @@ def happen(
     )
 
 
-def health(database: Database, *, eligible: int = 2, source: FiguresSource | None = None) -> Health:
+def health(database: Database, *, eligible: int = 2, source: MetricsSource | None = None) -> Health:
     with read_only_transaction(OpenedDatabase.at(database.address)) as connection:
         return read_health(connection, FEATURE, eligible=eligible, source=source)
 
 
 def counted(database: Database) -> Tally:
-    figures = health(database).figures
-    assert figures is not None
-    return figures.total
+    metrics = health(database).metrics
+    assert metrics is not None
+    return metrics.total
 
 
 def soaking(database: Database, stage: int = 25) -> Soaking:
@@ -117,7 +117,7 @@ def test_figures_are_in_all_by_category_and_by_processor(rollout: Database) -> N
     add_window(rollout, 40, 4, processor="github_actions")
     add_window(rollout, 10, 1, repository=LINUX)
 
-    found = health(rollout).figures
+    found = health(rollout).metrics
 
     assert found is not None
     assert found.total == Tally(200, 15)
@@ -226,21 +226,21 @@ def test_jobs_right_after_a_resume_count_at_once_and_those_before_it_do_not(
 class OtherSource:
     """Figures from elsewhere."""
 
-    found: Figures | None
+    found: JobMetrics | None
 
-    def read_figures(self, feature: str, period: Period) -> Figures:
+    def read_metrics(self, feature: str, period: Period) -> JobMetrics:
         if self.found is None:
             raise Unavailable("it does not answer")
         return self.found
 
 
 def test_another_source_can_give_the_figures_and_fail(rollout: Database) -> None:
-    figures = Figures(Tally(200, 100), timedelta(0))
+    metrics = JobMetrics(Tally(200, 100), timedelta(0))
 
-    assert health(rollout, source=OtherSource(figures)).judgement.verdict is Verdict.FAIL
+    assert health(rollout, source=OtherSource(metrics)).judgement.verdict is Verdict.FAIL
     failed = health(rollout, source=OtherSource(None))
     assert failed.judgement == Judgement(Verdict.INCONCLUSIVE, Reason.SOURCE_FAILED)
-    assert failed.figures is None
+    assert failed.metrics is None
 
 
 def test_a_feature_that_is_not_there_has_no_health(database: Database) -> None:

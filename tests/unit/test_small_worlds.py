@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from reconciler.planning import override_actions, overrides, planner, write_back
-from reconciler.planning.overrides import Meeting, OverrideState, StoredOverride, Trace
+from reconciler.planning.overrides import OverrideCase, OverrideState, StoredOverride, Trace
 from reconciler.planning.write_back import Decision, Nothing, Remove, Replace, Tip, Wait, Why
 from tests.unit.worlds.search import Search, Violation
 from tests.unit.worlds.values import Bounds, Rules
@@ -52,7 +52,7 @@ def test_the_claims_hold_in_every_small_world(bounds: Bounds) -> None:
     assert len(search.seen) > 20_000
 
 
-def without_a_line(meeting: Meeting, state: OverrideState | None) -> Mapping[str, object]:
+def without_a_line(meeting: OverrideCase, state: OverrideState | None) -> Mapping[str, object]:
     return {"STATE_AFTER": {**overrides.STATE_AFTER, meeting: state}}
 
 
@@ -101,7 +101,7 @@ class Missing:
 MISSING = (
     Missing(
         "on, and the file has the id: in force",
-        without_a_line(Meeting.ON_AND_THERE, OverrideState.DONE),
+        without_a_line(OverrideCase.ON_AND_THERE, OverrideState.DONE),
         fails=TIP_SAYS,
         way="""
             write a stop by hand (commit 1)
@@ -110,7 +110,7 @@ MISSING = (
     ),
     Missing(
         "on, and git does not know it yet: in force",
-        without_a_line(Meeting.ON_AND_NEVER_THERE, OverrideState.DONE),
+        without_a_line(OverrideCase.ON_AND_NEVER_THERE, OverrideState.DONE),
         fails=STAYS_STOPPED,
         way="""
             apply commit 0
@@ -120,7 +120,7 @@ MISSING = (
     ),
     Missing(
         "on, and people removed it: done",
-        without_a_line(Meeting.ON_AND_REMOVED, None),
+        without_a_line(OverrideCase.ON_AND_REMOVED, None),
         fails=TIP_SAYS,
         way="""
             write a stop by hand (commit 1)
@@ -131,7 +131,7 @@ MISSING = (
     ),
     Missing(
         "off or superseded, and the file has it still: ignored",
-        without_a_line(Meeting.OUT_AND_THERE, OverrideState.ON),
+        without_a_line(OverrideCase.OUT_AND_THERE, OverrideState.ON),
         fails=STAYS_STOPPED,
         way="""
             write a stop by hand (commit 1)
@@ -146,7 +146,7 @@ MISSING = (
     ),
     Missing(
         "off, and removed: done",
-        without_a_line(Meeting.OFF_AND_REMOVED, None),
+        without_a_line(OverrideCase.OFF_AND_REMOVED, None),
         fails=TIP_SAYS,
         way="""
             write a stop by hand (commit 1)
@@ -160,7 +160,7 @@ MISSING = (
     ),
     Missing(
         "off or done, and put back: on",
-        without_a_line(Meeting.PUT_BACK, None),
+        without_a_line(OverrideCase.PUT_BACK, None),
         fails=TIP_SAYS,
         way="""
             write a stop by hand (commit 1)
@@ -173,7 +173,7 @@ MISSING = (
     ),
     Missing(
         "superseded by what people removed, and never removed itself: on",
-        without_a_line(Meeting.SUPERSEDED_FOR_NOTHING, None),
+        without_a_line(OverrideCase.SUPERSEDED_FOR_NOTHING, None),
         fails=STAYS_STOPPED,
         way="""
             apply commit 0
@@ -186,7 +186,7 @@ MISSING = (
     ),
     Missing(
         "unknown: on",
-        without_a_line(Meeting.UNKNOWN_AND_THERE, None),
+        without_a_line(OverrideCase.UNKNOWN_AND_THERE, None),
         fails=TIP_SAYS,
         way="""
             write a stop by hand (commit 1)
@@ -381,11 +381,11 @@ def test_every_line_of_the_table_is_taken_away_by_a_test() -> None:
         meeting
         for line in lines
         if isinstance(line, Mapping)
-        for meeting in Meeting
+        for meeting in OverrideCase
         if line[meeting] != overrides.STATE_AFTER[meeting]
     }
 
-    assert changed == set(Meeting) - {Meeting.OUT_AND_ABSENT}
+    assert changed == set(OverrideCase) - {OverrideCase.OUT_AND_ABSENT}
 
 
 def shortest_violation(rules: Rules) -> Violation | None:
@@ -415,7 +415,7 @@ def test_without_git_the_last_apply_is_witness_enough(together: int) -> None:
     ("meeting", "state", "way"),
     [
         (
-            Meeting.ON_AND_REMOVED,
+            OverrideCase.ON_AND_REMOVED,
             None,
             (
                 "write a stop by hand (commit 1)",
@@ -425,7 +425,7 @@ def test_without_git_the_last_apply_is_witness_enough(together: int) -> None:
             ),
         ),
         (
-            Meeting.SUPERSEDED_FOR_NOTHING,
+            OverrideCase.SUPERSEDED_FOR_NOTHING,
             None,
             (
                 "apply commit 0",
@@ -439,7 +439,7 @@ def test_without_git_the_last_apply_is_witness_enough(together: int) -> None:
     ],
 )
 def test_without_git_these_rules_are_needed_too(
-    meeting: Meeting,
+    meeting: OverrideCase,
     state: OverrideState | None,
     way: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,

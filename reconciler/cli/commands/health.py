@@ -10,7 +10,7 @@ import click
 from reconciler.cli.commands.override_actions import acted_lines
 from reconciler.cli.commands.write_back import carry, report_text
 from reconciler.cli.context import open_database, read_features
-from reconciler.cli.metrics_source import choose_figures, figures_options
+from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from reconciler.operations.safeguard import Watched
-    from reconciler.planning.health import FiguresSource
+    from reconciler.planning.health import MetricsSource
 
 EXIT_FAILING: Final = 2
 EXIT_INCONCLUSIVE: Final = 3
@@ -46,7 +46,7 @@ class _Checked:
 )
 @click.option("--rollback", is_flag=True, help="Roll back what fails, where the file allows it.")
 @click.option("--no-write-back", is_flag=True, help="With --rollback: leave git alone.")
-@figures_options
+@metrics_source_options
 @click.pass_context
 def health(
     context: click.Context,
@@ -55,7 +55,7 @@ def health(
     detailed_exitcode: bool,
     rollback: bool,
     no_write_back: bool,
-    **figures: str | None,
+    **metrics: str | None,
 ) -> dict[str, Any]:
     """Judge every feature, or one, by the errors of its jobs."""
     from reconciler.database.transactions import read_only_transaction
@@ -64,7 +64,7 @@ def health(
     if no_write_back and not rollback:
         raise click.UsageError("--no-write-back goes with --rollback")
     settings = settings_of(context)
-    source = choose_figures(**figures)
+    source = choose_metrics_source(**metrics)
     chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.GITHUB)
     database = open_database(settings, to_write=rollback)
     features = read_features(settings, database)
@@ -99,7 +99,7 @@ def health(
     return data
 
 
-def _judge(connection: "Connection", feature: str, source: "FiguresSource | None") -> "Watched":
+def _judge(connection: "Connection", feature: str, source: "MetricsSource | None") -> "Watched":
     from reconciler.database.health import read_health
     from reconciler.operations.safeguard import Watched
 
@@ -137,8 +137,8 @@ def _exit_code(checked: Iterable[_Checked]) -> int:
 
 
 def _as_json(checked: _Checked) -> dict[str, Any]:
-    judgement, figures = checked.found.health.judgement, checked.found.health.figures
-    total = None if figures is None else figures.total
+    judgement, metrics = checked.found.health.judgement, checked.found.health.metrics
+    total = None if metrics is None else metrics.total
     return {
         "name": checked.found.feature,
         "verdict": judgement.verdict,
@@ -146,8 +146,8 @@ def _as_json(checked: _Checked) -> dict[str, Any]:
         "error_rate": None if total is None else total.error_rate,
         "jobs": None if total is None else total.jobs,
         "errors": None if total is None else total.errors,
-        "by_category": {} if figures is None else _tallies(figures.by_category),
-        "by_processor": {} if figures is None else _tallies(figures.by_processor),
+        "by_category": {} if metrics is None else _tallies(metrics.by_category),
+        "by_processor": {} if metrics is None else _tallies(metrics.by_processor),
         "indicators": checked.indicators,
         "rolled_back": checked.found.rollback is not None,
     }
@@ -161,15 +161,15 @@ def _tallies(tallies: Mapping[Any, Tally]) -> dict[str, dict[str, Any]]:
 
 
 def _as_text(checked: _Checked) -> str:
-    judgement, figures = checked.found.health.judgement, checked.found.health.figures
+    judgement, metrics = checked.found.health.judgement, checked.found.health.metrics
     verdict = click.style(judgement.verdict, fg=_COLORS[judgement.verdict], bold=True)
     lines = [
         f"{click.style(for_line(checked.found.feature), bold=True)}: {verdict}",
         f"    {for_line(checked.found.health.sentence)}",
     ]
-    if figures is not None:
-        lines += _shown("by category", figures.by_category)
-        lines += _shown("by processor", figures.by_processor)
+    if metrics is not None:
+        lines += _shown("by category", metrics.by_category)
+        lines += _shown("by processor", metrics.by_processor)
     if checked.found.rollback is not None:
         lines += acted_lines(checked.found.rollback)
     return "\n".join([*lines, *_indicator_lines(checked.indicators)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reconciler.cli.context import choose_feature, open_database, who_acts
-from reconciler.cli.metrics_source import choose_figures, figures_options
+from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_json, print_result, show_time
 from reconciler.cli.render.escape import for_line
@@ -24,7 +24,7 @@ EXIT_NOT_YET: Final = Refused.exit_code
 
 
 @click.command(epilog="Example: reconcile promote --format markdown > pull-request.md")
-@figures_options
+@metrics_source_options
 @click.pass_context
 def promote(context: click.Context, /, **figures: str | None) -> int:
     """Write the next stage of the progression into the file, when all holds.
@@ -37,11 +37,11 @@ def promote(context: click.Context, /, **figures: str | None) -> int:
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.MARKDOWN)
-    source = choose_figures(**figures)
+    source = choose_metrics_source(**figures)
     document = read_rollout_file(settings.path)
     feature = choose_feature(settings, document.rollout.features)
     promotion = promoting.promote(
-        open_database(settings), document, feature, by=who_acts(), figures_source=source
+        open_database(settings), document, feature, by=who_acts(), metrics_source=source
     )
     match chosen:
         case Format.JSON:

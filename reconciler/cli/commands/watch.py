@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.context import open_database, who_acts
 from reconciler.cli.interval import Interval
-from reconciler.cli.metrics_source import choose_figures, figures_options
+from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, Settings, settings_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
     show_default=True,
     help="How the log on stderr is written.",
 )
-@figures_options
+@metrics_source_options
 @click.pass_context
 def watch(
     context: click.Context,
@@ -76,7 +76,7 @@ def watch(
         file=settings.path,
         interval_seconds=interval,
         features=() if settings.feature is None else (settings.feature,),
-        figures_source=choose_figures(**figures),
+        metrics_source=choose_metrics_source(**figures),
         followed=None if follow is None else _parse_branch(settings, follow),
         applied_by=who_acts(),
     )

@@ -14,7 +14,7 @@ from reconciler.cli.render.wording import WIDTH, short_commit
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
     from reconciler.operations.write_back import WriteBackReport
-    from reconciler.operations.write_back_pass import Carried
+    from reconciler.operations.write_back_pass import WrittenBack
 
 
 @click.command(epilog="Example: reconcile write-back --remote origin --branch main")
@@ -71,7 +71,7 @@ def complain_of_pending(settings: Settings, report: "WriteBackReport") -> None:
         )
 
 
-def _line(report: "WriteBackReport", carried: "Carried") -> str:
+def _line(report: "WriteBackReport", carried: "WrittenBack") -> str:
     # Imported late, as all that needs the database is.
     from reconciler.operations.write_back_pass import Outcome
 

@@ -26,7 +26,7 @@ SELECT
 FROM public.rollout_configuration AS configuration
 WHERE configuration.feature_name = :feature;
 
--- name: intended
+-- name: desired
 -- What the newest apply's file says of a feature (`declared`), and what that apply made of it (`stored`):
 -- each null where it has no such feature.
 SELECT

@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from reconciler.planning.desired import intended_configuration
+from reconciler.planning.desired import desired_configuration
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.overrides import StoredOverride, Trace
 from reconciler.planning.plan import FeaturePlan
-from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, Basis, LastApplied
+from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, LastApplied, PlanInputs
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.model import Feature, Override, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS
@@ -41,7 +41,7 @@ def feature(**fields: Any) -> Feature:
 
 def configuration(of: Feature | None = None, **changes: Any) -> Configuration:
     """What is live where a feature of the file is, with changes by hand."""
-    return replace(intended_configuration(FEATURE, of or Feature(), NOBODY_KNOWN), **changes)
+    return replace(desired_configuration(FEATURE, of or Feature(), NOBODY_KNOWN), **changes)
 
 
 def plan_feature(
@@ -56,13 +56,13 @@ def plan_feature(
 ) -> FeaturePlan:
     """The plan for one feature; where nothing else is said, live is as it was applied."""
     meant = (
-        intended_configuration(FEATURE, applied, directory)
+        desired_configuration(FEATURE, applied, directory)
         if isinstance(applied, Feature)
         else applied
     )
     found = live or meant
     block = applied.override if isinstance(applied, Feature) else None
-    basis = Basis(
+    inputs = PlanInputs(
         live=Live(
             generation=7,
             applied_commit=None,
@@ -80,6 +80,6 @@ def plan_feature(
         audience={FEATURE: audience or {}},
     )
     (plan,) = make_plan(
-        Rollout(version=1, features={} if desired is None else {FEATURE: desired}), basis
+        Rollout(version=1, features={} if desired is None else {FEATURE: desired}), inputs
     ).features
     return plan

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.errors import Refused
 from reconciler.planning.drift import Limit
 from reconciler.planning.feature_config import Exposure
-from reconciler.planning.health import Figures, Health, HealthLimits, Period, Tally, judge
+from reconciler.planning.health import Health, HealthLimits, JobMetrics, Period, Tally, judge
 from reconciler.planning.override_actions import (
     AUTO_ROLLBACK,
     RollbackSettings,
@@ -56,10 +56,10 @@ def standing(*overrides: StoredOverride, live: Exposure | None = None) -> Standi
 
 
 def health(jobs: int, errors: int, *, limited_at: datetime | None = None) -> Health:
-    figures = Figures(Tally(jobs, errors), newest_age=timedelta(0) if jobs else None)
+    metrics = JobMetrics(Tally(jobs, errors), newest_age=timedelta(0) if jobs else None)
     limits = HealthLimits(max_error_rate=Decimal(5), min_jobs=10)
     period = Period(NOW, timedelta(days=1), limited_at=limited_at)
-    return Health(judge(figures, eligible=1, limits=limits), figures, limits, period)
+    return Health(judge(metrics, eligible=1, limits=limits), metrics, limits, period)
 
 
 def test_a_stop_lets_nobody_in_and_takes_the_percentage_to_0() -> None:

@@ -99,7 +99,7 @@ def test_a_stop_by_sql_before_any_apply_becomes_an_override_and_stays() -> None:
     assert plan.overrides.in_force == kept
     assert plan.after.emergency_stop
     assert plan.after.percentage == 0
-    assert plan.intended.percentage == 50
+    assert plan.desired.percentage == 50
 
 
 def test_a_stop_before_any_apply_that_an_override_tells_of_is_no_drift() -> None:
@@ -120,7 +120,7 @@ def test_a_lower_percentage_by_sql_limits_what_the_next_file_asks_for() -> None:
     plan = plan_feature(next_file, applied=FILE, live=configuration(FILE, percentage=Decimal(20)))
 
     assert plan.after.percentage == 20
-    assert plan.intended.percentage == 60
+    assert plan.desired.percentage == 60
     assert plan.action is FeatureAction.UPDATE
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from reconciler.planning.health import (
     STALE_AFTER,
-    Figures,
     Health,
     HealthLimits,
+    JobMetrics,
     Judgement,
     Period,
     Reason,
@@ -32,8 +32,8 @@ tallies = st.integers(0, 100_000).flatmap(
 )
 
 
-def figures(jobs: int, errors: int, age: timedelta = timedelta(minutes=1)) -> Figures:
-    return Figures(Tally(jobs, errors), age if jobs else None)
+def metrics(jobs: int, errors: int, age: timedelta = timedelta(minutes=1)) -> JobMetrics:
+    return JobMetrics(Tally(jobs, errors), age if jobs else None)
 
 
 def inconclusive(reason: Reason) -> Judgement:
@@ -43,21 +43,21 @@ def inconclusive(reason: Reason) -> Judgement:
 @pytest.mark.parametrize(
     ("found", "eligible", "expected"),
     [
-        (figures(200, 25), 5, Judgement(Verdict.FAIL)),
-        (figures(200, 10), 5, Judgement(Verdict.PASS)),
-        (figures(200, 11), 5, Judgement(Verdict.FAIL)),
-        (figures(10, 0), 5, Judgement(Verdict.PASS)),
-        (figures(9, 9), 5, inconclusive(Reason.TOO_FEW_JOBS)),
-        (figures(0, 0), 5, inconclusive(Reason.NO_DATA)),
-        (figures(0, 0), 0, inconclusive(Reason.NO_DATA)),
-        (figures(200, 200, STALE_AFTER), 5, Judgement(Verdict.FAIL)),
-        (figures(200, 200, STALE_AFTER * 1.01), 5, inconclusive(Reason.STALE_DATA)),
-        (figures(200, 0, STALE_AFTER * 1.01), 5, inconclusive(Reason.STALE_DATA)),
-        (figures(200, 0, STALE_AFTER * 1.01), 0, Judgement(Verdict.PASS)),
+        (metrics(200, 25), 5, Judgement(Verdict.FAIL)),
+        (metrics(200, 10), 5, Judgement(Verdict.PASS)),
+        (metrics(200, 11), 5, Judgement(Verdict.FAIL)),
+        (metrics(10, 0), 5, Judgement(Verdict.PASS)),
+        (metrics(9, 9), 5, inconclusive(Reason.TOO_FEW_JOBS)),
+        (metrics(0, 0), 5, inconclusive(Reason.NO_DATA)),
+        (metrics(0, 0), 0, inconclusive(Reason.NO_DATA)),
+        (metrics(200, 200, STALE_AFTER), 5, Judgement(Verdict.FAIL)),
+        (metrics(200, 200, STALE_AFTER * 1.01), 5, inconclusive(Reason.STALE_DATA)),
+        (metrics(200, 0, STALE_AFTER * 1.01), 5, inconclusive(Reason.STALE_DATA)),
+        (metrics(200, 0, STALE_AFTER * 1.01), 0, Judgement(Verdict.PASS)),
         (None, 5, inconclusive(Reason.SOURCE_FAILED)),
     ],
 )
-def test_each_verdict(found: Figures | None, eligible: int, expected: Judgement) -> None:
+def test_each_verdict(found: JobMetrics | None, eligible: int, expected: Judgement) -> None:
     assert judge(found, eligible=eligible, limits=LIMITS) == expected
 
 
@@ -66,7 +66,7 @@ def test_only_enough_jobs_over_the_limit_fail(
     tally: Tally, rate: Decimal, min_jobs: int, eligible: int
 ) -> None:
     verdict = judge(
-        figures(tally.jobs, tally.errors),
+        metrics(tally.jobs, tally.errors),
         eligible=eligible,
         limits=HealthLimits(rate, min_jobs),
     ).verdict
@@ -84,21 +84,21 @@ def test_the_limit_itself_passes_and_one_error_more_fails(
     jobs, errors = 10_000 * tens_of_thousands, int(100 * rate) * tens_of_thousands
     limits = HealthLimits(rate, min_jobs=1)
 
-    assert judge(figures(jobs, errors), eligible=1, limits=limits).verdict is Verdict.PASS
+    assert judge(metrics(jobs, errors), eligible=1, limits=limits).verdict is Verdict.PASS
     if errors < jobs:
-        more = figures(jobs, errors + 1)
+        more = metrics(jobs, errors + 1)
         assert judge(more, eligible=1, limits=limits).verdict is Verdict.FAIL
 
 
 @given(
     found=st.none()
-    | st.builds(Figures, tallies, st.none() | st.timedeltas(timedelta(0), timedelta(days=30))),
+    | st.builds(JobMetrics, tallies, st.none() | st.timedeltas(timedelta(0), timedelta(days=30))),
     eligible=st.integers(0, 3),
     rate=rates,
     min_jobs=st.integers(0, 100),
 )
 def test_what_is_inconclusive_says_why_and_nothing_else_does(
-    found: Figures | None, eligible: int, rate: Decimal, min_jobs: int
+    found: JobMetrics | None, eligible: int, rate: Decimal, min_jobs: int
 ) -> None:
     judgement = judge(found, eligible=eligible, limits=HealthLimits(rate, min_jobs))
 
@@ -114,7 +114,7 @@ def test_jobs_count_from_the_last_resume_where_that_is_later() -> None:
 
 
 def sentence(
-    found: Figures | None, *, resumed: timedelta | None = None, window: timedelta = DAY
+    found: JobMetrics | None, *, resumed: timedelta | None = None, window: timedelta = DAY
 ) -> str:
     resumed_at = None if resumed is None else NOW - resumed
     judgement = judge(found, eligible=1, limits=LIMITS)
@@ -122,17 +122,17 @@ def sentence(
 
 
 def test_a_verdict_is_told_with_its_figures() -> None:
-    assert sentence(figures(200, 25)) == "error rate 12.50% over 5% (25 of 200 jobs in 24h)"
-    assert sentence(figures(2000, 1)) == "error rate 0.05% within 5% (1 of 2,000 jobs in 24h)"
-    assert sentence(figures(3, 0)) == "too few jobs: 3 in 24h, 10 are needed"
-    assert sentence(figures(0, 0), window=DAY / 96) == "no data: no job was recorded in 15m"
+    assert sentence(metrics(200, 25)) == "error rate 12.50% over 5% (25 of 200 jobs in 24h)"
+    assert sentence(metrics(2000, 1)) == "error rate 0.05% within 5% (1 of 2,000 jobs in 24h)"
+    assert sentence(metrics(3, 0)) == "too few jobs: 3 in 24h, 10 are needed"
+    assert sentence(metrics(0, 0), window=DAY / 96) == "no data: no job was recorded in 15m"
     assert (
-        sentence(figures(20, 0, DAY / 2))
+        sentence(metrics(20, 0, DAY / 2))
         == "stale data: nothing was recorded for over 1h (0 of 20 jobs in 24h)"
     )
     assert sentence(None) == "source failed: it did not answer"
     assert (
-        sentence(figures(20, 4), resumed=DAY / 2)
+        sentence(metrics(20, 4), resumed=DAY / 2)
         == "error rate 20.00% over 5% (4 of 20 jobs in the time since the resume)"
     )
 

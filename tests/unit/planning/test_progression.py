@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.guards import Finding
-from reconciler.planning.health import Figures, Health, HealthLimits, Period, Tally, judge
+from reconciler.planning.health import Health, HealthLimits, JobMetrics, Period, Tally, judge
 from reconciler.planning.live_state import Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, StoredOverride
-from reconciler.planning.plan_inputs import AppliedFeature, Basis, LastApplied
+from reconciler.planning.plan_inputs import AppliedFeature, LastApplied, PlanInputs
 from reconciler.planning.planner import make_plan, stages_to_judge
 from reconciler.planning.progression import (
     HealthNotPassing,
@@ -47,9 +47,9 @@ STAGES = (
 
 def soaking(held: timedelta = 30 * DAY, *, jobs: int = 200, errors: int = 0) -> Soaking:
     limits = HealthLimits(Decimal(5), 10)
-    figures = Figures(Tally(jobs, errors), timedelta(0) if jobs else None)
-    judgement = judge(figures, eligible=1, limits=limits)
-    return Soaking(NOW, NOW - held, Health(judgement, figures, limits, Period(NOW, DAY)))
+    metrics = JobMetrics(Tally(jobs, errors), timedelta(0) if jobs else None)
+    judgement = judge(metrics, eligible=1, limits=limits)
+    return Soaking(NOW, NOW - held, Health(judgement, metrics, limits, Period(NOW, DAY)))
 
 
 def refuse(
@@ -189,25 +189,27 @@ def test_a_limited_feature_rises_from_what_people_meant_and_not_with_its_resume(
     after = feature(percentage=25, progression=STAGES, override=None if is_removed else block)
     stored = StoredOverride(block, OverrideState.ON)
     live = LiveFeature(UUID(int=99), configuration(before, percentage=Decimal(0)), NOW, (stored,))
-    basis = Basis(
+    inputs = PlanInputs(
         live=Live(7, None, {FEATURE: live}, frozenset(), DEFAULT_THRESHOLDS, NOBODY_KNOWN),
         applied=LastApplied({FEATURE: AppliedFeature(configuration(before), block.id)}),
         soaking={FEATURE: soaking()},
     )
     rollout = Rollout(version=1, features={FEATURE: after})
 
-    assert list(stages_to_judge(rollout, basis)) == [(FEATURE, STAGES[0])]
-    (plan,) = make_plan(rollout, basis).features
+    assert list(stages_to_judge(rollout, inputs)) == [(FEATURE, STAGES[0])]
+    (plan,) = make_plan(rollout, inputs).features
     assert plan.findings == (StageLimited(Decimal(10), Decimal(25), STAGES[0]),)
 
 
 def test_what_does_not_rise_over_a_stage_is_not_asked_for() -> None:
     def asked(before: int, after: int, stages: tuple[Stage, ...] = STAGES) -> list[str]:
         live = LiveFeature(UUID(int=99), configuration(percentage=Decimal(before)), NOW)
-        basis = Basis(Live(7, None, {FEATURE: live}, frozenset(), DEFAULT_THRESHOLDS, NOBODY_KNOWN))
+        inputs = PlanInputs(
+            Live(7, None, {FEATURE: live}, frozenset(), DEFAULT_THRESHOLDS, NOBODY_KNOWN)
+        )
         desired = {FEATURE: feature(percentage=after, progression=stages), "another": feature()}
         rollout = Rollout(version=1, features=desired)
-        return [name for name, _ in stages_to_judge(rollout, basis)]
+        return [name for name, _ in stages_to_judge(rollout, inputs)]
 
     assert asked(10, 10) == asked(25, 10) == asked(0, 10) == asked(10, 25, ()) == []
     assert asked(10, 11) == [FEATURE]

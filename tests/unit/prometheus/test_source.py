@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from reconciler.errors import Unavailable
-from reconciler.planning.health import Figures, Period, Tally
+from reconciler.planning.health import JobMetrics, Period, Tally
 from reconciler.prometheus.answers import Sample
-from reconciler.prometheus.source import PrometheusFigures, make_figures
+from reconciler.prometheus.source import PrometheusMetrics, make_metrics
 from reconciler.prometheus.templates import Template
 from reconciler.targeting.categories import Category
 
@@ -26,11 +26,11 @@ def of(value: float, **labels: str) -> Sample:
 
 
 def test_one_sample_is_the_total() -> None:
-    assert make_figures([of(200)], [of(25)], NONE) == Figures(Tally(200, 25), NONE)
+    assert make_metrics([of(200)], [of(25)], NONE) == JobMetrics(Tally(200, 25), NONE)
 
 
 def test_labels_tell_category_and_processor() -> None:
-    figures = make_figures(
+    metrics = make_metrics(
         [
             of(10.2, category="large", processor="inngest"),
             of(89.9, category="small", processor="inngest"),
@@ -41,12 +41,12 @@ def test_labels_tell_category_and_processor() -> None:
         NONE,
     )
 
-    assert figures.total == Tally(105, 4)
-    assert list(figures.by_category.items()) == [
+    assert metrics.total == Tally(105, 4)
+    assert list(metrics.by_category.items()) == [
         (Category.SMALL, Tally(90, 3)),
         (Category.LARGE, Tally(10, 1)),
     ]
-    assert list(figures.by_processor.items()) == [
+    assert list(metrics.by_processor.items()) == [
         ("inngest", Tally(100, 3)),
         ("github_actions", Tally(5, 0)),
     ]
@@ -54,16 +54,16 @@ def test_labels_tell_category_and_processor() -> None:
 
 @pytest.mark.parametrize("jobs", [[], [of(0)], [of(0.4)]])
 def test_without_a_job_there_is_no_newest(jobs: list[Sample]) -> None:
-    assert make_figures(jobs, [], NONE) == Figures()
+    assert make_metrics(jobs, [], NONE) == JobMetrics()
 
 
 def test_a_counter_of_errors_may_run_ahead_by_a_scrape() -> None:
-    assert make_figures([of(10.4)], [of(10.6)], NONE).total == Tally(10, 10)
+    assert make_metrics([of(10.4)], [of(10.6)], NONE).total == Tally(10, 10)
 
 
 def test_many_more_errors_than_jobs_are_of_another_query() -> None:
     with pytest.raises(Unavailable, match="the queries of Prometheus count 50 errors of 10 jobs"):
-        make_figures([of(10)], [of(50)], NONE)
+        make_metrics([of(10)], [of(50)], NONE)
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Answering:
     jobs: Callable[[str], float]
     asked: list[str] = field(default_factory=list)
 
-    def read(self, at: datetime, reading: Callable[[Any], Figures]) -> Figures:
+    def read(self, at: datetime, reading: Callable[[Any], JobMetrics]) -> JobMetrics:
         assert at == NOW
 
         def ask(query: str) -> tuple[Sample, ...]:
@@ -84,33 +84,33 @@ class Answering:
         return reading(ask)
 
 
-def read(period: Period, jobs: Callable[[str], float]) -> tuple[Figures, list[str]]:
+def read(period: Period, jobs: Callable[[str], float]) -> tuple[JobMetrics, list[str]]:
     server = Answering(jobs)
-    source = PrometheusFigures(
+    source = PrometheusMetrics(
         cast("PrometheusServer", server),
         Template("jobs $feature $window"),
         Template("errors $feature $window"),
     )
-    return source.read_figures("capture", period), server.asked
+    return source.read_metrics("capture", period), server.asked
 
 
 def test_the_window_is_asked_for_and_whether_there_was_a_job_of_late() -> None:
-    figures, asked = read(Period(NOW, timedelta(days=1)), lambda _: 20)
+    metrics, asked = read(Period(NOW, timedelta(days=1)), lambda _: 20)
 
     assert asked == [
         'jobs "capture" 86400000ms',
         'errors "capture" 86400000ms',
         'jobs "capture" 3600000ms',
     ]
-    assert figures == Figures(Tally(20, 0), NONE)
+    assert metrics == JobMetrics(Tally(20, 0), NONE)
 
 
 def test_jobs_of_long_ago_alone_are_old() -> None:
     day = timedelta(days=1)
 
-    figures, _ = read(Period(NOW, day), lambda window: 0 if window == "3600000ms" else 20)
+    metrics, _ = read(Period(NOW, day), lambda window: 0 if window == "3600000ms" else 20)
 
-    assert figures == Figures(Tally(20, 0), newest_age=day)
+    assert metrics == JobMetrics(Tally(20, 0), newest_age=day)
 
 
 def test_a_resume_shortens_the_time_asked_for() -> None:
@@ -123,4 +123,4 @@ def test_a_resume_shortens_the_time_asked_for() -> None:
 
 @pytest.mark.parametrize("ago", [timedelta(0), timedelta(microseconds=999), timedelta(seconds=-5)])
 def test_a_resume_at_this_moment_leaves_nothing_to_ask_for(ago: timedelta) -> None:
-    assert read(Period(NOW, timedelta(days=1), NOW - ago), lambda _: 20) == (Figures(), [])
+    assert read(Period(NOW, timedelta(days=1), NOW - ago), lambda _: 20) == (JobMetrics(), [])

@@ -16,22 +16,22 @@ Rows = tuple[StoredOverride, ...]
 
 
 @cache
-def imposed(live: Live, intended: int, rows: Rows, override: Override) -> tuple[Live, Rows] | None:
+def imposed(live: Live, desired: int, rows: Rows, override: Override) -> tuple[Live, Rows] | None:
     """Return what is live, and the rows, once an override is imposed; None where it does nothing."""
-    return _outcome(override_actions.impose(_standing(live, intended, rows), override), rows)
+    return _outcome(override_actions.impose(_standing(live, desired, rows), override), rows)
 
 
 @cache
-def lifted(live: Live, intended: int, rows: Rows) -> tuple[Live, Rows] | None:
+def lifted(live: Live, desired: int, rows: Rows) -> tuple[Live, Rows] | None:
     """Return what is live, and the rows, once a person resumed; None where that does nothing."""
-    return _outcome(override_actions.lift(_standing(live, intended, rows)), rows)
+    return _outcome(override_actions.lift(_standing(live, desired, rows)), rows)
 
 
-def _standing(live: Live, intended: int, rows: Sequence[StoredOverride]) -> Standing:
+def _standing(live: Live, desired: int, rows: Sequence[StoredOverride]) -> Standing:
     percentage, stopped = live
     return Standing(
         live=Exposure(active=True, emergency_stop=stopped, percentage=percentage),
-        intended=Exposure(active=True, emergency_stop=False, percentage=Decimal(intended)),
+        desired=Exposure(active=True, emergency_stop=False, percentage=Decimal(desired)),
         strategy=Strategy.PERCENTAGE,
         overrides=rows,
     )

@@ -123,12 +123,12 @@ def _impose(world: World, name: str, limit: Decimal | None) -> Iterator[tuple[st
     if world.live is None:
         return
     made = override_of(world.made + 1, limit)
-    outcome = imposed(world.live, world.intended, world.rows, made)
+    outcome = imposed(world.live, world.desired, world.rows, made)
     if outcome is None:
         return
     live, rows = outcome
     stops = world.stops | {(made.id, limit)}
-    if live == limited(world.intended, made):
+    if live == limited(world.desired, made):
         # What was stopped by hand is not to be told from this any more, and goes on under its name.
         stops = frozenset((each or made.id, most) for each, most in stops)
     yield name, world._replace(rows=rows, live=live, made=world.made + 1, stops=stops)
@@ -138,7 +138,7 @@ def _resume(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, W
     """A person resumes by command: the one on, those that it superseded, and live, in one transaction."""
     if world.live is None:
         return
-    outcome = lifted(world.live, world.intended, world.rows)
+    outcome = lifted(world.live, world.desired, world.rows)
     if outcome is not None:
         live, rows = outcome
         yield "resume", world._replace(rows=rows, live=live, stops=frozenset())

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, Trace
-from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, Basis, LastApplied
+from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, LastApplied, PlanInputs
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.model import Feature, Guards, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS
@@ -35,7 +35,7 @@ def apply(world: World, index: int, rules: Rules) -> World:
     seen = world.seen if file.block is None or rules.has_git else world.seen | {file.block.id}
     world = world._replace(seen=seen)
     done = apply_file(
-        file, traces, world.intended, world.block, world.live, world.rows, world.generation
+        file, traces, world.desired, world.block, world.live, world.rows, world.generation
     )
     if done.changed:
         kept = done.kept
@@ -57,7 +57,7 @@ def apply(world: World, index: int, rules: Rules) -> World:
                 stops |= {(override.id, override.percentage)}
         return world._replace(
             applied=index,
-            intended=file.percentage,
+            desired=file.percentage,
             block=identifier(file.block),
             live=done.live,
             rows=rows,
@@ -96,7 +96,7 @@ class Outcome:
 def apply_file(  # noqa: PLR0917 - cached by position
     file: File,
     traces: tuple[tuple[UUID, Trace], ...],
-    intended: int,
+    desired: int,
     block: UUID | None,
     live: tuple[Decimal, bool] | None,
     rows: tuple[Row, ...],
@@ -106,13 +106,13 @@ def apply_file(  # noqa: PLR0917 - cached by position
     features, applied = {}, NOTHING_APPLIED
     if live is not None:
         features[FEATURE] = LiveFeature(UUID(int=0), configuration(*live), MOMENT, rows)
-        applied = LastApplied({FEATURE: AppliedFeature(configuration(intended, False), block)})
-    basis = Basis(
+        applied = LastApplied({FEATURE: AppliedFeature(configuration(desired, False), block)})
+    inputs = PlanInputs(
         Live(generation, None, features, frozenset(), DEFAULT_THRESHOLDS, _DIRECTORY),
         applied,
         dict(traces),
     )
-    plan = make_plan(_rollout(file), basis)
+    plan = make_plan(_rollout(file), inputs)
     assert not plan.is_refused, plan.refusing
     (feature,) = plan.features
     written = {row.id: row for row in feature.overrides.written}

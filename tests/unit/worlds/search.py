@@ -92,7 +92,7 @@ def is_at_rest(world: World, rules: Rules) -> bool:
         world.applied == tip
         and world.write_back is None
         and (not rules.has_git or write_back_edit(world.rows, world.branch) is None)
-        and world.live == effective(world.intended, on_row(world.rows))
+        and world.live == effective(world.desired, on_row(world.rows))
     )
 
 

@@ -54,7 +54,7 @@ class World(NamedTuple):
     branch: tuple[File, ...] = (File(20),)
     applied: int = -1
     """The index of the commit applied last."""
-    intended: int = 0
+    desired: int = 0
     """The percentage, and the override, that the newest generation has from the file."""
     block: UUID | None = None
     live: tuple[Decimal, bool] | None = None
