@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reconciler.cli.commands.history import Since
-from reconciler.cli.output import show_time
-from reconciler.cli.render.wording import short_commit
+from reconciler.wording import short_commit, show_time
 
 if TYPE_CHECKING:
     from reconciler.database.time_travel import Moment, Then

@@ -15,8 +15,8 @@ from reconciler.cli.context import require_feature
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_result, show_result
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.wording import short_commit
 from reconciler.errors import NotFound, Refused
+from reconciler.wording import short_commit
 
 if TYPE_CHECKING:
     from reconciler.git.user_commit import Branch

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from io import UnsupportedOperation
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ import click
 
 from reconciler.cli.options import Format, Settings
 from reconciler.planning.plain import plain
+from reconciler.wording import show_time
 
 Data = TypeVar("Data")
 
@@ -52,11 +53,6 @@ def print_into_nothing() -> None:
 def print_json(settings: Settings, value: Any) -> None:
     """Print a command's result as JSON: dataclasses as objects, times in UTC, durations as written."""
     print_result(settings, json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable))
-
-
-def show_time(moment: datetime) -> str:
-    """Return a time as people and JSON read it: 2026-11-23T12:00:00Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _jsonable(value: Any) -> Any:

@@ -5,9 +5,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from reconciler.atomic_write import replace_file
 from reconciler.errors import SetupInvalid
 from reconciler.planning.report import PlanReport
-from reconciler.rollout_file.atomic_write import replace_file
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import click
 
 from reconciler.cli.options import Settings
-from reconciler.cli.render.wording import count
+from reconciler.wording import count
 
 
 @contextmanager

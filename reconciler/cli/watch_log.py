@@ -16,7 +16,6 @@ from typing import Any, Final
 import click
 
 from reconciler.cli.render.escape import for_line, for_terminal
-from reconciler.cli.render.wording import counted, short_commit
 from reconciler.operations.events import (
     Applied,
     BecameActive,
@@ -30,7 +29,7 @@ from reconciler.operations.events import (
 )
 from reconciler.operations.safeguard import Acted
 from reconciler.operations.write_back_pass import Outcome, WrittenBack
-from reconciler.planning.fields import show_number
+from reconciler.wording import counted, short_commit, show_number
 
 TRACEBACK: Final = "traceback"
 

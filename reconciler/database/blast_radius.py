@@ -4,7 +4,6 @@ One statement for all repositories, in the transaction that it is given. It writ
 tables included: SELECT is enough, and a read-only transaction will do.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ from reconciler.planning.blast_radius import MOST_OWNERS, MOST_SAMPLES, BlastRad
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.eligibility import Targeting
 from reconciler.targeting.strategy import Strategy
+from reconciler.uuid_text import is_uuid
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -121,17 +121,13 @@ def category_limits(thresholds: Mapping[Category, Threshold]) -> list[int]:
 
 def _split(keys: Collection[str]) -> tuple[list[str], list[str]]:
     """Return the keys that are ids, and the names and patterns."""
-    ids = [key for key in keys if len(key) == _ID_LENGTH and _ID.fullmatch(key)]
+    ids = [key for key in keys if is_uuid(key)]
     return ids, list(frozenset(keys).difference(ids))
 
 
 def _array(ids: Collection[str]) -> str:
     """Return ids as the text of an array: they need no quoting, and the driver quotes a value at a time."""
     return f"{{{','.join(ids)}}}"
-
-
-_ID_LENGTH: Final = 36
-_ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _moved(groups: list[list[Any]]) -> dict[str, Moved]:

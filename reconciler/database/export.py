@@ -14,9 +14,10 @@ from reconciler.database.live_state import read_live
 from reconciler.database.queries import queries
 from reconciler.planning.export import Description, Names, describe
 from reconciler.planning.live_state import Live
-from reconciler.rollout_file.list_entries import is_entry, is_identifier, is_pattern
+from reconciler.rollout_file.list_entries import is_entry, is_pattern
 from reconciler.rollout_file.model import Rollout
 from reconciler.rollout_file.reader import parse_rollout
+from reconciler.uuid_text import is_uuid
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -32,10 +33,8 @@ def describe_live(connection: "Connection") -> Description:
 
 def read_names(connection: "Connection", keys: Collection[str]) -> Names:
     """Return what the repositories of these keys are called, where that says which they are."""
-    ids = [key for key in keys if is_identifier(key)]
-    written = [
-        key for key in keys if is_entry(key) and not is_identifier(key) and not is_pattern(key)
-    ]
+    ids = [key for key in keys if is_uuid(key)]
+    written = [key for key in keys if is_entry(key) and not is_uuid(key) and not is_pattern(key)]
     meant: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for row in connection.execute(text(_SQL["named"]), {"ids": ids, "names": written}):
         meant[row.key][row.id] = row.full_name

@@ -18,11 +18,12 @@ from reconciler.planning.feature_config import Configuration
 from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, LastApplied
 from reconciler.planning.state import from_state
-from reconciler.rollout_file.list_entries import entry_key, is_identifier, is_pattern
+from reconciler.rollout_file.list_entries import entry_key, is_pattern
 from reconciler.rollout_file.model import Rollout
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.eligibility import folded
 from reconciler.targeting.strategy import Strategy
+from reconciler.uuid_text import is_uuid
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -151,7 +152,7 @@ def _read_directory(
     configurations = [found.configuration for found in features.values()]
     live = {key for each in configurations for key in (*each.whitelist, *each.exclusions)}
 
-    wanted = [key for key in entries if not is_identifier(key) and not is_pattern(key)]
+    wanted = [key for key in entries if not is_uuid(key) and not is_pattern(key)]
     found = _ask(connection, "resolve_names", names=wanted)
     patterns = {entry_key(entry) for entry in rollout.test_repositories if is_pattern(entry)}
     owned = _ask(connection, "owned", patterns=sorted(patterns)) if patterns else {}
@@ -160,7 +161,7 @@ def _read_directory(
         names |= repositories
     still_meant = {name: remembered[name] for name in wanted if name in remembered}
     spoken_of = (entries | live | marked | set(still_meant.values())) - names.keys()
-    unnamed = [key for key in spoken_of if is_identifier(key)]
+    unnamed = [key for key in spoken_of if is_uuid(key)]
     return Directory(
         ids={key: identifier for key, (identifier, _) in found.items()},
         names=names | _ask(connection, "name_ids", ids=unnamed),

@@ -1,6 +1,5 @@
 """Finding the repository that somebody names, by id or by `owner/name`."""
 
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
@@ -9,13 +8,13 @@ from sqlalchemy import text
 
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
+from reconciler.uuid_text import is_uuid
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _SQL = queries("repository_lookup")
 
-_ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BEGINNING_LENGTH: Final = 3
 _MOST_CANDIDATES: Final = 200
 _MOST_SUGGESTIONS: Final = 3
@@ -38,7 +37,7 @@ def find_repository(connection: "Connection", written: str) -> FoundRepository:
         NotFound: there is none, or more than one; the message has the nearest names, or the ids.
     """
     wanted = written.strip()
-    if _ID.fullmatch(wanted.lower()):
+    if is_uuid(wanted):
         row = connection.execute(text(_SQL["by_id"]), {"id": wanted.lower()}).one_or_none()
         if row is None:
             raise NotFound(f"no repository has the id {wanted.lower()}")

@@ -6,7 +6,7 @@ category are kept nowhere, so that those of today count. What people changed by 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ from reconciler.planning.history import Action
 from reconciler.planning.state import from_state
 from reconciler.targeting.categories import Activity, Category, Threshold, categorize
 from reconciler.targeting.eligibility import Repository, Targeting
+from reconciler.wording import show_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -155,8 +156,8 @@ def _find_by_time(connection: "Connection", time: datetime) -> "Row[Any]":
     if found is None:
         first = connection.execute(text(_SQL["first"])).one()
         raise NotFound(
-            f"nothing was applied by {_shown(time)}; the first was "
-            f"generation {first.generation}, at {_shown(first.applied_at)}"
+            f"nothing was applied by {show_time(time)}; the first was "
+            f"generation {first.generation}, at {show_time(first.applied_at)}"
         )
     return found
 
@@ -175,7 +176,3 @@ def _unknown(moment: Moment, newest: "Sequence[Row[Any]]") -> str:
 
 def _named(row: "Row[Any]") -> str:
     return f"{row.generation} ({(row.commit or 'no commit')[:7]})"
-
-
-def _shown(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

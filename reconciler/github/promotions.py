@@ -12,8 +12,8 @@ from reconciler.git.checkout import check_branch, find_checkout
 from reconciler.git.quarantine import Quarantine, quarantine
 from reconciler.git.write_back import commit_file, read_tip
 from reconciler.operations.promote import Promotion
-from reconciler.planning.fields import show_number
 from reconciler.rollout_file.reader import Document
+from reconciler.wording import show_number
 
 
 @dataclass(frozen=True, slots=True)

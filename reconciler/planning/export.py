@@ -22,7 +22,7 @@ from reconciler.rollout_file.durations import (
     SHORTEST_DURATION,
     format_duration,
 )
-from reconciler.rollout_file.list_entries import entry_key, is_entry, is_identifier
+from reconciler.rollout_file.list_entries import entry_key, is_entry
 from reconciler.rollout_file.model import (
     MAX_AUTHOR_LENGTH,
     MAX_DESCRIPTION_LENGTH,
@@ -41,6 +41,7 @@ from reconciler.rollout_file.value_types import (
     whole,
 )
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
+from reconciler.uuid_text import is_uuid
 
 IMPORTED_STOP_REASON: Final = "found stopped by an import"
 IMPORTED_BY: Final = "import"
@@ -57,7 +58,7 @@ class Names:
 
     def entry(self, key: str) -> str:
         """Return what a file writes for a key: the repository's name where it has one of its own."""
-        return self.by_id.get(key, key) if is_identifier(key) else key
+        return self.by_id.get(key, key) if is_uuid(key) else key
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from reconciler.planning.direction import Direction
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.history import Action
 from reconciler.rollout_file.durations import format_duration
+from reconciler.wording import show_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,6 @@ class ListField:
     read: Callable[[Configuration], frozenset[str]]
     added: Action
     removed: Action
-
-
-def show_number(value: Decimal | int) -> str:
-    """Return a number without the zeros that say nothing: 25, 12.5, 0."""
-    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
 
 
 def _show_percentage(value: Decimal) -> str:

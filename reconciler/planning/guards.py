@@ -11,11 +11,12 @@ from decimal import Decimal
 from typing import ClassVar, Final, Protocol
 
 from reconciler.planning.feature_config import Configuration
-from reconciler.planning.fields import LIST_FIELDS, show_number
+from reconciler.planning.fields import LIST_FIELDS
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.model import Guards
 from reconciler.targeting.strategy import Strategy
+from reconciler.wording import show_number
 
 MIN_ENTRIES_FOR_REMOVAL: Final = 10
 """Of a shorter list any removal is a large share, and says nothing."""

@@ -11,9 +11,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Protocol
 
-from reconciler.planning.fields import show_number
 from reconciler.rollout_file.durations import format_duration
 from reconciler.targeting.categories import Category
+from reconciler.wording import show_number
 
 STALE_AFTER: Final = timedelta(hours=1)
 """With repositories eligible and nothing recorded for so long, the figures tell of another time."""

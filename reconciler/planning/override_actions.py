@@ -14,7 +14,6 @@ from uuid import UUID
 from reconciler.errors import Refused
 from reconciler.planning.drift import Limit
 from reconciler.planning.feature_config import Exposure
-from reconciler.planning.fields import show_number
 from reconciler.planning.health import Health, Verdict
 from reconciler.planning.overrides import (
     OverrideState,
@@ -25,6 +24,7 @@ from reconciler.planning.overrides import (
 )
 from reconciler.rollout_file.model import Override
 from reconciler.targeting.strategy import Strategy
+from reconciler.wording import describe_limit, show_number
 
 AUTO_ROLLBACK: Final = "auto-rollback"
 """Who made an override, where nobody did but the safeguard."""
@@ -75,7 +75,7 @@ def impose(standing: Standing, override: Override) -> Act | None:
         if not is_narrower(in_force, override):
             return None
         raise Refused(
-            f"{describe_limit(in_force)} is in force, which allows less; nothing was written; "
+            f"{describe_limit(in_force.percentage)} is in force, which allows less; nothing was written; "
             "to allow more: reconcile resume"
         )
     if override.percentage is not None:
@@ -146,13 +146,6 @@ def with_superseded(override: UUID, rows: Sequence[StoredOverride]) -> frozenset
     while more := {row.id for row in rows if row.superseded_by in found} - found:
         found |= more
     return found
-
-
-def describe_limit(override: Override) -> str:
-    """Return a limit as people call it: `the stop`, `the limit of 25`."""
-    if override.percentage is None:
-        return "the stop"
-    return f"the limit of {show_number(override.percentage)}"
 
 
 def _refuse_what_limits_nobody(standing: Standing, override: Override) -> None:

@@ -6,16 +6,16 @@ against narrowing, nor against a feature without a progression.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar
 
-from reconciler.planning.fields import show_number
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.guards import Finding
 from reconciler.planning.health import Health, Verdict
 from reconciler.rollout_file.durations import format_duration
 from reconciler.rollout_file.model import Stage
+from reconciler.wording import show_number, show_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class StageNotSoaked:
         """Say since when it holds, for how long it has to, and when that will be."""
         return (
             f"{_rise(self.before, self.after)}: the stage {show_number(self.stage.percentage)} holds "
-            f"since {show_time(self.reached_at)} and has to for {format_duration(self.stage.soak)}, "
-            f"until {show_time(self.holds_at)}"
+            f"since {show_next_second(self.reached_at)} and has to for {format_duration(self.stage.soak)}, "
+            f"until {show_next_second(self.holds_at)}"
         )
 
     @property
@@ -166,9 +166,9 @@ def _rise(before: Decimal, after: Decimal) -> str:
     return f"percentage {show_number(before)} → {show_number(after)}"
 
 
-def show_time(moment: datetime) -> str:
-    """Return a time as people read it, up to the next second."""
-    return _next_second(moment).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def show_next_second(moment: datetime) -> str:
+    """Return a time in UTC, rounded up to a whole second: what has to be over is over then."""
+    return show_time(_next_second(moment))
 
 
 def _next_second(moment: datetime) -> datetime:

@@ -10,11 +10,16 @@ from datetime import datetime
 from decimal import Decimal
 
 from reconciler.planning.changes import ScalarChange
-from reconciler.planning.fields import show_number
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
-from reconciler.planning.progression import StageNotSoaked, current_stage, next_stage, show_time
+from reconciler.planning.progression import (
+    StageNotSoaked,
+    current_stage,
+    next_stage,
+    show_next_second,
+)
 from reconciler.rollout_file.model import Feature, Override, Stage
+from reconciler.wording import show_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +110,4 @@ def _limited(override: Override) -> str:
         if override.percentage is None
         else (f"limits it to {show_number(override.percentage)}")
     )
-    return f"an override {limit} since {show_time(override.at)}; once all is well: reconcile resume"
+    return f"an override {limit} since {show_next_second(override.at)}; once all is well: reconcile resume"

@@ -24,6 +24,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.source import Source
 from reconciler.rollout_file.model import Override
+from reconciler.wording import exact_time
 
 
 class Report(BaseModel):
@@ -230,7 +231,7 @@ def report_override(override: Override) -> OverrideReport:
         emergency_stop=override.emergency_stop is True,
         reason=override.reason,
         by=override.by,
-        at=override.at.isoformat().replace("+00:00", "Z"),
+        at=exact_time(override.at),
     )
 
 

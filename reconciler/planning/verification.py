@@ -10,10 +10,9 @@ from enum import StrEnum
 from typing import Final
 
 from reconciler.planning.feature_config import Exposure
-from reconciler.planning.fields import show_number
-from reconciler.planning.override_actions import describe_limit
 from reconciler.planning.overrides import effective
 from reconciler.rollout_file.model import Override
+from reconciler.wording import describe_limit, show_number
 
 FALLBACK_PROCESSOR: Final = "inngest"
 """Where the jobs of a repository run that is not in, where nobody says otherwise."""
@@ -111,10 +110,13 @@ def _configuration(found: Evidence) -> tuple[CheckStatus, str]:
         wanted.emergency_stop,
         wanted.percentage,
     ):
-        return CheckStatus.OK, f"live is {live}, as {describe_limit(found.override)} demands"
+        return (
+            CheckStatus.OK,
+            f"live is {live}, as {describe_limit(found.override.percentage)} demands",
+        )
     return (
         CheckStatus.FAILED,
-        f"live is {live}, and {describe_limit(found.override)} is in force; see reconcile drift",
+        f"live is {live}, and {describe_limit(found.override.percentage)} is in force; see reconcile drift",
     )
 
 

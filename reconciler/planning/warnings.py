@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from reconciler.planning.feature_config import Configuration
-from reconciler.planning.fields import show_number
 from reconciler.planning.live_state import Directory
 from reconciler.targeting.steps import step_in_force
 from reconciler.targeting.strategy import Strategy
+from reconciler.wording import show_number
 
 
 def feature_warnings(before: Configuration | None, after: Configuration) -> tuple[str, ...]:

@@ -8,25 +8,22 @@ https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-config
 import re
 
 from reconciler.rollout_file.characters import cut, describe_character, quoted
+from reconciler.uuid_text import UUID_PATTERN
 
 ENTRY_HINT = "owner/name, owner/* or a repository id"
 OWNER_LENGTH = 39
 NAME_LENGTH = 100
 
-_IDENTIFIER = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 _OWNER = "[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?:_[A-Za-z0-9]+)?"
 _NAME = f"[A-Za-z0-9._-]{{1,{NAME_LENGTH}}}"
 _NO_NAME = r"[.]{1,2}(?!\n)$|[^/]*[.][gG][iI][tT](?!\n)$"
 
-IDENTIFIER_PATTERN = _IDENTIFIER
-"""A repository's id, for a whole text; written so that it means the same in Python and ECMAScript."""
 ENTRY_PATTERN = (
-    rf"(?:{_IDENTIFIER}|(?=[^/]{{1,{OWNER_LENGTH}}}/){_OWNER}/(?:[*]|(?!{_NO_NAME}){_NAME}))"
+    rf"(?:{UUID_PATTERN}|(?=[^/]{{1,{OWNER_LENGTH}}}/){_OWNER}/(?:[*]|(?!{_NO_NAME}){_NAME}))"
 )
 """An entry, for a whole text; written so that it means the same in Python and ECMAScript."""
 
 _entry = re.compile(ENTRY_PATTERN)
-_identifier = re.compile(_IDENTIFIER)
 _owner = re.compile(_OWNER)
 _address = re.compile(r"(?:https?://|ssh://)?(?:git@)?(?:www\.)?github\.com[/:](.+)", re.IGNORECASE)
 
@@ -39,11 +36,6 @@ def entry_key(entry: str) -> str:
 def is_entry(text: str) -> bool:
     """Tell whether a text is an entry that GitHub would accept."""
     return _entry.fullmatch(text) is not None
-
-
-def is_identifier(entry: str) -> bool:
-    """Tell whether an entry is a repository's id (a UUID with hyphens)."""
-    return _identifier.fullmatch(entry) is not None
 
 
 def is_pattern(entry: str) -> bool:

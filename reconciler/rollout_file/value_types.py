@@ -32,11 +32,10 @@ from reconciler.rollout_file.durations import (
 from reconciler.rollout_file.list_entries import (
     ENTRY_HINT,
     ENTRY_PATTERN,
-    IDENTIFIER_PATTERN,
     entry_problem,
-    is_identifier,
 )
 from reconciler.targeting.strategy import Strategy
+from reconciler.uuid_text import UUID_PATTERN, is_uuid
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -177,7 +176,7 @@ def _identifier(value: object) -> UUID:
         return value
     if not isinstance(value, str):
         raise wrong_type("a UUID, such as 019343a7-6f8e-7c34-9a55-0b8a1f0d2c11")
-    if not is_identifier(value):
+    if not is_uuid(value):
         raise refused(
             f"{quoted(value)} is not a UUID; write one such as 019343a7-6f8e-7c34-9a55-0b8a1f0d2c11"
         )
@@ -288,7 +287,7 @@ Identifier = Annotated[
     UUID,
     PlainValidator(_identifier),
     PlainSerializer(str, return_type=str, when_used="json"),
-    _Written(IDENTIFIER_PATTERN, format="uuid"),
+    _Written(UUID_PATTERN, format="uuid"),
 ]
 Moment = Annotated[
     datetime,

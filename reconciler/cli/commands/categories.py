@@ -9,7 +9,7 @@ from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.category_table import category_table
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.wording import count, counted
+from reconciler.wording import count, counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -8,8 +8,8 @@ import click
 
 from reconciler.cli.file_edit import Edit, edit_file, editing_options, feature_in_file, read_rollout
 from reconciler.cli.options import Settings
-from reconciler.planning.fields import show_number
 from reconciler.targeting.strategy import Strategy
+from reconciler.wording import show_number
 
 _NUMBER: Final = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?) ?%?")
 

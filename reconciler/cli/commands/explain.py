@@ -10,7 +10,7 @@ from reconciler.cli.context import choose_feature, open_database
 from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.wording import counted
+from reconciler.wording import counted
 
 if TYPE_CHECKING:
     from reconciler.database.eligibility import Explanation
@@ -35,8 +35,8 @@ def explain(context: click.Context, repository: str, at: "Moment | None") -> dic
     from reconciler.database.schema import require_newest
     from reconciler.database.time_travel import read_then
     from reconciler.database.transactions import read_only_transaction
-    from reconciler.rollout_file.list_entries import is_identifier
     from reconciler.targeting.environment import EnvironmentOverride
+    from reconciler.uuid_text import is_uuid
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT, Format.JSON)
@@ -47,7 +47,7 @@ def explain(context: click.Context, repository: str, at: "Moment | None") -> dic
         found = (
             # An id needs no finding: that nobody has it is an answer too.
             FoundRepository(repository.lower(), repository)
-            if is_identifier(repository)
+            if is_uuid(repository)
             else find_repository(connection, repository)
         )
         then = None if at is None else read_then(connection, feature, at)

@@ -86,13 +86,13 @@ class _Proposals:
 
 def propose_promotions(settings: Settings, database: "Database") -> None:
     """Open a pull request for each feature whose next stage may come; say what the others wait for."""
+    from reconciler.atomic_write import replace_file
     from reconciler.cli.context import who_acts
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
     from reconciler.github.promotions import push_promotion
     from reconciler.operations import promote as promoting
     from reconciler.rollout_file import read_rollout_file
-    from reconciler.rollout_file.atomic_write import replace_file
 
     proposals = _Proposals(settings)
     document = read_rollout_file(settings.path)

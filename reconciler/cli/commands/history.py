@@ -11,11 +11,11 @@ import click
 from reconciler.cli.choices import Name
 from reconciler.cli.context import open_database, require_feature
 from reconciler.cli.options import Format, settings_of
-from reconciler.cli.output import show_result, show_time
+from reconciler.cli.output import show_result
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.wording import WIDTH, counted, short_commit
-from reconciler.planning.fields import show_number
+from reconciler.cli.render.lines import WIDTH
 from reconciler.planning.history import Action
+from reconciler.wording import counted, short_commit, show_number, show_time
 
 if TYPE_CHECKING:
     from reconciler.database.history import HistoryEntry

@@ -26,10 +26,10 @@ def import_command(context: click.Context, /, *, output: str | None, force: bool
 
     What a file can't say is told on stderr.
     """
+    from reconciler.atomic_write import create_file, replace_file
     from reconciler.database.export import describe_live
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
-    from reconciler.rollout_file.atomic_write import create_file, replace_file
     from reconciler.rollout_file.yaml_writer import render_rollout
 
     settings = settings_of(context)

@@ -11,8 +11,8 @@ from reconciler.cli.render.escape import for_line
 @click.pass_context
 def init(context: click.Context) -> None:
     """Write a commented first rollout.yaml, in which nobody is in yet; never over another file."""
+    from reconciler.atomic_write import create_file
     from reconciler.rollout_file import first_rollout_file
-    from reconciler.rollout_file.atomic_write import create_file
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)

@@ -10,9 +10,9 @@ import click
 
 from reconciler.cli.file_edit import Edit, edit_file, editing_options, feature_in_file, read_rollout
 from reconciler.cli.options import Settings, settings_of
-from reconciler.cli.render.wording import counted
 from reconciler.errors import ReconcilerError
 from reconciler.rollout_file.list_entries import entry_key, is_pattern
+from reconciler.wording import counted
 
 if TYPE_CHECKING:
     from reconciler.rollout_file.editing import Keys

@@ -9,10 +9,10 @@ import click
 from reconciler.cli.commands.history import Since
 from reconciler.cli.context import choose_feature, open_database
 from reconciler.cli.options import Format, settings_of
-from reconciler.cli.output import print_json, print_result, show_result, show_time
+from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.table import Column, table
-from reconciler.cli.render.wording import count, counted
+from reconciler.wording import count, counted, show_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

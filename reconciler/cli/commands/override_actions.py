@@ -17,8 +17,7 @@ from reconciler.cli.percentage import Percentage
 from reconciler.cli.question import ask
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.lines import paragraph
-from reconciler.cli.render.wording import count, counted
-from reconciler.planning.fields import show_number
+from reconciler.wording import count, counted, show_number
 
 if TYPE_CHECKING:
     from reconciler.database.eligibility import Participation

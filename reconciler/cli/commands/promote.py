@@ -9,9 +9,10 @@ import click
 from reconciler.cli.context import choose_feature, open_database, who_acts
 from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, settings_of
-from reconciler.cli.output import print_json, print_result, show_time
+from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
 from reconciler.errors import Refused
+from reconciler.wording import show_time
 
 if TYPE_CHECKING:
     from reconciler.operations.promote import Promotion
@@ -129,8 +130,8 @@ def _as_json(document: "Document", feature: str, promotion: "Promotion | None") 
 
 
 def _heading(document: "Document", feature: str, promotion: "Promotion | None") -> str:
-    from reconciler.planning.fields import show_number
     from reconciler.planning.promotion import why_no_step
+    from reconciler.wording import show_number
 
     declared = document.rollout.features[feature]
     if promotion is None:

@@ -14,9 +14,9 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.table import Column, table
-from reconciler.cli.render.wording import count, counted
 from reconciler.targeting.categories import Activity, Category
 from reconciler.targeting.eligibility import is_eligible
+from reconciler.wording import count, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.category_table import category_table
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.wording import count
+from reconciler.wording import count
 
 if TYPE_CHECKING:
     from reconciler.database.eligibility import Participation

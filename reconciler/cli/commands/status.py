@@ -6,11 +6,10 @@ import click
 
 from reconciler.cli.context import open_database, require_feature
 from reconciler.cli.options import Format, settings_of
-from reconciler.cli.output import show_result, show_time
+from reconciler.cli.output import show_result
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.lines import line, paragraph
-from reconciler.cli.render.wording import count, counted, short_commit
-from reconciler.planning.fields import show_number
+from reconciler.wording import count, counted, short_commit, show_number, show_time
 
 if TYPE_CHECKING:
     from reconciler.database.status import FeatureStatus, OverrideStatus, Status

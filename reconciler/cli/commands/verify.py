@@ -8,9 +8,9 @@ from reconciler.cli.context import open_database, read_features
 from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.wording import WIDTH
-from reconciler.planning.override_actions import describe_limit
+from reconciler.cli.render.lines import WIDTH
 from reconciler.planning.verification import FALLBACK_PROCESSOR, CheckStatus
+from reconciler.wording import describe_limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ def _as_json(found: "Verified") -> dict[str, Any]:
 
 def _as_text(found: "Verified") -> str:
     name = click.style(for_line(found.feature), bold=True)
-    limit, by = describe_limit(found.override), for_line(found.override.by)
+    limit, by = describe_limit(found.override.percentage), for_line(found.override.by)
     lines = [f"{name}: {limit}, by {by}, {found.seconds:,.1f} s ago"]
     for check in found.checks:
         status = click.style(f"{check.status:<8}", fg=_COLORS[check.status])

@@ -9,7 +9,8 @@ from reconciler.cli.context import open_database
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.wording import WIDTH, short_commit
+from reconciler.cli.render.lines import WIDTH
+from reconciler.wording import short_commit
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database

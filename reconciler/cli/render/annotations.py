@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.wording import count
 from reconciler.errors import FileInvalid
+from reconciler.wording import count
 
 MAX_OF_A_LEVEL: Final = 10
 """GitHub shows so many errors, warnings and notices of a step, and drops the rest unsaid."""

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from reconciler.cli.render.table import Column, table
-from reconciler.cli.render.wording import count
+from reconciler.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from reconciler.cli.render.escape import for_markdown
 from reconciler.cli.render.markdown import joined
 from reconciler.cli.render.plan_markdown import categories_parts, feature_parts, marks_parts
 from reconciler.cli.render.plan_text import is_shown
-from reconciler.cli.render.wording import counted
 from reconciler.planning.plan import Plan
+from reconciler.wording import counted
 
 
 def difference_markdown(plan: Plan, file: str) -> str:

@@ -1,8 +1,8 @@
 """Drift in words: what somebody changed live, and what becomes of it."""
 
-from reconciler.cli.render.wording import count
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.fields import ListField, ScalarField
+from reconciler.wording import count
 
 
 def describe_drift(drift: Drift) -> str:

@@ -5,8 +5,8 @@ from typing import Final
 
 from reconciler.cli.render.escape import for_line, for_markdown
 from reconciler.cli.render.markdown import joined
-from reconciler.cli.render.wording import count, counted
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
+from reconciler.wording import count, counted
 
 MAX_FINDINGS: Final = 50
 MAX_MESSAGE: Final = 400

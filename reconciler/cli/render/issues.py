@@ -6,13 +6,12 @@ A text is the same for as long as the state is, so that an issue changes only wh
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from reconciler.cli.output import show_time
 from reconciler.cli.render.drift_words import describe_drift
 from reconciler.cli.render.escape import for_markdown
 from reconciler.github.issues import State
 from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.fields import show_number
 from reconciler.rollout_file.model import Override
+from reconciler.wording import show_number, show_time
 
 if TYPE_CHECKING:
     from reconciler.github.incidents import Incident

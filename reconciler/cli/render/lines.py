@@ -6,9 +6,12 @@ from typing import Final
 
 import click
 
-from reconciler.cli.render.wording import WIDTH, count
+from reconciler.wording import count
 
 _INDENT: Final = "    "
+WIDTH: Final = 100
+"""No line of output is longer, unless a name is."""
+
 _LABEL_WIDTH: Final = 13
 _ROOM: Final = WIDTH - len(_INDENT) - _LABEL_WIDTH
 

@@ -9,17 +9,16 @@ import click
 
 from reconciler.cli.render.drift_words import describe_drift
 from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.lines import line, listed, paragraph
+from reconciler.cli.render.lines import WIDTH, line, listed, paragraph
 from reconciler.cli.render.refusal import HEADLINE, ways_on
-from reconciler.cli.render.wording import WIDTH, count, counted, gains, short_commit
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.desired import default_configuration
-from reconciler.planning.fields import show_number
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.source import Source
 from reconciler.targeting.categories import Threshold
+from reconciler.wording import count, counted, gains, short_commit, show_number
 
 _SHOWN_ENTRIES: Final = 20
 

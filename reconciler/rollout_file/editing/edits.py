@@ -23,6 +23,7 @@ from reconciler.rollout_file.editing.editable_text import (
 )
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Override
+from reconciler.wording import exact_time
 
 _FEATURE_DEPTH = 2
 
@@ -133,7 +134,7 @@ def _override_values(override: Override) -> dict[str, Value]:
         "emergency_stop": override.emergency_stop,
         "reason": override.reason,
         "by": override.by,
-        "at": override.at.isoformat().replace("+00:00", "Z"),
+        "at": exact_time(override.at),
     }
     return {key: value for key, value in values.items() if value is not None}
 

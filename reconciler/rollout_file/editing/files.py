@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from reconciler.atomic_write import replace_file
 from reconciler.errors import EditRefused, FileInvalid
-from reconciler.rollout_file.atomic_write import replace_file
 from reconciler.rollout_file.file_content import read_content
 
 

@@ -11,10 +11,10 @@ from reconciler.rollout_file.list_entries import (
     entry_key,
     entry_problem,
     is_entry,
-    is_identifier,
     is_pattern,
 )
 from reconciler.rollout_file.value_types import whole
+from reconciler.uuid_text import is_uuid
 
 IDENTIFIER = "6F0C1C1E-3c0e-4a55-9b3e-0e5f7a1f2d11"
 
@@ -82,9 +82,9 @@ def test_what_github_would_not_accept_says_what_is_wrong(text: str) -> None:
 
 
 def test_forms_are_told_apart() -> None:
-    assert (is_identifier(IDENTIFIER), is_pattern(IDENTIFIER)) == (True, False)
-    assert (is_identifier("acme/*"), is_pattern("acme/*")) == (False, True)
-    assert (is_identifier("acme/tools"), is_pattern("acme/tools")) == (False, False)
+    assert (is_uuid(IDENTIFIER), is_pattern(IDENTIFIER)) == (True, False)
+    assert (is_uuid("acme/*"), is_pattern("acme/*")) == (False, True)
+    assert (is_uuid("acme/tools"), is_pattern("acme/tools")) == (False, False)
 
 
 def test_entries_are_compared_without_regard_to_case() -> None:

@@ -1,0 +1,14 @@
+"""A UUID as text, with hyphens: the form of a repository's id and of an override's."""
+
+import re
+from typing import Final
+
+UUID_PATTERN: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
+"""For a whole text; it means the same in Python, ECMAScript and Postgres."""
+
+_UUID: Final = re.compile(UUID_PATTERN)
+
+
+def is_uuid(text: str) -> bool:
+    """Return whether a text is a UUID, in either case."""
+    return _UUID.fullmatch(text) is not None

@@ -1,0 +1,46 @@
+"""How numbers, counts, times, limits and commits read, each in one way for every message and page."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+
+def show_number(value: Decimal | int) -> str:
+    """Return a number without insignificant zeros: 25, 12.5, 0."""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
+
+
+def count(number: int) -> str:
+    """Return a number with separated thousands: 1,204."""
+    return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: 1 change, 2 changes, 3 repositories."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count(number)} {noun if number == 1 else plural}"
+
+
+def gains(gained: int, lost: int) -> str:
+    """Return how many repositories gain and lose, without a part that is zero: +120 −3."""
+    parts = ((gained, f"+{count(gained)}"), (lost, f"−{count(lost)}"))
+    return " ".join(part for number, part in parts if number)
+
+
+def show_time(moment: datetime) -> str:
+    """Return a time in UTC, cut to its second: 2026-11-23T12:00:00Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def exact_time(moment: datetime) -> str:
+    """Return a time in UTC with all of its fraction: 2026-11-23T12:00:00.250000Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def describe_limit(percentage: Decimal | None) -> str:
+    """Return a limit: `the stop` (None), `the limit of 25`."""
+    return "the stop" if percentage is None else f"the limit of {show_number(percentage)}"
+
+
+def short_commit(commit: str) -> str:
+    """Return the first seven characters of a commit's name."""
+    return commit[:7]
