@@ -19,14 +19,13 @@ from reconciler.database.apply import Application
 from reconciler.errors import Refused
 from reconciler.operations import reconcile
 from reconciler.operations.reconcile import Permission, read_source
-from reconciler.planning.guard_names import GuardName
+from reconciler.planning.guards import GuardName
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
-    from reconciler.planning.report import PlanReport
-    from reconciler.planning.saved import Expectation
+    from reconciler.planning.report import Expectation, PlanReport
     from reconciler.rollout_file.reader import Document
 
 EXIT_DONE: Final = 0
@@ -130,7 +129,7 @@ def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
 def apply_saved(request: Request, plan_in: str) -> int:
     """Apply a saved plan and nothing else."""
     from reconciler.cli.plan_file import read_plan
-    from reconciler.planning.saved import expect
+    from reconciler.planning.report import expect
 
     return _exit_code(_apply(request, expected=expect(read_plan(Path(plan_in)))))
 
@@ -141,8 +140,7 @@ def apply_after_asking(request: Request) -> int:
 
 
 def _apply_after_asking(request: Request) -> Plan:
-    from reconciler.planning.report import make_report
-    from reconciler.planning.saved import expect
+    from reconciler.planning.report import expect, make_report
 
     database = open_database(request.settings, to_write=True)
     plan = reconcile.preview(database, request.application, request.permission)

@@ -15,7 +15,7 @@ from uuid import UUID
 import click
 
 from reconciler.cli.options import Format, Settings
-from reconciler.planning.plain import plain
+from reconciler.planning.feature_config import plain
 from reconciler.wording import show_time
 
 Data = TypeVar("Data")

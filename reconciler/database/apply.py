@@ -14,20 +14,19 @@ from reconciler.database.history_writer import History
 from reconciler.database.overrides import write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
-from reconciler.planning.changes import ListChange, ScalarChange
-from reconciler.planning.feature_config import Configuration
+from reconciler.planning.feature_config import Configuration, plain, to_state
 from reconciler.planning.health import MetricsSource
 from reconciler.planning.history import Action
-from reconciler.planning.plain import plain
 from reconciler.planning.plan import (
     CategoriesPlan,
     FeatureAction,
     FeaturePlan,
+    ListChange,
     MarksPlan,
     Plan,
+    ScalarChange,
 )
-from reconciler.planning.source import Source
-from reconciler.planning.state import to_state
+from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Rollout
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
-from reconciler.planning.blast_radius import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
+from reconciler.planning.plan import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.eligibility import Targeting
 from reconciler.targeting.strategy import Strategy

@@ -23,7 +23,7 @@ from reconciler.planning.health import (
     Tally,
     judge,
 )
-from reconciler.planning.progression import Soaking
+from reconciler.planning.promotion import Soaking
 from reconciler.targeting.categories import Category
 
 if TYPE_CHECKING:

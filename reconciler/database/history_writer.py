@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from reconciler.database.queries import queries
 from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.feature_config import plain
 from reconciler.planning.history import Action
-from reconciler.planning.plain import plain
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -14,10 +14,9 @@ from sqlalchemy import text
 
 from reconciler.database.overrides import read_overrides
 from reconciler.database.queries import queries
-from reconciler.planning.feature_config import Configuration
+from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, LastApplied
-from reconciler.planning.state import from_state
 from reconciler.rollout_file.list_entries import entry_key, is_pattern
 from reconciler.rollout_file.model import Rollout
 from reconciler.targeting.categories import Category, Threshold

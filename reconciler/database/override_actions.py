@@ -16,11 +16,10 @@ from reconciler.database.history_writer import History
 from reconciler.database.overrides import read_overrides, write_overrides
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
-from reconciler.planning.feature_config import Exposure
+from reconciler.planning.feature_config import Exposure, plain
 from reconciler.planning.history import Action
 from reconciler.planning.override_actions import Act, RollbackSettings, Standing, with_superseded
 from reconciler.planning.overrides import OverrideState, StoredOverride
-from reconciler.planning.plain import plain
 from reconciler.targeting.strategy import Strategy
 
 if TYPE_CHECKING:

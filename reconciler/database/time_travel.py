@@ -15,9 +15,8 @@ from sqlalchemy import text
 from reconciler.database.live_state import read_thresholds
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
-from reconciler.planning.feature_config import Configuration
+from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.history import Action
-from reconciler.planning.state import from_state
 from reconciler.targeting.categories import Activity, Category, Threshold, categorize
 from reconciler.targeting.eligibility import Repository, Targeting
 from reconciler.wording import show_time

@@ -15,8 +15,9 @@ from reconciler.database.live_state import read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.operations.reconcile import judge_drift
-from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.drift_adoption import (
+from reconciler.planning.drift import (
+    Decision,
+    Drift,
     EntriesToAdd,
     EntriesToRemove,
     FileChange,
@@ -24,7 +25,7 @@ from reconciler.planning.drift_adoption import (
     as_adopted,
     changes_to_adopt,
 )
-from reconciler.planning.fields import ListField
+from reconciler.planning.feature_config import ListField
 from reconciler.planning.plan_inputs import PlanInputs
 from reconciler.planning.planner import feature_drift
 from reconciler.rollout_file.editing import with_entries, with_value, without_entries

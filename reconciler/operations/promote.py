@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.database.transactions import Database
     from reconciler.planning.health import MetricsSource
     from reconciler.planning.plan import Plan
-    from reconciler.planning.source import Source
+    from reconciler.planning.plan_inputs import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,25 +28,24 @@ from reconciler.git.ancestry import Relation, relate, trailers
 from reconciler.git.head import read_head
 from reconciler.git.override_trace import trace_override
 from reconciler.planning.drift import AudienceChange
-from reconciler.planning.guard_names import GuardName
+from reconciler.planning.guards import GuardName
 from reconciler.planning.health import JobMetrics, MetricsSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
-from reconciler.planning.plan_inputs import PlanInputs
+from reconciler.planning.plan_inputs import PlanInputs, Source
 from reconciler.planning.planner import (
     drift_to_judge,
     make_plan,
     stages_to_judge,
     with_blast_radius,
 )
-from reconciler.planning.progression import Soaking
-from reconciler.planning.source import Source
+from reconciler.planning.promotion import Soaking
 from reconciler.rollout_file.model import Guards
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from reconciler.planning.saved import Expectation
+    from reconciler.planning.report import Expectation
     from reconciler.rollout_file.model import Rollout
     from reconciler.rollout_file.reader import Document
 
@@ -198,8 +197,7 @@ def _read_soaking(
 
 def _require_expected(expected: "Expectation", plan: Plan, source: Source) -> None:
     # The report's models take a tenth of a second to build; most applies need none.
-    from reconciler.planning.report import make_report
-    from reconciler.planning.saved import what_moved
+    from reconciler.planning.report import make_report, what_moved
 
     if moved := what_moved(expected, make_report(plan, source, applied=False)):
         raise Stale(

@@ -20,10 +20,10 @@ from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import ReconcilerError
 from reconciler.planning.drift import Limit
+from reconciler.planning.feature_config import plain
 from reconciler.planning.health import NO_JOBS, Health, MetricsSource
 from reconciler.planning.history import Action
 from reconciler.planning.override_actions import AUTO_ROLLBACK, Act, automatic_limit, impose, lift
-from reconciler.planning.plain import plain
 from reconciler.rollout_file.characters import one_line
 from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
 

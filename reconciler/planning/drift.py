@@ -4,16 +4,23 @@ The safer of the two wins until a person decides: what narrows by percentage, st
 an override, what widens is taken back, any other narrowing holds the feature until a person says which.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from reconciler.planning.direction import Direction
-from reconciler.planning.feature_config import Configuration
-from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS, ListField, ScalarField
+from reconciler.planning.export import Names
+from reconciler.planning.feature_config import (
+    LIST_FIELDS,
+    SCALAR_FIELDS,
+    Configuration,
+    Direction,
+    ListField,
+    ScalarField,
+)
 from reconciler.planning.live_state import Directory
+from reconciler.rollout_file.model import Feature
 
 
 class Decision(StrEnum):
@@ -149,3 +156,70 @@ def _list_drift(expected: Configuration, live: Configuration) -> Iterator[Drift]
             continue
         narrowed = before - after if field.adding is Direction.WIDENS else after - before
         yield Drift(field, before, after, Decision.HOLD if narrowed else Decision.REVERT)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueToSet:
+    """A key of a feature, and the text that it is to have."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesToRemove:
+    """A list of a feature, and the entries that are to go, as they are written."""
+
+    key: str
+    entries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesToAdd:
+    """A list of a feature, and the entries that are to come, as they are to be written."""
+
+    key: str
+    entries: tuple[str, ...]
+
+
+FileChange = ValueToSet | EntriesToRemove | EntriesToAdd
+
+
+def as_adopted(drift: Iterable[Drift]) -> tuple[Drift, ...]:
+    """Return what is held of this drift, as adopted."""
+    held = (each for each in drift if each.decision is Decision.HOLD)
+    return tuple(replace(each, decision=Decision.ADOPT) for each in held)
+
+
+def changes_to_adopt(
+    feature: Feature, drift: Iterable[Drift], directory: Directory, names: Names
+) -> list[FileChange]:
+    """Return the changes that make a feature of the file say what is live, those that remove first.
+
+    Args:
+        feature: as the file has it.
+        drift: what is to be adopted.
+        directory: what the file's entries mean.
+        names: of every id that the drift has live.
+    """
+    changes = [change for each in drift for change in _changes(feature, each, directory, names)]
+    return sorted(changes, key=lambda each: isinstance(each, EntriesToAdd))
+
+
+def _changes(
+    feature: Feature, drift: Drift, directory: Directory, names: Names
+) -> Iterator[FileChange]:
+    match drift.field:
+        case ScalarField(name=key):
+            yield ValueToSet(key, str(drift.live))
+        case ListField(name=key):
+            live = directory.keys(drift.live)
+            written: tuple[str, ...] = getattr(feature, key)
+            yield EntriesToRemove(
+                key, tuple(each for each in written if directory.key(each) not in live)
+            )
+            if key == "exclusions":
+                excluded = (each for each in feature.whitelist if directory.key(each) in live)
+                yield EntriesToRemove("whitelist", tuple(excluded))
+            missing = live - directory.keys(written)
+            yield EntriesToAdd(key, tuple(sorted(map(names.entry, missing), key=str.lower)))

@@ -8,15 +8,27 @@ always open, so nothing here stands against what only narrows.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar, Final, Protocol
 
-from reconciler.planning.feature_config import Configuration
-from reconciler.planning.fields import LIST_FIELDS
-from reconciler.planning.guard_names import GuardName
+from reconciler.planning.feature_config import LIST_FIELDS, Configuration
 from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.model import Guards
 from reconciler.targeting.strategy import Strategy
 from reconciler.wording import show_number
+
+
+class GuardName(StrEnum):
+    """What a person allows a finding by."""
+
+    MAX_INCREASE = "max-increase"
+    MAX_REMOVAL = "max-removal"
+    LIST_EMPTIED = "list-emptied"
+    FEATURE_REMOVED = "feature-removed"
+    SOAK = "soak"
+    MAX_GAIN = "max-gain"
+    NAME_REUSED = "name-reused"
+
 
 MIN_ENTRIES_FOR_REMOVAL: Final = 10
 """Of a shorter list any removal is a large share, and says nothing."""

@@ -4,20 +4,130 @@ Made by `planner.make_plan`, counted by the database (blast radii are laid besid
 shown by the command line and written by `database.applying`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Self
+from typing import Any, Final, Self
 
-from reconciler.planning.blast_radius import BlastRadius
-from reconciler.planning.changes import Change
 from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.feature_config import Configuration
-from reconciler.planning.guard_names import GuardName
-from reconciler.planning.guards import Finding
+from reconciler.planning.feature_config import (
+    LIST_FIELDS,
+    SCALAR_FIELDS,
+    Configuration,
+    ListField,
+    ScalarField,
+)
+from reconciler.planning.guards import Finding, GuardName
+from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.model import Override
 from reconciler.targeting.categories import Category, Threshold
+
+_NO_ENTRIES: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarChange:
+    """One value changes; `before` is None where the feature is new."""
+
+    field: ScalarField
+    before: Any
+    after: Any
+
+    def __len__(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class ListChange:
+    """Entries come and go; each is a change of its own. Maps are key → name, ordered by name."""
+
+    field: ListField
+    added: Mapping[str, str]
+    removed: Mapping[str, str]
+    resolved: Mapping[str, str]
+    """Names that the database did not know at the last apply and knows now: id → name."""
+
+    def __len__(self) -> int:
+        return len(self.added) + len(self.removed) + len(self.resolved)
+
+
+Change = ScalarChange | ListChange
+
+
+def configuration_changes(
+    before: Configuration | None, after: Configuration, directory: Directory
+) -> tuple[Change, ...]:
+    """Return what differs, field by field, in the order of the tables of fields."""
+    scalars = (
+        ScalarChange(field, None if before is None else field.read(before), field.read(after))
+        for field in SCALAR_FIELDS
+        if before is None or field.read(before) != field.read(after)
+    )
+    lists = (
+        _list_change(
+            field,
+            _NO_ENTRIES if before is None else field.read(before),
+            field.read(after),
+            directory,
+        )
+        for field in LIST_FIELDS
+    )
+    return (*scalars, *(change for change in lists if len(change)))
+
+
+def named(keys: Iterable[str], directory: Directory) -> Mapping[str, str]:
+    """Return keys with what people call them, ordered by that."""
+    return dict(sorted(((key, directory.name(key)) for key in keys), key=lambda item: item[1]))
+
+
+def _list_change(
+    field: ListField, before: frozenset[str], after: frozenset[str], directory: Directory
+) -> ListChange:
+    added, removed = after - before, before - after
+    resolved = {key: directory.ids[key] for key in removed if directory.ids.get(key) in added}
+    return ListChange(
+        field=field,
+        added=named(added.difference(resolved.values()), directory),
+        removed=named(removed.difference(resolved), directory),
+        resolved=named(resolved.values(), directory),
+    )
+
+
+MOST_OWNERS: Final = 10
+MOST_SAMPLES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How many repositories of a group come and go."""
+
+    gained: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlastRadius:
+    """What a plan does to one feature's audience; figures count repositories."""
+
+    repositories: int
+    """All that there are."""
+    before: int
+    after: int
+    gained: int
+    lost: int
+    by_category: Mapping[Category, Moved]
+    """By the category that each will have, in the order of `Category`, where any moves."""
+    by_owner: Mapping[str, Moved]
+    """The owners of the most that move, the most first, up to `MOST_OWNERS`."""
+    sample_gained: tuple[str, ...]
+    """Names, the most active first, up to `MOST_SAMPLES`."""
+    sample_lost: tuple[str, ...]
+
+    @property
+    def moves(self) -> bool:
+        """Whether anybody gains or loses the feature."""
+        return bool(self.gained or self.lost)
 
 
 class FeatureAction(StrEnum):

@@ -4,13 +4,11 @@ Three inputs, the file, the last apply and the live state, and what git tells of
 reads a clock, a file or a database.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from uuid import uuid5
 
-from reconciler.planning.blast_radius import BlastRadius
-from reconciler.planning.changes import configuration_changes, named
 from reconciler.planning.desired import (
     desired_configuration,
     desired_marks,
@@ -25,8 +23,7 @@ from reconciler.planning.drift import (
     with_adopted,
     without_drift,
 )
-from reconciler.planning.feature_config import Configuration
-from reconciler.planning.fields import ScalarField
+from reconciler.planning.feature_config import Configuration, ScalarField
 from reconciler.planning.guards import (
     FeatureRemoved,
     Finding,
@@ -42,18 +39,23 @@ from reconciler.planning.overrides import (
     settle_overrides,
 )
 from reconciler.planning.plan import (
+    BlastRadius,
     CategoriesPlan,
     FeatureAction,
     FeaturePlan,
     MarksPlan,
     OverridesPlan,
     Plan,
+    configuration_changes,
+    named,
 )
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
-from reconciler.planning.progression import guard_soak, stage_to_hold
-from reconciler.planning.warnings import feature_warnings, rename_warnings
+from reconciler.planning.promotion import guard_soak, stage_to_hold
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
+from reconciler.targeting.steps import step_in_force
+from reconciler.targeting.strategy import Strategy
+from reconciler.wording import show_number
 
 
 def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
@@ -307,3 +309,32 @@ def unresolved(entries: tuple[str, ...], directory: Directory) -> tuple[str, ...
     """Return the entries that mean nothing to the database yet, by name."""
     keyed = ((entry, directory.key(entry)) for entry in entries)
     return tuple(sorted(entry for entry, key in keyed if not directory.is_resolved(key)))
+
+
+def feature_warnings(before: Configuration | None, after: Configuration) -> tuple[str, ...]:
+    """Return what is worth a second look in one feature's change."""
+    return tuple(_warnings(before, after))
+
+
+def _warnings(before: Configuration | None, after: Configuration) -> Iterator[str]:
+    if after.strategy is Strategy.REPOSITORY_SIZE:
+        step = Decimal(step_in_force(after.percentage))
+        if step != after.percentage:
+            yield (
+                f"{show_number(after.percentage)} is between the steps of repository_size: "
+                f"{show_number(step)} is in force"
+            )
+    if after.strategy is Strategy.WHITELIST and after.percentage > 0:
+        yield "percentage means nothing under the strategy whitelist"
+    if before is not None and before.salt != after.salt:
+        yield "another salt draws other repositories at the same percentage"
+
+
+def rename_warnings(entries: Iterable[str], directory: Directory) -> tuple[str, ...]:
+    """Return which entries keep an old name of a repository, with its new one."""
+    return tuple(
+        f"{entry} is called {directory.name(directory.key(entry))} now; "
+        "the entry stays with that repository, write its new name"
+        for entry in entries
+        if directory.is_renamed(entry)
+    )

@@ -6,23 +6,25 @@ plan itself.
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.guard_names import GuardName
-from reconciler.planning.plain import Plain, plain
+from reconciler.planning.feature_config import Plain, plain
+from reconciler.planning.guards import GuardName
 from reconciler.planning.plan import (
     CategoriesPlan,
+    Change,
     FeatureAction,
     FeaturePlan,
+    ListChange,
     MarksPlan,
     Plan,
+    ScalarChange,
 )
-from reconciler.planning.source import Source
+from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Override
 from reconciler.wording import exact_time
 
@@ -275,3 +277,29 @@ def _digest(features: list[FeatureReport], marks: MarksReport, categories: Categ
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a plan that somebody saw was made of."""
+
+    file_digest: str
+    generation: int
+    plan_digest: str
+
+
+def expect(report: PlanReport) -> Expectation:
+    """Return what has to hold for this plan to be applied as it was shown."""
+    return Expectation(report.file_digest, report.generation, report.plan_digest)
+
+
+def what_moved(expected: Expectation, now: PlanReport) -> tuple[str, ...]:
+    """Return what is no longer as it was when a plan was shown, the cause before its effects."""
+    moved = []
+    if now.file_digest != expected.file_digest:
+        moved.append("the file changed")
+    if now.generation != expected.generation:
+        moved.append(f"generation {expected.generation} is {now.generation} now")
+    if not moved and now.plan_digest != expected.plan_digest:
+        moved.append("the live state changed, or the repositories did")
+    return tuple(moved)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, event, text
 
 from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
 from reconciler.database.live_state import read_configurations
-from reconciler.planning.blast_radius import BlastRadius, Moved
+from reconciler.planning.plan import BlastRadius, Moved
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from reconciler.targeting.eligibility import Targeting
 from reconciler.targeting.strategy import Strategy

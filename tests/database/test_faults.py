@@ -24,7 +24,7 @@ from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Unavailable
 from reconciler.operations.reconcile import Applied, apply
-from reconciler.planning.source import Source
+from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
 from tests.fault_proxy import Deed, FaultProxy, Message, Side
 from tests.postgres import Database

@@ -20,7 +20,7 @@ from reconciler.planning.health import (
     Tally,
     Verdict,
 )
-from reconciler.planning.progression import Soaking
+from reconciler.planning.promotion import Soaking
 from reconciler.targeting.categories import Category
 from tests.postgres import Database
 

@@ -15,7 +15,7 @@ from reconciler.operations.reconcile import apply, preview
 from reconciler.planning.export import Description
 from reconciler.planning.overrides import OverrideState
 from reconciler.planning.plan import FeaturePlan, Plan
-from reconciler.planning.source import Source
+from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
 from reconciler.rollout_file.model import Rollout
 from reconciler.rollout_file.yaml_writer import render_rollout

@@ -12,7 +12,7 @@ from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
 from reconciler.operations.reconcile import apply, preview
-from reconciler.planning.source import Source
+from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
 from tests.merges import apply_fifty_at_once, checkouts, percentage, reset
 from tests.pooler import needs_pgbouncer, pooled

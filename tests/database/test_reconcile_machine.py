@@ -24,8 +24,8 @@ from reconciler.database.apply import Application
 from reconciler.errors import Refused, Stale
 from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Applied, Permission, apply
-from reconciler.planning.guard_names import GuardName
-from reconciler.planning.source import Source
+from reconciler.planning.guards import GuardName
+from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Feature, Override, Rollout
 from reconciler.targeting.categories import Category
 from reconciler.targeting.eligibility import Repository, Targeting, is_eligible

@@ -11,8 +11,8 @@ from reconciler.errors import SetupInvalid
 from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Permission, apply, preview
 from reconciler.operations.verify import verify
-from reconciler.planning.guard_names import GuardName
-from reconciler.planning.source import Source
+from reconciler.planning.guards import GuardName
+from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
 from tests.database.hosts import TOOLS, make_host
 from tests.postgres import Database

@@ -5,7 +5,7 @@ import click
 from reconciler.cli.arguments import FILE
 from reconciler.cli.choices import Name
 from reconciler.cli.options import Format, Settings, settings_of
-from reconciler.planning.guard_names import GuardName
+from reconciler.planning.guards import GuardName
 
 
 @click.command(

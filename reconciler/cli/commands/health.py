@@ -14,8 +14,15 @@ from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.escape import for_line
-from reconciler.planning.health import Reason, Tally, Verdict
-from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatus, find_indicators
+from reconciler.planning.health import (
+    Indicator,
+    Indicators,
+    IndicatorStatus,
+    Reason,
+    Tally,
+    Verdict,
+    find_indicators,
+)
 from reconciler.wording import count, counted
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Drift in words: what somebody changed live, and what becomes of it."""
 
 from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.fields import ListField, ScalarField
+from reconciler.planning.feature_config import ListField, ScalarField
 from reconciler.wording import count
 
 

@@ -13,7 +13,7 @@ from reconciler.planning.guards import (
     TooMuchRemoval,
 )
 from reconciler.planning.plan import FeaturePlan, Plan
-from reconciler.planning.progression import (
+from reconciler.planning.promotion import (
     HealthNotPassing,
     StageLimited,
     StageNotSoaked,

@@ -21,12 +21,10 @@ from reconciler.cli.render.plan_text import (
     summary,
 )
 from reconciler.cli.render.refusal import HEADLINE, ways_on
-from reconciler.planning.blast_radius import BlastRadius
-from reconciler.planning.changes import ListChange, ScalarChange
-from reconciler.planning.guard_names import GuardName
-from reconciler.planning.plan import FeaturePlan, Plan
+from reconciler.planning.guards import GuardName
+from reconciler.planning.plan import BlastRadius, FeaturePlan, ListChange, Plan, ScalarChange
+from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
-from reconciler.planning.source import Source
 from reconciler.wording import count, counted, short_commit
 
 _ENTRIES_IN_A_CELL: Final = 10

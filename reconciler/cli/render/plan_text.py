@@ -11,12 +11,18 @@ from reconciler.cli.render.drift_words import describe_drift
 from reconciler.cli.render.escape import for_line
 from reconciler.cli.render.lines import WIDTH, line, listed, paragraph
 from reconciler.cli.render.refusal import HEADLINE, ways_on
-from reconciler.planning.blast_radius import BlastRadius
-from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.desired import default_configuration
-from reconciler.planning.guard_names import GuardName
-from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
-from reconciler.planning.source import Source
+from reconciler.planning.guards import GuardName
+from reconciler.planning.plan import (
+    BlastRadius,
+    Change,
+    FeatureAction,
+    FeaturePlan,
+    ListChange,
+    Plan,
+    ScalarChange,
+)
+from reconciler.planning.plan_inputs import Source
 from reconciler.targeting.categories import Threshold
 from reconciler.wording import count, counted, gains, short_commit, show_number
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.planning.drift import AudienceChange, Decision
-from reconciler.planning.fields import LIST_FIELDS, SCALAR_FIELDS
+from reconciler.planning.feature_config import LIST_FIELDS, SCALAR_FIELDS
 from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan import FeatureAction

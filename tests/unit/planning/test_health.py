@@ -11,15 +11,16 @@ from reconciler.planning.health import (
     STALE_AFTER,
     Health,
     HealthLimits,
+    IndicatorStatus,
     JobMetrics,
     Judgement,
     Period,
     Reason,
     Tally,
     Verdict,
+    find_indicators,
     judge,
 )
-from reconciler.planning.indicators import IndicatorStatus, find_indicators
 from reconciler.targeting.categories import Category
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

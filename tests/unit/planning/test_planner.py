@@ -6,12 +6,18 @@ from uuid import UUID
 
 import pytest
 
-from reconciler.planning.blast_radius import BlastRadius
-from reconciler.planning.changes import ListChange, ScalarChange
-from reconciler.planning.guard_names import GuardName
-from reconciler.planning.guards import TooMuchIncrease, TooMuchRemoval
+from reconciler.planning.guards import GuardName, TooMuchIncrease, TooMuchRemoval
 from reconciler.planning.live_state import Directory
-from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
+from reconciler.planning.plan import (
+    BlastRadius,
+    CategoriesPlan,
+    FeatureAction,
+    FeaturePlan,
+    ListChange,
+    MarksPlan,
+    Plan,
+    ScalarChange,
+)
 from reconciler.planning.planner import with_blast_radius
 from reconciler.rollout_file.model import Feature, Guards
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS

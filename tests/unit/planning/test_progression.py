@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.planning.guard_names import GuardName
-from reconciler.planning.guards import Finding
+from reconciler.planning.guards import Finding, GuardName
 from reconciler.planning.health import Health, HealthLimits, JobMetrics, Period, Tally, judge
 from reconciler.planning.live_state import Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan_inputs import AppliedFeature, LastApplied, PlanInputs
 from reconciler.planning.planner import make_plan, stages_to_judge
-from reconciler.planning.progression import (
+from reconciler.planning.promotion import (
     HealthNotPassing,
     Soaking,
     StageLimited,

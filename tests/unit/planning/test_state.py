@@ -6,8 +6,7 @@ from datetime import timedelta
 import hypothesis.strategies as st
 from hypothesis import given
 
-from reconciler.planning.feature_config import Configuration
-from reconciler.planning.state import from_state, to_state
+from reconciler.planning.feature_config import Configuration, from_state, to_state
 from reconciler.targeting.strategy import Strategy
 
 PERCENTAGES = st.decimals(0, 100, places=2)
