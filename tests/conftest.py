@@ -2,11 +2,13 @@
 
 import gc
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import Popen
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -60,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _give_children_default_signals()
     nightly = config.getoption("--nightly")
     if not config.getoption("--hypothesis-profile", default=None):
         settings.load_profile("nightly" if nightly else "each_change")
@@ -70,6 +73,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_RUN], config.stash[_WATCHER] = TestRun.begin()
         # Where pytest makes its folders for tests; they go with the run.
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(config.stash[_RUN].folder))
+
+
+def _give_children_default_signals() -> None:
+    """Handle each signal that this process ignores, and do nothing then.
+
+    A run in the background is started with signals ignored, and what is ignored stays so in every child,
+    through exec too. What is handled is at its default in a child.
+    """
+    # Python itself ignores SIGPIPE, and restores it in its children.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _do_nothing)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Handle a signal that the run ignores."""
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
+from reconciler.database.address import EMBEDDED_FOLDER
+from reconciler.database.embedded import EmbeddedServer
 from tests import program
 from tests.postgres import PROJECT, Database
 from tests.program import Completed
+
+if TYPE_CHECKING:
+    import pexpect
 
 __all__ = ["FIRST_FILE", "Completed", "Site"]
 
@@ -37,6 +43,7 @@ class Site:
     remote: Path
     database: Database
     started: list["subprocess.Popen[str]"] = field(default_factory=list)
+    terminals: list["pexpect.spawn[str]"] = field(default_factory=list)
 
     @classmethod
     def make(cls, parent: Path, database: Database) -> "Site":
@@ -147,10 +154,13 @@ class Site:
                 process.join()
 
     def end(self) -> None:
-        """End what was started and not waited for."""
+        """End what was started and not waited for, the embedded server too."""
+        for terminal in self.terminals:
+            terminal.close(force=True)
         for process in self.started:
             process.kill()
             process.communicate()
+        EmbeddedServer(self.folder / EMBEDDED_FOLDER).stop()
 
     def _environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
         variables: dict[str, str | None] = {

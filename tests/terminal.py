@@ -24,8 +24,8 @@ def at_terminal(
 def start(
     site: Site, program: str, arguments: list[str], columns: int, env: Mapping[str, str]
 ) -> "pexpect.spawn[str]":
-    """Start any program so."""
-    return pexpect.spawn(
+    """Start any program so; it is killed at the test's end."""
+    terminal = pexpect.spawn(
         program,
         arguments,
         cwd=str(site.folder),
@@ -41,6 +41,8 @@ def start(
         encoding="utf-8",
         timeout=TIMEOUT_SECONDS,
     )
+    site.terminals.append(terminal)
+    return terminal
 
 
 def interrupt(terminal: "pexpect.spawn[str]") -> None:

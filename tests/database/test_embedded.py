@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,12 +38,19 @@ except ReconcilerError as error:
 """
 
 
+STARTED: "list[subprocess.Popen[str]]" = []
+"""The processes of a test; a failed test leaves none behind."""
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
     """A project's folder, closed to everybody else, with no database yet."""
     folder = tmp_path / "project"
     folder.mkdir(mode=0o700)
     yield folder
+    while STARTED:
+        with STARTED.pop() as command, suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)
     for made in tmp_path.rglob(".reconcile"):
         EmbeddedServer(made).stop()
 
@@ -453,7 +460,7 @@ def kill_postmaster(server: EmbeddedServer) -> None:
 
 
 def start_python(script: str, *arguments: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+    command = subprocess.Popen(
         [sys.executable, "-c", script, *arguments],
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,
@@ -462,6 +469,8 @@ def start_python(script: str, *arguments: Path) -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
     )
+    STARTED.append(command)
+    return command
 
 
 def await_that(holds: Callable[[], bool]) -> None:

@@ -61,6 +61,34 @@ def test_a_database_is_dropped_under_whoever_is_connected(
     assert "2 passed" in done.stdout, done.stdout
 
 
+A_CHILD = """
+import subprocess, sys
+
+IGNORED = "import signal; print([each.name for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN])"
+
+def test_a_child_ignores_what_python_ignores():
+    output = subprocess.check_output([sys.executable, "-c", IGNORED], text=True)
+    assert set(eval(output)) == {"SIGPIPE", "SIGXFSZ"}
+"""
+
+
+def test_children_have_default_signals_though_the_run_ignores_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conftest.py").write_text("from tests.conftest import *")
+    (tmp_path / "test_child.py").write_text(A_CHILD)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    command = "trap '' INT QUIT HUP; exec \"$0\" -m pytest -q -p no:cacheprovider -p no:xdist"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_ends_anyhow_leaves_neither_server_nor_folder(number: signal.Signals) -> None:
     run = subprocess.Popen(
