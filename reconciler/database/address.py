@@ -1,15 +1,14 @@
-"""Where the database is: a URL or libpq's `key=value` text, read without connecting.
+"""The address of a database: a URL or libpq's `key=value` text, read without connecting.
 
-The text may hold a password, and whoever writes one wrongly has it in odd places: nothing here
-repeats a text that can't be read, and only `url` tells the secrets.
+libpq's own parser reads it. The text may hold a password, and in a text with a mistake the password can
+stand anywhere: no message here repeats such a text, and only `url` returns the secrets.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from reconciler.errors import SetupInvalid
 
@@ -21,19 +20,7 @@ _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 _SECRETS = frozenset(
     ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 )
-# What libpq 18 knows: https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS
-_KEYWORDS = _SECRETS | frozenset(
-    """
-    host hostaddr port dbname user passfile require_auth channel_binding connect_timeout
-    client_encoding options application_name fallback_application_name keepalives keepalives_idle
-    keepalives_interval keepalives_count tcp_user_timeout sslmode requiressl sslnegotiation
-    sslcompression sslcert sslkey sslkeylogfile sslcertmode sslrootcert sslcrl sslcrldir sslsni
-    requirepeer ssl_min_protocol_version ssl_max_protocol_version min_protocol_version
-    max_protocol_version krbsrvname gsslib gssencmode gssdelegation service target_session_attrs
-    load_balance_hosts oauth_issuer oauth_client_id oauth_scope replication
-    """.split()  # noqa: SIM905 - a list of words reads better
-)
-_KEY_VALUE = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)+))(?=\s|$)")
+_MOST_PORT = 65_535
 _HOW_TO_WRITE = (
     "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters in the "
     "password percent-encoded"
@@ -44,7 +31,7 @@ _HOW_TO_WRITE = (
 class DatabaseAddress:
     """Where a database is and how to sign in there, as libpq's keywords and their values.
 
-    Printing it tells no secret.
+    Its text form has no secret in it.
     """
 
     parameters: Mapping[str, str]
@@ -53,36 +40,33 @@ class DatabaseAddress:
 
     @classmethod
     def parse(cls, text: str) -> "DatabaseAddress":
-        """Read a `postgresql://` URL (also `postgres://`, `postgresql+psycopg://`) or `key=value`s.
+        """Return the address in a `postgresql://` URL (also `postgres://`, `postgresql+psycopg://`) or in `key=value`s.
 
         Raises:
-            SetupInvalid: It is neither; the message doesn't repeat it.
+            SetupInvalid: the text is neither; the message doesn't repeat it.
         """
         stripped = text.strip()
-        parameters = _from_url(stripped) if "://" in stripped else _from_key_values(stripped)
-        for keyword, value in parameters.items():
-            if keyword not in _KEYWORDS:
-                raise _unreadable("it has a parameter that Postgres doesn't know")
-            if not value.isprintable():
-                raise _unreadable("it has a control character in it")
+        parameters = _parameters(_url_for_libpq(stripped) if "://" in stripped else stripped)
+        if not all(value.isprintable() for value in parameters.values()):
+            raise _unreadable("it has a control character in it")
         for port in filter(None, parameters.get("port", "").split(",")):
-            if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004
-                raise _unreadable("its port is no number from 1 to 65535")
-        return cls({keyword: value for keyword, value in parameters.items() if value})
+            if not (port.isascii() and port.isdigit() and 0 < int(port) <= _MOST_PORT):
+                raise _unreadable("its port is not a number from 1 to 65535")
+        return cls(parameters)
 
     @property
     def is_embedded(self) -> bool:
-        """Whether it is the embedded database's."""
+        """Whether this is the embedded database."""
         return self.embedded_in is not None
 
     @property
     def url(self) -> str:
-        """It as a URL for libpq, **with its secrets**: to connect by, never to print."""
+        """The address as a URL for libpq, **with its secrets**: to connect by, never to print."""
         return _to_url(self.parameters)
 
     @property
     def url_without_secrets(self) -> str:
-        """It as a URL for libpq, without its secrets."""
+        """The address as a URL for libpq, without its secrets."""
         return _to_url({k: v for k, v in self.parameters.items() if k not in _SECRETS})
 
     @property
@@ -91,7 +75,7 @@ class DatabaseAddress:
         return self.parameters.get("password")
 
     def describe(self) -> str:
-        """Host, port, database and user, for a message."""
+        """Return host, port, database and user, for a message."""
         if self.is_embedded:
             return "the embedded database"
         host = self.parameters.get("host") or self.parameters.get("hostaddr")
@@ -107,7 +91,7 @@ class DatabaseAddress:
         return " ".join(part for part in parts if part)
 
     def without_secrets(self, text: str) -> str:
-        """The text with every secret of this address, however written, starred out."""
+        """Return the text with `***` in place of every secret of this address, in each of its spellings."""
         secrets = {self.parameters[name] for name in _SECRETS & self.parameters.keys()}
         spellings = {
             spelling for secret in secrets for spelling in (secret, quote(secret, safe=""))
@@ -125,14 +109,14 @@ def resolve_address(
     rollout_file: Path,
     environment: Mapping[str, str] = os.environ,
 ) -> DatabaseAddress:
-    """The database to work on: the option's, else `DATABASE_URL`'s, else the embedded one.
+    """Return the database to work on: the option's, else `DATABASE_URL`'s, else the embedded one.
 
-    The embedded one, beside the rollout file, is started where it doesn't run.
+    The embedded database, beside the rollout file, is started if it does not run.
 
     Raises:
-        SetupInvalid: The address can't be read, or is set and empty: a workflow's missing secret
+        SetupInvalid: the address can't be read, or is set and empty: a workflow's missing secret
             must not lead to a new, empty database.
-        Unavailable: The embedded database doesn't start.
+        Unavailable: the embedded database does not start.
     """
     text = environment.get(ENVIRONMENT_VARIABLE) if database_url is None else database_url
     if text is None:
@@ -146,11 +130,11 @@ def resolve_address(
 
 
 def embedded_address(rollout_file: Path) -> DatabaseAddress:
-    """The address of the embedded database beside this file, started where it doesn't run.
+    """Return the address of the embedded database beside this file, after starting it if it does not run.
 
     Raises:
-        SetupInvalid: A permission, an account, a program or its data folder is wrong.
-        Unavailable: It doesn't start.
+        SetupInvalid: a permission, an account, a program or its data folder is wrong.
+        Unavailable: it does not start.
     """
     from reconciler.database.embedded import EmbeddedServer
 
@@ -159,59 +143,40 @@ def embedded_address(rollout_file: Path) -> DatabaseAddress:
     return DatabaseAddress(DatabaseAddress.parse(url).parameters, embedded_in=folder)
 
 
-def _from_url(text: str) -> dict[str, str]:
+def _url_for_libpq(url: str) -> str:
+    """Return a URL with the scheme and the encoding that libpq accepts."""
     try:
-        parts = urlsplit(text)
-        query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        parts = urlsplit(url)
     except ValueError:
-        raise _unreadable("it is no URL") from None
+        raise _unreadable("it is not a URL") from None
     if parts.scheme not in _SCHEMES:
         raise _unreadable("it doesn't begin with postgresql://")
     # What follows an unencoded `/`, `?` or `#` of a password would pass for a name, and be shown.
     if parts.fragment or "@" in parts.path or "@" in parts.query or "/" in parts.path[1:]:
-        raise _unreadable("it has a special character at an odd place")
-    signing_in, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = signing_in.partition(":")
-    host, port = _host_and_port(hosts)
-    return {
-        "user": unquote(user),
-        "password": unquote(password),
-        "host": host,
-        "port": port,
-        "dbname": unquote(parts.path[1:]),
-        **dict(query),
-    }
+        raise _unreadable("it has a special character in the wrong place")
+    credentials, at, rest = url.partition("://")[2].rpartition("@")
+    # libpq takes the first @ for the end of the password.
+    credentials = credentials.replace("@", "%40").replace(" ", "%20")
+    return f"postgresql://{credentials}{at}{rest}"
 
 
-def _host_and_port(hosts: str) -> tuple[str, str]:
-    """One or several hosts with their ports, as libpq wants them: each a list of its own."""
-    names, ports = [], []
-    for each in hosts.split(","):
-        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]]*))(?::([^:]*))?", each)
-        if found is None:
-            raise _unreadable("its host can't be read")
-        names.append(unquote(found[1] or found[2] or ""))
-        ports.append(found[3] or "")
-    return ",".join(names), ",".join(ports) if any(ports) else ""
+def _parameters(text: str) -> dict[str, str]:
+    """Return libpq's keywords in a text with their values; the import waits until one is read."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
 
-
-def _from_key_values(text: str) -> dict[str, str]:
-    parameters: dict[str, str] = {}
-    position = 0
-    while position < len(text):
-        found = _KEY_VALUE.match(text, position)
-        if found is None:
-            break
-        value = found[2] if found[2] is not None else found[3]
-        parameters[found[1]] = re.sub(r"\\(.)", r"\1", value)
-        position = found.end()
-    if position < len(text) or not parameters:
-        raise _unreadable("it is neither a URL nor a list of key=value")
-    return parameters
+    if "\0" in text:
+        raise _unreadable("it has a control character in it")
+    try:
+        found = conninfo_to_dict(text)
+    except (ProgrammingError, UnicodeError):
+        # Their words can repeat the password.
+        raise _unreadable("it is neither a URL nor a list of key=value for Postgres") from None
+    return {keyword: str(value) for keyword, value in found.items() if value}
 
 
 def _to_url(parameters: Mapping[str, str]) -> str:
-    """A URL with the database in its path, and everything else where any value can stand."""
+    """Return a URL with the database in its path, and all else in its query, where any value can stand."""
     rest = {keyword: value for keyword, value in parameters.items() if keyword != "dbname"}
     path = quote(parameters.get("dbname", ""), safe="")
     return (
