@@ -40,7 +40,7 @@ class DatabaseAddress:
 
     @classmethod
     def parse(cls, text: str) -> "DatabaseAddress":
-        """Return the address in a `postgresql://` URL (also `postgres://`, `postgresql+psycopg://`) or in `key=value`s.
+        """Return the address in a `postgresql://` URL or a `key=value` text.
 
         Raises:
             SetupInvalid: the text is neither; the message doesn't repeat it.

@@ -19,7 +19,7 @@ from reconciler.targeting.strategy import Strategy
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from reconciler.database.repository_lookup import FoundRepository
+    from reconciler.database.repositories import FoundRepository
     from reconciler.database.time_travel import Then
 
 _SQL = queries("eligibility")

@@ -4,6 +4,7 @@ Reads in the transaction that it is given and writes nothing; a role with SELECT
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -143,33 +144,40 @@ def _read_directory(
     marked: frozenset[str],
     remembered: Mapping[str, str],
 ) -> Directory:
-    entries = {
+    listed = {
         entry_key(entry)
         for feature in rollout.features.values()
         for entry in (*feature.whitelist, *feature.exclusions)
-    } | {entry_key(entry) for entry in rollout.test_repositories}
+    }
+    tests = {entry_key(entry) for entry in rollout.test_repositories}
     configurations = [found.configuration for found in features.values()]
     live = {key for each in configurations for key in (*each.whitelist, *each.exclusions)}
+    written = [key for key in listed | tests if not is_uuid(key) and not is_pattern(key)]
+    still_meant = {name: remembered[name] for name in written if name in remembered}
+    mentioned = listed | tests | live | marked | set(still_meant.values())
+    wanted = {
+        "names": written,
+        "patterns": [key for key in tests if is_pattern(key)],
+        "ids": [key for key in mentioned if is_uuid(key)],
+    }
+    found = connection.execute(
+        text(_SQL["directory"]), {name: json.dumps(keys) for name, keys in wanted.items()}
+    ).scalar_one()
 
-    wanted = [key for key in entries if not is_uuid(key) and not is_pattern(key)]
-    found = _ask(connection, "resolve_names", names=wanted)
-    patterns = {entry_key(entry) for entry in rollout.test_repositories if is_pattern(entry)}
-    owned = _ask(connection, "owned", patterns=sorted(patterns)) if patterns else {}
-    names = dict(found.values())
-    for repositories in owned.values():
-        names |= repositories
-    still_meant = {name: remembered[name] for name in wanted if name in remembered}
-    spoken_of = (entries | live | marked | set(still_meant.values())) - names.keys()
-    unnamed = [key for key in spoken_of if is_uuid(key)]
+    ids: dict[str, str] = {}
+    names: dict[str, str] = {}
+    owned: defaultdict[str, set[str]] = defaultdict(set)
+    for identifier, name, key in found:
+        names[identifier] = name
+        if key is None:
+            continue
+        if is_pattern(key):
+            owned[key].add(identifier)
+        else:
+            ids[key] = identifier
     return Directory(
-        ids={key: identifier for key, (identifier, _) in found.items()},
-        names=names | _ask(connection, "name_ids", ids=unnamed),
+        ids=ids,
+        names=names,
         owned={pattern: frozenset(repositories) for pattern, repositories in owned.items()},
         remembered=still_meant,
     )
-
-
-def _ask(connection: "Connection", name: str, **lists: list[str]) -> dict[str, Any]:
-    parameters = {parameter: json.dumps(values) for parameter, values in lists.items()}
-    answer: dict[str, Any] = connection.execute(text(_SQL[name]), parameters).scalar_one()
-    return answer

@@ -4,7 +4,6 @@ A write is tried again, a few times with jitter, only where it is certain that i
 COMMIT was not answered with success, the server is asked what became of the transaction.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Final, Self, TypeVar
 import psycopg
 from sqlalchemy import Connection, Engine, exc
 
+from reconciler.backoff import backoff_seconds, with_jitter
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.connection import create_engine, sqlstate, translated_errors
 from reconciler.errors import OutcomeUnknown
@@ -21,9 +21,10 @@ from reconciler.errors import OutcomeUnknown
 Result = TypeVar("Result")
 
 TRIES: Final = 4
-FIRST_PAUSE_SECONDS: Final = 0.1
+FIRST_BACKOFF_SECONDS: Final = 0.1
+_LONGEST_BACKOFF_SECONDS: Final = 4.0
 QUESTIONS: Final = 6
-"""How often the server is asked what became of a transaction, with pauses of six seconds in all."""
+"""How often the server is asked what became of a transaction, over six seconds."""
 _RETRIED_SQLSTATES: Final = ("08", "57P", "53300", "40001", "40P01", "23505")
 """Beginnings: the connection or the server went away, or was not ready; too many connections;
 serialization failure, deadlock, and a generation that another writer made first."""
@@ -73,7 +74,7 @@ def run_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Res
         except exc.DBAPIError as error:
             if not _is_worth_another_try(error):
                 raise
-        time.sleep(random.uniform(0.5, 1.5) * FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311
+        time.sleep(with_jitter(_backoff(attempt + 1)))
     return _attempt(engine, work)
 
 
@@ -89,6 +90,12 @@ def _attempt(engine: Engine, work: Callable[[Connection], Result]) -> Result:
             if not _was_committed(engine, transaction):
                 raise
         return result
+
+
+def _backoff(failures: int) -> float:
+    return backoff_seconds(
+        failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=_LONGEST_BACKOFF_SECONDS
+    )
 
 
 def _is_worth_another_try(error: exc.DBAPIError) -> bool:
@@ -108,9 +115,9 @@ def _is_worth_another_try(error: exc.DBAPIError) -> bool:
 def _was_committed(engine: Engine, transaction: str) -> bool:
     """Ask what became of a transaction whose COMMIT was not answered with success."""
     statement = "SELECT pg_xact_status(%s::text::xid8)"
-    for question in range(QUESTIONS):
+    for question in range(1, QUESTIONS + 1):
         # At once it would still be in progress.
-        time.sleep(FIRST_PAUSE_SECONDS * 2**question)
+        time.sleep(_backoff(question))
         try:
             with engine.connect() as connection:
                 status = connection.exec_driver_sql(statement, (transaction,)).scalar()

@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reconciler.rollout_file.first_file import first_rollout_file
     from reconciler.rollout_file.nodes import Place
     from reconciler.rollout_file.reader import Document, parse_rollout, read_rollout_file
     from reconciler.rollout_file.schema import rollout_schema, rollout_schema_text
+    from reconciler.rollout_file.yaml_writer import first_rollout_file
 
 __all__ = [
     "Document",
@@ -26,7 +26,7 @@ __all__ = [
 _MODULES = {
     "Document": "reader",
     "Place": "nodes",
-    "first_rollout_file": "first_file",
+    "first_rollout_file": "yaml_writer",
     "parse_rollout": "reader",
     "read_rollout_file": "reader",
     "rollout_schema": "schema",

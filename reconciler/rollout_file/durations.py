@@ -7,6 +7,9 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 
+from reconciler.rollout_file.characters import quoted
+from reconciler.wording import show_number
+
 SHORTEST_DURATION = timedelta(seconds=1)
 LONGEST_DURATION = timedelta(days=365)
 DURATION_HINT = "a whole number and a unit: 90s, 15m, 24h or 7d"
@@ -23,7 +26,7 @@ def parse_duration(text: str) -> timedelta:
         ValueError: it is no duration, or not from a second to 365 days; the message says what to write.
     """
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is not a duration; write {DURATION_HINT}")
+        raise ValueError(f"{quoted(text)} is not a duration; write {DURATION_HINT}")
     duration = timedelta(seconds=int(text[:-1]) * _SECONDS[text[-1]])
     if duration > LONGEST_DURATION:
         raise ValueError(f"{text} is more than 365d")
@@ -38,6 +41,6 @@ def format_duration(duration: timedelta) -> str:
     microseconds = duration // timedelta(microseconds=1)
     seconds, rest = divmod(microseconds, 1_000_000)
     if rest:
-        return f"{(Decimal(microseconds) / 1_000_000).normalize():f}s"
+        return f"{show_number(Decimal(microseconds) / 1_000_000)}s"
     unit = next(unit for unit, size in _SECONDS.items() if seconds % size == 0) if seconds else "s"
     return f"{seconds // _SECONDS[unit]}{unit}"

@@ -159,11 +159,7 @@ def _duration(value: object) -> timedelta:
         try:
             return parse_duration(value)
         except ValueError as error:
-            raise refused(
-                f"{quoted(value)} is not a duration; write {DURATION_HINT}"
-                if not re.fullmatch(DURATION_PATTERN, value)
-                else str(error)
-            ) from error
+            raise refused(str(error)) from error
     if not isinstance(value, timedelta):
         raise wrong_type(DURATION_HINT)
     if not SHORTEST_DURATION <= value <= LONGEST_DURATION or value.microseconds:

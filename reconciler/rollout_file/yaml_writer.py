@@ -7,12 +7,14 @@ left out, but for a feature's strategy and percentage, which a reader looks for 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from importlib.resources import files
 from json import dumps
 from typing import Any
 
 from reconciler.rollout_file.durations import DURATION_PATTERN
 from reconciler.rollout_file.list_entries import is_entry
 from reconciler.rollout_file.model import Feature, Rollout
+from reconciler.wording import show_number
 
 SCHEMA_COMMENT = "# yaml-language-server: $schema=schemas/rollout.schema.json"
 OVERRIDE_COMMENT = "in force; remove this block to resume"
@@ -20,6 +22,11 @@ OVERRIDE_COMMENT = "in force; remove this block to resume"
 _WORDS = re.compile(r"[A-Za-z](?:[A-Za-z0-9 ._/-]*[A-Za-z0-9._/-])?")
 _NOT_TEXT = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
+
+
+def first_rollout_file() -> str:
+    """Return the first `rollout.yaml`, which `reconcile init` writes; 0 repositories are eligible."""
+    return files(__package__).joinpath("first_rollout.yaml").read_text(encoding="utf-8")
 
 
 def render_rollout(rollout: Rollout, comments: Iterable[str] = ()) -> str:
@@ -107,7 +114,7 @@ def scalar_text(value: Any) -> str:
         case int():
             return str(value)
         case Decimal():
-            return f"{value.normalize():f}"
+            return show_number(value)
         case float():
             return str(int(value)) if value.is_integer() else str(value)
         case _:

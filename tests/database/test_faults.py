@@ -42,7 +42,7 @@ SPREAD = 31
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transactions, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(transactions, "FIRST_BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr(database_apply, "LOCK_TIMEOUT", "20s")
 
 

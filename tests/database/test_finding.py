@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Connection
 
-from reconciler.database.repository_lookup import FoundRepository, find_repository
+from reconciler.database.repositories import FoundRepository, find_repository
 from reconciler.errors import NotFound
 from tests.postgres import Database
 

@@ -11,8 +11,7 @@ from reconciler.database.eligibility import (
     read_ready,
 )
 from reconciler.database.lists import read_marked
-from reconciler.database.repositories import list_repositories
-from reconciler.database.repository_lookup import find_repository
+from reconciler.database.repositories import find_repository, list_repositories
 from reconciler.targeting.categories import Activity, Category
 from reconciler.targeting.eligibility import Rule
 from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride

@@ -26,7 +26,7 @@ def categorize(context: click.Context, repository: str | None) -> "Categorized":
     Marks as test stay. A second run over unchanged repositories writes nothing.
     """
     from reconciler.database import categories as stored
-    from reconciler.database.repository_lookup import find_repository
+    from reconciler.database.repositories import find_repository
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import write_transaction
 

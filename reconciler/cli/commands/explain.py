@@ -31,7 +31,7 @@ def explain(context: click.Context, repository: str, at: "Moment | None") -> dic
     """
     from reconciler.database.eligibility import explain_repository, explain_then
     from reconciler.database.live_state import read_configurations
-    from reconciler.database.repository_lookup import FoundRepository, find_repository
+    from reconciler.database.repositories import FoundRepository, find_repository
     from reconciler.database.schema import require_newest
     from reconciler.database.time_travel import read_then
     from reconciler.database.transactions import read_only_transaction

@@ -104,7 +104,7 @@ def record(
         raise click.UsageError("--error goes with --failed")
     from reconciler.database.live_state import read_configurations
     from reconciler.database.metrics import Job, record_job
-    from reconciler.database.repository_lookup import find_repository
+    from reconciler.database.repositories import find_repository
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import write_transaction
 

@@ -55,37 +55,45 @@ SELECT
     priority
 FROM public.category_threshold;
 
--- name: resolve_names
--- The repositories that the file's names mean now: name → [id, name as it is spelled]. One JSON object each
--- way, since long lists cost more as rows and arrays than as text.
-SELECT
-    coalesce(
-        json_object_agg(
-            lower(repositories.full_name),
-            json_build_array(repositories.id, repositories.full_name)
-        ),
-        '{}'
-    )
-FROM public.repositories
-INNER JOIN json_array_elements_text(CAST(:names AS json)) AS wanted (name)
-    ON lower(repositories.full_name) = wanted.name;
+-- name: directory
+-- The repositories that keys mean now, as `[id, name, key]`: those with these names, those of these owners
+-- (the key is `owner/*`) and, with a null key, the others with these ids. One JSON text each way, since long
+-- lists cost more as rows and arrays.
+WITH named AS MATERIALIZED (
+    SELECT
+        repositories.id,
+        repositories.full_name,
+        wanted.key
+    FROM public.repositories
+    INNER JOIN json_array_elements_text(CAST(:names AS json)) AS wanted (key)
+        ON lower(repositories.full_name) = wanted.key
+    UNION ALL
+    SELECT
+        repositories.id,
+        repositories.full_name,
+        wanted.key
+    FROM public.repositories
+    INNER JOIN json_array_elements_text(CAST(:patterns AS json)) AS wanted (key)
+        ON lower(split_part(repositories.full_name, '/', 1)) || '/*' = wanted.key
+)
 
--- name: name_ids
--- What the repositories with these ids are called: id → name.
-SELECT coalesce(json_object_agg(repositories.id, repositories.full_name), '{}')
-FROM public.repositories
-INNER JOIN json_array_elements_text(CAST(:ids AS json)) AS wanted (id)
-    ON repositories.id = CAST(wanted.id AS uuid);
-
--- name: owned
--- Every repository of these owners: `owner/*` → id → name.
-SELECT coalesce(json_object_agg(pattern, repositories), '{}')
+SELECT coalesce(json_agg(json_build_array(found.id, found.full_name, found.key)), '[]')
 FROM (
     SELECT
-        wanted.pattern,
-        json_object_agg(repositories.id, repositories.full_name) AS repositories
+        named.id,
+        named.full_name,
+        named.key
+    FROM named
+    UNION ALL
+    SELECT
+        repositories.id,
+        repositories.full_name,
+        null AS key
     FROM public.repositories
-    INNER JOIN json_array_elements_text(CAST(:patterns AS json)) AS wanted (pattern)
-        ON lower(split_part(repositories.full_name, '/', 1)) || '/*' = wanted.pattern
-    GROUP BY wanted.pattern
-) AS owned;
+    INNER JOIN json_array_elements_text(CAST(:ids AS json)) AS wanted (id)
+        ON repositories.id = CAST(wanted.id AS uuid)
+    WHERE NOT EXISTS (
+        SELECT FROM named
+        WHERE named.id = repositories.id
+    )
+) AS found;
