@@ -1,6 +1,6 @@
-"""The log of `reconcile watch`: a line for each thing that happened, for people or as JSON.
+"""The log of `reconcile watch`, a listener: one line for each event, as text or as JSON.
 
-What comes from a file, the database or a remote is escaped: nothing of it starts a line of its own.
+Text from a file, the database or a remote is escaped, so that it cannot start a line.
 """
 
 import json
@@ -17,32 +17,32 @@ import click
 
 from reconciler.cli.render.escape import for_line, for_terminal
 from reconciler.operations.events import (
-    Applied,
     BecameActive,
+    CommitApplied,
+    CommitNotApplied,
     Event,
     Failed,
-    NotApplied,
     Recovered,
     RolledBack,
     StandsBy,
     WroteBack,
 )
-from reconciler.operations.safeguard import Acted
 from reconciler.operations.write_back_pass import Outcome, WrittenBack
+from reconciler.rollout_file.model import Override
 from reconciler.wording import counted, short_commit, show_number
 
 TRACEBACK: Final = "traceback"
 
 
 class LogFormat(StrEnum):
-    """How a line is written."""
+    """The format of a line."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class Level(StrEnum):
-    """How much a line matters."""
+    """The level of a line."""
 
     INFO = "info"
     WARNING = "warning"
@@ -51,16 +51,16 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: what happened, in a word and a sentence, and its figures."""
+    """One line: the name of the event, a sentence, and its fields."""
 
     level: Level
     event: str
     message: str
-    figures: Mapping[str, Any]
+    fields: Mapping[str, Any]
 
 
 class Log:
-    """Writes lines to stderr, whole ones, from any thread."""
+    """Writes whole lines to stderr, from any thread."""
 
     def __init__(
         self, log_format: LogFormat, *, quiet: bool = False, verbose: bool = False
@@ -70,28 +70,27 @@ class Log:
         self._verbose = verbose
         self._lock = Lock()
 
-    def tell(self, event: Event) -> None:
-        """Write what happened."""
+    def write_event(self, event: Event) -> None:
+        """Write the line of an event."""
         line = describe(event)
         if self._verbose and isinstance(event, Failed):
             shown = "".join(traceback.format_exception(event.cause)).rstrip()
-            line = replace(line, figures={**line.figures, TRACEBACK: shown})
-        self.write(line)
+            line = replace(line, fields={**line.fields, TRACEBACK: shown})
+        self._write(line)
 
-    def say(self, event: str, message: str, **figures: Any) -> None:
-        """Write something about the watch itself."""
-        self.write(Line(Level.INFO, event, message, figures))
+    def write_info(self, event: str, message: str, **fields: Any) -> None:
+        """Write a line about the process itself."""
+        self._write(Line(Level.INFO, event, message, fields))
 
-    def write(self, line: Line) -> None:
-        """Write a line, unless only what is wrong is asked for."""
+    def _write(self, line: Line) -> None:
         if self._quiet and line.level is Level.INFO:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         match self._format:
             case LogFormat.TEXT:
                 text = for_line(f"{now} {line.level:<7} {line.event}: {line.message}")
-                if TRACEBACK in line.figures:
-                    text += f"\n{for_terminal(line.figures[TRACEBACK])}"
+                if TRACEBACK in line.fields:
+                    text += f"\n{for_terminal(line.fields[TRACEBACK])}"
             case LogFormat.JSON:
                 text = json.dumps(
                     {
@@ -99,16 +98,16 @@ class Log:
                         "level": line.level,
                         "event": line.event,
                         "message": line.message,
-                        **line.figures,
+                        **line.fields,
                     }
                 )
-        # That nobody reads the log, or its disk is full, keeps nobody from being rolled back.
+        # A closed stream or a full disk must not stop a rollback.
         with self._lock, suppress(OSError):
             click.echo(text, err=True)
 
 
 def describe(event: Event) -> Line:
-    """Return how an event reads."""
+    """Return the line of an event."""
     match event:
         case BecameActive():
             line = Line(Level.INFO, "active", "this is the active watcher", {})
@@ -118,87 +117,82 @@ def describe(event: Event) -> Line:
             line = _rolled_back(event)
         case WroteBack():
             line = _wrote_back(event)
-        case Applied():
+        case CommitApplied():
             line = _applied(event)
-        case NotApplied(commit, why):
+        case CommitNotApplied(commit, why):
             message = f"{short_commit(commit)}: {why}"
             line = Line(Level.WARNING, "not_applied", message, {"commit": commit, "why": why})
         case Failed(subject, why, _):
             message = f"{subject}: {why}"
             line = Line(Level.ERROR, "failed", message, {"subject": subject, "why": why})
         case Recovered(subject):
-            line = Line(Level.INFO, "recovered", f"{subject}: well again", {"subject": subject})
+            line = Line(Level.INFO, "recovered", f"{subject}: recovered", {"subject": subject})
     return line
 
 
-def _applied(event: Applied) -> Line:
+def _applied(event: CommitApplied) -> Line:
     plan = event.plan
-    changes = counted(plan.change_count, "change") if plan.has_changes else "nothing to change"
-    figures = {
+    changes = counted(plan.change_count, "change") if plan.has_changes else "0 changes"
+    fields = {
         "commit": event.commit,
         "changes": plan.change_count,
         "generation": event.generation,
     }
     message = f"{short_commit(event.commit)}: {changes}, generation {event.generation}"
-    return Line(Level.INFO, "applied", message, figures)
+    return Line(Level.INFO, "applied", message, fields)
 
 
 def _rolled_back(event: RolledBack) -> Line:
-    acted = event.acted
-    override = acted.override
-    figures = {
-        "feature": acted.feature,
+    override = event.override
+    percentage = None if override is None else override.percentage
+    fields = {
+        "feature": event.feature,
         "override": None if override is None else str(override.id),
-        "percentage": None
-        if override is None or override.percentage is None
-        else float(override.percentage),
+        "percentage": None if percentage is None else float(percentage),
         "error_rate": event.error_rate,
         "jobs": event.jobs,
         "errors": event.errors,
     }
-    return Line(Level.WARNING, "rolled_back", _limited(acted), figures)
+    return Line(Level.WARNING, "rolled_back", f"{event.feature}: {_limit(override)}", fields)
 
 
-def _limited(acted: Acted) -> str:
-    match acted.override:
-        case None:
-            return f"{acted.feature}: limited as far already"
-        case override if override.percentage is None:
-            return f"{acted.feature}: stopped: {override.reason}"
-        case override:
-            to = show_number(override.percentage)
-            return f"{acted.feature}: rolled back to {to}: {override.reason}"
+def _limit(override: Override | None) -> str:
+    if override is None:
+        return "already limited"
+    if override.percentage is None:
+        return f"stopped: {override.reason}"
+    return f"rolled back to {show_number(override.percentage)}: {override.reason}"
 
 
 def _wrote_back(event: WroteBack) -> Line:
-    carried = event.carried
-    figures = {
-        "feature": carried.feature,
-        "override": str(carried.override),
-        "outcome": carried.outcome,
+    written = event.written
+    fields = {
+        "feature": written.feature,
+        "override": str(written.override),
+        "outcome": written.outcome,
         "remote": event.remote,
         "branch": event.branch,
-        "commit": carried.commit,
+        "commit": written.commit,
     }
-    is_open = carried.outcome in {Outcome.PENDING, Outcome.PROPOSED}
+    is_open = written.outcome in {Outcome.PENDING, Outcome.PROPOSED}
     return Line(
         Level.WARNING if is_open else Level.INFO,
         "write_back",
-        f"{carried.feature}: {_outcome(event, carried)}",
-        figures,
+        f"{written.feature}: {_outcome(event, written)}",
+        fields,
     )
 
 
-def _outcome(event: WroteBack, carried: WrittenBack) -> str:
+def _outcome(event: WroteBack, written: WrittenBack) -> str:
     where = f"{event.remote}/{event.branch}"
-    match carried.outcome:
+    match written.outcome:
         case Outcome.WRITTEN:
-            return f"override written to {where} by {short_commit(carried.commit or '')}"
+            return f"override written to {where} by {short_commit(written.commit or '')}"
         case Outcome.REMOVED:
-            return f"override removed from {where} by {short_commit(carried.commit or '')}"
+            return f"override removed from {where} by {short_commit(written.commit or '')}"
         case Outcome.SETTLED:
-            return f"{where} says so already"
+            return f"{where} is up to date already"
         case Outcome.PROPOSED:
-            return f"{where} takes no pushes; merge {carried.branch}"
+            return f"{where} refuses pushes; merge {written.branch}"
         case Outcome.PENDING:
-            return "not in git yet" + (f": {carried.why}" if carried.why else "")
+            return "not in git yet" + (f": {written.why}" if written.why else "")

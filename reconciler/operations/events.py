@@ -1,65 +1,77 @@
-"""What a watcher tells: a value for each thing that happened. How it reads is its teller's."""
+"""Events: what happened, as values, and how they reach the listeners.
 
+An operation emits an event after its transaction is committed. The log, the metrics and notifications are
+listeners. How an event reads is decided by the listener.
+"""
+
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from reconciler.operations.safeguard import Acted
-from reconciler.operations.write_back_pass import WrittenBack
-from reconciler.planning.plan import Plan
+if TYPE_CHECKING:
+    from reconciler.operations.write_back_pass import WrittenBack
+    from reconciler.planning.plan import Plan
+    from reconciler.rollout_file.model import Override
+
+_log = logging.getLogger(__name__)
 
 
 class Subject(StrEnum):
-    """What can fail while all else goes on."""
+    """A part of the watch that can fail while the other parts go on."""
 
     TICK = "tick"
-    """Judging and rolling back: the database, most of the time."""
+    """Judging and rolling back; it depends on the database."""
     WRITE_BACK = "write-back"
     FOLLOW = "follow"
 
 
 @dataclass(frozen=True, slots=True)
 class BecameActive:
-    """This watcher holds the lease now."""
+    """This process holds the lease of the watch from now on."""
 
 
 @dataclass(frozen=True, slots=True)
 class StandsBy:
-    """Another watcher holds the lease."""
+    """Another process holds the lease of the watch."""
 
     holder: str
 
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """A failing feature was limited."""
+    """The safeguard limited a failing feature."""
 
-    acted: Acted
+    feature: str
+    override: "Override | None"
+    """The override that is in force now; it may be an earlier one."""
     error_rate: float | None
+    """In percent; None without jobs."""
     jobs: int
     errors: int
 
 
 @dataclass(frozen=True, slots=True)
 class WroteBack:
-    """What became of an override that git did not have."""
+    """Write-back has a new result for an override that was not in git."""
 
     remote: str | None
     branch: str | None
-    carried: WrittenBack
+    written: "WrittenBack"
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class CommitApplied:
     """A commit of the followed branch was applied."""
 
     commit: str
-    plan: Plan
+    plan: "Plan"
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
-class NotApplied:
+class CommitNotApplied:
     """A commit of the followed branch cannot be applied, or not yet."""
 
     commit: str
@@ -68,7 +80,7 @@ class NotApplied:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something fails from now on, and is tried again."""
+    """A part of the watch began to fail, or fails for another reason; it is tried again."""
 
     subject: Subject
     why: str
@@ -77,11 +89,45 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What failed succeeds again."""
+    """A part of the watch that failed succeeds again."""
 
     subject: Subject
 
 
-Event = BecameActive | StandsBy | RolledBack | WroteBack | Applied | NotApplied | Failed | Recovered
-Tell = Callable[[Event], None]
-"""Takes what happened; called from two threads."""
+Event = (
+    BecameActive
+    | StandsBy
+    | RolledBack
+    | WroteBack
+    | CommitApplied
+    | CommitNotApplied
+    | Failed
+    | Recovered
+)
+Listener = Callable[[Event], None]
+"""Receives each event; it is called from several threads."""
+Emit = Callable[[Event], None]
+"""Hands an event to every listener."""
+
+
+def emit_to(*listeners: Listener) -> Emit:
+    """Return a function that hands each event to all listeners, in their order.
+
+    A listener that raises stops neither the other listeners nor the operation: the log of this module
+    gets one line.
+    """
+
+    def emit(event: Event) -> None:
+        for listener in listeners:
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - an operation does not depend on its listeners
+                _log.warning(
+                    "a listener failed at %s: %s", type(event).__name__, type(error).__name__
+                )
+
+    return emit
+
+
+emit_to_no_listener: Emit = emit_to()
+"""For a caller that needs no events."""

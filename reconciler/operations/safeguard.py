@@ -19,6 +19,7 @@ from reconciler.database.override_actions import FoundFeature, lock_feature, rea
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import ReconcilerError
+from reconciler.operations.events import Emit, RolledBack, emit_to_no_listener
 from reconciler.planning.drift import Limit
 from reconciler.planning.feature_config import plain
 from reconciler.planning.health import NO_JOBS, Health, MetricsSource
@@ -161,8 +162,13 @@ def judge(
         yield _judge(connection, name, source)
 
 
-def roll_back_failing(database: Database, judged: Judged) -> Watched:
-    """Roll a feature back that failed, where it may be and is as it was judged."""
+def roll_back_failing(
+    database: Database, judged: Judged, emit: Emit = emit_to_no_listener
+) -> Watched:
+    """Roll back a failing feature, where this is allowed and it has not changed since it was judged.
+
+    A rollback is emitted once it is committed.
+    """
     limit = judged.limit
     if limit is None:
         return Watched(judged.found.name, judged.health, None)
@@ -185,7 +191,15 @@ def roll_back_failing(database: Database, judged: Judged) -> Watched:
         acted = write_transaction(database, limit_unless_moved)
     except ReconcilerError as failure:
         return Watched(judged.found.name, judged.health, None, failure)
+    if acted is not None and acted.act is not None:
+        emit(_rolled_back(acted, judged.health))
     return Watched(judged.found.name, judged.health, acted)
+
+
+def _rolled_back(acted: Acted, health: Health) -> RolledBack:
+    total = NO_JOBS if health.metrics is None else health.metrics.total
+    rate = None if total.error_rate is None else float(total.error_rate)
+    return RolledBack(acted.feature, acted.override, rate, total.jobs, total.errors)
 
 
 def _judge(connection: "Connection", name: str, source: MetricsSource | None) -> Judged:

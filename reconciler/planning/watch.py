@@ -1,95 +1,103 @@
-"""What a resident watcher decides: whose turn it is, when to try again, what is news, when it is silent.
+"""Decisions of the watch: when to renew the lease, when to try again, what to report, when it is silent.
 
-Times go in as seconds of any clock that only goes forward; nothing here looks at one.
+Times are seconds of a monotonic clock; this module reads no clock.
 """
 
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from reconciler.backoff import backoff_seconds
+
 LEASE_INTERVALS: Final = 3
-"""For so many intervals who was killed keeps the next one out."""
+"""A killed leader blocks its successor for this number of intervals."""
 SHORTEST_LEASE_SECONDS: Final = 4.0
-"""More than twice what judging a feature takes where the database is slow."""
+"""More than twice the time that judging one feature takes on a slow database."""
 SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS: Final = 24.0
-"""The same where its figures come from elsewhere: it may be asked twice, for five seconds each."""
+"""The same where metrics come from elsewhere: two queries of up to five seconds each."""
 
 SILENT_INTERVALS: Final = 5
-"""So many intervals without a tick that succeeded are no hiccup any more."""
+"""The watch is silent when no tick has succeeded for this number of intervals."""
 SHORTEST_SILENCE_SECONDS: Final = 3.0
 
-FIRST_PAUSE_SECONDS: Final = 0.5
-LONGEST_PAUSE_SECONDS: Final = 3.0
-"""What comes back is used again within this time."""
+FIRST_BACKOFF_SECONDS: Final = 0.5
+LONGEST_BACKOFF_SECONDS: Final = 3.0
+"""The watch uses a database or remote that came back within this time."""
 
 
 class LeaseStep(Enum):
-    """What a watcher does about the lease before a tick."""
+    """What to do with the lease before a tick."""
 
     KEEP = auto()
-    """It lasts; nothing is to be done."""
+    """The lease lasts long enough; do nothing."""
     RENEW = auto()
-    ASK = auto()
-    """Look who has it, and take it where nobody does."""
+    READ_HOLDER = auto()
+    """Read which process is the leader; take the lease where it is free."""
 
 
 def lease_seconds(interval_seconds: float, *, asks_elsewhere: bool) -> float:
-    """Return how long a lease lasts that nothing renews.
+    """Return the length of a lease.
 
-    Between two features it is renewed once half of it is over: the other half outlasts judging one.
+    It is renewed between two features once half of it is over: the other half is longer than the time
+    for judging one feature.
     """
     shortest = SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS if asks_elsewhere else SHORTEST_LEASE_SECONDS
     return max(LEASE_INTERVALS * interval_seconds, shortest)
 
 
 def lease_step(remaining_seconds: float | None, length_seconds: float) -> LeaseStep:
-    """Return what to do about the lease; `remaining_seconds` is None where somebody else may have it.
+    """Return what to do with the lease.
 
-    It is renewed once half of it is over, so that most ticks write nothing.
+    A lease is renewed once half of it is over, so that most ticks write nothing.
+
+    Args:
+        remaining_seconds: until this process's lease ends; None where another process may hold it.
+        length_seconds: the length of a whole lease.
     """
     if remaining_seconds is None:
-        return LeaseStep.ASK
+        return LeaseStep.READ_HOLDER
     return LeaseStep.KEEP if remaining_seconds > length_seconds / 2 else LeaseStep.RENEW
 
 
-def pause_seconds(failures: int) -> float:
-    """Return how long to wait after so many failures in a row, at least one."""
-    # The exponent is bounded too: an outage may last for days.
-    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16), LONGEST_PAUSE_SECONDS)
+def retry_seconds(failures: int) -> float:
+    """Return the seconds to wait after `failures` failures in a row, at least one."""
+    return backoff_seconds(
+        failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=LONGEST_BACKOFF_SECONDS
+    )
 
 
 def is_silent(seconds_since_tick: float | None, interval_seconds: float) -> bool:
-    """Tell whether it is too long ago that a tick succeeded; None where none ever did."""
+    """Return whether the last successful tick is too long ago; None means that none succeeded."""
     if seconds_since_tick is None:
         return True
     return seconds_since_tick > max(SILENT_INTERVALS * interval_seconds, SHORTEST_SILENCE_SECONDS)
 
 
-class News(Enum):
-    """What is worth telling of something that can fail."""
+class FailureChange(Enum):
+    """What one more try changed, for a reader of the log."""
 
     NONE = auto()
     BEGAN = auto()
-    """It fails, or fails in another way than before."""
+    """It fails now, or it fails in another way than before."""
     ENDED = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """How something that can fail has done lately."""
+class FailureState:
+    """The failures in a row of something that is tried again and again."""
 
     failures: int = 0
-    """In a row."""
     kind: str | None = None
-    """In which way it fails; None where it does not."""
+    """The kind of the last failure; None after a success."""
 
-    def after(self, kind: str | None) -> tuple["Trouble", News]:
-        """Return how it stands after one more try, and what of that is news.
+    def after(self, kind: str | None) -> tuple["FailureState", FailureChange]:
+        """Return the state after one more try, and what that try changed.
 
         Args:
-            kind: in which way the try failed; None where it succeeded.
+            kind: the kind of its failure; None where it succeeded.
         """
         if kind is None:
-            return Trouble(), News.NONE if self.kind is None else News.ENDED
-        news = News.NONE if kind == self.kind else News.BEGAN
-        return Trouble(self.failures + 1, kind), news
+            change = FailureChange.NONE if self.kind is None else FailureChange.ENDED
+            return FailureState(), change
+        change = FailureChange.NONE if kind == self.kind else FailureChange.BEGAN
+        return FailureState(self.failures + 1, kind), change

@@ -1,4 +1,4 @@
-"""The resident form of the second loop: judge, roll back, write back and follow a branch, tick by tick.
+"""`reconcile watch`: a resident process that judges, rolls back, writes back and follows a branch.
 
-Judging waits for nothing but the database; whatever talks to a remote does so in a thread beside it.
+A tick depends on the database alone. Another thread talks to the git remote.
 """

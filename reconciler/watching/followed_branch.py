@@ -1,7 +1,6 @@
-"""Following a branch: its tip is fetched and applied as the one-shot command would apply it there.
+"""The followed branch: its tip is fetched and applied by the code of the one-shot command.
 
-The checkout that people work in stays as it is: the commit is laid out in a temporary repository, in
-which its history is read too.
+The checkout that people work in does not change: a temporary repository holds the commit and its history.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from reconciler.git.quarantine import Quarantine, quarantine
 from reconciler.git.worktree import worktree_at
 from reconciler.git.write_back import read_tip
 from reconciler.operations import reconcile
-from reconciler.operations.events import Applied, NotApplied
+from reconciler.operations.events import CommitApplied, CommitNotApplied
 from reconciler.operations.reconcile import read_source
 from reconciler.planning.health import MetricsSource
 from reconciler.planning.plan import Plan
@@ -35,21 +34,21 @@ class FollowedBranch:
         """Return the branch that a text such as `origin/main` names.
 
         Raises:
-            NotFound: it begins with no remote's name.
-            SetupInvalid: what follows is no branch's name.
+            NotFound: the text does not begin with the name of a remote.
+            SetupInvalid: the rest of the text is not a valid branch name.
         """
-        # A remote's name may have slashes too: the longest that fits is meant.
+        # The name of a remote may contain slashes too: the longest that fits is taken.
         remotes = sorted(checkout.remotes, key=len, reverse=True)
         for remote in remotes:
             if text.startswith(f"{remote}/"):
                 return cls(remote, check_branch(checkout.folder, text.removeprefix(f"{remote}/")))
         known = ", ".join(sorted(remotes)) or "none"
-        raise NotFound(f"{text!r} begins with no remote's name; there are: {known}")
+        raise NotFound(f"{text!r} does not begin with the name of a remote; remotes here: {known}")
 
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """How the tip of a branch is applied."""
+    """Applies the tip of a branch."""
 
     database: Database
     file: Path
@@ -57,16 +56,16 @@ class Follower:
     applied_by: str
     metrics_source: MetricsSource | None
     confirm: Callable[[], None]
-    """Called before anything is written; what it raises keeps it from being written."""
+    """Called before anything is written; raises where this process is not the leader."""
 
-    def follow(self, done_with: str | None) -> Applied | NotApplied | str:
-        """Apply the branch's tip, unless that is the commit that nothing more is to be done with.
+    def follow(self, finished_commit: str | None) -> CommitApplied | CommitNotApplied | str:
+        """Apply the branch's tip, unless it is `finished_commit`, which needs no more work.
 
         Returns:
-            What became of the tip, or its commit alone where nothing was to be done.
+            The result for the tip, or its commit alone where no action was needed.
 
         Raises:
-            CannotWriteBack: the remote does not answer, or has no such branch.
+            CannotWriteBack: the remote does not answer, or does not have the branch.
             Unavailable: the database does not answer.
         """
         checkout = find_checkout(self.file)
@@ -77,16 +76,16 @@ class Follower:
                 raise CannotWriteBack(
                     f"the remote {remote.name} has no branch {self.followed.branch}"
                 )
-            if commit == done_with:
+            if commit == finished_commit:
                 return commit
             try:
                 return self._apply(place)
             except Stale:
                 return commit
             except (CannotWriteBack, FileInvalid, NotFound, Refused, SetupInvalid) as problem:
-                return NotApplied(commit, str(problem))
+                return CommitNotApplied(commit, str(problem))
 
-    def _apply(self, place: Quarantine) -> Applied | NotApplied:
+    def _apply(self, place: Quarantine) -> CommitApplied | CommitNotApplied:
         tip = read_tip(place, self.followed.branch)
         with worktree_at(place, tip) as file:
             found = read_source(replace(tip.document, path=str(file)))
@@ -99,11 +98,13 @@ class Follower:
             self.confirm()
             applied = reconcile.apply(self.database, application)
         if applied.plan.is_refused:
-            return NotApplied(tip.commit, _refusal(applied.plan))
-        return Applied(tip.commit, applied.plan, applied.generation)
+            return CommitNotApplied(tip.commit, _refusal(applied.plan))
+        return CommitApplied(tip.commit, applied.plan, applied.generation)
 
 
 def _refusal(plan: Plan) -> str:
     findings = [f"{name}: {finding.message} ({finding.guard})" for name, finding in plan.refusing]
-    held = [f"{name}: somebody narrowed it live; see reconcile drift" for name in plan.held]
+    held = [
+        f"{name}: its live state was narrowed by hand; see reconcile drift" for name in plan.held
+    ]
     return "; ".join([*findings, *held])

@@ -1,7 +1,7 @@
-"""Whose turn it is: one watcher is active at a time, by a lease in the database.
+"""Leadership: which process is the active watcher. The leader holds a lease in the database.
 
-The lease is the database's clock's. Here only the moment before it was asked for is remembered, after
-which it lasts at least as long as it was asked for.
+The lease ends by the database's clock. This process remembers the moment before it asked for the lease,
+from which on the lease lasts at least its whole length.
 """
 
 import time
@@ -16,7 +16,7 @@ LEASE: Final = "watch"
 
 
 class Leadership:
-    """This process's claim to be the active watcher."""
+    """This process's hold on the lease of the watch."""
 
     def __init__(self, database: Database, length_seconds: float) -> None:
         self._length_seconds = length_seconds
@@ -24,42 +24,42 @@ class Leadership:
         self._lasts_until: float | None = None
         self._is_over = False
         self.holder: str | None = None
-        """Who else has it, where this process does not."""
+        """The leader's name where another process is the leader."""
 
-    def is_ours(self) -> bool:
-        """Tell whether this process is the active one, taking or keeping the lease where it may."""
+    def is_leader(self) -> bool:
+        """Return whether this process is the leader; take or renew the lease where that is due."""
         remaining = None if self._lasts_until is None else self._lasts_until - time.monotonic()
         match lease_step(remaining, self._length_seconds):
             case LeaseStep.KEEP:
                 return True
             case LeaseStep.RENEW:
-                return self._claim()
-            case LeaseStep.ASK:
+                return self._renew_or_take()
+            case LeaseStep.READ_HOLDER:
                 holder = read_holder(self._lease.database, LEASE)
-                # It may be ours without our knowing: an answer can get lost.
+                # This process may hold it without knowing: the answer to its request can be lost.
                 if holder is None or holder.name == self._lease.holder:
-                    return self._claim()
+                    return self._renew_or_take()
                 self.holder = holder.name
                 return False
 
     def confirm(self) -> None:
-        """Make sure of the lease before acting.
+        """Renew the lease before an action.
 
         Raises:
-            LeaseLost: another watcher has taken it.
+            LeaseLost: another process is the leader.
         """
-        if not self._claim():
+        if not self._renew_or_take():
             raise LeaseLost("another watcher has taken over")
 
     def release(self) -> None:
-        """Let the next one in at once, and take it no more."""
+        """Release the lease, so that the next process can take it at once; never take it again."""
         self._is_over = True
         if self._lasts_until is not None:
             self._lasts_until = None
             self._lease.release()
 
-    def _claim(self) -> bool:
-        """Renew the lease, or take it where it has run out and nobody else came."""
+    def _renew_or_take(self) -> bool:
+        """Renew the lease, or take it where it ran out and is free; return whether this succeeded."""
         asked_at = time.monotonic()
         try:
             self._lease.renew()

@@ -1,9 +1,7 @@
-"""How a watcher does, as a value: what `/healthz` and `/metrics` are made from."""
+"""The status of the watch as a value, from which `/healthz` and `/metrics` are made."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from reconciler.planning.health import Health
@@ -11,10 +9,10 @@ from reconciler.planning.watch import is_silent
 
 
 class Role(StrEnum):
-    """What a watcher is."""
+    """The role of a watcher."""
 
     STARTING = "starting"
-    """No tick has told yet."""
+    """No tick has ended yet."""
     ACTIVE = "active"
     STANDBY = "standby"
 
@@ -31,30 +29,28 @@ class WatchedFeature:
 
 @dataclass(frozen=True, slots=True)
 class WatchStatus:
-    """How a watcher does."""
+    """The status of a watcher."""
 
     interval_seconds: float
     role: Role = Role.STARTING
     ticks: int = 0
-    """Those that succeeded, standing by as well."""
+    """Ticks that succeeded, those on standby included."""
     failed_ticks: int = 0
     last_tick: float | None = None
-    """When the last one succeeded, by a clock that only goes forward."""
+    """Seconds of a monotonic clock at the last tick that succeeded."""
     last_tick_at: float | None = None
     """The same in seconds since 1970."""
     features: tuple[WatchedFeature, ...] = ()
-    """None while standing by."""
+    """Empty on standby."""
     pending: int = 0
-    """Overrides that git does not have yet."""
-    rollbacks: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    """How often this process rolled back which feature."""
+    """Overrides that are not in git yet."""
 
     def is_healthy(self, now: float) -> bool:
-        """Tell whether it ticks; standing by is as healthy as being active."""
+        """Return whether ticks succeed; a standby watcher can be as healthy as the active one."""
         return not is_silent(self._seconds_since_tick(now), self.interval_seconds)
 
     def report(self, now: float) -> dict[str, Any]:
-        """Return what `/healthz` answers."""
+        """Return the body of `/healthz`."""
         since = self._seconds_since_tick(now)
         return {
             "status": "ok" if self.is_healthy(now) else "silent",

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.database.transactions import Database as Opened
 from reconciler.planning.health import JobMetrics, Period
-from reconciler.watching import leadership as turn
+from reconciler.watching import leadership
 from reconciler.watching.watch import Task, Watch
 from tests.site import Site
 from tests.waiting import eventually
@@ -152,11 +152,9 @@ def test_another_pass_of_write_back_is_waited_for_and_no_trouble(
     assert watcher.events("failed") == []
 
 
-def test_a_tick_that_takes_long_keeps_its_turn(
-    rollout: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_tick_keeps_its_lease(rollout: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, is_kept = [0.0], []
-    monkeypatch.setattr(turn, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(leadership, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     class Slow:
         """Takes half a lease for a feature, and longer than the lease for both."""
@@ -185,7 +183,7 @@ def test_a_branch_that_nobody_has_and_a_port_that_is_taken_end_it_at_once(rollou
     nobodys = rollout.reconcile("watch", "--follow", "upstream/main")
     assert (nobodys.exit_code, nobodys.stderr) == (
         1,
-        "error: 'upstream/main' begins with no remote's name; there are: origin\n",
+        "error: 'upstream/main' does not begin with the name of a remote; remotes here: origin\n",
     )
     with watching(rollout) as start:
         listening = start("--listen", "127.0.0.1:0").tells("started")["listen"]

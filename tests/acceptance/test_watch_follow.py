@@ -105,7 +105,7 @@ def test_what_is_refused_is_told_once_and_applied_once_it_may_be(
     assert percentage(rollout) == 90
 
 
-def test_drift_that_holds_a_commit_is_told_once_and_the_commit_applied_when_it_is_gone(
+def test_a_commit_held_by_drift_is_applied_once_the_drift_is_gone(
     rollout: Site, start: Start, elsewhere: Site
 ) -> None:
     rollout.database.execute(
@@ -116,7 +116,7 @@ def test_drift_that_holds_a_commit_is_told_once_and_the_commit_applied_when_it_i
         elsewhere, "  capture:\n    percentage: 50", "  capture:\n    percentage: 60", "Go on"
     )
     told = watcher.tells("not_applied", commit=commit)
-    assert "export: somebody narrowed it live" in told["message"]
+    assert "export: its live state was narrowed by hand" in told["message"]
     assert percentage(rollout) == 50
 
     rollout.database.execute("UPDATE rollout_configuration SET excluded_repositories = '{}'")

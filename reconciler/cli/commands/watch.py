@@ -1,4 +1,4 @@
-"""`reconcile watch`: the second loop as a resident."""
+"""`reconcile watch`: the safeguard as a resident process."""
 
 import signal
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.listen_address import ListenAddress
     from reconciler.watching.followed_branch import FollowedBranch
+    from reconciler.watching.metrics import WatchMetrics
     from reconciler.watching.watch import Watch
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -29,24 +30,24 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
     default="5s",
     show_default=True,
     metavar="TIME",
-    help="From one look to the next: 5s, 500ms, 1m.",
+    help="The time from one tick to the next: 5s, 500ms, 1m.",
 )
 @click.option(
     "--follow",
     metavar="REMOTE/BRANCH",
-    help="Apply new commits of this branch too, such as origin/main.",
+    help="Also apply new commits of this branch, such as origin/main.",
 )
 @click.option(
     "--listen",
     metavar="HOST:PORT",
-    help="Serve /healthz and /metrics there, such as on 127.0.0.1:9464; port 0 takes a free one.",
+    help="Serve /healthz and /metrics at this address, such as 127.0.0.1:9464; port 0 takes a free one.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How the log on stderr is written.",
+    help="The format of the log on stderr.",
 )
 @metrics_source_options
 @click.pass_context
@@ -60,15 +61,17 @@ def watch(
     log_format: str,
     **figures: str | None,
 ) -> int:
-    """Judge health, roll back and write back, again and again.
+    """Judge health, roll back failing features and write back, at each tick.
 
     Of several watchers of one database one is active; the others stand by and take over. SIGTERM
-    ends it between two looks.
+    ends it between two ticks.
     """
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
     address = None if listen is None else _parse_address(listen)
     from reconciler.cli.watch_log import Log, LogFormat
+    from reconciler.operations.events import emit_to
+    from reconciler.watching.metrics import RollbackCounter, WatchMetrics
     from reconciler.watching.watch import Task, Watch
 
     task = Task(
@@ -81,8 +84,9 @@ def watch(
         applied_by=who_acts(),
     )
     log = Log(LogFormat(log_format), quiet=settings.quiet, verbose=settings.verbose)
+    rollbacks = RollbackCounter()
     endings = _endings()
-    watcher = Watch(task, log.tell)
+    watcher = Watch(task, emit_to(log.write_event, rollbacks.count))
     ended_by = signal.SIGTERM
 
     def wait(seconds: float) -> bool:
@@ -93,16 +97,16 @@ def watch(
             return False
         return True
 
-    with _serving(watcher, address) as listening:
+    with _serving(watcher, WatchMetrics(watcher, rollbacks), address) as listening:
         served = "" if listening is None else f", serving http://{listening}"
-        log.say(
+        log.write_info(
             "started",
             f"every {interval:g}s{served}",
             interval_seconds=interval,
             listen=None if listening is None else str(listening),
         )
         watcher.run(wait)
-    log.say("ended", f"by {ended_by.name}", signal=ended_by.name)
+    log.write_info("ended", f"by {ended_by.name}", signal=ended_by.name)
     return 0 if ended_by is signal.SIGTERM else EXIT_INTERRUPTED
 
 
@@ -116,14 +120,16 @@ def _parse_address(text: str) -> "ListenAddress":
 
 
 @contextmanager
-def _serving(watcher: "Watch", address: "ListenAddress | None") -> "Iterator[ListenAddress | None]":
-    """Serve how a watch does where that is asked for; yield where."""
+def _serving(
+    watcher: "Watch", metrics: "WatchMetrics", address: "ListenAddress | None"
+) -> "Iterator[ListenAddress | None]":
+    """Serve the status of a watch where an address is given; yield the address."""
     if address is None:
         yield None
         return
     from reconciler.watching.http import serving
 
-    with serving(watcher, address) as listening:
+    with serving(watcher, metrics, address) as listening:
         yield listening
 
 
@@ -135,8 +141,8 @@ def _parse_branch(settings: Settings, text: str) -> "FollowedBranch":
 
 
 def _endings() -> "SimpleQueue[signal.Signals]":
-    """Return a queue of the signals that ask for the end; a second one ends at once."""
-    # Its put is safe within a handler, unlike an event's set.
+    """Return a queue of the signals that end the watch; a second signal ends it at once."""
+    # `put` is safe within a signal handler; `set` of an event is not.
     endings: SimpleQueue[signal.Signals] = SimpleQueue()
 
     def ask(number: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""The log of a watch: one line each, whatever somebody wrote."""
+"""The log of a watch: one line each, whatever a person wrote."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from click import BadParameter
 from reconciler.cli.interval import Interval
 from reconciler.cli.watch_log import Log, LogFormat
 from reconciler.listen_address import ListenAddress
-from reconciler.operations.events import Failed, NotApplied, Recovered, StandsBy, Subject
+from reconciler.operations.events import CommitNotApplied, Failed, Recovered, StandsBy, Subject
 
 HOSTILE = 'no\n{"level": "info"}\x1b[2J\u202e'
 
@@ -17,7 +17,7 @@ HOSTILE = 'no\n{"level": "info"}\x1b[2J\u202e'
 def test_text_is_one_line_with_what_is_hostile_spelled_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Log(LogFormat.TEXT).tell(Failed(Subject.TICK, HOSTILE, OSError()))
+    Log(LogFormat.TEXT).write_event(Failed(Subject.TICK, HOSTILE, OSError()))
 
     (line,) = capsys.readouterr().err.splitlines()
     assert re.fullmatch(
@@ -30,7 +30,7 @@ def test_text_is_one_line_with_what_is_hostile_spelled_out(
 def test_json_is_one_object_a_line_with_the_words_as_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Log(LogFormat.JSON).tell(NotApplied("a" * 40, HOSTILE))
+    Log(LogFormat.JSON).write_event(CommitNotApplied("a" * 40, HOSTILE))
 
     written = capsys.readouterr().err
     assert written.isascii()
@@ -41,17 +41,17 @@ def test_json_is_one_object_a_line_with_the_words_as_they_are(
 
 def test_quiet_says_only_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(LogFormat.TEXT, quiet=True)
-    log.tell(StandsBy("somebody"))
-    log.tell(Failed(Subject.FOLLOW, "gone", OSError()))
-    log.tell(Recovered(Subject.FOLLOW))
+    log.write_event(StandsBy("somebody"))
+    log.write_event(Failed(Subject.FOLLOW, "gone", OSError()))
+    log.write_event(Recovered(Subject.FOLLOW))
 
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_verbose_shows_where_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
     failed = Failed(Subject.TICK, "a fault", ValueError("a\x1b[2J"))
-    Log(LogFormat.TEXT, verbose=True).tell(failed)
-    Log(LogFormat.JSON, verbose=True).tell(failed)
+    Log(LogFormat.TEXT, verbose=True).write_event(failed)
+    Log(LogFormat.JSON, verbose=True).write_event(failed)
 
     first, shown, as_json = capsys.readouterr().err.splitlines()
     assert first.endswith("failed: tick: a fault")

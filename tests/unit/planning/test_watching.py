@@ -1,26 +1,26 @@
-"""A watcher's decisions: the lease, pauses, news, silence."""
+"""Decisions of the watch: the lease, backoff, failures, silence."""
 
 import pytest
 
 from reconciler.planning.watch import (
-    FIRST_PAUSE_SECONDS,
-    LONGEST_PAUSE_SECONDS,
+    FIRST_BACKOFF_SECONDS,
+    LONGEST_BACKOFF_SECONDS,
     SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS,
     SHORTEST_LEASE_SECONDS,
+    FailureChange,
+    FailureState,
     LeaseStep,
-    News,
-    Trouble,
     is_silent,
     lease_seconds,
     lease_step,
-    pause_seconds,
+    retry_seconds,
 )
 
 
 @pytest.mark.parametrize(
     ("remaining", "step"),
     [
-        (None, LeaseStep.ASK),
+        (None, LeaseStep.READ_HOLDER),
         (15.0, LeaseStep.KEEP),
         (7.6, LeaseStep.KEEP),
         (7.5, LeaseStep.RENEW),
@@ -39,29 +39,29 @@ def test_a_lease_lasts_a_few_intervals_and_never_less_than_a_slow_tick() -> None
     assert lease_seconds(5.0, asks_elsewhere=True) == SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS
 
 
-def test_pauses_grow_and_stay_short_however_long_it_lasts() -> None:
-    pauses = [pause_seconds(failures) for failures in range(1, 10_000)]
+def test_the_backoff_grows_up_to_a_limit() -> None:
+    backoffs = [retry_seconds(failures) for failures in range(1, 10_000)]
 
-    assert pauses[0] == FIRST_PAUSE_SECONDS
-    assert pauses == sorted(pauses)
-    assert max(pauses) == LONGEST_PAUSE_SECONDS
+    assert backoffs[0] == FIRST_BACKOFF_SECONDS
+    assert backoffs == sorted(backoffs)
+    assert max(backoffs) == LONGEST_BACKOFF_SECONDS
 
 
-def test_trouble_is_news_when_it_begins_changes_and_ends() -> None:
-    trouble, told = Trouble(), []
+def test_a_failure_is_reported_when_it_begins_changes_and_ends() -> None:
+    state, changes = FailureState(), []
     for kind in (None, "gone", "gone", "refused", "refused", None, None, "gone"):
-        trouble, news = trouble.after(kind)
-        told.append((news, trouble.failures))
+        state, change = state.after(kind)
+        changes.append((change, state.failures))
 
-    assert told == [
-        (News.NONE, 0),
-        (News.BEGAN, 1),
-        (News.NONE, 2),
-        (News.BEGAN, 3),
-        (News.NONE, 4),
-        (News.ENDED, 0),
-        (News.NONE, 0),
-        (News.BEGAN, 1),
+    assert changes == [
+        (FailureChange.NONE, 0),
+        (FailureChange.BEGAN, 1),
+        (FailureChange.NONE, 2),
+        (FailureChange.BEGAN, 3),
+        (FailureChange.NONE, 4),
+        (FailureChange.ENDED, 0),
+        (FailureChange.NONE, 0),
+        (FailureChange.BEGAN, 1),
     ]
 
 

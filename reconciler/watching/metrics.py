@@ -1,0 +1,103 @@
+"""Metrics of the watch for Prometheus, made from its status when they are requested."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from reconciler.operations.events import Event, RolledBack, Subject
+from reconciler.planning.health import Verdict
+from reconciler.watching.status import Role
+from reconciler.watching.watch import Watch
+
+
+class RollbackCounter:
+    """A listener that counts the rollbacks of this process by feature."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def count(self, event: Event) -> None:
+        """Count the event where it is a rollback."""
+        match event:
+            case RolledBack(feature):
+                self._counts[feature] += 1
+            case _:
+                pass
+
+    @property
+    def by_feature(self) -> dict[str, int]:
+        """The number of rollbacks of each feature that has some."""
+        return dict(self._counts)
+
+
+class WatchMetrics(Collector):
+    """The metrics of a watch."""
+
+    def __init__(self, watch: Watch, rollbacks: RollbackCounter) -> None:
+        self._watch = watch
+        self._rollbacks = rollbacks
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._of_the_watch()
+        yield from self._of_the_features()
+
+    def _of_the_watch(self) -> Iterator[Metric]:
+        status = self._watch.status
+        ticks = CounterMetricFamily("rollout_watch_ticks", "Ticks by outcome.", labels=["outcome"])
+        ticks.add_metric(["succeeded"], status.ticks)
+        ticks.add_metric(["failed"], status.failed_ticks)
+        yield ticks
+        yield GaugeMetricFamily(
+            "rollout_watch_active",
+            "1 where this process is the active watcher.",
+            value=status.role is Role.ACTIVE,
+        )
+        if status.last_tick_at is not None:
+            yield GaugeMetricFamily(
+                "rollout_watch_last_tick_seconds",
+                "The time of the last tick that succeeded, in seconds since 1970.",
+                value=status.last_tick_at,
+            )
+        failing = GaugeMetricFamily(
+            "rollout_watch_failing", "1 where the last try failed.", labels=["subject"]
+        )
+        for subject in Subject:
+            failing.add_metric([subject.value], self._watch.failures.is_failing(subject))
+        yield failing
+        yield GaugeMetricFamily(
+            "rollout_pending_write_back",
+            "Overrides that are not in git yet.",
+            value=status.pending,
+        )
+
+    def _of_the_features(self) -> Iterator[Metric]:
+        verdicts = GaugeMetricFamily(
+            "rollout_verdict", "1 for the feature's verdict.", labels=["feature", "verdict"]
+        )
+        rates = GaugeMetricFamily(
+            "rollout_error_rate",
+            "The share of failed jobs in percent; absent without jobs.",
+            labels=["feature"],
+        )
+        limited = GaugeMetricFamily(
+            "rollout_override_in_force", "1 where an override is in force.", labels=["feature"]
+        )
+        for each in self._watch.status.features:
+            for verdict in Verdict:
+                verdicts.add_metric(
+                    [each.name, verdict.value], each.health.judgement.verdict is verdict
+                )
+            metrics = each.health.metrics
+            rate = None if metrics is None else metrics.total.error_rate
+            if rate is not None:
+                rates.add_metric([each.name], float(rate))
+            limited.add_metric([each.name], each.is_limited)
+        rollbacks = CounterMetricFamily(
+            "rollout_rollbacks", "Rollbacks by this process.", labels=["feature"]
+        )
+        for name, count in self._rollbacks.by_feature.items():
+            rollbacks.add_metric([name], count)
+        yield from (verdicts, rates, limited, rollbacks)
