@@ -14,7 +14,7 @@ from reconciler.database.history_writer import History
 from reconciler.database.overrides import write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
-from reconciler.planning.feature_config import Configuration, plain, to_state
+from reconciler.planning.feature_config import Configuration, plain, to_parameters, to_state
 from reconciler.planning.health import MetricsSource
 from reconciler.planning.history import Action
 from reconciler.planning.plan import (
@@ -231,19 +231,4 @@ def _lists(configuration: Configuration) -> tuple[frozenset[str], frozenset[str]
 
 
 def _parameters(name: str, configuration: Configuration) -> dict[str, Any]:
-    return {
-        "feature_name": name,
-        "active": configuration.active,
-        "emergency_stop": configuration.emergency_stop,
-        "strategy": configuration.strategy.value,
-        "percentage": configuration.percentage,
-        "salt": configuration.salt,
-        "whitelist": sorted(configuration.whitelist),
-        "exclusions": sorted(configuration.exclusions),
-        "max_error_rate": configuration.max_error_rate,
-        "min_jobs": configuration.min_jobs,
-        "window": configuration.window,
-        "auto_rollback": configuration.auto_rollback,
-        "rollback_to": configuration.rollback_to,
-        "description": configuration.description,
-    }
+    return {"feature_name": name, **to_parameters(configuration)}

@@ -5,28 +5,24 @@ Reads in the transaction that it is given and writes nothing; a role with SELECT
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
 from reconciler.database.overrides import read_overrides
 from reconciler.database.queries import queries
-from reconciler.planning.feature_config import Configuration, from_state
+from reconciler.planning.feature_config import Configuration, configuration_from_row
 from reconciler.planning.live_state import Directory, Live, LiveFeature
-from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, LastApplied
+from reconciler.planning.plan_inputs import NOTHING_APPLIED, LastApplied, read_generation
 from reconciler.rollout_file.list_entries import entry_key, is_pattern
 from reconciler.rollout_file.model import Rollout
 from reconciler.targeting.categories import Category, Threshold
-from reconciler.targeting.eligibility import folded
-from reconciler.targeting.strategy import Strategy
 from reconciler.uuid_text import is_uuid
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection
 
 _SQL = queries("live_state")
 
@@ -47,22 +43,24 @@ def read_live(connection: "Connection", rollout: Rollout) -> Found:
     stored = connection.execute(
         text(_SQL["last_applied"]), {"generation": state.generation}
     ).one_or_none()
-    remembered = {} if stored is None else stored.effective["names"]
+    applied = (
+        NOTHING_APPLIED if stored is None else read_generation(stored.desired, stored.effective)
+    )
     live = Live(
         generation=state.generation,
         applied_commit=state.applied_commit,
         features=features,
         marked=marked,
         thresholds=read_thresholds(connection),
-        directory=_read_directory(connection, rollout, features, marked, remembered),
+        directory=_read_directory(connection, rollout, features, marked, applied.names),
     )
-    return Found(live, NOTHING_APPLIED if stored is None else _last_applied(stored))
+    return Found(live, applied)
 
 
 def read_configurations(connection: "Connection") -> Mapping[str, Configuration]:
     """Return every feature's configuration by name."""
-    rows = connection.execute(text(_SQL["configurations"]))
-    return {row.feature_name: _configuration(row) for row in rows}
+    rows = connection.execute(text(_SQL["configurations"])).mappings()
+    return {row["feature_name"]: configuration_from_row(row) for row in rows}
 
 
 def read_feature_names(connection: "Connection") -> Sequence[str]:
@@ -84,57 +82,14 @@ def read_thresholds(connection: "Connection") -> Mapping[Category, Threshold]:
 def _read_features(connection: "Connection") -> Mapping[str, LiveFeature]:
     overrides = read_overrides(connection)
     return {
-        row.feature_name: LiveFeature(
-            row.id, _configuration(row), row.updated_at, overrides.get(row.id, ())
+        row["feature_name"]: LiveFeature(
+            id=row["id"],
+            configuration=configuration_from_row(row),
+            updated_at=row["updated_at"],
+            overrides=overrides.get(row["id"], ()),
         )
-        for row in connection.execute(text(_SQL["configurations"]))
+        for row in connection.execute(text(_SQL["configurations"])).mappings()
     }
-
-
-def _configuration(row: "Row[Any]") -> Configuration:
-    return Configuration(
-        active=row.is_active,
-        emergency_stop=row.emergency_stop,
-        strategy=Strategy(row.rollout_strategy),
-        percentage=row.rollout_percentage,
-        salt=row.salt,
-        whitelist=_keys(row.target_repositories),
-        exclusions=_keys(row.excluded_repositories),
-        max_error_rate=row.max_error_rate,
-        min_jobs=row.min_jobs,
-        window=row.monitoring_window,
-        auto_rollback=row.auto_rollback_enabled,
-        rollback_to=row.rollback_to,
-        description=row.description,
-    )
-
-
-def _last_applied(stored: "Row[Any]") -> LastApplied:
-    desired = stored.desired.get("features", {})
-    return LastApplied(
-        features={
-            name: _applied_feature(desired.get(name), from_state(state))
-            for name, state in stored.effective["features"].items()
-        }
-    )
-
-
-def _applied_feature(desired: Mapping[str, Any] | None, effective: Configuration) -> AppliedFeature:
-    """Undo the override: what it limits stands as it was meant in the file."""
-    if desired is None:
-        return AppliedFeature(effective, None)
-    override = desired.get("override")
-    return AppliedFeature(
-        desired=replace(
-            effective, percentage=Decimal(str(desired.get("percentage", 0))), emergency_stop=False
-        ),
-        override=None if override is None else UUID(override["id"]),
-    )
-
-
-def _keys(entries: Iterable[str | None]) -> frozenset[str]:
-    """Return an array's entries as keys, forgiving what hand-written SQL may leave in it."""
-    return frozenset(folded(entry.strip(" ")) for entry in entries if entry is not None)
 
 
 def _read_directory(

@@ -6,7 +6,6 @@ Works without a file. Lists are neither read nor written, so that a stop does no
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -16,10 +15,11 @@ from reconciler.database.history_writer import History
 from reconciler.database.overrides import read_overrides, write_overrides
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
-from reconciler.planning.feature_config import Exposure, plain
+from reconciler.planning.feature_config import Exposure, exposure_from_state, plain
 from reconciler.planning.history import Action
 from reconciler.planning.override_actions import Act, RollbackSettings, Standing, with_superseded
 from reconciler.planning.overrides import OverrideState, StoredOverride
+from reconciler.planning.plan_inputs import without_override
 from reconciler.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def read_feature(connection: "Connection", name: str) -> FoundFeature:
     overrides = read_overrides(connection, name).get(row.id, ())
     live = Exposure(row.active, row.emergency_stop, row.percentage)
     applied = connection.execute(text(_SQL["desired"]), {"feature": name}).one()
-    desired = _desired(applied)
+    desired = _desired(name, applied)
     if desired is None:
-        desired = _before_overrides(connection, row.id, overrides) or live
+        desired = _before_overrides(connection, name, row.id, overrides) or live
     return FoundFeature(
         name=name,
         id=row.id,
@@ -129,24 +129,15 @@ def write_act(
     )
 
 
-def _desired(applied: "Row[Any]") -> Exposure | None:
+def _desired(name: str, applied: "Row[Any]") -> Exposure | None:
     """Return what people meant by the last apply; None where none knows the feature."""
     if applied.stored is None:
         return None
-    stored = Exposure(
-        active=applied.stored["active"],
-        emergency_stop=applied.stored["emergency_stop"],
-        percentage=Decimal(str(applied.stored["percentage"])),
-    )
-    if applied.declared is None:
-        return stored
-    # Undo the override: what it limits stands as it was meant in the file.
-    percentage = Decimal(str(applied.declared.get("percentage", 0)))
-    return Exposure(active=stored.active, emergency_stop=False, percentage=percentage)
+    return without_override(exposure_from_state(name, applied.stored), applied.declared)
 
 
 def _before_overrides(
-    connection: "Connection", configuration: UUID, overrides: tuple[StoredOverride, ...]
+    connection: "Connection", name: str, configuration: UUID, overrides: tuple[StoredOverride, ...]
 ) -> Exposure | None:
     on = next((row.id for row in overrides if row.state is OverrideState.ON), None)
     if on is None:
@@ -154,13 +145,7 @@ def _before_overrides(
     chain = [str(each) for each in with_superseded(on, overrides)]
     parameters = {"configuration": configuration, "overrides": chain}
     before = connection.execute(text(_SQL["before_overrides"]), parameters).scalar()
-    if before is None:
-        return None
-    return Exposure(
-        active=before["active"],
-        emergency_stop=before["emergency_stop"],
-        percentage=Decimal(str(before["percentage"])),
-    )
+    return None if before is None else exposure_from_state(name, before)
 
 
 def _as_json(exposure: Exposure) -> dict[str, Any]:

@@ -7,7 +7,6 @@ category are kept nowhere, so that those of today count. What people changed by 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
@@ -15,7 +14,8 @@ from sqlalchemy import text
 from reconciler.database.live_state import read_thresholds
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
-from reconciler.planning.feature_config import Configuration, from_state
+from reconciler.planning.desired import stored_thresholds
+from reconciler.planning.feature_config import Configuration, exposure_from_state, from_state
 from reconciler.planning.history import Action
 from reconciler.targeting.categories import Activity, Category, Threshold, categorize
 from reconciler.targeting.eligibility import Repository, Targeting
@@ -84,15 +84,13 @@ def read_then(connection: "Connection", feature: str, moment: Moment) -> Then:
     stored = connection.execute(
         text(_SQL["effective"]), {"feature": feature, "generation": found.generation}
     ).one()
-    configuration = None if stored.feature is None else from_state(stored.feature)
+    configuration = None if stored.feature is None else from_state(feature, stored.feature)
     act = None
     if configuration is not None and moment.time is not None:
         configuration, act = _acted(
             connection, feature, configuration, found.generation, moment.time
         )
-    thresholds = {
-        Category(name): Threshold(**threshold) for name, threshold in stored.categories.items()
-    }
+    thresholds = stored_thresholds(stored.categories)
     return Then(
         generation=found.generation,
         commit=found.commit,
@@ -115,12 +113,12 @@ def _acted(
     row = connection.execute(text(_SQL["acted"]), parameters).one_or_none()
     if row is None:
         return configuration, None
-    exposure = row.exposure
+    exposure = exposure_from_state(feature, row.exposure)
     return replace(
         configuration,
-        active=exposure["active"],
-        emergency_stop=exposure["emergency_stop"],
-        percentage=Decimal(str(exposure["percentage"])),
+        active=exposure.active,
+        emergency_stop=exposure.emergency_stop,
+        percentage=exposure.percentage,
     ), ActThen(Action(row.action), row.created_at)
 
 

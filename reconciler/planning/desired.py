@@ -1,8 +1,10 @@
 """From what people wrote to what applies: names become keys, absent keys become their defaults."""
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
 
-from reconciler.planning.feature_config import Configuration
+from reconciler.planning.feature_config import FIELDS, LIST_FIELDS, Configuration, from_state
 from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
@@ -10,31 +12,31 @@ from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Thresh
 
 def desired_configuration(name: str, feature: Feature, directory: Directory) -> Configuration:
     """Return the configuration that a feature's part of the file asks for, its override aside."""
-    return Configuration(
-        active=feature.active,
-        emergency_stop=False,
-        strategy=feature.strategy,
-        percentage=feature.percentage,
-        salt=feature.salt_or(name),
-        whitelist=directory.keys(feature.whitelist),
-        exclusions=directory.keys(feature.exclusions),
-        max_error_rate=feature.health.max_error_rate,
-        min_jobs=feature.health.min_jobs,
-        window=feature.health.window,
-        auto_rollback=feature.health.auto_rollback,
-        rollback_to=feature.health.rollback_to,
-        description=feature.description,
-    )
+    declared = {field.name: field.declared(name, feature) for field in FIELDS}
+    keys = {field.name: directory.keys(declared[field.name]) for field in LIST_FIELDS}
+    return Configuration(**(declared | keys))
 
 
 def default_configuration(name: str) -> Configuration:
-    """Return what a feature that says nothing asks for: every key absent, nobody in."""
-    return desired_configuration(name, Feature(), Directory(ids={}, names={}, owned={}))
+    """Return the configuration of a feature whose part of the file is empty."""
+    return from_state(name, {})
 
 
 def desired_thresholds(rollout: Rollout) -> Mapping[Category, Threshold]:
     """Return every category's threshold: the file's where it has one, else the default."""
     return {**DEFAULT_THRESHOLDS, **rollout.categories}
+
+
+def stored_thresholds(stored: Mapping[str, Mapping[str, Any]]) -> Mapping[Category, Threshold]:
+    """Return the thresholds that an apply stored; what it did not store has its default."""
+    return {
+        category: replace(default, **_known(stored.get(category.value, {})))
+        for category, default in DEFAULT_THRESHOLDS.items()
+    }
+
+
+def _known(threshold: Mapping[str, Any]) -> dict[str, Any]:
+    return {each.name: threshold[each.name] for each in fields(Threshold) if each.name in threshold}
 
 
 def desired_marks(rollout: Rollout, directory: Directory) -> frozenset[str]:

@@ -98,11 +98,11 @@ def with_adopted(
 
 def _is_asked_for(drift: Drift, desired: Configuration, directory: Directory) -> bool:
     match drift.field:
-        case ScalarField(read=read):
-            return bool(read(desired) == drift.live)
-        case ListField(read=read):
+        case ScalarField() as field:
+            return bool(field.read(desired) == drift.live)
+        case ListField() as field:
             # An entry that was live by its name may have become known since.
-            return read(desired) == directory.keys(drift.live)
+            return bool(field.read(desired) == directory.keys(drift.live))
 
 
 def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:

@@ -1,62 +1,33 @@
-"""The state of one feature, as it is live or as an apply would make it.
+"""One feature's configuration, and the table of its managed fields.
 
-Names in the lists are keys: a repository id, an `owner/name` that no repository has yet, or `owner/*`,
+`FIELDS` has one entry for each field. Whatever reads, compares, stores or shows a configuration loops
+over that table, so that a new field is one attribute of `Configuration`, one entry, and its SQL.
+
+Entries of lists are keys: a repository id, an `owner/name` that no repository has yet, or `owner/*`,
 all lower case.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
-from typing import Any, Final, Self
+from operator import attrgetter
+from typing import Any, Final, Self, TypeVar
 
 from reconciler.planning.history import Action
 from reconciler.rollout_file.durations import format_duration, parse_duration
-from reconciler.targeting.eligibility import Targeting
+from reconciler.rollout_file.model import Feature
+from reconciler.targeting.eligibility import Targeting, folded
 from reconciler.targeting.strategy import Strategy
 from reconciler.wording import show_number
 
-
-class Direction(Enum):
-    """What a change of one field does to the audience."""
-
-    NARROWS = auto()
-    WIDENS = auto()
-    NEITHER = auto()
-    """It has nothing to do with who is in."""
-    BY_AUDIENCE = auto()
-    """Only the two sets of eligible repositories tell."""
-
-
-def of_percentage(before: Decimal, after: Decimal) -> Direction:
-    """A lower percentage narrows."""
-    return Direction.NARROWS if after < before else Direction.WIDENS
-
-
-def of_activity(before: bool, after: bool) -> Direction:  # noqa: FBT001 - the field's own values
-    """Turning a feature off narrows."""
-    return Direction.NARROWS if before and not after else Direction.WIDENS
-
-
-def of_stop(before: bool, after: bool) -> Direction:  # noqa: FBT001 - the field's own values
-    """Stopping narrows."""
-    return Direction.NARROWS if after and not before else Direction.WIDENS
-
-
-def of_audience(before: object, after: object) -> Direction:  # noqa: ARG001 - as the others
-    """Return that only the sets tell: another strategy or salt draws another audience."""
-    return Direction.BY_AUDIENCE
-
-
-def of_nothing(before: object, after: object) -> Direction:  # noqa: ARG001 - as the others
-    """Return that a field has no direction."""
-    return Direction.NEITHER
+Plain = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How far a feature is open: what people, overrides and the safeguard move at once."""
+    """How far a feature is open: the part that overrides and the safeguard change at once."""
 
     active: bool
     emergency_stop: bool
@@ -83,12 +54,12 @@ class Configuration:
 
     @property
     def exposure(self) -> Exposure:
-        """The part that says how far the feature is open."""
+        """How far the feature is open."""
         return Exposure(self.active, self.emergency_stop, self.percentage)
 
     @property
     def targeting(self) -> Targeting:
-        """The part that says who is in."""
+        """The part that decides which repositories are eligible."""
         return Targeting(
             active=self.active,
             emergency_stop=self.emergency_stop,
@@ -100,172 +71,272 @@ class Configuration:
         )
 
     def deactivated(self) -> Self:
-        """Return this state for a feature that the file no longer has: kept, but nobody is in."""
+        """Return this configuration for a feature that the file no longer has: inactive, else the same."""
         return replace(self, active=False)
 
 
+Limited = TypeVar("Limited", Configuration, Exposure)
+"""What an override limits."""
+
+
+class Direction(Enum):
+    """What a change of one field does to the audience."""
+
+    NARROWS = auto()
+    WIDENS = auto()
+    NEITHER = auto()
+    """It does not change which repositories are eligible."""
+    BY_AUDIENCE = auto()
+    """Only the two sets of eligible repositories show it."""
+
+
 @dataclass(frozen=True, slots=True)
-class ScalarField:
+class _ValueType:
+    """How a type of value is shown, and how it is read from JSON, from a row, and given to SQL."""
+
+    show: Callable[[Any], str] = str
+    from_json: Callable[[Any], Any] = lambda value: value
+    from_column: Callable[[Any], Any] = lambda value: value
+    to_column: Callable[[Any], Any] = lambda value: value
+
+
+def _keys(entries: Iterable[str | None]) -> frozenset[str]:
+    """Return an array's entries as keys, also where SQL by hand left spaces, capitals or nulls in it."""
+    return frozenset(folded(entry.strip(" ")) for entry in entries if entry is not None)
+
+
+_SWITCH: Final = _ValueType(show=lambda value: "on" if value else "off")
+_PERCENTAGE: Final = _ValueType(show=show_number, from_json=lambda value: Decimal(str(value)))
+_NUMBER: Final = _ValueType(show=show_number)
+_DURATION: Final = _ValueType(show=format_duration, from_json=parse_duration)
+_TEXT: Final = _ValueType(show=lambda value: value or "(none)")
+_STRATEGY: Final = _ValueType(
+    from_json=Strategy, from_column=Strategy, to_column=lambda value: value.value
+)
+_ENTRIES: Final = _ValueType(from_json=frozenset, from_column=_keys, to_column=sorted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    """What every managed field has."""
+
+    name: str
+    """Its attribute of `Configuration`, and its name in a plan, in stored states and in SQL parameters."""
+    column: str
+    """Its column in the query `configurations`, and what drift and history call it."""
+    type: _ValueType
+    declared_at: str | None
+    """Its place in the model of the file; None for a field that only overrides set."""
+    unset: Callable[[str], Any] = lambda _name: None
+    """What a value that the file leaves out means, from the feature's name, where the model has none."""
+
+    def read(self, configuration: Configuration) -> Any:
+        """Return the field's value."""
+        return getattr(configuration, self.name)
+
+    def declared(self, name: str, feature: Feature) -> Any:
+        """Return the value that a feature's part of the file gives, or the default that it leaves."""
+        value = None if self.declared_at is None else attrgetter(self.declared_at)(feature)
+        if value is None:
+            return self.unset(name)
+        # Entries of a list become keys once it is known what they mean.
+        return frozenset(value) if isinstance(value, tuple) else value
+
+    def default(self, name: str) -> Any:
+        """Return the value of the field for a feature whose part of the file is empty."""
+        return self.declared(name, _EMPTY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalarField(_Field):
     """A field with one value."""
 
-    name: str
-    """Its key in the file and in a plan."""
-    column: str
-    """Where it is live."""
     direction: Callable[[Any, Any], Direction]
     """What a change from one value to another does to the audience."""
-    read: Callable[[Configuration], Any]
     action: Callable[[Any], Action]
     """What history calls a change to the value given."""
-    show: Callable[[Any], str]
-    """The value as people write it."""
+
+    def show(self, value: Any) -> str:
+        """Return a value as people write it."""
+        return self.type.show(value)
 
 
-@dataclass(frozen=True, slots=True)
-class ListField:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListField(_Field):
     """A field with entries, each of which is added or removed by itself."""
 
-    name: str
-    column: str
     adding: Direction
-    """What an entry more does to the audience; an entry less does the opposite."""
-    read: Callable[[Configuration], frozenset[str]]
+    """What one more entry does to the audience; one less does the opposite."""
     added: Action
     removed: Action
 
 
-def _show_percentage(value: Decimal) -> str:
-    return show_number(value)
+_EMPTY: Final = Feature()
 
 
-def _show_switch(value: bool) -> str:  # noqa: FBT001 - the value itself is what is shown
-    return "on" if value else "off"
+def _narrows_where(narrows: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Direction]:
+    return lambda before, after: Direction.NARROWS if narrows(before, after) else Direction.WIDENS
 
 
-def _show_text(value: str | None) -> str:
-    return value or "(none)"
-
-
-def _show_duration(value: timedelta) -> str:
-    return format_duration(value)
-
-
-def _always(action: Action) -> Callable[[Any], Action]:
-    return lambda _after: action
+def _always(value: Any) -> Callable[..., Any]:
+    return lambda *_: value
 
 
 SCALAR_FIELDS: Final = (
     ScalarField(
-        "active",
+        name="active",
         column="is_active",
-        direction=of_activity,
-        read=lambda configuration: configuration.active,
+        type=_SWITCH,
+        declared_at="active",
+        direction=_narrows_where(lambda before, after: before and not after),
         action=lambda after: Action.REACTIVATED if after else Action.DEACTIVATED,
-        show=_show_switch,
     ),
     ScalarField(
-        "emergency_stop",
+        name="emergency_stop",
         column="emergency_stop",
-        direction=of_stop,
-        read=lambda configuration: configuration.emergency_stop,
+        type=_SWITCH,
+        declared_at=None,
+        unset=lambda _name: False,
+        direction=_narrows_where(lambda before, after: after and not before),
         action=lambda after: Action.EMERGENCY_STOP if after else Action.RESUMED,
-        show=_show_switch,
     ),
     ScalarField(
-        "strategy",
+        name="strategy",
         column="rollout_strategy",
-        direction=of_audience,
-        read=lambda configuration: configuration.strategy,
+        type=_STRATEGY,
+        declared_at="strategy",
+        direction=_always(Direction.BY_AUDIENCE),
         action=_always(Action.STRATEGY_CHANGED),
-        show=str,
     ),
     ScalarField(
-        "percentage",
+        name="percentage",
         column="rollout_percentage",
-        direction=of_percentage,
-        read=lambda configuration: configuration.percentage,
+        type=_PERCENTAGE,
+        declared_at="percentage",
+        direction=_narrows_where(lambda before, after: after < before),
         action=_always(Action.PERCENTAGE_CHANGED),
-        show=_show_percentage,
     ),
     ScalarField(
-        "salt",
+        name="salt",
         column="salt",
-        direction=of_audience,
-        read=lambda configuration: configuration.salt,
+        type=_ValueType(),
+        declared_at="salt",
+        unset=lambda name: name,
+        direction=_always(Direction.BY_AUDIENCE),
         action=_always(Action.UPDATED),
-        show=str,
     ),
     ScalarField(
-        "max_error_rate",
+        name="max_error_rate",
         column="max_error_rate",
-        direction=of_nothing,
-        read=lambda configuration: configuration.max_error_rate,
+        type=_PERCENTAGE,
+        declared_at="health.max_error_rate",
+        direction=_always(Direction.NEITHER),
         action=_always(Action.HEALTH_CHANGED),
-        show=_show_percentage,
     ),
     ScalarField(
-        "min_jobs",
+        name="min_jobs",
         column="min_jobs",
-        direction=of_nothing,
-        read=lambda configuration: configuration.min_jobs,
+        type=_NUMBER,
+        declared_at="health.min_jobs",
+        direction=_always(Direction.NEITHER),
         action=_always(Action.HEALTH_CHANGED),
-        show=show_number,
     ),
     ScalarField(
-        "window",
+        name="window",
         column="monitoring_window",
-        direction=of_nothing,
-        read=lambda configuration: configuration.window,
+        type=_DURATION,
+        declared_at="health.window",
+        direction=_always(Direction.NEITHER),
         action=_always(Action.HEALTH_CHANGED),
-        show=_show_duration,
     ),
     ScalarField(
-        "auto_rollback",
+        name="auto_rollback",
         column="auto_rollback_enabled",
-        direction=of_nothing,
-        read=lambda configuration: configuration.auto_rollback,
+        type=_SWITCH,
+        declared_at="health.auto_rollback",
+        direction=_always(Direction.NEITHER),
         action=_always(Action.HEALTH_CHANGED),
-        show=_show_switch,
     ),
     ScalarField(
-        "rollback_to",
+        name="rollback_to",
         column="rollback_to",
-        direction=of_nothing,
-        read=lambda configuration: configuration.rollback_to,
+        type=_PERCENTAGE,
+        declared_at="health.rollback_to",
+        direction=_always(Direction.NEITHER),
         action=_always(Action.HEALTH_CHANGED),
-        show=_show_percentage,
     ),
     ScalarField(
-        "description",
+        name="description",
         column="description",
-        direction=of_nothing,
-        read=lambda configuration: configuration.description,
+        type=_TEXT,
+        declared_at="description",
+        direction=_always(Direction.NEITHER),
         action=_always(Action.UPDATED),
-        show=_show_text,
     ),
 )
 
 LIST_FIELDS: Final = (
     ListField(
-        "whitelist",
+        name="whitelist",
         column="target_repositories",
+        type=_ENTRIES,
+        declared_at="whitelist",
         adding=Direction.WIDENS,
-        read=lambda configuration: configuration.whitelist,
         added=Action.WHITELIST_ADDED,
         removed=Action.WHITELIST_REMOVED,
     ),
     ListField(
-        "exclusions",
+        name="exclusions",
         column="excluded_repositories",
+        type=_ENTRIES,
+        declared_at="exclusions",
         adding=Direction.NARROWS,
-        read=lambda configuration: configuration.exclusions,
         added=Action.EXCLUSION_ADDED,
         removed=Action.EXCLUSION_REMOVED,
     ),
 )
 
+FIELDS: Final = (*SCALAR_FIELDS, *LIST_FIELDS)
 
-Plain = str | int | float | bool | None
+_BY_NAME: Final = {field.name: field for field in FIELDS}
+
+
+def configuration_from_row(row: Mapping[Any, Any]) -> Configuration:
+    """Return the configuration of a row of the query `configurations`."""
+    return Configuration(
+        **{field.name: field.type.from_column(row[field.column]) for field in FIELDS}
+    )
+
+
+def to_parameters(configuration: Configuration) -> dict[str, Any]:
+    """Return a configuration as the parameters of SQL, by the names of its fields; lists are sorted."""
+    return {field.name: field.type.to_column(field.read(configuration)) for field in FIELDS}
+
+
+def to_state(configuration: Configuration) -> dict[str, Any]:
+    """Return a configuration as JSON, by the names of its fields; lists are sorted."""
+    return {field.name: plain(field.read(configuration)) for field in FIELDS}
+
+
+def from_state(name: str, state: Mapping[str, Any]) -> Configuration:
+    """Return the configuration of a stored state; a key that is absent has its field's default.
+
+    A state that an older release stored has no key for a field that came later.
+    """
+    return Configuration(**_values(name, state, (field.name for field in FIELDS)))
+
+
+def exposure_from_state(name: str, state: Mapping[str, Any]) -> Exposure:
+    """Return how far a feature was open by a stored state; an absent key has its field's default."""
+    return Exposure(**_values(name, state, (field.name for field in fields(Exposure))))
+
+
+def _values(name: str, state: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {each: _value(_BY_NAME[each], name, state) for each in names}
+
+
+def _value(field: ScalarField | ListField, name: str, state: Mapping[str, Any]) -> Any:
+    return field.type.from_json(state[field.name]) if field.name in state else field.default(name)
 
 
 def plain(value: Any) -> Any:
@@ -289,30 +360,3 @@ def plain(value: Any) -> Any:
             return value
         case _:
             raise TypeError(f"no field has a {type(value).__name__}")
-
-
-def to_state(configuration: Configuration) -> dict[str, Any]:
-    """Return a configuration by the names of its fields; lists are sorted."""
-    return {
-        **{field.name: plain(field.read(configuration)) for field in SCALAR_FIELDS},
-        **{field.name: sorted(field.read(configuration)) for field in LIST_FIELDS},
-    }
-
-
-def from_state(state: Mapping[str, Any]) -> Configuration:
-    """Return the configuration that `to_state` made this of."""
-    return Configuration(
-        active=state["active"],
-        emergency_stop=state["emergency_stop"],
-        strategy=Strategy(state["strategy"]),
-        percentage=Decimal(str(state["percentage"])),
-        salt=state["salt"],
-        whitelist=frozenset(state["whitelist"]),
-        exclusions=frozenset(state["exclusions"]),
-        max_error_rate=Decimal(str(state["max_error_rate"])),
-        min_jobs=state["min_jobs"],
-        window=parse_duration(state["window"]),
-        auto_rollback=state["auto_rollback"],
-        rollback_to=Decimal(str(state["rollback_to"])),
-        description=state["description"],
-    )

@@ -10,13 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
-from reconciler.planning.feature_config import Configuration, Exposure
+from reconciler.planning.feature_config import Limited
 from reconciler.rollout_file.model import Override
-
-Limited = TypeVar("Limited", Configuration, Exposure)
 
 
 class OverrideState(StrEnum):

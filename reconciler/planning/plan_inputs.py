@@ -1,12 +1,13 @@
 """What a plan stands on beside the file: the live state, the last apply, and git's history."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Final
 from uuid import UUID
 
 from reconciler.planning.drift import AudienceChange
-from reconciler.planning.feature_config import Configuration
+from reconciler.planning.feature_config import Configuration, Limited, from_state
 from reconciler.planning.live_state import Live
 from reconciler.planning.overrides import Trace
 from reconciler.planning.promotion import Soaking
@@ -59,6 +60,46 @@ class LastApplied:
     """The desired state that the last apply stored."""
 
     features: Mapping[str, AppliedFeature]
+    names: Mapping[str, str] = field(default_factory=dict)
+    """`owner/name` in lower case → the id that it meant then."""
+
+
+def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) -> LastApplied:
+    """Return what an apply stored as JSON, whichever release it was; an absent key has its default.
+
+    Args:
+        desired: the file's content, without what has its default.
+        effective: what the file meant, under the overrides that were in force.
+    """
+    declared = desired.get("features", {})
+    return LastApplied(
+        features={
+            name: _read_feature(name, declared.get(name), state)
+            for name, state in effective.get("features", {}).items()
+        },
+        names=effective.get("names", {}),
+    )
+
+
+def _read_feature(
+    name: str, declared: Mapping[str, Any] | None, state: Mapping[str, Any]
+) -> AppliedFeature:
+    override = (declared or {}).get("override")
+    return AppliedFeature(
+        desired=without_override(from_state(name, state), declared),
+        override=None if override is None else UUID(override["id"]),
+    )
+
+
+def without_override(stored: Limited, declared: Mapping[str, Any] | None) -> Limited:
+    """Return a stored state as its file declared it, with no override in force.
+
+    `declared` is the feature's part of the file; None where the file did not have the feature.
+    """
+    if declared is None:
+        return stored
+    percentage = Decimal(str(declared.get("percentage", 0)))
+    return replace(stored, percentage=percentage, emergency_stop=False)
 
 
 NOTHING_APPLIED: Final = LastApplied(features={})

@@ -59,8 +59,8 @@ LIMIT :most;
 -- What a generation made of one feature, and of what holds for all.
 SELECT
     effective -> 'features' -> CAST(:feature AS text) AS feature,
-    effective -> 'test_repositories' AS marked,
-    effective -> 'categories' AS categories
+    coalesce(effective -> 'test_repositories', '[]') AS marked,
+    coalesce(effective -> 'categories', '{}') AS categories
 FROM public.rollout_generation
 WHERE generation = :generation;
 

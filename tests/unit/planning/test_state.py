@@ -1,13 +1,31 @@
-"""A configuration as JSON says all of it."""
+"""A stored state says all of a configuration, and one that an older release stored can be read."""
 
 import json
 from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
-from reconciler.planning.feature_config import Configuration, from_state, to_state
+from reconciler.planning.desired import default_configuration, stored_thresholds
+from reconciler.planning.feature_config import (
+    FIELDS,
+    Configuration,
+    ListField,
+    ScalarField,
+    from_state,
+    to_state,
+)
+from reconciler.planning.plan_inputs import read_generation
+from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from reconciler.targeting.strategy import Strategy
+
+GENERATIONS = sorted(Path(__file__).parents[2].joinpath("corpus/generations").glob("*.json"))
+"""A generation of each schema that a release stored; new ones are added, and these do not change."""
 
 PERCENTAGES = st.decimals(0, 100, places=2)
 KEYS = st.frozensets(st.text("abc/*-1", min_size=1, max_size=8))
@@ -29,6 +47,90 @@ CONFIGURATIONS = st.builds(
 )
 
 
+def stored(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
 @given(CONFIGURATIONS)
 def test_a_state_read_back_is_what_was_written(configuration: Configuration) -> None:
-    assert from_state(json.loads(json.dumps(to_state(configuration)))) == configuration
+    assert from_state("alpha", json.loads(json.dumps(to_state(configuration)))) == configuration
+
+
+@pytest.mark.parametrize("path", GENERATIONS, ids=lambda path: path.stem)
+def test_a_generation_of_every_schema_can_be_read(path: Path) -> None:
+    generation = stored(path)
+
+    applied = read_generation(generation["desired"], generation["effective"])
+
+    for name, feature in applied.features.items():
+        state = to_state(feature.desired)
+        limited = {"percentage", "emergency_stop"}
+        assert state.items() >= {
+            (key, value)
+            for key, value in generation["effective"]["features"][name].items()
+            if key not in limited and not isinstance(value, list)
+        }
+
+
+def test_the_first_generation_means_what_its_file_declared() -> None:
+    generation = stored(GENERATIONS[0])
+
+    applied = read_generation(generation["desired"], generation["effective"])
+
+    capture = applied.features["capture"]
+    assert capture.override == UUID("019343a7-6f8e-7c34-9a55-0b8a1f0d2c11")
+    assert capture.desired == Configuration(
+        active=True,
+        emergency_stop=False,
+        strategy=Strategy.REPOSITORY_SIZE,
+        percentage=Decimal(50),
+        salt="pepper",
+        whitelist=frozenset(
+            {
+                "00000000-0000-4000-8000-000000000001",
+                "00000000-0000-4000-8000-000000000007",
+                "acme/*",
+                "no/one",
+            }
+        ),
+        exclusions=frozenset({"00000000-0000-4000-8000-000000000002", "gamma/gone"}),
+        max_error_rate=Decimal("2.5"),
+        min_jobs=3,
+        window=timedelta(minutes=90),
+        auto_rollback=False,
+        rollback_to=Decimal("1.25"),
+        description="Grüße, 世界",
+    )
+    assert applied.names["beta/tool-1"] == "00000000-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+@pytest.mark.parametrize("path", GENERATIONS, ids=lambda path: path.stem)
+def test_a_key_that_was_not_stored_has_its_default(
+    path: Path, field: ScalarField | ListField
+) -> None:
+    state = stored(path)["effective"]["features"]["capture"]
+    state.pop(field.name, None)
+
+    read = from_state("capture", state)
+
+    assert field.read(read) == field.read(default_configuration("capture"))
+    others = {each.name for each in FIELDS} - {field.name}
+    assert all(to_state(read)[each] == state[each] for each in others & state.keys())
+
+
+def test_a_generation_without_names_and_features_can_be_read() -> None:
+    applied = read_generation({}, {})
+
+    assert (applied.features, applied.names) == ({}, {})
+
+
+def test_a_threshold_that_was_not_stored_has_its_default() -> None:
+    thresholds = stored_thresholds({"small": {"stars": 75}, "gigantic": {"stars": 1}})
+
+    default = DEFAULT_THRESHOLDS[Category.SMALL]
+    assert thresholds[Category.SMALL] == Threshold(
+        75, default.contributors, default.pull_requests, default.priority
+    )
+    assert thresholds[Category.LARGE] == DEFAULT_THRESHOLDS[Category.LARGE]
