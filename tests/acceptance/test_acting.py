@@ -117,7 +117,7 @@ def test_a_stop_is_carried_into_git_though_nobody_can_read_what_it_says(
     assert "reason: it hurts" in rollout.remote_text()
 
 
-def test_a_resume_gives_the_file_back_to_the_byte_and_who_was_in_is_in_again(rollout: Site) -> None:
+def test_a_resume_restores_the_file_and_the_eligible_repositories(rollout: Site) -> None:
     before = rollout.database.value("SELECT count(*) FROM eligible_repositories('capture')")
     rollout.reconcile("stop", "--reason", "it hurts")
 

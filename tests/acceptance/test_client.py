@@ -53,7 +53,7 @@ def start(program: str, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_a_forked_child_follows_for_itself_and_leaves_the_parents_connection_alone(
+def test_a_forked_child_follows_on_a_connection_of_its_own(
     database: Database,
 ) -> None:
     load(database)
@@ -100,7 +100,7 @@ assert os.waitpid(child, 0)[1] == 0
 """
 
 
-def test_a_process_that_ends_has_recorded_everything_once_and_so_has_its_child(
+def test_a_process_and_its_child_record_everything_once_before_they_end(
     database: Database,
 ) -> None:
     load(database)

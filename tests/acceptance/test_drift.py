@@ -267,7 +267,7 @@ def applied(site: Site) -> Site:
     return site
 
 
-def test_drift_that_an_apply_keeps_is_on_the_branch_and_stays_to_the_next_apply(
+def test_kept_drift_is_on_the_branch_and_stays_until_the_next_apply(
     applied: Site,
 ) -> None:
     before = applied.remote_text()

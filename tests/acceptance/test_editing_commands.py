@@ -241,7 +241,7 @@ def test_a_push_that_is_refused_leaves_the_commit_and_says_so(commented: Site) -
     assert commented.git("log", "-1", "--format=%s") == "Set capture to 25 percent"
 
 
-def test_without_a_repository_a_commit_is_refused_before_anything_is_written(
+def test_without_a_repository_a_commit_is_refused_before_any_write(
     commented: Site,
 ) -> None:
     (commented.folder / ".git").rename(commented.folder / "gone")

@@ -89,7 +89,7 @@ def cut_for_good(site: Site, rule: Rule) -> Completed:
         return through(proxy, site).reconcile()
 
 
-def test_cut_for_good_before_commit_the_program_says_that_nothing_was_written(merged: Site) -> None:
+def test_a_cut_before_commit_is_reported_as_nothing_written(merged: Site) -> None:
     done = cut_for_good(merged, at(GENERATION, Deed.CUT_AFTER))
 
     assert (done.exit_code, done.stdout) == (1, "")
@@ -99,7 +99,7 @@ def test_cut_for_good_before_commit_the_program_says_that_nothing_was_written(me
     assert is_whole(merged, 1)
 
 
-def test_cut_for_good_before_the_answer_to_commit_the_program_says_where_to_look(
+def test_a_cut_before_the_answer_to_commit_names_where_to_look(
     merged: Site,
 ) -> None:
     done = cut_for_good(merged, at_answer(Deed.CUT_BEFORE))

@@ -69,7 +69,7 @@ ROLLED_OUT = [
 """Each section of the page, and a command line that prints what it says, in order."""
 
 
-def test_every_key_that_a_command_prints_is_documented_and_every_documented_one_printed(
+def test_documented_keys_and_printed_keys_are_the_same(
     site: Site,
 ) -> None:
     (site.folder / "r.csv").write_text(REPOSITORIES)

@@ -14,7 +14,7 @@ OTHERS = """
 """
 
 
-def test_a_kill_leaves_no_change_without_history_and_no_history_without_change(
+def test_a_kill_leaves_changes_and_history_in_agreement(
     site: Site, at_size: Callable[[int, int], int]
 ) -> None:
     # The first run waits for the process that others are forked from.

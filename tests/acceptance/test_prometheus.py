@@ -363,7 +363,7 @@ def health(site: Site, prometheus: Prometheus, *arguments: str) -> dict[str, Any
     return dict(found)
 
 
-def test_a_real_prometheus_tells_of_failing_jobs_and_of_those_since_a_resume(
+def test_a_real_prometheus_counts_failing_jobs_also_since_a_resume(
     applied: Site, prometheus: Prometheus, service: Service
 ) -> None:
     counted = 'rollout_jobs_total{feature="capture"}'

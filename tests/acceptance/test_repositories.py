@@ -70,7 +70,7 @@ def test_each_format_loads_the_same(site: Site, name: str, text: str) -> None:
     assert site.database.value("SELECT id FROM repositories") == UUID(ID)
 
 
-def test_loading_again_updates_what_is_there_and_leaves_what_the_file_lacks(site: Site) -> None:
+def test_loading_again_updates_rows_and_keeps_those_the_file_lacks(site: Site) -> None:
     load(
         site,
         "r.csv",

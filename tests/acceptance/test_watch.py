@@ -81,9 +81,7 @@ def test_a_failing_feature_is_rolled_back_and_the_remote_says_why(
         assert PASSWORD not in text
 
 
-def test_of_two_watchers_one_acts_and_the_other_takes_over_when_it_is_killed(
-    rollout: Site, start: Start
-) -> None:
+def test_a_second_watcher_takes_over_when_the_first_is_killed(rollout: Site, start: Start) -> None:
     first = start()
     first.tells("active")
     second = start("--listen", "127.0.0.1:0")

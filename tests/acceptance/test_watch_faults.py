@@ -130,9 +130,7 @@ def test_a_remote_that_hangs_delays_no_rollback(
 
 
 @pytest.mark.nightly  # it waits for a lock as long as a rollback does
-def test_a_feature_that_somebody_holds_keeps_no_other_from_being_rolled_back(
-    rollout: Site, start: Start
-) -> None:
+def test_a_locked_feature_does_not_stop_the_rollback_of_others(rollout: Site, start: Start) -> None:
     watcher = start()
     watcher.tells("active")
     holder = rollout.database.connect()

@@ -126,7 +126,7 @@ def test_a_commit_held_by_drift_is_applied_once_the_drift_is_gone(
     assert len(watcher.events("not_applied", commit=commit)) == 1
 
 
-def test_a_branch_that_went_back_is_nothing_and_one_that_was_rewritten_is_refused(
+def test_an_older_branch_is_skipped_and_a_rewritten_one_is_refused(
     rollout: Site, start: Start, elsewhere: Site
 ) -> None:
     first = rollout.git("rev-parse", "HEAD")

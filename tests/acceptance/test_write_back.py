@@ -41,7 +41,7 @@ def edit_on_the_branch(site: Site, text: str, message: str = "By a person") -> N
     site.push()
 
 
-def test_an_override_becomes_one_commit_that_says_why_and_touches_its_block_alone(
+def test_an_override_becomes_one_commit_of_its_block_with_the_reason(
     applied: Site,
 ) -> None:
     before = applied.remote_text()
@@ -124,7 +124,7 @@ def test_a_narrower_override_takes_the_place_of_the_block_under_its_own_id(appli
     assert [each.override for each in commits(applied)[:2]] == [str(narrow), str(wide)]
 
 
-def test_resuming_what_superseded_another_removes_whichever_block_git_holds(applied: Site) -> None:
+def test_resuming_a_superseding_override_removes_the_block_git_has(applied: Site) -> None:
     limit(applied.database, to=5)
     carry(applied)
     limit(applied.database)
@@ -228,7 +228,7 @@ def test_what_the_tip_cannot_hold_stays_pending_and_says_why(
         (None, "there is no file rollout.yaml on origin/main"),
     ],
 )
-def test_a_file_that_is_broken_or_gone_on_the_branch_is_a_problem_that_is_told(
+def test_a_broken_or_missing_file_on_the_branch_is_reported(
     applied: Site, text: str | None, problem: str
 ) -> None:
     if text is None:
@@ -274,9 +274,7 @@ def test_a_file_that_is_a_symlink_in_the_tree_or_below_one_is_refused(
     assert remote_git(applied.remote, "rev-parse", "main") == before
 
 
-def test_the_checkout_its_index_its_refs_and_its_configuration_stay_as_they_are(
-    applied: Site, tmp_path: Path
-) -> None:
+def test_checkout_index_refs_and_configuration_do_not_change(applied: Site, tmp_path: Path) -> None:
     applied.write(applied.remote_text() + "# being edited\n")
     (applied.folder / "new.txt").write_text("new")
     applied.git("add", "new.txt")
@@ -370,7 +368,7 @@ def test_a_detached_checkout_is_carried_to_the_remotes_default_branch(applied: S
     assert (report.remote, report.branch, outcomes(report)) == ("origin", "main", ["written"])
 
 
-def test_a_remote_whose_head_names_no_branch_is_carried_to_the_one_checked_out(
+def test_a_remote_without_a_default_branch_gets_the_checked_out_one(
     applied: Site,
 ) -> None:
     remote_git(applied.remote, "symbolic-ref", "HEAD", "refs/heads/master")
@@ -382,7 +380,7 @@ def test_a_remote_whose_head_names_no_branch_is_carried_to_the_one_checked_out(
     assert (report.branch, outcomes(report)) == ("main", ["written"])
 
 
-def test_a_checkout_of_another_branch_is_carried_to_its_upstream_or_where_one_says(
+def test_write_back_goes_to_the_upstream_or_to_the_named_branch(
     applied: Site,
 ) -> None:
     applied.git("checkout", "--quiet", "-b", "release/1")

@@ -285,7 +285,7 @@ def test_a_pass_that_was_taken_for_dead_and_goes_on_does_no_harm(
     assert_apply_changes_nothing(site)
 
 
-def test_a_block_that_comes_after_its_resume_was_settled_is_removed_all_the_same(
+def test_a_block_that_arrives_after_its_resume_is_still_removed(
     crashing: Callable[[int], Site], tmp_path: Path
 ) -> None:
     site = crashing(1)

@@ -79,7 +79,7 @@ def test_a_push_whose_answer_is_lost_came_through_once(applied: Site, server: Gi
     assert server.pushes == 1
 
 
-def test_a_remote_that_does_not_answer_is_given_up_and_the_next_run_carries(
+def test_the_next_run_writes_back_after_a_remote_did_not_answer(
     applied: Site, server: GitServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quarantine, "NETWORK_TIMEOUT_SECONDS", 0.5)
@@ -103,7 +103,7 @@ def command_of(process: psutil.Process) -> str:
         return ""
 
 
-def test_credentials_of_the_repositorys_configuration_count_and_are_no_argument(
+def test_configured_credentials_are_used_and_never_an_argument(
     applied: Site, server: GitServer, tmp_path: Path
 ) -> None:
     server.authorization = "basic s3cret"
@@ -147,7 +147,7 @@ def test_another_push_in_between_is_not_lost_and_not_overwritten(
     assert applied.remote_text().startswith("# people were here\n")
 
 
-def test_a_remote_that_always_moves_on_is_tried_five_times_and_never_forced(
+def test_a_moving_remote_is_tried_five_times_and_never_forced(
     applied: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reconciler.operations.write_back_pass.FIRST_PAUSE_SECONDS", 0.01)
@@ -211,7 +211,7 @@ def test_a_protected_branch_over_https_answers_403(applied: Site, server: GitSer
     assert server.pushes == pushes
 
 
-def test_a_branch_that_a_killed_run_pushed_beside_is_found_and_not_pushed_again(
+def test_a_branch_that_a_killed_run_pushed_is_not_pushed_again(
     applied: Site,
 ) -> None:
     hook(applied, "pre-receive", DECLINES_MAIN)
@@ -309,7 +309,7 @@ def test_who_finds_another_pass_at_work_waits_for_it_or_says_who_it_is(applied: 
     assert outcomes(*reports) == ["written"]
 
 
-def test_of_many_passes_at_once_one_is_at_work_and_each_override_enters_once(
+def test_concurrent_passes_write_each_override_once(
     applied: Site,
 ) -> None:
     override = limit(applied.database)

@@ -317,7 +317,7 @@ def _cost(connection: Connection, memory: str) -> float:
     return float(plan["Plan"]["Total Cost"])
 
 
-def test_exclusions_that_memory_does_not_hold_are_not_read_for_each_repository(
+def test_unknown_exclusions_are_not_read_for_each_repository(
     database: Database,
 ) -> None:
     database.execute(

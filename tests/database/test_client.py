@@ -270,7 +270,7 @@ def test_whatever_moves_a_repository_is_seen_without_reading_it(
         assert again[1] is first[1]
 
 
-def test_a_change_of_features_alone_does_not_wait_until_repositories_are_read_again(
+def test_a_feature_change_does_not_wait_for_repositories_to_be_read(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That rests for a long time where it took long, as with a million."""

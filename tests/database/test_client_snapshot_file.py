@@ -180,7 +180,7 @@ def test_whatever_else_is_in_it_is_not_believed(proxy: Proxy, file: Path, header
 @pytest.mark.parametrize(
     "damage", [{"stops": []}, {"newest": 7}, {"confirmed_at": nan}, {"pages": [[0]]}, []]
 )
-def test_a_file_whose_digest_holds_and_whose_content_does_not_is_not_believed(
+def test_a_file_with_a_valid_digest_and_wrong_content_is_not_used(
     proxy: Proxy, file: Path, damage: Any
 ) -> None:
     _, described, content = file.read_bytes().split(b"\n", 2)

@@ -360,7 +360,7 @@ def waits_for_lock(database: Database, count: int = 1) -> Callable[[], bool]:
     )
 
 
-def test_an_apply_between_a_commit_and_its_late_answer_makes_the_next_generation(
+def test_an_apply_before_a_late_commit_answer_makes_a_new_generation(
     database: Database,
 ) -> None:
     run(database.address, 1)

@@ -206,7 +206,7 @@ def test_a_window_of_another_program_over_a_resume_does_not_count(rollout: Datab
     assert counted(rollout).jobs == 0
 
 
-def test_jobs_right_after_a_resume_count_at_once_and_those_before_it_do_not(
+def test_jobs_after_a_resume_count_at_once_and_earlier_ones_do_not(
     rollout: Database,
 ) -> None:
     recording = f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', %s)"

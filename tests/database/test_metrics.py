@@ -239,7 +239,7 @@ def test_a_time_to_come_in_the_history_opens_no_window_to_come(rollout: Database
     assert rollout.value("SELECT metrics_window_start <= now() FROM rollout_metrics") is True
 
 
-def test_a_job_reported_late_in_a_long_transaction_counts_when_it_is_reported(
+def test_a_job_in_a_long_transaction_counts_when_it_is_reported(
     rollout: Database,
 ) -> None:
     with rollout.connect() as connection:

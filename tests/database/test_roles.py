@@ -237,7 +237,7 @@ def test_functions_are_the_roles_where_they_are_not_everybodys(granted: Database
 
 
 @pytest.mark.parametrize("granted", ["fresh", "adopted"], indirect=True)
-def test_granting_again_takes_away_what_came_since_and_changes_nothing_else(
+def test_granting_again_revokes_later_grants_and_changes_nothing_else(
     granted: Database,
 ) -> None:
     catalogue = """

@@ -175,7 +175,7 @@ def test_a_branch_that_takes_no_pushes_gets_a_pull_request_once(job: Site, hub: 
 
 
 @pytest.mark.nightly
-def test_a_branch_pushed_from_a_laptop_gets_its_pull_request_from_the_next_run(
+def test_a_branch_pushed_from_a_laptop_gets_its_pull_request_next(
     job: Site, hub: FakeGitHub
 ) -> None:
     job.reconcile()

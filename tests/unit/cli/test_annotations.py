@@ -16,7 +16,7 @@ from reconciler.cli.render.annotations import (
 )
 
 
-def test_a_message_and_its_properties_are_escaped_each_as_the_runner_reads_them() -> None:
+def test_messages_and_properties_are_escaped_as_the_runner_reads_them() -> None:
     command = workflow_command(
         Annotation(
             Level.ERROR, "50 %: a,b\nnext", title="a:b,c %", file="o,d/r:x.yaml", line=3, column=5

@@ -5,7 +5,7 @@ from reconciler.cli.render.markdown import MAX_CHARACTERS, code_block
 from reconciler.errors import FileInvalid, Finding, Refused, Stale
 
 
-def test_many_long_errors_stay_within_the_limit_and_say_that_there_are_more() -> None:
+def test_many_long_errors_stay_within_the_limit_and_count_the_rest() -> None:
     findings = tuple(Finding(line, 1, "`|\u202e" * 500) for line in range(1, 1000))
 
     text = errors_markdown([FileInvalid("rollout.yaml", findings)])

@@ -12,7 +12,7 @@ HISTORY = Routing(
 )
 
 
-def test_by_default_the_feature_has_its_processor_and_all_others_the_fallback() -> None:
+def test_by_default_eligible_jobs_go_to_the_features_processor() -> None:
     job = Job("f")
     assert Routing().route(job, eligible=True) == Route("github_actions", eligible=True)
     assert Routing().route(job, eligible=False) == Route("inngest", eligible=False)

@@ -108,7 +108,7 @@ def test_a_state_that_begins_again_gets_an_issue_of_its_own(
     assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
 
 
-def test_an_issue_that_people_closed_stays_closed_until_its_state_begins_again(
+def test_a_closed_issue_stays_closed_until_its_state_occurs_again(
     fake: FakeGitHub, github: GitHub
 ) -> None:
     tell_states(github, PATH, KIND, [STATE])

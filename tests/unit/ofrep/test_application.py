@@ -47,7 +47,7 @@ def test_a_fault_is_told_without_what_it_is() -> None:
     assert response.json() == {"errorDetails": "this is a fault of the server's"}
 
 
-def test_one_request_too_many_is_to_come_again_and_those_under_way_are_answered() -> None:
+def test_one_request_too_many_is_deferred_and_running_ones_are_served() -> None:
     async def ask() -> tuple[httpx.Response, httpx.Response, httpx.Response]:
         is_asked, may_go_on = asyncio.Event(), asyncio.Event()
 

@@ -124,7 +124,7 @@ def test_a_lower_percentage_by_sql_limits_what_the_next_file_asks_for() -> None:
     assert plan.action is FeatureAction.UPDATE
 
 
-def test_drift_is_what_differs_from_the_override_in_force_not_from_the_file() -> None:
+def test_drift_is_measured_against_the_override_in_force() -> None:
     on = StoredOverride(override(1, 10), OverrideState.ON)
 
     as_limited = plan_feature(

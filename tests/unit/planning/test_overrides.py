@@ -119,7 +119,7 @@ def test_of_two_the_narrower_is_on_and_supersedes_the_other() -> None:
 SUPERSEDED = StoredOverride(ROLLBACK, DONE, superseded_by=STOP.id)
 
 
-def test_superseded_by_what_people_removed_is_on_again_if_git_never_knew_it() -> None:
+def test_an_override_is_on_again_when_its_successor_was_removed() -> None:
     rows = [SUPERSEDED, StoredOverride(STOP, ON)]
 
     settled = settle_overrides(None, rows, {STOP.id: REMOVED, ROLLBACK.id: NEVER})

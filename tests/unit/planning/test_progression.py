@@ -180,7 +180,7 @@ def test_a_new_feature_starts_at_its_first_stage() -> None:
 
 
 @pytest.mark.parametrize("is_removed", [False, True])
-def test_a_limited_feature_rises_from_what_people_meant_and_not_with_its_resume(
+def test_a_limited_feature_rises_from_its_desired_percentage(
     is_removed: bool,
 ) -> None:
     block = override(1, percentage=0)
