@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
-from reconciler.database.history_writer import History
+from reconciler.database.history import HistoryWriter
 from reconciler.database.overrides import write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
 from reconciler.planning.feature_config import Configuration, plain, to_parameters, to_state
 from reconciler.planning.health import MetricsSource
-from reconciler.planning.history import Action
+from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.plan import (
     CategoriesPlan,
     FeatureAction,
@@ -54,6 +54,16 @@ class Application:
     metrics_source: MetricsSource | None = None
     """Where the guard `soak` finds what jobs came to; None for the database."""
 
+    @property
+    def cause(self) -> HistoryCause:
+        """Who applies and why, for every row of history that this apply writes."""
+        return HistoryCause(
+            by=self.applied_by,
+            reason=self.source.reason,
+            commit=self.source.commit,
+            uncommitted=self.source.uncommitted,
+        )
+
 
 def lock_for_apply(connection: "Connection") -> None:
     """Let no other apply, and nobody with psql, in between this transaction's plan and its writing."""
@@ -76,14 +86,7 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
     """
     generation = plan.next_generation
     if plan.makes_generation:
-        history = History(
-            connection=connection,
-            generation=generation,
-            by=application.applied_by,
-            reason=application.source.reason,
-            commit=application.source.commit,
-            uncommitted=application.source.uncommitted,
-        )
+        history = HistoryWriter(connection, generation, application.cause)
         for feature in plan.features:
             _write_feature(connection, feature, history)
         # Thresholds before marks: a mark gives an uncategorised repository its category of now.
@@ -107,12 +110,14 @@ def restore_configuration(
     connection.execute(text(_SQL["update_lists"]), parameters)
 
 
-def _write_feature(connection: "Connection", feature: FeaturePlan, history: History) -> None:
+def _write_feature(connection: "Connection", feature: FeaturePlan, history: HistoryWriter) -> None:
     _write_configuration(connection, feature, history)
     write_overrides(connection, feature.name, feature.overrides.written)
 
 
-def _write_configuration(connection: "Connection", feature: FeaturePlan, history: History) -> None:
+def _write_configuration(
+    connection: "Connection", feature: FeaturePlan, history: HistoryWriter
+) -> None:
     parameters = _parameters(feature.name, feature.after)
     match feature.action:
         case FeatureAction.NONE:
@@ -146,7 +151,7 @@ def _write_configuration(connection: "Connection", feature: FeaturePlan, history
                 _record_change(feature.name, change, history)
 
 
-def _record_change(feature: str, change: ScalarChange | ListChange, history: History) -> None:
+def _record_change(feature: str, change: ScalarChange | ListChange, history: HistoryWriter) -> None:
     match change:
         case ScalarChange(field, before, after):
             history.change(
@@ -167,7 +172,7 @@ def _record_change(feature: str, change: ScalarChange | ListChange, history: His
             )
 
 
-def _write_marks(connection: "Connection", marks: MarksPlan, history: History) -> None:
+def _write_marks(connection: "Connection", marks: MarksPlan, history: HistoryWriter) -> None:
     for action, statement, entries in (
         (Action.TEST_UNMARKED, "unmark_as_test", marks.removed),
         (Action.TEST_MARKED, "mark_as_test", marks.added),
@@ -180,7 +185,7 @@ def _write_marks(connection: "Connection", marks: MarksPlan, history: History) -
 
 
 def _write_categories(
-    connection: "Connection", categories: CategoriesPlan, history: History
+    connection: "Connection", categories: CategoriesPlan, history: HistoryWriter
 ) -> None:
     for category in categories.changed:
         after = asdict(categories.after[category])

@@ -1,5 +1,10 @@
-"""Reading the audit trail."""
+"""The audit trail: one row for each thing that happened, with who did it, why, and at which generation.
 
+Rows are append-only, written in the transaction of what they record: no change without its row, no row
+without its change.
+"""
+
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
+from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.feature_config import plain
+from reconciler.planning.history import Action, HistoryCause
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,7 +26,7 @@ _SQL = queries("history")
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One row of `rollout_history`; `feature_name` is None for what concerns no one feature."""
+    """One row of `rollout_history`; `feature_name` is None for what concerns no single feature."""
 
     created_at: datetime
     feature_name: str | None
@@ -28,11 +36,11 @@ class HistoryEntry:
     reason: str | None
     triggered_by: str | None
     metadata: Any
-    """An object where the reconciler wrote it; of others any JSON, or None."""
+    """An object where the reconciler wrote it; where others did, any JSON or None."""
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """What an object there says."""
+        """The metadata where it is an object, else an empty one."""
         return self.metadata if isinstance(self.metadata, dict) else {}
 
 
@@ -48,3 +56,87 @@ def read_history(
     parameters = {"feature": feature, "action": action, "since": since, "limit": limit}
     rows = connection.execute(text(_SQL["history"]), parameters)
     return [HistoryEntry(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryWriter:
+    """Writes the rows that one cause leads to."""
+
+    connection: "Connection"
+    generation: int
+    cause: HistoryCause
+
+    def change(
+        self,
+        action: Action,
+        *,
+        feature: str | None,
+        details: Mapping[str, Any],
+        percentages: tuple[Decimal | None, Decimal | None] = (None, None),
+    ) -> None:
+        """Write one row; `feature` is None for what concerns no single feature."""
+        previous_percentage, new_percentage = percentages
+        parameters = self._row(action, feature, details) | {
+            "previous_percentage": previous_percentage,
+            "new_percentage": new_percentage,
+        }
+        self.connection.execute(text(_SQL["record_change"]), parameters)
+
+    def entries(
+        self,
+        action: Action,
+        *,
+        feature: str | None,
+        details: Mapping[str, Any],
+        entries: Mapping[str, str],
+    ) -> None:
+        """Write one row for each entry of a list, key → name, that was added or removed."""
+        if entries:
+            parameters = self._row(action, feature, details) | {
+                "keys": list(entries.keys()),
+                "names": list(entries.values()),
+            }
+            self.connection.execute(text(_SQL["record_entries"]), parameters)
+
+    def drift(self, feature: str, drift: Drift) -> None:
+        """Write what somebody changed live, and the value that the plan continues from."""
+        last_applied, live = plain(drift.last_applied), plain(drift.live)
+        match drift.decision:
+            case Decision.KEEP | Decision.ADOPT:
+                action, after = Action.DRIFT_KEPT, live
+                percentages = drift.last_applied, drift.live
+            case Decision.REVERT:
+                action, after = Action.DRIFT_REVERTED, last_applied
+                percentages = drift.live, drift.last_applied
+            case Decision.HOLD:
+                raise AssertionError("a plan with held drift is refused before it is written")
+        self.change(
+            action,
+            feature=feature,
+            details={
+                "field": drift.field.name,
+                "live": live,
+                "before": last_applied,
+                "after": after,
+            },
+            percentages=percentages if drift.field.name == "percentage" else (None, None),
+        )
+
+    def _row(
+        self, action: Action, feature: str | None, details: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        metadata = {
+            "generation": self.generation,
+            "commit": self.cause.commit,
+            "uncommitted": self.cause.uncommitted,
+            "by": self.cause.by,
+            **self.cause.details,
+            **details,
+        }
+        return {
+            "action": action.value,
+            "feature_name": feature,
+            "reason": self.cause.reason,
+            "triggered_by": self.cause.by[:100],
+            "metadata": json.dumps(metadata),
+        }

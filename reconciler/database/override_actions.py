@@ -3,7 +3,6 @@
 Works without a file. Lists are neither read nor written, so that a stop does not wait for a long whitelist.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -11,12 +10,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from reconciler.database.history_writer import History
+from reconciler.database.history import HistoryWriter
 from reconciler.database.overrides import read_overrides, write_overrides
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
 from reconciler.planning.feature_config import Exposure, exposure_from_state, plain
-from reconciler.planning.history import Action
+from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import Act, RollbackSettings, Standing, with_superseded
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan_inputs import without_override
@@ -90,9 +89,7 @@ def write_act(
     *,
     action: Action,
     override: UUID | None,
-    by: str,
-    reason: str,
-    details: Mapping[str, Any],
+    cause: HistoryCause,
 ) -> None:
     """Write what an act leaves: the overrides' rows, how far the feature is open, one row of history.
 
@@ -102,9 +99,7 @@ def write_act(
         act: what to write.
         action: what history calls it.
         override: the one imposed, or the one that was in force until it was lifted.
-        by: who acts.
-        reason: why.
-        details: what history keeps beside.
+        cause: who acts and why.
     """
     write_overrides(connection, feature.name, act.written)
     where = {"configuration": feature.id}
@@ -115,7 +110,7 @@ def write_act(
     if act.after.active != act.before.active:
         connection.execute(text(_SQL["activate"]), where | {"active": act.after.active})
     others = [str(row.id) for row in act.written if row.id != override]
-    History(connection=connection, generation=feature.generation, by=by, reason=reason).change(
+    HistoryWriter(connection, feature.generation, cause).change(
         action,
         feature=feature.name,
         details={
@@ -123,7 +118,6 @@ def write_act(
             "before": _as_json(act.before),
             "after": _as_json(act.after),
             **({"superseded": others} if others else {}),
-            **details,
         },
         percentages=(act.before.percentage, act.after.percentage),
     )

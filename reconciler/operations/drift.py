@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.database.apply import lock_for_apply, restore_configuration
 from reconciler.database.export import read_names
-from reconciler.database.history_writer import History
+from reconciler.database.history import HistoryWriter
 from reconciler.database.live_state import read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
@@ -26,6 +26,7 @@ from reconciler.planning.drift import (
     changes_to_adopt,
 )
 from reconciler.planning.feature_config import ListField
+from reconciler.planning.history import HistoryCause
 from reconciler.planning.plan_inputs import PlanInputs
 from reconciler.planning.planner import feature_drift
 from reconciler.rollout_file.editing import with_entries, with_value, without_entries
@@ -66,9 +67,8 @@ def revert_held_drift(
             )
             for name, drift in found.items()
         }
-        history = History(
-            connection=connection, generation=inputs.live.generation, by=by, reason=reason
-        )
+        cause = HistoryCause(by=by, reason=reason)
+        history = HistoryWriter(connection, inputs.live.generation, cause)
         for name, drift in held.items():
             live = inputs.live.features[name].configuration
             for each in drift:

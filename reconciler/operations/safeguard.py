@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -23,7 +22,7 @@ from reconciler.operations.events import Emit, RolledBack, emit_to_no_listener
 from reconciler.planning.drift import Limit
 from reconciler.planning.feature_config import plain
 from reconciler.planning.health import NO_JOBS, Health, MetricsSource
-from reconciler.planning.history import Action
+from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import AUTO_ROLLBACK, Act, automatic_limit, impose, lift
 from reconciler.rollout_file.characters import one_line
 from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 STOP: Final = Limit(None)
-NO_DETAILS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,8 @@ def stop(database: Database, feature: str, *, by: str, reason: str) -> Acted:
     def stop_feature(connection: "Connection") -> Acted:
         require_newest(connection)
         found = lock_feature(connection, feature)
-        return _impose(connection, found, STOP, action=Action.EMERGENCY_STOP, by=by, reason=reason)
+        cause = HistoryCause(by=by, reason=reason)
+        return _impose(connection, found, STOP, Action.EMERGENCY_STOP, cause)
 
     return write_transaction(database, stop_feature)
 
@@ -99,7 +98,8 @@ def roll_back(database: Database, feature: str, to: Decimal, *, by: str, reason:
     def limit_feature(connection: "Connection") -> Acted:
         require_newest(connection)
         found = lock_feature(connection, feature)
-        return _impose(connection, found, Limit(to), action=Action.ROLLBACK, by=by, reason=reason)
+        cause = HistoryCause(by=by, reason=reason)
+        return _impose(connection, found, Limit(to), Action.ROLLBACK, cause)
 
     return write_transaction(database, limit_feature)
 
@@ -123,9 +123,7 @@ def resume(database: Database, feature: str, *, by: str, reason: str) -> Acted:
                 act,
                 action=Action.RESUMED,
                 override=None if in_force is None else in_force.id,
-                by=by,
-                reason=reason,
-                details=NO_DETAILS,
+                cause=HistoryCause(by=by, reason=reason),
             )
         return Acted(feature, act, None if act is not None else in_force, found.now)
 
@@ -177,15 +175,10 @@ def roll_back_failing(
         found = lock_feature(connection, judged.found.name)
         if (found.standing, found.settings) != (judged.found.standing, judged.found.settings):
             return None
-        return _impose(
-            connection,
-            found,
-            limit,
-            action=Action.AUTO_ROLLBACK,
-            by=AUTO_ROLLBACK,
-            reason=judged.since.sentence,
-            details=_figures(judged.since),
+        cause = HistoryCause(
+            by=AUTO_ROLLBACK, reason=judged.since.sentence, details=_metrics(judged.since)
         )
+        return _impose(connection, found, limit, Action.AUTO_ROLLBACK, cause)
 
     try:
         acted = write_transaction(database, limit_unless_moved)
@@ -216,38 +209,26 @@ def _impose(
     connection: "Connection",
     found: FoundFeature,
     limit: Limit,
-    *,
     action: Action,
-    by: str,
-    reason: str,
-    details: Mapping[str, Any] = NO_DETAILS,
+    cause: HistoryCause,
 ) -> Acted:
     override = Override(
         id=uuid4(),
         percentage=limit.percentage,
         emergency_stop=True if limit.percentage is None else None,
         # As the file can have them; history keeps the whole.
-        reason=one_line(reason, MAX_REASON_LENGTH),
-        by=one_line(by, MAX_AUTHOR_LENGTH),
+        reason=one_line(cause.reason, MAX_REASON_LENGTH),
+        by=one_line(cause.by, MAX_AUTHOR_LENGTH),
         at=found.now,
     )
     act = impose(found.standing, override)
     if act is None:
         return Acted(found.name, None, found.standing.in_force, found.now)
-    write_act(
-        connection,
-        found,
-        act,
-        action=action,
-        override=override.id,
-        by=by,
-        reason=reason,
-        details=details,
-    )
+    write_act(connection, found, act, action=action, override=override.id, cause=cause)
     return Acted(found.name, act, override, found.now)
 
 
-def _figures(health: Health) -> Mapping[str, Any]:
+def _metrics(health: Health) -> Mapping[str, Any]:
     total = NO_JOBS if health.metrics is None else health.metrics.total
     return {
         "error_rate": plain(total.error_rate),

@@ -1,6 +1,9 @@
-"""What history calls the things that happen to a rollout (the contract's list)."""
+"""What happens to a rollout, as history records it: the names of the actions, and the cause of one."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Action(StrEnum):
@@ -27,3 +30,17 @@ class Action(StrEnum):
     DRIFT_REVERTED = "drift_reverted"
     ADOPTED = "adopted"
     EMERGENCY_ROLLBACK = "emergency_rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryCause:
+    """Who changes something and why: one value for every row of history that it leads to."""
+
+    by: str
+    """Who; the column keeps the first 100 characters, the metadata the whole."""
+    reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What each row keeps beside, as JSON."""
+    commit: str | None = None
+    """The commit that an apply was made of."""
+    uncommitted: bool = False
