@@ -1,6 +1,6 @@
-"""Where a command's figures come from: the database, or Prometheus where its address is given.
+"""The source of a command's metrics: the database, or Prometheus where its address is given.
 
-The settings stand in the environment too, so that the guard `soak` of an apply judges by the same figures.
+The settings can come from the environment too, so that the guard `soak` of an apply uses the same source.
 """
 
 import os
@@ -21,24 +21,24 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def metrics_source_options(command: Command) -> Command:
-    """Add the options that say where figures come from: `prometheus_url` and the two queries."""
+    """Add the options of the metrics source: `prometheus_url` and the two queries."""
     options = (
         click.option(
             "--prometheus-url",
             metavar="URL",
-            help=f"Take the figures of jobs from this Prometheus; also {URL_VARIABLE}.",
+            help=f"Read job metrics from this Prometheus; also {URL_VARIABLE}.",
         ),
         click.option(
             "--prometheus-query-jobs",
             metavar="PROMQL",
-            help="What counts the jobs, with $feature and $window; "
-            f"default: of the counter rollout_jobs_total; also {JOBS_VARIABLE}.",
+            help="The query that counts jobs, with $feature and $window; "
+            f"default: the counter rollout_jobs_total; also {JOBS_VARIABLE}.",
         ),
         click.option(
             "--prometheus-query-errors",
             metavar="PROMQL",
-            help="What counts those that failed; "
-            f'default: those with outcome="failed"; also {ERRORS_VARIABLE}.',
+            help="The query that counts failed jobs; "
+            f'default: outcome="failed"; also {ERRORS_VARIABLE}.',
         ),
     )
     for option in reversed(options):
@@ -51,17 +51,17 @@ def choose_metrics_source(
     prometheus_query_jobs: str | None = None,
     prometheus_query_errors: str | None = None,
 ) -> "MetricsSource | None":
-    """Return the source that the options name, or else the environment; None for the database.
+    """Return the source of the options, else of the environment; None for the database.
 
     Raises:
-        SetupInvalid: an address, a query or a token can't be one.
+        SetupInvalid: an address, a query or a token is invalid.
     """
     url = prometheus_url or os.environ.get(URL_VARIABLE)
     if not url:
         if prometheus_query_jobs or prometheus_query_errors:
-            raise click.UsageError("the queries go with --prometheus-url")
+            raise click.UsageError("the Prometheus queries need --prometheus-url")
         return None
-    # Most commands ask the database.
+    # Imported here, since most commands use the database.
     from reconciler.prometheus.server import PrometheusServer
     from reconciler.prometheus.source import PrometheusMetrics
     from reconciler.prometheus.templates import DEFAULT_ERRORS, DEFAULT_JOBS, Template

@@ -1,4 +1,4 @@
-"""GitHub: its API, and what the workflows keep there (comments, issues, pull requests).
+"""GitHub: its API, and the comments, issues and pull requests of the workflows.
 
-A room of its own: nothing but the command line imports it.
+Only the command line imports this package.
 """

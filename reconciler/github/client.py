@@ -1,11 +1,10 @@
-"""GitHub's API: retried where that is safe, within rate limits, page by page.
+"""GitHub's API: requests with retries where they are safe, rate limits and pages.
 
-A request that changes something is not sent again where GitHub may have done it: callers look and see
-(`creating`).
+A request that creates something is not repeated where GitHub may have done it: the caller looks for the
+result first (`creation`).
 """
 
 import os
-import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urljoin
 
+from reconciler.backoff import backoff_seconds, with_jitter
 from reconciler.errors import NotFound, OutcomeUnknown, SetupInvalid, Unavailable
-from reconciler.github.graphql import as_rest_would_say
-from reconciler.github.limits import LONGEST_WAIT_SECONDS, pause_for_limit
+from reconciler.github.graphql import with_rest_status
+from reconciler.github.rate_limits import LONGEST_WAIT_SECONDS, rate_limit_seconds
 from reconciler.github.transport import Answer, Request, Transport, is_confidential
 
 ATTEMPTS: Final = 5
-FIRST_PAUSE_SECONDS: Final = 1.0
-"""Doubled at each attempt, and shortened by chance so that many clients do not come back at once."""
+FIRST_BACKOFF_SECONDS: Final = 1.0
+LONGEST_BACKOFF_SECONDS: Final = 30.0
 PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 1_000
 
@@ -33,43 +33,45 @@ _BAD_REQUEST: Final = 400
 _SERVER_ERROR: Final = 500
 
 
-def _tell_nobody(_message: str) -> None:
+def _report_nothing(_message: str) -> None:
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class GitHub:
-    """The API, as whoever the token belongs to."""
+    """The API, with the rights of the token."""
 
     api_url: str
     transport: Transport = field(repr=False)
     wait: Callable[[float], None] = field(default=time.sleep, repr=False)
-    tell: Callable[[str], None] = field(default=_tell_nobody, repr=False)
-    """Is told of a wait for a rate limit, which may be an hour."""
+    report: Callable[[str], None] = field(default=_report_nothing, repr=False)
+    """Receives a message before a wait for a rate limit, which may be an hour."""
 
     @classmethod
-    def from_environment(cls, tell: Callable[[str], None] = _tell_nobody) -> "GitHub":
+    def from_environment(cls, report: Callable[[str], None] = _report_nothing) -> "GitHub":
         """Return the API that `GITHUB_API_URL` and `GITHUB_TOKEN` name.
 
         Raises:
-            SetupInvalid: there is no token, or the address would send it unencrypted.
+            SetupInvalid: the token is missing, or the address would send it without encryption.
         """
         token = os.environ.get("GITHUB_TOKEN", "").strip()
         if not token:
             raise SetupInvalid("GITHUB_TOKEN is not set; a workflow sets it to github.token")
         if not (token.isascii() and token.isprintable() and " " not in token):
-            raise SetupInvalid("GITHUB_TOKEN has characters that no token has")
+            raise SetupInvalid(
+                "GITHUB_TOKEN is not a token: it contains a space or a control character"
+            )
         api_url = os.environ.get("GITHUB_API_URL", "").rstrip("/") or "https://api.github.com"
         if not is_confidential(api_url) or "?" in api_url or "#" in api_url:
-            raise SetupInvalid("GITHUB_API_URL is no https address of an API")
-        return cls(api_url, Transport(api_url, token), tell=tell)
+            raise SetupInvalid("GITHUB_API_URL is not an https address of an API")
+        return cls(api_url, Transport(api_url, token), report=report)
 
     def get(self, path: str, **parameters: str | int) -> Any:
-        """Return what is at a path."""
+        """Return the JSON at a path."""
         return self._ask(self._request("GET", path, parameters)).json()
 
     def pages(self, path: str, **parameters: str | int) -> Iterator[Any]:
-        """Yield the entries of a list, page after page; or of the list in an object beside its count."""
+        """Yield the entries of a list from all its pages; an object that contains the list works too."""
         request = self._request("GET", path, {"per_page": PAGE_SIZE, **parameters})
         for _ in range(MAX_PAGES):
             answer = self._ask(request)
@@ -83,7 +85,7 @@ class GitHub:
             request = Request("GET", self._own(following[1]))
 
     def count(self, path: str, **parameters: str | int) -> int:
-        """Return how many entries a list has, by the number of its last page of one entry each."""
+        """Return the number of entries of a list: the number of its last page of one entry each."""
         answer = self._ask(self._request("GET", path, {**parameters, "per_page": 1}))
         if answer.status == _NO_CONTENT:
             return 0
@@ -91,25 +93,25 @@ class GitHub:
         return int(last[1]) if last else len(answer.json())
 
     def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
-        """Create or change what is at a path; return it as it is then.
+        """Create or change something at a path; return GitHub's description of it.
 
         Raises:
-            OutcomeUnknown: no answer came to a request that must not be sent twice.
+            OutcomeUnknown: no answer came, and the request must not be sent twice.
         """
         return self._ask(replace(self._request(method, path, {}), body=body)).json()
 
     def query(self, document: str, variables: Mapping[str, Any]) -> Any:
-        """Return the data that a GraphQL query, which must change nothing, asks for.
+        """Return the data of a GraphQL query, which must change nothing.
 
         Raises:
-            NotFound: what it asks for is not there, or hidden from this token.
+            NotFound: the object does not exist, or it is hidden from this token.
             SetupInvalid: GitHub refuses the query.
         """
         url = f"{self.api_url.removesuffix('/v3')}/graphql"
         body = {"query": document, "variables": variables}
         answer = self._ask(Request("POST", url, body=body, is_query=True)).json()
         if errors := answer.get("errors"):
-            message = f"GitHub says: {str(errors[0].get('message', ''))[:300]}"
+            message = f"GitHub answers: {str(errors[0].get('message', ''))[:300]}"
             if all(each.get("type") == "NOT_FOUND" for each in errors):
                 raise NotFound(message)
             raise SetupInvalid(message)
@@ -118,45 +120,50 @@ class GitHub:
         return answer["data"]
 
     def download(self, path: str, most: int) -> bytes:
-        """Return a file of at most so many bytes that the API keeps elsewhere.
+        """Return a file of at most `most` bytes that the API keeps on another server.
 
         Raises:
-            SetupInvalid: it is larger, or kept at an address without encryption.
+            SetupInvalid: it is larger, or its address is not encrypted.
         """
         answer = self._ask(self._request("GET", path, {}), follow=False)
         address = answer.headers.get("location", "")
         if not is_confidential(address):
-            raise SetupInvalid("GitHub keeps that file at no https address")
+            raise SetupInvalid("GitHub's address of the file is not https")
         return self._ask(Request("GET", address, most=most)).content
 
-    def pause(self, attempt: int) -> None:
-        """Wait before the next attempt, longer after each."""
-        self.wait(FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
+    def back_off(self, failures: int) -> None:
+        """Wait after `failures` failures in a row, before the next attempt."""
+        seconds = backoff_seconds(
+            failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=LONGEST_BACKOFF_SECONDS
+        )
+        self.wait(with_jitter(seconds))
 
     def _request(self, method: str, path: str, parameters: Mapping[str, str | int]) -> Request:
         return Request(method, f"{self.api_url}{path}", parameters)
 
     def _own(self, address: str) -> str:
         if not self.transport.is_own(address):
-            raise SetupInvalid("GitHub sends this on to another server, which gets no token")
+            raise SetupInvalid("GitHub redirects to another server; the token is not sent there")
         return address
 
     def _ask(self, request: Request, *, follow: bool = True) -> Answer:
         repeatable = request.is_query or request.method in _SAFE_TO_REPEAT
         failure = ""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(1, ATTEMPTS + 1):
             match self._send(request):
                 case Answer() as answer if answer.status in _MOVED and follow:
                     address = urljoin(request.url, answer.headers.get("location", ""))
                     request = replace(request, url=self._own(address), parameters={})
-                    failure = f"GitHub sends {request.name} on and on"
+                    failure = f"GitHub redirects {request.name} again and again"
                     continue
-                case Answer() as answer if (pause := pause_for_limit(answer)) is not None:
-                    if pause > LONGEST_WAIT_SECONDS:
-                        raise Unavailable(f"GitHub's rate limit is used up for {pause:.0f} seconds")
+                case Answer() as answer if (seconds := rate_limit_seconds(answer)) is not None:
+                    if seconds > LONGEST_WAIT_SECONDS:
+                        raise Unavailable(
+                            f"GitHub's rate limit is used up for {seconds:.0f} seconds"
+                        )
                     failure = "GitHub's rate limit is used up"
-                    self.tell(f"{failure}: waiting for {pause:.0f} seconds")
-                    self.wait(pause)
+                    self.report(f"{failure}: waiting for {seconds:.0f} seconds")
+                    self.wait(seconds)
                     continue
                 case Answer() as answer if answer.status < _BAD_REQUEST:
                     return answer
@@ -167,14 +174,14 @@ class GitHub:
                 case str() as kind:
                     failure = f"GitHub does not answer {request.name} ({kind})"
             if not repeatable:
-                raise OutcomeUnknown(f"{failure}; it may be done or not")
-            self.pause(attempt)
+                raise OutcomeUnknown(f"{failure}; it may have been done")
+            self.back_off(attempt)
         raise Unavailable(f"{failure}; try again later")
 
     def _send(self, request: Request) -> Answer | str:
         answer = self.transport.send(request)
         return (
-            as_rest_would_say(answer) if request.is_query and isinstance(answer, Answer) else answer
+            with_rest_status(answer) if request.is_query and isinstance(answer, Answer) else answer
         )
 
 
@@ -182,11 +189,11 @@ def repository_path() -> str:
     """Return the path of the repository that `GITHUB_REPOSITORY` names: `/repos/owner/name`.
 
     Raises:
-        SetupInvalid: it names none.
+        SetupInvalid: it is not owner/name.
     """
     repository = os.environ.get("GITHUB_REPOSITORY", "")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}/(?!\.\.?$)[A-Za-z0-9._-]{1,100}", repository):
-        raise SetupInvalid("GITHUB_REPOSITORY names no repository; write owner/name")
+        raise SetupInvalid("GITHUB_REPOSITORY is not the name of a repository; write owner/name")
     return f"/repos/{repository}"
 
 
@@ -194,14 +201,14 @@ def _refusal(request: Request, answer: Answer) -> SetupInvalid | NotFound:
     said = f": {answer.message}" if answer.message else ""
     match answer.status:
         case 401:
-            return SetupInvalid(f"GitHub does not know the token{said}; set GITHUB_TOKEN anew")
+            return SetupInvalid(f"GitHub rejects the token{said}; set a valid GITHUB_TOKEN")
         case 403:
             return SetupInvalid(
                 f"GitHub refuses {request.name} to this token{said}; give the job the permission"
             )
         case 404 | 410 | 451:
             return NotFound(
-                f"GitHub has nothing at {request.name}, or hides it from this token{said}"
+                f"GitHub does not find {request.name}, or hides it from this token{said}"
             )
         case status:
             return SetupInvalid(f"GitHub refuses {request.name} with {status}{said}")

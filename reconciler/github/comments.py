@@ -1,21 +1,21 @@
-"""Sticky comments: one of each kind under a pull request, found again by a hidden marker, kept up to date."""
+"""Sticky comments: one of each kind on a pull request, found by a hidden marker and updated."""
 
 from typing import Any, Final
 
-from reconciler.github.authors import is_ours, with_marker
 from reconciler.github.client import GitHub
 from reconciler.github.creation import create_once
+from reconciler.github.markers import is_ours, with_marker
 
 PREVIEW: Final = "<!-- rollout-reconciler: preview -->"
-"""The marker of what a plan would do."""
+"""The marker of a preview."""
 MAX_CHARACTERS: Final = 65_536
 
 
 def put_comment(github: GitHub, repository: str, number: int, marker: str, body: str) -> str:
-    """Write a comment, or bring the one that is there up to date; return its address.
+    """Write a comment, or update the existing one; return its address.
 
     Raises:
-        OutcomeUnknown: no answer came, again and again.
+        OutcomeUnknown: GitHub did not answer, several times.
     """
     path = f"{repository}/issues/{number}/comments"
     text = with_marker(body[: MAX_CHARACTERS - len(marker) - 2], marker)

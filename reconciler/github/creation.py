@@ -1,4 +1,4 @@
-"""Creating something once: where GitHub's answer is lost, a look tells whether it is there."""
+"""Create something once: where GitHub's answer is lost, look for it before the next try."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -10,20 +10,24 @@ _ATTEMPTS: Final = 3
 
 
 def create_once(github: GitHub, path: str, body: Mapping[str, Any], find: Callable[[], Any]) -> Any:
-    """Create something at a path; return it as it is then.
+    """Create something at a path; return GitHub's description of it.
 
-    `find` looks for it, and returns None where it is not.
+    Args:
+        github: the API.
+        path: where to create it.
+        body: its content.
+        find: returns it where it exists, else None.
 
     Raises:
-        OutcomeUnknown: no answer came, again and again, and it is not there.
+        OutcomeUnknown: GitHub did not answer, several times, and it does not exist.
     """
     lost: OutcomeUnknown | None = None
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
             return github.change("POST", path, body)
         except OutcomeUnknown as unknown:
             lost = unknown
-        github.pause(attempt)
+        github.back_off(attempt)
         if (there := find()) is not None:
             return there
     raise lost or OutcomeUnknown

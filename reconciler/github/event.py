@@ -1,6 +1,6 @@
-"""The event that a workflow runs for, as far as commands need it.
+"""The event that started a workflow, as far as commands need it.
 
-Its texts (titles, branches) are anybody's; numbers and commits are checked.
+Its texts (titles, branches) are hostile input; numbers and commits are checked.
 """
 
 import json
@@ -24,7 +24,7 @@ class PullRequestEvent:
 
     number: int
     base_commit: str
-    """The tip of its base, as it was then."""
+    """The tip of its base branch at the time of the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +33,31 @@ class WorkflowRunEvent:
 
     run: int
     head: str
-    """`owner:branch`, where the pull request comes from."""
+    """`owner:branch` of the pull request's head."""
     head_commit: str
     is_fork: bool
 
 
 def pull_request_event() -> PullRequestEvent:
-    """Return the pull request that this run is for.
+    """Return the pull request of this run's event.
 
     Raises:
-        SetupInvalid: it is for none.
+        SetupInvalid: the event is not about a pull request.
     """
     try:
         found = _event()["pull_request"]
         return PullRequestEvent(int(found["number"]), _matching(_COMMIT, found["base"]["sha"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise SetupInvalid("this run is for no pull request: GITHUB_EVENT_PATH has none") from error
+        raise SetupInvalid(
+            "GITHUB_EVENT_PATH has no pull request; run this on the event pull_request"
+        ) from error
 
 
 def workflow_run_event() -> WorkflowRunEvent:
-    """Return the run whose end this run is for.
+    """Return the ended run of this run's event.
 
     Raises:
-        SetupInvalid: it is for none, or not for one of a pull request.
+        SetupInvalid: the event is not about the end of a pull request's run.
     """
     try:
         event = _event()
@@ -71,19 +73,19 @@ def workflow_run_event() -> WorkflowRunEvent:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SetupInvalid(
-            "this run is for the end of no pull request's run: GITHUB_EVENT_PATH has none"
+            "GITHUB_EVENT_PATH has no run of a pull request; run this on the event workflow_run"
         ) from error
 
 
 def _event() -> Any:
     path = os.environ.get("GITHUB_EVENT_PATH")
     if not path:
-        raise SetupInvalid("GITHUB_EVENT_PATH is not set; this runs in a workflow")
+        raise SetupInvalid("GITHUB_EVENT_PATH is not set; run this in a workflow")
     try:
         with Path(path).open("rb") as file:
             return json.loads(file.read(MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
-        raise SetupInvalid("GITHUB_EVENT_PATH names no event that can be read") from error
+        raise SetupInvalid("GITHUB_EVENT_PATH cannot be read as an event") from error
 
 
 def _matching(pattern: re.Pattern[str], value: str) -> str:

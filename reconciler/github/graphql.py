@@ -1,4 +1,4 @@
-"""GraphQL's answers: a limit, and a failure of GitHub's own, come as errors in a successful answer."""
+"""Answers of GraphQL: they report a rate limit or a server error with status 200."""
 
 import json
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from typing import Any, Final
 
 from reconciler.github.transport import Answer
 
-_DONE: Final = 200
+_OK: Final = 200
 _TOO_MANY_REQUESTS: Final = 429
 _BAD_GATEWAY: Final = 502
 _LIMITS: Final = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
 
 
-def as_rest_would_say(answer: Answer) -> Answer:
-    """Return an answer with the status that the rest of the API gives where it says to come back later."""
-    if answer.status != _DONE:
+def with_rest_status(answer: Answer) -> Answer:
+    """Return an answer with the status that the REST API gives for a rate limit or a server error."""
+    if answer.status != _OK:
         return answer
     errors = _errors(answer)
     if any(_is_limit(each) for each in errors):
@@ -39,5 +39,5 @@ def _is_limit(error: Mapping[str, Any]) -> bool:
 
 
 def _is_failure(error: Mapping[str, Any]) -> bool:
-    """Tell whether a query took too long, or failed in GitHub: such an error has no type."""
+    """Return whether a query took too long or failed in GitHub: such an error has no type."""
     return "type" not in error and str(error.get("message")).startswith("Something went wrong")

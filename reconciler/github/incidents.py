@@ -1,6 +1,6 @@
-"""What people should know for as long as it lasts: a feature held back, a feature that fails, drift.
+"""Incidents: features that an override limits, and features that fail.
 
-Each is told as an issue (`issues`); how it reads is for `cli/render`.
+Each gets an issue (`issues`); `cli/render` writes its text.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from reconciler.rollout_file.model import Override
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A feature under an override, or failing."""
+    """A feature that an override limits, or that fails."""
 
     feature: str
     override: Override | None
-    """The limit in force."""
+    """The override in force."""
     health: Health
 
 

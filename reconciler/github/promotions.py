@@ -1,7 +1,7 @@
-"""A promotion as a branch: the file's next stage, committed on the tip of the main branch and pushed.
+"""Promotions as branches: the file with the next stage, committed on the tip of the main branch and pushed.
 
-The checkout stays as it is. A branch that is there already, from an earlier run, is left to its pull
-request, unless all of it was merged meanwhile.
+The checkout does not change. An existing branch of an earlier run is not pushed again, unless all of its
+commits have been merged.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from reconciler.wording import show_number
 
 @dataclass(frozen=True, slots=True)
 class PushedPromotion:
-    """The branch that has a promotion."""
+    """The branch of a promotion."""
 
     branch: str
     title: str
@@ -27,12 +27,12 @@ class PushedPromotion:
 def push_promotion(
     document: Document, feature: str, promotion: Promotion, base: str
 ) -> PushedPromotion:
-    """Push a promotion of the file as it was read at `base`, a branch of the remote.
+    """Push the promotion of a file that was read at `base`, a branch of the remote.
 
     Raises:
-        Stale: the file at the branch's tip is another already.
-        CannotWriteBack: there is no git here, or the remote does not answer.
-        Unavailable: the remote does not take the push.
+        Stale: the file at the branch's tip has changed.
+        CannotWriteBack: the file is not in a git repository, or the remote does not answer.
+        Unavailable: the remote refuses the push.
     """
     checkout = find_checkout(Path(document.path))
     step = promotion.step
@@ -42,10 +42,10 @@ def push_promotion(
     with quarantine(checkout, checkout.choose_remote(None)) as place:
         tip = read_tip(place, check_branch(checkout.folder, base))
         if tip.document.content != document.content:
-            raise Stale(f"{document.path} has changed on {base} meanwhile; the next run looks anew")
+            raise Stale(f"{document.path} has changed on {base}; the next run plans again")
         if _is_open(place, branch, tip.commit):
             return PushedPromotion(branch, title)
-        text = f"Stage {step.number} of {step.stages}: what it waited for holds."
+        text = f"Stage {step.number} of {step.stages}: its conditions are met."
         message = f"{title}\n\n{text}\n\nRollout-Feature: {feature}\n"
         commit = commit_file(place, tip.commit, tip, promotion.content, message)
         answer = place.push(commit, branch)
@@ -55,7 +55,7 @@ def push_promotion(
 
 
 def _is_open(place: Quarantine, branch: str, tip: str) -> bool:
-    """Tell whether the remote has the branch, with commits that are not merged."""
+    """Return whether the remote has the branch with commits that are not merged."""
     if branch not in place.look([branch]):
         return False
     return not place.is_on(place.fetch(branch), tip)

@@ -1,6 +1,6 @@
 """Pull requests of the reconciler's own branches: one for each branch, opened once.
 
-One that people closed without merging it is their no, and is not opened again.
+One that a person closed without a merge is declined, and is not opened again.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from reconciler.github.creation import create_once
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a pull request asks for."""
+    """The content of a pull request."""
 
     branch: str
-    """The branch to be merged, of the same repository."""
+    """The branch to merge, of the same repository."""
     base: str
     title: str
     body: str
@@ -24,20 +24,20 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A pull request as it is now."""
+    """A pull request that exists."""
 
     number: int
     url: str
     is_new: bool
     is_declined: bool
-    """Whether people closed it without merging it."""
+    """Whether a person closed it without a merge."""
 
 
 def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
-    """Open a pull request for a branch, or bring the one that is there up to date.
+    """Open a pull request for a branch, or update the existing one.
 
     Raises:
-        SetupInvalid: GitHub refuses it, as where actions may not open pull requests.
+        SetupInvalid: GitHub refuses it, for instance where actions may not open pull requests.
     """
 
     def find() -> Any:
@@ -56,7 +56,7 @@ def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
     try:
         opened = create_once(github, f"{repository}/pulls", body, find)
     except SetupInvalid:
-        # Where somebody else was faster it is there.
+        # Another run may have opened it in between.
         there = find()
         if there is None:
             raise
@@ -65,19 +65,21 @@ def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
 
 
 def find_pull_request(github: GitHub, repository: str, head: str, commit: str) -> int:
-    """Return the number of the open pull request from `owner:branch` whose newest commit is this one.
+    """Return the number of the open pull request from `owner:branch` at a commit.
 
     Raises:
-        NotFound: there is none, or it has moved on.
+        NotFound: no such pull request is open, or it has newer commits.
     """
     for each in github.pages(f"{repository}/pulls", state="open", head=head):
         if each["head"]["sha"] == commit:
             return int(each["number"])
-    raise NotFound(f"no open pull request from {head} is at {commit[:7]}; a newer run will tell")
+    raise NotFound(
+        f"no open pull request from {head} is at {commit[:7]}; the run of its newest commit comments"
+    )
 
 
 def is_proposed(github: GitHub, repository: str, branch: str, base: str) -> bool:
-    """Tell whether a branch has a pull request that is open, or that people closed as their no."""
+    """Return whether a branch has a pull request that is open or declined."""
     return _find(github, repository, branch, base) is not None
 
 

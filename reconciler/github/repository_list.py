@@ -1,6 +1,6 @@
-"""The repositories of an organisation or a user: names, stars and pull requests by the hundred.
+"""The repositories of an organisation or a user: names, stars and pull requests, 100 in a request.
 
-Contributors have no count in GraphQL; `count_contributors` asks for one repository's in one request.
+GraphQL does not count contributors; `count_contributors` needs one request for each repository.
 """
 
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ query($login: String!, $after: String) {
 }
 """
 _UNCOUNTED: Final = ("too large", "access blocked")
-"""What GitHub says of one repository where it refuses to count, whoever asks."""
+"""Words of GitHub's answer where it never counts the contributors of a repository."""
 
 
 class OwnerKind(StrEnum):
-    """What an owner is, in GraphQL's words."""
+    """The kind of an owner, as GraphQL names it."""
 
     ORGANIZATION = "organization"
     USER = "user"
@@ -38,44 +38,46 @@ class OwnerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GitHubRepository:
-    """One repository as GitHub has it."""
+    """One repository on GitHub."""
 
     github_id: int
     full_name: str
     stars: int
     pull_requests: int
     pushed_at: datetime | None
-    """None where nothing was ever pushed."""
+    """None before the first push."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Some of an owner's repositories, and how many there are of all."""
+class RepositoryPage:
+    """Some of an owner's repositories, and the number of all."""
 
     total: int
     repositories: tuple[GitHubRepository, ...]
 
 
-def list_pages(github: GitHub, kind: OwnerKind, login: str) -> Iterator[Page]:
-    """Yield an owner's repositories by name, a hundred at once.
+def list_pages(github: GitHub, kind: OwnerKind, login: str) -> Iterator[RepositoryPage]:
+    """Yield an owner's repositories by name, 100 at once.
 
     Raises:
-        NotFound: there is no such owner, or it is hidden from this token.
+        NotFound: the owner does not exist, or it is hidden from this token.
     """
     after: str | None = None
     while True:
         data = github.query(_QUERY % kind, {"login": login, "after": after})
         if data["owner"] is None:
-            raise NotFound(f"GitHub knows no {kind} {login}, or hides it from this token")
+            raise NotFound(f"GitHub has no {kind} {login}, or hides it from this token")
         found = data["owner"]["repositories"]
-        yield Page(found["totalCount"], tuple(_repository(node) for node in found["nodes"] if node))
+        yield RepositoryPage(
+            found["totalCount"], tuple(_repository(node) for node in found["nodes"] if node)
+        )
         if not found["pageInfo"]["hasNextPage"]:
             return
         after = found["pageInfo"]["endCursor"]
 
 
 def find_by_id(github: GitHub, github_id: int) -> str | None:
-    """Return what a repository is called now, whoever has it; None where it is gone or hidden."""
+    """Return the full name of a repository now, under any owner; None where it is deleted or hidden."""
     try:
         return str(github.get(f"/repositories/{github_id}")["full_name"])
     except NotFound:
@@ -83,7 +85,7 @@ def find_by_id(github: GitHub, github_id: int) -> str | None:
 
 
 def count_contributors(github: GitHub, full_name: str) -> int | None:
-    """Return how many people contributed; None where GitHub does not say: gone, blocked, or too large."""
+    """Return the number of contributors; None where GitHub gives none: deleted, blocked or too large."""
     try:
         return github.count(f"/repos/{full_name}/contributors")
     except NotFound:

@@ -1,8 +1,8 @@
-"""Syncing the stand-alone repositories with GitHub: names, stars and pull requests, then contributors.
+"""Sync of the stand-alone repositories with GitHub: names, stars and pull requests, then contributors.
 
-Names come first and in one transaction, since they may have moved among repositories in any order.
-Contributors take a request for each repository, so only those pushed to since the last count are asked
-for, and stored as they come: a sync that was ended goes on where it was.
+Names are written first, in one transaction, since names may have moved between repositories in any order.
+Contributors need a request for each repository: only repositories with a push since the last count are
+counted, and counts are stored in batches, so that an interrupted sync continues where it stopped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,37 +39,37 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 COUNTS_AT_ONCE: Final = 20
-"""So many counts are stored together: as many are asked for again after a kill."""
+"""The counts of one batch; a kill loses at most one batch."""
 
 Progress = Callable[[str, int, int], None]
-"""Is told what is done, how much of it, and of how much."""
+"""Receives the name of a step, the number done and the number of all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a sync did."""
+    """The result of a sync."""
 
     repositories: int
     loaded: LoadOutcome
     followed: int
-    """Repositories of other owners by now, followed by GitHub's id."""
+    """Repositories that have moved to other owners, found by GitHub's id."""
     replaced: int
-    """Repositories that are gone, and whose name another one has now."""
+    """Deleted repositories whose name another repository has now."""
     counted: int
-    """Repositories whose contributors were asked for."""
+    """Repositories whose contributors were counted."""
 
 
 def sync_repositories(
     database: Database, github: GitHub, kind: OwnerKind, login: str, progress: Progress
 ) -> Synced:
-    """Bring an owner's repositories up to date; those that GitHub no longer has stay as they are.
+    """Update an owner's repositories; repositories that GitHub no longer has do not change.
 
-    One of these gives up its name where another repository has it by now.
+    Such a repository loses its name where another repository has it now.
 
     Raises:
-        NotFound: there is no such owner.
+        NotFound: the owner does not exist.
         SetupInvalid: the table belongs to a host application.
-        Unavailable: GitHub's rate limit is used up for longer than a sync waits, or it does not answer.
+        Unavailable: GitHub's rate limit is used up for longer than an hour, or GitHub does not answer.
     """
     listed = _list(github, kind, login, progress)
     moved = _follow(database, github, listed, login)
@@ -90,9 +90,9 @@ def sync_repositories(
 def _follow(
     database: Database, github: GitHub, listed: Mapping[int, GitHubRepository], login: str
 ) -> Mapping[int, str]:
-    """Return what repositories are called now that the owner no longer has, or whose names others have.
+    """Return the names now of repositories that left the owner, or whose names other repositories have.
 
-    One that has a name of a third since asks for that one as well, and so on.
+    Where such a repository now has the name of a third one, that one is looked up too, and so on.
     """
     taken = {name.lower() for name in _names(listed).values()}
     moved: dict[int, str] = {}
@@ -105,7 +105,7 @@ def _follow(
             return moved
         for each in sorted(unclear):
             name = find_by_id(github, each)
-            # One that was given a listed name since the list was read comes with the next sync.
+            # A repository that got a listed name after the list was read waits for the next sync.
             if name is not None and name.lower() not in taken:
                 moved[each] = name
                 taken.add(name.lower())
@@ -117,7 +117,7 @@ def _list(
 ) -> Mapping[int, GitHubRepository]:
     listed: dict[int, GitHubRepository] = {}
     for page in list_pages(github, kind, login):
-        # One that was renamed meanwhile may stand on two pages, and so may a name.
+        # A repository that is renamed meanwhile may be on two pages, and so may a name.
         listed |= {each.github_id: each for each in page.repositories}
         progress("listed", len(listed), page.total)
     by_name = {each.full_name.lower(): each for each in listed.values()}
@@ -146,7 +146,7 @@ def _count(
 
 
 def _ask(github: GitHub, repository: GitHubRepository) -> Count:
-    # The time before asking: a push in between is counted by the next sync.
+    # The time before the request: the next sync counts a push in between.
     asked_at = datetime.now(UTC)
     contributors = count_contributors(github, repository.full_name)
     return Count(repository.github_id, contributors, asked_at)

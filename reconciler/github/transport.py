@@ -1,6 +1,6 @@
-"""Requests to GitHub, each sent once: what came back, or why nothing did.
+"""Requests to GitHub, each sent once: the answer, or the kind of failure.
 
-The token goes to the API's own origin alone. What comes back is read up to a limit.
+The token is sent to the API's own origin only. An answer is read up to a size limit.
 """
 
 import json
@@ -25,26 +25,26 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: its method, address, parameters of the query and content."""
+    """One request."""
 
     method: str
     url: str
     parameters: Mapping[str, str | int] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     most: int = MAX_BYTES
-    """So many bytes of the answer are read at most."""
+    """The largest number of bytes of an answer."""
     is_query: bool = False
-    """Whether it is a query of GraphQL, which changes nothing."""
+    """Whether it is a GraphQL query, which changes nothing."""
 
     @property
     def name(self) -> str:
-        """What messages call it: method and path."""
+        """Method and path, for messages."""
         return f"{self.method} {urlsplit(self.url).path}"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What GitHub answered: its status, headers in lower case, and content."""
+    """An answer: its status, headers with names in lower case, and content."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,16 +54,16 @@ class Answer:
         """Return the content as JSON.
 
         Raises:
-            Unavailable: it is none, as where something on the way answers in GitHub's place.
+            Unavailable: it is not JSON, for instance the answer of a proxy.
         """
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError) as error:
-            raise Unavailable("GitHub's answer is no JSON; try again later") from error
+            raise Unavailable("GitHub's answer is not JSON; try again later") from error
 
     @property
     def message(self) -> str:
-        """What GitHub says about a refusal."""
+        """GitHub's reason for a refusal."""
         try:
             said = json.loads(self.content)
         except (ValueError, RecursionError):
@@ -80,7 +80,7 @@ class Answer:
 
 
 class Transport:
-    """Connections to the API, kept open between requests."""
+    """Connections to the API, which stay open between requests."""
 
     def __init__(self, api_url: str, token: str) -> None:
         self._origin = _origin(api_url)
@@ -88,20 +88,20 @@ class Transport:
         self._client: httpx.Client | None = None
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         if self._client is not None:
             self._client.close()
             self._client = None
 
     def is_own(self, url: str) -> bool:
-        """Tell whether an address is of the API's own origin, which alone gets the token."""
+        """Return whether an address has the API's own origin; only that origin gets the token."""
         try:
             return _origin(url) == self._origin
         except ValueError:
             return False
 
     def send(self, request: Request) -> Answer | str:
-        """Send a request once; return the answer, or the kind of failure where none came.
+        """Send a request once; return the answer, or the kind of failure where no answer came.
 
         Raises:
             SetupInvalid: the answer is larger than the request allows.
@@ -118,7 +118,7 @@ class Transport:
                 json=request.body,
                 headers=self._headers(request.url),
             ) as response:
-                # Should GitHub, or something on the way, say the token, no message repeats it.
+                # GitHub or a proxy may echo the token; no message must repeat it.
                 content = _read(response, request).replace(self._token.encode(), b"***")
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status_code, headers, content)
@@ -146,7 +146,7 @@ def _read(response: "httpx.Response", request: Request) -> bytes:
 
 
 def is_confidential(url: str) -> bool:
-    """Tell whether nobody on the way can read what goes to an address: https, or this machine's own."""
+    """Return whether an address is encrypted (https) or on this machine."""
     try:
         parts = urlsplit(url)
         scheme, host, _ = _origin(url)
@@ -160,7 +160,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     """Return scheme, host and port of an address.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not an address.
     """
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError

@@ -1,4 +1,4 @@
-"""Prometheus as the source of figures, for services that count their jobs there.
+"""Prometheus as the source of job metrics, for services that count their jobs there.
 
-An optional room: the core knows only `MetricsSource`.
+Optional: the core knows only `MetricsSource`.
 """

@@ -1,4 +1,4 @@
-"""What Prometheus answers to a query: numbers with labels, or why there is none."""
+"""Answers of Prometheus to a query: samples, or the reason for a failure."""
 
 import json
 import math
@@ -11,12 +11,12 @@ from reconciler.errors import Unavailable
 from reconciler.rollout_file.characters import one_line
 
 MOST: Final = 1e15
-"""More jobs than this are no number of jobs."""
+"""A larger value is not accepted as a number of jobs."""
 LONGEST_MESSAGE: Final = 200
-"""Of what Prometheus says, so much is told."""
+"""Characters of a message of Prometheus that are shown."""
 
 _FORMATTING: Final = re.compile(r"[`<>@#*|~\[\]\\]")
-_NOT_ITS_OWN: Final = "the answer is not one that Prometheus gives"
+_NOT_PROMETHEUS: Final = "the answer does not have the form of a Prometheus answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,32 +28,32 @@ class Sample:
 
 
 def read_samples(content: bytes) -> tuple[Sample, ...]:
-    """Return the numbers of an answer.
+    """Return the samples of an answer.
 
     Raises:
-        Unavailable: it has none, only a part, or what counts no jobs; the message says which.
+        Unavailable: the answer is invalid or partial, or a value is not a number of jobs.
     """
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise Unavailable("the answer is no JSON") from error
+        raise Unavailable("the answer is not JSON") from error
     match document:
         case {"status": "error", "error": str(message)}:
-            raise Unavailable(f"it says: {told(message)}")
+            raise Unavailable(f"it reports: {in_one_line(message)}")
         case {"status": "success", "warnings": [str(warning), *_]}:
-            raise Unavailable(f"it warns: {told(warning)}")
+            raise Unavailable(f"it warns: {in_one_line(warning)}")
         case {"status": "success", "data": {"resultType": "scalar", "result": [_, value]}}:
             return (Sample({}, _number(value)),)
         case {"status": "success", "data": {"resultType": "vector", "result": list(vector)}}:
             return tuple(_samples(vector))
         case {"status": "success", "data": {"resultType": "matrix" | "string" as kind}}:
-            raise Unavailable(f"the query gives a {kind}, not an instant vector")
+            raise Unavailable(f"the query returns a {kind}, not an instant vector")
         case _:
-            raise Unavailable(_NOT_ITS_OWN)
+            raise Unavailable(_NOT_PROMETHEUS)
 
 
-def told(message: str) -> str:
-    """Return what a server says in one line, with nothing that acts, formats, links or mentions."""
+def in_one_line(message: str) -> str:
+    """Return a server's message in one line, without control, formatting, link or mention characters."""
     return one_line(_FORMATTING.sub(" ", message), LONGEST_MESSAGE)
 
 
@@ -65,16 +65,16 @@ def _samples(vector: list[Any]) -> Iterator[Sample]:
                     {str(name): str(label) for name, label in labels.items()}, _number(value)
                 )
             case {"histogram": _}:
-                raise Unavailable("the query gives a histogram, not a number")
+                raise Unavailable("the query returns a histogram, not a number")
             case _:
-                raise Unavailable(_NOT_ITS_OWN)
+                raise Unavailable(_NOT_PROMETHEUS)
 
 
 def _number(value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise Unavailable(_NOT_ITS_OWN) from error
+        raise Unavailable(_NOT_PROMETHEUS) from error
     if not (math.isfinite(number) and 0 <= number <= MOST):
-        raise Unavailable(f"the query gives {number:g}, which is no number of jobs")
+        raise Unavailable(f"the query returns {number:g}, which is not a number of jobs")
     return number

@@ -1,6 +1,6 @@
-"""A Prometheus server: asking it queries over HTTP, within a time, for an answer of bounded size.
+"""A Prometheus server: queries over HTTP, with a deadline and a limit for the size of an answer.
 
-Its token and password go to it alone, and into no message.
+The token and the password are sent to this server only, and no message contains them.
 """
 
 import re
@@ -14,40 +14,40 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from reconciler.errors import SetupInvalid, Unavailable
-from reconciler.prometheus.answers import Sample, read_samples, told
+from reconciler.prometheus.answers import Sample, in_one_line, read_samples
 
 if TYPE_CHECKING:
     import httpx
 
 DEADLINE_SECONDS: Final = 5.0
-"""For all that one reading asks."""
+"""For all queries of one reading."""
 MAX_BYTES: Final = 4 * 1024 * 1024
 
 _PRINTABLE: Final = re.compile("[!-~]+")
 
-Asked = TypeVar("Asked")
+Reading = TypeVar("Reading")
 Ask = Callable[[str], tuple[Sample, ...]]
-"""Asks one query; raises `Unavailable` where no answer is to be had."""
+"""Sends one query; raises `Unavailable` where there is no valid answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrometheusServer:
-    """Where a Prometheus answers, and what it lets in."""
+    """The address and the credentials of a Prometheus server."""
 
     url: str
-    """Of its root, without credentials."""
+    """The address of its root, without credentials."""
     credentials: tuple[str, str] | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, url: str, token: str | None) -> Self:
-        """Return the server at an address, which may hold a name and a password.
+        """Return the server at an address, which may contain a name and a password.
 
         Raises:
-            SetupInvalid: it is no http or https address, or there are two kinds of credentials.
+            SetupInvalid: it is not an http or https address, or there are two kinds of credentials.
         """
         if token is not None and not _PRINTABLE.fullmatch(token := token.strip()):
-            raise SetupInvalid("PROMETHEUS_TOKEN is no token: it is empty, or has other characters")
+            raise SetupInvalid("PROMETHEUS_TOKEN is not a token: it is empty or has spaces")
         try:
             parts = urlsplit(url if _PRINTABLE.fullmatch(url) else "")
             host, port = parts.hostname, parts.port
@@ -55,11 +55,11 @@ class PrometheusServer:
             host = None
         if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
             raise SetupInvalid(
-                "the Prometheus URL is no address such as https://prometheus.example.com:9090"
+                "the Prometheus URL is invalid; write an address such as https://prometheus.example.com:9090"
             )
         if token is not None and parts.username is not None:
             raise SetupInvalid(
-                "the Prometheus URL has a name, and PROMETHEUS_TOKEN is set; choose one"
+                "the Prometheus URL has a user name, and PROMETHEUS_TOKEN is set; use one of them"
             )
         at = f"[{host}]" if ":" in host else host
         if port is not None:
@@ -72,20 +72,20 @@ class PrometheusServer:
             token=token,
         )
 
-    def read(self, at: datetime, reading: Callable[[Ask], Asked]) -> Asked:
-        """Return what a reading makes of queries, all as of one moment.
+    def read(self, at: datetime, reading: Callable[[Ask], Reading]) -> Reading:
+        """Return the result of `reading`, whose queries are all evaluated at one moment.
 
         Raises:
-            Unavailable: the server did not answer in time, or not with numbers.
+            Unavailable: the server did not answer in time, or an answer is invalid.
         """
-        # What takes its time may do so in looking up a name, where no timeout of a socket reaches.
-        future: Future[Asked] = Future()
+        # The lookup of a host name may take long, and no timeout of a socket limits it.
+        future: Future[Reading] = Future()
         ends = time.monotonic() + DEADLINE_SECONDS
 
         def run() -> None:
             try:
                 future.set_result(self._read(at, reading, ends))
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
                 future.set_exception(error)
 
         Thread(target=run, daemon=True, name="prometheus").start()
@@ -94,7 +94,7 @@ class PrometheusServer:
         except TimeoutError as error:
             raise self._failed(f"no answer within {DEADLINE_SECONDS:g} seconds") from error
 
-    def _read(self, at: datetime, reading: Callable[[Ask], Asked], ends: float) -> Asked:
+    def _read(self, at: datetime, reading: Callable[[Ask], Reading], ends: float) -> Reading:
         import httpx
 
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -119,9 +119,11 @@ class PrometheusServer:
                 except httpx.TimeoutException as error:
                     raise self._failed(f"no answer within {DEADLINE_SECONDS:g} seconds") from error
                 except httpx.ConnectError as error:
-                    raise self._failed(f"it cannot be reached: {told(str(error))}") from error
+                    raise self._failed(
+                        f"it cannot be reached: {in_one_line(str(error))}"
+                    ) from error
                 except httpx.HTTPError as error:
-                    raise self._failed("the answer broke off, or is no HTTP") from error
+                    raise self._failed("the answer ended early, or is not HTTP") from error
                 except Unavailable as error:
                     raise self._failed(str(error)) from error
 
@@ -143,17 +145,15 @@ def _read_content(response: "httpx.Response", ends: float) -> bytes:
 
 
 def _require_answer(response: "httpx.Response") -> None:
-    """Raise `Unavailable` unless the content is Prometheus's own, be it an error that it tells."""
+    """Raise `Unavailable` unless the content is an answer of Prometheus; its error messages count."""
     match response.status_code:
         case 200 | 400 | 422:
             return
         case 401 | 403 as status:
-            raise Unavailable(
-                f"it lets nobody in with these credentials ({status}); set PROMETHEUS_TOKEN"
-            )
+            raise Unavailable(f"it rejects the credentials ({status}); set PROMETHEUS_TOKEN")
         case status if response.is_redirect:
             raise Unavailable(
-                f"it redirects ({status}), which is not followed; give the address itself"
+                f"it redirects ({status}), and redirects are not followed; use the target address"
             )
         case status:
             raise Unavailable(f"it answers with status {status}")

@@ -1,7 +1,7 @@
-"""Figures from Prometheus: two queries, one that counts jobs and one that counts those that failed.
+"""Job metrics from Prometheus: one query counts jobs, and one counts failed jobs.
 
-What Prometheus tells is estimated from samples: numbers are rounded to whole jobs, and how old the newest
-job is follows from whether there was one of late.
+Prometheus estimates from samples: numbers are rounded to whole jobs, and the age of the newest job is
+estimated from a query of the last hour.
 """
 
 from collections import defaultdict
@@ -22,22 +22,22 @@ PROCESSOR_LABEL: Final = "processor"
 
 _SHORTEST: Final = timedelta(milliseconds=1)
 _MOST_ERRORS_PER_JOB: Final = 1.1
-"""Two counters may be sampled and extrapolated apart; more than this is another query's answer."""
+"""Two counters are extrapolated separately; a higher share shows that the queries do not fit together."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrometheusMetrics:
-    """The figures of two queries, as of the database's time."""
+    """The metrics of two queries, evaluated at the database's time."""
 
     server: PrometheusServer
     jobs: Template
     errors: Template
 
     def read_metrics(self, feature: str, period: Period) -> JobMetrics:
-        """Return what one feature's jobs came to within a period, by label where samples have it.
+        """Return the metrics of one feature within a period, by label where samples have it.
 
         Raises:
-            Unavailable: Prometheus did not answer, or not with numbers of jobs.
+            Unavailable: Prometheus did not answer, or an answer is not a number of jobs.
         """
         window = period.now - period.begin
         if window < _SHORTEST:
@@ -57,12 +57,12 @@ class PrometheusMetrics:
 def make_metrics(
     jobs: Sequence[Sample], errors: Sequence[Sample], newest_age: timedelta
 ) -> JobMetrics:
-    """Return the figures that samples of jobs and of errors come to.
+    """Return the metrics of samples of jobs and of errors.
 
     Args:
-        jobs: how many there were, in one sample or in several by label.
-        errors: how many of them failed; none where none did.
-        newest_age: how long ago the newest was, at the most.
+        jobs: the numbers of jobs, in one sample or in several by label.
+        errors: the numbers of failed jobs; empty without failures.
+        newest_age: an upper limit for the age of the newest job.
 
     Raises:
         Unavailable: there are more errors than jobs.

@@ -1,4 +1,4 @@
-"""Templates of PromQL: a query with the places of a feature's name and of a length of time."""
+"""Templates of PromQL: a query with placeholders for the feature's name and for the window."""
 
 import re
 from dataclasses import dataclass
@@ -15,43 +15,43 @@ DEFAULT_ERRORS: Final = (
     '(increase(rollout_jobs_total{feature=$feature, outcome="failed"}[$window]))'
 )
 
-_PLACE: Final = re.compile(r"\$(feature|window)\b")
+_PLACEHOLDER: Final = re.compile(r"\$(feature|window)\b")
 _STRING: Final = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`""", re.DOTALL)
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9_.,:/ -]")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A query, with `$feature` where the name goes, quotes and all, and `$window` for the time."""
+    """A query, with `$feature` for the name with its quotes, and `$window` for the time."""
 
     text: str
 
     @classmethod
     def parse(cls, text: str, *, option: str) -> Self:
-        """Return the template that a person wrote.
+        """Return the template in a text.
 
         Raises:
-            SetupInvalid: a place is missing, or stands in quotes; the message names the option.
+            SetupInvalid: a placeholder is missing or inside quotes; the message names the option.
         """
         for place in ("$feature", "$window"):
-            if place not in (found[0] for found in _PLACE.finditer(_STRING.sub("", text))):
+            if place not in (found[0] for found in _PLACEHOLDER.finditer(_STRING.sub("", text))):
                 raise SetupInvalid(
                     f"{option} has no {place} outside quotes; write it as in the default: "
                     "increase(rollout_jobs_total{feature=$feature}[$window])"
                 )
-        if any(_PLACE.search(quoted) for quoted in _STRING.findall(text)):
+        if any(_PLACEHOLDER.search(quoted) for quoted in _STRING.findall(text)):
             raise SetupInvalid(
-                f"{option} has a place in quotes; $feature brings its own: {{feature=$feature}}"
+                f"{option} has a placeholder inside quotes; $feature includes quotes: {{feature=$feature}}"
             )
         return cls(text)
 
     def fill(self, feature: str, window: timedelta) -> str:
-        """Return the query for one feature and the last so much time, to the millisecond."""
+        """Return the query for one feature and a window, in milliseconds."""
         values = {
             "feature": _as_string(feature),
             "window": f"{window // timedelta(milliseconds=1)}ms",
         }
-        return _PLACE.sub(lambda place: values[place[1]], self.text)
+        return _PLACEHOLDER.sub(lambda place: values[place[1]], self.text)
 
 
 def _as_string(text: str) -> str:

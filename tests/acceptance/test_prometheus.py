@@ -105,32 +105,32 @@ def failure(url: str) -> str:
     [
         (
             answering(401),
-            "it lets nobody in with these credentials (401); set PROMETHEUS_TOKEN",
+            "it rejects the credentials (401); set PROMETHEUS_TOKEN",
         ),
         (
             answering(403, b"<html>"),
-            "it lets nobody in with these credentials (403); set PROMETHEUS_TOKEN",
+            "it rejects the credentials (403); set PROMETHEUS_TOKEN",
         ),
         (answering(404), "it answers with status 404"),
         (answering(503, b"busy"), "it answers with status 503"),
-        (answering(200, b"<html>sign in</html>"), "the answer is no JSON"),
-        (answering(200, vector("NaN")), "the query gives nan, which is no number of jobs"),
+        (answering(200, b"<html>sign in</html>"), "the answer is not JSON"),
+        (answering(200, vector("NaN")), "the query returns nan, which is not a number of jobs"),
         (
             answering(400, b'{"status": "error", "error": "1:5: parse error"}'),
-            "it says: 1:5: parse error",
+            "it reports: 1:5: parse error",
         ),
         (answering(200, b" " * (5 * 1024 * 1024)), "the answer is over 4 MiB"),
         (
             lambda request: request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"),
-            "the answer broke off, or is no HTTP",
+            "the answer ended early, or is not HTTP",
         ),
         (
             lambda request: request.wfile.write(b"220 mail.example.com ESMTP\r\n"),
-            "the answer broke off, or is no HTTP",
+            "the answer ended early, or is not HTTP",
         ),
     ],
 )
-def test_what_is_no_answer_is_told_in_a_line(handle: Handle, message: str) -> None:
+def test_an_invalid_answer_is_reported_in_one_line(handle: Handle, message: str) -> None:
     with serving(handle) as url:
         assert failure(url) == message
 
@@ -141,7 +141,7 @@ def test_nobody_there_is_told_in_a_line() -> None:
     assert failure(f"http://127.0.0.1:{port}").startswith("it cannot be reached: ")
 
 
-def test_a_redirect_is_not_followed_and_carries_no_token() -> None:
+def test_a_redirect_is_not_followed_and_gets_no_token() -> None:
     asked: list[str] = []
 
     def handle(request: BaseHTTPRequestHandler) -> None:
@@ -150,7 +150,7 @@ def test_a_redirect_is_not_followed_and_carries_no_token() -> None:
 
     with serving(handle) as url:
         assert failure(url) == (
-            "it redirects (302), which is not followed; give the address itself"
+            "it redirects (302), and redirects are not followed; use the target address"
         )
     assert asked == ["/api/v1/query"]
 
@@ -250,7 +250,7 @@ def test_queries_without_a_prometheus_are_a_wrong_command_line(applied: Site) ->
 
     assert (refused.exit_code, refused.stderr.splitlines()[0]) == (
         64,
-        "error: the queries go with --prometheus-url",
+        "error: the Prometheus queries need --prometheus-url",
     )
 
 
@@ -411,9 +411,7 @@ def test_a_query_of_ones_own_counts_what_it_says(applied: Site, prometheus: Prom
     assert (found["by_category"], found["by_processor"]) == ({}, {})
 
 
-def test_what_a_real_prometheus_does_not_understand_it_says(
-    applied: Site, prometheus: Prometheus
-) -> None:
+def test_an_error_of_a_real_prometheus_is_shown(applied: Site, prometheus: Prometheus) -> None:
     shown = applied.reconcile(
         "health",
         "--prometheus-url",
@@ -421,5 +419,5 @@ def test_what_a_real_prometheus_does_not_understand_it_says(
         "--prometheus-query-jobs",
         "sum(jobs{feature=$feature}[$window])",
     )
-    assert "it says: invalid parameter" in shown.stdout
+    assert "it reports: invalid parameter" in shown.stdout
     assert "expected type instant vector in aggregation expression" in shown.stdout

@@ -1,7 +1,7 @@
-"""`reconcile github`: what the workflows call on GitHub, one command for each job.
+"""`reconcile github`: the commands of the workflows on GitHub, one for each job.
 
-Their result is annotations and the job's summary (`--format github`, which they imply), and a comment,
-an issue or a pull request. `docs/github.md` tells which workflow calls what.
+Each writes annotations and the job's summary (they imply `--format github`), and a comment, an issue or a
+pull request. `docs/github.md` lists which workflow runs which command.
 """
 
 import os
@@ -23,7 +23,7 @@ from reconciler.errors import (
 if TYPE_CHECKING:
     from reconciler.cli.apply_flow import Request
     from reconciler.database.transactions import Database
-    from reconciler.github.issues import State
+    from reconciler.github.issues import DesiredIssue
 
 
 @click.group(epilog="Example: reconcile github preview")
@@ -38,7 +38,7 @@ def github(context: click.Context) -> None:
 @github.command(epilog="Example: reconcile github preview")
 @click.pass_context
 def preview(context: click.Context) -> int:
-    """Show in a comment of the pull request what a merge would change; the same one each time.
+    """Write what a merge would change into one comment of the pull request, and update that comment.
 
     Exits as reconcile --dry-run does: 3 where an apply would be refused.
     """
@@ -81,8 +81,8 @@ def _preview(request: "Request", base: str) -> tuple[str, int]:
         if relate(request.settings.path.absolute().parent, base, applied) is not Relation.AHEAD:
             raise
         raise Refused(
-            f"{applied[:7]} was applied after GitHub merged this with {base[:7]} to try it; push to the "
-            "branch again, or update it, to see what its merge would change now"
+            f"{applied[:7]} was applied after GitHub made the test merge with {base[:7]}; update the branch "
+            "to preview its merge again"
         ) from None
     applying.show(request, plan, Outcome.PREVIEWED)
     body = plan_markdown(plan, request.application.source, Outcome.PREVIEWED)
@@ -92,13 +92,13 @@ def _preview(request: "Request", base: str) -> tuple[str, int]:
 @github.command(epilog='Example: reconcile github check --base "$BASE" --copy-to preview')
 @click.option("--base", metavar="COMMIT", required=True, help="Compare with the file at this one.")
 @click.option(
-    "--copy-to", metavar="FOLDER", help="Leave a copy of the file there, for the run that comments."
+    "--copy-to", metavar="FOLDER", help="Copy the file into this folder, for the run that comments."
 )
 @click.pass_context
 def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
-    """Check the file of a fork's pull request, and compare it with the one at a commit.
+    """Check the file of a fork's pull request, and compare it with the file at a commit.
 
-    Needs no database, no token and no secret.
+    It needs neither a database nor a token nor a secret.
     """
     from reconciler.cli.commands.github_forks import compare
     from reconciler.cli.workflow_output import annotate, print_plainly, summarize
@@ -121,8 +121,8 @@ def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
 def comment(context: click.Context) -> None:
     """Comment on a fork's pull request, for the end of its run (workflow_run).
 
-    What the run left is taken for anybody's text: one file of it is read as a rollout file is, and all
-    that is said is said here anew.
+    The artifact of that run is hostile input: one file of it is read as a rollout file, and this command
+    writes the whole text itself.
     """
     from reconciler.cli.commands.github_forks import comment_on_run
     from reconciler.cli.workflow_output import annotate_error
@@ -134,7 +134,7 @@ def comment(context: click.Context) -> None:
     settings = settings_of(context)
     event, repository = workflow_run_event(), repository_path()
     if not event.is_fork:
-        settings.say("no fork's pull request: its own run has commented")
+        settings.say("not a pull request from a fork: its own run comments")
         return
     client = GitHub.from_environment(settings.say)
     try:
@@ -149,7 +149,7 @@ def comment(context: click.Context) -> None:
 @github.command(epilog="Example: reconcile github apply")
 @click.pass_context
 def apply(context: click.Context) -> int:
-    """Apply the file, as reconcile does; where something newer is applied already, say so and succeed."""
+    """Apply the file, as reconcile does; succeed with a notice where a newer commit is applied already."""
     from reconciler.cli.commands.github_git import apply_unless_stale
 
     settings = settings_of(context)
@@ -160,20 +160,20 @@ def apply(context: click.Context) -> int:
 @github.command("write-back", epilog="Example: reconcile github write-back")
 @click.pass_context
 def write_back(context: click.Context) -> int:
-    """Carry overrides into git, and apply what is new there.
+    """Write overrides back to git, and apply the new commits of the branch.
 
-    Where the branch takes no pushes, a pull request is opened for each override, once.
+    Where the branch refuses pushes, open a pull request for each override, once.
     """
-    from reconciler.cli.commands.github_git import carry
+    from reconciler.cli.commands.github_git import write_back_and_apply
 
     settings = settings_of(context)
-    return carry(settings, _open_named_database(settings))
+    return write_back_and_apply(settings, _open_named_database(settings))
 
 
 @github.command(epilog="Example: reconcile github promote")
 @click.pass_context
 def promote(context: click.Context) -> None:
-    """Propose the next stage of each feature, where all holds, as a pull request with its blast radius."""
+    """Open a pull request with its blast radius for each feature whose next stage is due."""
     from reconciler.cli.commands.github_git import propose_promotions
 
     settings = settings_of(context)
@@ -184,28 +184,28 @@ def promote(context: click.Context) -> None:
 @click.argument("kind", type=click.Choice(["health", "drift"]))
 @click.pass_context
 def issue(context: click.Context, *, kind: str) -> None:
-    """Keep an issue open for each feature that is held back or fails, or that drifted; close the others."""
+    """Keep an issue open for each feature that is limited or fails, or that drifted; close the others."""
     from reconciler.cli.render.issues import DRIFT, HEALTH
     from reconciler.github.client import GitHub, repository_path
-    from reconciler.github.issues import tell_states
+    from reconciler.github.issues import update_issues
 
     settings = settings_of(context)
     repository, client = repository_path(), GitHub.from_environment(settings.say)
-    marker, states = (
+    marker, desired = (
         (HEALTH, _incidents(settings)) if kind == "health" else (DRIFT, _drift(settings))
     )
-    told = tell_states(client, repository, marker, states)
+    changes = update_issues(client, repository, marker, desired)
     for verb, addresses in (
-        ("opened", told.opened),
-        ("updated", told.updated),
-        ("closed", told.closed),
+        ("opened", changes.opened),
+        ("updated", changes.updated),
+        ("closed", changes.closed),
     ):
         for address in addresses:
             settings.say(f"{verb} {address}")
 
 
 def _open_named_database(settings: Settings) -> "Database":
-    """Return the database; never the embedded one, which on a runner is empty and gone with the job."""
+    """Return the database, never the embedded one: on a runner that is empty and deleted with the job."""
     from reconciler.cli.context import open_database
 
     if not (settings.database_url or os.environ.get("DATABASE_URL")):
@@ -213,16 +213,16 @@ def _open_named_database(settings: Settings) -> "Database":
     return open_database(settings)
 
 
-def _incidents(settings: Settings) -> "list[State]":
-    from reconciler.cli.render.issues import incident_state
+def _incidents(settings: Settings) -> "list[DesiredIssue]":
+    from reconciler.cli.render.issues import incident_issue
     from reconciler.github.incidents import read_incidents
 
-    return [incident_state(each) for each in read_incidents(_open_named_database(settings))]
+    return [incident_issue(each) for each in read_incidents(_open_named_database(settings))]
 
 
-def _drift(settings: Settings) -> "list[State]":
-    from reconciler.cli.render.issues import drift_state
+def _drift(settings: Settings) -> "list[DesiredIssue]":
+    from reconciler.cli.render.issues import drift_issue
     from reconciler.operations.drift import read_drift
 
     found = read_drift(_open_named_database(settings))
-    return [drift_state(name, drift) for name, drift in found.items()]
+    return [drift_issue(name, drift) for name, drift in found.items()]

@@ -1,4 +1,4 @@
-"""A fork's pull request: its file against the base's, told without a database and without trust."""
+"""Pull requests from forks: their file compared with the base's, without a database and without trust."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from reconciler.github.client import GitHub
 
 ARTIFACT: Final = "rollout-preview"
-"""The artifact that a fork's run leaves for the run that may comment."""
+"""The artifact of a fork's run, for the run that may comment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a file changes of the one that it is to replace."""
+    """The difference between a file and the file that it would replace."""
 
     head: Document
     plan: Plan
 
     @property
     def markdown(self) -> str:
-        """As a pull request shows it."""
+        """The comment of a pull request."""
         from reconciler.cli.render.difference_markdown import difference_markdown
 
         return difference_markdown(self.plan, self.head.path)
 
     @property
     def annotations(self) -> Iterator[Annotation]:
-        """At the file's lines; what an apply would refuse is a warning here, where nothing applies."""
+        """Annotations at the file's lines; a refusal is a warning here, since nothing is applied."""
         from reconciler.cli.render.plan_annotations import plan_annotations
 
         for each in plan_annotations(self.plan, self.head):
@@ -41,11 +41,11 @@ class Difference:
 
 
 def compare(settings: Settings, content: bytes, base: str) -> Difference:
-    """Read a file's content, from wherever it comes, and compare it with the file at a commit.
+    """Read a file's content, from any source, and compare it with the file at a commit.
 
     Raises:
-        FileInvalid: everything that is wrong in it, or in the file at that commit.
-        SetupInvalid: the clone lacks the commit.
+        FileInvalid: all findings in it, or in the file at that commit.
+        SetupInvalid: the clone does not have the commit.
     """
     from reconciler.git.content import content_at
     from reconciler.planning.file_comparison import plan_difference
@@ -59,7 +59,7 @@ def compare(settings: Settings, content: bytes, base: str) -> Difference:
 
 
 def comment_on_run(settings: Settings, github: "GitHub", repository: str, run: int) -> str:
-    """Return what a comment says of what a fork's run left, whatever that is."""
+    """Return the comment for the artifact of a fork's run, valid or not."""
     from reconciler.cli.render.errors_markdown import errors_markdown
     from reconciler.github.artifacts import read_artifact
 

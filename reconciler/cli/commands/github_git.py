@@ -1,4 +1,4 @@
-"""What `reconcile github` does with git: carrying overrides into it, and proposing the next stage."""
+"""The git part of `reconcile github`: write-back, and pull requests for the next stage."""
 
 import os
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from reconciler.database.transactions import Database
 
 
-def carry(settings: Settings, database: "Database") -> int:
-    """Carry overrides into git, by a pull request where the branch takes no pushes; apply what came.
+def write_back_and_apply(settings: Settings, database: "Database") -> int:
+    """Write overrides back, by a pull request where the branch refuses pushes; apply new commits.
 
-    A push with a job's own token starts no workflow, so what is new on the branch is applied here.
+    A push with a job's own token starts no workflow, so this job applies the new commits.
     """
     from reconciler.cli.commands.write_back import report_text
     from reconciler.cli.render.annotations import Annotation, Level
@@ -33,7 +33,9 @@ def carry(settings: Settings, database: "Database") -> int:
             proposals.open_where_none_is(each.branch, each.feature)
     print_plainly(settings, report_text(report))
     if report.problem is not None:
-        message = f"{report.problem}; what is in force stays in force, and the next run carries it"
+        message = (
+            f"{report.problem}; the overrides stay in force, and the next run writes them back"
+        )
         annotate(settings, [Annotation(Level.WARNING, message, "not in git yet")])
     if follow_upstream(settings.path.absolute().parent):
         return apply_unless_stale(settings)
@@ -41,7 +43,7 @@ def carry(settings: Settings, database: "Database") -> int:
 
 
 def apply_unless_stale(settings: Settings) -> int:
-    """Apply the file; where something newer is applied already, say so and succeed."""
+    """Apply the file; succeed with a notice where a newer commit is applied already."""
     from reconciler.cli import apply_flow as applying
     from reconciler.cli.workflow_output import annotate_error
 
@@ -55,7 +57,7 @@ def apply_unless_stale(settings: Settings) -> int:
 
 
 class _Proposals:
-    """Opens a pull request for each branch that was pushed, once."""
+    """Opens a pull request for each pushed branch, once."""
 
     def __init__(self, settings: Settings) -> None:
         self._github = GitHub.from_environment(settings.say)
@@ -64,28 +66,28 @@ class _Proposals:
         self._seen: set[str] = set()
 
     def open(self, branch: str, title: str, text: str) -> None:
-        """Open one for a branch, with its title and a sentence, or find the one that is there."""
+        """Open a pull request for a branch, with a title and plain text, or update the existing one."""
         self.open_with(branch, title, for_markdown(text))
 
     def open_with(self, branch: str, title: str, body: str) -> None:
-        """Open one for a branch, with its title and Markdown, or bring the one there up to date."""
+        """Open a pull request for a branch, with a title and Markdown, or update the existing one."""
         self._seen.add(branch)
         proposal = Proposal(branch, self.base, for_line(title), body)
         proposed = propose(self._github, self._repository, proposal)
-        is_declined = "closed by people, and stays so:" if proposed.is_declined else "waits:"
-        click.echo(f"pull request {'opened:' if proposed.is_new else is_declined} {proposed.url}")
+        existing = "declined; not opened again:" if proposed.is_declined else "open:"
+        click.echo(f"pull request {'opened:' if proposed.is_new else existing} {proposed.url}")
 
     def open_where_none_is(self, branch: str, feature: str) -> None:
-        """Open one for a branch that was pushed where nobody could open one, as from a laptop."""
+        """Open a pull request for a branch that was pushed without one, for instance from a laptop."""
         if branch in self._seen:
             return
         if not is_proposed(self._github, self._repository, branch, self.base):
-            text = "It is in force already; the branch's commit tells why."
-            self.open(branch, f"Carry what limits {feature} into the rollout file", text)
+            text = "It is in force already; the commit of the branch has the reason."
+            self.open(branch, f"Write the override of {feature} into the rollout file", text)
 
 
 def propose_promotions(settings: Settings, database: "Database") -> None:
-    """Open a pull request for each feature whose next stage may come; say what the others wait for."""
+    """Open a pull request for each feature whose next stage is due; print what the others wait for."""
     from reconciler.atomic_write import replace_file
     from reconciler.cli.context import who_acts
     from reconciler.cli.render.plan_markdown import plan_markdown
@@ -104,7 +106,7 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
             click.echo(for_line(f"{feature}: not yet: {each.message}"))
         if promotion.missing:
             continue
-        # The next feature's stage is a proposal of its own.
+        # The next feature's stage gets its own pull request.
         replace_file(settings.path, document.content)
         pushed = push_promotion(document, feature, promotion, proposals.base)
         body = plan_markdown(promotion.plan, promotion.source, Outcome.PROPOSED)

@@ -67,7 +67,7 @@ def test_a_plan_that_would_be_refused_is_commented_and_fails_the_check(
     assert "Rollout-Allow: max-increase" in comment
 
 
-def test_a_preview_that_another_merge_overtook_is_told_to_come_again(
+def test_a_preview_that_another_merge_overtook_asks_for_an_update(
     job: Site, hub: FakeGitHub, tmp_path: Path
 ) -> None:
     base = job.git("rev-parse", "HEAD")
@@ -87,7 +87,10 @@ def test_a_preview_that_another_merge_overtook_is_told_to_come_again(
     overtaken, rewritten = preview(base), preview("b" * 40)
 
     assert (overtaken.exit_code, rewritten.exit_code) == (3, 3)
-    assert f"{applied[:7]} was applied after GitHub merged this with {base[:7]}" in overtaken.stdout
+    assert (
+        f"{applied[:7]} was applied after GitHub made the test merge with {base[:7]}"
+        in overtaken.stdout
+    )
     assert "--accept-history-rewrite" not in overtaken.stdout
     assert "history was rewritten" in rewritten.stdout
 
@@ -132,7 +135,7 @@ def test_a_token_that_is_refused_is_never_shown(job: Site, hub: FakeGitHub) -> N
     done = job.reconcile("github", "preview", "--verbose")
 
     assert done.exit_code == 1
-    assert "GitHub does not know the token" in done.stdout
+    assert "GitHub rejects the token" in done.stdout
     assert TOKEN not in done.stdout + done.stderr
 
 

@@ -94,7 +94,7 @@ def test_a_pull_request_an_error_storm_and_the_resume(
     assert "override:" in site.remote_text()
     (issue,) = hub.open_issues()
     assert issue["title"] == f"Rollout: {FEATURE} is held back"
-    assert "is held to 0 percent, by `auto-rollback`" in issue["body"]
+    assert "is limited to 0 percent, by `auto-rollback`" in issue["body"]
     assert "error rate 100.00% over 5% (20 of 20 jobs in 24h)" in issue["body"]
 
     # A second run finds nothing new to do.

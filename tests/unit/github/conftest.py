@@ -22,16 +22,16 @@ def waits() -> list[float]:
 
 
 @pytest.fixture
-def told() -> list[str]:
-    """What the client said of its waits."""
+def reports() -> list[str]:
+    """What the client reported about its waits."""
     return []
 
 
 @pytest.fixture
 def github(
-    fake: FakeGitHub, waits: list[float], told: list[str], monkeypatch: pytest.MonkeyPatch
+    fake: FakeGitHub, waits: list[float], reports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[GitHub]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     transport = Transport(fake.url, TOKEN)
-    yield GitHub(fake.url, transport, waits.append, told.append)
+    yield GitHub(fake.url, transport, waits.append, reports.append)
     transport.close()

@@ -9,15 +9,15 @@ from reconciler.errors import NotFound, SetupInvalid
 from reconciler.github.artifacts import MAX_BYTES, read_artifact
 from reconciler.github.client import GitHub
 from reconciler.github.comments import MAX_CHARACTERS, PREVIEW, put_comment
-from reconciler.github.issues import State, Told, tell_states
+from reconciler.github.issues import DesiredIssue, IssueChanges, update_issues
 from reconciler.github.pull_requests import Proposal, find_pull_request, propose
 from tests.github.server import REPOSITORY, FakeGitHub, Trouble
 
 PATH = f"/repos/{REPOSITORY}"
 STRANGER = {"login": "mallory", "type": "User"}
 KIND = "<!-- rollout-reconciler: drift"
-STATE = State(f"{KIND} a -->", "Drift of a", "It drifted.")
-OTHER = State(f"{KIND} b -->", "Drift of b", "It drifted too.")
+STATE = DesiredIssue(f"{KIND} a -->", "Drift of a", "It drifted.")
+OTHER = DesiredIssue(f"{KIND} b -->", "Drift of b", "It drifted too.")
 PROPOSAL = Proposal("rollout/promote", "main", "Take 25 % in", "The next stage.")
 
 
@@ -85,25 +85,27 @@ def test_a_comment_stays_within_githubs_limit(fake: FakeGitHub, github: GitHub) 
 def test_an_issue_is_opened_once_kept_up_to_date_and_closed(
     fake: FakeGitHub, github: GitHub
 ) -> None:
-    opened = tell_states(github, PATH, KIND, [STATE])
-    same = tell_states(github, PATH, KIND, [STATE])
-    updated = tell_states(github, PATH, KIND, [State(STATE.marker, STATE.title, "More."), OTHER])
-    closed = tell_states(github, PATH, KIND, [OTHER])
+    opened = update_issues(github, PATH, KIND, [STATE])
+    same = update_issues(github, PATH, KIND, [STATE])
+    updated = update_issues(
+        github, PATH, KIND, [DesiredIssue(STATE.marker, STATE.title, "More."), OTHER]
+    )
+    closed = update_issues(github, PATH, KIND, [OTHER])
 
     first, second = (f"https://github.com/{REPOSITORY}/issues/{number}" for number in (7, 8))
-    assert opened == Told(opened=(first,))
-    assert same == Told()
-    assert updated == Told(opened=(second,), updated=(first,))
-    assert closed == Told(closed=(first,))
+    assert opened == IssueChanges(opened=(first,))
+    assert same == IssueChanges()
+    assert updated == IssueChanges(opened=(second,), updated=(first,))
+    assert closed == IssueChanges(closed=(first,))
     assert [each["title"] for each in fake.open_issues()] == [OTHER.title]
-    assert "It is over" in fake.issues[7]["body"]
+    assert "**Resolved.**" in fake.issues[7]["body"]
 
 
 def test_a_state_that_begins_again_gets_an_issue_of_its_own(
     fake: FakeGitHub, github: GitHub
 ) -> None:
     for states in ([STATE], [], [STATE], [STATE]):
-        tell_states(github, PATH, KIND, states)
+        update_issues(github, PATH, KIND, states)
 
     assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
 
@@ -111,23 +113,23 @@ def test_a_state_that_begins_again_gets_an_issue_of_its_own(
 def test_a_closed_issue_stays_closed_until_its_state_occurs_again(
     fake: FakeGitHub, github: GitHub
 ) -> None:
-    tell_states(github, PATH, KIND, [STATE])
+    update_issues(github, PATH, KIND, [STATE])
     fake.issues[7]["state"] = "closed"
 
-    for states in ([STATE], [State(STATE.marker, STATE.title, "More.")], []):
-        assert tell_states(github, PATH, KIND, states) == Told()
+    for states in ([STATE], [DesiredIssue(STATE.marker, STATE.title, "More.")], []):
+        assert update_issues(github, PATH, KIND, states) == IssueChanges()
     assert len(fake.issues) == 1
-    tell_states(github, PATH, KIND, [STATE])
+    update_issues(github, PATH, KIND, [STATE])
 
     assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
 
 
 def test_issues_of_others_are_left_alone(fake: FakeGitHub, github: GitHub) -> None:
-    tell_states(github, PATH, "<!-- rollout-reconciler: health", [])
-    tell_states(github, PATH, KIND, [STATE])
+    update_issues(github, PATH, "<!-- rollout-reconciler: health", [])
+    update_issues(github, PATH, KIND, [STATE])
     fake.issues[7]["user"] = STRANGER
 
-    tell_states(github, PATH, KIND, [])
+    update_issues(github, PATH, KIND, [])
 
     assert len(fake.open_issues()) == 1
 
@@ -135,9 +137,9 @@ def test_issues_of_others_are_left_alone(fake: FakeGitHub, github: GitHub) -> No
 def test_a_text_that_quotes_the_marker_of_another_state_is_not_its_issue(
     fake: FakeGitHub, github: GitHub
 ) -> None:
-    quoting = State(STATE.marker, STATE.title, f"Why: `{OTHER.marker}`")
+    quoting = DesiredIssue(STATE.marker, STATE.title, f"Why: `{OTHER.marker}`")
     for states in ([quoting], [quoting, OTHER], [OTHER]):
-        tell_states(github, PATH, KIND, states)
+        update_issues(github, PATH, KIND, states)
 
     assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
     assert fake.open_issues()[0]["title"] == OTHER.title
@@ -148,7 +150,7 @@ def test_an_issue_whose_answer_was_lost_is_not_opened_again(
 ) -> None:
     fake.troubles = [Trouble("POST", "issues", after=True)]
 
-    tell_states(github, PATH, KIND, [STATE])
+    update_issues(github, PATH, KIND, [STATE])
 
     assert len(fake.issues) == 1
 
@@ -200,7 +202,7 @@ def test_a_pull_request_is_found_by_its_newest_commit_alone(
     number = fake.add_pull(head="mallory:main", sha="a" * 40)
 
     assert find_pull_request(github, PATH, "mallory:main", "a" * 40) == number
-    with pytest.raises(NotFound, match="a newer run will tell"):
+    with pytest.raises(NotFound, match="the run of its newest commit comments"):
         find_pull_request(github, PATH, "mallory:main", "b" * 40)
 
 
@@ -244,18 +246,18 @@ def test_a_store_elsewhere_gets_no_token(fake: FakeGitHub, github: GitHub) -> No
 @pytest.mark.parametrize(
     ("content", "kind", "said"),
     [
-        (b"no archive", SetupInvalid, "is no archive"),
+        (b"no archive", SetupInvalid, "is not a valid archive"),
         (archive("../../etc/passwd", b"x"), NotFound, "has no rollout.yaml"),
-        (archive("rollout.yaml", b"/etc/passwd", 0o120777), SetupInvalid, "no regular file"),
+        (archive("rollout.yaml", b"/etc/passwd", 0o120777), SetupInvalid, "not a regular file"),
         (archive("rollout.yaml", bytes(MAX_BYTES + 1)), SetupInvalid, "is over"),
-        (archive("rollout.yaml", b"x" * 99)[:-40], SetupInvalid, "is no archive"),
+        (archive("rollout.yaml", b"x" * 99)[:-40], SetupInvalid, "is not a valid archive"),
         (bytes(MAX_BYTES + 1), SetupInvalid, "is over"),
-        (scratched(archive("rollout.yaml", b"x" * 99)), SetupInvalid, "is no archive"),
+        (scratched(archive("rollout.yaml", b"x" * 99)), SetupInvalid, "is not a valid archive"),
         *(
             (
                 scratched(archive("rollout.yaml", b"x" * 99, method=method)),
                 SetupInvalid,
-                "in a way that GitHub does not use",
+                "a compression method that GitHub does not use",
             )
             for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
         ),

@@ -42,39 +42,42 @@ def test_nothing_is_no_number() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (vector("NaN"), "the query gives nan, which is no number of jobs"),
-        (vector("1", "-1"), "the query gives -1, which is no number of jobs"),
-        (vector("+Inf"), "the query gives inf, which is no number of jobs"),
-        (vector("1e300"), "the query gives 1e+300, which is no number of jobs"),
-        (vector("12 jobs"), "the answer is not one that Prometheus gives"),
-        (vector(None), "the answer is not one that Prometheus gives"),
-        (vector("9" * 5000), "the query gives inf, which is no number of jobs"),
-        (answer("matrix", []), "the query gives a matrix, not an instant vector"),
-        (answer("string", [1, "3"]), "the query gives a string, not an instant vector"),
+        (vector("NaN"), "the query returns nan, which is not a number of jobs"),
+        (vector("1", "-1"), "the query returns -1, which is not a number of jobs"),
+        (vector("+Inf"), "the query returns inf, which is not a number of jobs"),
+        (vector("1e300"), "the query returns 1e+300, which is not a number of jobs"),
+        (vector("12 jobs"), "the answer does not have the form of a Prometheus answer"),
+        (vector(None), "the answer does not have the form of a Prometheus answer"),
+        (vector("9" * 5000), "the query returns inf, which is not a number of jobs"),
+        (answer("matrix", []), "the query returns a matrix, not an instant vector"),
+        (answer("string", [1, "3"]), "the query returns a string, not an instant vector"),
         (
             answer("vector", [{"metric": {}, "histogram": [1, {}]}]),
-            "the query gives a histogram, not a number",
+            "the query returns a histogram, not a number",
         ),
-        (answer("vector", [{"metric": {}}]), "the answer is not one that Prometheus gives"),
-        (answer("vector", {}), "the answer is not one that Prometheus gives"),
+        (
+            answer("vector", [{"metric": {}}]),
+            "the answer does not have the form of a Prometheus answer",
+        ),
+        (answer("vector", {}), "the answer does not have the form of a Prometheus answer"),
         (answer("vector", [], warnings=["a store is gone"]), "it warns: a store is gone"),
         (
             b'{"status": "error", "errorType": "bad_data", "error": "1:5: parse error"}',
-            "it says: 1:5: parse error",
+            "it reports: 1:5: parse error",
         ),
         (
             b'{"status": "error", "error": "\\u001b[31m @all `x` <b>\\r\\nsecond line"}',
-            "it says: 31m  all  x   b   second line",
+            "it reports: 31m  all  x   b   second line",
         ),
-        (b"<html>sign in</html>", "the answer is no JSON"),
-        (b"", "the answer is no JSON"),
-        (b"\xff\xfe", "the answer is no JSON"),
-        (b"[" * 100_000, "the answer is no JSON"),
-        (b"3", "the answer is not one that Prometheus gives"),
-        (b'{"status": "success"}', "the answer is not one that Prometheus gives"),
+        (b"<html>sign in</html>", "the answer is not JSON"),
+        (b"", "the answer is not JSON"),
+        (b"\xff\xfe", "the answer is not JSON"),
+        (b"[" * 100_000, "the answer is not JSON"),
+        (b"3", "the answer does not have the form of a Prometheus answer"),
+        (b'{"status": "success"}', "the answer does not have the form of a Prometheus answer"),
     ],
 )
-def test_what_is_no_number_of_jobs_says_so(content: bytes, message: str) -> None:
+def test_an_invalid_answer_is_reported(content: bytes, message: str) -> None:
     with pytest.raises(Unavailable) as failed:
         read_samples(content)
     assert str(failed.value) == message

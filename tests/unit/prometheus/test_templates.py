@@ -53,9 +53,9 @@ def test_other_dollars_stay() -> None:
         ('sum(jobs{f="$feature"}[$window])', "has no $feature outside quotes"),
         (
             "sum(jobs{f=$feature, g='x $feature'}[$window])",
-            "the query of jobs has a place in quotes; $feature brings its own: {feature=$feature}",
+            "the query of jobs has a placeholder inside quotes; $feature includes quotes: {feature=$feature}",
         ),
-        ("sum(jobs{f=$feature, g=`$window`}[$window])", "has a place in quotes"),
+        ("sum(jobs{f=$feature, g=`$window`}[$window])", "has a placeholder inside quotes"),
         ("", "has no $feature"),
     ],
 )

@@ -1,6 +1,6 @@
-"""Whose texts count: a hidden marker in a stranger's comment is no comment of ours.
+"""Hidden markers, by which the reconciler finds its own comments and issues again.
 
-A marker is the last line of a text; what stands in the lines before may quote anything.
+A marker is the last line of a text. The lines before it may quote any text, also another marker.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ _OWN: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 
 
 def is_ours(entry: Mapping[str, Any], marker: str) -> bool:
-    """Tell whether a comment or issue has a marker, or one that begins so, of an app or a member.
+    """Return whether a comment or issue ends in a marker that begins with `marker`, by a trusted author.
 
-    Anybody can write a marker. Only who may write to the repository anyway can write one that counts.
+    Everybody can write a marker. It counts only where its author is an app or may write to the repository.
     """
     author = entry.get("user") or {}
     is_trusted = author.get("type") == "Bot" or entry.get("author_association") in _OWN
