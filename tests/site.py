@@ -103,6 +103,16 @@ class Site:
             capture_output=True,
         ).stdout.decode()
 
+    def environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
+        """Return the variables of a process that acts here; `changes` adds some, or unsets by None."""
+        variables: dict[str, str | None] = {
+            **os.environ,
+            "DATABASE_URL": self.database.url,
+            "PYTHONPATH": str(PROJECT),
+            **changes,
+        }
+        return {name: value for name, value in variables.items() if value is not None}
+
     def reconcile(
         self,
         *arguments: str,
@@ -114,7 +124,7 @@ class Site:
         return program.run(
             arguments,
             folder=self.folder,
-            environment=self._environment(env or {}),
+            environment=self.environment(env or {}),
             stdin=stdin or "",
             timeout=timeout,
         )
@@ -126,7 +136,7 @@ class Site:
         process = subprocess.Popen(
             [sys.executable, "-m", "reconciler", *arguments],
             cwd=self.folder,
-            env=self._environment(env or {}),
+            env=self.environment(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -143,7 +153,7 @@ class Site:
             process = program.start(
                 arguments,
                 folder=self.folder,
-                environment=self._environment({}),
+                environment=self.environment({}),
                 stdin="",
                 streams=streams,
             )
@@ -161,12 +171,3 @@ class Site:
             process.kill()
             process.communicate()
         EmbeddedServer(self.folder / EMBEDDED_FOLDER).stop()
-
-    def _environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
-        variables: dict[str, str | None] = {
-            **os.environ,
-            "DATABASE_URL": self.database.url,
-            "PYTHONPATH": str(PROJECT),
-            **changes,
-        }
-        return {name: value for name, value in variables.items() if value is not None}

@@ -95,7 +95,7 @@ def test_a_stop_is_in_force_before_git_is_asked_and_then_on_the_branch(rollout: 
         ("> /dev/full", 1, "error: the result cannot be printed: No space left on device\n"),
     ],
 )
-def test_a_stop_is_carried_into_git_though_nobody_can_read_what_it_says(
+def test_a_stop_is_written_back_though_its_output_is_lost(
     rollout: Site, redirection: str, exit_code: int, said: str
 ) -> None:
     reader, writer = os.pipe()
@@ -104,7 +104,7 @@ def test_a_stop_is_carried_into_git_though_nobody_can_read_what_it_says(
         f'exec {sys.executable} -m reconciler stop --reason "it hurts" {redirection}',
         shell=True,
         cwd=rollout.folder,
-        env=rollout._environment({}),
+        env=rollout.environment({}),
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
@@ -159,7 +159,7 @@ def test_a_narrower_act_replaces_the_block_and_one_resume_lifts_both(rollout: Si
         (("stop", "--reason", " "), 64, "--reason is empty; say why"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(
+def test_an_impossible_act_is_one_line(
     rollout: Site, arguments: tuple[str, ...], exit_code: int, message: str
 ) -> None:
     done = rollout.reconcile(*arguments)
@@ -170,7 +170,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert live(rollout) == (50, False)
 
 
-def test_without_git_a_stop_is_in_force_all_the_same(rollout: Site) -> None:
+def test_a_stop_works_without_git(rollout: Site) -> None:
     elsewhere = rollout.folder.parent / "elsewhere"
     elsewhere.mkdir()
 
@@ -183,7 +183,7 @@ def test_without_git_a_stop_is_in_force_all_the_same(rollout: Site) -> None:
     assert "not in git yet: " in done.stderr
 
 
-def test_git_is_left_alone_on_purpose(rollout: Site) -> None:
+def test_no_write_back_does_not_change_git(rollout: Site) -> None:
     told = read(rollout, "stop", "--reason", "it hurts", "--no-write-back")
 
     assert told["write_back"] is None
@@ -191,7 +191,7 @@ def test_git_is_left_alone_on_purpose(rollout: Site) -> None:
     assert rollout.remote_text() == FILE
 
 
-def test_a_stop_does_not_wait_for_a_file_and_needs_none(rollout: Site) -> None:
+def test_a_stop_needs_no_file(rollout: Site) -> None:
     rollout.file.unlink()
 
     done = rollout.reconcile("stop", "--reason", "it hurts", "--no-write-back")
@@ -214,7 +214,7 @@ def test_an_adopted_feature_that_no_apply_knows_is_stopped_and_resumed(site: Sit
     assert live(site) == (30, False)
 
 
-def test_what_fails_is_rolled_back_once_and_stopped_where_it_fails_again(rollout: Site) -> None:
+def test_a_failing_feature_is_rolled_back_once_then_stopped(rollout: Site) -> None:
     add_jobs(rollout, 8, 2)
     (first,) = read(rollout, "health", "--rollback")["features"]
     (second,) = read(rollout, "health", "--rollback")["features"]
@@ -243,7 +243,7 @@ def test_what_fails_is_rolled_back_once_and_stopped_where_it_fails_again(rollout
     assert "error rate 75.00%" in rollout.remote_text()
 
 
-def test_what_cannot_be_rolled_back_keeps_no_other_from_it(rollout: Site) -> None:
+def test_a_feature_that_cannot_roll_back_does_not_block_others(rollout: Site) -> None:
     rollout.write(FILE + FILE.partition("features:\n")[2].replace("capture", "export"))
     rollout.commit("Export as well")
     rollout.push()
@@ -268,7 +268,7 @@ def test_what_cannot_be_rolled_back_keeps_no_other_from_it(rollout: Site) -> Non
     assert "somebody holds it" in why
 
 
-def test_jobs_before_a_resume_roll_nothing_back(rollout: Site) -> None:
+def test_jobs_from_before_a_resume_cause_no_rollback(rollout: Site) -> None:
     add_jobs(rollout, 8, 8)
     rollout.reconcile("health", "--rollback", "--no-write-back")
     rollout.reconcile("resume", "--reason", "fixed", "--no-write-back")
@@ -283,7 +283,7 @@ def test_jobs_before_a_resume_roll_nothing_back(rollout: Site) -> None:
     assert live(rollout) == (50, False)
 
 
-def test_a_verified_rollback_says_what_holds_and_what_is_not_yet_known(rollout: Site) -> None:
+def test_verify_shows_the_result_of_each_check(rollout: Site) -> None:
     rollout.reconcile("stop", "--reason", "it hurts", "--no-write-back")
     early = read(rollout, "verify")["features"][0]
     rollout.reconcile("write-back")
@@ -302,7 +302,7 @@ def test_a_verified_rollback_says_what_holds_and_what_is_not_yet_known(rollout: 
     assert late.stdout.count(" ok ") == 5
 
 
-def test_a_rollback_that_somebody_undid_by_sql_does_not_verify(rollout: Site) -> None:
+def test_a_rollback_undone_by_sql_does_not_verify(rollout: Site) -> None:
     rollout.reconcile("stop", "--reason", "it hurts")
     rollout.database.execute(
         "UPDATE rollout_configuration SET emergency_stop = false, rollout_percentage = 100"
@@ -320,7 +320,7 @@ def test_a_rollback_that_somebody_undid_by_sql_does_not_verify(rollout: Site) ->
     )
 
 
-def test_a_block_that_people_removed_from_the_branch_does_not_verify(rollout: Site) -> None:
+def test_a_block_removed_from_the_branch_does_not_verify(rollout: Site) -> None:
     rollout.reconcile("stop", "--reason", "it hurts")
     rollout.git("pull", "--quiet")
     rollout.git("revert", "--no-edit", "HEAD")
@@ -335,7 +335,7 @@ def test_a_block_that_people_removed_from_the_branch_does_not_verify(rollout: Si
     )
 
 
-def test_jobs_that_go_on_elsewhere_long_after_a_rollback_do_not_verify(rollout: Site) -> None:
+def test_jobs_on_the_processor_after_a_rollback_do_not_verify(rollout: Site) -> None:
     rollout.reconcile("stop", "--reason", "it hurts", "--no-write-back")
     rollout.database.execute(
         "UPDATE rollout_override SET created_at = created_at - interval '1 hour'"
@@ -385,7 +385,7 @@ def at_answer(message: Message) -> Deed:
         pytest.param(at_answer, id="COMMIT's answer lost"),
     ],
 )
-def test_a_stop_killed_and_started_again_is_one_stop(
+def test_a_stop_that_is_killed_and_repeated_is_one_stop(
     site: Site, rule: Rule, at_size: Callable[[int, int], int]
 ) -> None:
     runs = at_size(5, 100)

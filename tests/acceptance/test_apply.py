@@ -23,7 +23,7 @@ def add_repositories(site: Site, *names: str) -> None:
         )
 
 
-def test_first_apply_creates_the_feature_and_says_what_it_did(site: Site) -> None:
+def test_the_first_apply_creates_the_feature_and_reports_it(site: Site) -> None:
     done = site.reconcile()
 
     assert (done.exit_code, done.stderr) == (0, "")
@@ -43,7 +43,7 @@ Applied: 1 feature created, 1 change, generation 1.
     ) == [{"feature_name": FEATURE, "rollout_percentage": 10.0, "is_active": True}]
 
 
-def test_a_change_is_previewed_applied_and_told_in_history(site: Site) -> None:
+def test_a_change_is_previewed_applied_and_in_the_history(site: Site) -> None:
     site.reconcile()
     site.replace("percentage: 10", "percentage: 25")
     commit = site.commit("Take a quarter in")
@@ -75,7 +75,7 @@ def test_a_change_is_previewed_applied_and_told_in_history(site: Site) -> None:
     )
 
 
-def test_applying_the_same_file_again_changes_nothing_and_says_so(site: Site) -> None:
+def test_a_second_apply_of_the_same_file_changes_nothing(site: Site) -> None:
     site.reconcile()
     history = site.database.rows("SELECT * FROM rollout_history")
 
@@ -87,7 +87,7 @@ def test_applying_the_same_file_again_changes_nothing_and_says_so(site: Site) ->
     assert site.database.value("SELECT generation FROM rollout_state") == 1
 
 
-def test_a_commit_without_changes_moves_the_applied_commit_alone(site: Site) -> None:
+def test_a_commit_without_changes_moves_only_the_applied_commit(site: Site) -> None:
     site.reconcile()
     commit = site.commit("Say nothing new")
 
@@ -98,7 +98,7 @@ def test_a_commit_without_changes_moves_the_applied_commit_alone(site: Site) -> 
     ]
 
 
-def test_detailed_exitcode_tells_pending_changes(site: Site) -> None:
+def test_detailed_exitcode_is_2_for_pending_changes(site: Site) -> None:
     pending = site.reconcile("--dry-run", "--detailed-exitcode")
     site.reconcile()
     none_pending = site.reconcile("--dry-run", "--detailed-exitcode")
@@ -147,7 +147,7 @@ def test_history_replayed_from_empty_gives_the_live_state(site: Site) -> None:
     assert site.database.value("SELECT generation FROM rollout_state") == len(files)
 
 
-def test_a_feature_that_left_the_file_is_deactivated_and_keeps_its_history(site: Site) -> None:
+def test_a_removed_feature_is_deactivated_and_keeps_its_history(site: Site) -> None:
     site.reconcile()
     site.write("version: 1\nfeatures: {}\n")
 
@@ -177,7 +177,7 @@ def test_test_repositories_are_marked_and_unmarked(site: Site) -> None:
     assert marks(site.database) == replayed_marks(site.database)
 
 
-def test_thresholds_of_the_file_move_and_everything_is_categorised_again(site: Site) -> None:
+def test_changed_thresholds_categorise_all_repositories_again(site: Site) -> None:
     site.database.execute(
         "INSERT INTO repositories (owner, name, full_name, stargazers_count)"
         " VALUES ('acme', 'tools', 'acme/tools', 55)"
@@ -203,7 +203,7 @@ def test_json_of_an_apply_is_the_plan_applied(site: Site) -> None:
     }
 
 
-def test_uncommitted_changes_are_said_in_plan_and_history(site: Site) -> None:
+def test_uncommitted_changes_are_shown_in_plan_and_history(site: Site) -> None:
     site.replace("percentage: 10", "percentage: 11")
 
     done = site.reconcile()
@@ -212,7 +212,7 @@ def test_uncommitted_changes_are_said_in_plan_and_history(site: Site) -> None:
     assert site.database.value("SELECT metadata -> 'uncommitted' FROM rollout_history") is True
 
 
-def test_a_folder_without_git_works_and_the_plan_says_so(site: Site) -> None:
+def test_a_folder_without_git_works_and_the_plan_shows_it(site: Site) -> None:
     (site.folder / ".git").rename(site.folder / "not-git")
 
     done = site.reconcile()
@@ -243,7 +243,7 @@ def test_a_repository_renamed_twice_keeps_its_entry(site: Site) -> None:
     )
 
 
-def test_outside_git_a_commit_is_required_of_who_asks_for_one(site: Site) -> None:
+def test_require_commit_refuses_a_file_outside_git(site: Site) -> None:
     (site.folder / ".git").rename(site.folder / "not-git")
 
     refused = site.reconcile("--require-commit")
@@ -254,7 +254,7 @@ def test_outside_git_a_commit_is_required_of_who_asks_for_one(site: Site) -> Non
     assert in_ci.exit_code == 0
 
 
-def test_a_repository_without_a_commit_has_the_file_uncommitted(site: Site) -> None:
+def test_a_file_in_a_repository_without_commits_is_uncommitted(site: Site) -> None:
     site.git("checkout", "--quiet", "--orphan", "nothing-yet")
 
     refused = site.reconcile(env={"CI": "true"})
@@ -288,7 +288,7 @@ def test_every_plan_printed_as_json_fits_the_published_schema(site: Site) -> Non
     ]
 
 
-def test_history_shows_what_others_wrote_whatever_their_metadata_is(site: Site) -> None:
+def test_history_shows_rows_of_others_with_any_metadata(site: Site) -> None:
     site.database.execute("""
         INSERT INTO rollout_history (action, metadata, triggered_by, created_at)
         SELECT 'paused', found::jsonb, 'ada', '2025-01-02Z'
@@ -311,7 +311,7 @@ def test_history_shows_what_others_wrote_whatever_their_metadata_is(site: Site) 
     ]
 
 
-def test_a_description_leaves_what_else_the_service_keeps_beside_it(site: Site) -> None:
+def test_a_description_keeps_the_services_other_metadata(site: Site) -> None:
     site.reconcile()
     site.database.execute(
         """UPDATE rollout_configuration SET metadata = '{"team": {"lead": null}}'"""

@@ -69,7 +69,7 @@ def test_a_forked_child_follows_on_a_connection_of_its_own(
     assert errors == ""
 
 
-def test_it_carries_no_toolkit_and_is_imported_when_it_is_used() -> None:
+def test_the_client_imports_no_toolkit() -> None:
     program = (
         "import sys, reconciler.client\n"
         "assert 'psycopg' not in sys.modules\n"

@@ -48,7 +48,7 @@ def test_the_option_after_the_command_wins(site: Site) -> None:
         (["schema", "--format", "github"], "--format github: this has text and json only"),
     ],
 )
-def test_a_wrong_command_line_exits_with_64_and_says_why(
+def test_a_wrong_command_line_exits_with_64_and_the_reason(
     site: Site, arguments: list[str], message: str
 ) -> None:
     done = site.reconcile(*arguments)
@@ -69,7 +69,7 @@ def test_an_unreachable_database_is_one_line_without_its_password(site: Site) ->
     assert "s3cret" not in done.stderr
 
 
-def test_verbose_adds_the_traceback_and_still_no_password(site: Site) -> None:
+def test_verbose_adds_the_traceback_without_the_password(site: Site) -> None:
     done = site.reconcile("--verbose", env={"DATABASE_URL": NOWHERE})
 
     assert done.exit_code == 1
@@ -77,7 +77,7 @@ def test_verbose_adds_the_traceback_and_still_no_password(site: Site) -> None:
     assert "s3cret" not in done.stderr + done.stdout
 
 
-def test_a_wrong_file_shows_every_error_and_touches_no_database(site: Site) -> None:
+def test_an_invalid_file_shows_every_error_and_uses_no_database(site: Site) -> None:
     site.write("version: 1\nfeatures:\n  x:\n    percentage: 250\n    whitelst: []\n")
 
     done = site.reconcile(env={"DATABASE_URL": NOWHERE})
@@ -89,7 +89,7 @@ def test_a_wrong_file_shows_every_error_and_touches_no_database(site: Site) -> N
     )
 
 
-def test_no_schema_says_which_command_makes_it(site: Site) -> None:
+def test_a_missing_schema_names_the_command_that_creates_it(site: Site) -> None:
     site.database.execute("DROP TABLE alembic_version")
 
     done = site.reconcile()
@@ -104,7 +104,7 @@ def test_no_schema_says_which_command_makes_it(site: Site) -> None:
     ("revision", "message"),
     [("0000", "run: reconcile db upgrade"), ("9999", "install the newest rollout-reconciler")],
 )
-def test_another_schema_version_says_what_to_do(site: Site, revision: str, message: str) -> None:
+def test_another_schema_version_gets_the_next_step(site: Site, revision: str, message: str) -> None:
     site.database.execute(f"UPDATE alembic_version SET version_num = '{revision}'")
 
     done = site.reconcile("--dry-run")
@@ -137,7 +137,7 @@ def test_a_closed_pipe_ends_quietly(site: Site) -> None:
         f"{sys.executable} -m reconciler schema | head -c 10",
         shell=True,
         cwd=site.folder,
-        env=site._environment({}),
+        env=site.environment({}),
         capture_output=True,
         text=True,
         check=False,
@@ -158,7 +158,7 @@ def test_init_writes_a_valid_file_once(site: Site) -> None:
     assert site.file.read_text() == text
 
 
-def test_what_comes_next_is_of_the_file_that_was_named(site: Site) -> None:
+def test_the_next_step_names_the_file_that_was_given(site: Site) -> None:
     begun = site.reconcile("init", "--file", "my other.yaml")
     edited = site.reconcile("test-repos", "add", "a/b", "--file", "my other.yaml")
     named = site.reconcile("set", "20", env={"ROLLOUT_FILE": "rollout.yaml"})
@@ -169,7 +169,7 @@ def test_what_comes_next_is_of_the_file_that_was_named(site: Site) -> None:
     assert named.stderr.endswith("apply it now: reconcile\n")
 
 
-def test_validate_tells_the_errors_of_every_file(site: Site) -> None:
+def test_validate_reports_the_errors_of_every_file(site: Site) -> None:
     (site.folder / "good.yaml").write_text("version: 1\n")
     (site.folder / "bad.yaml").write_text("version: 2\n")
     (site.folder / "worse.yaml").write_text("features: {}\n")
@@ -181,7 +181,7 @@ def test_validate_tells_the_errors_of_every_file(site: Site) -> None:
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["bad.yaml", "worse.yaml"]
 
 
-def test_validate_tells_of_a_file_that_is_missing_and_of_the_others_too(site: Site) -> None:
+def test_validate_reports_a_missing_file_and_the_other_files(site: Site) -> None:
     (site.folder / "good.yaml").write_text("version: 1\n")
     (site.folder / "bad.yaml").write_text("version: 2\n")
     files = ("bad.yaml", "missing.yaml", "good.yaml")
@@ -210,7 +210,7 @@ def test_rollout_file_environment_variable_names_the_file(site: Site) -> None:
     assert done.stdout == "other.yaml: valid\n"
 
 
-def test_hostile_text_is_shown_harmlessly_and_stored_whole(site: Site) -> None:
+def test_hostile_text_is_escaped_and_stored_complete(site: Site) -> None:
     site.write("version: 1\nfeatures:\n  hybrid_progressive_capture:\n    percentage: 10\n")
     site.commit("Evil \x1b[31m ::warning::subject | `tick` <b>")
     site.reconcile()
@@ -237,7 +237,7 @@ def test_hostile_text_is_shown_harmlessly_and_stored_whole(site: Site) -> None:
         ["db", "url"],
     ],
 )
-def test_every_reading_command_speaks_json(site: Site, command: list[str]) -> None:
+def test_every_reading_command_prints_json(site: Site, command: list[str]) -> None:
     site.reconcile()
 
     done = site.reconcile(*command, "--format", "json")

@@ -74,7 +74,7 @@ def test_rewritten_history_is_refused_unless_it_is_accepted(site: Site) -> None:
     assert (accepted.exit_code, percentage(site)) == (0, 12)
 
 
-def test_a_clone_that_has_not_fetched_the_applied_commit_is_told_to(
+def test_a_clone_without_the_applied_commit_gets_the_fetch_command(
     site: Site, tmp_path: Path
 ) -> None:
     site.git("clone", "--quiet", site.remote.as_uri(), str(tmp_path / "older"))
@@ -91,9 +91,7 @@ def test_a_clone_that_has_not_fetched_the_applied_commit_is_told_to(
     assert f"{newer[:7]}, which is applied, is not in this clone" in unknown.stderr
 
 
-def test_a_shallow_clone_that_lacks_the_applied_commit_says_what_to_fetch(
-    site: Site, tmp_path: Path
-) -> None:
+def test_a_shallow_clone_gets_the_fetch_command(site: Site, tmp_path: Path) -> None:
     site.reconcile()
     commit_percentage(site, 12)
     commit_percentage(site, 13)
@@ -121,9 +119,7 @@ def test_local_changes_are_refused_where_a_commit_is_required(
     assert site.database.rows("SELECT * FROM rollout_configuration") == []
 
 
-def test_git_sees_no_database_url_and_runs_nothing_of_the_repository(
-    site: Site, tmp_path: Path
-) -> None:
+def test_git_gets_no_database_url_and_runs_no_repository_code(site: Site, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     site.git("config", "core.fsmonitor", f"touch {ran}")
     site.git("config", "core.hooksPath", str(tmp_path))
@@ -154,7 +150,7 @@ esac
 """
 
 
-def test_a_commit_is_known_where_git_is_set_to_show_signatures(site: Site, tmp_path: Path) -> None:
+def test_a_commit_is_read_if_git_is_set_to_show_signatures(site: Site, tmp_path: Path) -> None:
     program = tmp_path / "sign"
     program.write_text(SIGNING)
     program.chmod(0o755)
@@ -207,7 +203,7 @@ def test_break_glass_by_sql_survives_an_apply_of_another_commit(site: Site) -> N
     assert site.reconcile().stdout.endswith("live is what the file says.\n")
 
 
-def test_history_tells_at_which_percentage_a_stopped_feature_resumes(site: Site) -> None:
+def test_history_has_the_percentage_at_which_a_feature_resumes(site: Site) -> None:
     commit_percentage(site, 20)
     site.reconcile()
     site.database.execute(BREAK_GLASS)
@@ -233,7 +229,7 @@ def test_history_tells_at_which_percentage_a_stopped_feature_resumes(site: Site)
     assert live == replayed_state(site.database)
 
 
-def test_widening_by_sql_is_taken_back(site: Site) -> None:
+def test_widening_by_sql_is_reverted(site: Site) -> None:
     site.reconcile()
     site.database.execute(
         "UPDATE rollout_configuration SET rollout_percentage = 80, target_repositories = '{a/b}'"
@@ -247,7 +243,7 @@ def test_widening_by_sql_is_taken_back(site: Site) -> None:
     assert live_state(site.database) == replayed_state(site.database)
 
 
-def test_narrowing_that_no_override_can_say_is_held(site: Site) -> None:
+def test_narrowing_that_no_override_can_express_is_held(site: Site) -> None:
     site.write(f"version: 1\nfeatures:\n  {FEATURE}: {{whitelist: [a/b, c/d]}}\n")
     site.reconcile()
     site.database.execute("UPDATE rollout_configuration SET target_repositories = '{a/b}'")

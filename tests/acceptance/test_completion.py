@@ -88,7 +88,7 @@ def test_fish_completes_a_line(completed: Site) -> None:
     assert offered == [completes for _, completes in LINES]
 
 
-def test_another_shell_is_refused_with_those_there_are(site: Site) -> None:
+def test_an_unknown_shell_is_refused_with_the_known_ones(site: Site) -> None:
     done = site.reconcile("completion", "tcsh")
 
     assert done.exit_code == 64

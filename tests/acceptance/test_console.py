@@ -82,7 +82,7 @@ def live(site: Site) -> tuple[int, bool]:
     return row["percentage"], row["emergency_stop"]
 
 
-def test_what_reads_prints_what_its_command_prints_and_returns_its_data(
+def test_a_reading_method_prints_and_returns_like_its_command(
     rolled_out: Site, rollout: RolloutConsole, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[Any, list[str]]] = [
@@ -111,9 +111,7 @@ def test_what_reads_prints_what_its_command_prints_and_returns_its_data(
     assert (status.generation, status.features[0].name) == (1, "capture")
 
 
-def test_what_edits_changes_the_file_and_nothing_live(
-    rolled_out: Site, rollout: RolloutConsole
-) -> None:
+def test_an_editing_method_changes_only_the_file(rolled_out: Site, rollout: RolloutConsole) -> None:
     rollout.set_rollout(12.5)
     rollout.add_to_whitelist(["beta/x", "gamma/*"])
     rollout.remove_from_whitelist("acme/tool-1")
@@ -148,7 +146,7 @@ def test_an_edit_is_committed_pushed_and_applied_if_asked(
     assert live(rolled_out) == (60, False)
 
 
-def test_what_acts_is_live_at_once_and_then_in_git(
+def test_an_acting_method_changes_the_database_then_git(
     rolled_out: Site, rollout: RolloutConsole, capsys: pytest.CaptureFixture[str]
 ) -> None:
     states = []
@@ -175,7 +173,9 @@ def test_what_acts_is_live_at_once_and_then_in_git(
     ]
 
 
-def test_checking_health_rolls_back_what_fails(rolled_out: Site, rollout: RolloutConsole) -> None:
+def test_check_health_rolls_back_a_failing_feature(
+    rolled_out: Site, rollout: RolloutConsole
+) -> None:
     well = rollout.check_health()["features"][0]
     for _ in range(5):
         rolled_out.database.execute(
@@ -189,7 +189,7 @@ def test_checking_health_rolls_back_what_fails(rolled_out: Site, rollout: Rollou
     assert live(rolled_out) == (5, False)
 
 
-def test_categorizing_returns_what_moved(rolled_out: Site, rollout: RolloutConsole) -> None:
+def test_categorize_all_returns_the_changes(rolled_out: Site, rollout: RolloutConsole) -> None:
     rolled_out.database.execute(
         "UPDATE repositories SET stargazers_count = 9000 WHERE id IN"
         " (SELECT id FROM repositories WHERE full_name = 'acme/tool-7')"
@@ -200,7 +200,7 @@ def test_categorizing_returns_what_moved(rolled_out: Site, rollout: RolloutConso
     assert [(move.after, move.repositories) for move in done.moves] == [("enterprise", 1)]
 
 
-def test_what_cannot_be_is_raised(rolled_out: Site, rollout: RolloutConsole) -> None:
+def test_an_impossible_request_raises(rolled_out: Site, rollout: RolloutConsole) -> None:
     other = RolloutConsole(database_url=rolled_out.database.url, feature="captur")
 
     with pytest.raises(NotFound, match="did you mean capture"):
@@ -215,20 +215,20 @@ def test_what_cannot_be_is_raised(rolled_out: Site, rollout: RolloutConsole) -> 
     assert rolled_out.file.read_text() == FILE
 
 
-def test_the_consoles_own_words_tell_no_secret() -> None:
+def test_the_console_shows_no_secret() -> None:
     console = RolloutConsole("postgresql://ada:s3cret@nowhere/x", feature="capture")
 
     assert repr(console) == "RolloutConsole(file='rollout.yaml', feature='capture')"
     assert {name for name in dir(console) if not name.startswith("_")} == METHODS
 
 
-def test_the_page_for_those_who_come_from_a_console_has_every_method() -> None:
+def test_the_console_page_lists_every_method() -> None:
     page = (DOCUMENTATION / "from-a-console.md").read_text("utf-8")
 
     assert {name for name in METHODS if f"{name}(" not in page} == set()
 
 
-def test_the_file_is_the_one_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLOUT_FILE", "elsewhere.yaml")
 
     assert repr(RolloutConsole()) == "RolloutConsole(file='elsewhere.yaml', feature=None)"

@@ -22,7 +22,7 @@ def run(site: Site, *arguments: str) -> Completed:
     return site.reconcile(*arguments, env=EMBEDDED)
 
 
-def test_a_first_try_needs_no_database(alone: Site) -> None:
+def test_a_trial_needs_no_database(alone: Site) -> None:
     preview = run(alone, "--dry-run")
     done = run(alone)
     ignored = alone.git("status", "--porcelain")
@@ -33,7 +33,7 @@ def test_a_first_try_needs_no_database(alone: Site) -> None:
     assert ignored == ""
 
 
-def test_data_outlives_the_server(alone: Site) -> None:
+def test_data_survives_a_stop_of_the_server(alone: Site) -> None:
     run(alone)
     stopped = run(alone, "db", "stop")
     again = run(alone, "status", "--format", "json")
@@ -42,7 +42,7 @@ def test_data_outlives_the_server(alone: Site) -> None:
     assert json.loads(again.stdout)["generation"] == 1
 
 
-def test_status_looks_without_starting(alone: Site) -> None:
+def test_status_does_not_start_the_server(alone: Site) -> None:
     before = run(alone, "db", "status")
     run(alone, "db", "start")
     after = json.loads(run(alone, "db", "status", "--format", "json").stdout)
@@ -51,7 +51,7 @@ def test_status_looks_without_starting(alone: Site) -> None:
     assert (after["state"], after["schema"]) == ("running", "0001")
 
 
-def test_stopping_what_does_not_run_is_no_error(alone: Site) -> None:
+def test_stopping_a_stopped_server_is_not_an_error(alone: Site) -> None:
     done = run(alone, "db", "stop")
 
     assert (done.exit_code, done.stdout) == (0, "the embedded database was not running\n")
@@ -80,7 +80,7 @@ def test_psql_runs_and_its_exit_code_is_passed_on(site: Site) -> None:
     assert bad.exit_code == 1
 
 
-def test_upgrade_makes_the_schema_once(site: Site) -> None:
+def test_upgrade_creates_the_schema_once(site: Site) -> None:
     site.database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
     first = site.reconcile("db", "upgrade")
@@ -90,7 +90,7 @@ def test_upgrade_makes_the_schema_once(site: Site) -> None:
     assert second.stdout == "the schema is 0001 already; nothing to do\n"
 
 
-def test_another_database_is_never_migrated_by_surprise(site: Site) -> None:
+def test_another_database_is_never_migrated_implicitly(site: Site) -> None:
     site.database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
     done = [site.reconcile(*each) for each in ((), ("--dry-run",), ("status",), ("categorize",))]
@@ -100,7 +100,7 @@ def test_another_database_is_never_migrated_by_surprise(site: Site) -> None:
     assert site.database.value("SELECT count(*) FROM pg_class WHERE relname = 'repositories'") == 0
 
 
-def test_a_port_in_the_environment_leads_nowhere_else(alone: Site) -> None:
+def test_a_port_in_the_environment_is_ignored(alone: Site) -> None:
     done = alone.reconcile("db", "status", env={**EMBEDDED, "PGPORT": "1"})
     started = alone.reconcile("status", env={**EMBEDDED, "PGPORT": "1"})
 

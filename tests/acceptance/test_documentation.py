@@ -11,7 +11,7 @@ PAGES = ("tutorial.md", "strategies.md", "runbook.md", "from-a-console.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_does_what_it_says(page: str, site: Site) -> None:
+def test_the_commands_of_a_page_print_what_it_shows(page: str, site: Site) -> None:
     (site.folder / "rollout.yaml").unlink()
     examples = site.folder / "examples"
     examples.mkdir()
@@ -33,11 +33,11 @@ def test_a_page_does_what_it_says(page: str, site: Site) -> None:
         ("", "anything\n", True),
     ],
 )
-def test_what_a_page_shows_is_compared(shown: str, said: str, *, is_shown: bool) -> None:
+def test_the_output_on_a_page_is_compared(shown: str, said: str, *, is_shown: bool) -> None:
     assert matches(shown, said) is is_shown
 
 
-def test_the_reference_is_what_the_code_says(database: Database) -> None:
+def test_the_reference_pages_are_up_to_date(database: Database) -> None:
     with database.engine.connect() as connection:
         tables = reference.tables_page(connection)
 

@@ -27,7 +27,7 @@ def drifted(site: Site) -> Site:
     return site
 
 
-def test_drift_is_shown_with_what_an_apply_does_about_it(drifted: Site) -> None:
+def test_drift_is_shown_with_the_decision_of_an_apply(drifted: Site) -> None:
     text = drifted.reconcile("drift")
     found = json.loads(drifted.reconcile("drift", "--format", "json").stdout)
 
@@ -43,7 +43,7 @@ def test_drift_is_shown_with_what_an_apply_does_about_it(drifted: Site) -> None:
     ]
 
 
-def test_reverting_takes_back_what_is_held_and_leaves_what_is_kept(drifted: Site) -> None:
+def test_reverting_undoes_held_drift_and_leaves_kept_drift(drifted: Site) -> None:
     held = drifted.reconcile()
     reverted = drifted.reconcile("drift", "revert", "--reason", "removed by mistake")
     live = live_state(drifted.database)[FEATURE]
@@ -60,7 +60,7 @@ def test_reverting_takes_back_what_is_held_and_leaves_what_is_kept(drifted: Site
     assert row == [{"reason": "removed by mistake", "field": "whitelist"}]
 
 
-def test_reverting_where_nothing_is_held_writes_nothing(site: Site) -> None:
+def test_reverting_without_held_drift_writes_nothing(site: Site) -> None:
     site.reconcile()
     before = site.database.rows("SELECT * FROM rollout_history")
 
@@ -107,7 +107,7 @@ def narrowed(site: Site) -> Site:
     return site
 
 
-def test_adopting_writes_into_the_file_what_is_held_and_an_apply_goes_on(narrowed: Site) -> None:
+def test_adopting_writes_held_drift_to_the_file(narrowed: Site) -> None:
     live = live_state(narrowed.database)
     held = narrowed.reconcile()
 
@@ -149,7 +149,7 @@ def test_adopting_writes_into_the_file_what_is_held_and_an_apply_goes_on(narrowe
     assert narrowed.reconcile("--dry-run", "--detailed-exitcode").exit_code == 0
 
 
-def test_adopting_a_strategy_takes_it_from_live(site: Site) -> None:
+def test_adopting_writes_the_live_strategy_to_the_file(site: Site) -> None:
     (site.folder / "repositories.csv").write_text(
         "full_name,stars,contributors,pull_requests\nacme/tools,1,1,1\n"
     )
@@ -168,7 +168,7 @@ def test_adopting_a_strategy_takes_it_from_live(site: Site) -> None:
     assert live_state(site.database)[FEATURE]["strategy"] == "whitelist"
 
 
-def test_who_is_excluded_live_goes_from_the_whitelist_of_the_file(drifted: Site) -> None:
+def test_adopting_an_exclusion_removes_it_from_the_whitelist(drifted: Site) -> None:
     drifted.database.execute(
         "UPDATE rollout_configuration SET target_repositories = '{a/b,c/d}',"
         " rollout_percentage = 10, excluded_repositories = '{c/d}'"
@@ -181,7 +181,7 @@ def test_who_is_excluded_live_goes_from_the_whitelist_of_the_file(drifted: Site)
     assert drifted.reconcile().exit_code == 0
 
 
-def test_adopting_as_json_says_what_the_file_has_taken_over(drifted: Site) -> None:
+def test_adopting_as_json_lists_the_adopted_changes(drifted: Site) -> None:
     adopted = drifted.reconcile("drift", "adopt", "--format", "json")
 
     assert json.loads(adopted.stdout) == {
@@ -202,7 +202,7 @@ def test_adopting_as_json_says_what_the_file_has_taken_over(drifted: Site) -> No
     assert "whitelist: [a/b]}" in drifted.file.read_text()
 
 
-def test_adopting_twice_changes_nothing_more(drifted: Site) -> None:
+def test_adopting_a_second_time_changes_nothing(drifted: Site) -> None:
     drifted.reconcile("drift", "adopt")
     text = drifted.file.read_text()
 
@@ -213,7 +213,7 @@ def test_adopting_twice_changes_nothing_more(drifted: Site) -> None:
     assert drifted.file.read_text() == text
 
 
-def test_adopting_where_nothing_is_held_leaves_the_file(site: Site) -> None:
+def test_adopting_without_held_drift_keeps_the_file(site: Site) -> None:
     site.reconcile()
 
     done = site.reconcile("drift", "adopt")
@@ -232,7 +232,7 @@ def test_a_feature_that_is_not_in_the_file_is_not_adopted(drifted: Site) -> None
     assert drifted.file.read_text() == "version: 1\n"
 
 
-def test_on_a_terminal_the_diff_is_shown_and_asked_about(drifted: Site) -> None:
+def test_on_a_terminal_adopting_shows_the_diff_and_asks(drifted: Site) -> None:
     text = drifted.file.read_text()
     environment = {**os.environ, "DATABASE_URL": drifted.database.url, "PYTHONPATH": str(PROJECT)}
     child = pexpect.spawn(
@@ -254,7 +254,7 @@ def test_on_a_terminal_the_diff_is_shown_and_asked_about(drifted: Site) -> None:
     assert drifted.file.read_text() == text
 
 
-def test_no_drift_says_so(site: Site) -> None:
+def test_the_absence_of_drift_is_reported(site: Site) -> None:
     site.reconcile()
 
     assert site.reconcile("drift").stdout == "nothing drifted\n"
@@ -285,7 +285,7 @@ def test_kept_drift_is_on_the_branch_and_stays_until_the_next_apply(
     assert "Nothing to change" in again.stdout
 
 
-def test_an_apply_that_keeps_drift_carries_it_by_itself(applied: Site) -> None:
+def test_an_apply_that_keeps_drift_writes_it_back(applied: Site) -> None:
     stop_by_sql(applied)
 
     done = applied.reconcile()

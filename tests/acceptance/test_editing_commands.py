@@ -40,7 +40,7 @@ def edit(site: Site, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_setting_a_percentage_shows_the_diff_and_says_what_comes_next(commented: Site) -> None:
+def test_setting_a_percentage_shows_the_diff_and_the_next_step(commented: Site) -> None:
     done = commented.reconcile("set", "25", env={"DATABASE_URL": NOWHERE})
 
     assert done.exit_code == 0
@@ -89,7 +89,7 @@ def test_setting_a_percentage_shows_the_diff_and_says_what_comes_next(commented:
         ),
     ],
 )
-def test_each_edit_changes_its_lines_alone_and_a_second_time_nothing(
+def test_each_edit_changes_only_its_lines_and_only_once(
     commented: Site, arguments: list[str], old: str, new: str
 ) -> None:
     first = edit(commented, *arguments)
@@ -103,7 +103,7 @@ def test_each_edit_changes_its_lines_alone_and_a_second_time_nothing(
     assert commented.file.read_text() == text
 
 
-def test_what_is_there_already_is_said_and_the_rest_added(commented: Site) -> None:
+def test_existing_entries_are_reported_and_new_ones_added(commented: Site) -> None:
     nothing = commented.reconcile("whitelist", "add", "Acme/Tools")
     some = edit(commented, "whitelist", "add", "acme/tools", "beta/x")
     absent = commented.reconcile("whitelist", "remove", "acme/tolls", "my-company/site")
@@ -150,7 +150,7 @@ the whitelist of capture has my-company/* still, which stands for my-company/sit
         (["set", "20", "--aply"], 64, "Did you mean '--apply'?"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_line_and_nothing_is_written(
+def test_an_invalid_edit_is_refused_and_nothing_is_written(
     commented: Site, arguments: list[str], exit_code: int, message: str
 ) -> None:
     done = commented.reconcile(*arguments, env={"DATABASE_URL": NOWHERE})
@@ -161,7 +161,7 @@ def test_what_cannot_be_is_refused_in_a_line_and_nothing_is_written(
     assert commented.git("status", "--porcelain") == ""
 
 
-def test_a_commit_has_the_file_alone_and_leaves_what_is_staged(commented: Site) -> None:
+def test_a_commit_has_only_the_file_and_keeps_the_index(commented: Site) -> None:
     (commented.folder / "staged.txt").write_text("mine")
     commented.git("add", "staged.txt")
     (commented.folder / "loose.txt").write_text("mine too")
@@ -177,7 +177,7 @@ def test_a_commit_has_the_file_alone_and_leaves_what_is_staged(commented: Site) 
     assert "Next: push it and open a pull request" in done.stderr
 
 
-def test_a_reason_is_the_message_whole(commented: Site) -> None:
+def test_the_reason_is_the_complete_commit_message(commented: Site) -> None:
     reason = (
         "Take small ones in\n\n# not a comment\nRollout-Allow: max-increase \x1b[31m\u202e "
         + "x" * 10_000
@@ -204,7 +204,7 @@ def test_a_hook_of_the_repository_does_not_run(commented: Site) -> None:
     assert not (commented.folder / "was-run").exists()
 
 
-def test_what_was_left_undone_is_done_when_asked_again(commented: Site) -> None:
+def test_a_repeated_command_finishes_the_remaining_steps(commented: Site) -> None:
     commented.reconcile("set", "25")
     committed = edit(commented, "set", "25", "--commit")
     pushed = edit(commented, "set", "25", "--push")
@@ -217,7 +217,7 @@ def test_what_was_left_undone_is_done_when_asked_again(commented: Site) -> None:
     assert "percentage: 25" in commented.remote_text()
 
 
-def test_a_branch_goes_to_its_own_name_though_it_follows_another(commented: Site) -> None:
+def test_a_branch_is_pushed_under_its_own_name(commented: Site) -> None:
     commented.git("checkout", "--quiet", "-b", "take-25", "--track", "origin/main")
 
     done = edit(commented, "set", "25", "--push")
@@ -227,7 +227,7 @@ def test_a_branch_goes_to_its_own_name_though_it_follows_another(commented: Site
     assert "percentage: 25" in commented.remote_text("take-25")
 
 
-def test_a_push_that_is_refused_leaves_the_commit_and_says_so(commented: Site) -> None:
+def test_a_refused_push_keeps_the_commit_and_is_reported(commented: Site) -> None:
     hook = commented.remote / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho protected\nexit 1\n")

@@ -105,7 +105,7 @@ def filled(site: Site) -> Site:
     return site
 
 
-def test_no_command_is_forgotten() -> None:
+def test_every_command_is_covered() -> None:
     program = make_program()
 
     def leaves(command: click.Command, words: str) -> set[str]:

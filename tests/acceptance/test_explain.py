@@ -37,7 +37,7 @@ def reason(site: Site, *arguments: str, **env: str) -> str:
     return f"{first}\n{second}\n{decided}"
 
 
-def test_a_whole_explanation(explained: Site) -> None:
+def test_a_complete_explanation(explained: Site) -> None:
     declare(explained, "percentage: 25")
 
     done = explained.reconcile("explain", "acme/tools")
@@ -185,7 +185,7 @@ def test_json_has_the_contracts_keys(explained: Site) -> None:
     assert len(found["rules"]) == 10
 
 
-def test_a_name_not_found_is_an_error_with_the_nearest_names(explained: Site) -> None:
+def test_an_unknown_name_is_an_error_with_the_nearest_names(explained: Site) -> None:
     declare(explained, "percentage: 25")
 
     done = explained.reconcile("explain", "acme/tool")

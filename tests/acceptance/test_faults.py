@@ -75,7 +75,7 @@ def is_whole(site: Site, generation: int) -> bool:
         pytest.param(at_answer(Deed.CUT_BEFORE), id="before the answer to COMMIT"),
     ],
 )
-def test_cut_once_it_is_done_once_and_the_program_ends_well(merged: Site, rule: Rule) -> None:
+def test_after_one_cut_an_apply_succeeds_once(merged: Site, rule: Rule) -> None:
     with FaultProxy(merged.database, rule) as proxy:
         done = through(proxy, merged).reconcile()
 
@@ -113,7 +113,7 @@ def test_a_cut_before_the_answer_to_commit_names_where_to_look(
     assert is_whole(merged, 2)
 
 
-def test_cut_for_good_after_the_answer_to_commit_the_program_ends_well(merged: Site) -> None:
+def test_a_cut_after_the_answer_to_commit_is_a_success(merged: Site) -> None:
     def hang_up(message: Message) -> Deed:
         return Deed.CUT_BEFORE if message.kind == b"X" else Deed.PASS
 
@@ -152,7 +152,7 @@ def held(site: Site, rule: Rule) -> Iterator[Popen[str]]:
 
 
 @pytest.mark.parametrize("text", [GENERATION, COMMIT])
-def test_killed_while_it_holds_the_lock_it_leaves_nothing(merged: Site, text: str) -> None:
+def test_an_apply_killed_with_the_lock_leaves_nothing(merged: Site, text: str) -> None:
     with held(merged, at(text, Deed.HOLD)) as process:
         assert locks(merged.database, granted=True)()
         kill(process)
@@ -165,7 +165,7 @@ def test_killed_while_it_holds_the_lock_it_leaves_nothing(merged: Site, text: st
     assert is_whole(merged, 2)
 
 
-def test_killed_while_the_server_works_for_it_it_leaves_nothing(merged: Site) -> None:
+def test_an_apply_killed_during_a_statement_leaves_nothing(merged: Site) -> None:
     with merged.database.connect() as other:
         other.execute("LOCK TABLE rollout_generation IN EXCLUSIVE MODE")
         process = merged.start()
@@ -182,7 +182,7 @@ def test_killed_while_the_server_works_for_it_it_leaves_nothing(merged: Site) ->
     assert is_whole(merged, 2)
 
 
-def test_killed_while_it_waits_for_the_lock_it_leaves_nothing(merged: Site) -> None:
+def test_an_apply_killed_before_the_lock_leaves_nothing(merged: Site) -> None:
     with merged.database.connect() as other:
         other.execute(f"SELECT pg_advisory_xact_lock({APPLY_LOCK})".encode())
         process = merged.start()
@@ -195,7 +195,7 @@ def test_killed_while_it_waits_for_the_lock_it_leaves_nothing(merged: Site) -> N
     assert is_whole(merged, 2)
 
 
-def test_killed_before_it_hears_that_it_is_done_it_is_done(merged: Site) -> None:
+def test_an_apply_killed_after_commit_is_complete(merged: Site) -> None:
     with held(merged, at_answer(Deed.HOLD)) as process:
         kill(process)
         done = merged.reconcile()

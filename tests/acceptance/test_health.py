@@ -85,7 +85,7 @@ def test_a_job_is_recorded_and_shown(filled: Site) -> None:
     assert (windows[0]["mean_seconds"], windows[0]["last_error"]) == (1.5, "time ran\nout")
 
 
-def test_figures_are_a_table_by_window(filled: Site) -> None:
+def test_metrics_are_a_table_by_window(filled: Site) -> None:
     assert filled.reconcile("metrics", "show").stdout == "no job was recorded\n"
     add_jobs(filled, 1200, 300)
     add_jobs(filled, 8, 0, repository="acme/tools")
@@ -123,7 +123,7 @@ def test_old_windows_are_pruned(filled: Site) -> None:
         (["prune"], 64, "Missing option '--keep'"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_invalid_arguments_are_refused(
     filled: Site, arguments: list[str], exit_code: int, message: str
 ) -> None:
     done = filled.reconcile("metrics", *arguments)
@@ -133,7 +133,7 @@ def test_what_cannot_be_meant_is_refused(
     assert filled.database.value("SELECT count(*) FROM rollout_metrics") == 0
 
 
-def test_health_tells_verdict_rates_and_indicators(filled: Site) -> None:
+def test_health_shows_verdict_rates_and_indicators(filled: Site) -> None:
     add_jobs(filled, 1200, 300)
     add_jobs(filled, 8, 8, repository="other/app")
 
@@ -174,14 +174,14 @@ def test_health_as_json(filled: Site) -> None:
     )
 
 
-def test_without_a_job_nothing_is_known(filled: Site) -> None:
+def test_without_a_job_the_verdict_is_inconclusive(filled: Site) -> None:
     (found,) = health(filled)
 
     assert (found["verdict"], found["reason"]) == ("inconclusive", "no_data")
     assert (found["error_rate"], found["jobs"], found["errors"]) == (None, 0, 0)
 
 
-def test_the_exit_code_tells_the_worst_of_all_features(filled: Site) -> None:
+def test_the_exit_code_is_of_the_worst_feature(filled: Site) -> None:
     filled.write(FILE + FILE.partition("features:\n")[2].replace("capture", "another"))
     filled.commit("Begin another")
     assert filled.reconcile().exit_code == 0
@@ -202,11 +202,11 @@ def test_the_exit_code_tells_the_worst_of_all_features(filled: Site) -> None:
     assert exit_codes() == (0, 0)
 
 
-def test_health_of_no_feature(site: Site) -> None:
+def test_health_without_a_feature_is_reported(site: Site) -> None:
     assert site.reconcile("health").stdout == "there is no feature yet\n"
     refused = site.reconcile("health", "--feature", "capture")
     assert (refused.exit_code, "no feature is called capture" in refused.stderr) == (1, True)
 
 
-def test_health_does_not_take_what_it_does_not_do(filled: Site) -> None:
+def test_health_refuses_options_it_does_not_use(filled: Site) -> None:
     assert filled.reconcile("health", "--no-write-back").exit_code == 64

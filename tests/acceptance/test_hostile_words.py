@@ -32,7 +32,7 @@ def is_harmless(shown: str) -> bool:
 
 
 @pytest.mark.parametrize("words", REASONS)
-def test_a_reason_is_shown_harmlessly_and_stored_whole(site: Site, words: str) -> None:
+def test_a_hostile_reason_is_escaped_and_stored_complete(site: Site, words: str) -> None:
     reason = REASONS[words]
     site.reconcile()
 
@@ -58,7 +58,7 @@ def test_a_reason_is_shown_harmlessly_and_stored_whole(site: Site, words: str) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_refused_in_harmless_words(site: Site, name: str) -> None:
+def test_a_hostile_name_is_refused_and_escaped(site: Site, name: str) -> None:
     site.reconcile()
     text = site.file.read_text()
 
@@ -82,7 +82,7 @@ def test_a_name_is_refused_in_harmless_words(site: Site, name: str) -> None:
     assert site.file.read_text() == text
 
 
-def test_whatever_bytes_a_reason_has_a_stop_stops(site: Site) -> None:
+def test_a_stop_works_with_any_bytes_in_the_reason(site: Site) -> None:
     site.reconcile()
     site.reconcile(
         "stop", "--no-write-back", "--reason", b"caf\xe9".decode("utf-8", "surrogateescape")

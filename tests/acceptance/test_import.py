@@ -124,7 +124,7 @@ def test_removing_an_imported_stop_resumes_as_it_was(adopted: Site) -> None:
     """) == [{"emergency_stop": False, "state": "done"}]
 
 
-def test_it_prints_and_tells_apart_what_it_left_out(site: Site) -> None:
+def test_import_prints_the_file_and_reports_what_it_left_out(site: Site) -> None:
     site.database.execute("""
         INSERT INTO rollout_configuration (feature_name, target_repositories)
         VALUES ('capture', '{a/b,"  "}')
@@ -138,7 +138,7 @@ def test_it_prints_and_tells_apart_what_it_left_out(site: Site) -> None:
     assert done.stderr == "note: capture: whitelist: '' is no entry of a list, and is left out\n"
 
 
-def test_a_file_that_is_there_stays_as_it_is(site: Site) -> None:
+def test_import_does_not_overwrite_a_file(site: Site) -> None:
     before = site.file.read_bytes()
 
     done = site.reconcile("import", "--output", "rollout.yaml")
@@ -151,7 +151,7 @@ def test_a_file_that_is_there_stays_as_it_is(site: Site) -> None:
     assert sorted(each.name for each in site.folder.iterdir()) == [".git", "rollout.yaml"]
 
 
-def test_a_file_is_replaced_whole_and_keeps_its_mode(site: Site) -> None:
+def test_import_replaces_a_file_completely_and_keeps_its_mode(site: Site) -> None:
     site.file.chmod(0o640)
 
     assert site.reconcile("import", "--output", "rollout.yaml", "--force").exit_code == 0
@@ -177,7 +177,7 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(site: Site) -> None:
         (("--output", "nowhere/rollout.yaml"), 1, "nowhere/rollout.yaml cannot be written"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(
+def test_an_impossible_request_is_one_line(
     site: Site, arguments: tuple[str, ...], exit_code: int, message: str
 ) -> None:
     done = site.reconcile("import", *arguments)
@@ -185,7 +185,7 @@ def test_what_cannot_be_is_said_in_a_line(
     assert message in done.stderr
 
 
-def test_it_needs_the_schema_and_no_file(site: Site) -> None:
+def test_import_needs_the_schema_and_no_file(site: Site) -> None:
     site.file.unlink()
     assert site.reconcile("import").exit_code == 0
     site.database.execute("DROP TABLE alembic_version")
@@ -194,7 +194,7 @@ def test_it_needs_the_schema_and_no_file(site: Site) -> None:
     assert "run: reconcile db upgrade" in done.stderr
 
 
-def test_what_is_stopped_by_sql_after_an_import_stays_stopped(site: Site) -> None:
+def test_a_stop_by_sql_after_an_import_stays(site: Site) -> None:
     site.database.execute(
         "INSERT INTO rollout_configuration (feature_name, rollout_percentage) VALUES ('capture', 15)"
     )

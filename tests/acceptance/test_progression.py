@@ -75,7 +75,7 @@ def raise_to(site: Site, before: int, after: int) -> None:
     site.commit(f"Raise to {after}")
 
 
-def test_a_rise_waits_for_its_stage_and_its_health(begun: Site) -> None:
+def test_an_increase_waits_for_its_stage_and_its_health(begun: Site) -> None:
     raise_to(begun, 10, 25)
     wait_for_the_soak(begun.database)
 
@@ -98,7 +98,7 @@ def test_a_rise_waits_for_its_stage_and_its_health(begun: Site) -> None:
     assert " and has to for 1h, until 20" in finding
 
 
-def test_a_failing_feature_does_not_rise_unless_a_person_allows_it(begun: Site) -> None:
+def test_a_failing_feature_increases_only_with_a_permission(begun: Site) -> None:
     raise_to(begun, 10, 25)
     add_jobs(begun.database, 20, 2)
     wait_for_the_soak(begun.database)
@@ -111,7 +111,7 @@ def test_a_failing_feature_does_not_rise_unless_a_person_allows_it(begun: Site) 
     assert begun.reconcile("--allow", "soak").exit_code == 0
 
 
-def test_no_lock_waits_for_a_source_of_figures_and_it_is_asked_once(begun: Site) -> None:
+def test_the_metrics_source_is_queried_once_before_the_lock(begun: Site) -> None:
     raise_to(begun, 10, 25)
     wait_for_the_soak(begun.database)
     is_free: list[bool] = []
@@ -127,7 +127,7 @@ def test_no_lock_waits_for_a_source_of_figures_and_it_is_asked_once(begun: Site)
     assert is_free == [True]
 
 
-def test_a_connection_lost_while_asking_is_no_end_of_an_apply(
+def test_an_apply_survives_a_connection_lost_during_the_question(
     begun: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose(_database: Opened) -> NoReturn:
@@ -144,14 +144,14 @@ def test_a_connection_lost_while_asking_is_no_end_of_an_apply(
     assert not apply_with(begun, Source()).is_refused
 
 
-def test_a_commit_carries_its_own_permission(begun: Site) -> None:
+def test_a_commit_can_contain_its_permission(begun: Site) -> None:
     begun.replace("    percentage: 10\n", "    percentage: 20\n")
     begun.commit("Raise before its time\n\nRollout-Allow: soak")
 
     assert begun.reconcile().exit_code == 0
 
 
-def test_a_rollback_starts_the_stage_anew(begun: Site) -> None:
+def test_a_rollback_restarts_the_stage(begun: Site) -> None:
     add_jobs(begun.database, 20, 0)
     wait_for_the_soak(begun.database)
     raise_to(begun, 10, 25)
@@ -168,13 +168,13 @@ def test_a_rollback_starts_the_stage_anew(begun: Site) -> None:
     )
 
 
-def test_narrowing_needs_no_time_and_no_health(begun: Site) -> None:
+def test_narrowing_needs_no_soak_and_no_health(begun: Site) -> None:
     raise_to(begun, 10, 5)
 
     assert begun.reconcile().exit_code == 0
 
 
-def test_a_saved_plan_that_was_allowed_fits_however_many_jobs_come(begun: Site) -> None:
+def test_an_allowed_saved_plan_fits_after_more_jobs(begun: Site) -> None:
     raise_to(begun, 10, 25)
     add_jobs(begun.database, 20, 2)
     shown = begun.reconcile("--dry-run", "--plan-out", "plan.json")
@@ -187,7 +187,7 @@ def test_a_saved_plan_that_was_allowed_fits_however_many_jobs_come(begun: Site) 
     assert begun.database.value("SELECT rollout_percentage FROM rollout_configuration") == 25
 
 
-def test_what_a_guard_finds_while_a_person_is_asked_is_shown(begun: Site) -> None:
+def test_a_guard_finding_made_during_the_question_is_shown(begun: Site) -> None:
     raise_to(begun, 10, 25)
     wait_for_the_soak(begun.database)
     add_jobs(begun.database, 20, 1)

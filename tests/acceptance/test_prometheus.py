@@ -135,7 +135,7 @@ def test_an_invalid_answer_is_reported_in_one_line(handle: Handle, message: str)
         assert failure(url) == message
 
 
-def test_nobody_there_is_told_in_a_line() -> None:
+def test_an_absent_server_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
     assert failure(f"http://127.0.0.1:{port}").startswith("it cannot be reached: ")
@@ -156,9 +156,7 @@ def test_a_redirect_is_not_followed_and_gets_no_token() -> None:
 
 
 @pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n{"])
-def test_an_answer_that_never_ends_is_not_waited_for(
-    begin: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_answer_is_cut_off(begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prometheus_server, "DEADLINE_SECONDS", 0.3)
     done = Event()
 
@@ -174,7 +172,7 @@ def test_an_answer_that_never_ends_is_not_waited_for(
         done.set()
 
 
-def test_credentials_go_to_the_server_and_into_no_message() -> None:
+def test_credentials_go_to_the_server_and_to_no_message() -> None:
     seen: list[tuple[str, str | None]] = []
 
     def handle(request: BaseHTTPRequestHandler) -> None:
@@ -212,7 +210,7 @@ def test_credentials_go_to_the_server_and_into_no_message() -> None:
         ("http://host", " "),
     ],
 )
-def test_a_setting_that_cannot_be_one_is_refused(url: str, token: str | None) -> None:
+def test_an_invalid_setting_is_refused(url: str, token: str | None) -> None:
     with pytest.raises(SetupInvalid) as refused:
         PrometheusServer.parse(url, token)
     assert "s3cret" not in str(refused.value)
@@ -227,7 +225,7 @@ def applied(site: Site) -> Site:
     return site
 
 
-def test_a_source_that_fails_is_inconclusive_and_says_why(applied: Site) -> None:
+def test_a_failed_source_is_inconclusive_with_a_reason(applied: Site) -> None:
     with serving(answering(503)) as url:
         environment = {"PROMETHEUS_URL": url.replace("//", "//ada:s3cret@")}
         shown = applied.reconcile(
@@ -254,7 +252,7 @@ def test_queries_without_a_prometheus_are_a_wrong_command_line(applied: Site) ->
     )
 
 
-def test_a_rise_is_judged_by_the_same_figures(applied: Site) -> None:
+def test_an_increase_is_judged_by_the_same_metrics(applied: Site) -> None:
     applied.replace(
         "    percentage: 100\n",
         "    percentage: 10\n"
@@ -363,7 +361,7 @@ def health(site: Site, prometheus: Prometheus, *arguments: str) -> dict[str, Any
     return dict(found)
 
 
-def test_a_real_prometheus_counts_failing_jobs_also_since_a_resume(
+def test_a_real_prometheus_counts_failed_jobs_after_a_resume(
     applied: Site, prometheus: Prometheus, service: Service
 ) -> None:
     counted = 'rollout_jobs_total{feature="capture"}'
@@ -396,7 +394,7 @@ def test_a_real_prometheus_counts_failing_jobs_also_since_a_resume(
     assert (found["verdict"], found["errors"]) == ("pass", 0)
 
 
-def test_a_query_of_ones_own_counts_what_it_says(applied: Site, prometheus: Prometheus) -> None:
+def test_a_custom_query_is_used(applied: Site, prometheus: Prometheus) -> None:
     eventually(lambda: prometheus.value("own") == 107)
 
     found = health(

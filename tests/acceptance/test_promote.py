@@ -113,7 +113,7 @@ def test_the_five_stages_are_promoted_in_their_order(begun: Site) -> None:
     )
 
 
-def test_what_is_written_is_shown_as_a_diff_with_whom_it_gains(at_ten: Site) -> None:
+def test_promote_shows_the_diff_and_the_blast_radius(at_ten: Site) -> None:
     add_jobs(at_ten, 40)
     let_pass(at_ten, "1 day")
 
@@ -152,7 +152,7 @@ Next: commit the file and open a pull request; its merge applies it.\
     assert at_ten.git("diff", "--numstat") == "1\t1\trollout.yaml"
 
 
-def test_a_pull_request_tells_the_stage_the_diff_and_the_plan(at_ten: Site) -> None:
+def test_a_pull_request_has_the_stage_the_diff_and_the_plan(at_ten: Site) -> None:
     add_jobs(at_ten, 40)
     let_pass(at_ten, "1 day")
 
@@ -166,7 +166,7 @@ def test_a_pull_request_tells_the_stage_the_diff_and_the_plan(at_ten: Site) -> N
     assert "<!-- rollout-plan " in shown.stdout
 
 
-def test_all_that_is_missing_is_told_with_the_time(at_ten: Site) -> None:
+def test_everything_missing_is_shown_with_the_earliest_time(at_ten: Site) -> None:
     add_jobs(at_ten, 40, errors=4)
 
     shown = at_ten.reconcile("promote")
@@ -201,7 +201,7 @@ def test_all_that_is_missing_is_told_with_the_time(at_ten: Site) -> None:
         ),
     ],
 )
-def test_what_was_pulled_back_is_not_promoted(at_ten: Site, sql: str, expected: str) -> None:
+def test_a_rolled_back_feature_is_not_promoted(at_ten: Site, sql: str, expected: str) -> None:
     add_jobs(at_ten, 40)
     let_pass(at_ten, "1 day")
     at_ten.database.execute(sql)
@@ -217,7 +217,7 @@ def test_a_stop_by_the_program_is_an_override_too(begun: Site) -> None:
     assert message.startswith("an override stops it since 20")
 
 
-def test_a_file_that_is_not_applied_comes_first(at_ten: Site) -> None:
+def test_a_file_must_be_applied_before_the_next_stage(at_ten: Site) -> None:
     add_jobs(at_ten, 40)
     let_pass(at_ten, "30 days")
     at_ten.replace("percentage: 10 ", "percentage: 25 ")
@@ -225,7 +225,7 @@ def test_a_file_that_is_not_applied_comes_first(at_ten: Site) -> None:
     assert missing(at_ten) == ["what the file says already is not applied yet: apply it first"]
 
 
-def test_an_inactive_feature_waits(at_ten: Site) -> None:
+def test_an_inactive_feature_is_not_promoted(at_ten: Site) -> None:
     add_jobs(at_ten, 40)
     let_pass(at_ten, "1 day")
     at_ten.replace("  capture:\n", "  capture:\n    active: false\n")
@@ -234,7 +234,7 @@ def test_an_inactive_feature_waits(at_ten: Site) -> None:
     assert missing(at_ten) == ["the feature is not active: set active: true, and apply that"]
 
 
-def test_a_guard_that_would_refuse_the_apply_is_told_before(begun: Site) -> None:
+def test_a_guard_that_would_refuse_the_apply_is_shown(begun: Site) -> None:
     begun.write(
         FILE.replace("      - {percentage: 10, soak: 1d}\n      - {percentage: 25, soak: 3d}\n", "")
     )
@@ -244,7 +244,7 @@ def test_a_guard_that_would_refuse_the_apply_is_told_before(begun: Site) -> None
     assert message.startswith("the guard max-increase refuses: percentage 0 → 50 is 50 points")
 
 
-def test_a_file_that_changes_meanwhile_is_left_as_it_is(begun: Site) -> None:
+def test_a_file_changed_during_promote_is_not_overwritten(begun: Site) -> None:
     document = read_rollout_file(begun.file)
     changed = FILE.replace("# raised by promote", "# changed meanwhile")
     begun.write(changed)

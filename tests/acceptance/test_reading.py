@@ -33,7 +33,7 @@ def filled(site: Site) -> Site:
     return site
 
 
-def test_categorize_says_what_moved_and_a_second_run_writes_nothing(filled: Site) -> None:
+def test_categorize_reports_changes_and_a_second_run_writes_nothing(filled: Site) -> None:
     first = filled.reconcile("categorize")
     second = filled.reconcile("categorize")
 
@@ -55,7 +55,7 @@ def test_categorize_says_what_moved_and_a_second_run_writes_nothing(filled: Site
     assert second.stdout == "nothing changed; every repository is in its category\n"
 
 
-def test_categorize_one(filled: Site) -> None:
+def test_categorize_works_for_one_repository(filled: Site) -> None:
     done = filled.reconcile("categorize", "acme/site")
 
     assert "acme/site → small" in done.stdout
@@ -75,7 +75,7 @@ enterprise             1  90,000         5,000         50,000          100.0
 """)
 
 
-def test_stats_tells_participation(filled: Site) -> None:
+def test_stats_shows_participation(filled: Site) -> None:
     filled.reconcile("categorize")
 
     assert filled.reconcile("stats").stdout == snapshot("""\
@@ -113,7 +113,7 @@ def test_stats_as_json(filled: Site) -> None:
     ]
 
 
-def test_ready_names_the_next_by_priority_and_activity(filled: Site) -> None:
+def test_ready_lists_the_next_by_priority_and_activity(filled: Site) -> None:
     filled.reconcile("categorize")
 
     done = filled.reconcile("repositories", "list", "--ready", "3", "--format", "json")
@@ -158,7 +158,7 @@ def test_history_filters_by_action_feature_and_time(filled: Site) -> None:
     assert actions("--since", "2100-01-01") == []
 
 
-def test_every_change_is_said_beside_its_name_and_within_the_width(filled: Site) -> None:
+def test_every_change_is_shown_with_its_name_within_the_width(filled: Site) -> None:
     long = "word " * 40 + "end"
     filled.write(
         f"version: 1\nfeatures:\n  capture: {{active: false, strategy: whitelist, description: {long},\n"
@@ -175,7 +175,7 @@ def test_every_change_is_said_beside_its_name_and_within_the_width(filled: Site)
     assert "word word end" in " ".join(" ".join(shown).split())
 
 
-def test_history_tells_values_as_people_write_them(filled: Site) -> None:
+def test_history_shows_values_as_people_write_them(filled: Site) -> None:
     filled.database.execute("""
         UPDATE rollout_configuration
         SET rollout_percentage = 50, auto_rollback_enabled = false, target_repositories = '{a/b,c/d}'
@@ -206,7 +206,7 @@ def test_history_tells_values_as_people_write_them(filled: Site) -> None:
     """) == [{"before": 50, "after": 10}]
 
 
-def test_history_shows_what_people_wrote_by_hand(filled: Site) -> None:
+def test_history_shows_rows_written_by_hand(filled: Site) -> None:
     filled.database.execute("""
         INSERT INTO rollout_history
             (rollout_config_id, action, previous_percentage, new_percentage, reason, triggered_by)
@@ -221,7 +221,7 @@ def test_history_shows_what_people_wrote_by_hand(filled: Site) -> None:
     assert second == "    by manual: Manual emergency rollback"
 
 
-def test_the_plans_markdown_names_who_gains_and_loses(filled: Site) -> None:
+def test_the_plan_markdown_names_gained_and_lost_repositories(filled: Site) -> None:
     filled.replace("percentage: 10", "percentage: 25")
     filled.replace("whitelist: [other/linux]", "exclusions: [other/linux]")
     filled.commit("Take small ones in")
@@ -267,7 +267,7 @@ Lose: `other/linux`
     assert "<!-- rollout-plan sha256:" in text.splitlines()[-1]
 
 
-def test_the_plans_markdown_stays_under_githubs_limit(filled: Site) -> None:
+def test_the_plan_markdown_stays_under_githubs_limit(filled: Site) -> None:
     features = "".join(
         f"  feature_{number}:\n    whitelist: [{', '.join(f'o/r{each}' for each in range(30))}]\n"
         for number in range(120)

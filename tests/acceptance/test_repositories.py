@@ -70,7 +70,7 @@ def test_each_format_loads_the_same(site: Site, name: str, text: str) -> None:
     assert site.database.value("SELECT id FROM repositories") == UUID(ID)
 
 
-def test_loading_again_updates_rows_and_keeps_those_the_file_lacks(site: Site) -> None:
+def test_a_second_load_updates_rows_and_deletes_none(site: Site) -> None:
     load(
         site,
         "r.csv",
@@ -110,7 +110,7 @@ def test_a_rename_is_followed_by_github_id_and_names_may_swap(site: Site) -> Non
     assert {row["github_id"]: row["id"] for row in after} == before
 
 
-def test_every_wrong_row_is_told_by_its_line_and_none_is_loaded(site: Site) -> None:
+def test_every_wrong_row_is_reported_and_no_row_is_loaded(site: Site) -> None:
     done = load(
         site,
         "r.csv",
@@ -146,7 +146,7 @@ def test_every_wrong_row_is_told_by_its_line_and_none_is_loaded(site: Site) -> N
         ("r.csv", "full_name\na/b\nA/B\n", "this row has the name of line 2"),
     ],
 )
-def test_a_file_that_makes_no_sense_says_what_to_do(
+def test_an_unreadable_file_gets_the_next_step(
     site: Site, name: str, text: str, message: str
 ) -> None:
     done = load(site, name, text)
@@ -167,7 +167,7 @@ def test_two_rows_of_one_repository_are_refused(site: Site) -> None:
     )
 
 
-def test_a_name_that_another_repository_holds_is_refused(site: Site) -> None:
+def test_a_name_of_another_repository_is_refused(site: Site) -> None:
     load(site, "r.csv", "full_name,github_id\na/one,1\n")
 
     done = load(site, "r.csv", "full_name,github_id\na/one,2\n")
@@ -177,7 +177,7 @@ def test_a_name_that_another_repository_holds_is_refused(site: Site) -> None:
     assert site.database.value("SELECT github_id FROM repositories") == 1
 
 
-def test_a_host_applications_table_is_left_alone(site: Site) -> None:
+def test_a_table_of_a_host_application_is_not_changed(site: Site) -> None:
     site.database.execute("ALTER TABLE repositories DROP COLUMN pull_requests_count CASCADE")
 
     done = load(site, "r.csv", "full_name\na/one\n")

@@ -37,7 +37,7 @@ def test_a_saved_plan_is_applied(planned: Site) -> None:
     assert percentage(planned) == 20
 
 
-def test_it_is_refused_when_the_file_changed(planned: Site) -> None:
+def test_a_saved_plan_is_refused_if_the_file_changed(planned: Site) -> None:
     planned.replace("percentage: 20", "percentage: 21")
 
     done = planned.reconcile("--plan-in", "plan.json")
@@ -46,7 +46,7 @@ def test_it_is_refused_when_the_file_changed(planned: Site) -> None:
     assert "the file changed" in done.stderr
 
 
-def test_it_is_refused_when_something_was_applied_since(planned: Site) -> None:
+def test_a_saved_plan_is_refused_after_another_apply(planned: Site) -> None:
     planned.reconcile()
     planned.reconcile("--file", "rollout.yaml")
 
@@ -56,7 +56,7 @@ def test_it_is_refused_when_something_was_applied_since(planned: Site) -> None:
     assert "generation 1 is 2 now" in done.stderr
 
 
-def test_it_is_refused_when_the_live_state_moved(planned: Site) -> None:
+def test_a_saved_plan_is_refused_if_the_live_state_changed(planned: Site) -> None:
     planned.database.execute("UPDATE rollout_configuration SET min_jobs = 99")
 
     done = planned.reconcile("--plan-in", "plan.json")
@@ -65,7 +65,7 @@ def test_it_is_refused_when_the_live_state_moved(planned: Site) -> None:
     assert "the live state changed" in done.stderr
 
 
-def test_it_is_refused_when_other_repositories_would_gain(planned: Site) -> None:
+def test_a_saved_plan_is_refused_for_another_blast_radius(planned: Site) -> None:
     for number in range(50):
         planned.database.execute(
             f"INSERT INTO repositories (owner, name, full_name) VALUES ('a', 'r{number}', 'a/r{number}')"
@@ -97,7 +97,7 @@ def test_a_permission_may_be_given_when_it_is_applied(site: Site) -> None:
         ("[" * 100_000, "plan.json is no saved plan"),
     ],
 )
-def test_what_is_no_plan_is_one_line(planned: Site, content: str, message: str) -> None:
+def test_an_invalid_plan_is_one_line(planned: Site, content: str, message: str) -> None:
     (planned.folder / "plan.json").write_text(content)
 
     done = planned.reconcile("--plan-in", "plan.json")
@@ -124,7 +124,7 @@ def test_options_that_do_not_go_together_are_refused(site: Site, arguments: list
     assert site.reconcile(*arguments).exit_code == 64
 
 
-def test_what_nobody_was_asked_about_is_not_applied(
+def test_a_plan_that_changed_after_the_question_is_not_applied(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.reconcile()

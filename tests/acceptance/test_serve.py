@@ -116,7 +116,7 @@ def asked(served: Served) -> Iterator[OpenFeatureClient]:
     api.clear_providers()
 
 
-def test_openfeatures_own_client_gets_value_variant_reason_and_metadata(
+def test_an_ofrep_client_gets_value_variant_reason_and_metadata(
     asked: OpenFeatureClient,
 ) -> None:
     details = asked.get_boolean_details("some", False, EvaluationContext("acme/site"))
@@ -133,7 +133,7 @@ def test_openfeatures_own_client_gets_value_variant_reason_and_metadata(
     assert asked.get_boolean_value("listed", True, context) is False
 
 
-def test_openfeatures_own_client_gets_each_error(asked: OpenFeatureClient, served: Served) -> None:
+def test_an_ofrep_client_gets_each_error(asked: OpenFeatureClient, served: Served) -> None:
     someone = EvaluationContext(ACME)
 
     def code(flag: str, context: EvaluationContext) -> ErrorCode | None:
@@ -151,7 +151,7 @@ def test_openfeatures_own_client_gets_each_error(asked: OpenFeatureClient, serve
     stranger.session.close()
 
 
-def test_all_flags_are_sent_again_only_when_they_are_others(
+def test_all_flags_are_sent_again_only_after_a_change(
     served: Served, module_database: Database
 ) -> None:
     first = served.all({"targetingKey": "acme/site", "plan": "free"})
@@ -202,7 +202,7 @@ def test_all_flags_are_sent_again_only_when_they_are_others(
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, str | bytes) else None,
 )
-def test_what_is_no_question_is_refused(
+def test_an_invalid_request_is_refused(
     served: Served, path: str, body: str | bytes, code: str
 ) -> None:
     response = served.send(path, body)
@@ -214,7 +214,7 @@ def test_what_is_no_question_is_refused(
 @pytest.mark.parametrize(
     "repository", ["acme/\ud800", "acme/\0site", "/", "acme/site/", "%", "' OR true --", "é" * 9000]
 )
-def test_an_odd_repository_is_an_unknown_one(served: Served, repository: str) -> None:
+def test_an_invalid_repository_is_unknown(served: Served, repository: str) -> None:
     found = served.send("/f", json.dumps({"context": {"targetingKey": repository}})).json()
 
     assert (found["value"], found["metadata"]["rule"]) == (False, "unknown_repository")
@@ -224,7 +224,7 @@ def test_an_odd_repository_is_an_unknown_one(served: Served, repository: str) ->
     ("path", "key"),
     [("/no", "no"), ("/a%2Fb", "a/b"), ("/%00%FF", "\0\ufffd"), ("/..%2f", "../"), ("/", "")],
 )
-def test_an_odd_flag_is_an_unknown_one(served: Served, path: str, key: str) -> None:
+def test_an_invalid_flag_is_unknown(served: Served, path: str, key: str) -> None:
     response = served.send(path, '{"context": {"targetingKey": "acme/site"}}')
 
     assert response.status_code == 404
@@ -242,7 +242,7 @@ def test_an_odd_flag_is_an_unknown_one(served: Served, path: str, key: str) -> N
     ],
 )
 @pytest.mark.parametrize("path", ["", "/f", "/unknown"])
-def test_without_the_token_nobody_learns_anything(
+def test_without_the_token_nothing_is_disclosed(
     served: Served, path: str, headers: dict[str, str]
 ) -> None:
     response = served.send(path, '{"context": {"targetingKey": "acme/site"}}', headers)
@@ -257,13 +257,13 @@ def test_the_token_may_come_as_an_api_key(served: Served) -> None:
     assert served.one("f", {"targetingKey": ACME}, **headers).json()["value"] is True
 
 
-def test_other_methods_and_paths_are_none_of_its(served: Served) -> None:
+def test_other_methods_and_paths_are_refused(served: Served) -> None:
     assert served.http.get("/ofrep/v1/evaluate/flags", headers=AUTHORIZED).status_code == 405
     assert served.http.get("/ofrep/v1/configuration", headers=AUTHORIZED).status_code == 404
     assert served.http.get("/").status_code == 404
 
 
-def test_it_says_no_while_nothing_or_nothing_fresh_is_known(database: Database) -> None:
+def test_flags_are_off_while_the_data_is_missing_or_stale(database: Database) -> None:
     load(database, rollout_percentage=100)
     question = {"targetingKey": ACME}
     with Proxy(database) as proxy:
@@ -298,7 +298,7 @@ def test_it_says_no_while_nothing_or_nothing_fresh_is_known(database: Database) 
                 assert served.one("f", question, Host=host).status_code == status
 
 
-def test_asked_to_end_it_answers_first_what_it_was_asked(database: Database) -> None:
+def test_open_requests_are_answered_before_the_server_ends(database: Database) -> None:
     load(database, rollout_percentage=100)
     body = b'{"context": {"targetingKey": "acme/site"}}'
     with serving(database.url) as served:
@@ -349,7 +349,7 @@ def serve(tmp_path: Path) -> Callable[..., Completed]:
     return run
 
 
-def test_it_does_not_begin_without_what_it_needs(
+def test_serve_does_not_start_with_wrong_settings(
     serve: Callable[..., Completed], tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text("two words\n")
@@ -377,7 +377,7 @@ def test_it_does_not_begin_without_what_it_needs(
     assert [each.exit_code for each in ended] == [1, 1, 1, 1, 1, 1, 64]
 
 
-def test_without_the_extra_it_says_what_to_install() -> None:
+def test_without_the_extra_the_package_to_install_is_named() -> None:
     ended = subprocess.run(
         [
             sys.executable,

@@ -17,7 +17,7 @@ from tests.terminal import at_terminal, start
     ],
     ids=["watch", "serve"],
 )
-def test_ctrl_c_ends_what_stays(site: Site, arguments: list[str], running: str) -> None:
+def test_ctrl_c_ends_long_running_commands(site: Site, arguments: list[str], running: str) -> None:
     site.reconcile("--yes")
     terminal = at_terminal(site, *arguments, columns=60)
 
@@ -31,7 +31,7 @@ def test_ctrl_c_ends_what_stays(site: Site, arguments: list[str], running: str) 
     assert "Traceback" not in str(terminal.before)
 
 
-def test_the_embedded_server_is_started_asked_and_stopped_at_a_terminal(site: Site) -> None:
+def test_the_embedded_server_starts_and_stops_at_a_terminal(site: Site) -> None:
     def run(*arguments: str) -> "pexpect.spawn[str]":
         without = ["-u", "DATABASE_URL", sys.executable, "-m", "reconciler"]
         return start(site, "env", [*without, *arguments], 60, {})

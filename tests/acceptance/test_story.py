@@ -20,7 +20,7 @@ def eligible(site: Site) -> int:
     return count
 
 
-def test_a_rollout_that_hurts_is_pulled_back_told_mended_and_resumed(  # noqa: PLR0915 - a whole story
+def test_a_failing_rollout_is_rolled_back_fixed_and_resumed(  # noqa: PLR0915 - a whole story
     site: Site, tmp_path: Path
 ) -> None:
     # Half of the repositories are in.

@@ -53,7 +53,7 @@ def filled(site: Site) -> Site:
     return site
 
 
-def test_who_was_in_is_told_as_the_database_told_it_then(filled: Site) -> None:
+def test_past_eligibility_equals_the_answers_of_that_time(filled: Site) -> None:
     moments = []
     first = declare(filled, "percentage: 40, whitelist: [acme/tool-9, acme/later]")
     moments.append(in_now(filled))
@@ -81,7 +81,7 @@ def test_who_was_in_is_told_as_the_database_told_it_then(filled: Site) -> None:
     assert in_then(filled, first[:7]) == in_then(filled, first) == moments[0][1]
 
 
-def test_an_explanation_says_what_it_is_of(filled: Site) -> None:
+def test_an_explanation_names_its_point_in_time(filled: Site) -> None:
     commit = declare(filled, "percentage: 0, whitelist: [acme/tool-3]")
     declare(filled, "percentage: 0")
 
@@ -104,7 +104,7 @@ def test_an_explanation_says_what_it_is_of(filled: Site) -> None:
     assert (now["eligible"], now["as_of"]) == (False, None)
 
 
-def test_a_stop_shows_with_its_time_and_lifts_nothing_of_the_generation(filled: Site) -> None:
+def test_a_past_stop_is_shown_with_its_time(filled: Site) -> None:
     declare(filled, "percentage: 100")
     filled.reconcile("stop", "--reason", "it hurts", "--no-write-back")
     stopped = filled.database.value("SELECT created_at FROM rollout_override").isoformat()
@@ -136,7 +136,9 @@ def test_a_stop_shows_with_its_time_and_lifts_nothing_of_the_generation(filled: 
         ),
     ],
 )
-def test_an_unknown_moment_is_an_error_with_the_nearest(site: Site, at: str, message: str) -> None:
+def test_an_unknown_point_in_time_is_an_error_with_the_nearest(
+    site: Site, at: str, message: str
+) -> None:
     site.reconcile()
 
     done = site.reconcile("repositories", "list", "--eligible", "--at", at)
@@ -146,7 +148,7 @@ def test_an_unknown_moment_is_an_error_with_the_nearest(site: Site, at: str, mes
     assert done.stdout == ""
 
 
-def test_a_commit_that_was_applied_twice_has_to_be_named_by_generation(filled: Site) -> None:
+def test_a_commit_applied_twice_must_be_named_by_generation(filled: Site) -> None:
     commit = declare(filled, "percentage: 10")
     filled.database.execute("UPDATE rollout_configuration SET rollout_percentage = 50")
     assert filled.reconcile().exit_code == 0
@@ -159,7 +161,7 @@ def test_a_commit_that_was_applied_twice_has_to_be_named_by_generation(filled: S
     )
 
 
-def test_time_travel_goes_with_eligible_only(site: Site) -> None:
+def test_at_works_only_with_eligible(site: Site) -> None:
     done = site.reconcile("repositories", "list", "--at", "1")
 
     assert done.exit_code == 64

@@ -32,7 +32,7 @@ def start(rollout: Site) -> Iterator[Start]:
         yield start
 
 
-def test_a_failing_feature_is_rolled_back_and_the_remote_says_why(
+def test_a_failing_feature_is_rolled_back_and_written_back(
     rollout: Site, start: Start, tmp_path: Path
 ) -> None:
     # What every git command gets to see, while the real one runs.
@@ -105,7 +105,7 @@ def test_a_second_watcher_takes_over_when_the_first_is_killed(rollout: Site, sta
     assert len(commits(rollout)) == 4
 
 
-def test_an_end_releases_the_lease_and_the_next_one_is_active(rollout: Site, start: Start) -> None:
+def test_a_watch_that_ends_releases_the_lease(rollout: Site, start: Start) -> None:
     first = start()
     first.tells("active")
     second = start()
@@ -133,9 +133,7 @@ def test_a_watcher_whose_lease_another_took_stops_acting(rollout: Site, start: S
     assert actions(rollout) == []
 
 
-def test_another_pass_of_write_back_is_waited_for_and_no_trouble(
-    rollout: Site, start: Start
-) -> None:
+def test_a_watch_waits_for_another_write_back_pass(rollout: Site, start: Start) -> None:
     rollout.database.execute("""
         INSERT INTO rollout_lease (name, holder, until)
         VALUES ('write-back', 'a stop', now() + interval '1 hour')
@@ -170,14 +168,14 @@ def test_a_long_tick_keeps_its_lease(rollout: Site, monkeypatch: pytest.MonkeyPa
     assert is_kept == [True, True]
 
 
-def test_an_address_that_is_none_is_refused(site: Site) -> None:
+def test_an_invalid_listen_address_is_refused(site: Site) -> None:
     refused = site.reconcile("watch", "--listen", "9464")
 
     assert (refused.exit_code, refused.stdout) == (64, "")
     assert "--listen: '9464' is no address; write host:port" in refused.stderr
 
 
-def test_a_branch_that_nobody_has_and_a_port_that_is_taken_end_it_at_once(rollout: Site) -> None:
+def test_an_unknown_branch_or_a_used_port_ends_the_watch_at_once(rollout: Site) -> None:
     nobodys = rollout.reconcile("watch", "--follow", "upstream/main")
     assert (nobodys.exit_code, nobodys.stderr) == (
         1,

@@ -41,7 +41,7 @@ def short_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_database_that_goes_is_told_once_and_recovered_from(
+def test_a_lost_database_is_logged_once_and_recovered_from(
     tmp_path: Path, short_folder: Path
 ) -> None:
     server = EmbeddedServer(tmp_path / "own")
@@ -78,9 +78,7 @@ def test_a_database_that_goes_is_told_once_and_recovered_from(
         server.stop()
 
 
-def test_a_remote_that_goes_keeps_the_override_pending_until_it_is_back(
-    rollout: Site, start: Start
-) -> None:
+def test_an_override_is_pending_until_the_remote_is_back(rollout: Site, start: Start) -> None:
     watcher = start("--listen", "127.0.0.1:0")
     watcher.tells("active")
     away = rollout.remote.rename(rollout.remote.with_name("away"))

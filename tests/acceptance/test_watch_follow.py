@@ -78,7 +78,7 @@ def test_a_merge_is_applied_and_the_checkout_stays_as_it_is(
     assert not watcher.events("failed")
 
 
-def test_what_is_refused_is_told_once_and_applied_once_it_may_be(
+def test_a_refused_commit_is_logged_once_and_applied_later(
     rollout: Site, start: Start, elsewhere: Site
 ) -> None:
     watcher = start("--follow", "origin/main", "--listen", "127.0.0.1:0")

@@ -66,7 +66,7 @@ def test_an_override_becomes_one_commit_of_its_block_with_the_reason(
     assert applied.reconcile("write-back").stdout == "nothing to carry: git has every override\n"
 
 
-def test_the_author_is_the_reconciler_whoever_the_checkout_says_writes(applied: Site) -> None:
+def test_the_author_is_the_reconciler_in_any_checkout(applied: Site) -> None:
     for key in ("user", "author", "committer"):
         applied.git("config", f"{key}.name", "Ada Author")
         applied.git("config", f"{key}.email", "ada@example.com")
@@ -92,7 +92,7 @@ def test_the_apply_that_the_commit_triggers_changes_nothing(applied: Site) -> No
     assert [applied.database.rows(f"SELECT * FROM {table}") for table in tables] == before
 
 
-def test_a_resume_removes_the_block_and_the_apply_of_that_settles_it(applied: Site) -> None:
+def test_a_resume_removes_the_block_and_the_next_apply_ends_it(applied: Site) -> None:
     before = applied.remote_text()
     override = limit(applied.database)
     carry(applied)
@@ -109,7 +109,7 @@ def test_a_resume_removes_the_block_and_the_apply_of_that_settles_it(applied: Si
     assert outcomes(carry(applied)) == []
 
 
-def test_a_narrower_override_takes_the_place_of_the_block_under_its_own_id(applied: Site) -> None:
+def test_a_narrower_override_replaces_the_block_under_a_new_id(applied: Site) -> None:
     wide = limit(applied.database, to=5)
     carry(applied)
     narrow = limit(applied.database)
@@ -137,7 +137,7 @@ def test_resuming_a_superseding_override_removes_the_block_git_has(applied: Site
     assert carry(applied).overrides == ()
 
 
-def test_drift_that_is_kept_goes_into_git_too(applied: Site) -> None:
+def test_kept_drift_is_written_back_too(applied: Site) -> None:
     applied.database.execute(
         "UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true"
     )
@@ -149,7 +149,7 @@ def test_drift_that_is_kept_goes_into_git_too(applied: Site) -> None:
     assert (found.by, found.emergency_stop) == ("database", True)
 
 
-def test_a_block_that_people_removed_never_comes_back(applied: Site) -> None:
+def test_a_block_that_was_removed_in_git_never_comes_back(applied: Site) -> None:
     first = applied.remote_text()
     override = limit(applied.database)
     carry(applied)
@@ -166,7 +166,7 @@ def test_a_block_that_people_removed_never_comes_back(applied: Site) -> None:
     assert applied.database.value("SELECT state FROM rollout_override") == "done"
 
 
-def test_a_block_that_people_put_back_is_left_for_the_apply(applied: Site) -> None:
+def test_a_block_that_was_put_back_in_git_is_left_to_the_apply(applied: Site) -> None:
     first = applied.remote_text()
     limit(applied.database)
     carry(applied)
@@ -208,9 +208,7 @@ def test_a_block_that_the_database_does_not_know_is_not_overwritten(applied: Sit
         (f"version: 1\nfeatures: {{{FEATURE}: {{percentage: 3}}}}\n", "is under its own"),
     ],
 )
-def test_what_the_tip_cannot_hold_stays_pending_and_says_why(
-    applied: Site, text: str, why: str
-) -> None:
+def test_an_override_the_tip_cannot_hold_stays_pending(applied: Site, text: str, why: str) -> None:
     edit_on_the_branch(applied, text)
     limit(applied.database, to=5)
 
@@ -299,7 +297,7 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def test_nothing_is_left_in_the_temporary_folder_also_after_an_error(
+def test_the_temporary_folder_is_empty_after_an_error_too(
     applied: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path / "temporary"
@@ -328,7 +326,7 @@ def test_nothing_is_left_in_the_temporary_folder_also_after_an_error(
         "a remote that answers",
     ],
 )
-def test_without_a_way_into_git_the_override_stays_and_that_is_said(
+def test_without_git_the_override_stays_and_is_reported(
     applied: Site, missing: str, tmp_path: Path
 ) -> None:
     limit(applied.database)
@@ -359,7 +357,7 @@ def test_without_a_way_into_git_the_override_stays_and_that_is_said(
     assert applied.database.value("SELECT written_back_at FROM rollout_override") is None
 
 
-def test_a_detached_checkout_is_carried_to_the_remotes_default_branch(applied: Site) -> None:
+def test_a_detached_checkout_writes_back_to_the_default_branch(applied: Site) -> None:
     applied.git("checkout", "--quiet", "--detach")
     limit(applied.database)
 
@@ -416,14 +414,14 @@ def test_an_upstream_that_is_more_than_a_name_to_git_is_refused(applied: Site) -
     assert "is no branch's name" in str(carry(applied).problem)
 
 
-def test_every_override_is_carried_so_no_feature_can_be_named(applied: Site) -> None:
+def test_write_back_handles_all_features_and_takes_no_name(applied: Site) -> None:
     assert applied.reconcile("write-back", "--feature", FEATURE).exit_code == 64
 
 
 @pytest.mark.parametrize(
     "remote", ["--upload-pack=touch x", "https://example.com/x.git", "../origin.git", "ext::sh", ""]
 )
-def test_a_remote_is_one_of_the_repositorys_by_its_name(applied: Site, remote: str) -> None:
+def test_a_remote_must_be_a_name_of_the_repository(applied: Site, remote: str) -> None:
     limit(applied.database)
 
     with pytest.raises(NotFound, match="no remote is called"):
@@ -431,7 +429,7 @@ def test_a_remote_is_one_of_the_repositorys_by_its_name(applied: Site, remote: s
 
 
 @pytest.mark.parametrize("url", ["ext::touch ran", "http://127.0.0.1:1/x.git", "-oProxyCommand=x"])
-def test_a_remote_of_another_protocol_is_not_asked(applied: Site, url: str) -> None:
+def test_a_remote_of_another_protocol_is_not_contacted(applied: Site, url: str) -> None:
     limit(applied.database)
     applied.git("config", "remote.origin.url", url)
 
@@ -440,7 +438,7 @@ def test_a_remote_of_another_protocol_is_not_asked(applied: Site, url: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["linked", "--filter=blob:none", "--shared"])
-def test_a_linked_a_partial_and_a_borrowing_checkout_are_carried_from(
+def test_linked_partial_and_borrowing_checkouts_write_back(
     applied: Site, kind: str, tmp_path: Path
 ) -> None:
     other = replace(applied, folder=tmp_path / "other")
@@ -464,9 +462,7 @@ def test_a_linked_a_partial_and_a_borrowing_checkout_are_carried_from(
         ("remote.origin.pushurl", "{remote}"),
     ],
 )
-def test_a_remote_may_be_told_in_any_way_that_git_knows(
-    applied: Site, key: str, value: str
-) -> None:
+def test_a_remote_can_be_configured_in_any_way_of_git(applied: Site, key: str, value: str) -> None:
     remote = applied.remote.as_uri()
     if key.endswith("insteadOf"):
         applied.git("config", "remote.origin.url", value)
@@ -478,7 +474,7 @@ def test_a_remote_may_be_told_in_any_way_that_git_knows(
     assert (report.problem, outcomes(report)) == (None, ["written"])
 
 
-def test_a_shallow_checkout_says_what_to_fetch(applied: Site, tmp_path: Path) -> None:
+def test_a_shallow_checkout_gets_the_fetch_command(applied: Site, tmp_path: Path) -> None:
     applied.commit("Another")
     applied.push()
     shallow = replace(applied, folder=tmp_path / "shallow")
@@ -491,7 +487,7 @@ def test_a_shallow_checkout_says_what_to_fetch(applied: Site, tmp_path: Path) ->
     assert "fetch-depth: 0" in str(report.problem)
 
 
-def test_a_file_in_a_subfolder_is_carried(applied: Site) -> None:
+def test_a_file_in_a_subfolder_is_written_back(applied: Site) -> None:
     folder = applied.folder / "deep" / "er"
     folder.mkdir(parents=True)
     applied.git("mv", "rollout.yaml", "deep/er/rollout.yaml")
@@ -589,7 +585,7 @@ def test_the_roles_that_limit_may_write_back(applied: Site, role: str) -> None:
     assert outcomes(carry(replace(applied, database=as_role))) == ["written"]
 
 
-def test_a_secret_of_the_database_url_is_nowhere(applied: Site, tmp_path: Path) -> None:
+def test_a_secret_of_the_database_url_appears_nowhere(applied: Site, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     fake = programs / "git"
@@ -614,7 +610,7 @@ def test_a_secret_of_the_database_url_is_nowhere(applied: Site, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("password", ["s3c%40ret", "s3c@r@et", "s3c/ret", "s3c/r@et"])
-def test_a_password_is_no_output_however_it_is_written(applied: Site, password: str) -> None:
+def test_a_password_in_any_spelling_is_not_printed(applied: Site, password: str) -> None:
     limit(applied.database)
     applied.git("remote", "set-url", "origin", f"https://ada:{password}@127.0.0.1:1/x.git")
 
@@ -625,7 +621,7 @@ def test_a_password_is_no_output_however_it_is_written(applied: Site, password: 
     assert not re.search("ada|s3c|ret|et@", problem)
 
 
-def test_credentials_of_a_remotes_url_are_no_argument_and_no_output(
+def test_credentials_of_a_remote_are_neither_argument_nor_output(
     applied: Site, tmp_path: Path
 ) -> None:
     limit(applied.database)
@@ -643,7 +639,7 @@ def test_credentials_of_a_remotes_url_are_no_argument_and_no_output(
     assert "s3cret" not in done.stdout + done.stderr + (tmp_path / "arguments").read_text()
 
 
-def test_status_shows_what_is_in_force_and_not_in_git_yet(applied: Site) -> None:
+def test_status_shows_an_override_that_git_does_not_have(applied: Site) -> None:
     limit(applied.database)
 
     before = applied.reconcile("status")

@@ -197,7 +197,7 @@ def assert_apply_changes_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize("point", [*POINTS, APPLY])
-def test_killed_and_started_again_a_stop_is_carried_once(
+def test_after_a_kill_a_stop_is_written_back_once(
     crashing: Callable[[int], Site], point: str, tmp_path: Path, at_size: Callable[[int, int], int]
 ) -> None:
     runs = at_size(5, 100)
@@ -218,7 +218,7 @@ def test_killed_and_started_again_a_stop_is_carried_once(
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_and_started_again_a_resume_removes_the_block_once(
+def test_after_a_kill_a_resume_removes_the_block_once(
     crashing: Callable[[int], Site], point: str, tmp_path: Path, at_size: Callable[[int, int], int]
 ) -> None:
     runs = at_size(1, 50)
@@ -243,7 +243,7 @@ def test_killed_and_started_again_a_resume_removes_the_block_once(
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(("first", "second"), list(product(POINTS, POINTS)))
-def test_two_processes_killed_at_any_two_points_carry_a_stop_once(
+def test_two_killed_processes_write_back_a_stop_once(
     crashing: Callable[[int], Site], first: str, second: str, tmp_path: Path
 ) -> None:
     site = crashing(1)
@@ -266,7 +266,7 @@ def test_two_processes_killed_at_any_two_points_carry_a_stop_once(
 
 
 @pytest.mark.parametrize("point", ["stall ls-remote 1", "stall commit-tree 1", "stall push 1"])
-def test_a_pass_that_was_taken_for_dead_and_goes_on_does_no_harm(
+def test_a_pass_that_lost_its_lease_does_no_harm(
     crashing: Callable[[int], Site], point: str, tmp_path: Path
 ) -> None:
     site = crashing(1)
@@ -308,7 +308,7 @@ def test_a_block_that_arrives_after_its_resume_is_still_removed(
     assert entered(site, override) == 2
 
 
-def test_what_a_killed_run_leaves_is_harmless(
+def test_files_of_a_killed_run_are_harmless(
     crashing: Callable[[int], Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = crashing(1)

@@ -58,7 +58,9 @@ def hook(site: Site, name: str, text: str) -> None:
     path.chmod(0o755)
 
 
-def test_over_https_an_override_is_carried_and_removed(applied: Site, server: GitServer) -> None:
+def test_over_https_an_override_is_written_back_and_removed(
+    applied: Site, server: GitServer
+) -> None:
     limit(applied.database)
     written = carry(applied)
     resume(applied.database)
@@ -68,7 +70,7 @@ def test_over_https_an_override_is_carried_and_removed(applied: Site, server: Gi
     assert block(applied) is None
 
 
-def test_a_push_whose_answer_is_lost_came_through_once(applied: Site, server: GitServer) -> None:
+def test_a_push_with_a_lost_answer_happens_once(applied: Site, server: GitServer) -> None:
     override = limit(applied.database)
     server.answers_to_drop = 1
 
@@ -103,7 +105,7 @@ def command_of(process: psutil.Process) -> str:
         return ""
 
 
-def test_configured_credentials_are_used_and_never_an_argument(
+def test_configured_credentials_are_used_and_not_an_argument(
     applied: Site, server: GitServer, tmp_path: Path
 ) -> None:
     server.authorization = "basic s3cret"
@@ -124,7 +126,7 @@ def test_configured_credentials_are_used_and_never_an_argument(
     assert "s3cret" not in done.stdout + done.stderr + (tmp_path / "arguments").read_text()
 
 
-def test_another_push_in_between_is_not_lost_and_not_overwritten(
+def test_a_concurrent_push_is_not_lost_and_not_overwritten(
     applied: Site, server: GitServer
 ) -> None:
     override = limit(applied.database)
@@ -171,7 +173,7 @@ def test_a_moving_remote_is_tried_five_times_and_never_forced(
     assert outcomes(carry(applied)) == ["written"]
 
 
-def test_a_protected_branch_gets_a_branch_beside_it_once(applied: Site) -> None:
+def test_a_protected_branch_gets_one_proposed_branch(applied: Site) -> None:
     hook(applied, "pre-receive", DECLINES_MAIN)
     override = limit(applied.database)
     branch = f"rollout/override-{override}"
@@ -227,7 +229,7 @@ def test_a_branch_that_a_killed_run_pushed_is_not_pushed_again(
     assert asked == [report.overrides[0].branch]
 
 
-def test_a_resume_of_what_was_merged_is_proposed_under_its_own_name(applied: Site) -> None:
+def test_the_resume_of_a_merged_override_has_its_own_branch(applied: Site) -> None:
     hook(applied, "pre-receive", DECLINES_MAIN)
     override = limit(applied.database)
     carry(applied)
@@ -245,7 +247,7 @@ def test_a_resume_of_what_was_merged_is_proposed_under_its_own_name(applied: Sit
     assert block(applied, branch=f"rollout/resume-{override}") is None
 
 
-def test_a_remote_that_takes_no_pushes_at_all_says_so(applied: Site) -> None:
+def test_a_remote_that_accepts_no_push_is_reported(applied: Site) -> None:
     hook(applied, "pre-receive", "#!/bin/sh\necho no >&2\nexit 1\n")
     limit(applied.database)
 
@@ -255,7 +257,7 @@ def test_a_remote_that_takes_no_pushes_at_all_says_so(applied: Site) -> None:
     assert "takes no pushes" in str(report.overrides[0].why)
 
 
-def test_pushers_at_once_lose_nothing_and_force_nothing(
+def test_concurrent_pushes_lose_nothing_and_force_nothing(
     site: Site, copy_of: Callable[[Database], Database], at_size: Callable[[int, int], int]
 ) -> None:
     names = [f"feature_{number}" for number in range(at_size(20, 40))]
@@ -292,7 +294,7 @@ def test_pushers_at_once_lose_nothing_and_force_nothing(
     assert site.git("merge-base", first, "origin/main") == first
 
 
-def test_who_finds_another_pass_at_work_waits_for_it_or_says_who_it_is(applied: Site) -> None:
+def test_a_pass_waits_for_another_pass_or_names_its_holder(applied: Site) -> None:
     limit(applied.database)
     opened = Opened.at(applied.database.address)
     reports = []

@@ -25,7 +25,7 @@ def test_the_structure_of_a_schema(site: Site, name: str, command: tuple[str, ..
     check_json(f"{name}.schema", structure(printed, printed.get("$defs", {})))
 
 
-def test_a_key_that_is_called_description_is_kept() -> None:
+def test_a_key_named_description_is_kept() -> None:
     schema = {"description": "x", "properties": {"description": {"$ref": "#/$defs/A"}}}
 
     assert structure(schema, {"A": {"title": "A", "type": "string"}}) == {

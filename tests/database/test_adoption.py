@@ -47,7 +47,7 @@ def columns(database: Database, table: str) -> dict[str, str]:
     return {row["attname"]: row["type"] for row in rows}
 
 
-def test_columns_become_wider_and_every_row_keeps_what_it_says(host: Database) -> None:
+def test_columns_become_wider_and_every_row_keeps_its_values(host: Database) -> None:
     kept = "id, feature_name, created_at, updated_at"
     before = host.rows(f"SELECT {kept} FROM rollout_configuration ORDER BY id")
 
@@ -75,7 +75,7 @@ def test_adopting_again_changes_nothing(host: Database) -> None:
     assert host.rows("SELECT * FROM rollout_history") == before
 
 
-def test_nulls_become_what_lets_nobody_in_that_was_not(host: Database) -> None:
+def test_nulls_become_defaults_that_widen_no_feature(host: Database) -> None:
     schema.upgrade(host.engine)
 
     (row,) = host.rows("""
@@ -122,7 +122,7 @@ def test_duplicate_windows_are_merged_into_one(host: Database) -> None:
     ]
 
 
-def test_marks_are_peoples_word_and_categories_are_known_ones(host: Database) -> None:
+def test_adoption_keeps_marks_and_only_known_categories(host: Database) -> None:
     schema.upgrade(host.engine)
 
     assert host.rows("""
@@ -135,7 +135,7 @@ def test_marks_are_peoples_word_and_categories_are_known_ones(host: Database) ->
     ]
 
 
-def test_history_is_kept_in_its_order_and_tells_of_the_adoption(host: Database) -> None:
+def test_adoption_keeps_the_history_in_order_and_records_itself(host: Database) -> None:
     schema.upgrade(host.engine)
 
     rows = host.rows("SELECT action, metadata FROM rollout_history ORDER BY position")
@@ -154,7 +154,7 @@ def test_history_is_kept_in_its_order_and_tells_of_the_adoption(host: Database) 
         host.execute("DELETE FROM rollout_history")
 
 
-def test_keys_of_the_lists_are_there_and_follow_hand_written_sql(host: Database) -> None:
+def test_list_keys_exist_and_follow_hand_written_sql(host: Database) -> None:
     schema.upgrade(host.engine)
     eligible = f"SELECT is_repository_eligible_for_rollout('{SITE}')"
     host.execute("UPDATE rollout_configuration SET rollout_percentage = 0")
@@ -173,7 +173,7 @@ def test_keys_of_the_lists_are_there_and_follow_hand_written_sql(host: Database)
     }
 
 
-def test_views_upon_views_are_as_they_were(host: Database, role: str) -> None:
+def test_nested_views_are_unchanged(host: Database, role: str) -> None:
     host.execute(f"GRANT SELECT ON rollout_dashboard TO {role}")
     definition = "SELECT pg_get_viewdef('active_rollouts'::regclass)"
     before = host.value(definition)
@@ -192,7 +192,7 @@ def test_views_upon_views_are_as_they_were(host: Database, role: str) -> None:
     assert host.value("SELECT count(*) FROM repositories_taken_in") == 2
 
 
-def test_triggers_and_policies_are_as_they_were(host: Database) -> None:
+def test_triggers_and_policies_are_unchanged(host: Database) -> None:
     host.execute("""
         CREATE POLICY small_steps ON rollout_configuration AS RESTRICTIVE FOR UPDATE
         USING (rollout_percentage < 50) WITH CHECK (rollout_percentage < 60);
@@ -227,9 +227,7 @@ def test_triggers_and_policies_are_as_they_were(host: Database) -> None:
     )
 
 
-def test_grants_on_tables_and_replaced_functions_are_as_they_were(
-    host: Database, role: str
-) -> None:
+def test_grants_on_tables_and_replaced_functions_are_unchanged(host: Database, role: str) -> None:
     host.execute(f"""
         REVOKE EXECUTE ON FUNCTION categorize_repository(uuid) FROM PUBLIC;
         GRANT EXECUTE ON FUNCTION categorize_repository(uuid) TO {role};
@@ -259,7 +257,7 @@ def test_grants_on_tables_and_replaced_functions_are_as_they_were(
 
 
 @pytest.mark.parametrize("grantee", ["PUBLIC", "role"])
-def test_a_service_that_could_read_can_ask_who_is_in(
+def test_a_service_that_can_read_can_query_eligibility(
     host: Database, role: str, grantee: str
 ) -> None:
     to = role if grantee == "role" else "PUBLIC"
@@ -278,7 +276,7 @@ def test_a_service_that_could_read_can_ask_who_is_in(
         as_role(host, role, "SELECT * FROM rollout_override")
 
 
-def test_a_service_that_reads_columns_alone_can_ask_too(host: Database, role: str) -> None:
+def test_a_service_that_reads_only_columns_can_query_eligibility(host: Database, role: str) -> None:
     host.execute(f"""
         GRANT SELECT (id, feature_name, rollout_percentage, is_active, emergency_stop,
             rollout_strategy, target_repositories) ON rollout_configuration TO {role};
@@ -291,9 +289,7 @@ def test_a_service_that_reads_columns_alone_can_ask_too(host: Database, role: st
     assert as_role(host, role, asked) == [(True,)]
 
 
-def test_break_glass_and_lists_by_hand_work_for_the_services_role(
-    host: Database, role: str
-) -> None:
+def test_the_service_role_can_stop_and_edit_lists_by_sql(host: Database, role: str) -> None:
     host.execute(f"""
         GRANT SELECT, UPDATE ON rollout_configuration TO {role};
         GRANT SELECT, INSERT ON rollout_history TO {role};
@@ -335,7 +331,7 @@ def test_break_glass_and_lists_by_hand_work_for_the_services_role(
                 " FROM rollout_configuration")  # fmt: skip
 
 
-def test_what_default_privileges_give_away_is_taken_back(host: Database, role: str) -> None:
+def test_grants_by_default_privileges_are_revoked(host: Database, role: str) -> None:
     for kind in ("TABLES", "FUNCTIONS", "SEQUENCES"):
         host.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {kind} TO {role}")
     host.execute(f"GRANT SELECT ON repositories TO {role}")
@@ -366,15 +362,13 @@ def trigger_on_another_table(function: str) -> str:
 
 
 @pytest.mark.parametrize("function", ["keep_rollout_membership", "cut_metric_windows"])
-def test_no_other_table_can_write_by_a_definers_trigger(
-    host: Database, role: str, function: str
-) -> None:
+def test_a_definers_trigger_refuses_another_table(host: Database, role: str, function: str) -> None:
     schema.upgrade(host.engine)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match=function):
         as_role(host, role, trigger_on_another_table(function))
 
 
-def test_pull_requests_are_counted_and_one_repositorys_are_looked_up(host: Database) -> None:
+def test_pull_requests_are_counted_for_all_and_looked_up_for_one(host: Database) -> None:
     host.execute(
         f"INSERT INTO pull_requests (number, repository_id) SELECT n, '{TOOLS}'"
         " FROM generate_series(1, 5000) AS n"
@@ -399,7 +393,7 @@ def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from walk(each)
 
 
-def test_figures_come_from_a_column_where_no_table_is(empty_database: Database) -> None:
+def test_metrics_come_from_a_column_if_there_is_no_table(empty_database: Database) -> None:
     make_host(empty_database)
     empty_database.execute("""
         DROP TABLE pull_requests;
@@ -416,7 +410,7 @@ def test_figures_come_from_a_column_where_no_table_is(empty_database: Database) 
     ]
 
 
-def test_figures_nobody_keeps_are_zero(host: Database) -> None:
+def test_metrics_that_are_not_stored_are_zero(host: Database) -> None:
     host.execute("DROP TABLE pull_requests")
     schema.upgrade(host.engine)
     assert host.value("SELECT max(pull_requests) FROM repository_activity") == 0
@@ -431,7 +425,7 @@ def test_figures_nobody_keeps_are_zero(host: Database) -> None:
         "repository_categories",
     ],
 )
-def test_a_host_that_has_only_some_of_the_tables(host: Database, missing: str) -> None:
+def test_a_host_with_only_some_of_the_tables_is_adopted(host: Database, missing: str) -> None:
     host.execute(f"DROP TABLE {missing} CASCADE")
     schema.upgrade(host.engine)
     assert host.value("SELECT count(*) FROM eligible_repositories('stopped')") == 0
@@ -444,7 +438,7 @@ def test_a_host_that_has_only_some_of_the_tables(host: Database, missing: str) -
     assert host.value("SELECT count(*) FROM repository_categories") == 3
 
 
-def test_missing_columns_mean_their_defaults(host: Database) -> None:
+def test_missing_columns_get_their_defaults(host: Database) -> None:
     host.execute("""
         ALTER TABLE rollout_configuration DROP COLUMN emergency_stop, DROP COLUMN max_error_rate,
             DROP COLUMN updated_at;
@@ -456,7 +450,7 @@ def test_missing_columns_mean_their_defaults(host: Database) -> None:
     assert host.value("SELECT max(max_error_rate)::int FROM rollout_configuration") == 5
 
 
-def test_what_a_service_allowed_too_little_of_is_allowed(host: Database) -> None:
+def test_constraints_that_are_too_narrow_are_widened(host: Database) -> None:
     host.execute("""
         UPDATE repository_categories SET category = 'small';
         ALTER TABLE repository_categories ADD CHECK (category IN ('small', 'medium', 'large'));
@@ -476,7 +470,7 @@ def test_what_a_service_allowed_too_little_of_is_allowed(host: Database) -> None
         host.execute("UPDATE rollout_configuration SET rollout_strategy = 'moon'")
 
 
-def test_a_service_that_writes_nulls_goes_on(host: Database) -> None:
+def test_a_service_that_writes_nulls_keeps_working(host: Database) -> None:
     schema.upgrade(host.engine)
 
     host.execute(f"""
@@ -506,7 +500,7 @@ def test_a_service_that_writes_nulls_goes_on(host: Database) -> None:
         ("varchar(40) []", f"ARRAY['{TOOLS}']"),
     ],
 )
-def test_lists_of_another_type_become_texts(host: Database, kind: str, value: str) -> None:
+def test_lists_of_another_type_become_text(host: Database, kind: str, value: str) -> None:
     host.execute(f"""
         DROP FUNCTION is_repository_eligible_for_rollout CASCADE;
         ALTER TABLE rollout_configuration DROP COLUMN target_repositories;
@@ -526,7 +520,7 @@ def test_lists_of_another_type_become_texts(host: Database, kind: str, value: st
     )
 
 
-def test_out_of_range_figures_come_to_the_end_of_the_range(host: Database) -> None:
+def test_metrics_out_of_range_are_clamped(host: Database) -> None:
     host.execute("""
         ALTER TABLE rollout_configuration DROP CONSTRAINT percentage_in_range;
         UPDATE rollout_configuration SET rollout_percentage = 150, monitoring_window_hours = 0,
@@ -540,7 +534,7 @@ def test_out_of_range_figures_come_to_the_end_of_the_range(host: Database) -> No
     """) == [{"rollout_percentage": 100, "monitoring_window_hours": 24, "max_error_rate": 0}]
 
 
-def test_rows_that_refer_to_nothing_any_more_are_kept(host: Database) -> None:
+def test_rows_with_dangling_references_are_kept(host: Database) -> None:
     host.execute("""
         ALTER TABLE rollout_history DROP CONSTRAINT rollout_history_rollout_config_id_fkey;
         INSERT INTO rollout_history (rollout_config_id, action) VALUES (gen_random_uuid(), 'created');
@@ -554,7 +548,7 @@ def test_rows_that_refer_to_nothing_any_more_are_kept(host: Database) -> None:
         )
 
 
-def test_several_rows_of_one_feature_are_shown_with_how_to_choose(host: Database) -> None:
+def test_duplicate_feature_rows_are_listed_with_a_solution(host: Database) -> None:
     host.execute("""
         INSERT INTO rollout_configuration (id, feature_name, rollout_percentage, updated_at)
         VALUES ('00000000-0000-4000-8000-00000000000f', 'stopped', 25, '2025-02-03Z')
@@ -649,7 +643,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_what_stands_in_the_way_is_named_and_nothing_is_changed(host: Database, case: str) -> None:
+def test_obstacles_are_named_and_nothing_is_changed(host: Database, case: str) -> None:
     change, message = REFUSALS[case]
     host.execute(change)
     catalogue = (

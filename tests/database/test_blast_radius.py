@@ -182,7 +182,7 @@ moved_thresholds = st.none() | st.fixed_dictionaries(
 ).map(lambda moved: {**DEFAULT_THRESHOLDS, **moved})
 
 
-def test_what_is_predicted_is_what_comes_out(
+def test_the_predicted_blast_radius_is_the_actual_one(
     database: Database, at_size: Callable[[int, int], int]
 ) -> None:
     _load(database)
@@ -249,7 +249,7 @@ def _moved(
     return {each: Moved(comes[each], goes[each]) for each in comes.keys() | goes.keys()}
 
 
-def test_a_new_feature_is_gained_by_everyone_who_will_be_in(database: Database) -> None:
+def test_all_eligible_repositories_gain_a_new_feature(database: Database) -> None:
     _load(database, 10)
     with database.engine.connect() as connection:
         radius = _measure(connection, replace(TARGETING, whitelist=frozenset({"acme/*"})))
@@ -258,7 +258,7 @@ def test_a_new_feature_is_gained_by_everyone_who_will_be_in(database: Database) 
     assert radius.by_owner == {"acme": Moved(gained=4, lost=0)}
 
 
-def test_samples_are_the_most_active_first(database: Database) -> None:
+def test_a_sample_lists_the_most_active_repositories_first(database: Database) -> None:
     _load(database)
     database.execute(
         "UPDATE repositories SET stargazers_count = 90, contributors_count = 0,"
@@ -274,7 +274,7 @@ def test_samples_are_the_most_active_first(database: Database) -> None:
     assert radius.sample_gained == ("x/repo-8", "Acme-Corp/repo-1", "x/repo-2")
 
 
-def test_of_many_the_twenty_most_active_are_the_sample(database: Database) -> None:
+def test_a_sample_has_the_twenty_most_active_repositories(database: Database) -> None:
     database.execute(
         "INSERT INTO repositories (owner, name, full_name, stargazers_count)"
         " SELECT 'acme', n, 'acme/' || n, n FROM generate_series(10, 59) AS n"
@@ -285,7 +285,7 @@ def test_of_many_the_twenty_most_active_are_the_sample(database: Database) -> No
     assert radius.sample_gained == tuple(f"acme/{each}" for each in range(59, 39, -1))
 
 
-def test_of_many_owners_the_ten_that_move_most_are_told(database: Database) -> None:
+def test_the_ten_owners_with_most_changes_are_listed(database: Database) -> None:
     database.execute(
         "INSERT INTO repositories (owner, name, full_name)"
         " SELECT 'owner-' || owner, name, 'owner-' || owner || '/' || name"
@@ -317,7 +317,7 @@ def _cost(connection: Connection, memory: str) -> float:
     return float(plan["Plan"]["Total Cost"])
 
 
-def test_unknown_exclusions_are_not_read_for_each_repository(
+def test_unknown_exclusions_are_read_once_and_not_per_repository(
     database: Database,
 ) -> None:
     database.execute(
@@ -331,7 +331,7 @@ def test_unknown_exclusions_are_not_read_for_each_repository(
         assert _cost(connection, "64kB") < 10 * _cost(connection, "64MB")
 
 
-def test_measuring_needs_no_right_but_to_read(database: Database) -> None:
+def test_measuring_needs_only_the_right_to_read(database: Database) -> None:
     _load(database, 20)
     with database.engine.connect() as connection:
         connection.execute(text("CREATE ROLE reader_of_radius"))

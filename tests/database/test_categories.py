@@ -132,7 +132,7 @@ def test_marks_survive_every_recategorisation(database: Database) -> None:
     ]
 
 
-def test_the_largest_figures_do_not_overflow(database: Database) -> None:
+def test_the_largest_metrics_do_not_overflow(database: Database) -> None:
     largest = 2**31 - 1
     _load(database, (largest, largest, largest))
 
@@ -140,7 +140,7 @@ def test_the_largest_figures_do_not_overflow(database: Database) -> None:
     assert database.value("SELECT monthly_activity_score FROM repository_categories") == 100
 
 
-def test_a_figure_below_0_counts_as_missing(database: Database) -> None:
+def test_a_metric_below_0_counts_as_missing(database: Database) -> None:
     """As a service may write where it knows no number."""
     _load(database, (-1, -40, -2_147_483_648))
     _categorize_all(database)
@@ -159,7 +159,7 @@ def test_a_figure_below_0_counts_as_missing(database: Database) -> None:
     ]
 
 
-def test_categorising_tells_what_moved(database: Database) -> None:
+def test_categorising_returns_the_changes(database: Database) -> None:
     _load(database, (0, 0, 0), (60, 0, 0))
     with database.engine.connect() as connection:
         categorize(connection)
@@ -188,7 +188,7 @@ def test_categorising_tells_what_moved(database: Database) -> None:
     )
 
 
-def test_one_repository_is_categorised_by_itself(database: Database) -> None:
+def test_one_repository_can_be_categorised_alone(database: Database) -> None:
     _load(database, (0, 0, 0), (60, 0, 0))
 
     with database.engine.connect() as connection:

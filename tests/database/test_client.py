@@ -66,7 +66,7 @@ def following(database: Database, **settings: Any) -> Iterator[RolloutClient]:
         yield client
 
 
-def test_it_answers_by_id_and_by_name_in_any_case(database: Database) -> None:
+def test_the_client_answers_by_id_and_by_name_in_any_case(database: Database) -> None:
     load(database, rollout_percentage=0, target_repositories=["acme/*"])
 
     with following(database) as client:
@@ -83,7 +83,7 @@ def test_it_answers_by_id_and_by_name_in_any_case(database: Database) -> None:
         assert client.explain(ACME, "g").rule is Rule.UNKNOWN_FEATURE
 
 
-def test_a_stop_reaches_it_by_notification(database: Database) -> None:
+def test_a_stop_reaches_the_client_by_notification(database: Database) -> None:
     load(database)
     with following(
         database, poll_every=timedelta(hours=1), max_staleness=timedelta(days=1)
@@ -96,7 +96,7 @@ def test_a_stop_reaches_it_by_notification(database: Database) -> None:
         assert client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP
 
 
-def test_a_stop_whose_notification_is_lost_reaches_it_by_polling(database: Database) -> None:
+def test_a_stop_without_notification_reaches_the_client_by_polling(database: Database) -> None:
     load(database)
     database.execute(
         "ALTER TABLE rollout_configuration DISABLE TRIGGER notify_configuration_updated"
@@ -109,7 +109,7 @@ def test_a_stop_whose_notification_is_lost_reaches_it_by_polling(database: Datab
         eventually(lambda: not client.is_eligible(ACME, "f"))
 
 
-def test_where_nobody_may_listen_it_polls(
+def test_the_client_polls_if_listen_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load(database)
@@ -123,7 +123,7 @@ def test_where_nobody_may_listen_it_polls(
 @pytest.mark.parametrize(
     "payload", ["", "nonsense", "[" * 7000, "7", '{"table": []}', '{"feature": 1}']
 )
-def test_whatever_else_is_notified_does_no_harm(database: Database, payload: str) -> None:
+def test_an_unexpected_notification_does_no_harm(database: Database, payload: str) -> None:
     load(database)
     with following(
         database, poll_every=timedelta(hours=1), max_staleness=timedelta(days=1)
@@ -133,7 +133,7 @@ def test_whatever_else_is_notified_does_no_harm(database: Database, payload: str
         eventually(lambda: not client.is_eligible(ACME, "f"))
 
 
-def test_what_the_database_does_not_confirm_grows_stale(database: Database) -> None:
+def test_answers_the_database_does_not_confirm_become_stale(database: Database) -> None:
     load(database)
     clock = Clock()
     with following(database, clock=clock, max_staleness=timedelta(minutes=5)) as client:
@@ -152,7 +152,7 @@ def test_what_the_database_does_not_confirm_grows_stale(database: Database) -> N
     assert client.status().is_stale
 
 
-def test_what_grew_stale_while_the_machine_slept_is_asked_for_at_once(database: Database) -> None:
+def test_stale_data_is_read_again_as_soon_as_the_machine_wakes(database: Database) -> None:
     load(database)
     clock = Clock()
     with following(database, clock=clock, poll_every=timedelta(milliseconds=50)) as client:
@@ -163,7 +163,7 @@ def test_what_grew_stale_while_the_machine_slept_is_asked_for_at_once(database: 
             assert client.is_eligible(ACME, "f")
 
 
-def test_the_environment_stops_before_anything_else_does(
+def test_the_environment_stop_takes_precedence(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(database)
@@ -179,7 +179,7 @@ def test_the_environment_stops_before_anything_else_does(
     assert client.explain(ACME, "g").rule is ClientRule.STALE
 
 
-def test_a_percentage_lowered_in_the_environment_while_it_runs_holds(
+def test_a_percentage_lowered_in_a_running_environment_applies(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(database, target_repositories=[OTHER])
@@ -192,7 +192,7 @@ def test_a_percentage_lowered_in_the_environment_while_it_runs_holds(
         assert client.is_eligible(OTHER, "f")
 
 
-def test_only_the_features_followed_are_known(database: Database) -> None:
+def test_only_followed_features_are_known(database: Database) -> None:
     load(database)
     add_feature(database, "g", rollout_percentage=100)
 
@@ -245,7 +245,7 @@ def test_categories_are_read_as_soon_as_a_strategy_needs_them(database: Database
         ("UPDATE repositories SET stargazers_count = 7 WHERE id = '{other}'", True),
     ],
 )
-def test_whatever_moves_a_repository_is_seen_without_reading_it(
+def test_any_change_of_a_repository_changes_the_fingerprint(
     database: Database, moving: str, is_seen: bool
 ) -> None:
     load(database, rollout_strategy="repository_size")
@@ -319,7 +319,7 @@ def wait_for_name(client: RolloutClient, name: str) -> None:
     eventually(lambda: client.explain(name, "f").rule is not Rule.UNKNOWN_REPOSITORY)
 
 
-def test_a_stop_that_was_seen_outlives_a_database_that_was_set_back(database: Database) -> None:
+def test_a_stop_survives_a_database_restored_to_an_earlier_state(database: Database) -> None:
     load(database)
     with following(database) as client:
         assert client.is_eligible(ACME, "f")
@@ -339,7 +339,7 @@ def test_a_stop_that_was_seen_outlives_a_database_that_was_set_back(database: Da
         eventually(lambda: client.is_eligible(ACME, "f"))
 
 
-def test_a_stop_dated_in_the_future_is_lifted_by_whoever_lifts_it(database: Database) -> None:
+def test_a_stop_dated_in_the_future_can_be_lifted(database: Database) -> None:
     load(database)
     with following(database) as client:
         database.execute(
@@ -366,7 +366,7 @@ def test_a_worker_role_is_enough_and_its_connections_are_two_at_most(database: D
         assert count <= 2
 
 
-def test_a_worker_of_a_service_that_secures_its_rows_is_answered_as_by_sql(
+def test_a_worker_under_row_security_gets_the_answers_of_sql(
     empty_database: Database,
 ) -> None:
     make_host(empty_database)
@@ -392,7 +392,7 @@ def test_a_worker_of_a_service_that_secures_its_rows_is_answered_as_by_sql(
     assert False in answers
 
 
-def test_without_a_database_it_says_no_and_why_and_tells_no_secret() -> None:
+def test_without_a_database_the_answer_is_no_and_shows_no_secret() -> None:
     client = RolloutClient("postgresql://worker:s3cret@127.0.0.1:1/nowhere")
     try:
         assert not client.is_eligible(ACME, "f")
@@ -408,14 +408,14 @@ def test_without_a_database_it_says_no_and_why_and_tells_no_secret() -> None:
         client.close()
 
 
-def test_what_cannot_be_right_is_refused_at_once() -> None:
+def test_invalid_arguments_are_refused_at_once() -> None:
     with pytest.raises(SetupInvalid):
         RolloutClient("nowhere")
     with pytest.raises(ValueError, match="above zero"):
         RolloutClient("postgresql:///x", max_staleness=timedelta(0))
 
 
-def test_a_new_repository_is_known_soon_after_somebody_asks_for_it(database: Database) -> None:
+def test_a_new_repository_is_known_soon_after_a_query_for_it(database: Database) -> None:
     load(database)
     clock = Clock()
     with following(database, clock=clock) as client:
@@ -428,7 +428,7 @@ def test_a_new_repository_is_known_soon_after_somebody_asks_for_it(database: Dat
         eventually(lambda: client.is_eligible(NOBODY, "f"))
 
 
-def test_it_is_told_of_changes(database: Database) -> None:
+def test_on_change_receives_the_changed_features(database: Database) -> None:
     load(database)
     add_feature(database, "g", rollout_percentage=100)
     told: list[frozenset[str]] = []
@@ -443,7 +443,7 @@ def test_it_is_told_of_changes(database: Database) -> None:
     assert told[0] == {"g"}
 
 
-def test_whoever_is_told_of_changes_and_fails_does_no_harm(
+def test_an_on_change_that_raises_does_no_harm(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_features: frozenset[str]) -> None:
@@ -457,7 +457,7 @@ def test_whoever_is_told_of_changes_and_fails_does_no_harm(
     assert "not now" in caplog.text
 
 
-def test_random_asking_while_it_reloads_never_fails(database: Database) -> None:
+def test_random_queries_during_reloads_never_fail(database: Database) -> None:
     load(database)
     chance = random.Random(9)
     failures: list[BaseException] = []

@@ -8,7 +8,7 @@ from tests.database.test_client import ACME, OTHER, load
 from tests.postgres import Database
 
 
-def test_decisions_are_plain_calls_and_what_waits_is_awaited(database: Database) -> None:
+def test_decisions_are_plain_calls_and_waiting_is_awaited(database: Database) -> None:
     load(database)
 
     async def use() -> list[str]:
@@ -25,7 +25,7 @@ def test_decisions_are_plain_calls_and_what_waits_is_awaited(database: Database)
     assert database.value("SELECT sum(total_jobs) FROM rollout_metrics") == 1
 
 
-def test_the_loop_goes_on_while_it_waits_for_a_database_that_is_not_there() -> None:
+def test_the_event_loop_runs_while_the_client_waits() -> None:
     async def use() -> bool:
         never = timedelta(milliseconds=200)
         client = AsyncRolloutClient(

@@ -35,7 +35,7 @@ Eligible = frozenset[tuple[str, UUID]]
 Reasons = dict[tuple[str, UUID], tuple[Any, ...]]
 
 
-def test_it_answers_as_sql_does_and_says_no_yes_that_no_state_gives(
+def test_client_and_sql_agree_and_every_yes_has_a_state(
     database: Database, at_size: Callable[[int, int], int]
 ) -> None:
     ids = [UUID(each.id) for each in _load_repositories(database)] + UNKNOWN_IDS

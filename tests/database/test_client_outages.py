@@ -87,7 +87,7 @@ def own(server: OwnServer) -> OwnServer:
     return server
 
 
-def test_killed_and_started_again_it_is_followed_again(own: OwnServer) -> None:
+def test_the_client_follows_a_server_that_was_killed_and_restarted(own: OwnServer) -> None:
     clock = Clock()
     with (
         Proxy(own.database) as proxy,
@@ -112,7 +112,7 @@ def test_killed_and_started_again_it_is_followed_again(own: OwnServer) -> None:
         assert client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP
 
 
-def test_gone_for_however_long_it_is_tried_again(
+def test_the_client_retries_however_long_the_server_is_down(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(database)
@@ -135,7 +135,7 @@ def test_gone_for_however_long_it_is_tried_again(
     client.close()
 
 
-def test_paused_it_is_not_waited_for(own: OwnServer) -> None:
+def test_the_client_does_not_wait_for_a_paused_server(own: OwnServer) -> None:
     clock = Clock()
     with following(own.database, clock=clock, poll_every=OFTEN) as client:
         with own.paused():
@@ -146,7 +146,7 @@ def test_paused_it_is_not_waited_for(own: OwnServer) -> None:
         eventually(lambda: client.is_eligible(ACME, "f"))
 
 
-def test_an_answer_that_comes_late_is_as_old_as_its_question(database: Database) -> None:
+def test_a_late_answer_is_as_old_as_its_query(database: Database) -> None:
     load(database)
     clock = Clock()
     is_open = threading.Event()
@@ -186,7 +186,9 @@ def test_an_answer_that_comes_late_is_as_old_as_its_question(database: Database)
 
 
 @pytest.mark.parametrize("template", ["template_rollout", "template0"])
-def test_started_again_empty_it_lets_nobody_in(database: Database, template: str) -> None:
+def test_no_repository_is_eligible_after_a_restart_with_no_data(
+    database: Database, template: str
+) -> None:
     load(database)
     clock = Clock()
     with (
@@ -215,7 +217,7 @@ def test_started_again_empty_it_lets_nobody_in(database: Database, template: str
         assert not client.is_eligible(ACME, "f")
 
 
-def test_cut_anywhere_in_a_reload_nothing_half_read_is_believed(
+def test_a_reload_that_is_cut_anywhere_is_discarded(
     database: Database, at_size: Callable[[int, int], int]
 ) -> None:
     """It is of a listed owner, or its owner is listed, and never both."""
@@ -271,7 +273,7 @@ def wait_for_name(client: RolloutClient, name: str) -> None:
 
 
 @pytest.mark.nightly
-def test_soaked_it_stays_right_and_its_memory_flat(
+def test_a_long_running_client_stays_correct_in_constant_memory(
     own: OwnServer, at_size: Callable[[int, int], int]
 ) -> None:
     """Ten million decisions, ten thousand changes, a hundred restarts."""

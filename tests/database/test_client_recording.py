@@ -28,7 +28,7 @@ def recorded(database: Database) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in rows]
 
 
-def test_what_is_recorded_is_there_once_the_client_is_closed(database: Database) -> None:
+def test_recorded_outcomes_are_stored_when_the_client_is_closed(database: Database) -> None:
     load(database)
     apply_roles(OpenedDatabase.at(database.address))
     worker = Database(f"{database.url}&options=-c%20role%3Drollout_worker")
@@ -47,7 +47,7 @@ def test_what_is_recorded_is_there_once_the_client_is_closed(database: Database)
     assert database.value("SELECT max(average_processing_time) FROM rollout_metrics") == 1.5
 
 
-def test_what_the_database_does_not_have_is_left_out_and_counted(database: Database) -> None:
+def test_outcomes_of_unknown_features_and_repositories_are_counted(database: Database) -> None:
     load(database)
     with following(database) as client:
         client.record(ACME, "f", "inngest", succeeded=True)
@@ -59,7 +59,7 @@ def test_what_the_database_does_not_have_is_left_out_and_counted(database: Datab
     assert client.status().refused == 3
 
 
-def test_who_only_records_comes_to_know_names(database: Database) -> None:
+def test_a_client_that_only_records_resolves_names(database: Database) -> None:
     load(database)
     client = RolloutClient(database.url)
     try:
@@ -70,7 +70,7 @@ def test_who_only_records_comes_to_know_names(database: Database) -> None:
     assert recorded(database) == [(ACME, "inngest", 1, 0, None)]
 
 
-def test_an_outcome_that_the_database_refuses_takes_no_other_with_it(database: Database) -> None:
+def test_a_refused_outcome_does_not_affect_other_outcomes(database: Database) -> None:
     load(database)
     database.execute("ALTER TABLE rollout_metrics ADD CHECK (processor_type <> 'bad')")
     with following(database) as client:
@@ -84,7 +84,7 @@ def test_an_outcome_that_the_database_refuses_takes_no_other_with_it(database: D
     assert client.status().refused == 1
 
 
-def test_what_could_never_be_recorded_is_refused_where_it_is_written(database: Database) -> None:
+def test_an_invalid_outcome_is_refused_by_the_caller(database: Database) -> None:
     load(database)
     with following(database) as client:
         for processor, seconds in (
@@ -98,7 +98,7 @@ def test_what_could_never_be_recorded_is_refused_where_it_is_written(database: D
                 client.record(ACME, "f", processor, succeeded=True, seconds=seconds)
 
 
-def test_a_full_queue_drops_the_newest_and_says_how_many(
+def test_a_full_queue_drops_the_newest_and_logs_the_count(
     caplog: pytest.LogCaptureFixture, database: Database
 ) -> None:
     load(database)
@@ -118,7 +118,7 @@ def test_a_full_queue_drops_the_newest_and_says_how_many(
 
 
 @pytest.mark.parametrize("is_forwarded", [True, False])
-def test_a_commit_that_is_not_answered_counts_each_outcome_once(
+def test_a_commit_without_answer_counts_each_outcome_once(
     database: Database, is_forwarded: bool
 ) -> None:
     load(database)
@@ -142,7 +142,7 @@ def test_a_commit_that_is_not_answered_counts_each_outcome_once(
     assert recorded(database) == [(ACME, "inngest", 20, 0, None)]
 
 
-def test_each_outcome_counts_once_whichever_way_a_connection_is_lost(database: Database) -> None:
+def test_each_outcome_counts_once_however_a_connection_is_lost(database: Database) -> None:
     """Its server process is killed again and again while outcomes are written."""
     load(database)
     with following(database) as client:
@@ -186,7 +186,7 @@ def test_a_circuit_opens_at_the_job_that_trips_it_and_closes_by_a_probe(
         assert client.status().circuits == {}
 
 
-def test_what_the_fallback_ran_does_not_count_in_the_circuit(database: Database) -> None:
+def test_jobs_of_the_fallback_do_not_count_in_the_circuit(database: Database) -> None:
     load(database)
     routing = {"f": Routing(processor="new", fallback="old")}
     settings = CircuitSettings(min_jobs=1)
@@ -197,7 +197,7 @@ def test_what_the_fallback_ran_does_not_count_in_the_circuit(database: Database)
         assert not client.is_eligible(ACME, "f")
 
 
-def test_what_is_taken_while_it_is_closed_is_written(database: Database) -> None:
+def test_an_outcome_accepted_during_close_is_written(database: Database) -> None:
     load(database)
 
     class ClosedMeanwhile(threading.Event):
@@ -229,7 +229,7 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_commit();
 """
 
 
-def test_while_a_commit_is_in_doubt_nothing_else_is_written(database: Database) -> None:
+def test_nothing_is_written_while_a_commit_is_in_doubt(database: Database) -> None:
     """Its connection is cut, and its transaction goes on."""
     load(database)
     database.execute(AT_COMMIT.format("PERFORM pg_advisory_xact_lock(7);"))
@@ -259,7 +259,7 @@ def test_while_a_commit_is_in_doubt_nothing_else_is_written(database: Database) 
     assert recorded(database) == [(ACME, "inngest", 1, 0, None), (OTHER, "inngest", 1, 0, None)]
 
 
-def test_an_outcome_that_commit_refuses_takes_no_other_with_it(database: Database) -> None:
+def test_an_outcome_refused_at_commit_does_not_affect_others(database: Database) -> None:
     load(database)
     database.execute(
         AT_COMMIT.format("IF NEW.processor_type = 'bad' THEN RAISE 'not this one'; END IF;")

@@ -55,7 +55,7 @@ def file(proxy: Proxy, tmp_path: Path) -> Path:
     return path
 
 
-def test_it_answers_as_the_client_that_left_it(proxy: Proxy, file: Path) -> None:
+def test_a_client_from_a_snapshot_answers_like_its_writer(proxy: Proxy, file: Path) -> None:
     with cut_off(proxy, file) as client:
         assert client.is_eligible(ACME, "f")
         assert client.is_eligible("acme/SITE", "f")
@@ -71,7 +71,7 @@ def test_it_answers_as_the_client_that_left_it(proxy: Proxy, file: Path) -> None
         assert client.explain(NOBODY, "f").rule is Rule.UNKNOWN_REPOSITORY
 
 
-def test_its_age_counts_as_staleness(
+def test_the_age_of_a_snapshot_counts_as_staleness(
     proxy: Proxy, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
@@ -85,7 +85,7 @@ def test_its_age_counts_as_staleness(
 
 
 @pytest.mark.parametrize("seconds", [301, -60])
-def test_an_old_one_is_stale_and_one_from_the_future_is_not_believed(
+def test_an_old_snapshot_is_stale_and_a_future_one_is_ignored(
     proxy: Proxy, file: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     now = time.time()
@@ -94,7 +94,7 @@ def test_an_old_one_is_stale_and_one_from_the_future_is_not_believed(
         assert client.explain(ACME, "f").rule is ClientRule.STALE
 
 
-def test_damage_anywhere_is_seen(proxy: Proxy, file: Path) -> None:
+def test_damage_anywhere_in_a_snapshot_is_detected(proxy: Proxy, file: Path) -> None:
     whole = file.read_bytes()
     for position in range(0, len(whole), 61):
         damaged = bytearray(whole)
@@ -115,12 +115,12 @@ def assert_not_believed(proxy: Proxy, file: Path) -> None:
     proxy.is_up = True
 
 
-def test_one_that_others_may_write_to_is_not_believed(proxy: Proxy, file: Path) -> None:
+def test_a_snapshot_that_other_users_can_write_is_ignored(proxy: Proxy, file: Path) -> None:
     file.chmod(0o666)
     assert_not_believed(proxy, file)
 
 
-def test_another_databases_or_other_features_is_not_believed(proxy: Proxy, file: Path) -> None:
+def test_a_snapshot_of_another_database_or_features_is_ignored(proxy: Proxy, file: Path) -> None:
     with cut_off(proxy, file, features=["f"]) as client:
         assert client.status().age is None
     client = RolloutClient(proxy.url.replace("/test_", "/other_"), snapshot_file=file)
@@ -129,9 +129,7 @@ def test_another_databases_or_other_features_is_not_believed(proxy: Proxy, file:
     client.close()
 
 
-def test_a_stop_is_in_the_file_as_soon_as_it_is_seen(
-    proxy: Proxy, file: Path, database: Database
-) -> None:
+def test_a_stop_is_in_the_snapshot_at_once(proxy: Proxy, file: Path, database: Database) -> None:
     with following(Database(proxy.url), snapshot_file=file) as client:
         change(database, "emergency_stop = true")
         eventually(lambda: not client.is_eligible(ACME, "f"))
@@ -141,18 +139,20 @@ def test_a_stop_is_in_the_file_as_soon_as_it_is_seen(
         assert client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP
 
 
-def test_it_can_be_read_by_its_owner_alone_and_nothing_is_left_beside_it(file: Path) -> None:
+def test_only_the_owner_can_read_a_snapshot(file: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_the_database_goes_before_it(proxy: Proxy, file: Path, database: Database) -> None:
+def test_the_database_takes_precedence_over_a_snapshot(
+    proxy: Proxy, file: Path, database: Database
+) -> None:
     change(database, "rollout_percentage = 0")
     with following(Database(proxy.url), snapshot_file=file) as client:
         eventually(lambda: not client.is_eligible(ACME, "f"))
 
 
-def test_a_stale_one_does_not_keep_anybody_from_waiting_for_the_database(
+def test_a_client_with_a_stale_snapshot_waits_for_the_database(
     proxy: Proxy, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.time()
@@ -161,7 +161,7 @@ def test_a_stale_one_does_not_keep_anybody_from_waiting_for_the_database(
         assert client.is_eligible(ACME, "f")
 
 
-def test_a_folder_that_is_not_there_is_told_and_does_no_harm(
+def test_a_missing_snapshot_folder_is_logged_and_harmless(
     proxy: Proxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with following(Database(proxy.url), snapshot_file=tmp_path / "no" / "file") as client:
@@ -172,7 +172,7 @@ def test_a_folder_that_is_not_there_is_told_and_does_no_harm(
 @pytest.mark.parametrize(
     "header", [b"[" * 100_000, b"[]", b"7", b"\xff", b'{"format": 1, "digest": "0"}']
 )
-def test_whatever_else_is_in_it_is_not_believed(proxy: Proxy, file: Path, header: bytes) -> None:
+def test_a_snapshot_with_other_content_is_ignored(proxy: Proxy, file: Path, header: bytes) -> None:
     file.write_bytes(header)
     assert_not_believed(proxy, file)
 
@@ -191,15 +191,13 @@ def test_a_file_with_a_valid_digest_and_wrong_content_is_not_used(
     assert_not_believed(proxy, file)
 
 
-def test_a_pipe_in_its_place_is_not_waited_for(proxy: Proxy, file: Path) -> None:
+def test_a_pipe_instead_of_a_snapshot_is_ignored(proxy: Proxy, file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
     assert_not_believed(proxy, file)
 
 
-def test_who_is_cut_off_leaves_what_another_process_wrote_meanwhile(
-    proxy: Proxy, file: Path
-) -> None:
+def test_a_client_without_connection_keeps_a_newer_snapshot(proxy: Proxy, file: Path) -> None:
     with cut_off(proxy, file) as client:
         assert client.is_eligible(ACME, "f")
         file.write_bytes(b"what another process read later")

@@ -86,7 +86,7 @@ def error_of(address: DatabaseAddress, statement: str = "SELECT 1") -> Reconcile
         ),
     ],
 )
-def test_a_refused_connection_says_what_to_set(
+def test_a_refused_connection_names_the_setting(
     guarded: DatabaseAddress,
     parameters: dict[str, str],
     kind: type[ReconcilerError],
@@ -107,7 +107,7 @@ def test_the_right_password_connects(guarded: DatabaseAddress) -> None:
         assert connection.scalar(text("SELECT current_user")) == "app"
 
 
-def test_a_port_where_nobody_listens_is_unavailable() -> None:
+def test_a_closed_port_is_unavailable() -> None:
     with closing(socket.socket()) as bound:
         bound.bind(("127.0.0.1", 0))
         address = DatabaseAddress.parse(
@@ -128,7 +128,7 @@ def test_a_server_that_never_answers_is_unavailable() -> None:
     assert "timeout" in str(error)
 
 
-def test_a_missing_permission_says_which(guarded: DatabaseAddress) -> None:
+def test_a_missing_permission_is_named(guarded: DatabaseAddress) -> None:
     error = error_of(changed(guarded, user="app", password=PASSWORD), "DELETE FROM precious")
     assert type(error) is SetupInvalid
     assert "permission denied for table precious; use an account with this permission" in str(error)
@@ -156,7 +156,7 @@ def test_a_missing_permission_says_which(guarded: DatabaseAddress) -> None:
         ),
     ],
 )
-def test_a_failed_statement_says_what_to_do(
+def test_a_failed_statement_gives_the_next_step(
     empty_database: Database, statement: str, kind: type[ReconcilerError], said: str
 ) -> None:
     error = error_of(empty_database.address, statement)
@@ -164,7 +164,7 @@ def test_a_failed_statement_says_what_to_do(
     assert said in str(error)
 
 
-def test_a_lock_that_somebody_holds_is_unavailable(empty_database: Database) -> None:
+def test_a_held_lock_is_unavailable(empty_database: Database) -> None:
     empty_database.execute("CREATE TABLE held ()")
     with empty_database.connect() as holder:
         holder.execute("LOCK TABLE held")
@@ -191,19 +191,19 @@ def test_a_server_killed_in_the_middle_is_unavailable(tmp_path: Path) -> None:
     server.stop()
 
 
-def test_a_password_in_the_servers_words_is_starred_out(empty_database: Database) -> None:
+def test_a_password_in_a_server_message_is_masked(empty_database: Database) -> None:
     address = changed(empty_database.address, password=PASSWORD)
     escaped = PASSWORD.replace(":", r"\:").replace("%", "%%")
     error = error_of(address, f"DO $$ BEGIN RAISE 'found {escaped}'; END $$")
     assert "found ***" in str(error)
 
 
-def test_other_errors_pass_untouched(empty_database: Database) -> None:
+def test_other_errors_pass_unchanged(empty_database: Database) -> None:
     with pytest.raises(KeyError, match="mine"), translated_errors(empty_database.address):
         raise KeyError("mine")
 
 
-def test_a_connection_suits_a_transaction_pooler(empty_database: Database) -> None:
+def test_a_connection_works_behind_a_transaction_pooler(empty_database: Database) -> None:
     engine = create_engine(empty_database.address)
     with engine.connect() as connection:
         for _ in range(10):
@@ -221,7 +221,7 @@ def test_a_connection_suits_a_transaction_pooler(empty_database: Database) -> No
     )
 
 
-def test_what_the_address_sets_is_kept(empty_database: Database) -> None:
+def test_settings_in_the_address_are_kept(empty_database: Database) -> None:
     address = changed(empty_database.address, application_name="nightly", options="-c work_mem=7MB")
     with create_engine(address).connect() as connection:
         assert connection.scalar(text("SHOW application_name")) == "nightly"

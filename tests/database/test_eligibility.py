@@ -215,7 +215,7 @@ def test_every_frozen_vector_holds(database: Database) -> None:
     assert [row["bucket"] for row in rows] == [bucket for _, _, bucket in vectors]
 
 
-def test_a_bucket_is_in_once_the_percentage_is_above_it(database: Database) -> None:
+def test_a_bucket_is_eligible_if_the_percentage_is_above_it(database: Database) -> None:
     _load_many(database, 20)
     database.execute(
         "INSERT INTO rollout_configuration (feature_name, salt, rollout_percentage)"
@@ -244,7 +244,7 @@ def _load_many(database: Database, count: int) -> None:
     )
 
 
-def test_at_25_percent_a_quarter_of_200000_repositories_is_in(database: Database) -> None:
+def test_25_percent_is_a_quarter_of_200000_repositories(database: Database) -> None:
     _load_many(database, 200_000)
     database.execute(
         "INSERT INTO rollout_configuration (feature_name, rollout_percentage) VALUES ('f', 25)"
@@ -256,7 +256,9 @@ def test_at_25_percent_a_quarter_of_200000_repositories_is_in(database: Database
 
 
 @pytest.mark.parametrize("strategy", Strategy)
-def test_at_0_percent_exactly_the_whitelist_is_in(database: Database, strategy: Strategy) -> None:
+def test_at_0_percent_only_the_whitelist_is_eligible(
+    database: Database, strategy: Strategy
+) -> None:
     _load_many(database, 2_000)
     database.execute(
         "INSERT INTO rollout_configuration (feature_name, rollout_percentage, rollout_strategy,"
@@ -283,7 +285,7 @@ def test_at_0_percent_exactly_the_whitelist_is_in(database: Database, strategy: 
         (100, ["test", "small", "medium", "large", "enterprise"]),
     ],
 )
-def test_by_size_the_lower_step_holds(
+def test_between_two_sizes_the_lower_step_applies(
     database: Database, percentage: int, categories: list[str]
 ) -> None:
     _load_many(database, 5)
@@ -303,7 +305,7 @@ def test_by_size_the_lower_step_holds(
     assert {row["category"] for row in rows} == set(categories)
 
 
-def test_unknown_and_missing_arguments_are_not_eligible_and_say_why(database: Database) -> None:
+def test_unknown_and_missing_arguments_are_not_eligible(database: Database) -> None:
     rows = database.rows(
         "SELECT eligible, rule, reason, is_repository_eligible_for_rollout(NULL, NULL) AS nothing,"
         " is_repository_eligible_for_rollout(NULL) AS without_feature"
@@ -321,7 +323,7 @@ def test_unknown_and_missing_arguments_are_not_eligible_and_say_why(database: Da
     ]
 
 
-def test_a_configuration_that_leaves_it_open_counts_as_not_on(database: Database) -> None:
+def test_null_values_of_a_configuration_count_as_not_eligible(database: Database) -> None:
     """As a host application's older columns may: they have no NOT NULL."""
     _load_many(database, 1)
     database.execute(
@@ -346,7 +348,7 @@ def test_a_configuration_that_leaves_it_open_counts_as_not_on(database: Database
     ]
 
 
-def test_the_functions_take_named_arguments_and_know_their_default_feature(
+def test_the_functions_take_named_arguments_and_default_the_feature(
     database: Database,
 ) -> None:
     _load_many(database, 1)

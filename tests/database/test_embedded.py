@@ -60,7 +60,7 @@ def server(project: Path) -> EmbeddedServer:
     return EmbeddedServer(project / ".reconcile")
 
 
-def test_the_first_start_makes_a_database_and_the_next_finds_it(server: EmbeddedServer) -> None:
+def test_the_first_start_creates_a_database_the_next_finds_it(server: EmbeddedServer) -> None:
     first = server.start()
     process_id = server.status().process_id
     assert server.start() == first
@@ -68,7 +68,7 @@ def test_the_first_start_makes_a_database_and_the_next_finds_it(server: Embedded
     assert query(first, "SELECT gen_random_uuid() IS NOT NULL") is True
 
 
-def test_it_runs_durable_private_and_the_same_everywhere(server: EmbeddedServer) -> None:
+def test_the_server_is_durable_private_and_the_same_everywhere(server: EmbeddedServer) -> None:
     url = server.start()
     settings = ("fsync", "listen_addresses", "server_encoding", "TimeZone", "synchronous_commit")
     assert [query(url, f"SHOW {name}") for name in settings] == ["on", "", "UTF8", "UTC", "on"]
@@ -78,7 +78,7 @@ def test_it_runs_durable_private_and_the_same_everywhere(server: EmbeddedServer)
     assert len(os.fsencode(folder / ".s.PGSQL.5432")) < 100
 
 
-def test_it_inherits_nothing_of_the_command(
+def test_the_server_inherits_nothing_from_the_command(
     monkeypatch: pytest.MonkeyPatch, server: EmbeddedServer
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://app:secret@db/rollout")
@@ -95,14 +95,14 @@ def test_it_inherits_nothing_of_the_command(
         )
 
 
-def test_its_folder_is_ignored_by_git(project: Path, server: EmbeddedServer) -> None:
+def test_git_ignores_the_servers_folder(project: Path, server: EmbeddedServer) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     server.start()
     status = ["git", "status", "--porcelain", "--untracked-files=all"]
     assert subprocess.check_output(status, cwd=project) == b""
 
 
-def test_stop_ends_it_and_keeps_the_data(server: EmbeddedServer) -> None:
+def test_stop_ends_the_server_and_keeps_the_data(server: EmbeddedServer) -> None:
     assert server.status().state is ServerState.ABSENT
     assert server.stop() is False
     url = server.start()
@@ -116,7 +116,7 @@ def test_stop_ends_it_and_keeps_the_data(server: EmbeddedServer) -> None:
     assert query(server.start(), "SELECT number FROM kept") == 7
 
 
-def test_who_uses_it_still_finds_it_after_another_start(
+def test_another_start_does_not_disturb_existing_connections(
     project: Path, server: EmbeddedServer
 ) -> None:
     database = Database.at(embedded_address(project / "rollout.yaml"))
@@ -134,7 +134,7 @@ def test_who_uses_it_still_finds_it_after_another_start(
     ask()
 
 
-def test_it_outlives_the_command_that_started_it_and_its_ctrl_c(server: EmbeddedServer) -> None:
+def test_the_server_survives_its_command_and_ctrl_c(server: EmbeddedServer) -> None:
     script = START + "import time; time.sleep(600)"
     command = start_python(script, folder_of(server))
     assert command.stdout is not None
@@ -146,7 +146,7 @@ def test_it_outlives_the_command_that_started_it_and_its_ctrl_c(server: Embedded
     assert query(url, "SELECT 1") == 1
 
 
-def test_of_several_first_starts_at_once_one_makes_the_database(server: EmbeddedServer) -> None:
+def test_one_of_several_concurrent_starts_creates_the_database(server: EmbeddedServer) -> None:
     commands = [start_python(START, folder_of(server)) for _ in range(4)]
     answers = [command.communicate(timeout=120) for command in commands]
     assert {error for _, error in answers} == {""}
@@ -155,7 +155,7 @@ def test_of_several_first_starts_at_once_one_makes_the_database(server: Embedded
     assert log.count("starting PostgreSQL") == 1
 
 
-def test_a_killed_server_is_started_again_with_what_was_committed(server: EmbeddedServer) -> None:
+def test_a_killed_server_restarts_with_all_committed_data(server: EmbeddedServer) -> None:
     url = server.start()
     query(url, "CREATE TABLE kept AS SELECT 7 AS number")
     kill_postmaster(server)
@@ -164,7 +164,7 @@ def test_a_killed_server_is_started_again_with_what_was_committed(server: Embedd
     assert not socket_folder(url).exists()
 
 
-def test_a_start_killed_while_the_data_is_made_leaves_no_half(server: EmbeddedServer) -> None:
+def test_a_start_killed_during_initdb_leaves_no_partial_data(server: EmbeddedServer) -> None:
     command = start_python(START, folder_of(server))
     half_made = "postgres.unfinished-*/base/1/*"
     await_that(lambda: any(folder_of(server).glob(half_made)))
@@ -176,7 +176,7 @@ def test_a_start_killed_while_the_data_is_made_leaves_no_half(server: EmbeddedSe
     assert not list(folder_of(server).glob("*unfinished*"))
 
 
-def test_a_start_killed_alone_leaves_a_server_to_be_found(server: EmbeddedServer) -> None:
+def test_the_server_of_a_killed_start_is_found_again(server: EmbeddedServer) -> None:
     command = start_python(START, folder_of(server))
     await_that((folder_of(server) / "postgres" / "postmaster.pid").exists)
     command.kill()
@@ -185,9 +185,7 @@ def test_a_start_killed_alone_leaves_a_server_to_be_found(server: EmbeddedServer
     assert server.status().log_file.read_text().count("starting PostgreSQL") == 1
 
 
-def test_a_process_id_given_to_another_is_no_running_server(
-    project: Path, server: EmbeddedServer
-) -> None:
+def test_a_reused_process_id_is_not_a_running_server(project: Path, server: EmbeddedServer) -> None:
     server.start()
     kill_postmaster(server)
     entry = folder_of(server) / "postgres" / "postmaster.pid"
@@ -205,7 +203,7 @@ def test_a_process_id_given_to_another_is_no_running_server(
 
 
 @pytest.mark.parametrize("left", ["", "1", "nonsense\n"])
-def test_a_half_written_entry_is_no_running_server(
+def test_a_partly_written_entry_is_not_a_running_server(
     project: Path, server: EmbeddedServer, left: str
 ) -> None:
     server.start()
@@ -219,14 +217,14 @@ def test_a_half_written_entry_is_no_running_server(
     assert query(server.start(), "SELECT 1") == 1
 
 
-def test_a_project_may_be_deep(tmp_path: Path, project: Path) -> None:
+def test_a_project_folder_can_be_deep(tmp_path: Path, project: Path) -> None:
     deep = tmp_path.joinpath(*["a" * 60] * 4, "ü 'quoted' %20")
     deep.mkdir(parents=True)
     server = EmbeddedServer(deep / ".reconcile")
     assert query(server.start(), "SELECT 1") == 1
 
 
-def test_a_server_whose_socket_was_tidied_away_is_found_a_new_one(server: EmbeddedServer) -> None:
+def test_a_server_whose_socket_was_deleted_gets_a_new_one(server: EmbeddedServer) -> None:
     url = server.start()
     shutil.rmtree(socket_folder(url))
     assert server.status().state is ServerState.STARTING
@@ -235,7 +233,7 @@ def test_a_server_whose_socket_was_tidied_away_is_found_a_new_one(server: Embedd
     assert query(again, "SELECT 1") == 1
 
 
-def test_somebody_elses_socket_folder_is_not_followed(server: EmbeddedServer) -> None:
+def test_a_socket_folder_of_another_user_is_not_used(server: EmbeddedServer) -> None:
     """An open folder at the socket's place could be anybody's."""
     url = server.start()
     socket_folder(url).chmod(0o777)
@@ -266,7 +264,7 @@ def test_a_copied_project_has_a_server_of_its_own(tmp_path: Path, project: Path)
     assert query(original.start(), "SELECT number FROM kept") == 7
 
 
-def test_it_runs_without_privileges_where_nobody_else_may_look(
+def test_the_server_runs_unprivileged_in_a_private_folder(
     project: Path, server: EmbeddedServer
 ) -> None:
     server.start()
@@ -322,7 +320,7 @@ print(server.stop())
 """
 
 
-def test_an_ordinary_user_runs_it_as_themselves() -> None:
+def test_an_ordinary_user_runs_the_server_under_their_account() -> None:
     with reachable_folder() as folder, reachable_folder() as shared:
         os.chown(folder, ORDINARY_USER, -1)
         command = start_python(AS_ORDINARY_USER, folder / ".reconcile", shared)
@@ -331,7 +329,7 @@ def test_an_ordinary_user_runs_it_as_themselves() -> None:
         assert said.splitlines()[1:] == ["running", "(1,)", "True"]
 
 
-def test_what_root_makes_in_anothers_project_is_theirs() -> None:
+def test_files_that_root_creates_belong_to_the_projects_owner() -> None:
     with reachable_folder() as folder, reachable_folder() as shared:
         os.chown(folder, ORDINARY_USER, -1)
         by_root = EmbeddedServer(folder / ".reconcile")
@@ -360,7 +358,7 @@ def test_data_of_another_major_version_is_refused(server: EmbeddedServer) -> Non
     assert_one_line(error.value)
 
 
-def test_data_that_a_repository_brought_is_refused(tmp_path: Path, project: Path) -> None:
+def test_data_that_is_tracked_in_the_repository_is_refused(tmp_path: Path, project: Path) -> None:
     """Its settings could name any program to run."""
     EmbeddedServer(project / ".reconcile").start()
     EmbeddedServer(project / ".reconcile").stop()
@@ -377,7 +375,7 @@ def test_data_that_a_repository_brought_is_refused(tmp_path: Path, project: Path
     assert_one_line(error.value)
 
 
-def test_a_link_in_its_place_is_refused(tmp_path: Path, project: Path) -> None:
+def test_a_link_instead_of_the_folder_is_refused(tmp_path: Path, project: Path) -> None:
     (project / ".reconcile").symlink_to(tmp_path)
     with pytest.raises(SetupInvalid, match="is a link"):
         EmbeddedServer(project / ".reconcile").start()
@@ -385,7 +383,7 @@ def test_a_link_in_its_place_is_refused(tmp_path: Path, project: Path) -> None:
 
 
 @pytest.mark.parametrize(("made_before", "largest_file"), [(False, 200_000), (True, 4096)])
-def test_a_full_disk_is_told_in_the_servers_own_words(
+def test_a_full_disk_is_reported_with_the_servers_message(
     server: EmbeddedServer, made_before: bool, largest_file: int
 ) -> None:
     if made_before:
@@ -402,7 +400,7 @@ def test_a_full_disk_is_told_in_the_servers_own_words(
     assert query(server.start(), "SELECT 1") == 1
 
 
-def test_why_it_does_not_start_is_told_in_its_last_words(server: EmbeddedServer) -> None:
+def test_a_failed_start_reports_the_servers_last_message(server: EmbeddedServer) -> None:
     server.start()
     server.stop()
     with pytest.raises(Unavailable, match='invalid value for parameter "max_connections"'):
@@ -415,7 +413,7 @@ def test_why_it_does_not_start_is_told_in_its_last_words(server: EmbeddedServer)
     assert query(server.start(), "SELECT 1") == 1
 
 
-def test_the_last_words_are_this_starts_only(tmp_path: Path) -> None:
+def test_the_last_message_is_of_this_start_only(tmp_path: Path) -> None:
     log = tmp_path / "postgres.log"
     log.write_text("FATAL:  of old\n")
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
@@ -424,7 +422,7 @@ def test_the_last_words_are_this_starts_only(tmp_path: Path) -> None:
     assert launched.last_words() == "killed\n"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "missing" / ".reconcile"
     with pytest.raises(
         Unavailable, match=r"missing/\.reconcile: No such file or directory"

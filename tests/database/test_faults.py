@@ -154,7 +154,7 @@ def test_cut_once_at_any_message_an_apply_is_done_exactly_once(
     assert live_state(database) == replayed_state(database)
 
 
-def test_cut_for_good_an_apply_says_whether_it_is_done(
+def test_an_apply_that_is_cut_for_good_reports_its_result(
     database: Database, positions: list[Position]
 ) -> None:
     ends = {"done": 0, "nothing was written": 0, "unknown": 0}
@@ -236,7 +236,7 @@ def one_generation(database: Database) -> Iterator[Written]:
     assert written(database) == applied_once(before, 2)
 
 
-def test_a_lost_answer_is_asked_for(database: Database) -> None:
+def test_the_result_of_a_lost_answer_is_looked_up(database: Database) -> None:
     with one_generation(database), FaultProxy(database, lose_answer) as proxy:
         applied = run(proxy.address, 2)
     assert applied.generation == 2
@@ -245,14 +245,14 @@ def test_a_lost_answer_is_asked_for(database: Database) -> None:
     assert sum(each.says("pg_xact_status") for each in proxy.messages if each.kind == b"P") == 1
 
 
-def test_a_lost_answer_is_asked_for_until_the_server_is_back(database: Database) -> None:
+def test_a_lost_answer_is_looked_up_until_the_server_is_back(database: Database) -> None:
     with one_generation(database), FaultProxy(database, lose_answer) as proxy:
         proxy.accepts = lambda connection: connection in (1, 1 + transactions.QUESTIONS)
         applied = run(proxy.address, 2)
     assert applied.generation == 2
 
 
-def test_a_lost_answer_of_a_server_that_stays_away_is_told_as_unknown(database: Database) -> None:
+def test_a_lost_answer_of_a_dead_server_is_reported_as_unknown(database: Database) -> None:
     with one_generation(database), FaultProxy(database, lose_answer) as proxy:
         proxy.accepts = lambda connection: connection in (1, 2 + transactions.QUESTIONS)
         with pytest.raises(OutcomeUnknown) as error:
@@ -263,7 +263,7 @@ def test_a_lost_answer_of_a_server_that_stays_away_is_told_as_unknown(database: 
     )
 
 
-def test_a_commit_still_on_its_way_is_waited_for(database: Database) -> None:
+def test_a_commit_in_progress_is_waited_for(database: Database) -> None:
     with one_generation(database), FaultProxy(database, sever_commit) as proxy:
 
         def arrives_late(message: Message) -> Deed:
@@ -279,7 +279,7 @@ def test_a_commit_still_on_its_way_is_waited_for(database: Database) -> None:
     assert any(each.content.endswith(b"in progress") for each in proxy.messages)
 
 
-def test_a_commit_that_never_arrives_is_done_again(database: Database) -> None:
+def test_a_commit_that_never_arrives_is_retried(database: Database) -> None:
     with one_generation(database), FaultProxy(database, sever_commit) as proxy:
 
         def is_lost(message: Message) -> Deed:
@@ -294,7 +294,7 @@ def test_a_commit_that_never_arrives_is_done_again(database: Database) -> None:
     assert any(each.content.endswith(b"aborted") for each in proxy.messages)
 
 
-def test_a_commit_that_may_still_arrive_is_told_as_unknown(database: Database) -> None:
+def test_a_commit_that_may_still_arrive_is_reported_as_unknown(database: Database) -> None:
     with one_generation(database), FaultProxy(database, sever_commit) as proxy:
         with pytest.raises(OutcomeUnknown):
             run(proxy.address, 2)
@@ -303,13 +303,13 @@ def test_a_commit_that_may_still_arrive_is_told_as_unknown(database: Database) -
         assert proxy.delivered.wait(60)
 
 
-def test_an_upgrade_whose_answer_is_lost_is_asked_for(empty_database: Database) -> None:
+def test_the_result_of_an_upgrade_with_a_lost_answer_is_looked_up(empty_database: Database) -> None:
     with FaultProxy(empty_database, lose_answer) as proxy:
         assert schema.upgrade(OpenedDatabase.at(proxy.address).engine) is True
     assert schema.upgrade(empty_database.engine) is False
 
 
-def test_a_server_that_ends_a_session_at_commit_is_asked(database: Database) -> None:
+def test_a_session_ended_at_commit_is_looked_up(database: Database) -> None:
     run(database.address, 1)
     before = written(database)
     # Deferred, it is the commit in which the session ends: by an answer, not by silence.
@@ -413,7 +413,7 @@ def test_a_holder_that_falls_silent_loses_the_lock(
 # Locks of others
 
 
-def test_a_deadlock_is_tried_again(database: Database) -> None:
+def test_a_deadlock_is_retried(database: Database) -> None:
     run(database.address, 1)
     before = written(database)
     # The apply finds out first, and is the one to give way.
@@ -457,7 +457,7 @@ def errors(proxy: FaultProxy) -> list[str]:
     ]
 
 
-def test_a_generation_that_somebody_else_made_first_is_planned_again(database: Database) -> None:
+def test_a_generation_taken_by_another_apply_is_planned_again(database: Database) -> None:
     run(database.address, 1)
     # Somebody who knows no lock: an older release, or a hand.
     with (
@@ -476,7 +476,7 @@ def test_a_generation_that_somebody_else_made_first_is_planned_again(database: D
     assert written(database) == Written(3, 2, 4)
 
 
-def test_a_serialization_failure_is_tried_again(database: Database) -> None:
+def test_a_serialization_failure_is_retried(database: Database) -> None:
     database.execute("""
         CREATE TABLE parted (part integer, worth integer) PARTITION BY LIST (part);
         CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
@@ -522,7 +522,7 @@ def test_a_servers_stricter_default_does_not_make_appliers_fail(database: Databa
         "LOCK TABLE rollout_generation IN EXCLUSIVE MODE",
     ],
 )
-def test_a_lock_held_for_too_long_is_told_and_nothing_is_written(
+def test_a_lock_held_too_long_is_reported_and_nothing_is_written(
     database: Database, monkeypatch: pytest.MonkeyPatch, locking: str
 ) -> None:
     run(database.address, 1)
@@ -543,7 +543,7 @@ def test_a_lock_held_for_too_long_is_told_and_nothing_is_written(
 # What is given up, and what is not tried again
 
 
-def test_an_error_that_does_not_go_away_is_told_after_a_few_tries(database: Database) -> None:
+def test_a_lasting_error_is_reported_after_a_few_tries(database: Database) -> None:
     tries = 0
 
     def work(connection: Connection) -> None:
@@ -556,7 +556,7 @@ def test_an_error_that_does_not_go_away_is_told_after_a_few_tries(database: Data
     assert tries == transactions.TRIES
 
 
-def test_a_mistake_is_not_tried_again(database: Database) -> None:
+def test_a_permanent_error_is_not_retried(database: Database) -> None:
     tries = 0
 
     def work(connection: Connection) -> None:
@@ -569,13 +569,13 @@ def test_a_mistake_is_not_tried_again(database: Database) -> None:
     assert tries == 1
 
 
-def test_a_server_that_starts_again_is_waited_for(database: Database) -> None:
+def test_an_apply_waits_for_a_server_that_restarts(database: Database) -> None:
     with FaultProxy(database) as proxy:
         proxy.accepts = lambda connection: connection == transactions.TRIES
         assert run(proxy.address, 1).generation == 1
 
 
-def test_a_wrong_name_is_not_tried_again(database: Database) -> None:
+def test_a_wrong_host_name_is_not_retried(database: Database) -> None:
     with FaultProxy(database) as proxy:
         wrong = DatabaseAddress({**proxy.address.parameters, "dbname": "nowhere"})
         with pytest.raises(ReconcilerError, match="does not exist"):
@@ -583,7 +583,7 @@ def test_a_wrong_name_is_not_tried_again(database: Database) -> None:
     assert errors(proxy) == ["3D000"]
 
 
-def test_a_server_that_is_gone_without_a_word_is_given_up_in_a_minute(database: Database) -> None:
+def test_a_silent_server_is_given_up_after_a_minute(database: Database) -> None:
     with FaultProxy(database) as proxy:
         engine = OpenedDatabase.at(proxy.address).engine
         with engine.connect() as connection:

@@ -50,7 +50,7 @@ def test_a_repository_is_found_by_id_and_by_name(connection: Connection, written
         ("", "is called ''"),
     ],
 )
-def test_one_not_found_is_told_with_the_nearest_names(
+def test_an_unknown_name_is_reported_with_the_nearest_names(
     connection: Connection, written: str, message: str
 ) -> None:
     with connection, pytest.raises(NotFound) as refused:
@@ -59,7 +59,7 @@ def test_one_not_found_is_told_with_the_nearest_names(
     assert message in str(refused.value)
 
 
-def test_a_name_of_two_is_told_with_their_ids(database: Database) -> None:
+def test_a_name_of_two_repositories_is_reported_with_their_ids(database: Database) -> None:
     """As a service knows one that is gone and one that came after."""
     ids = [f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2)]
     database.execute("DROP INDEX repositories_full_name_key")

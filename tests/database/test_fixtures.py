@@ -23,7 +23,7 @@ input()
 
 
 @pytest.mark.parametrize("_round", range(2))
-def test_a_database_is_migrated_and_nobody_elses(database: Database, _round: int) -> None:
+def test_each_test_has_its_own_migrated_database(database: Database, _round: int) -> None:
     assert database.value("SELECT count(*) FROM rollout_configuration") == 0
     database.execute(
         "INSERT INTO rollout_configuration (feature_name) VALUES (%(name)s)", name="somebody_s"
@@ -50,7 +50,7 @@ def test_finds_that_database_gone(database):
 """
 
 
-def test_a_database_is_dropped_under_whoever_is_connected(
+def test_a_database_is_dropped_though_it_has_connections(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import *")
@@ -90,7 +90,7 @@ def test_children_have_default_signals_though_the_run_ignores_them(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_ends_anyhow_leaves_neither_server_nor_folder(number: signal.Signals) -> None:
+def test_a_run_leaves_no_server_and_no_folder_however_it_ends(number: signal.Signals) -> None:
     run = subprocess.Popen(
         [sys.executable, "-c", HOLD_A_RUN],
         cwd=PROJECT,
@@ -113,7 +113,7 @@ def test_a_run_that_ends_anyhow_leaves_neither_server_nor_folder(number: signal.
     assert not psutil.pid_exists(server)
 
 
-def test_a_test_knows_nothing_of_the_machine() -> None:
+def test_a_test_does_not_see_the_machines_settings() -> None:
     assert time.tzname[0] == "+0545"
     assert not Path.home().exists()
     assert "DATABASE_URL" not in os.environ
@@ -122,7 +122,7 @@ def test_a_test_knows_nothing_of_the_machine() -> None:
     assert author.startswith("Ada Author <ada@example.com>")
 
 
-def test_a_size_is_the_runs(
+def test_a_size_depends_on_the_kind_of_run(
     at_size: Callable[[int, int], int], pytestconfig: pytest.Config
 ) -> None:
     assert at_size(1, 2) == (2 if pytestconfig.getoption("--nightly") else 1)

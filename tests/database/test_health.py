@@ -111,7 +111,7 @@ def held(database: Database, stage: int = 25) -> timedelta:
     return timedelta(hours=round((found.now - found.reached_at) / timedelta(hours=1)))
 
 
-def test_figures_are_in_all_by_category_and_by_processor(rollout: Database) -> None:
+def test_metrics_are_counted_in_total_by_category_and_by_processor(rollout: Database) -> None:
     add_window(rollout, 100, 10)
     add_window(rollout, 50, 0, begun="20 minutes")
     add_window(rollout, 40, 4, processor="github_actions")
@@ -146,13 +146,15 @@ def test_another_features_jobs_do_not_count(rollout: Database) -> None:
     ("begun", "jobs"),
     [("23 hours 59 minutes", 10), ("24 hours 4 minutes", 10), ("24 hours 6 minutes", 0)],
 )
-def test_a_window_over_the_edge_counts_as_a_whole(rollout: Database, begun: str, jobs: int) -> None:
+def test_a_window_that_crosses_the_edge_counts_as_a_whole(
+    rollout: Database, begun: str, jobs: int
+) -> None:
     add_window(rollout, 10, 1, begun=begun)
 
     assert counted(rollout).jobs == jobs
 
 
-def test_the_features_own_window_and_limits_are_in_force(rollout: Database) -> None:
+def test_the_window_and_limits_of_the_feature_apply(rollout: Database) -> None:
     add_window(rollout, 10, 1, begun="20 minutes")
     add_window(rollout, 10, 10, begun="40 minutes")
     rollout.execute(
@@ -167,7 +169,7 @@ def test_the_features_own_window_and_limits_are_in_force(rollout: Database) -> N
     assert health(rollout).judgement.reason is Reason.TOO_FEW_JOBS
 
 
-def test_old_figures_of_a_live_feature_are_stale(rollout: Database) -> None:
+def test_old_metrics_of_a_live_feature_are_stale(rollout: Database) -> None:
     add_window(rollout, 100, 100, begun="2 hours")
 
     assert health(rollout).judgement.reason is Reason.STALE_DATA
@@ -184,14 +186,14 @@ def test_jobs_before_a_resume_do_not_count(rollout: Database) -> None:
     assert health(rollout).judgement.reason is Reason.NO_DATA
 
 
-def test_a_rollback_leaves_the_figures_as_they_are(rollout: Database) -> None:
+def test_a_rollback_does_not_change_the_metrics(rollout: Database) -> None:
     add_window(rollout, 100, 100)
     happen(rollout, "auto_rollback", "0")
 
     assert counted(rollout) == Tally(100, 100)
 
 
-def test_a_window_cut_short_before_the_edge_does_not_count(rollout: Database) -> None:
+def test_a_window_that_ends_before_the_edge_does_not_count(rollout: Database) -> None:
     add_window(rollout, 10, 1, begun="24 hours 2 minutes")
     rollout.execute(
         "UPDATE rollout_metrics SET metrics_window_end = metrics_window_start + interval '1 minute'"
@@ -206,7 +208,7 @@ def test_a_window_of_another_program_over_a_resume_does_not_count(rollout: Datab
     assert counted(rollout).jobs == 0
 
 
-def test_jobs_after_a_resume_count_at_once_and_earlier_ones_do_not(
+def test_only_jobs_after_a_resume_count(
     rollout: Database,
 ) -> None:
     recording = f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', %s)"
@@ -234,7 +236,7 @@ class OtherSource:
         return self.found
 
 
-def test_another_source_can_give_the_figures_and_fail(rollout: Database) -> None:
+def test_another_source_of_metrics_can_succeed_or_fail(rollout: Database) -> None:
     metrics = JobMetrics(Tally(200, 100), timedelta(0))
 
     assert health(rollout, source=OtherSource(metrics)).judgement.verdict is Verdict.FAIL
@@ -243,12 +245,12 @@ def test_another_source_can_give_the_figures_and_fail(rollout: Database) -> None
     assert failed.metrics is None
 
 
-def test_a_feature_that_is_not_there_has_no_health(database: Database) -> None:
+def test_the_health_of_an_unknown_feature_is_an_error(database: Database) -> None:
     with pytest.raises(NotFound, match="no feature is called capture"):
         health(database)
 
 
-def test_a_stage_holds_since_the_last_rise_to_it_or_over_it(rollout: Database) -> None:
+def test_a_stage_starts_at_the_last_increase_that_reached_it(rollout: Database) -> None:
     happen(rollout, "created", "20 days", after=10)
     happen(rollout, "percentage_changed", "10 days", before=10, after=25)
     happen(rollout, "percentage_changed", "8 days", before=25, after=30)
@@ -275,20 +277,20 @@ def test_a_stage_holds_since_the_last_rise_to_it_or_over_it(rollout: Database) -
         "reactivated",
     ],
 )
-def test_a_rollback_or_an_override_starts_a_stage_anew(rollout: Database, action: str) -> None:
+def test_a_rollback_or_an_override_restarts_a_stage(rollout: Database, action: str) -> None:
     happen(rollout, "percentage_changed", "10 days", before=10, after=25)
     happen(rollout, action, "2 days")
 
     assert held(rollout) == timedelta(days=2)
 
 
-def test_what_a_service_rolled_out_holds_since_its_adoption(rollout: Database) -> None:
+def test_a_stage_of_an_adopted_feature_starts_at_the_adoption(rollout: Database) -> None:
     assert held(rollout) == timedelta(days=30)
     happen(rollout, "adopted", "3 days", before=50, after=50)
     assert held(rollout) == timedelta(days=3)
 
 
-def test_whether_anybody_is_in_counts_for_the_verdict_of_a_stage(rollout: Database) -> None:
+def test_the_verdict_of_a_stage_depends_on_eligible_repositories(rollout: Database) -> None:
     add_window(rollout, 100, 0, begun="2 hours")
 
     assert soaking(rollout).health.judgement.reason is Reason.STALE_DATA

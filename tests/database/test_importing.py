@@ -171,7 +171,7 @@ def is_seen_only(feature: FeaturePlan) -> bool:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=worlds)
-def test_a_plan_for_what_is_live_has_nothing_to_do(
+def test_a_plan_for_the_exported_file_is_empty(
     repositories: Database, world: dict[str, Any]
 ) -> None:
     make_live(repositories, world)
@@ -219,7 +219,7 @@ odd_features = features().flatmap(
         names | st.sampled_from(["Odd Name", "ä", ""]), odd_features, max_size=2
     )
 )
-def test_what_a_file_cannot_say_leaves_a_valid_file_and_lets_nobody_in(
+def test_an_export_leaves_out_what_no_file_can_declare(
     repositories: Database, features: dict[str, Any]
 ) -> None:
     make_live(repositories, {"features": features, "marked": set(), "thresholds": {}})
@@ -241,7 +241,7 @@ def test_what_a_file_cannot_say_leaves_a_valid_file_and_lets_nobody_in(
         assert plan.change_count == 0
 
 
-def test_what_was_left_out_is_told(repositories: Database) -> None:
+def test_an_export_reports_what_it_left_out(repositories: Database) -> None:
     make_live(
         repositories,
         {
@@ -292,7 +292,7 @@ features:
 """
 
 
-def test_what_only_the_last_file_says_is_kept(repositories: Database) -> None:
+def test_an_export_keeps_settings_that_only_the_last_file_has(repositories: Database) -> None:
     apply(OpenedDatabase.at(repositories.address), application(FILE))
 
     description, text = described(repositories)
@@ -304,7 +304,7 @@ def test_what_only_the_last_file_says_is_kept(repositories: Database) -> None:
     assert not plan_for(repositories, text).has_changes
 
 
-def test_under_an_override_the_file_says_what_was_meant(repositories: Database) -> None:
+def test_an_export_under_an_override_has_the_desired_state(repositories: Database) -> None:
     apply(OpenedDatabase.at(repositories.address), application(FILE))
     repositories.execute("""
         UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true;
@@ -321,7 +321,7 @@ def test_under_an_override_the_file_says_what_was_meant(repositories: Database) 
     assert plan_for(repositories, text).change_count == 0
 
 
-def test_a_stop_set_by_hand_is_described_as_an_override_and_stays(repositories: Database) -> None:
+def test_an_export_writes_a_stop_by_sql_as_an_override(repositories: Database) -> None:
     repositories.execute("""
         INSERT INTO rollout_configuration (feature_name, emergency_stop) VALUES ('capture', true)
     """)
@@ -341,7 +341,7 @@ def test_a_stop_set_by_hand_is_described_as_an_override_and_stays(repositories: 
     assert plan_for(repositories, text).change_count == 0
 
 
-def test_an_empty_database_is_described_by_an_empty_file(database: Database) -> None:
+def test_an_empty_database_is_exported_as_an_empty_file(database: Database) -> None:
     description, text = described(database)
     assert description == Description(Rollout(version=1), ())
     assert not plan_for(database, text).has_changes

@@ -21,7 +21,7 @@ def let_it_run_out(database: Database) -> None:
     database.execute("UPDATE rollout_lease SET until = now()")
 
 
-def test_of_many_who_try_at_once_one_holds_it(opened: Opened) -> None:
+def test_one_of_many_concurrent_processes_gets_the_lease(opened: Opened) -> None:
     everybody_tried = threading.Barrier(8)
     taken = []
 
@@ -39,7 +39,7 @@ def test_of_many_who_try_at_once_one_holds_it(opened: Opened) -> None:
     assert sorted(taken) == [False] * 7 + [True]
 
 
-def test_who_holds_it_is_told_and_who_is_done_lets_the_next_in_at_once(opened: Opened) -> None:
+def test_the_holder_is_named_and_a_release_frees_the_lease_at_once(opened: Opened) -> None:
     with held(opened, "watch", LENGTH) as first:
         assert first is not None
         holder = read_holder(opened, "watch")
@@ -54,14 +54,14 @@ def test_who_holds_it_is_told_and_who_is_done_lets_the_next_in_at_once(opened: O
         assert third is not None
 
 
-def test_it_is_let_go_after_an_error(opened: Opened) -> None:
+def test_a_lease_is_released_after_an_error(opened: Opened) -> None:
     with pytest.raises(RuntimeError), held(opened, "watch", LENGTH):
         raise RuntimeError
     with held(opened, "watch", LENGTH) as lease:
         assert lease is not None
 
 
-def test_a_holder_that_was_taken_for_dead_learns_it_and_takes_nothing_away(
+def test_a_holder_whose_lease_expired_notices_and_keeps_the_new_one(
     opened: Opened, database: Database
 ) -> None:
     with held(opened, "watch", LENGTH) as slow:
@@ -75,7 +75,7 @@ def test_a_holder_that_was_taken_for_dead_learns_it_and_takes_nothing_away(
             next_one.renew()
 
 
-def test_renewing_makes_it_last_again(opened: Opened, database: Database) -> None:
+def test_renewing_extends_a_lease(opened: Opened, database: Database) -> None:
     with held(opened, "watch", LENGTH) as lease:
         assert lease is not None
         database.execute("UPDATE rollout_lease SET until = now() + interval '10 seconds'")
@@ -84,9 +84,7 @@ def test_renewing_makes_it_last_again(opened: Opened, database: Database) -> Non
         assert left is True
 
 
-def test_one_that_ran_out_is_not_renewed_though_nobody_took_it(
-    opened: Opened, database: Database
-) -> None:
+def test_an_expired_lease_is_not_renewed(opened: Opened, database: Database) -> None:
     with held(opened, "watch", LENGTH) as lease:
         assert lease is not None
         let_it_run_out(database)

@@ -38,7 +38,7 @@ def test_an_entry_appended_by_hand_counts_at_once(database: Database) -> None:
     assert _keys(database) == [("whitelist", REPOSITORY), ("whitelist", "other/site")]
 
 
-def test_an_entry_removed_by_hand_counts_no_more(database: Database) -> None:
+def test_an_entry_removed_by_hand_stops_counting(database: Database) -> None:
     _configure(database)
     database.execute("UPDATE rollout_configuration SET target_repositories = '{acme/*,other/site}'")
     assert _is_eligible(database)
@@ -52,7 +52,7 @@ def test_an_entry_removed_by_hand_counts_no_more(database: Database) -> None:
     assert _keys(database) == [("whitelist", "other/site")]
 
 
-def test_what_hands_leave_in_an_array_is_forgiven(database: Database) -> None:
+def test_odd_array_entries_written_by_hand_are_accepted(database: Database) -> None:
     _configure(database)
 
     database.execute(
@@ -69,7 +69,7 @@ def test_what_hands_leave_in_an_array_is_forgiven(database: Database) -> None:
     assert _is_eligible(database)
 
 
-def test_both_lists_are_kept_apart(database: Database) -> None:
+def test_the_two_lists_are_independent(database: Database) -> None:
     _configure(database)
 
     database.execute(
@@ -81,7 +81,7 @@ def test_both_lists_are_kept_apart(database: Database) -> None:
     assert not _is_eligible(database)
 
 
-def test_keys_go_with_their_feature(database: Database) -> None:
+def test_deleting_a_feature_deletes_its_keys(database: Database) -> None:
     _configure(database)
 
     database.execute("DELETE FROM rollout_configuration")
@@ -89,7 +89,7 @@ def test_keys_go_with_their_feature(database: Database) -> None:
     assert _keys(database) == []
 
 
-def test_a_change_of_the_lists_does_not_touch_what_stays(database: Database) -> None:
+def test_a_change_of_a_list_rewrites_only_the_changed_keys(database: Database) -> None:
     """A long list edited by one entry is one row written, not all."""
     _configure(database)
     before = database.rows("SELECT ctid::text, xmin::text FROM rollout_membership")
@@ -105,7 +105,7 @@ def test_a_change_of_the_lists_does_not_touch_what_stays(database: Database) -> 
     assert after == before
 
 
-def test_who_may_edit_the_arrays_needs_no_right_on_the_keys(database: Database) -> None:
+def test_editing_the_arrays_needs_no_grant_on_the_keys(database: Database) -> None:
     _configure(database)
     with database.connect() as connection:
         connection.execute("CREATE ROLE operator_of_lists")

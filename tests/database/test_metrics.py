@@ -76,7 +76,7 @@ def test_a_job_is_one_row_of_its_five_minutes(rollout: Database) -> None:
     assert begin <= row["updated_at"] < end
 
 
-def test_the_mean_is_of_the_jobs_that_told_how_long_they_took(rollout: Database) -> None:
+def test_the_mean_is_of_the_jobs_with_a_duration(rollout: Database) -> None:
     for seconds in (None, 1, None, Decimal("2.5"), 4.0, None):
         record(rollout, seconds=seconds)
 
@@ -89,7 +89,7 @@ def test_the_mean_is_of_the_jobs_that_told_how_long_they_took(rollout: Database)
     }
 
 
-def test_the_first_seconds_after_jobs_without_are_the_mean(rollout: Database) -> None:
+def test_the_first_duration_after_jobs_without_one_is_the_mean(rollout: Database) -> None:
     record(rollout)
     assert totals(rollout)["mean"] is None
     record(rollout, seconds=7)
@@ -154,7 +154,7 @@ def test_the_last_error_stays_when_jobs_succeed_again(rollout: Database) -> None
     assert row["last_error_at"] is not None
 
 
-def test_an_error_without_a_message_is_no_other_errors(rollout: Database) -> None:
+def test_an_error_without_a_message_keeps_no_earlier_message(rollout: Database) -> None:
     record(rollout, succeeded=False, error="first")
     record(rollout, succeeded=False)
 
@@ -189,7 +189,7 @@ def test_an_error_message_is_bounded_and_harmless(rollout: Database) -> None:
         ({"seconds": float("inf")}, "processing_seconds is Infinity: it has to be a time from 0"),
     ],
 )
-def test_what_is_no_job_is_refused(rollout: Database, wrong: dict[str, Any], message: str) -> None:
+def test_an_invalid_job_is_refused(rollout: Database, wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(psycopg.Error) as refused:
         record(rollout, **wrong)
 
@@ -220,7 +220,7 @@ def test_a_resume_cuts_the_window_in_two(rollout: Database) -> None:
     assert all(row["begin"] < row["end"] for row in rows)
 
 
-def test_what_is_no_rollback_and_no_resume_cuts_nothing(rollout: Database) -> None:
+def test_only_a_rollback_or_a_resume_cuts_the_window(rollout: Database) -> None:
     rollout.execute("""
         INSERT INTO rollout_history (rollout_config_id, action)
         SELECT id, 'whitelist_added' FROM rollout_configuration;
@@ -229,7 +229,7 @@ def test_what_is_no_rollback_and_no_resume_cuts_nothing(rollout: Database) -> No
     assert rollout.value("SELECT metrics_cut_at FROM rollout_configuration") is None
 
 
-def test_a_time_to_come_in_the_history_opens_no_window_to_come(rollout: Database) -> None:
+def test_a_future_time_in_the_history_opens_no_future_window(rollout: Database) -> None:
     rollout.execute(
         "INSERT INTO rollout_history (rollout_config_id, action, created_at)"
         " SELECT id, 'resumed', now() + interval '1 day' FROM rollout_configuration"
@@ -239,7 +239,7 @@ def test_a_time_to_come_in_the_history_opens_no_window_to_come(rollout: Database
     assert rollout.value("SELECT metrics_window_start <= now() FROM rollout_metrics") is True
 
 
-def test_a_job_in_a_long_transaction_counts_when_it_is_reported(
+def test_a_job_in_a_long_transaction_counts_at_its_report(
     rollout: Database,
 ) -> None:
     with rollout.connect() as connection:
@@ -260,7 +260,7 @@ def add_window(database: Database, *, ended: str) -> None:
     """)
 
 
-def test_pruning_lets_go_of_what_ended_before_the_time_to_keep(rollout: Database) -> None:
+def test_pruning_deletes_windows_older_than_the_time_to_keep(rollout: Database) -> None:
     add_window(rollout, ended="91 days")
     add_window(rollout, ended="89 days")
     add_window(rollout, ended="1 minute")
@@ -270,7 +270,7 @@ def test_pruning_lets_go_of_what_ended_before_the_time_to_keep(rollout: Database
     assert rollout.value("SELECT count(*) FROM rollout_metrics") == 2
 
 
-def test_pruning_keeps_what_a_verdict_still_looks_at(rollout: Database) -> None:
+def test_pruning_keeps_windows_that_a_verdict_uses(rollout: Database) -> None:
     add_window(rollout, ended="23 hours")
     add_window(rollout, ended="25 hours")
 
@@ -279,7 +279,7 @@ def test_pruning_keeps_what_a_verdict_still_looks_at(rollout: Database) -> None:
 
 
 @pytest.mark.parametrize("keep", ["interval '-1 day'", "NULL"])
-def test_pruning_refuses_what_is_no_time_to_keep(rollout: Database, keep: str) -> None:
+def test_pruning_refuses_an_invalid_time_to_keep(rollout: Database, keep: str) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="keep has to be a time from 0"):
         rollout.value(f"SELECT prune_rollout_metrics({keep})")
 

@@ -60,14 +60,14 @@ def found(database: Database, query: str) -> set[str]:
     return {str(sorted(row.items())) for row in database.rows(query)}
 
 
-def test_the_newest_revision_is_the_migrations_own_head() -> None:
+def test_the_newest_revision_is_the_head_of_the_migrations() -> None:
     config = Config()
     config.set_main_option("script_location", "reconciler.database:migrations")
     assert ScriptDirectory.from_config(config).get_current_head() == schema.NEWEST_REVISION
 
 
 @pytest.mark.parametrize("query", [COLUMNS, FUNCTIONS, TRIGGERS, RULES])
-def test_an_adopted_database_has_all_that_a_fresh_one_has(
+def test_an_adopted_database_has_everything_a_new_database_has(
     database: Database, empty_database: Database, query: str
 ) -> None:
     make_host(empty_database, rows=False)
@@ -80,7 +80,7 @@ def test_an_adopted_database_has_all_that_a_fresh_one_has(
         assert len(adopted) == len(fresh)
 
 
-def test_a_service_of_the_smallest_kind_is_adopted_to_the_same(
+def test_the_smallest_service_database_gets_the_same_schema(
     database: Database, empty_database: Database
 ) -> None:
     empty_database.execute("""
@@ -114,7 +114,7 @@ def upgrade_process(database: Database) -> "subprocess.Popen[str]":
     )
 
 
-def test_of_two_upgrades_at_once_one_waits_and_finds_it_done(empty_database: Database) -> None:
+def test_the_second_of_two_concurrent_upgrades_changes_nothing(empty_database: Database) -> None:
     make_host(empty_database)
 
     processes = [upgrade_process(empty_database) for _ in range(2)]
@@ -156,7 +156,7 @@ def wait_for_a_waiting_lock(database: Database) -> None:
             connection.execute("SELECT pg_sleep(0.01)")
 
 
-def test_who_waits_for_another_upgrade_does_nothing_until_it_ends(
+def test_an_upgrade_waits_until_another_upgrade_ends(
     empty_database: Database,
 ) -> None:
     results: list[Any] = []
@@ -177,7 +177,7 @@ def test_who_waits_for_another_upgrade_does_nothing_until_it_ends(
     ("revision", "message"),
     [("9999", "install the newest"), ("1975ea83b712", "another program keeps it")],
 )
-def test_a_schema_that_is_not_this_releases_is_left_alone(
+def test_a_schema_of_another_release_is_not_changed(
     database: Database, revision: str, message: str
 ) -> None:
     database.execute(f"UPDATE alembic_version SET version_num = '{revision}'")
@@ -186,7 +186,7 @@ def test_a_schema_that_is_not_this_releases_is_left_alone(
     assert database.value("SELECT version_num FROM alembic_version") == revision
 
 
-def test_another_programs_first_revision_is_not_taken_for_ours(empty_database: Database) -> None:
+def test_a_first_revision_of_another_program_is_not_recognised(empty_database: Database) -> None:
     make_host(empty_database)
     empty_database.execute(
         "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('0001')"
@@ -200,7 +200,7 @@ def test_another_programs_first_revision_is_not_taken_for_ours(empty_database: D
         schema.require_newest(connection)
 
 
-def test_the_schema_is_made_in_public_whatever_the_search_path(empty_database: Database) -> None:
+def test_the_schema_is_created_in_public_under_any_search_path(empty_database: Database) -> None:
     name = empty_database.value("SELECT current_database()")
     empty_database.execute("CREATE SCHEMA elsewhere")
     empty_database.execute(f"ALTER DATABASE {name} SET search_path = elsewhere, public")
@@ -213,7 +213,7 @@ def test_the_schema_is_made_in_public_whatever_the_search_path(empty_database: D
     assert schema.upgrade(empty_database.engine) is False
 
 
-def test_a_migration_that_fails_says_so_in_one_line(empty_database: Database) -> None:
+def test_a_failed_migration_is_reported_in_one_line(empty_database: Database) -> None:
     make_host(empty_database)
     name = empty_database.value("SELECT current_database()")
     empty_database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")

@@ -55,7 +55,7 @@ STEPS = [
 ]
 
 
-def test_each_change_is_told(database: Database) -> None:
+def test_each_change_sends_a_notification(database: Database) -> None:
     database.execute(f"""
         INSERT INTO repositories (id, owner, name, full_name)
         VALUES ('{REPOSITORY}', 'acme', 'tools', 'acme/tools');

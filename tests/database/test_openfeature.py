@@ -117,7 +117,7 @@ def test_the_attribute_names_the_repository_ahead_of_the_targeting_key(database:
         assert asked("acme/site", repository=["acme/site"]).error_code is ErrorCode.INVALID_CONTEXT
 
 
-def test_a_repository_is_wanted_only_where_the_answer_depends_on_it(database: Database) -> None:
+def test_a_repository_is_required_only_if_the_answer_depends_on_it(database: Database) -> None:
     load(database, emergency_stop=True)
     add_feature(database, "g")
 
@@ -127,7 +127,7 @@ def test_a_repository_is_wanted_only_where_the_answer_depends_on_it(database: Da
         assert ask(client, "unknown", None).error_code is ErrorCode.FLAG_NOT_FOUND
 
 
-def test_asked_in_an_event_loop_it_says_the_same(database: Database) -> None:
+def test_the_asynchronous_evaluation_gives_the_same_answer(database: Database) -> None:
     load(database, rollout_percentage=100)
 
     with asking(RolloutProvider(RolloutClient(database.url))) as client:
@@ -161,7 +161,7 @@ def test_without_the_database_the_default_counts_until_something_is_known(
         api.clear_providers()
 
 
-def test_stale_it_says_no_whatever_the_default_is_and_tells_it(database: Database) -> None:
+def test_a_stale_flag_is_off_and_reported_as_stale(database: Database) -> None:
     load(database, rollout_percentage=100)
     clock = Clock()
     told: SimpleQueue[str] = SimpleQueue()
@@ -184,7 +184,7 @@ def test_stale_it_says_no_whatever_the_default_is_and_tells_it(database: Databas
             assert ask(client, "f", ACME).value
 
 
-def test_a_change_is_told_with_the_features_it_concerns(database: Database) -> None:
+def test_a_change_event_names_the_changed_features(database: Database) -> None:
     load(database, rollout_percentage=100)
     add_feature(database, "g")
     told: SimpleQueue[EventDetails] = SimpleQueue()
@@ -214,7 +214,7 @@ def test_an_open_circuit_disables_the_feature_here(database: Database) -> None:
     assert details.flag_metadata["rule"] == "circuit_open"
 
 
-def test_shut_down_it_leaves_no_thread_and_does_not_start_again(database: Database) -> None:
+def test_a_provider_shuts_down_for_good_and_leaves_no_thread(database: Database) -> None:
     load(database)
     provider = RolloutProvider(RolloutClient(database.url))
     with asking(provider):
@@ -227,7 +227,7 @@ def test_shut_down_it_leaves_no_thread_and_does_not_start_again(database: Databa
     assert raised.value.error_code is ErrorCode.PROVIDER_FATAL
 
 
-def test_a_child_forked_while_a_lock_is_held_is_not_held_up() -> None:
+def test_a_child_forked_while_a_lock_is_held_does_not_block() -> None:
     """Its parent's thread, which holds it, is not there to let it go."""
     told: list[frozenset[str]] = []
     provider = RolloutProvider(RolloutClient("postgresql:///x", on_change=told.append))

@@ -75,7 +75,7 @@ def account_that_only_reads(database: Database) -> Iterator[str]:
     database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
-def test_a_dry_run_behind_a_pooler_needs_no_more_than_to_read(site: Site) -> None:
+def test_a_dry_run_behind_a_pooler_needs_only_the_right_to_read(site: Site) -> None:
     site.reconcile()
     site.replace("percentage: 10", "percentage: 12")
     with account_that_only_reads(site.database) as account:
@@ -99,7 +99,7 @@ def many_features(percentage: int) -> Application:
     return Application(source, document.rollout, "a test")
 
 
-def test_nothing_is_left_in_a_session_that_others_get_next(database: Database) -> None:
+def test_nothing_is_left_in_a_pooled_session(database: Database) -> None:
     with pooled(database, connections=1) as through:
         session = through.value("SELECT pg_backend_pid()")
         before = through.rows(LEFT_IN_THE_SESSION)
@@ -116,7 +116,7 @@ def test_nothing_is_left_in_a_session_that_others_get_next(database: Database) -
     assert live_state(database) == replayed_state(database)
 
 
-def test_a_server_lost_behind_a_pooler_is_tried_again(database: Database) -> None:
+def test_a_server_lost_behind_a_pooler_is_retried(database: Database) -> None:
     database.execute("CREATE TABLE written (attempt integer)")
     attempts = 0
 
@@ -132,7 +132,7 @@ def test_a_server_lost_behind_a_pooler_is_tried_again(database: Database) -> Non
     assert database.rows("SELECT attempt FROM written") == [{"attempt": transactions.TRIES}]
 
 
-def test_a_server_lost_behind_a_pooler_at_commit_is_asked_what_became(database: Database) -> None:
+def test_a_server_lost_at_commit_behind_a_pooler_is_looked_up(database: Database) -> None:
     # Deferred, it is the commit in which the server ends: the pooler answers for it.
     database.execute("""
         CREATE TABLE written (attempt integer);

@@ -47,7 +47,7 @@ def _explain(
         )
 
 
-def test_an_explanation_has_the_decision_the_figures_and_every_rule(database: Database) -> None:
+def test_an_explanation_has_the_decision_the_metrics_and_every_rule(database: Database) -> None:
     _configure(database, "'percentage', 0, '{acme/*}', '{}'")
 
     explanation = _explain(database, "acme/at-40")
@@ -64,7 +64,7 @@ def test_an_explanation_has_the_decision_the_figures_and_every_rule(database: Da
     ]
 
 
-def test_a_repository_without_a_category_is_explained_by_its_figures(database: Database) -> None:
+def test_a_repository_without_a_category_is_explained_by_metrics(database: Database) -> None:
     _configure(database, "'repository_size', 25, '{}', '{}'")
     database.execute("DELETE FROM repository_categories")
 
@@ -129,7 +129,7 @@ def test_participation_counts_repositories_and_jobs(database: Database) -> None:
     assert _read_participation(database).rate == 0.5
 
 
-def test_participation_of_nothing_is_nothing(database: Database) -> None:
+def test_participation_of_an_empty_database_is_zero(database: Database) -> None:
     participation = _read_participation(database, "unknown")
 
     assert (participation.total, participation.eligible, participation.rate) == (0, 0, 0.0)
@@ -139,7 +139,7 @@ def _ready(connection: Connection, most: int) -> list[str]:
     return [each.full_name for each in read_ready(connection, "f", most)]
 
 
-def test_ready_are_those_not_in_by_priority_and_activity(database: Database) -> None:
+def test_ready_lists_by_priority_and_activity(database: Database) -> None:
     _configure(database, "'repository_size', 10, '{acme/at-9000}', '{acme/at-7}'")
 
     with database.engine.connect() as connection:
@@ -150,7 +150,7 @@ def test_ready_are_those_not_in_by_priority_and_activity(database: Database) -> 
         assert _ready(connection, 10) == []
 
 
-def test_ready_are_those_not_categorised_yet_as_well(database: Database) -> None:
+def test_ready_includes_repositories_without_a_category(database: Database) -> None:
     _configure(database, "'percentage', 0, '{}', '{}'")
     database.execute(
         "DELETE FROM repository_categories USING repositories"
@@ -170,7 +170,7 @@ def test_ready_are_those_not_categorised_yet_as_well(database: Database) -> None
     ]
 
 
-def test_a_repository_without_a_name_goes_by_its_id(database: Database) -> None:
+def test_a_repository_without_a_name_is_shown_by_its_id(database: Database) -> None:
     """As a host application's table may have it."""
     database.execute("ALTER TABLE repositories ALTER full_name DROP NOT NULL")
     _configure(database, "'percentage', 0, '{}', '{}'")

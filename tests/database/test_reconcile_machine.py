@@ -522,7 +522,7 @@ def world(database: Database, tmp_path: Path) -> Iterator[World]:
     world.target.engine.dispose()
 
 
-def test_what_is_promised_holds_whatever_happens(
+def test_the_promises_hold_under_random_actions(
     world: World, at_size: Callable[[int, int], int]
 ) -> None:
     class Machine(ReconcileMachine):

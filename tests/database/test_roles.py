@@ -181,7 +181,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize("granted", ["fresh", "adopted"], indirect=True)
 @pytest.mark.parametrize("role", ROLES)
-def test_what_a_role_may_do_and_nothing_else(granted: Database, role: str) -> None:
+def test_a_role_has_its_grants_and_no_others(granted: Database, role: str) -> None:
     may = set()
     acting = as_role(granted, role)
     for operation, statement in STATEMENTS.items():
@@ -205,7 +205,7 @@ def test_what_a_role_may_do_and_nothing_else(granted: Database, role: str) -> No
 
 
 @pytest.mark.parametrize("granted", ["adopted"], indirect=True)
-def test_a_role_sees_the_rows_that_are_secured(granted: Database) -> None:
+def test_a_role_sees_rows_under_row_security(granted: Database) -> None:
     for role in ROLES:
         acting = as_role(granted, role)
         assert acting.value("SELECT count(*) FROM repositories") == 3
@@ -220,7 +220,7 @@ def test_a_role_sees_the_rows_that_are_secured(granted: Database) -> None:
 
 
 @pytest.mark.parametrize("granted", ["fresh"], indirect=True)
-def test_functions_are_the_roles_where_they_are_not_everybodys(granted: Database) -> None:
+def test_only_the_roles_may_call_functions_revoked_from_public(granted: Database) -> None:
     granted.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
 
     for role in ROLES:
@@ -261,7 +261,7 @@ def test_granting_again_revokes_later_grants_and_changes_nothing_else(
     }
 
 
-def test_nobody_signs_in_as_a_role(database: Database) -> None:
+def test_a_role_cannot_log_in(database: Database) -> None:
     apply_roles(OpenedDatabase.at(database.address))
     strong = "rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls"
     assert database.rows(

@@ -2,7 +2,7 @@
 
 The suites want flags of every type. A rollout has boolean ones alone, so each of their flags is a feature
 here, and where that can't say what the suite expects, what it says instead is asserted: `instead_of` has the
-rules, and `test_what_a_rollout_says_otherwise_is_all_listed` every example they concern. They are
+rules, and `test_all_differences_from_openfeature_are_listed` every example they concern. They are
 
 - flags of other types: TYPE_MISMATCH and the default; asked for as booleans they are on;
 - `metadata-flag` and flags without metadata: a rollout's are its rule and figures, for every flag;
@@ -112,7 +112,7 @@ def instead_of(scenario: str, type_: str, key: str, default: Any) -> Outcome | N
 _ABOUT_OTHER_THINGS = ("CACHED reason", "Returns no metadata")
 
 
-def test_what_a_rollout_says_otherwise_is_all_listed() -> None:
+def test_all_differences_from_openfeature_are_listed() -> None:
     """The examples in which something other than the suite's expectation is asserted, and no others."""
     said_otherwise = {
         f"{Path(feature.filename).stem}: {scenario.name}: {type_} {key}"

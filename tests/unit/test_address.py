@@ -72,7 +72,7 @@ def test_an_address_is_described_without_its_secret(text: str, described: str) -
         "host=db S3cret",
     ],
 )
-def test_what_cannot_be_read_is_refused_without_repeating_it(text: str) -> None:
+def test_an_unreadable_address_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(SetupInvalid) as error:
         DatabaseAddress.parse(text)
     said = str(error.value)
@@ -100,7 +100,7 @@ def test_an_address_survives_as_a_url_that_libpq_reads(
 
 
 @given(password=st.text("abc@:/?#%&= '\\+", min_size=3, max_size=12))
-def test_a_secret_is_starred_out_however_it_is_written(password: str) -> None:
+def test_a_secret_is_masked_in_every_spelling(password: str) -> None:
     address = DatabaseAddress({"password": password, "host": "h", "user": "u"})
     shown = address.without_secrets(f"<{password}> <{quote(password, safe='')}>")
     assert shown == "<***> <***>"
@@ -116,7 +116,7 @@ def test_the_option_comes_before_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "variable"), [("", None), (None, ""), (None, " "), ("", "x")])
-def test_an_empty_address_is_no_wish_for_a_new_database(
+def test_an_empty_address_does_not_start_a_database(
     option: str | None, variable: str | None, tmp_path: Path
 ) -> None:
     environment = {} if variable is None else {"DATABASE_URL": variable}

@@ -5,7 +5,7 @@ import re
 from tests.postgres import PROJECT
 
 
-def test_what_the_recipe_copies_is_there_and_is_let_in() -> None:
+def test_files_that_the_dockerfile_copies_exist_and_are_not_ignored() -> None:
     recipe = (PROJECT / "Dockerfile").read_text()
     copied = {
         name

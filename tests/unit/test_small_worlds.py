@@ -358,7 +358,7 @@ MISSING = (
 
 
 @pytest.mark.parametrize("missing", [pytest.param(each, id=each.rule) for each in MISSING])
-def test_no_rule_can_be_taken_away(missing: Missing, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_rule_is_needed(missing: Missing, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, replacement in missing.overrides.items():
         monkeypatch.setattr(overrides, name, replacement)
     for name, replacement in missing.planner.items():
@@ -375,7 +375,7 @@ def test_no_rule_can_be_taken_away(missing: Missing, monkeypatch: pytest.MonkeyP
     )
 
 
-def test_every_line_of_the_table_is_taken_away_by_a_test() -> None:
+def test_every_line_of_the_table_is_tested() -> None:
     lines = [each.overrides["STATE_AFTER"] for each in MISSING if "STATE_AFTER" in each.overrides]
     changed = {
         meeting
@@ -404,7 +404,7 @@ WITHOUT_GIT = (
 
 
 @pytest.mark.parametrize("together", WITHOUT_GIT)
-def test_without_git_the_last_apply_is_witness_enough(together: int) -> None:
+def test_without_git_the_last_apply_is_enough(together: int) -> None:
     search = Search(everybody(2, together=together), Rules(has_git=False))
 
     assert search.run() is None

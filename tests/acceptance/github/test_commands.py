@@ -96,9 +96,7 @@ def test_a_preview_that_another_merge_overtook_asks_for_an_update(
 
 
 @pytest.mark.nightly
-def test_a_preview_without_changes_replaces_what_the_comment_said(
-    job: Site, hub: FakeGitHub
-) -> None:
+def test_a_preview_without_changes_replaces_the_comment(job: Site, hub: FakeGitHub) -> None:
     job.reconcile("github", "preview")
     job.reconcile()
     done = job.reconcile("github", "preview")
@@ -139,7 +137,7 @@ def test_a_token_that_is_refused_is_never_shown(job: Site, hub: FakeGitHub) -> N
     assert TOKEN not in done.stdout + done.stderr
 
 
-def test_a_stale_apply_is_a_success_that_says_so(job: Site) -> None:
+def test_a_stale_apply_succeeds_with_a_notice(job: Site) -> None:
     older = job.git("rev-parse", "HEAD")
     job.commit("Newer")
     job.reconcile()
@@ -161,7 +159,7 @@ def test_an_uncommitted_file_is_not_applied(job: Site) -> None:
     assert "has changes that are not committed" in done.stdout
 
 
-def test_a_branch_that_takes_no_pushes_gets_a_pull_request_once(job: Site, hub: FakeGitHub) -> None:
+def test_a_protected_branch_gets_one_pull_request(job: Site, hub: FakeGitHub) -> None:
     job.reconcile()
     protect(job)
     job.reconcile("stop", "--yes", "--no-write-back", "--reason", "@everyone it burns")
@@ -178,7 +176,7 @@ def test_a_branch_that_takes_no_pushes_gets_a_pull_request_once(job: Site, hub: 
 
 
 @pytest.mark.nightly
-def test_a_branch_pushed_from_a_laptop_gets_its_pull_request_next(
+def test_a_branch_pushed_without_a_token_gets_its_pull_request_later(
     job: Site, hub: FakeGitHub
 ) -> None:
     job.reconcile()
@@ -211,7 +209,7 @@ def test_a_feature_that_fails_and_may_not_roll_back_gets_an_issue(
     assert only_issue(hub)["title"] == f"Rollout: {FEATURE} fails"
 
 
-def test_drift_is_told_in_an_issue_until_it_is_settled(job: Site, hub: FakeGitHub) -> None:
+def test_drift_has_an_open_issue_until_it_is_settled(job: Site, hub: FakeGitHub) -> None:
     job.reconcile()
 
     def tell_after(sql: str) -> Completed:
@@ -232,7 +230,7 @@ def test_drift_is_told_in_an_issue_until_it_is_settled(job: Site, hub: FakeGitHu
 
 
 @pytest.mark.nightly
-def test_held_drift_says_that_a_person_decides(job: Site, hub: FakeGitHub) -> None:
+def test_the_issue_of_held_drift_asks_for_a_decision(job: Site, hub: FakeGitHub) -> None:
     job.write(FIRST_FILE + "    whitelist: [acme/*]\n")
     job.commit("Let acme in")
     job.reconcile()
@@ -244,7 +242,7 @@ def test_held_drift_says_that_a_person_decides(job: Site, hub: FakeGitHub) -> No
 
 
 @pytest.mark.nightly
-def test_a_run_for_no_pull_request_says_so(job: Site, tmp_path: Path) -> None:
+def test_a_run_without_a_pull_request_is_reported(job: Site, tmp_path: Path) -> None:
     event = tmp_path / "push.json"
     event.write_text("{}")
 
@@ -255,9 +253,7 @@ def test_a_run_for_no_pull_request_says_so(job: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_each_job_needs_no_more_than_the_role_that_its_secret_is_of(
-    job: Site, hub: FakeGitHub
-) -> None:
+def test_each_job_works_with_the_role_of_its_secret(job: Site, hub: FakeGitHub) -> None:
     assert job.reconcile("db", "roles", "--apply").exit_code == 0
     both = f"health_{os.getpid()}"
     job.database.execute(f"CREATE ROLE {both} IN ROLE rollout_safeguard, rollout_reconciler")

@@ -59,7 +59,7 @@ def comment_on(runner: Runner, hub: FakeGitHub, head: str, artifact: bytes | Non
     return body
 
 
-def test_a_fork_gets_a_check_without_secrets_and_a_comment_without_trust(
+def test_a_fork_gets_a_check_without_secrets_and_a_comment(
     fork: Site, hub: FakeGitHub, runner: Runner
 ) -> None:
     fork.write(
@@ -103,7 +103,7 @@ def test_a_fork_whose_file_is_a_symlink_is_refused_before_it_is_read(
     assert "has no artifact rollout-preview" in comment_on(runner, hub, head, None)
 
 
-def test_what_a_fork_leaves_instead_of_its_file_is_refused_in_the_comment(
+def test_an_invalid_file_of_a_fork_is_refused_in_the_comment(
     fork: Site, hub: FakeGitHub, runner: Runner
 ) -> None:
     archive = io.BytesIO()
@@ -144,7 +144,7 @@ def test_a_hostile_file_ends_in_a_clean_refusal(
     assert len(done.stdout) < 2_000
 
 
-def test_what_an_apply_would_refuse_is_a_warning_at_its_line(fork: Site) -> None:
+def test_a_refused_plan_of_a_fork_is_a_warning_at_its_line(fork: Site) -> None:
     fork.replace("percentage: 10", "percentage: 90")
 
     done = fork.reconcile("github", "check", "--base", fork.git("rev-parse", "HEAD"))
@@ -154,7 +154,7 @@ def test_what_an_apply_would_refuse_is_a_warning_at_its_line(fork: Site) -> None
     assert "**An apply would refuse this**" in done.stdout
 
 
-def test_a_base_that_is_no_commit_is_refused(fork: Site) -> None:
+def test_an_invalid_base_commit_is_refused(fork: Site) -> None:
     done = fork.reconcile("github", "check", "--base", "--output=pwned")
 
     assert done.exit_code == 1

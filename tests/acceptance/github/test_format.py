@@ -32,7 +32,7 @@ def commands(output: str) -> list[str]:
     return found
 
 
-def test_errors_of_a_file_stand_at_their_lines(site: Site, summary: Path) -> None:
+def test_errors_of_a_file_are_annotated_at_their_lines(site: Site, summary: Path) -> None:
     site.replace("percentage: 10", "percentage: 500")
     site.replace("strategy: percentage", "strategy: all")
 
@@ -47,7 +47,7 @@ def test_errors_of_a_file_stand_at_their_lines(site: Site, summary: Path) -> Non
     assert summary.read_text().startswith("### Rollout: `rollout.yaml` has 2 errors\n")
 
 
-def test_a_refused_plan_stands_at_the_lines_that_it_is_about(site: Site, summary: Path) -> None:
+def test_a_refused_plan_is_annotated_at_its_lines(site: Site, summary: Path) -> None:
     site.write(
         "version: 1\nfeatures:\n"
         f"  {FEATURE}:\n    strategy: repository_size\n    percentage: 60\n    whitelist: [a/unknown]\n"
@@ -70,7 +70,7 @@ def test_a_refused_plan_stands_at_the_lines_that_it_is_about(site: Site, summary
     )
 
 
-def test_held_drift_stands_at_its_line(site: Site) -> None:
+def test_held_drift_is_annotated_at_its_line(site: Site) -> None:
     site.write(FIRST_FILE + "    whitelist: [acme/*]\n")
     site.commit("Let acme in")
     site.reconcile()
@@ -85,7 +85,7 @@ def test_held_drift_stands_at_its_line(site: Site) -> None:
     ]
 
 
-def test_nothing_that_people_wrote_is_a_command(site: Site, summary: Path) -> None:
+def test_no_text_of_a_file_is_a_workflow_command(site: Site, summary: Path) -> None:
     site.write(
         "version: 1\nfeatures:\n"
         f"  {FEATURE}:\n    percentage: 10\n"
@@ -113,7 +113,7 @@ def test_nothing_that_people_wrote_is_a_command(site: Site, summary: Path) -> No
     assert "</details> @" not in outside_of_code
 
 
-def test_what_ends_a_command_is_an_annotation(site: Site, summary: Path) -> None:
+def test_an_error_that_ends_a_command_is_an_annotation(site: Site, summary: Path) -> None:
     older = site.git("rev-parse", "HEAD")
     site.commit("Nothing new")
     site.reconcile()
@@ -127,7 +127,7 @@ def test_what_ends_a_command_is_an_annotation(site: Site, summary: Path) -> None
     assert "### Rollout: nothing to do" in summary.read_text()
 
 
-def test_nothing_that_jobs_report_is_a_command(site: Site, summary: Path) -> None:
+def test_no_text_of_a_job_is_a_workflow_command(site: Site, summary: Path) -> None:
     site.reconcile()
     site.database.execute(
         "INSERT INTO repositories (id, owner, name, full_name) VALUES "

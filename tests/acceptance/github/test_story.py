@@ -51,7 +51,7 @@ def live_percentage(site: Site) -> int:
     return value
 
 
-def test_a_pull_request_an_error_storm_and_the_resume(
+def test_a_pull_request_an_error_burst_and_the_resume(
     site: Site, hub: FakeGitHub, runner: Runner, tmp_path: Path
 ) -> None:
     adopt(site)

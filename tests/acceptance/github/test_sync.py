@@ -80,9 +80,7 @@ def row(site: Site, github_id: int) -> dict[str, Any]:
     return next(each for each in site.database.rows(FIGURES) if each["github_id"] == github_id)
 
 
-def test_all_figures_come_and_only_what_was_pushed_to_is_counted_again(
-    synced: Site, hub: FakeGitHub
-) -> None:
+def test_a_sync_counts_again_only_repositories_with_pushes(synced: Site, hub: FakeGitHub) -> None:
     assert row(synced, 4) == {
         "full_name": "Acme/r4",
         "owner": "Acme",
@@ -127,7 +125,7 @@ def test_renames_swaps_and_transfers_are_followed_by_githubs_id(
     assert after[:5] == before
 
 
-def test_one_that_is_gone_gives_its_name_to_who_has_it_now(synced: Site, hub: FakeGitHub) -> None:
+def test_a_deleted_repository_gives_up_its_name(synced: Site, hub: FakeGitHub) -> None:
     before = synced.database.rows("SELECT id, github_id FROM repositories ORDER BY github_id")
     # Deleted, and made anew under the same name; and a stranger without GitHub's id has a name of ours.
     del hub.repositories[3]
@@ -152,9 +150,7 @@ def test_one_that_is_gone_gives_its_name_to_who_has_it_now(synced: Site, hub: Fa
     assert (again.replaced, again.loaded) == (0, LoadOutcome(added=0, updated=0, unchanged=5))
 
 
-def test_who_has_the_name_of_a_third_since_is_followed_together_with_it(
-    synced: Site, hub: FakeGitHub
-) -> None:
+def test_a_chain_of_renames_is_followed(synced: Site, hub: FakeGitHub) -> None:
     synced.database.execute(
         "INSERT INTO repositories (id, github_id, owner, name, full_name) "
         "VALUES (gen_random_uuid(), 77, 'elsewhere', 'x', 'elsewhere/x'), "
@@ -170,7 +166,7 @@ def test_who_has_the_name_of_a_third_since_is_followed_together_with_it(
     assert [moved[each] for each in (3, 77, 78)] == ["elsewhere/x", "elsewhere/y", "elsewhere/z"]
 
 
-def test_a_name_that_is_listed_twice_is_the_later_ones(synced: Site, hub: FakeGitHub) -> None:
+def test_a_name_listed_twice_belongs_to_the_later_one(synced: Site, hub: FakeGitHub) -> None:
     renamed = {
         "totalCount": 2,
         "pageInfo": {"hasNextPage": False, "endCursor": None},
@@ -186,9 +182,7 @@ def test_a_name_that_is_listed_twice_is_the_later_ones(synced: Site, hub: FakeGi
     assert row(synced, 5)["full_name"] == "Acme/r6"
 
 
-def test_what_github_does_not_count_stays_as_it_is_and_nobody_is_a_figure(
-    synced: Site, hub: FakeGitHub
-) -> None:
+def test_a_missing_contributor_count_keeps_the_stored_one(synced: Site, hub: FakeGitHub) -> None:
     for number, contributors in ((1, TOO_LARGE), (2, 0), (3, 9), (4, 9), (5, 9)):
         hub.repositories[number] |= {
             "contributors": contributors,
@@ -205,7 +199,7 @@ def test_what_github_does_not_count_stays_as_it_is_and_nobody_is_a_figure(
     assert [row(synced, number)["people"] for number in range(1, 6)] == [1, 0, 3, 4, 9]
 
 
-def test_a_killed_sync_goes_on_where_it_was(
+def test_a_killed_sync_continues_where_it_ended(
     site: Site, hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in hub.environment().items():
@@ -230,7 +224,7 @@ def test_a_killed_sync_goes_on_where_it_was(
     )
 
 
-def test_an_owner_has_to_be_one(synced: Site) -> None:
+def test_an_invalid_owner_is_refused(synced: Site) -> None:
     none = synced.reconcile("repositories", "sync")
 
     assert none.exit_code == 64
@@ -239,20 +233,20 @@ def test_an_owner_has_to_be_one(synced: Site) -> None:
         sync(synced, login="nobody")
 
 
-def test_a_users_repositories_are_no_organisations(synced: Site, hub: FakeGitHub) -> None:
+def test_a_user_is_not_synced_as_an_organisation(synced: Site, hub: FakeGitHub) -> None:
     hub.repositories[7] = {"full_name": "ada/tool", "kind": "user"}
 
     assert sync(synced, OwnerKind.USER, "ada").loaded.added == 1
 
 
-def test_a_limit_of_graphql_is_waited_for(synced: Site, hub: FakeGitHub) -> None:
+def test_a_rate_limit_of_graphql_is_waited_for(synced: Site, hub: FakeGitHub) -> None:
     limited = {"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]}
     hub.troubles = [Trouble("POST", "graphql", 200, {"retry-after": "1"}, limited)]
 
     assert sync(synced).repositories == 5
 
 
-def test_a_hosts_own_table_is_left_alone(synced: Site) -> None:
+def test_the_table_of_a_host_application_is_not_changed(synced: Site) -> None:
     synced.database.execute("DROP VIEW repository_activity CASCADE")
     synced.database.execute("ALTER TABLE repositories DROP COLUMN pull_requests_count CASCADE")
 

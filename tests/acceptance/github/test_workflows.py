@@ -60,9 +60,7 @@ def test_the_next_stage_is_proposed_once_with_its_blast_radius(
     assert "percentage: 0\n" in adopted.remote_text("main")
 
 
-def test_drift_is_told_by_a_job_that_needs_no_checkout(
-    adopted: Site, hub: FakeGitHub, runner: Runner
-) -> None:
+def test_the_drift_job_needs_no_checkout(adopted: Site, hub: FakeGitHub, runner: Runner) -> None:
     adopted.database.execute("UPDATE rollout_configuration SET rollout_percentage = 90")
 
     done = runner.run(ROLLOUT, "schedule", schedule("17 * * * *"), secrets(adopted))
@@ -72,7 +70,7 @@ def test_drift_is_told_by_a_job_that_needs_no_checkout(
     assert "rollout_percentage 0 → 90, by somebody live: taken back" in issue["body"]
 
 
-def test_a_run_by_hand_applies_the_default_branch_alone(
+def test_a_run_by_hand_applies_only_the_default_branch(
     adopted: Site, hub: FakeGitHub, runner: Runner
 ) -> None:
     secret = {"database_url": adopted.database.url}
@@ -86,7 +84,7 @@ def test_a_run_by_hand_applies_the_default_branch_alone(
 
 
 @pytest.mark.parametrize("job", ["apply", pytest.param("drift", marks=pytest.mark.nightly)])
-def test_a_caller_does_by_hand_the_one_thing_that_is_asked_of_it(
+def test_a_manual_caller_runs_only_the_selected_job(
     adopted: Site, hub: FakeGitHub, runner: Runner, job: str
 ) -> None:
     done = runner.run(ROLLOUT, "workflow_dispatch", {"inputs": {"job": job}}, secrets(adopted))
@@ -95,9 +93,7 @@ def test_a_caller_does_by_hand_the_one_thing_that_is_asked_of_it(
     assert done.jobs == {job}
 
 
-def test_the_projects_own_tests_run_on_each_python(
-    site: Site, hub: FakeGitHub, runner: Runner
-) -> None:
+def test_the_tests_run_on_each_python_version(site: Site, hub: FakeGitHub, runner: Runner) -> None:
     check = site.folder / ".ci" / "run"
     check.parent.mkdir()
     check.write_text('#!/bin/sh\necho "$PYTHON" >> "$TEST_FOLDER/summary"\n')
@@ -156,7 +152,7 @@ def test_each_installs_this_release_and_holds_no_logic(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", OWN, ids=lambda path: path.stem)
-def test_the_guide_says_what_each_takes_and_asks_for(workflow: Path) -> None:
+def test_the_guide_lists_inputs_secrets_and_permissions(workflow: Path) -> None:
     guide = (PROJECT / "docs" / "github.md").read_text()
     found = yaml.safe_load(workflow.read_text())
     called = found[True]["workflow_call"]

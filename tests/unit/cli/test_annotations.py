@@ -29,9 +29,7 @@ def test_messages_and_properties_are_escaped_as_the_runner_reads_them() -> None:
 
 
 @given(st.text(), st.text(), st.text())
-def test_an_annotation_is_one_command_whatever_is_in_it(
-    message: str, title: str, file: str
-) -> None:
+def test_an_annotation_with_any_text_is_one_command(message: str, title: str, file: str) -> None:
     command = workflow_command(Annotation(Level.NOTICE, message, title=title, file=file, line=1))
 
     assert len(command.splitlines()) == 1
@@ -51,7 +49,7 @@ def test_no_line_of_plain_output_is_a_command_before_the_word(text: str) -> None
 
 
 @pytest.mark.parametrize(("found", "shown", "more"), [(10, 10, None), (11, 10, 2), (500, 10, 491)])
-def test_the_last_that_github_shows_says_how_many_more_there_are(
+def test_the_last_annotation_counts_those_not_shown(
     found: int, shown: int, more: int | None
 ) -> None:
     commands = list(workflow_commands(Annotation(Level.ERROR, f"e{n}") for n in range(found)))
@@ -60,7 +58,7 @@ def test_the_last_that_github_shows_says_how_many_more_there_are(
     assert commands[-1] == (f"::error::and {more} more, see the log" if more else "::error::e9")
 
 
-def test_levels_are_counted_apart() -> None:
+def test_levels_are_counted_separately() -> None:
     annotations = [Annotation(level, str(n)) for n in range(10) for level in Level]
 
     assert len(list(workflow_commands(annotations))) == 30

@@ -24,7 +24,7 @@ def test_many_files_stay_within_the_limit() -> None:
     assert "More than fits here" in text
 
 
-def test_what_an_error_says_of_others_text_is_code() -> None:
+def test_text_of_others_in_an_error_is_shown_as_code() -> None:
     text = errors_markdown([Refused("@everyone </details>"), Stale("#1 closes")])
 
     assert "`@everyone </details>`" in text

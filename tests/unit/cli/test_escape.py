@@ -19,7 +19,7 @@ from reconciler.cli.render.escape import for_cell, for_line, for_markdown, for_t
         ("\u2028para\u2029", "\\u2028para\\u2029"),
     ],
 )
-def test_control_and_direction_characters_are_spelled_out(text: str, shown: str) -> None:
+def test_control_and_direction_characters_are_escaped(text: str, shown: str) -> None:
     assert for_line(text) == shown
 
 
@@ -45,11 +45,11 @@ def test_nothing_unprintable_reaches_a_line(text: str) -> None:
         ("", "` `"),
     ],
 )
-def test_markdown_stands_in_a_code_span_that_it_cannot_leave(text: str, span: str) -> None:
+def test_markdown_cannot_leave_its_code_span(text: str, span: str) -> None:
     assert for_markdown(text) == span
 
 
-def test_a_bar_ends_no_cell() -> None:
+def test_a_bar_does_not_end_a_table_cell() -> None:
     assert for_cell(for_markdown("a|`b\\|")) == "``a\\|`b\\\\|``"
 
 

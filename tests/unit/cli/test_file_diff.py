@@ -23,7 +23,7 @@ def test_a_changed_line_is_shown_between_its_neighbours() -> None:
     )
 
 
-def test_a_missing_final_line_feed_is_told() -> None:
+def test_a_missing_final_line_feed_is_shown() -> None:
     assert shown(b"a", b"a\nb").splitlines()[3:] == [
         "-a",
         "\\ No newline at end of file",
@@ -33,7 +33,7 @@ def test_a_missing_final_line_feed_is_told() -> None:
     ]
 
 
-def test_what_acts_on_a_terminal_is_spelled_out() -> None:
+def test_control_characters_in_a_diff_are_escaped() -> None:
     text = shown(b"a: 1\r\n", "a: 2  # \x1b[31m\u202e\r\n".encode(), "x\n.yaml")
 
     assert text.splitlines() == [
@@ -50,9 +50,7 @@ def test_the_same_content_has_no_diff() -> None:
 
 
 @given(st.lists(st.sampled_from(["", *"abcdefgh"]), max_size=30), st.data())
-def test_lines_taken_out_and_put_in_are_those_that_differ(
-    lines: list[str], data: st.DataObject
-) -> None:
+def test_a_diff_has_the_lines_that_differ(lines: list[str], data: st.DataObject) -> None:
     """The shortest diff is not promised; that it is right, and in the usual form, is."""
     old = [f"{each}\n" for each in lines]
     new = [each for each in old if data.draw(st.booleans())]
@@ -83,7 +81,7 @@ def applied(old: Sequence[str], diff: Sequence[str]) -> list[str]:
     return [*new, *old[place:]]
 
 
-def test_what_an_entry_stands_between_is_found_without_comparing_all(
+def test_the_context_of_an_entry_is_found_without_comparing_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compared: list[int] = []

@@ -48,7 +48,7 @@ def test_every_command_has_an_example_of_itself_that_parses(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_every_command_and_every_option_of_its_own_says_what_it_is(words: str) -> None:
+def test_every_command_and_option_has_a_help_text(words: str) -> None:
     command = COMMANDS[words]
 
     assert command.get_short_help_str()

@@ -26,7 +26,7 @@ def test_the_nearest_of_a_long_list_has_the_owner_or_the_name(mistyped: str) -> 
     )
 
 
-def test_a_mistyped_name_is_compared_with_few_of_a_long_list(
+def test_a_mistyped_name_is_compared_with_a_few_entries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compared: list[int] = []
@@ -45,7 +45,7 @@ def test_a_mistyped_name_is_compared_with_few_of_a_long_list(
     assert sum(1 for each in compared if each) <= MAX_GUESSED_NAMES
 
 
-def test_a_pattern_that_stays_is_told_for_each_name_that_it_stands_for() -> None:
+def test_a_remaining_pattern_is_shown_for_each_name_it_matches() -> None:
     entries = ("acme/*", "acme/tools", "beta/*")
 
     edit = found(*entries).remove(content(*entries), ["ACME/tools", "Beta/site", "beta/*"])

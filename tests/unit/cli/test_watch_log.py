@@ -14,7 +14,7 @@ from reconciler.operations.events import CommitNotApplied, Failed, Recovered, St
 HOSTILE = 'no\n{"level": "info"}\x1b[2J\u202e'
 
 
-def test_text_is_one_line_with_what_is_hostile_spelled_out(
+def test_the_text_log_is_one_line_with_hostile_text_escaped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     Log(LogFormat.TEXT).write_event(Failed(Subject.TICK, HOSTILE, OSError()))
@@ -27,7 +27,7 @@ def test_text_is_one_line_with_what_is_hostile_spelled_out(
     )
 
 
-def test_json_is_one_object_a_line_with_the_words_as_they_are(
+def test_the_json_log_is_one_object_per_line_with_the_exact_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     Log(LogFormat.JSON).write_event(CommitNotApplied("a" * 40, HOSTILE))
@@ -39,7 +39,7 @@ def test_json_is_one_object_a_line_with_the_words_as_they_are(
     assert (told["level"], told["event"], told["why"]) == ("warning", "not_applied", HOSTILE)
 
 
-def test_quiet_says_only_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_logs_only_errors(capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(LogFormat.TEXT, quiet=True)
     log.write_event(StandsBy("somebody"))
     log.write_event(Failed(Subject.FOLLOW, "gone", OSError()))
@@ -77,7 +77,7 @@ def test_addresses_to_listen_on(text: str, host: str, port: int) -> None:
     "text",
     ["", "9464", ":9464", "a:b", "::1:80", "a:65536", "u@a:1", "http://a:1", "a:1/", "a:1\n"],
 )
-def test_what_is_no_address(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write host:port"):
         ListenAddress.parse(text)
 
@@ -90,6 +90,6 @@ def test_intervals(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "", "-1s", "1ms", "0", "61m", "1h", "1.2345s"])
-def test_what_is_no_interval(text: str) -> None:
+def test_an_invalid_interval_is_refused(text: str) -> None:
     with pytest.raises(BadParameter, match="no interval from 100ms to 60m"):
         Interval().convert(text, None, None)

@@ -21,12 +21,12 @@ def opened() -> Circuit:
     return circuit_after(*[False] * 4, apart=0)
 
 
-def test_it_opens_over_the_rate_and_not_at_it() -> None:
+def test_a_circuit_opens_over_the_rate_and_not_at_it() -> None:
     assert circuit_after(True, True, False, False).state is CircuitState.CLOSED
     assert circuit_after(True, True, False, False, False).state is CircuitState.OPEN
 
 
-def test_few_jobs_say_nothing() -> None:
+def test_a_few_jobs_do_not_open_a_circuit() -> None:
     assert circuit_after(False, False, False).state is CircuitState.CLOSED
     assert circuit_after(False, False, False, False).state is CircuitState.OPEN
 
@@ -44,7 +44,7 @@ def test_many_good_jobs_long_ago_do_not_hide_bad_ones_now() -> None:
     assert circuit.state is CircuitState.OPEN
 
 
-def test_open_it_says_no_until_it_has_rested_then_lets_one_through() -> None:
+def test_an_open_circuit_lets_one_job_through_after_its_wait() -> None:
     circuit = opened()
     assert not circuit.admits(29.9)
     assert circuit.admits(30)
@@ -52,7 +52,7 @@ def test_open_it_says_no_until_it_has_rested_then_lets_one_through() -> None:
     assert not circuit.admits(31)
 
 
-def test_a_job_let_through_that_succeeds_closes_it() -> None:
+def test_a_probe_that_succeeds_closes_the_circuit() -> None:
     circuit = opened()
     circuit.admits(30)
     circuit.record(31, succeeded=True)
@@ -61,7 +61,7 @@ def test_a_job_let_through_that_succeeds_closes_it() -> None:
     assert circuit.state is CircuitState.CLOSED, "it begins to count anew"
 
 
-def test_a_job_let_through_that_fails_opens_it_for_another_rest() -> None:
+def test_a_probe_that_fails_opens_the_circuit_again() -> None:
     circuit = opened()
     circuit.admits(30)
     circuit.record(35, succeeded=False)
@@ -69,14 +69,14 @@ def test_a_job_let_through_that_fails_opens_it_for_another_rest() -> None:
     assert circuit.admits(65)
 
 
-def test_a_job_let_through_that_is_never_heard_of_is_followed_by_another() -> None:
+def test_a_probe_without_outcome_is_followed_by_another() -> None:
     circuit = opened()
     assert circuit.admits(30)
     assert not circuit.admits(59.9)
     assert circuit.admits(60)
 
 
-def test_jobs_that_began_before_it_opened_say_nothing() -> None:
+def test_jobs_from_before_the_circuit_opened_do_not_count() -> None:
     circuit = opened()
     circuit.record(1, succeeded=True)
     assert circuit.state is CircuitState.OPEN

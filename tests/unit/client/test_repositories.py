@@ -34,7 +34,7 @@ def repositories(known: dict[UUID, str], page_count: int) -> Repositories:
 
 
 @given(st.dictionaries(ids, names, max_size=60), ids, st.sampled_from([1, 4, 256]))
-def test_each_is_found_by_id_and_nobody_else_is(
+def test_each_repository_is_found_by_its_id_only(
     known: dict[UUID, str], other: UUID, page_count: int
 ) -> None:
     kept = repositories(known, page_count)
@@ -52,7 +52,7 @@ def test_each_is_found_by_id_and_nobody_else_is(
 
 
 @given(st.dictionaries(ids, names, max_size=60), st.sampled_from([1, 4, 256]))
-def test_each_is_found_by_name_in_any_case_unless_two_have_it(
+def test_each_repository_is_found_by_a_unique_name_in_any_case(
     known: dict[UUID, str], page_count: int
 ) -> None:
     kept = repositories(known, page_count)
@@ -86,25 +86,25 @@ def test_each_is_found_by_name_in_any_case_unless_two_have_it(
         None,
     ],
 )
-def test_what_is_neither_id_nor_name_is_nobodys(asked: object) -> None:
+def test_an_invalid_id_or_name_finds_no_repository(asked: object) -> None:
     kept = repositories({UUID(int=1): "acme/site"}, 1)
 
     assert kept.find(asked) is None
     assert not isinstance(asked, str) or not is_id(asked)
 
 
-def test_a_page_gives_its_ids_back_as_they_came() -> None:
+def test_a_page_returns_its_ids_unchanged() -> None:
     packed = b"".join(UUID(int=number * 2**70 + 5).bytes for number in range(9))
     page = Page(b"", packed, bytes(9), b"\0" * 8)
     assert page.packed_ids() == packed
 
 
-def test_a_page_that_does_not_hold_together_is_refused() -> None:
+def test_an_inconsistent_page_is_refused() -> None:
     with pytest.raises(ValueError, match="different lengths"):
         Page(b"", bytes(32), bytes(1), b"a/b")
 
 
-def test_a_page_whose_categories_alone_moved_shares_the_rest() -> None:
+def test_a_page_with_new_categories_shares_ids_and_names() -> None:
     packed = UUID(int=1).bytes + UUID(int=2).bytes
     page = Page(b"1", packed, bytes((0, 0)), b"a/b\0c/d")
 

@@ -29,11 +29,11 @@ def test_by_default_eligible_jobs_go_to_the_features_processor() -> None:
         ("comments", 1000, "batch"),
     ],
 )
-def test_the_first_rule_that_fits_kind_and_size_names_the_processor(
+def test_the_first_rule_that_fits_selects_the_processor(
     kind: str, size: int, processor: str
 ) -> None:
     assert HISTORY.route(Job("f", kind, size), eligible=True).processor == processor
 
 
-def test_no_rule_lets_in_who_is_not_in() -> None:
+def test_no_job_rule_makes_a_repository_eligible() -> None:
     assert HISTORY.route(Job("f", "reviews", 1000), eligible=False).processor == "inngest"

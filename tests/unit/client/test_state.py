@@ -31,7 +31,7 @@ def known(newest: dict[str, Feature], whole: dict[str, Feature]) -> State:
     return nothing.with_whole(whole, nothing.repositories, 5).with_newest(newest, 10)
 
 
-def test_a_yes_takes_both_moments() -> None:
+def test_a_yes_needs_both_reads() -> None:
     assert known(feature(ON), feature(ON)).is_eligible(REPOSITORY, "f")
     for newest, whole in ((OFF, ON), (ON, OFF), (STOPPED, ON), (ON, STOPPED)):
         state = known(feature(newest, "2"), feature(whole, "1"))
@@ -41,11 +41,11 @@ def test_a_yes_takes_both_moments() -> None:
     assert not known({}, feature(ON)).is_eligible(REPOSITORY, "f")
 
 
-def test_it_is_as_old_as_the_older_of_both() -> None:
+def test_the_state_is_as_old_as_its_older_read() -> None:
     assert known(feature(ON), feature(ON)).confirmed_at == 5
 
 
-def test_a_row_older_than_a_stop_seen_does_not_lift_it() -> None:
+def test_a_row_older_than_a_known_stop_does_not_lift_it() -> None:
     state = known(feature(STOPPED, "2", updated_at=20), feature(ON))
     for _ in range(2):
         state = state.with_newest(feature(ON, "1", updated_at=10), 30)
@@ -53,7 +53,7 @@ def test_a_row_older_than_a_stop_seen_does_not_lift_it() -> None:
     assert not state.with_newest({}, 30).is_eligible(REPOSITORY, "f")
 
 
-def test_a_stop_seen_with_the_repositories_alone_is_seen() -> None:
+def test_a_stop_read_with_the_repositories_counts() -> None:
     """The database was set back before the features were read by themselves."""
     before = feature(ON, "1", updated_at=10)
     state = State().with_newest(before, 5)
@@ -62,13 +62,13 @@ def test_a_stop_seen_with_the_repositories_alone_is_seen() -> None:
     assert state.explain(REPOSITORY, "f").rule is Rule.EMERGENCY_STOP
 
 
-def test_a_stop_seen_is_remembered_while_its_feature_is_gone() -> None:
+def test_a_stop_is_kept_while_its_feature_is_missing() -> None:
     state = known(feature(STOPPED, "2", updated_at=20), feature(ON)).with_newest({}, 30)
     state = state.with_newest(feature(ON, "1", updated_at=10), 40)
     assert state.explain(REPOSITORY, "f").rule is Rule.EMERGENCY_STOP
 
 
-def test_a_row_as_old_as_the_stop_or_younger_lifts_it() -> None:
+def test_a_row_as_new_as_the_stop_or_newer_lifts_it() -> None:
     """People who lift it by hand may leave the time as it is."""
     for updated_at in (20.0, 21.0):
         state = known(feature(STOPPED, "2", updated_at=20), feature(ON, "3"))
@@ -76,14 +76,14 @@ def test_a_row_as_old_as_the_stop_or_younger_lifts_it() -> None:
         assert state.is_eligible(REPOSITORY, "f")
 
 
-def test_only_what_may_let_in_more_asks_for_everything_anew() -> None:
+def test_only_a_widening_change_requests_a_full_read() -> None:
     assert known(feature(ON, "2"), feature(OFF)).widened_since_whole
     assert not known(feature(STOPPED, "2"), feature(ON)).widened_since_whole
     assert not known({}, feature(ON)).widened_since_whole
     assert not known(feature(ON, "2"), feature(ON)).widened_since_whole
 
 
-def test_stale_it_says_no_but_the_environment_goes_before() -> None:
+def test_a_stale_state_says_no_after_the_environment_rules() -> None:
     state = known(feature(ON), feature(ON))
     assert state.explain_stale("f", 300).rule is ClientRule.STALE
     stopping = replace(state, environment=EnvironmentOverride(stops_all=True))

@@ -8,7 +8,7 @@ from reconciler.client.store import Store
 from tests.waiting import DEADLINE_SECONDS
 
 
-def test_whoever_trips_a_circuit_does_not_wait_for_those_who_are_told() -> None:
+def test_recording_does_not_wait_for_listeners_of_a_circuit() -> None:
     told_in: list[threading.Thread] = []
     told = threading.Event()
 

@@ -124,7 +124,7 @@ def test_a_query_is_repeated_where_github_asks_for_it_with_status_200(  # noqa: 
     assert wait / 3 <= waited <= wait
 
 
-def test_a_query_without_data_is_to_be_tried_later(fake: FakeGitHub, github: GitHub) -> None:
+def test_a_query_without_data_is_unavailable(fake: FakeGitHub, github: GitHub) -> None:
     fake.troubles = [Trouble("POST", "graphql", 200, body={"data": None})]
 
     with pytest.raises(Unavailable, match="has no data"):
@@ -160,7 +160,7 @@ def test_a_wait_of_hours_is_reported_instead(
         (422, SetupInvalid, "with 422: Validation Failed; body is too long"),
     ],
 )
-def test_a_refusal_says_what_to_do(
+def test_a_refusal_gives_the_next_step(
     fake: FakeGitHub, github: GitHub, status: int, kind: type[Exception], said: str
 ) -> None:
     body = {"message": "Validation Failed", "errors": [{"message": "body is too long"}]}
@@ -194,7 +194,7 @@ def test_endless_redirects_are_reported(fake: FakeGitHub, github: GitHub) -> Non
         {"link": '<https://elsewhere.example/repos>; rel="next"'},
     ],
 )
-def test_the_token_goes_to_no_other_server(
+def test_the_token_is_sent_to_no_other_server(
     fake: FakeGitHub, github: GitHub, headers: dict[str, str]
 ) -> None:
     status = 301 if "location" in headers else 200

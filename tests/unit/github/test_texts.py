@@ -46,7 +46,7 @@ def test_a_comment_is_found_among_hundreds(fake: FakeGitHub, github: GitHub) -> 
 
 
 @pytest.mark.parametrize("association", ["NONE", "CONTRIBUTOR", "FIRST_TIME_CONTRIBUTOR"])
-def test_a_strangers_comment_with_our_marker_is_not_ours(
+def test_a_marker_in_an_outsiders_comment_is_ignored(
     fake: FakeGitHub, github: GitHub, association: str
 ) -> None:
     fake.add_comment(7, PREVIEW, STRANGER, association)
@@ -101,9 +101,7 @@ def test_an_issue_is_opened_once_kept_up_to_date_and_closed(
     assert "**Resolved.**" in fake.issues[7]["body"]
 
 
-def test_a_state_that_begins_again_gets_an_issue_of_its_own(
-    fake: FakeGitHub, github: GitHub
-) -> None:
+def test_a_state_that_occurs_again_gets_a_new_issue(fake: FakeGitHub, github: GitHub) -> None:
     for states in ([STATE], [], [STATE], [STATE]):
         update_issues(github, PATH, KIND, states)
 
@@ -124,7 +122,7 @@ def test_a_closed_issue_stays_closed_until_its_state_occurs_again(
     assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
 
 
-def test_issues_of_others_are_left_alone(fake: FakeGitHub, github: GitHub) -> None:
+def test_issues_of_others_are_not_changed(fake: FakeGitHub, github: GitHub) -> None:
     update_issues(github, PATH, "<!-- rollout-reconciler: health", [])
     update_issues(github, PATH, KIND, [STATE])
     fake.issues[7]["user"] = STRANGER
@@ -183,7 +181,7 @@ def test_a_pull_request_that_did_not_arrive_is_opened_again(
     assert (len(fake.pulls), len(waits)) == (1, 1)
 
 
-def test_a_closed_pull_request_is_peoples_no_and_a_merged_one_is_done(
+def test_a_closed_pull_request_is_a_refusal_and_a_merged_one_is_done(
     fake: FakeGitHub, github: GitHub
 ) -> None:
     propose(github, PATH, PROPOSAL)
@@ -196,7 +194,7 @@ def test_a_closed_pull_request_is_peoples_no_and_a_merged_one_is_done(
     assert (again.number, again.is_new) == (8, True)
 
 
-def test_a_pull_request_is_found_by_its_newest_commit_alone(
+def test_a_pull_request_is_found_by_its_newest_commit_only(
     fake: FakeGitHub, github: GitHub
 ) -> None:
     number = fake.add_pull(head="mallory:main", sha="a" * 40)
@@ -231,7 +229,7 @@ def test_a_file_of_an_artifact_is_read_and_its_store_gets_no_token(
     assert read_artifact(github, PATH, 5, "preview", "rollout.yaml") == b"version: 1\n"
 
 
-def test_a_store_elsewhere_gets_no_token(fake: FakeGitHub, github: GitHub) -> None:
+def test_a_store_on_another_host_gets_no_token(fake: FakeGitHub, github: GitHub) -> None:
     with FakeGitHub().serving() as store:
         store.artifacts = {5: {"preview": archive("rollout.yaml", b"version: 1\n")}}
         fake.artifacts = store.artifacts

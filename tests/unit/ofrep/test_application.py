@@ -35,7 +35,7 @@ def asking(client: Client, **settings: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
-def test_a_fault_is_told_without_what_it_is() -> None:
+def test_an_internal_error_is_reported_without_details() -> None:
     async def ask() -> httpx.Response:
         async with asking(Client(RuntimeError("secret"))) as http:
             return await http.post(PATH, content='{"context": {"targetingKey": "acme/site"}}')

@@ -62,7 +62,7 @@ def health(jobs: int, errors: int, *, limited_at: datetime | None = None) -> Hea
     return Health(judge(metrics, eligible=1, limits=limits), metrics, limits, period)
 
 
-def test_a_stop_lets_nobody_in_and_takes_the_percentage_to_0() -> None:
+def test_a_stop_sets_the_percentage_to_0() -> None:
     act = impose(standing(), override(1, None))
 
     assert act is not None
@@ -91,24 +91,24 @@ def test_a_wider_limit_is_refused() -> None:
 
 
 @pytest.mark.parametrize("percentage", [50, 75])
-def test_a_rollback_to_what_people_meant_or_over_it_is_none(percentage: int) -> None:
+def test_a_rollback_to_the_desired_percentage_or_above_is_refused(percentage: int) -> None:
     with pytest.raises(Refused, match="is no rollback"):
         impose(standing(), override(1, percentage))
 
 
-def test_a_percentage_limits_nobody_under_the_strategy_whitelist() -> None:
+def test_a_percentage_has_no_effect_with_strategy_whitelist() -> None:
     with pytest.raises(Refused, match="keep everybody out: reconcile stop"):
         impose(replace(standing(), strategy=Strategy.WHITELIST), override(1, 0))
 
 
-def test_a_rollback_keeps_what_is_narrower_live() -> None:
+def test_a_rollback_keeps_a_narrower_live_state() -> None:
     act = impose(standing(live=exposure(3)), override(1, 10))
 
     assert act is not None
     assert act.after == exposure(3)
 
 
-def test_a_resume_turns_off_the_one_in_force_and_all_whose_place_it_took() -> None:
+def test_a_resume_turns_off_the_override_and_those_it_superseded() -> None:
     first = StoredOverride(override(1, 25), OverrideState.DONE, superseded_by=UUID(int=2))
     second = StoredOverride(override(2, 10), OverrideState.DONE, superseded_by=UUID(int=3))
     settled = StoredOverride(override(4, 10), OverrideState.DONE)
@@ -128,7 +128,7 @@ def test_a_resume_turns_off_the_one_in_force_and_all_whose_place_it_took() -> No
 @pytest.mark.parametrize(
     "live", [exposure(0, stopped=True), exposure(20), exposure(50, active=False)]
 )
-def test_a_resume_lifts_what_somebody_narrowed_by_sql(live: Exposure) -> None:
+def test_a_resume_lifts_limits_set_by_sql(live: Exposure) -> None:
     act = lift(standing(live=live))
 
     assert act is not None
@@ -136,11 +136,11 @@ def test_a_resume_lifts_what_somebody_narrowed_by_sql(live: Exposure) -> None:
 
 
 @pytest.mark.parametrize("live", [exposure(50), exposure(60)])
-def test_a_resume_of_what_nothing_narrows_does_nothing(live: Exposure) -> None:
+def test_a_resume_without_a_limit_does_nothing(live: Exposure) -> None:
     assert lift(standing(live=live)) is None
 
 
-def test_what_fails_is_rolled_back() -> None:
+def test_a_failing_feature_is_rolled_back() -> None:
     assert automatic_limit(standing(), SETTINGS, health(100, 6)) == Limit(Decimal(5))
 
 
@@ -149,7 +149,7 @@ def test_exactly_the_limit_is_not_rolled_back() -> None:
 
 
 @given(jobs=st.integers(0, 9), share=st.floats(0, 1))
-def test_what_is_inconclusive_is_never_rolled_back(jobs: int, share: float) -> None:
+def test_an_inconclusive_feature_is_never_rolled_back(jobs: int, share: float) -> None:
     assert automatic_limit(standing(), SETTINGS, health(jobs, round(jobs * share))) is None
 
 
@@ -165,7 +165,7 @@ def test_what_is_inconclusive_is_never_rolled_back(jobs: int, share: float) -> N
         ),
     ],
 )
-def test_the_safeguard_leaves_alone(found: Standing, settings: RollbackSettings) -> None:
+def test_the_safeguard_does_not_act(found: Standing, settings: RollbackSettings) -> None:
     assert automatic_limit(found, settings, health(100, 100)) is None
 
 
@@ -182,13 +182,13 @@ def test_the_safeguard_leaves_alone(found: Standing, settings: RollbackSettings)
         ),
     ],
 )
-def test_where_a_percentage_cannot_help_the_safeguard_stops(
+def test_the_safeguard_stops_if_a_percentage_cannot_help(
     found: Standing, settings: RollbackSettings
 ) -> None:
     assert automatic_limit(found, settings, health(100, 100)) == STOP
 
 
-def test_jobs_that_fail_again_since_an_automatic_rollback_stop_the_feature() -> None:
+def test_jobs_that_fail_after_an_automatic_rollback_stop_the_feature() -> None:
     rolled_back = standing(on(override(1, 5, by=AUTO_ROLLBACK)), live=exposure(5))
 
     before = automatic_limit(rolled_back, SETTINGS, health(100, 100))

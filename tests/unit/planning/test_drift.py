@@ -48,7 +48,7 @@ def test_each_field_is_kept_reverted_or_held(name: str, live: Any, decision: Dec
         assert plan.changes == ()
 
 
-def test_every_field_is_decided_on() -> None:
+def test_every_field_has_a_decision() -> None:
     tried = {name for name, _, _ in DECISIONS} | {"strategy", "salt"}
 
     assert tried == {field.name for field in (*SCALAR_FIELDS, *LIST_FIELDS)}
@@ -63,7 +63,7 @@ def test_every_field_is_decided_on() -> None:
     ],
 )
 @pytest.mark.parametrize(("name", "live"), [("strategy", Strategy.WHITELIST), ("salt", "other")])
-def test_the_audience_tells_the_direction_of_strategy_and_salt(
+def test_the_audience_decides_the_direction_of_strategy_and_salt(
     name: str, live: Any, change: AudienceChange, decision: Decision
 ) -> None:
     plan = plan_feature(
@@ -102,7 +102,7 @@ def test_a_stop_by_sql_before_any_apply_becomes_an_override_and_stays() -> None:
     assert plan.desired.percentage == 50
 
 
-def test_a_stop_before_any_apply_that_an_override_tells_of_is_no_drift() -> None:
+def test_a_stop_that_an_override_records_is_no_drift() -> None:
     stopped = configuration(FILE, percentage=Decimal(0), emergency_stop=True)
     on = StoredOverride(override(1), OverrideState.ON)
 
@@ -114,7 +114,7 @@ def test_a_stop_before_any_apply_that_an_override_tells_of_is_no_drift() -> None
     assert in_file.after.emergency_stop
 
 
-def test_a_lower_percentage_by_sql_limits_what_the_next_file_asks_for() -> None:
+def test_a_lower_percentage_by_sql_limits_the_next_file() -> None:
     next_file = FILE.model_copy(update={"percentage": Decimal(60)})
 
     plan = plan_feature(next_file, applied=FILE, live=configuration(FILE, percentage=Decimal(20)))
@@ -170,7 +170,7 @@ def test_kept_drift_is_the_same_override_in_a_preview_and_its_apply() -> None:
         ({"percentage": 40}, Decision.HOLD),
     ],
 )
-def test_held_drift_that_the_file_says_by_now_is_adopted(
+def test_held_drift_that_is_in_the_file_is_adopted(
     next_file: dict[str, Any], decision: Decision
 ) -> None:
     live = configuration(FILE, whitelist=frozenset({"acme/a"}))
@@ -186,7 +186,7 @@ def test_held_drift_that_the_file_says_by_now_is_adopted(
         assert plan.change_count == 1
 
 
-def test_a_strategy_that_the_file_says_by_now_is_adopted() -> None:
+def test_a_live_strategy_that_is_in_the_file_is_adopted() -> None:
     live = configuration(FILE, strategy=Strategy.WHITELIST)
 
     plan = plan_feature(
@@ -200,7 +200,7 @@ def test_a_strategy_that_the_file_says_by_now_is_adopted() -> None:
     assert plan.after == live
 
 
-def test_an_entry_known_since_it_was_live_is_adopted_under_its_id() -> None:
+def test_an_entry_resolved_after_the_drift_is_adopted_by_its_id() -> None:
     known = Directory(ids={"acme/a": "1a"}, names={"1a": "acme/a"}, owned={})
     applied = configuration(FILE)
 

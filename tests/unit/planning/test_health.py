@@ -98,7 +98,7 @@ def test_the_limit_itself_passes_and_one_error_more_fails(
     rate=rates,
     min_jobs=st.integers(0, 100),
 )
-def test_what_is_inconclusive_says_why_and_nothing_else_does(
+def test_only_an_inconclusive_verdict_has_a_reason(
     found: JobMetrics | None, eligible: int, rate: Decimal, min_jobs: int
 ) -> None:
     judgement = judge(found, eligible=eligible, limits=HealthLimits(rate, min_jobs))
@@ -108,7 +108,7 @@ def test_what_is_inconclusive_says_why_and_nothing_else_does(
         assert judgement.verdict is Verdict.INCONCLUSIVE
 
 
-def test_jobs_count_from_the_last_resume_where_that_is_later() -> None:
+def test_jobs_count_from_the_last_resume_if_it_is_later() -> None:
     assert Period(NOW, DAY).begin == NOW - DAY
     assert Period(NOW, DAY, NOW - 2 * DAY).begin == NOW - DAY
     assert Period(NOW, DAY, NOW - DAY / 2).begin == NOW - DAY / 2
@@ -122,7 +122,7 @@ def sentence(
     return Health(judgement, found, LIMITS, Period(NOW, window, resumed_at)).sentence
 
 
-def test_a_verdict_is_told_with_its_figures() -> None:
+def test_a_verdict_is_shown_with_its_metrics() -> None:
     assert sentence(metrics(200, 25)) == "error rate 12.50% over 5% (25 of 200 jobs in 24h)"
     assert sentence(metrics(2000, 1)) == "error rate 0.05% within 5% (1 of 2,000 jobs in 24h)"
     assert sentence(metrics(3, 0)) == "too few jobs: 3 in 24h, 10 are needed"

@@ -45,7 +45,7 @@ def test_on_and_never_in_the_file_is_in_force() -> None:
     assert settled == Settlement(ROLLBACK, (), ())
 
 
-def test_on_and_removed_by_people_is_done_and_resumed() -> None:
+def test_on_and_removed_from_the_file_is_done_and_resumed() -> None:
     settled = settle_overrides(None, [StoredOverride(ROLLBACK, ON)], traces(REMOVED))
 
     assert settled.in_force is None
@@ -119,7 +119,7 @@ def test_of_two_the_narrower_is_on_and_supersedes_the_other() -> None:
 SUPERSEDED = StoredOverride(ROLLBACK, DONE, superseded_by=STOP.id)
 
 
-def test_an_override_is_on_again_when_its_successor_was_removed() -> None:
+def test_an_override_is_on_again_when_its_successor_is_removed() -> None:
     rows = [SUPERSEDED, StoredOverride(STOP, ON)]
 
     settled = settle_overrides(None, rows, {STOP.id: REMOVED, ROLLBACK.id: NEVER})
@@ -129,7 +129,7 @@ def test_an_override_is_on_again_when_its_successor_was_removed() -> None:
 
 
 @pytest.mark.parametrize("known", [{ROLLBACK.id: REMOVED}, {}], ids=["in git", "not asked"])
-def test_superseded_by_what_people_removed_is_resumed_with_it_otherwise(
+def test_a_superseded_override_is_resumed_with_its_successor(
     known: dict[UUID, Trace],
 ) -> None:
     rows = [SUPERSEDED, StoredOverride(STOP, ON)]
@@ -139,7 +139,7 @@ def test_superseded_by_what_people_removed_is_resumed_with_it_otherwise(
     assert settled.in_force is None
 
 
-def test_a_resume_by_command_leaves_nothing_to_come_back() -> None:
+def test_after_a_resume_by_command_no_override_comes_back() -> None:
     rows = [StoredOverride(ROLLBACK, OFF, superseded_by=STOP.id), StoredOverride(STOP, OFF)]
 
     settled = settle_overrides(None, rows, {STOP.id: REMOVED, ROLLBACK.id: NEVER})
@@ -152,7 +152,7 @@ FILE_WITH_BLOCK = feature(percentage=50, override=ROLLBACK)
 LIMITED = configuration(FILE, percentage=Decimal(5))
 
 
-def test_without_git_a_block_seen_by_the_last_apply_and_gone_is_a_resume() -> None:
+def test_without_git_a_block_gone_since_the_last_apply_is_a_resume() -> None:
     plan = plan_feature(
         FILE,
         applied=FILE_WITH_BLOCK,
@@ -164,14 +164,14 @@ def test_without_git_a_block_seen_by_the_last_apply_and_gone_is_a_resume() -> No
     assert plan.after.percentage == 50
 
 
-def test_without_git_a_block_that_no_apply_saw_is_not_missed() -> None:
+def test_without_git_a_block_that_no_apply_saw_is_no_resume() -> None:
     plan = plan_feature(FILE, applied=FILE, live=LIMITED, overrides=(StoredOverride(ROLLBACK, ON),))
 
     assert plan.overrides.in_force == ROLLBACK
     assert plan.overrides.written == ()
 
 
-def test_without_git_an_apply_remembers_that_a_block_came() -> None:
+def test_without_git_an_apply_records_a_block_it_saw() -> None:
     plan = plan_feature(
         FILE_WITH_BLOCK, applied=FILE, live=LIMITED, overrides=(StoredOverride(ROLLBACK, ON),)
     )
@@ -180,7 +180,7 @@ def test_without_git_an_apply_remembers_that_a_block_came() -> None:
     assert plan.overrides.written == (StoredOverride(ROLLBACK, ON, removals=1),)
 
 
-def test_an_apply_remembers_an_intent_that_an_override_hides() -> None:
+def test_an_apply_stores_a_desired_state_hidden_by_an_override() -> None:
     row = StoredOverride(ROLLBACK, ON)
 
     moved = plan_feature(

@@ -38,7 +38,7 @@ def test_a_new_feature_is_created() -> None:
     assert plan.after == configuration(percentage=Decimal(10))
 
 
-def test_a_feature_that_is_as_the_file_says_needs_nothing() -> None:
+def test_a_feature_equal_to_the_file_has_no_changes() -> None:
     plan = plan_feature(feature(percentage=10), applied=feature(percentage=10))
 
     assert (plan.action, plan.changes, plan.change_count) == (FeatureAction.NONE, (), 0)
@@ -55,7 +55,7 @@ def test_each_value_that_differs_is_a_change() -> None:
     ]
 
 
-def test_a_feature_that_left_the_file_is_deactivated_if_allowed() -> None:
+def test_a_feature_removed_from_the_file_is_deactivated_if_allowed() -> None:
     plan = plan_feature(None, applied=feature(percentage=10))
 
     assert plan.action is FeatureAction.DEACTIVATE
@@ -64,7 +64,7 @@ def test_a_feature_that_left_the_file_is_deactivated_if_allowed() -> None:
     assert guards(plan) == [GuardName.FEATURE_REMOVED]
 
 
-def test_a_feature_that_left_before_stays_as_it_is() -> None:
+def test_a_feature_removed_earlier_does_not_change() -> None:
     gone = configuration(percentage=Decimal(10), active=False)
 
     plan = plan_feature(None, applied=gone)
@@ -72,7 +72,7 @@ def test_a_feature_that_left_before_stays_as_it_is() -> None:
     assert (plan.action, plan.findings) == (FeatureAction.NONE, ())
 
 
-def test_a_feature_that_came_back_is_active_and_counts_from_zero() -> None:
+def test_a_feature_added_again_is_active_and_counts_from_zero() -> None:
     gone = configuration(percentage=Decimal(50), active=False)
 
     plan = plan_feature(feature(percentage=50), applied=gone)
@@ -109,7 +109,7 @@ def test_a_renamed_repository_keeps_its_entry_with_a_warning() -> None:
     assert warning.startswith("acme/old is called acme/new now")
 
 
-def test_a_name_that_means_another_repository_now_is_refused() -> None:
+def test_a_name_that_now_means_another_repository_is_refused() -> None:
     directory = Directory(
         ids={"acme/a": SECOND},
         names={SECOND: "acme/a"},
@@ -234,7 +234,7 @@ def test_max_gain_counts_repositories(most: int | None, gained: int, is_refused:
     assert guards(plan) == ([GuardName.MAX_GAIN] if is_refused else [])
 
 
-def test_a_resume_is_not_held_up_by_max_increase() -> None:
+def test_max_increase_does_not_refuse_a_resume() -> None:
     stopped = configuration(percentage=Decimal(0))
 
     plan = plan_feature(feature(percentage=80), applied=feature(percentage=80), live=stopped)
@@ -275,7 +275,7 @@ def test_a_guard_refuses_until_it_is_allowed_by_name(
     assert not plan.allowing(frozenset({guard})).is_refused
 
 
-def test_held_drift_is_allowed_by_no_guard() -> None:
+def test_no_guard_allows_held_drift() -> None:
     live = configuration(whitelist=frozenset())
     meant = feature(whitelist=["acme/a"])
     plan = whole(plan_feature(meant, applied=meant, live=live))
@@ -284,7 +284,7 @@ def test_held_drift_is_allowed_by_no_guard() -> None:
     assert plan.allowing(frozenset(GuardName)).is_refused
 
 
-def test_all_findings_are_told_at_once() -> None:
+def test_all_findings_are_reported_at_once() -> None:
     directory = replace(
         NOBODY_KNOWN, ids={"acme/n": SECOND}, names={SECOND: "acme/n"}, remembered={"acme/n": FIRST}
     )

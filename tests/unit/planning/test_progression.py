@@ -69,9 +69,7 @@ def refuse(
     ("before", "after"),
     [(None, 0), (None, 5), (None, 10), (0, 10), (5, 10), (10, 25), (10, 20), (20, 25), (50, 100)],
 )
-def test_a_rise_to_the_next_stage_is_free_once_the_stage_has_held(
-    before: float | None, after: float
-) -> None:
+def test_the_next_stage_is_allowed_after_the_soak(before: float | None, after: float) -> None:
     assert refuse(before, after) == []
 
 
@@ -85,7 +83,7 @@ def test_a_stage_cannot_be_skipped(before: float | None, after: float, following
     assert finding == StageSkipped(Decimal(before or 0), Decimal(after), Decimal(following))
 
 
-def test_a_stage_has_to_hold_for_its_time() -> None:
+def test_a_stage_must_soak() -> None:
     (finding,) = refuse(10, 25, soaking(held=DAY - timedelta(microseconds=1)))
 
     assert isinstance(finding, StageNotSoaked)
@@ -94,23 +92,23 @@ def test_a_stage_has_to_hold_for_its_time() -> None:
 
 
 @pytest.mark.parametrize(("jobs", "errors"), [(200, 11), (9, 0), (0, 0)])
-def test_without_a_pass_nothing_rises(jobs: int, errors: int) -> None:
+def test_an_increase_needs_a_pass(jobs: int, errors: int) -> None:
     (finding,) = refuse(10, 25, soaking(jobs=jobs, errors=errors))
 
     assert isinstance(finding, HealthNotPassing)
 
 
-def test_under_an_override_no_stage_holds() -> None:
+def test_a_stage_does_not_soak_under_an_override() -> None:
     (finding,) = refuse(10, 25, is_limited=True)
 
     assert finding == StageLimited(Decimal(10), Decimal(25), STAGES[0])
 
 
-def test_a_start_needs_no_jobs() -> None:
+def test_the_first_stage_needs_no_jobs() -> None:
     assert refuse(0, 10, soaking(held=timedelta(0), jobs=0), is_limited=True) == []
 
 
-def test_all_that_is_missing_is_told_at_once_and_when_it_will_hold() -> None:
+def test_everything_missing_is_reported_with_the_earliest_time() -> None:
     held = timedelta(hours=5, microseconds=1)
     findings = refuse(10, 50, soaking(held=held, jobs=200, errors=25))
 
@@ -144,7 +142,7 @@ def test_narrowing_is_never_refused(
 
 
 @given(before=percentages, after=percentages)
-def test_a_rise_is_free_only_within_the_next_stage(before: Decimal, after: Decimal) -> None:
+def test_an_increase_is_allowed_only_up_to_the_next_stage(before: Decimal, after: Decimal) -> None:
     free = not list(guard_soak(before, after, STAGES, soaking(), is_limited=False))
 
     passed = [each for each in STAGES if before < each.percentage < after]
@@ -180,7 +178,7 @@ def test_a_new_feature_starts_at_its_first_stage() -> None:
 
 
 @pytest.mark.parametrize("is_removed", [False, True])
-def test_a_limited_feature_rises_from_its_desired_percentage(
+def test_a_limited_feature_increases_from_its_desired_percentage(
     is_removed: bool,
 ) -> None:
     block = override(1, percentage=0)
@@ -200,7 +198,7 @@ def test_a_limited_feature_rises_from_its_desired_percentage(
     assert plan.findings == (StageLimited(Decimal(10), Decimal(25), STAGES[0]),)
 
 
-def test_what_does_not_rise_over_a_stage_is_not_asked_for() -> None:
+def test_health_is_read_only_for_an_increase_over_a_stage() -> None:
     def asked(before: int, after: int, stages: tuple[Stage, ...] = STAGES) -> list[str]:
         live = LiveFeature(UUID(int=99), configuration(percentage=Decimal(before)), NOW)
         inputs = PlanInputs(

@@ -73,7 +73,7 @@ def test_a_generation_of_every_schema_can_be_read(path: Path) -> None:
         }
 
 
-def test_the_first_generation_means_what_its_file_declared() -> None:
+def test_the_first_generation_has_the_state_of_its_file() -> None:
     generation = stored(GENERATIONS[0])
 
     applied = read_generation(generation["desired"], generation["effective"])

@@ -76,7 +76,7 @@ def test_a_failure_is_reported_when_it_begins_changes_and_ends() -> None:
         (3.1, 0.1, True),
     ],
 )
-def test_it_is_silent_after_several_intervals(
+def test_a_watch_without_ticks_is_unhealthy_after_several_intervals(
     since: float | None, interval: float, *, silent: bool
 ) -> None:
     assert is_silent(since, interval) is silent

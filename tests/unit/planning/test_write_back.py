@@ -89,7 +89,7 @@ def test_a_decision_about_a_feature(
     assert decide(at_tip, rows, traces) == decision
 
 
-def test_what_git_is_known_to_say_needs_no_more_looking_after() -> None:
+def test_an_override_known_to_be_in_git_is_not_pending() -> None:
     assert seen_in_git(tip(STOP), [ON], {STOP.id: THERE}) == {STOP.id}
     assert seen_in_git(EMPTY, [ON], {STOP.id: REMOVED}) == {STOP.id}
     assert seen_in_git(EMPTY, [ON], {}) == frozenset()

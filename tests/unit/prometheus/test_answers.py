@@ -35,7 +35,7 @@ def test_a_scalar_is_one_number() -> None:
     assert read_samples(answer("scalar", [1700000000, "3"])) == (Sample({}, 3),)
 
 
-def test_nothing_is_no_number() -> None:
+def test_an_empty_answer_has_no_number() -> None:
     assert read_samples(vector()) == ()
 
 

@@ -29,7 +29,7 @@ def test_one_sample_is_the_total() -> None:
     assert make_metrics([of(200)], [of(25)], NONE) == JobMetrics(Tally(200, 25), NONE)
 
 
-def test_labels_tell_category_and_processor() -> None:
+def test_labels_give_category_and_processor() -> None:
     metrics = make_metrics(
         [
             of(10.2, category="large", processor="inngest"),
@@ -53,7 +53,7 @@ def test_labels_tell_category_and_processor() -> None:
 
 
 @pytest.mark.parametrize("jobs", [[], [of(0)], [of(0.4)]])
-def test_without_a_job_there_is_no_newest(jobs: list[Sample]) -> None:
+def test_without_a_job_there_is_no_newest_job(jobs: list[Sample]) -> None:
     assert make_metrics(jobs, [], NONE) == JobMetrics()
 
 
@@ -61,7 +61,7 @@ def test_a_counter_of_errors_may_run_ahead_by_a_scrape() -> None:
     assert make_metrics([of(10.4)], [of(10.6)], NONE).total == Tally(10, 10)
 
 
-def test_many_more_errors_than_jobs_are_of_another_query() -> None:
+def test_many_more_errors_than_jobs_are_refused() -> None:
     with pytest.raises(Unavailable, match="the queries of Prometheus count 50 errors of 10 jobs"):
         make_metrics([of(10)], [of(50)], NONE)
 
@@ -94,7 +94,7 @@ def read(period: Period, jobs: Callable[[str], float]) -> tuple[JobMetrics, list
     return source.read_metrics("capture", period), server.asked
 
 
-def test_the_window_is_asked_for_and_whether_there_was_a_job_of_late() -> None:
+def test_the_window_and_the_last_hour_are_queried() -> None:
     metrics, asked = read(Period(NOW, timedelta(days=1)), lambda _: 20)
 
     assert asked == [
@@ -105,7 +105,7 @@ def test_the_window_is_asked_for_and_whether_there_was_a_job_of_late() -> None:
     assert metrics == JobMetrics(Tally(20, 0), NONE)
 
 
-def test_jobs_of_long_ago_alone_are_old() -> None:
+def test_only_old_jobs_are_stale() -> None:
     day = timedelta(days=1)
 
     metrics, _ = read(Period(NOW, day), lambda window: 0 if window == "3600000ms" else 20)
@@ -113,7 +113,7 @@ def test_jobs_of_long_ago_alone_are_old() -> None:
     assert metrics == JobMetrics(Tally(20, 0), newest_age=day)
 
 
-def test_a_resume_shortens_the_time_asked_for() -> None:
+def test_a_resume_shortens_the_queried_time() -> None:
     resumed_at = NOW - timedelta(seconds=90, microseconds=1_500)
 
     _, asked = read(Period(NOW, timedelta(days=1), resumed_at), lambda _: 20)
@@ -122,5 +122,5 @@ def test_a_resume_shortens_the_time_asked_for() -> None:
 
 
 @pytest.mark.parametrize("ago", [timedelta(0), timedelta(microseconds=999), timedelta(seconds=-5)])
-def test_a_resume_at_this_moment_leaves_nothing_to_ask_for(ago: timedelta) -> None:
+def test_a_resume_at_this_moment_needs_no_query(ago: timedelta) -> None:
     assert read(Period(NOW, timedelta(days=1), NOW - ago), lambda _: 20) == (JobMetrics(), [])

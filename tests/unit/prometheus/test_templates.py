@@ -24,7 +24,7 @@ def test_the_defaults_are_templates() -> None:
     )
 
 
-def test_a_name_stays_a_name() -> None:
+def test_a_feature_name_is_quoted() -> None:
     hostile = 'a"} or vector(1) #\n\\$window$feature`é'
 
     filled = parse("sum(jobs{feature=$feature}[$window])").fill(hostile, HOUR)
@@ -37,7 +37,7 @@ def test_a_name_stays_a_name() -> None:
     assert quoted.encode("ascii").decode("unicode_escape") == hostile
 
 
-def test_other_dollars_stay() -> None:
+def test_other_dollar_signs_stay() -> None:
     text = 'sum(jobs{f=$feature, p=~"a.*$", q="\\"$"}[$window]) + $windows'
 
     assert parse(text).fill("x", HOUR) == (
@@ -59,7 +59,7 @@ def test_other_dollars_stay() -> None:
         ("", "has no $feature"),
     ],
 )
-def test_a_query_that_would_count_something_else_is_refused(text: str, message: str) -> None:
+def test_an_invalid_query_template_is_refused(text: str, message: str) -> None:
     with pytest.raises(SetupInvalid) as refused:
         parse(text)
     assert message in str(refused.value)

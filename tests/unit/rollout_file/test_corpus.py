@@ -23,14 +23,14 @@ def schema() -> Draft202012Validator:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
-def test_reader_and_schema_say_what_stands_beside_the_case(
+def test_reader_and_schema_report_the_expected_errors(
     case: Path, schema: Draft202012Validator
 ) -> None:
     assert observe(case, schema) == case.with_suffix(".expected").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
-def test_the_pure_loader_says_the_same(
+def test_the_pure_loader_reports_the_same_errors(
     case: Path, schema: Draft202012Validator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(yaml_parser, "LOADER", yaml.SafeLoader)
@@ -44,11 +44,11 @@ def test_the_pure_loader_says_the_same(
         assert observed == expected
 
 
-def test_no_expectation_is_left_without_its_case() -> None:
+def test_every_expectation_has_its_case() -> None:
     assert {case.stem for case in CASES} == {each.stem for each in CORPUS.glob("*.expected")}
 
 
-def test_what_the_reader_accepts_the_schema_accepts() -> None:
+def test_the_schema_accepts_every_file_the_reader_accepts() -> None:
     """The schema may say less than the reader, never more."""
     verdicts = [
         case.with_suffix(".expected").read_text(encoding="utf-8").splitlines()[:2] for case in CASES

@@ -28,7 +28,7 @@ def test_a_duration_is_read(text: str, duration: timedelta) -> None:
 @pytest.mark.parametrize(
     "text", ["", "0s", "07d", "1.5h", "1w", "1 d", "1d\n", "-1d", "١d", "1h30m"]
 )
-def test_what_is_no_duration_says_what_to_write(text: str) -> None:
+def test_an_invalid_duration_gets_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="write a whole number and a unit: 90s, 15m, 24h or 7d"):
         parse_duration(text)
 
@@ -58,7 +58,7 @@ def test_a_duration_is_printed_in_its_largest_whole_unit(duration: timedelta, te
 
 
 @given(st.integers(min_value=1, max_value=365 * 86_400))
-def test_what_is_printed_reads_back(seconds: int) -> None:
+def test_a_printed_duration_reads_back(seconds: int) -> None:
     duration = timedelta(seconds=seconds)
 
     assert parse_duration(format_duration(duration)) == duration

@@ -57,7 +57,7 @@ def override(**changes: Any) -> Override:
     return Override.model_construct(**{"emergency_stop": None, **values, **changes})
 
 
-def test_an_override_stands_behind_all_else_of_its_feature() -> None:
+def test_an_override_is_the_last_key_of_its_feature() -> None:
     assert (
         with_override(FILE, "capture", override())
         == FILE
@@ -95,7 +95,7 @@ def test_an_override_stands_behind_all_else_of_its_feature() -> None:
     "file",
     [FILE, b"version: 1\nfeatures: {capture: {}}", b'{"version":1,"features":{"capture":{}}}'],
 )
-def test_a_hostile_reason_reads_back_whole(reason: str, file: bytes) -> None:
+def test_a_hostile_reason_reads_back_complete(reason: str, file: bytes) -> None:
     edited = with_override(file, "capture", override(reason=reason))
 
     read = parse_rollout(edited).rollout.features["capture"].override
@@ -118,7 +118,7 @@ def test_a_hostile_reason_reads_back_whole(reason: str, file: bytes) -> None:
         "   ",
     ],
 )
-def test_a_reason_that_no_file_may_hold_is_refused(reason: str) -> None:
+def test_a_reason_with_forbidden_characters_is_refused(reason: str) -> None:
     with pytest.raises(EditRefused, match="would make line 11 wrong") as refused:
         with_override(FILE, "capture", override(reason=reason))
 
@@ -126,7 +126,7 @@ def test_a_reason_that_no_file_may_hold_is_refused(reason: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["id", "by"])
-def test_nothing_but_the_block_comes_of_a_text_with_lines_in_it(field: str) -> None:
+def test_a_reason_with_line_breaks_adds_only_the_block(field: str) -> None:
     with pytest.raises(EditRefused):
         with_override(FILE, "capture", override(**{field: "x\n    percentage: 100"}))
 
@@ -136,7 +136,7 @@ def test_an_override_that_widens_is_refused() -> None:
         with_override(FILE, "capture", override(percentage=Decimal(30)))
 
 
-def test_what_is_there_already_is_no_diff() -> None:
+def test_an_existing_entry_makes_no_diff() -> None:
     stopped = with_override(FILE, "capture", override())
 
     assert with_override(stopped, "capture", override()) == stopped
@@ -165,12 +165,12 @@ def test_an_entry_of_the_other_list_is_refused() -> None:
         lambda content: with_entries(content, ("features", "search", "whitelist"), ["a/b"]),
     ],
 )
-def test_a_feature_that_the_file_lacks_is_not_found(edit: Any) -> None:
+def test_a_feature_missing_in_the_file_is_not_found(edit: Any) -> None:
     with pytest.raises(NotFound, match="the file has no feature 'search'"):
         edit(FILE)
 
 
-def test_a_file_that_is_wrong_already_is_not_edited() -> None:
+def test_an_invalid_file_is_not_edited() -> None:
     with pytest.raises(FileInvalid, match="percentage: 250 is more than 100"):
         without_override(FILE.replace(b"25", b"250"), "capture")
 
@@ -182,7 +182,7 @@ def test_a_block_that_shares_its_line_is_refused_with_its_place() -> None:
         without_value(file, ("features", "capture", "salt"))
 
 
-def test_a_text_that_would_grow_a_line_break_is_refused() -> None:
+def test_an_edit_that_adds_a_line_break_to_a_text_is_refused() -> None:
     """A literal text at the very end, without a line break, gets one when something follows it."""
     file = b"version: 1\nfeatures:\n  capture:\n    salt: |\n      a"
 
@@ -198,7 +198,7 @@ def test_a_text_that_would_grow_a_line_break_is_refused() -> None:
         Splice(FILE.index(b"acme/tools"), FILE.index(b"acme/tools"), "other-"),
     ],
 )
-def test_a_result_that_says_anything_else_is_refused(splice: Splice) -> None:
+def test_an_edit_with_another_result_is_refused(splice: Splice) -> None:
     opened = open_source(FILE)
 
     with pytest.raises(EditRefused, match="without changing more of the file"):
@@ -213,7 +213,7 @@ class TestFile:
         path.chmod(0o640)
         return path
 
-    def test_it_is_replaced_with_its_mode(self, file: Path) -> None:
+    def test_an_edited_file_keeps_its_mode(self, file: Path) -> None:
         before, after = edit_rollout_file(
             file,
             lambda content: without_override(
@@ -236,19 +236,19 @@ class TestFile:
             written.st_mtime_ns,
         )
 
-    def test_a_refused_edit_leaves_it_and_names_it(self, file: Path) -> None:
+    def test_a_refused_edit_keeps_the_file_and_names_it(self, file: Path) -> None:
         with pytest.raises(EditRefused, match=rf"^{file}: the edit would make line"):
             edit_rollout_file(file, lambda content: with_entries(content, WHITELIST, ["no name"]))
 
         assert file.read_bytes() == FILE
 
-    def test_what_is_wrong_in_it_is_told_under_its_name(self, file: Path) -> None:
+    def test_errors_of_an_edited_file_have_its_name(self, file: Path) -> None:
         file.write_bytes(b"version: 2\n")
 
         with pytest.raises(FileInvalid, match=rf"^{file}:1:1: version: 2 is not a version"):
             edit_rollout_file(file, lambda content: with_value(content, ("version",), 1))
 
-    def test_another_edit_by_program_waits_until_this_one_is_written(self, file: Path) -> None:
+    def test_a_concurrent_edit_waits_for_this_one(self, file: Path) -> None:
         def take_turn() -> None:
             descriptor = os.open(file.parent, os.O_RDONLY)
             try:
@@ -265,7 +265,7 @@ class TestFile:
 
         take_turn()
 
-    def test_a_change_by_somebody_else_meanwhile_is_not_lost(self, file: Path) -> None:
+    def test_a_concurrent_change_of_the_file_is_not_lost(self, file: Path) -> None:
         def edit(content: bytes) -> bytes:
             file.write_bytes(FILE + b"# by Ben\n")
             return with_entries(content, WHITELIST, ["acme/site"])
@@ -368,7 +368,7 @@ def free_entries(feature: Feature, drawn: Sequence[str]) -> list[str]:
 
 
 @given(edited(), st.data())
-def test_over_files_of_any_style_an_edit_is_exactly_the_change(
+def test_an_edit_of_any_style_is_exactly_the_change(
     case: tuple[Rollout, bytes], data: st.DataObject
 ) -> None:
     rollout, content = case

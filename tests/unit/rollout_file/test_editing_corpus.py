@@ -132,7 +132,7 @@ def observe(content: bytes) -> str:
 
 
 @each_case
-def test_each_edit_does_to_the_case_what_stands_beside_it(case: Path) -> None:
+def test_each_edit_of_the_corpus_has_the_expected_result(case: Path) -> None:
     assert observe(case.read_bytes()) == case.with_suffix(".diffs").read_bytes().decode()
 
 
@@ -142,7 +142,7 @@ def test_each_edit_does_to_the_case_what_stands_beside_it(case: Path) -> None:
     [case for case in CASES if case.stem != "comments-with-tabs"],
     ids=lambda case: case.stem,
 )
-def test_with_the_pure_loader_each_edit_does_the_same(
+def test_each_edit_has_the_same_result_with_the_pure_loader(
     case: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(editable_text, "LOADER", yaml.BaseLoader)
@@ -151,7 +151,7 @@ def test_with_the_pure_loader_each_edit_does_the_same(
 
 
 @each_case
-def test_an_override_set_and_taken_away_leaves_the_bytes_as_they_were(case: Path) -> None:
+def test_an_override_set_and_removed_leaves_the_same_bytes(case: Path) -> None:
     content = case.read_bytes()
     for name, feature in parse_rollout(content).rollout.features.items():
         stopped = with_override(content, name, STOP)
@@ -173,7 +173,7 @@ def test_setting_the_same_override_again_changes_nothing(case: Path) -> None:
 
 
 @each_case
-def test_no_edit_touches_a_comment_on_a_line_of_its_own(case: Path) -> None:
+def test_no_edit_changes_a_comment_on_its_own_line(case: Path) -> None:
     content = case.read_bytes()
     before = own_comments(content)
     for name, edit in edits(content).items():
@@ -187,7 +187,7 @@ def own_comments(content: bytes) -> list[str]:
     return [line.strip() for line in lines_of(content) if line.lstrip().startswith("#")]
 
 
-def test_the_corpus_is_whole() -> None:
+def test_every_case_of_the_corpus_has_its_files() -> None:
     assert len(CASES) >= 60
     assert {case.stem for case in CASES} == {each.stem for each in CORPUS.glob("*.diffs")}
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 SCHEMA_COMMENT = "# yaml-language-server: $schema=schemas/rollout.schema.json\n"
 
 
-def test_with_the_first_file_nobody_is_in() -> None:
+def test_with_the_first_file_no_repository_is_eligible() -> None:
     rollout = parse_rollout(first_rollout_file()).rollout
 
     (feature,) = rollout.features.values()

@@ -56,7 +56,7 @@ def test_500_000_values_are_read_and_one_more_is_refused() -> None:
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
-def test_deep_nesting_is_given_up_at_once(opening: str) -> None:
+def test_deep_nesting_is_refused_at_once(opening: str) -> None:
     content = "version: 1\nx: " + opening * 1_000_000 if opening in "[{a: " else opening * 1_000_000
 
     tracemalloc.start()
@@ -69,7 +69,7 @@ def test_deep_nesting_is_given_up_at_once(opening: str) -> None:
 
 
 @pytest.mark.parametrize("before", ["", "version: 1\n", "version: 1\n...\n"])
-def test_directives_are_not_held_against_each_other(before: str) -> None:
+def test_directives_are_not_compared_with_each_other(before: str) -> None:
     content = before + "".join(f"%TAG !a{number}! b\n" for number in range(3_000))
 
     found = refusals(content + "---\nversion: 2\n")
@@ -88,11 +88,11 @@ def test_aliases_are_not_followed() -> None:
     assert sum("the anchor" in each for each in found) == 60
 
 
-def test_many_forbidden_characters_are_not_named_one_by_one() -> None:
+def test_many_forbidden_characters_are_reported_once() -> None:
     assert len(refusals("\x00\n" * 200_000)) == 100
 
 
-def test_what_is_no_text_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_are_not_text_are_scanned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     described: list[str] = []
     passed: list[str] = []
 
@@ -116,7 +116,7 @@ def test_what_is_no_text_is_looked_through_once(monkeypatch: pytest.MonkeyPatch)
     assert sum(map(len, passed)) < len(content)
 
 
-def test_a_key_of_a_megabyte_is_shown_cut() -> None:
+def test_a_key_of_a_megabyte_is_shown_shortened() -> None:
     missing, unknown = refusals("? " + "k" * 1_000_000 + "\n: 1\n")
 
     assert missing.endswith("key 'version' is missing; write version: 1")

@@ -35,7 +35,7 @@ IDENTIFIER = "6F0C1C1E-3c0e-4a55-9b3e-0e5f7a1f2d11"
         IDENTIFIER,
     ],
 )
-def test_what_github_accepts_is_an_entry(entry: str) -> None:
+def test_a_name_that_github_accepts_is_an_entry(entry: str) -> None:
     assert is_entry(entry)
     assert entry_problem(entry) is None
 
@@ -73,7 +73,7 @@ def test_what_github_accepts_is_an_entry(entry: str) -> None:
         "acme/" + IDENTIFIER + "\x00",
     ],
 )
-def test_what_github_would_not_accept_says_what_is_wrong(text: str) -> None:
+def test_a_name_that_github_refuses_is_explained(text: str) -> None:
     problem = entry_problem(text)
 
     assert not is_entry(text)
@@ -81,7 +81,7 @@ def test_what_github_would_not_accept_says_what_is_wrong(text: str) -> None:
     assert problem.isprintable()
 
 
-def test_forms_are_told_apart() -> None:
+def test_the_three_forms_are_distinguished() -> None:
     assert (is_uuid(IDENTIFIER), is_pattern(IDENTIFIER)) == (True, False)
     assert (is_uuid("acme/*"), is_pattern("acme/*")) == (False, True)
     assert (is_uuid("acme/tools"), is_pattern("acme/tools")) == (False, False)

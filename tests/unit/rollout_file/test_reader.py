@@ -86,14 +86,14 @@ def test_an_absent_key_means_its_default() -> None:
     assert feature.guards.max_gain is None
 
 
-def test_repositories_are_spread_by_the_salt_or_else_by_the_features_name() -> None:
+def test_the_salt_defaults_to_the_features_name() -> None:
     features = parse_rollout("version: 1\nfeatures: {a: {}, b: {salt: s}}\n").rollout.features
 
     assert features["a"].salt_or("a") == "a"
     assert features["b"].salt_or("b") == "s"
 
 
-def test_a_category_keeps_the_figures_that_the_file_does_not_name() -> None:
+def test_a_category_keeps_the_thresholds_the_file_does_not_name() -> None:
     rollout = parse_rollout(
         "version: 1\ncategories: {medium: {stars: 700}, large: {}, enterprise: {priority: 5}}\n"
     ).rollout
@@ -139,7 +139,7 @@ def test_a_desired_state_cannot_change() -> None:
         rollout.features["a"].percentage = Decimal(5)  # type: ignore[misc]
 
 
-def test_places_are_those_of_keys_and_of_lists_entries() -> None:
+def test_keys_and_list_entries_have_places() -> None:
     places = parse_rollout(
         "\ufeffversion: 1\nfeatures:\n  a:\n    percentage: 5\n    whitelist:\n      - b/c\n      - d/*\n"
         "    health: {min_jobs: 5}\n"
@@ -163,20 +163,20 @@ def test_places_are_those_of_keys_and_of_lists_entries() -> None:
 @pytest.mark.parametrize(
     "path", [("other",), ("version", 0), ("features", "a", "whitelist", 5), ("features", 0)]
 )
-def test_what_is_not_written_has_no_place(path: tuple[str | int, ...]) -> None:
+def test_an_absent_key_has_no_place(path: tuple[str | int, ...]) -> None:
     places = parse_rollout("version: 1\nfeatures: {a: {whitelist: [b/c]}}\n").places
 
     assert path not in places
 
 
-def test_a_messages_path_is_the_one_that_was_given() -> None:
+def test_a_message_has_the_path_that_was_given() -> None:
     with pytest.raises(FileInvalid) as raised:
         parse_rollout("version: 2\n", path="main:config/rollout.yaml")
 
     assert str(raised.value).startswith("main:config/rollout.yaml:1:1: version: ")
 
 
-def test_findings_come_in_line_order_whoever_found_them() -> None:
+def test_findings_are_in_line_order() -> None:
     with pytest.raises(FileInvalid) as raised:
         read_rollout_file(CORPUS / "all-errors-at-once.yaml")
 
@@ -201,7 +201,7 @@ def test_reading_loads_no_database_no_git_and_no_schema_library() -> None:
     assert run.stdout.strip() == ""
 
 
-def test_the_grammar_alone_loads_neither_yaml_nor_pydantic() -> None:
+def test_the_grammar_of_names_loads_neither_yaml_nor_pydantic() -> None:
     program = (
         "import sys, reconciler.rollout_file.list_entries, reconciler.rollout_file.durations\n"
         "print(*{'yaml', 'pydantic'} & set(sys.modules))"

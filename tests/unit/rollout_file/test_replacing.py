@@ -21,7 +21,7 @@ def test_a_file_is_replaced_and_keeps_its_mode(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_file_that_is_there_is_not_created(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_created(tmp_path: Path) -> None:
     path = tmp_path / "file"
     create_file(path, b"first", instead="")
 
@@ -32,7 +32,7 @@ def test_a_file_that_is_there_is_not_created(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_without_links_too_a_file_is_created_where_there_is_none(
+def test_a_file_is_created_without_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_path: Path, _target: Path) -> None:
@@ -49,7 +49,7 @@ def test_without_links_too_a_file_is_created_where_there_is_none(
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_file_that_fails_to_be_written_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
 
     with pytest.raises(SetupInvalid, match="folder cannot be written"):

@@ -28,7 +28,7 @@ def test_the_committed_schema_is_the_generated_one() -> None:
     )
 
 
-def test_the_schema_is_one_of_its_dialect() -> None:
+def test_the_schema_is_valid_in_its_dialect() -> None:
     schema = rollout_schema()
 
     Draft202012Validator.check_schema(schema)
@@ -70,5 +70,5 @@ def test_examples_and_defaults_are_valid_by_themselves(
     assert [sample for sample in samples if not validator.is_valid(sample)] == []
 
 
-def test_nothing_may_be_null() -> None:
+def test_no_key_accepts_null() -> None:
     assert "null" not in rollout_schema_text()

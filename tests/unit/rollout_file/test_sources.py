@@ -18,7 +18,7 @@ def refusal(path: Path) -> str:
     return str(raised.value)
 
 
-def test_a_missing_file_says_how_to_write_a_first_one(tmp_path: Path) -> None:
+def test_a_missing_file_names_the_command_that_writes_one(tmp_path: Path) -> None:
     file = tmp_path / "rollout.yaml"
 
     with pytest.raises(SetupInvalid) as raised:
@@ -47,7 +47,7 @@ def test_a_symlink_to_nowhere_is_refused_as_a_symlink(tmp_path: Path) -> None:
     assert "this is a symlink" in refusal(link)
 
 
-def test_a_folder_that_is_a_symlink_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_folder_may_be_a_symlink(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "rollout.yaml").write_text(VALID)
     (tmp_path / "link").symlink_to("real")
@@ -79,7 +79,7 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", ["file/rollout.yaml", "x" * 300, "a\0b"])
-def test_what_cannot_be_opened_is_one_line(tmp_path: Path, name: str) -> None:
+def test_an_open_error_is_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text(VALID)
 
     with pytest.raises(SetupInvalid) as raised:
@@ -89,9 +89,7 @@ def test_what_cannot_be_opened_is_one_line(tmp_path: Path, name: str) -> None:
     assert "name another with --file" in str(raised.value)
 
 
-def test_a_file_that_may_not_be_read_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root may read everything, so the refusal is played."""
     file = tmp_path / "rollout.yaml"
 

@@ -13,7 +13,7 @@ from tests.unit.rollout_file.test_properties import rollouts
 
 
 @given(rollout=rollouts)
-def test_what_is_written_reads_back_the_same(rollout: Rollout) -> None:
+def test_a_written_file_reads_back_the_same(rollout: Rollout) -> None:
     text = render_rollout(rollout, ["A comment."])
     assert parse_rollout(text.encode(), path="rollout.yaml").rollout == rollout
 
@@ -38,12 +38,12 @@ def test_what_is_written_reads_back_the_same(rollout: Rollout) -> None:
         "24h",
     ],
 )
-def test_a_text_stays_a_text(text: str) -> None:
+def test_a_written_text_stays_a_text(text: str) -> None:
     rollout = Rollout(version=1, features={"null": Feature(description=text, salt=text)})
     assert parse_rollout(render_rollout(rollout).encode(), path="x").rollout == rollout
 
 
-def test_only_what_differs_from_the_defaults_is_written() -> None:
+def test_only_values_that_differ_from_the_defaults_are_written() -> None:
     rollout = Rollout(
         version=1,
         features={

@@ -50,7 +50,7 @@ def test_growing_never_makes_a_repository_smaller(now: Activity, grown: Activity
         (Activity(100_000, 0, 0), 100),
     ],
 )
-def test_the_score_divides_without_a_rest_and_ends_at_100(activity: Activity, score: int) -> None:
+def test_the_score_uses_integer_division_and_ends_at_100(activity: Activity, score: int) -> None:
     assert activity.monthly_score == score
 
 

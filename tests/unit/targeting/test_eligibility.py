@@ -41,7 +41,7 @@ repositories = st.builds(
 )
 
 
-def test_the_rules_are_asked_in_the_order_of_the_contract() -> None:
+def test_the_rules_apply_in_the_order_of_the_contract() -> None:
     """Everything that could decide does apply; taking away the first leaves the next."""
     stopped = EnvironmentOverride.parse({"ROLLOUT_EMERGENCY_STOP": "true"})
     everything = replace(
@@ -81,11 +81,11 @@ def test_a_list_has_a_repository_by_id_by_name_and_by_owner(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["acme", "acme/tool", "acme/tools2", "acm/*", "*", "other/tools"])
-def test_a_list_has_nothing_by_half_a_name(key: str) -> None:
+def test_a_list_does_not_match_a_part_of_a_name(key: str) -> None:
     assert is_eligible("c", replace(TARGETING, exclusions=frozenset({key})), REPOSITORY)
 
 
-def test_a_bucket_is_in_once_the_percentage_is_above_it() -> None:
+def test_a_bucket_is_eligible_if_the_percentage_is_above_it() -> None:
     place = bucket("capture", REPOSITORY.id)
     at = replace(TARGETING, percentage=Decimal(place) / 100)
     above = replace(TARGETING, percentage=Decimal(place + 1) / 100)
@@ -118,7 +118,7 @@ def test_the_environment_only_lowers_the_percentage(
 
 
 @pytest.mark.parametrize("strategy", Strategy)
-def test_at_0_percent_exactly_the_whitelist_is_in(strategy: Strategy) -> None:
+def test_at_0_percent_only_the_whitelist_is_eligible(strategy: Strategy) -> None:
     ids = [str(UUID(int=number)) for number in range(20_000)]
     whitelist = frozenset(ids[::100])
     nobody = replace(TARGETING, strategy=strategy, percentage=Decimal(0), whitelist=whitelist)
@@ -131,7 +131,7 @@ def test_at_0_percent_exactly_the_whitelist_is_in(strategy: Strategy) -> None:
     }
 
 
-def test_at_25_percent_a_quarter_of_200000_repositories_is_in() -> None:
+def test_25_percent_is_a_quarter_of_200000_repositories() -> None:
     quarter = replace(TARGETING, percentage=Decimal(25))
     taken = sum(
         is_eligible("capture", quarter, Repository(str(UUID(int=each)), None, Category.LARGE))
@@ -151,7 +151,7 @@ def test_at_25_percent_a_quarter_of_200000_repositories_is_in() -> None:
         ("100", ["test", "small", "medium", "large", "enterprise"]),
     ],
 )
-def test_by_size_the_lower_step_holds(percentage: str, categories: list[str]) -> None:
+def test_between_two_sizes_the_lower_step_applies(percentage: str, categories: list[str]) -> None:
     by_size = replace(TARGETING, strategy=Strategy.REPOSITORY_SIZE, percentage=Decimal(percentage))
 
     assert categories == [
@@ -161,7 +161,7 @@ def test_by_size_the_lower_step_holds(percentage: str, categories: list[str]) ->
     ]
 
 
-def test_a_repository_without_a_name_is_found_by_its_id_alone() -> None:
+def test_a_repository_without_a_name_is_found_by_its_id_only() -> None:
     nameless = replace(REPOSITORY, full_name=None)
     listed = replace(TARGETING, percentage=Decimal(0), whitelist=frozenset({"acme/tools", "/*"}))
 

@@ -5,7 +5,7 @@ import pytest
 from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
 
 
-def test_an_environment_without_the_variables_says_nothing() -> None:
+def test_an_environment_without_the_variables_has_no_effect() -> None:
     assert EnvironmentOverride.parse({"PATH": "/bin"}) == NO_OVERRIDE
 
 
@@ -30,7 +30,7 @@ def test_names_stop_the_features_named_and_no_others() -> None:
     ]  # fmt: skip
 
 
-def test_a_feature_is_stopped_in_whatever_case_a_services_rows_have_it() -> None:
+def test_a_feature_is_stopped_by_name_in_any_case() -> None:
     override = EnvironmentOverride.parse({"ROLLOUT_EMERGENCY_STOP": "Capture"})
 
     assert override.stops("capture")
@@ -38,7 +38,7 @@ def test_a_feature_is_stopped_in_whatever_case_a_services_rows_have_it() -> None
 
 
 @pytest.mark.parametrize("written", ["false", "0", "no"])
-def test_what_names_no_feature_stops_none(written: str) -> None:
+def test_an_unknown_name_stops_no_feature(written: str) -> None:
     assert not EnvironmentOverride.parse({"ROLLOUT_EMERGENCY_STOP": written}).stops("capture")
 
 
@@ -54,7 +54,7 @@ def test_a_percentage_is_a_limit(written: str, limit: str) -> None:
     "written",
     ["25%", "-1", "101", "100.01", "1e1", "NaN", "Infinity", "ten", "1_0", "5,5", "٥", "12.345"],
 )
-def test_a_percentage_that_cannot_be_read_is_the_narrowest(written: str) -> None:
+def test_an_unreadable_percentage_counts_as_0(written: str) -> None:
     override = EnvironmentOverride.parse({"ROLLOUT_PERCENTAGE": written})
 
     assert override.percentage == 0

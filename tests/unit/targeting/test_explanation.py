@@ -41,7 +41,7 @@ def _said(
     return decision.eligible, decision.rule.value, decision.reason
 
 
-def test_every_rule_says_why() -> None:
+def test_every_rule_has_a_reason() -> None:
     assert [
         _said(BY_PERCENTAGE, environment=_read({"ROLLOUT_EMERGENCY_STOP": "true"})),
         _said(BY_PERCENTAGE, environment=_read({"ROLLOUT_EMERGENCY_STOP": "capture"})),
@@ -89,7 +89,7 @@ def test_every_rule_says_why() -> None:
     )
 
 
-def test_the_environment_is_named_where_it_lowers_the_percentage() -> None:
+def test_the_environment_is_named_if_it_lowers_the_percentage() -> None:
     assert [
         _said(BY_PERCENTAGE, environment=_read({"ROLLOUT_PERCENTAGE": "5"})),
         _said(BY_PERCENTAGE, environment=_read({"ROLLOUT_PERCENTAGE": "5 percent"})),
@@ -117,7 +117,7 @@ def test_the_environment_is_named_where_it_lowers_the_percentage() -> None:
     )
 
 
-def test_every_rule_is_shown_in_order_with_what_it_found() -> None:
+def test_every_rule_is_shown_in_order_with_its_finding() -> None:
     listed = replace(BY_PERCENTAGE, whitelist=frozenset({"acme/tools"}))
 
     assert [
@@ -139,7 +139,7 @@ def test_every_rule_is_shown_in_order_with_what_it_found() -> None:
     )
 
 
-def test_what_cannot_be_asked_is_said_so() -> None:
+def test_a_rule_that_cannot_be_evaluated_is_reported() -> None:
     assert [each.found for each in explain("capture", None, None)] == snapshot(
         [
             "ROLLOUT_EMERGENCY_STOP does not stop the feature",
@@ -172,7 +172,7 @@ def test_what_cannot_be_asked_is_said_so() -> None:
 
 @pytest.mark.parametrize("targeting", [None, BY_PERCENTAGE])
 @pytest.mark.parametrize("repository", [None, REPOSITORY])
-def test_bucket_and_category_are_told_where_they_are_known(
+def test_bucket_and_category_are_shown_if_known(
     targeting: Targeting | None, repository: Repository | None
 ) -> None:
     decision = decide("capture", targeting, repository)
@@ -212,7 +212,7 @@ _keys = st.frozensets(st.sampled_from(["acme/*", "acme/tools", REPOSITORY.id, "o
         st.sampled_from(["", "0", "12.5", "100", "x"]),
     ),
 )
-def test_the_answer_with_a_reason_is_the_answer_without(
+def test_the_answer_is_the_same_with_and_without_a_reason(
     targeting: Targeting | None, repository: Repository | None, environment: EnvironmentOverride
 ) -> None:
     decision = decide("capture", targeting, repository, environment)

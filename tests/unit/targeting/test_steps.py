@@ -13,10 +13,10 @@ from reconciler.targeting.steps import step_in_force, step_of
         ("50", 50), ("74.5", 50), ("75", 75), ("99", 75), ("99.99", 75), ("100", 100),
     ],
 )  # fmt: skip
-def test_between_the_steps_the_lower_one_is_in_force(percentage: str, step: int) -> None:
+def test_between_two_steps_the_lower_one_applies(percentage: str, step: int) -> None:
     assert step_in_force(Decimal(percentage)) == step
 
 
-def test_a_mark_as_test_counts_before_the_category() -> None:
+def test_a_test_mark_takes_precedence_over_the_category() -> None:
     assert step_of(Category.ENTERPRISE, marked_as_test=True) == 10
     assert step_of(Category.ENTERPRISE, marked_as_test=False) == 100
