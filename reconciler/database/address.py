@@ -20,7 +20,7 @@ _SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 _SECRETS = frozenset(
     ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 )
-_MOST_PORT = 65_535
+_PORTS = range(1, 65_536)
 _HOW_TO_WRITE = (
     "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters in the "
     "password percent-encoded"
@@ -50,7 +50,7 @@ class DatabaseAddress:
         if not all(value.isprintable() for value in parameters.values()):
             raise _unreadable("it has a control character in it")
         for port in filter(None, parameters.get("port", "").split(",")):
-            if not (port.isascii() and port.isdigit() and 0 < int(port) <= _MOST_PORT):
+            if not (port.isascii() and port.isdigit() and int(port[:6]) in _PORTS):
                 raise _unreadable("its port is not a number from 1 to 65535")
         return cls(parameters)
 

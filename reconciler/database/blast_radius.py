@@ -1,7 +1,7 @@
-"""Measuring a blast radius: every repository under the live and the planned configuration.
+"""The blast radius of a plan: every repository under the live and the planned configuration.
 
-One statement for all repositories, in the transaction that it is given. It writes nothing, temporary
-tables included: SELECT is enough, and a read-only transaction will do.
+One statement measures all repositories, in the transaction that it is given. It writes nothing, also no
+temporary table: a read-only transaction and the right to SELECT are enough.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,10 +29,10 @@ NO_AUDIENCE: Final = Targeting(
     percentage=Decimal(0),
     salt="",
 )
-"""What a feature lets in that is not there."""
+"""The targeting of a feature that is not in the database: 0 repositories are eligible."""
 
 _NO_LIMIT: Final = 2**31 - 1
-"""The largest figure there is, as the view `category_limits` writes it."""
+"""The largest number of a category's limit, as the view `category_limits` has it."""
 
 
 def measure_blast_radius(
@@ -45,12 +45,12 @@ def measure_blast_radius(
     unmarked: Collection[str] = (),
     thresholds: Mapping[Category, Threshold] | None = None,
 ) -> BlastRadius:
-    """Return who gains and who loses a feature once this plan is applied.
+    """Return the repositories that gain and that lose a feature when this plan is applied.
 
-    `live` is what this transaction has read of the feature, whose lists can be long and are not read again;
-    of one that is not there, `NOBODY`. `marked` and `unmarked` are the ids of repositories whose mark as
-    test comes or goes. `thresholds` are given where they move: an apply then categorises every repository
-    again by its figures of now.
+    `live` is the feature as this transaction has read it, so that long lists are read once; `NO_AUDIENCE`
+    where the feature is not in the database. `marked` and `unmarked` are the ids of repositories that gain
+    or lose the mark as test. `thresholds` are given where they change: an apply then categorises every
+    repository again by its counts of now.
     """
     found = connection.execute(text(_SQL["found"]), {"feature": feature}).one()
     whitelist_ids, whitelist_names = _split(planned.whitelist - live.whitelist)
@@ -104,7 +104,7 @@ def measure_blast_radius(
 
 
 def category_limits(thresholds: Mapping[Category, Threshold]) -> list[int]:
-    """Return thresholds as a row of the view `category_limits`, column by column."""
+    """Return thresholds as the columns of a row of the view `category_limits`."""
     limits = [
         _NO_LIMIT if limit is None else limit
         for category in Category
@@ -120,13 +120,13 @@ def category_limits(thresholds: Mapping[Category, Threshold]) -> list[int]:
 
 
 def _split(keys: Collection[str]) -> tuple[list[str], list[str]]:
-    """Return the keys that are ids, and the names and patterns."""
+    """Return the keys that are ids, and the keys that are names or patterns."""
     ids = [key for key in keys if is_uuid(key)]
     return ids, list(frozenset(keys).difference(ids))
 
 
 def _array(ids: Collection[str]) -> str:
-    """Return ids as the text of an array: they need no quoting, and the driver quotes a value at a time."""
+    """Return ids as the text of an array, which is faster than the driver's quoting of each value."""
     return f"{{{','.join(ids)}}}"
 
 

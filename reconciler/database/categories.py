@@ -1,7 +1,7 @@
-"""Categories in the database: categorising repositories, and the table of what there is.
+"""Categories in the database: categorising repositories, and the totals of each category.
 
-The rule itself is SQL's (`categorize_all_repositories`), tested against `targeting.categories`. Marks as
-test are never touched.
+The SQL function `categorize_all_repositories` has the rule; a test compares it with
+`targeting.categories`. Marks as test stay as they are.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MOST_NAMES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """How many repositories went from one category (None: had none yet) to another."""
+    """The number of repositories that moved from one category (None: uncategorised) to another."""
 
     before: Category | None
     after: Category
@@ -31,7 +31,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class MovedRepository:
-    """One repository that went from one category to another."""
+    """One repository that moved from one category to another."""
 
     full_name: str
     before: Category | None
@@ -40,19 +40,19 @@ class MovedRepository:
 
 @dataclass(frozen=True, slots=True)
 class Categorized:
-    """What a run of categorising did."""
+    """The outcome of categorising."""
 
     written: int
-    """Rows, also those whose figures alone changed."""
+    """Rows written, also those whose counts changed and whose category did not."""
     moves: tuple[Move, ...]
-    """In the order of `Category`, newcomers first."""
+    """In the order of `Category`, newly categorised repositories first."""
     names: tuple[MovedRepository, ...]
-    """The first by name, up to `MOST_NAMES`."""
+    """The first `MOST_NAMES` by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryTotals:
-    """The repositories of one category, together."""
+    """The sums over the repositories of one category."""
 
     category: Category
     repositories: int
@@ -60,11 +60,11 @@ class CategoryTotals:
     contributors: int
     pull_requests: int
     mean_activity: float
-    """Of the monthly activity score, from 0 to 100; 0 where there is none."""
+    """The mean of the monthly activity score, from 0 to 100; 0 without repositories."""
 
 
 def categorize(connection: "Connection", repository_id: str | None = None) -> Categorized:
-    """Categorise one repository, or all, and tell what moved; the caller commits.
+    """Categorise one repository, or all, and return the moves; the caller commits.
 
     A second run over unchanged repositories writes nothing.
     """
@@ -83,7 +83,7 @@ def categorize(connection: "Connection", repository_id: str | None = None) -> Ca
 
 
 def read_category_totals(connection: "Connection") -> tuple[CategoryTotals, ...]:
-    """Return the figures of every category, in the order of `Category`, those without any included."""
+    """Return the totals of every category, in the order of `Category`, also of empty categories."""
     rows = {row.category: row for row in connection.execute(text(_SQL["table"]))}
     return tuple(
         CategoryTotals(

@@ -1,7 +1,7 @@
-"""Connections to the database, and what its errors mean to whoever reads them.
+"""Connections to the database, and its errors as messages for people.
 
-Each connection is made when it is used and closed after; none relies on its session's state, so
-that a transaction pooler may stand between. Errors are told in one line, without URL or password.
+Each connection is opened when it is used and closed afterwards. No code relies on session state, so that
+a transaction pooler can be used. An error message is one line, without URL or password.
 """
 
 import re
@@ -27,11 +27,11 @@ SILENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""In seconds, tries and milliseconds: a server gone without a word is given up after a minute."""
+"""In seconds, tries and milliseconds: a silent server is given up after a minute."""
 
 
 def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
-    """An engine for this address; it connects when it is first used."""
+    """Return an engine for this address; it connects at its first use."""
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
         poolclass=sqlalchemy.NullPool,
@@ -42,7 +42,7 @@ def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
             **SILENCE,
             **address.parameters,
             "client_encoding": "utf8",
-            # A prepared statement is its session's; a pooler gives the next transaction another.
+            # A prepared statement belongs to its session; a pooler may give the next transaction another.
             "prepare_threshold": None,
         },
     )
@@ -58,7 +58,7 @@ def _connect(
     arguments: Sequence[Any],
     parameters: dict[str, Any],
 ) -> DBAPIConnection:
-    """Connect to the embedded database, at another socket where it was started again meanwhile."""
+    """Connect to the embedded database, at its new socket if it was restarted."""
     try:
         return dialect.connect(*arguments, **parameters)
     except psycopg.OperationalError:
@@ -73,15 +73,15 @@ def _connect(
 
 @contextmanager
 def translated_errors(address: DatabaseAddress) -> Iterator[None]:
-    """Tell what goes wrong with the database inside as a `ReconcilerError`, its cause kept.
+    """Raise the database's errors inside as a `ReconcilerError`, with its cause.
 
-    "Nothing was written" holds for whatever is one transaction, until it is asked to commit: that
-    last moment is its caller's to tell (`OutcomeUnknown`).
+    "Nothing was written" holds for one transaction up to its COMMIT. The caller reports an unknown
+    outcome of the COMMIT itself (`OutcomeUnknown`).
 
     Raises:
-        SetupInvalid: The address, the account or its permissions are wrong.
-        Unavailable: The database isn't there, is busy, or went away.
-        ReconcilerError: It refused a statement.
+        SetupInvalid: the address, the account or its permissions are wrong.
+        Unavailable: the database does not answer, is busy, or the connection was lost.
+        ReconcilerError: the database refused a statement.
     """
     try:
         yield
@@ -94,10 +94,10 @@ def translated_errors(address: DatabaseAddress) -> Iterator[None]:
 
 
 def translated(error: psycopg.Error, address: DatabaseAddress) -> ReconcilerError:
-    """What an error of the database means to whoever reads it."""
+    """Return a database error as an error for people."""
     kind, advice = _meaning(sqlstate(error))
-    said = _one_line(error) + (f" ({sqlstate(error)})" if kind is ReconcilerError else "")
-    return kind(address.without_secrets(f"{address.describe()}: {said}; {advice}"))
+    message = _one_line(error) + (f" ({sqlstate(error)})" if kind is ReconcilerError else "")
+    return kind(address.without_secrets(f"{address.describe()}: {message}; {advice}"))
 
 
 _TRY_AGAIN = "nothing was written; try again"
@@ -106,22 +106,22 @@ _TRY_AGAIN = "nothing was written; try again"
 _MEANINGS: dict[str, tuple[type[ReconcilerError], str]] = {
     "08": (Unavailable, f"the connection was lost: {_TRY_AGAIN}"),
     "25006": (SetupInvalid, "set the address of the primary server, or an account that may write"),
-    "25P03": (Unavailable, f"the transaction had waited too long: {_TRY_AGAIN}"),
+    "25P03": (Unavailable, f"the transaction was idle for too long: {_TRY_AGAIN}"),
     "25P04": (Unavailable, f"the transaction took too long: {_TRY_AGAIN}"),
-    "28": (SetupInvalid, "set a user and a way to sign in that this server allows"),
+    "28": (SetupInvalid, "set a user and a sign-in method that this server allows"),
     "28P01": (SetupInvalid, "set the right user and password"),
-    "3D000": (SetupInvalid, "set the name of a database that is there, or create this one"),
-    "40": (Unavailable, f"others were writing at the same time: {_TRY_AGAIN}"),
-    "42501": (SetupInvalid, "use an account with this permission, or have it granted"),
-    "53": (Unavailable, "nothing was written; make room on the server and try again"),
-    "53300": (Unavailable, "nothing was written; try again when fewer are connected"),
-    "55P03": (Unavailable, f"somebody else is at work there: {_TRY_AGAIN}"),
-    "57": (Unavailable, f"the server or its operator ended it: {_TRY_AGAIN}"),
-    "57014": (Unavailable, f"it took too long or was cancelled: {_TRY_AGAIN}"),
+    "3D000": (SetupInvalid, "set the name of an existing database, or create this one"),
+    "40": (Unavailable, f"another transaction wrote at the same time: {_TRY_AGAIN}"),
+    "42501": (SetupInvalid, "use an account with this permission, or grant it"),
+    "53": (Unavailable, "nothing was written; free resources on the server and try again"),
+    "53300": (Unavailable, "nothing was written; try again when fewer connections are open"),
+    "55P03": (Unavailable, f"another transaction holds the lock: {_TRY_AGAIN}"),
+    "57": (Unavailable, f"the server or its operator ended the connection: {_TRY_AGAIN}"),
+    "57014": (Unavailable, f"the statement took too long or was cancelled: {_TRY_AGAIN}"),
     "58": (Unavailable, "nothing was written; see the server's log, and try again"),
 }
 
-# A connection that fails brings no SQLSTATE with it, only the server's or libpq's words.
+# A failed connection has no SQLSTATE, only the text of the server or of libpq.
 _STATES_OF_FAILED_CONNECTIONS = (
     (r"password authentication failed|no password supplied", "28P01"),
     (r"no pg_hba\.conf entry|authentication failed|not permitted to log in", "28000"),
@@ -135,7 +135,7 @@ _STATES_OF_FAILED_CONNECTIONS = (
 
 
 def sqlstate(error: psycopg.Error) -> str | None:
-    """The error's SQLSTATE, or what it would be by its words; None where nobody answered."""
+    """Return the error's SQLSTATE, or the one that its text implies; None if no server answered."""
     if error.sqlstate is not None:
         return error.sqlstate
     for pattern, state in _STATES_OF_FAILED_CONNECTIONS:
@@ -145,10 +145,10 @@ def sqlstate(error: psycopg.Error) -> str | None:
 
 
 def _meaning(state: str | None) -> tuple[type[ReconcilerError], str]:
-    """The meaning of a SQLSTATE by its longest known beginning; without one nothing answered."""
+    """Return the meaning of a SQLSTATE by its longest known prefix; None means that no server answered."""
     if state is None:
         return Unavailable, (
-            "nothing was written; see that the server runs and can be reached from here, "
+            "nothing was written; check that the server runs and that this machine can reach it, "
             "and try again"
         )
     for length in range(len(state), 1, -1):
@@ -158,9 +158,9 @@ def _meaning(state: str | None) -> tuple[type[ReconcilerError], str]:
 
 
 def _one_line(error: psycopg.Error) -> str:
-    """What the server said first, or the last that libpq did, without what we say already."""
+    """Return the server's first line, or libpq's last, without the address, which the message has."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     attempts = [line for line in lines if " failed: " in line]
-    said = error.diag.message_primary or (attempts or lines or [type(error).__name__])[-1]
-    said = re.sub(r"^.*connection to server .*? failed: (FATAL: +)?", "", said)
-    return "".join(each if each.isprintable() else " " for each in said)
+    message = error.diag.message_primary or (attempts or lines or [type(error).__name__])[-1]
+    message = re.sub(r"^.*connection to server .*? failed: (FATAL: +)?", "", message)
+    return "".join(each if each.isprintable() else " " for each in message)

@@ -1,6 +1,6 @@
-"""Reading who is in: one repository explained, participation, and who is next.
+"""Eligible repositories: one repository explained, participation, and the repositories to add next.
 
-Everything here reads, in the transaction that it is given, and writes nothing.
+Every function reads in the transaction that it is given and writes nothing.
 """
 
 from collections.abc import Mapping
@@ -27,16 +27,16 @@ _SQL = queries("eligibility")
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why one repository gets one feature or doesn't."""
+    """Why one repository is eligible for one feature, or is not."""
 
     feature: str
     repository_id: str
     repository: Repository | None
-    """None where no repository has this id."""
+    """None if no repository has this id."""
     activity: Activity | None
-    """The figures of now; a recorded category may be of older ones."""
+    """The counts of now; a recorded category may come from older counts."""
     is_categorized: bool
-    """Whether the category is recorded, or was worked out for this answer."""
+    """Whether the category is recorded; if not, it was computed for this answer."""
     decision: Decision
     rules: tuple[RuleFinding, ...]
     """All ten, in order."""
@@ -44,7 +44,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Participation:
-    """How far one feature's rollout has come; figures count repositories where nothing else is said."""
+    """The progress of one feature's rollout; numbers count repositories unless stated otherwise."""
 
     total: int
     categorized: int
@@ -53,9 +53,9 @@ class Participation:
     eligible_by_category: Mapping[Category, int]
     """In the order of `Category`, every category."""
     active: int
-    """Those with a job in the feature's window."""
+    """Repositories with a job in the feature's window."""
     jobs: int
-    """In the feature's window, as are errors."""
+    """Jobs in the feature's window; errors likewise."""
     errors: int
 
     @property
@@ -66,7 +66,7 @@ class Participation:
 
 @dataclass(frozen=True, slots=True)
 class ReadyRepository:
-    """One that is not in yet."""
+    """A repository that is not eligible yet."""
 
     id: str
     full_name: str
@@ -82,12 +82,12 @@ def explain_repository(
     feature: str,
     environment: EnvironmentOverride = NO_OVERRIDE,
 ) -> Explanation:
-    """Tell why a repository gets a feature or doesn't, with every rule.
+    """Return why a repository is eligible for a feature or is not, with every rule.
 
-    The decision is the one that the database's function gives to services, unless an environment is given:
-    that is a process's own, so the process decides.
+    The decision comes from the function that services ask. Where an environment is given, this process
+    decides, since the database cannot see a process's environment.
     """
-    row = connection.execute(text(_SQL["figures"]), {"id": found.id}).one_or_none()
+    row = connection.execute(text(_SQL["activity"]), {"id": found.id}).one_or_none()
     repository = None if row is None else _repository(row)
     keys = (found.id,) if repository is None else repository.keys
     targeting = _read_targeting(connection, feature, keys)
@@ -109,11 +109,11 @@ def explain_repository(
 def explain_then(
     connection: "Connection", found: "FoundRepository", feature: str, then: "Then"
 ) -> Explanation:
-    """Tell why a repository got a feature or didn't, with every rule, as the feature was then.
+    """Return why a repository was eligible for a feature then or was not, with every rule.
 
-    Its name and its figures are those of now.
+    The repository has its name and its counts of now.
     """
-    row = connection.execute(text(_SQL["figures"]), {"id": found.id}).one_or_none()
+    row = connection.execute(text(_SQL["activity"]), {"id": found.id}).one_or_none()
     repository = None
     if row is not None:
         repository = then.repository(row.id, row.full_name, Category(row.category), _activity(row))
@@ -129,7 +129,7 @@ def explain_then(
 
 
 def read_participation(connection: "Connection", feature: str) -> Participation:
-    """Return one feature's participation; of a feature that is not there nobody is in."""
+    """Return one feature's participation; for an unknown feature 0 repositories are eligible."""
     chosen = {"feature": feature}
     counts = connection.execute(text(_SQL["participation"]), chosen).one()
     jobs = connection.execute(text(_SQL["jobs"]), chosen).one()
@@ -148,7 +148,7 @@ def read_participation(connection: "Connection", feature: str) -> Participation:
 
 
 def read_ready(connection: "Connection", feature: str, most: int) -> tuple[ReadyRepository, ...]:
-    """Return the next repositories to take in, the first by priority and then by activity."""
+    """Return the repositories to add next, by priority and then by activity, the highest first."""
     rows = connection.execute(text(_SQL["ready"]), {"feature": feature, "most": most})
     return tuple(
         ReadyRepository(

@@ -1,4 +1,4 @@
-"""Reading what is live as a desired state.
+"""The live state as a desired state.
 
 Reads in the transaction that it is given and writes nothing; a role with SELECT only is enough.
 """
@@ -26,13 +26,13 @@ _SQL = queries("export")
 
 
 def describe_live(connection: "Connection") -> Description:
-    """Return the desired state that is live, with what it can't say."""
+    """Return the live state as a desired state, with the differences that a file cannot express."""
     live = read_live(connection, Rollout(version=1)).live
     return describe(live, read_names(connection, _keys(live)), _read_last_file(connection))
 
 
 def read_names(connection: "Connection", keys: Collection[str]) -> Names:
-    """Return what the repositories of these keys are called, where that says which they are."""
+    """Return the names of the repositories with these keys, if a name identifies one repository."""
     ids = [key for key in keys if is_uuid(key)]
     written = [key for key in keys if is_entry(key) and not is_uuid(key) and not is_pattern(key)]
     meant: defaultdict[str, dict[str, str]] = defaultdict(dict)
@@ -43,7 +43,7 @@ def read_names(connection: "Connection", keys: Collection[str]) -> Names:
             identifier: name
             for repositories in meant.values()
             for identifier, name in repositories.items()
-            # A name that means two says which in no file.
+            # In a file, a name of two repositories would not identify one of them.
             if len(repositories) == 1 and is_entry(name)
         },
         ids={key: min(meant[key]) for key in written if key in meant},
@@ -61,6 +61,6 @@ def _read_last_file(connection: "Connection") -> Rollout | None:
     desired = connection.execute(text(_SQL["last_file"])).scalar()
     if desired is None:
         return None
-    # JSON is YAML, and the file's own reader knows what each value means.
+    # JSON is YAML, so the file's reader converts the values.
     content = json.dumps(desired, ensure_ascii=False).encode()
     return parse_rollout(content, path="the last applied file").rollout

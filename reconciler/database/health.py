@@ -1,7 +1,7 @@
-"""Reading a feature's health: its figures, its verdict, and how long it has held its stage.
+"""A feature's health: its job metrics, its verdict, and how long it has soaked.
 
-Everything here reads, in the transaction that it is given, and writes nothing. The verdict itself is
-`planning.health`'s.
+Every function reads in the transaction that it is given and writes nothing. `planning.health` decides
+the verdict.
 """
 
 from dataclasses import dataclass
@@ -34,22 +34,22 @@ _SQL = queries("health")
 
 @dataclass(frozen=True, slots=True)
 class PostgresMetrics:
-    """The figures of `rollout_metrics`, as `record_rollout_job` keeps them."""
+    """The job metrics of `rollout_metrics`, which `record_rollout_job` writes."""
 
     connection: "Connection"
 
     def read_metrics(self, feature: str, period: Period) -> JobMetrics:
-        """Return what one feature's jobs came to within a period.
+        """Return the sums of one feature's jobs within a period.
 
-        A five-minute window that the period's begin falls into counts as a whole; at a resume the
-        windows are cut, so that no job before it counts.
+        The five-minute window in which the period begins counts as a whole. At a resume the windows are
+        cut, so that no earlier job counts.
         """
         parameters = {
             "feature": feature,
             "begin": period.begin,
             "cut_at": period.cut_at,
         }
-        rows = self.connection.execute(text(_SQL["figures"]), parameters).all()
+        rows = self.connection.execute(text(_SQL["metrics"]), parameters).all()
         (total,) = (row for row in rows if not row.is_by_category and not row.is_by_processor)
         by_category = {row.category: _tally(row) for row in rows if row.is_by_category}
         return JobMetrics(
@@ -68,17 +68,17 @@ def read_health(
     source: MetricsSource | None = None,
     limited_at: datetime | None = None,
 ) -> Health:
-    """Return the health of one feature, by the figures of a source, or else of `rollout_metrics`.
+    """Return the health of one feature, by the metrics of a source or of `rollout_metrics`.
 
     Args:
-        connection: where the feature's limits are, and its last resume.
+        connection: the database, with the feature's limits and its last resume.
         feature: its name.
-        eligible: how many repositories are; counted where it is not given and matters.
-        source: where its figures are.
-        limited_at: a rollback, where only jobs since then are asked for.
+        eligible: the number of eligible repositories; counted if it is not given and is needed.
+        source: the source of its metrics.
+        limited_at: the time of a rollback; only jobs since then count.
 
     Raises:
-        NotFound: there is no such feature.
+        NotFound: no feature has this name.
     """
     row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one_or_none()
     if row is None:
@@ -100,9 +100,9 @@ def read_health(
 def read_soaking(
     connection: "Connection", feature: str, stage: Decimal, *, source: MetricsSource | None = None
 ) -> Soaking:
-    """Return how one feature does, and since when it holds a stage, given by its percentage.
+    """Return one feature's health, and when it reached the stage with this percentage.
 
-    Its figures are those of a source, or else of `rollout_metrics`.
+    Its metrics are those of a source or of `rollout_metrics`.
     """
     health = read_health(connection, feature, source=source)
     reached_at = connection.execute(
@@ -112,7 +112,7 @@ def read_soaking(
 
 
 def _is_old(metrics: JobMetrics | None) -> bool:
-    """Tell whether it matters how many are in: only figures that may be stale ask for it."""
+    """Return whether metrics may be stale; only then does the number of eligible repositories count."""
     return metrics is not None and (metrics.newest_age or timedelta(0)) > STALE_AFTER
 
 

@@ -1,7 +1,7 @@
-"""Leases: who is the one to do something that outlasts a transaction, by the database's clock.
+"""Leases: which process alone does work that takes longer than a transaction, by the database's clock.
 
-Who is killed holds nothing for longer than the lease; who lives renews it. No connection is kept, so that
-a transaction pooler may stand between.
+A living holder renews its lease; the lease of a killed one expires. No connection is kept open, so that a
+transaction pooler can be used.
 """
 
 import os
@@ -26,12 +26,12 @@ _SQL = queries("lease")
 
 
 class LeaseLost(Unavailable):
-    """The lease ran out before it was renewed, and somebody else may go on."""
+    """Wait and try again: the lease expired before its renewal, and another process may hold it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease, and until when if nothing renews it."""
+    """The holder of a lease, and when the lease expires without a renewal."""
 
     name: str
     until: datetime
@@ -39,7 +39,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease, and who holds it or is to."""
+    """A lease of one holder, taken or not yet."""
 
     database: Database
     name: str
@@ -52,20 +52,20 @@ class Lease:
         return cls(database, name, _this_process(), length)
 
     def take(self) -> bool:
-        """Take it where it is free or has run out; tell whether it was."""
+        """Take the lease if it is free or has expired; return whether it was taken."""
         return write_transaction(self.database, lambda each: self._execute(each, "take"))
 
     def renew(self) -> None:
-        """Make it last its whole length again.
+        """Extend the lease to its whole length from now.
 
         Raises:
-            LeaseLost: it had run out.
+            LeaseLost: it had expired.
         """
         if not write_transaction(self.database, lambda each: self._execute(each, "renew")):
-            raise LeaseLost(f"the lease {self.name} ran out while it was held; try again")
+            raise LeaseLost(f"the lease {self.name} expired while it was held; try again")
 
     def release(self) -> None:
-        """Let the next one in at once; nothing where it has run out."""
+        """End the lease, so that another process can take it at once."""
         write_transaction(self.database, lambda each: self._execute(each, "release"))
 
     def _execute(self, connection: "Connection", statement: str) -> bool:
@@ -79,7 +79,7 @@ class Lease:
 
 @contextmanager
 def held(database: Database, name: str, length: timedelta) -> Iterator[Lease | None]:
-    """Take a lease, and release it afterwards; None where somebody else holds it."""
+    """Take a lease, and release it afterwards; yield None if another process holds it."""
     lease = Lease.of_this_process(database, name, length)
     if not lease.take():
         yield None
@@ -87,18 +87,18 @@ def held(database: Database, name: str, length: timedelta) -> Iterator[Lease | N
     try:
         yield lease
     finally:
-        # It runs out anyway; what ends the work is not to be hidden.
+        # The lease expires anyway, and an error of the work must not be hidden.
         with suppress(ReconcilerError):
             lease.release()
 
 
 def read_holder(database: Database, name: str) -> Holder | None:
-    """Return who holds a lease now."""
+    """Return the present holder of a lease."""
     with read_only_transaction(database) as connection:
         row = connection.execute(text(_SQL["holder"]), {"name": name}).one_or_none()
     return None if row is None else Holder(row.holder, row.until)
 
 
 def _this_process() -> str:
-    # In containers many processes have the same name and number.
+    # In containers many processes have the same host name and process id.
     return f"process {os.getpid()} on {socket.gethostname()} ({uuid4().hex[:8]})"

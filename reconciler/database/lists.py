@@ -1,4 +1,4 @@
-"""Reading the live lists: whitelist, exclusions, and the marks as test."""
+"""The live lists: whitelist, exclusions and marks as test."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ _SQL = queries("lists")
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """One entry: its key, what people call it, and whether the database knows what it means."""
+    """One entry: its key, its name, and whether it matches something in the database."""
 
     key: str
     name: str

@@ -1,6 +1,6 @@
-"""Metrics: recording a job's outcome, figures by window, and letting go of old windows.
+"""Job metrics: recording a job's outcome, metrics by window, and deleting old windows.
 
-Works in the transaction that it is given. What figures mean for a feature's health is `health.py`'s.
+Works in the transaction that it is given. `health.py` judges a feature by these metrics.
 """
 
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ _SQL = queries("metrics")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job that ended."""
+    """One finished job."""
 
     repository: str
-    """The id of the repository that it was for."""
+    """The id of the job's repository."""
     processor: str
-    """What ran it, such as `inngest`; at most 50 characters."""
+    """The processor that ran it, such as `inngest`; at most 50 characters."""
     succeeded: bool
     seconds: float | None = None
-    """How long it took, where that is known."""
+    """The job's duration, if known."""
     error: str | None = None
-    """What a failed one said; the first 1,000 characters are kept."""
+    """The error of a failed job; the first 1,000 characters are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsWindow:
-    """What one processor's jobs came to in one window, over all repositories."""
+    """The sums of one processor's jobs in one window, over all repositories."""
 
     begins_at: datetime
     ends_at: datetime
@@ -44,12 +44,12 @@ class MetricsWindow:
     jobs: int
     errors: int
     mean_seconds: Decimal | None
-    """Of the jobs that told how long they took; None where none did."""
+    """Over the jobs with a reported duration; None without one."""
     last_error: str | None
 
 
 def record_job(connection: "Connection", feature: str, job: Job) -> None:
-    """Count one job, in the window of five minutes that it is reported in."""
+    """Count one job, in the five-minute window in which it is reported."""
     connection.execute(
         text(_SQL["record"]),
         {
@@ -66,13 +66,13 @@ def record_job(connection: "Connection", feature: str, job: Job) -> None:
 def read_windows(
     connection: "Connection", feature: str, *, since: datetime | None, limit: int
 ) -> tuple[MetricsWindow, ...]:
-    """Return a feature's figures by window, the newest first.
+    """Return a feature's metrics by window, the newest first.
 
     Args:
-        connection: where they are.
+        connection: the database.
         feature: its name.
-        since: windows that ended by then are left out; None for the feature's own monitoring window.
-        limit: the most to return.
+        since: only windows that ended later count; None for the feature's own monitoring window.
+        limit: the largest number of windows to return.
     """
     rows = connection.execute(
         text(_SQL["windows"]), {"feature": feature, "since": since, "limit": limit}
@@ -81,9 +81,9 @@ def read_windows(
 
 
 def prune_metrics(connection: "Connection", keep: timedelta) -> int:
-    """Delete the windows that ended longer ago than `keep`, and return how many.
+    """Delete the windows that ended longer ago than `keep`, and return their number.
 
-    Those that a feature's monitoring window still reaches stay.
+    A window that a feature's monitoring window still reaches stays.
     """
     pruned: int = connection.execute(text(_SQL["prune"]), {"keep": keep}).scalar_one()
     return pruned

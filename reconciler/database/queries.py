@@ -1,7 +1,7 @@
 """The statements in `sql/*.sql`, each under its name.
 
-A file holds one subject. Before each statement stands its name, `-- name: read_live`, and a comment that
-says in a line what it does. Parameters are written `:parameter`.
+A file holds one subject. Each statement follows its name, `-- name: read_live`, and a comment about what it
+does. Parameters are written `:parameter`.
 """
 
 import re

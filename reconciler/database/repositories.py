@@ -24,12 +24,12 @@ _BEGINNING_LENGTH: Final = 3
 _MOST_CANDIDATES: Final = 200
 _MOST_SUGGESTIONS: Final = 3
 _SUGGESTION_CUTOFF: Final = 0.75
-"""Names of one long owner are alike by that owner alone: about 0.7."""
+"""Two names of one owner with a long name are about 0.7 similar because of the owner alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRepository:
-    """A repository that the database knows."""
+    """A repository that is in the database."""
 
     id: str
     full_name: str
@@ -37,7 +37,7 @@ class FoundRepository:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRow:
-    """One row of a file of repositories; None means that the file does not say."""
+    """One row of a file of repositories; None means that the file has no value."""
 
     line: int
     id: str | None
@@ -50,7 +50,7 @@ class LoadedRow:
 
 @dataclass(frozen=True, slots=True)
 class LoadOutcome:
-    """How many repositories a load added, changed, and found to be so already."""
+    """The numbers of repositories that a load added, changed and left as they were."""
 
     added: int
     updated: int
@@ -59,7 +59,7 @@ class LoadOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ListedRepository:
-    """One repository with the figures behind its category."""
+    """One repository with its category and the counts that decide it."""
 
     id: str
     full_name: str
@@ -71,10 +71,10 @@ class ListedRepository:
 
 
 def find_repository(connection: "Connection", written: str) -> FoundRepository:
-    """Return the repository that is written as its id or as `owner/name`, in any case.
+    """Return the repository with this id or `owner/name`, in any case.
 
     Raises:
-        NotFound: there is none, or more than one; the message has the nearest names, or the ids.
+        NotFound: no repository matches, or several do; the message has the nearest names, or the ids.
     """
     wanted = written.strip()
     if is_uuid(wanted):
@@ -95,11 +95,11 @@ def find_repository(connection: "Connection", written: str) -> FoundRepository:
 def load_repositories(
     connection: "Connection", path: str, rows: Sequence[LoadedRow]
 ) -> LoadOutcome:
-    """Add and update repositories; renames and swaps of names come out right in any order.
+    """Add and update repositories; the order of renames and swaps does not matter.
 
     Raises:
-        SetupInvalid: the table belongs to a host application.
-        FileInvalid: rows of the file at `path` contradict each other or what is there.
+        SetupInvalid: the table belongs to a service.
+        FileInvalid: rows of the file at `path` contradict each other or the table.
     """
     require_stand_alone(connection)
     connection.execute(text(_SQL["make_loaded"]))
@@ -114,15 +114,15 @@ def load_repositories(
 
 
 def require_stand_alone(connection: "Connection") -> None:
-    """Raise where the table of repositories is not the reconciler's own.
+    """Refuse a table of repositories that is not the reconciler's own.
 
     Raises:
-        SetupInvalid: it belongs to a host application.
+        SetupInvalid: it belongs to a service.
     """
     if not connection.execute(text(_SQL["is_stand_alone"])).scalar():
         raise SetupInvalid(
-            "the table of repositories belongs to the host application, which keeps it itself; "
-            "load into a stand-alone database"
+            "the table of repositories belongs to a service, which maintains it; "
+            "load the file into a stand-alone database"
         )
 
 
@@ -159,15 +159,19 @@ def _copy(connection: "Connection", rows: Iterable[LoadedRow]) -> None:
 
 def _refuse_conflicts(connection: "Connection", path: str) -> None:
     twice = (
-        Finding(row.line, 1, f"this is the repository of line {row.first_line} once more")
+        Finding(
+            row.line,
+            1,
+            f"this row is the same repository as line {row.first_line}; remove one of the two",
+        )
         for row in connection.execute(text(_SQL["ambiguous"]))
     )
     taken = (
         Finding(
             row.line,
             1,
-            f"{row.full_name} is another repository already (id {row.id}, "
-            f"GitHub's {row.github_id or 'unknown'}); load that one's new name with it",
+            f"{row.full_name} is the name of another repository (id {row.id}, "
+            f"GitHub id {row.github_id or 'unknown'}); add that repository's new name to the file",
         )
         for row in connection.execute(text(_SQL["conflicts"]))
     )
@@ -176,7 +180,7 @@ def _refuse_conflicts(connection: "Connection", path: str) -> None:
 
 
 def _nearest(connection: "Connection", wanted: str) -> list[str]:
-    """Return the known names most like this one, the most alike first."""
+    """Return the most similar known names, the most similar first."""
     owner, _, name = wanted.partition("/")
     rows = connection.execute(
         text(_SQL["candidates"]),
@@ -197,5 +201,5 @@ def _nearest(connection: "Connection", wanted: str) -> list[str]:
 def _unknown_name(wanted: str, nearest: list[str]) -> str:
     shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in wanted)
     if not nearest:
-        return f"no repository is called {shown!r}; give it as owner/name or id"
+        return f"no repository is called {shown!r}; give owner/name or an id"
     return f"no repository is called {shown!r}, did you mean {' or '.join(nearest)}?"

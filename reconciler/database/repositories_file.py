@@ -1,7 +1,7 @@
-"""Reading a file of repositories: CSV, TSV or JSON Lines, checked row by row.
+"""A file of repositories: CSV, TSV or JSON Lines, checked row by row.
 
 Columns are `full_name` and, where known, `id`, `github_id`, `stars`, `contributors` and
-`pull_requests`; an absent or empty one says nothing. Every wrong row is told, by its line.
+`pull_requests`; an absent or empty value leaves the database as it is. Every wrong row is reported by line.
 """
 
 import csv
@@ -17,16 +17,16 @@ from reconciler.errors import FileInvalid, Finding, SetupInvalid
 
 COLUMNS: Final = ("full_name", "id", "github_id", "stars", "contributors", "pull_requests")
 _FULL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/[A-Za-z0-9._-]{1,100}")
-"""Wider than what a rollout file may name: old accounts have names that GitHub gives to nobody today."""
+"""Accepts more than a rollout file: old accounts have names that GitHub no longer allows."""
 MAX_INTEGER: Final = 2**31 - 1
 MAX_GITHUB_ID: Final = 2**63 - 1
 
 
 def read_repositories(path: Path) -> list[LoadedRow]:
-    """Return the rows of a file; the ending of its name tells its format.
+    """Return the rows of a file; the format follows from the ending of its name.
 
     Raises:
-        SetupInvalid: the file cannot be read, or its format is none of the three.
+        SetupInvalid: the file cannot be read, or its format is not one of the three.
         FileInvalid: rows are wrong.
     """
     try:
@@ -53,7 +53,11 @@ def _repeated(rows: list[LoadedRow]) -> Iterator[Finding]:
     for row in rows:
         first_line = first_lines.setdefault(row.full_name.lower(), row.line)
         if first_line != row.line:
-            yield Finding(row.line, 1, f"this row has the name of line {first_line}")
+            yield Finding(
+                row.line,
+                1,
+                f"this row has the same name as line {first_line}; remove one of the two",
+            )
 
 
 def _records(
@@ -67,7 +71,9 @@ def _records(
         case ".jsonl" | ".ndjson":
             yield from _json_lines(content, findings)
         case _:
-            raise SetupInvalid(f"{path}: name it .csv, .tsv or .jsonl, after what is in it")
+            raise SetupInvalid(
+                f"{path}: the format is not known; name the file .csv, .tsv or .jsonl"
+            )
 
 
 def _delimited(
@@ -99,10 +105,12 @@ def _json_lines(content: str, findings: list[Finding]) -> Iterator[tuple[int, Ma
         try:
             values = json.loads(line)
         except (ValueError, RecursionError):
-            findings.append(Finding(number, 1, "this is no JSON; write one object a line"))
+            findings.append(Finding(number, 1, "this is not JSON; write one object a line"))
             continue
         if not isinstance(values, dict):
-            findings.append(Finding(number, 1, "this is no JSON object; write one object a line"))
+            findings.append(
+                Finding(number, 1, "this is not a JSON object; write one object a line")
+            )
         elif unknown := [key for key in values if key not in COLUMNS]:
             findings.append(Finding(number, 1, _unknown(unknown)))
         else:
@@ -113,20 +121,20 @@ def _wrong_head(head: list[str]) -> str | None:
     if unknown := [column for column in head if column not in COLUMNS]:
         return _unknown(unknown)
     if "full_name" not in head:
-        return "there is no column full_name; the first line names the columns"
+        return "the column full_name is missing; the first line names the columns"
     if len(set(head)) < len(head):
-        return "a column is there twice"
+        return "a column is there twice; remove one"
     return None
 
 
 def _unknown(columns: list[str]) -> str:
-    return f"unknown column {columns[0]!r}; there are: {', '.join(COLUMNS)}"
+    return f"unknown column {columns[0]!r}; the columns are: {', '.join(COLUMNS)}"
 
 
 def _row(line: int, values: Mapping[str, Any]) -> LoadedRow:
     full_name = values.get("full_name")
     if not isinstance(full_name, str) or not _FULL_NAME.fullmatch(full_name):
-        raise ValueError(f"full_name: {full_name!r} is no owner/name")
+        raise ValueError(f"full_name: {full_name!r} is not owner/name")
     return LoadedRow(
         line=line,
         id=_identifier(values.get("id")),
@@ -144,7 +152,7 @@ def _identifier(value: Any) -> str | None:
     try:
         return str(UUID(value))
     except (ValueError, AttributeError, TypeError):
-        raise ValueError(f"id: {value!r} is no UUID") from None
+        raise ValueError(f"id: {value!r} is not a UUID") from None
 
 
 def _whole_number(column: str, value: Any, limit: int) -> int | None:
@@ -152,7 +160,7 @@ def _whole_number(column: str, value: Any, limit: int) -> int | None:
         return None
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(limit))):
-        raise ValueError(f"{column}: {value!r} is no whole number from 0")
+        raise ValueError(f"{column}: {value!r} is not a whole number from 0")
     if int(text) > limit:
         raise ValueError(f"{column}: {value} is more than {limit}")
     return int(text)

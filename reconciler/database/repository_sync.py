@@ -1,4 +1,4 @@
-"""What a sync from GitHub reads and writes of the stand-alone table of repositories."""
+"""Reads and writes of a sync from GitHub, in the stand-alone table of repositories."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SQL = queries("repository_sync")
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One repository's contributors, None where GitHub does not say, and when GitHub was asked."""
+    """One repository's contributors, None if GitHub does not report them, and the time of the request."""
 
     github_id: int
     contributors: int | None
@@ -25,15 +25,15 @@ class Count:
 
 
 def read_known(connection: "Connection", owner: str, names: Iterable[str]) -> frozenset[int]:
-    """Return GitHub's ids of an owner's repositories, and of those that have one of some names."""
+    """Return the GitHub ids of an owner's repositories and of the repositories with one of these names."""
     parameters = {"owner": owner, "names": [name.lower() for name in names]}
     return frozenset(connection.execute(text(_SQL["known"]), parameters).scalars())
 
 
 def give_up_names(connection: "Connection", names: Mapping[int, str]) -> int:
-    """Take their names from repositories that are not the ones called so at GitHub; return from how many.
+    """Rename repositories whose names belong to other repositories at GitHub; return their number.
 
-    `names` says what is called so: GitHub's id → name.
+    `names` is GitHub's current state: GitHub id → name.
     """
     parameters = {"github_ids": list(names), "names": list(names.values())}
     return connection.execute(text(_SQL["give_up_names"]), parameters).rowcount
@@ -42,13 +42,13 @@ def give_up_names(connection: "Connection", names: Mapping[int, str]) -> int:
 def read_uncounted(
     connection: "Connection", pushed_at: Mapping[int, datetime | None]
 ) -> frozenset[int]:
-    """Return which of these repositories have to be counted: pushed to since the last count, or new."""
+    """Return the repositories to count: new ones, and those with a push since their last count."""
     parameters = {"github_ids": list(pushed_at), "pushed_at": list(pushed_at.values())}
     return frozenset(connection.execute(text(_SQL["uncounted"]), parameters).scalars())
 
 
 def store_counts(connection: "Connection", counts: Sequence[Count]) -> None:
-    """Store contributors, and that they were counted."""
+    """Store the contributors and the time of their count."""
     parameters = {
         "github_ids": [each.github_id for each in counts],
         "contributors": [each.contributors for each in counts],

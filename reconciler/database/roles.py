@@ -1,6 +1,6 @@
-"""The rollout's roles: the script that makes them and grants what each needs, and running it.
+"""The rollout's roles: the script that creates them and grants their rights, and running it.
 
-The script is for people to read and run as they are, too; `sql/roles.sql` says who may do what, and why.
+People can also read the script and run it as it is; `sql/roles.sql` explains the rights of each role.
 """
 
 from importlib.resources import files
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def roles_script() -> str:
-    """Return the script: idempotent, for any schema of this release, to be run by the tables' owner."""
+    """Return the script: idempotent, for this release's schema, run by the tables' owner."""
     return files("reconciler.database").joinpath("sql", "roles.sql").read_text("utf-8")
 
 
 def apply_roles(database: Database) -> None:
-    """Run the script, all or nothing; of two at once one waits.
+    """Run the script, all or nothing; of two runs at once one waits.
 
     Raises:
-        SetupInvalid: the schema isn't this release's, or the account may not grant or make roles.
+        SetupInvalid: the schema is not this release's, or the account may not grant or create roles.
     """
 
     def run(connection: "Connection") -> None:

@@ -1,7 +1,7 @@
 """The schema's version: reading it cheaply, and migrating to the newest.
 
-Reading imports no alembic, since every command pays for it. Migrating is one transaction under a
-transaction-level advisory lock, so that of two upgrades at once one waits, behind a pool as well.
+Reading imports no alembic, to keep every command fast. Migrating is one transaction under a
+transaction-level advisory lock, so that of two upgrades at once one waits, also with a connection pooler.
 """
 
 import re
@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 NEWEST_REVISION: Final = "0001"
-"""The revision that this release works with; a test holds it against the migrations' own head."""
+"""The revision that this release works with; a test compares it with the migrations' head."""
 
 _REVISION: Final = re.compile("[0-9]{4}")
 
 UPGRADE_LOCK: Final = 0x726F6C6C6F757430
-"""The advisory lock of an upgrade; any number that nobody else uses."""
+"""The number of an upgrade's advisory lock."""
 
 
 def require_newest(connection: "Connection") -> None:
-    """Raise `SetupInvalid`, naming the command that helps, unless the schema is this release's."""
+    """Refuse a schema that is not this release's.
+
+    Raises:
+        SetupInvalid: the schema is missing, older or newer; the message names the command to run.
+    """
     found = _own_revision(connection)
     if found is None:
         raise SetupInvalid("the database has no rollout schema; run: reconcile db upgrade")
@@ -34,17 +38,17 @@ def require_newest(connection: "Connection") -> None:
 
 
 def current_revision(connection: "Connection") -> str | None:
-    """Return the database's revision, or None where no reconciler has ever migrated it."""
+    """Return the database's revision; None if it was never migrated."""
     return _find_revision(connection)[0]
 
 
 def upgrade(engine: "Engine") -> bool:
-    """Migrate to the newest revision, all or nothing; return whether anything was to be done.
+    """Migrate to the newest revision, all or nothing; return whether the schema changed.
 
-    Tables that a service has already are adopted.
+    The tables of a service are adopted.
 
     Raises:
-        SetupInvalid: the schema is newer than this release's, or what is there can't be adopted before
+        SetupInvalid: the schema is newer than this release's, or the tables cannot be adopted before
             a person decides.
     """
     from alembic import command
@@ -66,7 +70,7 @@ def upgrade(engine: "Engine") -> bool:
 
 
 def _find_revision(connection: "Connection") -> tuple[str | None, bool]:
-    """Return the revision that is written down, and whether the rollout's tables are there."""
+    """Return the recorded revision, and whether the rollout's tables are there."""
     versions, tables = connection.exec_driver_sql(
         "SELECT to_regclass('public.alembic_version'), to_regclass('public.rollout_state')"
     ).one()
@@ -77,15 +81,15 @@ def _find_revision(connection: "Connection") -> tuple[str | None, bool]:
 
 
 def _own_revision(connection: "Connection") -> str | None:
-    """Return the database's revision, or None; refuse one that is another program's or too new."""
+    """Return the database's revision, or None; refuse one of another program or a newer release."""
     found, has_tables = _find_revision(connection)
     if found is None:
         return None
-    # Others count from 0001, too.
+    # Other programs number their revisions from 0001, too.
     if not (has_tables and _REVISION.fullmatch(found)):
         raise SetupInvalid(
-            f"public.alembic_version says {found}, which is no revision of the rollout's schema: "
-            "another program keeps it; give the rollout a database of its own"
+            f"public.alembic_version has {found}, which is not a revision of the rollout's schema: "
+            "it belongs to another program; use a separate database for the rollout"
         )
     if found > NEWEST_REVISION:
         raise SetupInvalid(

@@ -1,4 +1,4 @@
-"""Reading what `status` shows: what was applied last, and each feature's state and audience."""
+"""The rollout's status: the newest apply, and each feature's state and eligible repositories."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,22 +20,22 @@ _SQL = queries("status")
 
 @dataclass(frozen=True, slots=True)
 class OverrideStatus:
-    """What limits a feature beside its intent."""
+    """An override in force, which limits a feature below its desired state."""
 
     id: UUID
     percentage: Decimal | None
-    """What it is held to; None where it is stopped."""
+    """The limit; None for a stop."""
     reason: str
     by: str
     at: datetime
     in_git: bool
     proposed_branch: str | None
-    """The branch that proposes it, where the rollout's own takes no pushes."""
+    """The branch that proposes it, if the rollout's own branch refuses pushes."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthStatus:
-    """A feature's verdict, and what it was made from in a sentence."""
+    """A feature's verdict, and its reason in a sentence."""
 
     verdict: Verdict
     reason: Reason | None
@@ -44,7 +44,7 @@ class HealthStatus:
 
 @dataclass(frozen=True, slots=True)
 class FeatureStatus:
-    """One feature: what is asked for, and how many repositories get it."""
+    """One feature: its configuration, and its number of eligible repositories."""
 
     name: str
     active: bool
@@ -57,7 +57,7 @@ class FeatureStatus:
     updated_at: datetime
     override: OverrideStatus | None
     resumed_in_git: int
-    """How many overrides were resumed and may still stand in git."""
+    """The number of resumed overrides that may still be in git."""
     health: HealthStatus
 
 

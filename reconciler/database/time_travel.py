@@ -1,7 +1,7 @@
-"""Time travel: what an earlier generation made of a feature, and what was done to it at once since then.
+"""Time travel: a feature as an earlier generation applied it, with the stops and resumes that followed.
 
-A generation has the configuration, the marks and the thresholds of then. Names and the figures behind a
-category are kept nowhere, so that those of today count. What people changed by SQL alone is not known.
+A generation stores the configuration, the marks and the thresholds. Names and the counts that decide a
+category are not stored, so those of today count. Changes by SQL alone are not known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,18 +32,18 @@ _MOST_GENERATIONS: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment as somebody wrote it, and what it may be: digits may be a generation and a commit."""
+    """A moment as it was written, and its possible meanings: digits can be a generation or a commit."""
 
     written: str
     generation: int | None = None
     commit: str | None = None
-    """Its name or the beginning of it, lower case."""
+    """The commit's name or its beginning, lower case."""
     time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ActThen:
-    """What was done at once on top of a generation: a stop, a rollback, a resume."""
+    """A stop, a rollback or a resume after an apply."""
 
     action: Action
     at: datetime
@@ -51,34 +51,34 @@ class ActThen:
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """One feature as it was."""
+    """One feature as it was then."""
 
     generation: int
     commit: str | None
     applied_at: datetime
     act: ActThen | None
-    """The last one until the time asked for; a generation or commit is as it was applied."""
+    """The last one up to the requested time; None for a generation or a commit."""
     targeting: Targeting | None
-    """None where there was no such feature."""
+    """None if the feature did not exist."""
     marked: frozenset[str]
     """The ids of the repositories marked as test."""
     thresholds: Mapping[Category, Threshold] | None
-    """None where they are today's."""
+    """None if they are today's."""
 
     def repository(
         self, identifier: str, full_name: str | None, category: Category, activity: Activity
     ) -> Repository:
-        """Return a repository as it counted then, by its name, recorded category and figures of today."""
+        """Return a repository as it counted then; name, recorded category and counts are of today."""
         if self.thresholds is not None:
             category = categorize(activity, self.thresholds)
         return Repository(identifier, full_name, category, identifier in self.marked)
 
 
 def read_then(connection: "Connection", feature: str, moment: Moment) -> Then:
-    """Return a feature as it was.
+    """Return a feature as it was at a moment.
 
     Raises:
-        NotFound: the moment is none, or could be several; the message has the nearest.
+        NotFound: no generation matches, or several do; the message has the nearest.
     """
     found = _find(connection, moment)
     stored = connection.execute(
@@ -123,11 +123,11 @@ def _acted(
 
 
 def _find(connection: "Connection", moment: Moment) -> "Row[Any]":
-    """Return the generation that a moment means: number, commit and time of its apply."""
+    """Return a moment's generation: its number, its commit and the time of its apply."""
     newest = connection.execute(text(_SQL["newest"]), {"most": _MOST_NAMED}).all()
     if not newest:
         raise NotFound(
-            "nothing was applied yet, so there is no earlier state; apply first: reconcile"
+            "nothing was applied yet, so no earlier state exists; apply first: reconcile"
         )
     if moment.time is not None:
         return _find_by_time(connection, moment.time)
@@ -141,7 +141,7 @@ def _find(connection: "Connection", moment: Moment) -> "Row[Any]":
         named = ", ".join(map(_named, found[:_MOST_NAMED]))
         more = ", …" if len(found) > _MOST_NAMED else ""
         raise NotFound(
-            f"{moment.written} could be generation {named}{more}; name one by its number"
+            f"{moment.written} matches generations {named}{more}; give the number of one"
         )
     if not found:
         raise NotFound(_unknown(moment, newest))
@@ -153,7 +153,7 @@ def _find_by_time(connection: "Connection", time: datetime) -> "Row[Any]":
     if found is None:
         first = connection.execute(text(_SQL["first"])).one()
         raise NotFound(
-            f"nothing was applied by {show_time(time)}; the first was "
+            f"nothing was applied before {show_time(time)}; the first apply made "
             f"generation {first.generation}, at {show_time(first.applied_at)}"
         )
     return found
@@ -162,12 +162,15 @@ def _find_by_time(connection: "Connection", time: datetime) -> "Row[Any]":
 def _unknown(moment: Moment, newest: "Sequence[Row[Any]]") -> str:
     named = ", ".join(map(_named, newest))
     if moment.commit is None:
-        return f"there is no generation {moment.written}; the newest are {named}"
+        return f"generation {moment.written} does not exist; the newest are {named}"
     if moment.generation is not None:
-        return f"no generation and no commit is {moment.written}; the newest are {named}"
+        return (
+            f"{moment.written} is neither a generation nor an applied commit; "
+            f"the newest generations are {named}"
+        )
     return (
-        f"no apply of {moment.written} changed anything; the newest that did are generation {named}; "
-        "a time works too, such as that of the commit"
+        f"no generation was applied from {moment.written}; the newest generations are {named}; "
+        "you can also give a time, such as the commit's"
     )
 
 

@@ -1,7 +1,7 @@
 """Transactions: one that cannot write, and one whose outcome is known.
 
-A write is tried again, a few times with jitter, only where it is certain that it did not commit. Where
-COMMIT was not answered with success, the server is asked what became of the transaction.
+A write is tried again, a few times with jitter, only if it certainly did not commit. If COMMIT gets no
+answer, the server is asked for the transaction's outcome.
 """
 
 import time
@@ -24,15 +24,15 @@ TRIES: Final = 4
 FIRST_BACKOFF_SECONDS: Final = 0.1
 _LONGEST_BACKOFF_SECONDS: Final = 4.0
 QUESTIONS: Final = 6
-"""How often the server is asked what became of a transaction, over six seconds."""
+"""How often the server is asked for a transaction's outcome, over six seconds."""
 _RETRIED_SQLSTATES: Final = ("08", "57P", "53300", "40001", "40P01", "23505")
-"""Beginnings: the connection or the server went away, or was not ready; too many connections;
-serialization failure, deadlock, and a generation that another writer made first."""
+"""Prefixes: connection lost or server not ready, too many connections, serialization failure, deadlock,
+and a generation that another writer created first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database to work on: its address, for messages that tell no secret, and its engine."""
+    """A database to work on: its address, for messages without secrets, and its engine."""
 
     address: DatabaseAddress
     engine: Engine
@@ -45,7 +45,7 @@ class Database:
 
 @contextmanager
 def read_only_transaction(database: Database) -> Iterator[Connection]:
-    """Yield a connection on which every statement sees the same moment and none can write."""
+    """Yield a connection on which every statement sees the same snapshot and cannot write."""
     with translated_errors(database.address), database.engine.connect() as connection:
         yield connection.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -67,7 +67,7 @@ def write_transaction(database: Database, work: Callable[[Connection], Result]) 
 
 
 def run_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
-    """Do what `write_transaction` does, and leave the driver's errors as they are."""
+    """Run `work` as `write_transaction` does, and raise the driver's errors as they are."""
     for attempt in range(1, TRIES):
         try:
             return _attempt(engine, work)
@@ -80,7 +80,7 @@ def run_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Res
 
 def _attempt(engine: Engine, work: Callable[[Connection], Result]) -> Result:
     with engine.connect() as connection:
-        # Whatever the server's default: what is read after a lock is what its last holder left.
+        # Independent of the server's default: reads after a lock see what its last holder wrote.
         connection.execution_options(isolation_level="READ COMMITTED")
         transaction = connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one()
         result = work(connection)
@@ -106,17 +106,17 @@ def _is_worth_another_try(error: exc.DBAPIError) -> bool:
             return False
         case psycopg.Error() as original:
             state = sqlstate(original)
-            # Without a state nobody answered: a server that starts again is there in a moment.
+            # Without a state no server answered: a server that restarts answers soon.
             return state is None or state.startswith(_RETRIED_SQLSTATES)
         case _:
             return False
 
 
 def _was_committed(engine: Engine, transaction: str) -> bool:
-    """Ask what became of a transaction whose COMMIT was not answered with success."""
+    """Return whether a transaction committed whose COMMIT got no answer."""
     statement = "SELECT pg_xact_status(%s::text::xid8)"
     for question in range(1, QUESTIONS + 1):
-        # At once it would still be in progress.
+        # Asked at once, the server would still report it in progress.
         time.sleep(_backoff(question))
         try:
             with engine.connect() as connection:
@@ -131,6 +131,6 @@ def _was_committed(engine: Engine, transaction: str) -> bool:
             case _:
                 continue
     raise OutcomeUnknown(
-        "the database went away while it was asked to commit, and does not answer; "
-        "see `reconcile history` for what was written before trying again"
+        "the connection was lost during COMMIT, and the database does not answer; "
+        "see `reconcile history` for the outcome before you try again"
     )

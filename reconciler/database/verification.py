@@ -1,4 +1,4 @@
-"""Reading what a rollback left, for every repository: the evidence that `planning.verifying` judges."""
+"""The evidence of a rollback, over every repository; `planning.verification` judges it."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,14 +27,14 @@ def read_evidence(
     fallback: str,
     git: GitAnswer,
 ) -> Evidence:
-    """Return what there is to tell of a feature under the override in force; reads, writes nothing."""
+    """Return the evidence about a feature under the override in force; writes nothing."""
     live = read_configurations(connection)[found.name]
     desired = found.standing.desired
-    meant = replace(
+    wanted = replace(
         live, active=desired.active, emergency_stop=False, percentage=desired.percentage
     )
-    demanded = narrow(meant, override)
-    # What a change from live to what the override demands would move is what does not hold.
+    demanded = narrow(wanted, override)
+    # The repositories that a change from live to the demanded state would move are the violations.
     radius = measure_blast_radius(connection, found.name, live.targeting, demanded.targeting)
     parameters = {"feature": found.name, "since": override.at}
     jobs = connection.execute(text(_SQL["jobs_since"]), parameters | {"fallback": fallback}).one()

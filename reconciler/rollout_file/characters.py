@@ -1,7 +1,7 @@
-"""Characters: which ones no text may hold, and how a hostile text is shown in one harmless line.
+"""Characters: those that a text must not hold, and showing a hostile text in one harmless line.
 
-Control characters change what a terminal does, bidirectional ones what a reviewer sees, and line
-separators what an editor counts as a line; none has a place in a rollout file, also not in a comment.
+Control characters act on a terminal, bidirectional ones change the text that a reviewer sees, and line
+separators change the line numbers of an editor. All are refused in a rollout file, also in a comment.
 """
 
 import re
@@ -12,7 +12,7 @@ _BEYOND_LINES = (
     r"\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"  # by code point
 )
 FORBIDDEN_IN_TEXT_PATTERN = rf"[\u0000-\u001f{_BEYOND_LINES}]"
-"""A character that no one-line text may hold, in Python and ECMAScript alike."""
+"""A character that a one-line text must not hold; the pattern works in Python and in ECMAScript."""
 
 _in_text = re.compile(rf"[\u0000-\u001f\ud800-\udfff{_BEYOND_LINES}]")
 _in_file = re.compile(rf"[\u0000-\u0008\u000b\u000c\u000e-\u001f{_BEYOND_LINES}]")
@@ -34,27 +34,24 @@ def text_problem(text: str) -> str | None:
 
 
 def one_line(text: str, longest: int) -> str:
-    """Return a text as a rollout file can have it: one line, nothing that acts, at most so long."""
+    """Return a text that a rollout file can hold: one line, without forbidden characters, at most so long."""
     shown = "".join(each if text_problem(each) is None else " " for each in text).strip()
     return shown[:longest].strip() or "(none)"
 
 
 def forbidden_characters(text: str, most: int | None = None) -> list[tuple[int, str]]:
-    """Return the offset of each character that must not be in the file, with its description.
-
-    No more than `most` are looked for.
-    """
+    """Return the offset of each forbidden character, with its description; at most `most` of them."""
     found = islice(_in_file.finditer(text), most)
     return [(each.start(), describe_character(each[0])) for each in found]
 
 
 def without_forbidden_characters(text: str) -> str:
-    """Return the text with every forbidden character replaced, so that all others keep their place."""
+    """Return the text with every forbidden character replaced by one other, which keeps all offsets."""
     return _in_file.sub(REPLACEMENT, text)
 
 
 def position(text: str, begin: tuple[int, int] = (1, 1)) -> tuple[int, int]:
-    """Return the line and column, counted from 1, of what follows this text, which begins at `begin`."""
+    """Return the line and column, from 1, of the end of a text that begins at `begin`."""
     line, start = begin[0], 1 - begin[1]
     for found in _line_break.finditer(text):
         line, start = line + 1, found.end()
@@ -71,12 +68,12 @@ def describe_character(character: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text in quotes, cut to what a line can show, with nothing in it that acts."""
+    """Return a text in quotes, cut to the length of a line, with its control characters escaped."""
     return f"'{cut(text)}'"
 
 
 def cut(text: str) -> str:
-    """Return a text cut to what a line can show, with nothing in it that acts."""
+    """Return a text cut to the length of a line, with its control characters escaped."""
     shown = text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
     return "".join(each if each.isprintable() else _escape(each) for each in shown)
 

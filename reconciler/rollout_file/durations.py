@@ -1,6 +1,6 @@
 """Durations as the file writes them (`90s`, `15m`, `24h`, `7d`), to and from `timedelta`.
 
-One whole number and one unit, from a second to 365 days. What is printed reads back as the same time.
+A duration is one whole number and one unit, from a second to 365 days. The text reads back as the same time.
 """
 
 import re
@@ -20,10 +20,10 @@ _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the time that a text such as `24h` means.
+    """Return the duration of a text such as `24h`.
 
     Raises:
-        ValueError: it is no duration, or not from a second to 365 days; the message says what to write.
+        ValueError: it is not a duration from a second to 365 days; the message has a correct example.
     """
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{quoted(text)} is not a duration; write {DURATION_HINT}")
@@ -34,9 +34,9 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Return the duration in the largest unit that says it in whole numbers: `90s`, `1d`.
+    """Return a duration in the largest unit that gives a whole number: `90s`, `1d`.
 
-    Also for times that the file can't say but a database can hold, such as `0s` and `1.5s`.
+    A database can hold durations that a file cannot, such as `0s` and `1.5s`.
     """
     microseconds = duration // timedelta(microseconds=1)
     seconds, rest = divmod(microseconds, 1_000_000)

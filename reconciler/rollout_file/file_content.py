@@ -1,7 +1,7 @@
-"""The file's bytes: opened without following a symlink, bounded, and turned into text.
+"""The file's bytes: opened without following a symlink, limited in size, and decoded.
 
-A rollout file is a regular file. What stands in its place (a link, a pipe, a device) is refused without
-being read, so that nothing hangs and no other file is read in its name.
+A rollout file is a regular file. A link, a pipe or a device in its place is refused without being read, so
+that the program does not hang and does not read another file.
 """
 
 import errno
@@ -20,26 +20,26 @@ _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_content(path: Path) -> bytes:
-    """Return what the file holds.
+    """Return the file's content.
 
     Raises:
-        FileInvalid: it is a symlink, no regular file, or too large.
+        FileInvalid: it is a symlink, not a regular file, or too large.
         SetupInvalid: it is missing or can't be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise SetupInvalid(
-            f"{path}: there is no such file; write a first one with `reconcile init`, "
+            f"{path}: the file does not exist; write a first one with `reconcile init`, "
             "or name another with --file"
         ) from error
     except OSError as error:
         raise _not_opened(path, error) from error
     except ValueError as error:
-        raise SetupInvalid(f"{str(path)!r} is no file's name; name another with --file") from error
+        raise SetupInvalid(f"{str(path)!r} is not a file name; name another with --file") from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _refused(path, "this is no regular file; put the file itself here")
+            raise _refused(path, "this is not a regular file; put the file itself here")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -51,13 +51,13 @@ def read_content(path: Path) -> bytes:
 
 
 def check_size(content: bytes, path: str) -> None:
-    """Refuse what is too large to be a rollout file.
+    """Refuse a content that is too large for a rollout file.
 
     Raises:
         FileInvalid: it is over 16 MiB.
     """
     if len(content) > MAX_BYTES:
-        raise _refused(path, f"the file is larger than {MAX_MEBIBYTES} MiB; write less into it")
+        raise _refused(path, f"the file is larger than {MAX_MEBIBYTES} MiB; shorten it")
 
 
 def decode(content: bytes, path: str) -> str:
@@ -80,7 +80,7 @@ def _not_opened(path: Path, error: OSError) -> FileInvalid | SetupInvalid:
     if error.errno in {errno.ELOOP, errno.EMLINK} and path.is_symlink():
         return _refused(path, "this is a symlink, which is not followed; put the file itself here")
     if error.errno in {errno.ENXIO, errno.ENODEV}:
-        return _refused(path, "this is no regular file; put the file itself here")
+        return _refused(path, "this is not a regular file; put the file itself here")
     return _unreadable(path, error)
 
 

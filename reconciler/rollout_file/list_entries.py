@@ -29,17 +29,17 @@ _address = re.compile(r"(?:https?://|ssh://)?(?:git@)?(?:www\.)?github\.com[/:](
 
 
 def entry_key(entry: str) -> str:
-    """Return what an entry is compared by: GitHub's names and ids know no case."""
+    """Return the key by which entries are compared: GitHub's names and ids ignore case."""
     return entry.lower()
 
 
 def is_entry(text: str) -> bool:
-    """Tell whether a text is an entry that GitHub would accept."""
+    """Return whether a text is an entry that GitHub would accept."""
     return _entry.fullmatch(text) is not None
 
 
 def is_pattern(entry: str) -> bool:
-    """Tell whether an entry stands for every repository of one owner."""
+    """Return whether an entry stands for every repository of one owner."""
     return entry.endswith("/*")
 
 

@@ -1,9 +1,9 @@
-"""The desired state: what a `rollout.yaml` at one commit says, as values that cannot change.
+"""The desired state: the content of a `rollout.yaml` at one commit, as immutable values.
 
-The models hold what the reader has read and checked; the JSON Schema is generated from them, and the
-default of each field is what an absent key means, the text below it the schema's description. They
-know neither YAML nor line numbers. What holds between values (an entry in both lists, an override that
-widens) is in `rules.py`.
+The models hold the values that the reader has checked. The JSON Schema is generated from them: the default
+of each field is the meaning of an absent key, and the text below it is the schema's description. They
+contain neither YAML nor line numbers. Rules between values (an entry in both lists, an override that
+widens) are in `rules.py`.
 """
 
 from datetime import timedelta
@@ -49,18 +49,18 @@ class Model(BaseModel):
 
 
 class Health(Model):
-    """When a feature counts as failing, and what happens then."""
+    """When a feature counts as failing, and whether it is rolled back then."""
 
     max_error_rate: Percentage = Field(Decimal(5), examples=[5, 2.5])
-    """The error rate in percent over which the feature fails; exactly this much passes."""
+    """The highest error rate, in percent, with which the feature passes."""
     min_jobs: PositiveCount = Field(10, examples=[10])
     """Fewer jobs than this within the window are inconclusive."""
     window: RolloutDuration = Field(timedelta(hours=24), examples=["90s", "15m", "24h", "7d"])
-    """How far back jobs are counted: 90s, 15m, 24h, 7d; at most 365d."""
+    """The length of the window in which jobs count: 90s, 15m, 24h, 7d; at most 365d."""
     auto_rollback: Truth = Field(default=True, examples=[False])
     """Whether a failing feature is rolled back at once, without a person."""
     rollback_to: Percentage = Field(Decimal(0), examples=[0])
-    """The percentage that an automatic rollback leaves."""
+    """The percentage after an automatic rollback."""
 
 
 class Guards(Model):
@@ -80,11 +80,11 @@ class Stage(Model):
     percentage: StagePercentage = Field(examples=[10])
     """The percentage of this stage, above the one before it."""
     soak: RolloutDuration = Field(examples=["1d", "7d"])
-    """How long this stage must hold before the next may begin: 90s, 15m, 24h, 7d."""
+    """The time that this stage must soak before the next may begin: 90s, 15m, 24h, 7d."""
 
 
 class Override(Model):
-    """A limit beside what people meant, written by the reconciler; remove it to resume.
+    """A limit below the desired state, written by the reconciler; remove it to resume.
 
     Exactly one of `percentage` and `emergency_stop`.
     """
@@ -96,42 +96,42 @@ class Override(Model):
     )
 
     id: Identifier = Field(examples=["019343a7-6f8e-7c34-9a55-0b8a1f0d2c11"])
-    """What git, the database and the history know this override by."""
+    """The id of this override in git, in the database and in the history."""
     percentage: Percentage | None = Field(None, examples=[0])
-    """The percentage that the feature is held to, not above its own."""
+    """The limit, a percentage not above the feature's own."""
     emergency_stop: OnlyTrue | None = Field(None, examples=[True])
-    """Nobody is in, not even the whitelist."""
+    """A stop: no repository is eligible, also none of the whitelist."""
     reason: Annotated[Text, Field(max_length=MAX_REASON_LENGTH)] = Field(
         examples=["error rate 12.50% over 5% (25 of 200 jobs in 24h)"]
     )
-    """Why."""
+    """The reason."""
     by: Annotated[Text, Field(max_length=MAX_AUTHOR_LENGTH)] = Field(examples=["auto-rollback"])
-    """Who, or which part of the reconciler."""
+    """The person or the part of the reconciler that wrote it."""
     at: Moment = Field(examples=["2026-11-23T12:00:00Z"])
-    """When, with a time zone (RFC 3339)."""
+    """The time, with a time zone (RFC 3339)."""
 
 
 class Feature(Model):
-    """One thing rolled out."""
+    """One feature that is rolled out."""
 
     description: Annotated[Text, Field(max_length=MAX_DESCRIPTION_LENGTH)] | None = Field(
         None, examples=["Capture through GitHub Actions"]
     )
-    """What the feature is, in a line for people."""
+    """A description of the feature, in one line."""
     active: Truth = Field(default=True, examples=[False])
-    """Whether anybody may be in; false turns the feature off and keeps its settings."""
+    """Whether repositories can be eligible; false turns the feature off and keeps its settings."""
     strategy: StrategyName = Field(Strategy.PERCENTAGE, examples=["repository_size"])
-    """How a repository that is in neither list is decided."""
+    """The rule for a repository that is in neither list."""
     percentage: Percentage = Field(Decimal(0), examples=[0, 12.5, 100])
-    """Who is in, from 0 to 100 with at most two decimals; at 0 the whitelist alone."""
+    """The share of eligible repositories, from 0 to 100 at most two decimals; at 0 only the whitelist."""
     salt: Annotated[Text, Field(max_length=MAX_SALT_LENGTH)] | None = Field(
         None, examples=["my_feature"]
     )
-    """What repositories are spread by; without it, the feature's name. A change deals anew."""
+    """The salt of the buckets; default: the feature's name. A change selects other repositories."""
     whitelist: Entries = Field((), examples=[["microsoft/vscode", "my-company/*"]])
-    """Repositories that are always in, unless excluded: owner/name, owner/* or an id."""
+    """Repositories that are always eligible, unless excluded: owner/name, owner/* or an id."""
     exclusions: Entries = Field((), examples=[["legacy-org/monolith"]])
-    """Repositories that are never in: owner/name, owner/* or an id."""
+    """Repositories that are never eligible: owner/name, owner/* or an id."""
     health: Health = Field(
         Health(), examples=[{"max_error_rate": 5, "min_jobs": 10, "window": "24h"}]
     )
@@ -141,7 +141,7 @@ class Feature(Model):
     progression: tuple[Stage, ...] = Field(
         (), examples=[[{"percentage": 10, "soak": "1d"}, {"percentage": 100, "soak": "14d"}]]
     )
-    """The percentages to go through, rising, each with the time that it must hold."""
+    """The stages, with rising percentages, each with the time that it must soak."""
     override: Override | None = Field(
         None,
         examples=[
@@ -154,15 +154,15 @@ class Feature(Model):
             }
         ],
     )
-    """A limit beside what people meant, written by the reconciler; remove it to resume."""
+    """A limit below the desired state, written by the reconciler; remove it to resume."""
 
     def salt_or(self, name: str) -> str:
-        """Return what repositories are spread by: the salt, or else the feature's name."""
+        """Return the salt that spreads repositories, or else the feature's name."""
         return name if self.salt is None else self.salt
 
 
 class Rollout(Model):
-    """Which repositories get which feature."""
+    """The features and the repositories that are eligible for them."""
 
     model_config = ConfigDict(title="rollout.yaml")
 
@@ -171,10 +171,10 @@ class Rollout(Model):
     features: Annotated[dict[FeatureName, Feature], NamedByPattern()] = Field(
         {}, examples=[{"my_feature": {"strategy": "repository_size", "percentage": 10}}]
     )
-    """What is rolled out, by name; without any, nothing is managed."""
+    """The features by name; without one, nothing is managed."""
     test_repositories: Entries = Field((), examples=[["my-org/test-repo-1"]])
     """Repositories marked as test, for every feature: owner/name, owner/* or an id."""
     categories: Annotated[dict[Category, Threshold], FileThresholds()] = Field(
         {}, examples=[{"small": {"stars": 50, "contributors": 10}}]
     )
-    """The categories whose thresholds differ from the defaults, each figure the most it may have."""
+    """The categories whose thresholds differ from the defaults; each number is the largest allowed."""

@@ -1,7 +1,7 @@
-"""From what the model refused to findings: the place in the file, the path, and one sentence.
+"""From the model's refusals to findings: the place in the file, the path, and one sentence.
 
-The model knows values; here the node behind a value is looked up, so that the sentence shows what is
-written, and says what to write instead.
+The model has values; this module looks up a value's node, so that the sentence shows the written text and
+the correction.
 """
 
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ from reconciler.rollout_file.thresholds import Categories, CategoryThreshold, En
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, ValidationError
 
-LIST_HINT = "a list: one entry a line behind a dash, or [] for none"
+LIST_HINT = "a list: one entry a line after a dash, or [] for none"
 TABLE_HINT = "`key: value` lines, indented, or {} for the defaults"
 ROOT_HINT = "version: 1, and the other keys as `key: value` lines below it"
 MAX_GUESSED_KEY_LENGTH = 100
 
 
 def model_findings(error: "ValidationError", root: Node) -> Iterator[Finding]:
-    """Return a finding for everything that the model refused in what `root` holds."""
+    """Return a finding for each value below `root` that the model refused."""
     for each in error.errors(include_url=False, include_input=False):
         finding = _finding(each, root)
         if finding is not None:
@@ -106,7 +106,7 @@ def _wrong_scalar(node: Scalar, expected: str, *, in_list: bool) -> str:
     value = scalar_value(node)
     if isinstance(value, Nothing):
         rest = "the dash" if in_list else "the key"
-        return f"nothing is written here; write {expected}, or remove {rest}"
+        return f"the value is missing; write {expected}, or remove {rest}"
     kind = {bool: "a boolean", str: "text"}.get(type(value), "a number")
     if expected == "text":
         return f'{_written(node)} is {kind}; write it in quotes to mean text: "{_written(node)}"'

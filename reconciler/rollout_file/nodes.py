@@ -1,7 +1,7 @@
-"""Nodes: a rollout file's values with their places, and what each scalar means.
+"""Nodes: a rollout file's values with their places, and the value of each scalar.
 
-A scalar means what a reader takes it for: plain `true` and `false` are booleans, plain decimals are
-numbers, all else is text. Nodes come from `composer.py`; what values may be is the model's.
+Plain `true` and `false` are booleans, plain decimals are numbers, everything else is text. `yaml_parser.py`
+makes the nodes; the model checks the values.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ KeyPath = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """Where something begins in a file; line and column, in characters, count from 1."""
+    """The begin of something in a file; line and column, in characters, count from 1."""
 
     line: int
     column: int
@@ -52,7 +52,7 @@ class Table:
 
 @dataclass(slots=True)
 class Alias:
-    """A reference to an anchor: refused, so what it would mean is not looked at."""
+    """A reference to an anchor; it is refused, so its value does not matter."""
 
     place: Place
 
@@ -61,7 +61,7 @@ Node = Scalar | Items | Table | Alias
 
 
 class Nothing:
-    """The value of a key, or of a dash, behind which nothing, `~` or `null` is written."""
+    """The value of a key or a dash without a value, or with `~` or `null`."""
 
     def __repr__(self) -> str:
         return "NOTHING"
@@ -81,9 +81,9 @@ _MEANINGS: Mapping[str, bool | Nothing] = {
 
 
 def scalar_value(scalar: Scalar) -> str | bool | Decimal | Nothing:
-    """Return what a scalar means: only plain `true` and `false` are booleans, only decimals numbers.
+    """Return a scalar's value: only plain `true` and `false` are booleans, only decimals are numbers.
 
-    A number is without an exponent and without zeros behind its last decimal.
+    A number has no exponent and no zeros after its last decimal.
     """
     text = scalar.text
     if not scalar.plain or (text and text[0] not in _MAY_MEAN_MORE_THAN_TEXT):
@@ -97,7 +97,7 @@ def scalar_value(scalar: Scalar) -> str | bool | Decimal | Nothing:
 
 
 def node_value(node: Node) -> Any:
-    """Return what a node means: dictionaries, tuples and the values of scalars."""
+    """Return a node's value: dictionaries, tuples and the values of scalars."""
     match node:
         case Scalar():
             return scalar_value(node)
@@ -125,7 +125,7 @@ def node_at(root: Node, path: KeyPath) -> tuple[Node, Place] | None:
 
 
 class Places(Mapping[KeyPath, Place]):
-    """The place of each key path of a file, found when it is asked for."""
+    """The place of each key path of a file, looked up on demand."""
 
     def __init__(self, root: Node) -> None:
         self._root = root

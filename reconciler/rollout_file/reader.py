@@ -1,7 +1,7 @@
 """Reading a rollout file: from its bytes to the desired state, or to everything that is wrong with it.
 
-Promises that whatever the bytes are, the answer is a `Document` or one `FileInvalid` with all findings in
-line order. Only what can't be read on (a syntax error, a limit) hides what is behind it.
+For any bytes the result is a `Document` or one `FileInvalid` with all findings in line order. Only a syntax
+error or a limit, after which the reader cannot go on, hides later findings.
 """
 
 from collections.abc import Mapping
@@ -23,25 +23,25 @@ from reconciler.rollout_file.rules import rule_findings
 from reconciler.rollout_file.yaml_parser import compose
 
 MAX_FORBIDDEN_CHARACTERS = 100
-"""So many are looked at, and the first of each line named; a file with more is no text."""
+"""The first of each line is reported, up to this number in all; a file with more is not a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A rollout file that was read: its desired state, and where each part of it is written."""
+    """A rollout file that was read: its desired state, and the place of each part of it."""
 
     path: str
     """The path as it was given, for messages."""
     content: bytes = field(repr=False)
     rollout: Rollout = field(repr=False)
     root: Node = field(repr=False, compare=False)
-    """What is written, before defaults."""
+    """The written values, without defaults."""
 
     @property
     def places(self) -> Mapping[KeyPath, Place]:
         """The line and column, from 1, of each key path such as `("features", "x", "percentage")`.
 
-        A key of a mapping stands where the key does, an entry of a list where the entry does.
+        The place of a mapping's value is its key's; the place of a list's entry is its own.
         """
         return Places(self.root)
 
@@ -64,7 +64,7 @@ def read_rollout_file(path: Path) -> Document:
 
 
 def parse_rollout(content: bytes | str, *, path: str = "rollout.yaml") -> Document:
-    """Check a file's content, from wherever it comes; `path` is what messages call it.
+    """Check a file's content, of any origin; `path` is its name in messages.
 
     Raises:
         FileInvalid: everything that is wrong in it.
@@ -94,8 +94,8 @@ def _examine(text: str) -> tuple[Node | None, Rollout | None, list[Finding]]:
     if root is not None:
         rollout, refused = _validate(root)
         findings += refused
-    spoilt = {finding.line for finding in forbidden}
-    return root, rollout, forbidden + [each for each in findings if each.line not in spoilt]
+    affected = {finding.line for finding in forbidden}
+    return root, rollout, forbidden + [each for each in findings if each.line not in affected]
 
 
 def _validate(root: Node) -> tuple[Rollout | None, list[Finding]]:

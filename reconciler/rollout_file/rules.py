@@ -1,7 +1,6 @@
-"""What holds between values, which neither a type nor a schema can say.
+"""Rules between values, which neither a type nor a schema can express.
 
-Each rule looks at nodes, so that it says both places, and holds its tongue about values that the model
-refuses by themselves.
+Each rule looks at nodes, so that its message has both places. It ignores values that the model refuses.
 """
 
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ MOST_PERCENT = 100
 
 @dataclass(frozen=True, slots=True)
 class _Entries:
-    """A list's texts in their order, and the first of each key; both with their index in the list."""
+    """A list's texts in their order, and the first text of each key; both with their index in the list."""
 
     path: KeyPath
     all: list[tuple[int, Scalar]]
@@ -37,7 +36,7 @@ class _Entries:
 
 
 def rule_findings(root: Node) -> Iterator[Finding]:
-    """Return a finding for everything in the file that contradicts something else in it."""
+    """Return a finding for each contradiction between two values of the file."""
     if not isinstance(root, Table):
         return
     yield from _duplicates(_entries(root, "test_repositories", ()))
@@ -100,7 +99,7 @@ def _stages_that_do_not_rise(feature: Table, path: KeyPath) -> Iterator[Finding]
         percentage, place = found
         if before is not None and percentage <= before:
             where = (*path, "progression", index, "percentage")
-            message = f"{percentage} is not more than {before} of the stage before; stages rise"
+            message = f"{percentage} is not more than {before} of the stage before; write a higher percentage"
             yield finding_at(place, where, message)
         before = percentage
 
@@ -112,11 +111,11 @@ def _override_limits(feature: Table, path: KeyPath) -> Iterator[Finding]:
     path = (*path, "override")
     limits = override.keys.keys() & {"percentage", "emergency_stop"}
     if not limits:
-        message = "neither percentage nor emergency_stop is there; write one of the two"
+        message = "percentage and emergency_stop are both missing; write one of the two"
         yield finding_at(feature.keys["override"], path, message)
     elif len(limits) > 1:
         later = max(override.keys[limit] for limit in limits)
-        message = "both percentage and emergency_stop are there; keep one of the two"
+        message = "percentage and emergency_stop are both written; keep one of the two"
         yield finding_at(later, path, message)
     limit = _percentage(override)
     own = _percentage(feature)

@@ -1,6 +1,6 @@
-"""The JSON Schema of the file, generated from the model, for editors and for whoever checks without us.
+"""The JSON Schema of the file, generated from the model, for editors and for other validators.
 
-It says what a schema can say; what holds between values, and the calendar, stay the reader's.
+The reader alone checks the rules between values and the calendar.
 """
 
 import ast
@@ -33,7 +33,7 @@ def rollout_schema_text() -> str:
 
 
 class _FileSchema(GenerateJsonSchema):
-    """Says what may be written in YAML: numbers as numbers, and no null anywhere."""
+    """Describes the YAML that may be written: numbers as numbers, and no null."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         described = super().model_schema(schema)
@@ -70,7 +70,7 @@ class _FileSchema(GenerateJsonSchema):
 def _attribute_docstrings(model: type) -> dict[str, str]:
     """Return the text below each field of a model.
 
-    Pydantic can read them too, but does so whenever the model is imported, which costs every command.
+    Pydantic can read them too, but would do so at each import of the model, in every command.
     """
     (definition,) = ast.parse(inspect.getsource(model)).body
     assert isinstance(definition, ast.ClassDef), "the source of a class"  # noqa: S101

@@ -1,6 +1,6 @@
-"""The file's `categories:`, completed: a figure that is not written keeps its default.
+"""The file's `categories:`, completed: a number that is not written keeps its default.
 
-`enterprise` is everything that no threshold holds, so it has only a priority.
+`enterprise` has every repository above the other thresholds, so it has only a priority.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ class _Part(BaseModel):
 
 
 class EnterpriseThreshold(_Part):
-    """Everything that is in no other category."""
+    """Every repository that is in no other category."""
 
     priority: Priority | None = Field(None, examples=[20])
-    """Which repositories are taken in earlier: the higher."""
+    """The priority; repositories with a higher one are added earlier."""
 
 
 class CategoryThreshold(_Part):
-    """The most that a repository of this category may have, each figure included."""
+    """The largest numbers that a repository of this category may have, inclusive."""
 
     stars: Count | None = Field(None, examples=[50])
     """Stars at most."""
@@ -35,7 +35,7 @@ class CategoryThreshold(_Part):
     pull_requests: Count | None = Field(None, examples=[100])
     """Pull requests at most."""
     priority: Priority | None = Field(None, examples=[80])
-    """Which repositories are taken in earlier: the higher."""
+    """The priority; repositories with a higher one are added earlier."""
 
 
 class Categories(_Part):
@@ -50,11 +50,11 @@ class Categories(_Part):
     large: CategoryThreshold | None = Field(None, examples=[{"stars": 5_000, "priority": 40}])
     """By default at most 5,000 stars, 200 contributors, 10,000 pull requests; priority 40."""
     enterprise: EnterpriseThreshold | None = Field(None, examples=[{"priority": 20}])
-    """Everything else; priority 20 by default."""
+    """Every other repository; priority 20 by default."""
 
 
 class FileThresholds:
-    """Reads `categories:` into completed thresholds, and gives it its schema."""
+    """Reads `categories:` into completed thresholds, and provides its schema."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -75,7 +75,7 @@ def _completed(
     categories: Categories = read(value)
     written = {category: getattr(categories, category.value) for category in Category}
     return {
-        category: replace(DEFAULT_THRESHOLDS[category], **_figures(part))
+        category: replace(DEFAULT_THRESHOLDS[category], **_numbers(part))
         for category, part in written.items()
         if part is not None
     }
@@ -85,12 +85,12 @@ def _written(thresholds: Mapping[Category, Threshold]) -> dict[str, dict[str, in
     """Return completed thresholds as a file would have them."""
     return {
         category.value: {
-            name: figure for name, figure in asdict(each).items() if figure is not None
+            name: number for name, number in asdict(each).items() if number is not None
         }
         for category, each in thresholds.items()
     }
 
 
-def _figures(part: CategoryThreshold | EnterpriseThreshold) -> dict[str, Any]:
-    figures = {each.name: getattr(part, each.name, None) for each in fields(Threshold)}
-    return {name: figure for name, figure in figures.items() if figure is not None}
+def _numbers(part: CategoryThreshold | EnterpriseThreshold) -> dict[str, Any]:
+    numbers = {each.name: getattr(part, each.name, None) for each in fields(Threshold)}
+    return {name: number for name, number in numbers.items() if number is not None}

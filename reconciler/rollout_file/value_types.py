@@ -1,8 +1,8 @@
-"""The kinds of values that the file's keys take: what each is read from, and its part of the schema.
+"""The types of values in the file: how each is read, and its part of the schema.
 
-Each takes the value as the reader found it (text, a decimal, a boolean) or as code made it, and refuses
-with the sentence that people read; a value of another kind is a `wrong_type` error that carries what to
-write, and the reader says what was found instead. Ranges are native, so that the schema has them too.
+Each accepts the value as the reader found it (text, a decimal, a boolean) or as code made it, and refuses
+others with the sentence that people read. A value of another kind is a `wrong_type` error with the
+correction; the reader adds the found value. Ranges are native, so that the schema has them too.
 """
 
 import re
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 WRONG_TYPE = "wrong_type"
 REFUSED = "refused"
 MOST_INTEGER = 2_147_483_647
-"""The most that Postgres's `integer` holds."""
+"""The largest number of Postgres's `integer`."""
 MAX_DECIMALS = 2
 MAX_PRIORITY = 1_000
 
@@ -81,7 +81,7 @@ def _number(value: object) -> Decimal:
 
 
 def _plain_number(value: Decimal) -> float:
-    """Return a number as JSON has it; of two decimals a float loses nothing."""
+    """Return a number for JSON; a float is exact enough for two decimals."""
     return float(value)
 
 
@@ -215,7 +215,7 @@ class NamedByPattern:
     def __get_pydantic_json_schema__(
         self, schema: "CoreSchema", handler: "GetJsonSchemaHandler"
     ) -> "JsonSchemaValue":
-        """Return the schema that refuses every key that is no feature's name."""
+        """Return the schema that refuses every key that is not a feature's name."""
         described = handler(schema)
         described.pop("propertyNames", None)
         features = described.pop("additionalProperties")

@@ -1,7 +1,7 @@
-"""What a YAML syntax error says to people: one line, its place, and what to write.
+"""YAML syntax errors as messages: one line with the place and the correction.
 
-PyYAML's two parsers word the same mistake differently and over several lines; the table below knows
-both by the words they share.
+PyYAML's two parsers word the same mistake differently and over several lines; the table below matches the
+words that both use.
 """
 
 import re
@@ -18,11 +18,11 @@ _ESCAPES = "escape|hexdecimal"  # as libyaml spells it
 _UNKNOWN_CHARACTER = "cannot start any token"
 
 _SENTENCES = (
-    (r"unexpected end of stream", "a quote is opened here and never closed; close it"),
+    (r"unexpected end of stream", "the quote that opens here is not closed; close it"),
     (r"found character '\\t'|tab character", _TABS),
     (
         r"document (separator|indicator)",
-        "a quote is opened here and not closed before the next document",
+        "the quote that opens here is not closed before the next document; close it",
     ),
     (_UNKNOWN_CHARACTER, "a text can't begin with this character; write it in quotes"),
     (
@@ -33,7 +33,7 @@ _SENTENCES = (
         r"mapping values are not allowed",
         "a colon can't stand here; indent the key as its neighbours, or write the text in quotes",
     ),
-    (r"expected ':'", "a key without a colon; write `key: value`, and a space behind the colon"),
+    (r"expected ':'", "this key has no colon; write `key: value`, with a space after the colon"),
     (
         r"expected ',' or '\]'",
         "the list opened with [ is not closed; write a comma between entries and ]",
@@ -58,9 +58,12 @@ _SENTENCES = (
     ),
     (
         r"document start",
-        "the file goes on behind its end; remove what follows, or a bracket too many",
+        "text follows the end of the document; remove it, or an extra bracket",
     ),
-    (r"indentation indicator", "this doesn't begin a text over several lines; write |- alone"),
+    (
+        r"indentation indicator",
+        "this is not the begin of a text over several lines; write |- alone",
+    ),
     (
         r"comment or a line break|line break",
         "only a comment may follow here; begin the text on the next line",
@@ -72,13 +75,13 @@ _OPENED = (
     (r"an anchor|an alias", "anchors and aliases are not read; write * or & in quotes"),
     (r"quoted scalar|flow sequence|flow mapping|simple key", None),
 )
-"""What the parser was in the midst of, where the finding stands at its begin; some says enough."""
+"""The construct that the parser was reading; the finding points to its begin, with its sentence if given."""
 
 
 def syntax_finding(error: yaml.MarkedYAMLError, text: str) -> Finding:
     """Return the finding for a text that is not YAML.
 
-    It stands at what was opened and not closed, else where the parser could not go on.
+    It points to an opened construct that is not closed, else to the place where the parser stopped.
     """
     problem = f"{error.problem or 'unreadable'}"
     context = error.context or ""

@@ -1,7 +1,7 @@
-"""From text to nodes: YAML as the rollout file uses it, and nothing more of YAML.
+"""From text to nodes: the part of YAML that a rollout file uses.
 
-Nodes are put together from the parser's events, one at a time, so that a file over the limits is given up
-before it takes memory or stack. Anchors, aliases, merge keys, tags, directives, a second document and
+Nodes are composed from the parser's events, one at a time, so that a file over the limits is refused
+before it uses much memory or stack. Anchors, aliases, merge keys, tags, directives, a second document and
 duplicate keys are findings here.
 """
 
@@ -31,7 +31,7 @@ MAX_NESTING_LEVELS = 20
 MAX_NODES = 500_000
 
 LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""What parses: libyaml where PyYAML was built with it, else the slower pure one."""
+"""The parser: libyaml if PyYAML was built with it, else the slower pure one."""
 
 _BREAK = r"(?>\r\n|\r|\n)"
 _HEAD = re.compile(rf"(?:[ \t]*+(?:[#%][^\r\n]*+)?+{_BREAK})*+(?:[#%][^\r\n]*+)?+")
@@ -42,7 +42,7 @@ _DIRECTIVE_BEHIND = re.compile(rf"(?:[ \t]*+(?:#[^\r\n]*+)?+{_BREAK})*+%")
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """What a text holds: its root, or None where there is none to look at, and what was refused."""
+    """A text's root, or None if it has none or can't be read, and the findings."""
 
     root: Node | None
     findings: tuple[Finding, ...]
@@ -63,7 +63,7 @@ def compose(text: str) -> Composition:
     except yaml.MarkedYAMLError as error:
         composer.findings.append(syntax_finding(error, text))
     except (yaml.YAMLError, ValueError, OverflowError):  # the pure loader, at "\UFFFFFFFF"
-        composer.refuse(composer.last, "behind this is a character that YAML can't hold; remove it")
+        composer.refuse(composer.last, "a character that YAML can't hold follows here; remove it")
     if complete and _is_nothing(composer.root):
         composer.root = None
         composer.refuse(
@@ -73,11 +73,11 @@ def compose(text: str) -> Composition:
 
 
 class _GivenUp(Exception):
-    """The file is over a limit: nothing of it is looked at."""
+    """The file is over a limit: nothing of it is used."""
 
 
 class _DocumentComplete(Exception):
-    """What follows is not looked at, what came before it is."""
+    """The text before this point is used, the text after it is not."""
 
 
 @dataclass(slots=True)
@@ -108,9 +108,9 @@ class _Composer:
         self.findings.append(finding_at(place, self._path(), message))
 
     def without_directives(self) -> str:
-        """Return the text with the directives at its head as comments, each of them refused.
+        """Return the text with the directives at its head as comments, and refuse each of them.
 
-        The parser would read them to the last before it says a word, each against all before it.
+        The parser would compare each directive with all before it, in quadratic time, before its first event.
         """
         found = _HEAD.match(self._text)
         head = "" if found is None else found[0]
@@ -190,7 +190,7 @@ class _Composer:
         if event.anchor is not None or event.tag is not None:
             self._refuse_properties(event, place)
         if len(self._stack) == MAX_NESTING_LEVELS:
-            message = f"the file is nested over {MAX_NESTING_LEVELS} levels here; write it flatter"
+            message = f"the file is nested over {MAX_NESTING_LEVELS} levels here; use fewer levels"
             self.findings.append(Finding(*place, message))
             raise _GivenUp
         node = Items(place) if isinstance(event, yaml.SequenceStartEvent) else Table(place)

@@ -1,7 +1,7 @@
 """Writing a rollout file's text: a desired state, or a part of one, as the YAML that people would write.
 
-What is written reads back as the same values. Of a whole desired state a value that is the default is
-left out, but for a feature's strategy and percentage, which a reader looks for first.
+The text reads back as the same values. A whole desired state is written without its default values, except
+a feature's strategy and percentage, which people look for first.
 """
 
 import re
@@ -33,8 +33,8 @@ def render_rollout(rollout: Rollout, comments: Iterable[str] = ()) -> str:
     """Return a desired state as a rollout file's text.
 
     Args:
-        rollout: what the file is to say.
-        comments: lines that stand at its beginning, without `#`.
+        rollout: the desired state.
+        comments: lines for the begin of the file, without `#`.
     """
     written = rollout.model_dump(mode="json", exclude_defaults=True)
     features = {
@@ -68,10 +68,10 @@ def mapping_lines(
     """Yield a mapping's lines in block style, without line breaks.
 
     Args:
-        values: what is written; mappings, lists and scalars.
-        indent: what stands before each key.
-        step: how much deeper each level is.
-        dash: what stands before an entry, behind its key's indent.
+        values: mappings, lists and scalars.
+        indent: the text before each key.
+        step: the additional indent of each level.
+        dash: the text before an entry, after its key's indent.
     """
     for key, value in values.items():
         place = f"{indent}{scalar_text(key)}:"
@@ -107,7 +107,7 @@ def _json_number(value: Decimal) -> int | float:
 
 
 def scalar_text(value: Any) -> str:
-    """Return a scalar as it can stand in block and flow style, plain where that is read as the same."""
+    """Return a scalar for block and flow style, plain if it reads back as the same value."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -126,7 +126,7 @@ def _is_utc(value: Any) -> bool:
 
 
 def _text(text: str) -> str:
-    """Return a text as a plain scalar where every reader takes it for text, else in quotes."""
+    """Return a text as a plain scalar if every YAML reader reads it as text, else in quotes."""
     is_plain = (
         is_entry(text)
         or (_WORDS.fullmatch(text) and text.lower() not in _NOT_TEXT)

@@ -70,7 +70,9 @@ def test_a_server_killed_in_the_middle_of_an_apply(site: Site, server: EmbeddedS
     holder.close()
     watcher.close()
 
-    assert_one_clear_line(Completed(process.returncode, stdout, stderr), "see that the server runs")
+    assert_one_clear_line(
+        Completed(process.returncode, stdout, stderr), "check that the server runs"
+    )
     assert written(server.start()) == [(0, 0, 0)]
 
 

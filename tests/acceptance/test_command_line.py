@@ -192,7 +192,7 @@ def test_validate_reports_a_missing_file_and_the_other_files(site: Site) -> None
     assert (done.exit_code, done.stdout) == (1, "good.yaml: valid\n")
     bad, missing = done.stderr.splitlines()
     assert bad.startswith("bad.yaml:1:1: version: 2 is not a version")
-    assert missing.startswith("error: missing.yaml: there is no such file")
+    assert missing.startswith("error: missing.yaml: the file does not exist")
     assert told.exit_code == 1
     assert [
         (each["file"], len(each["findings"])) for each in json.loads(told.stdout)["errors"]

@@ -106,8 +106,8 @@ def test_a_cut_before_the_answer_to_commit_names_where_to_look(
 
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: the database went away while it was asked to commit, and does not answer; "
-        "see `reconcile history` for what was written before trying again\n"
+        "error: the connection was lost during COMMIT, and the database does not answer; "
+        "see `reconcile history` for the outcome before you try again\n"
     )
     assert "10 → 12" in merged.reconcile("history").stdout
     assert is_whole(merged, 2)

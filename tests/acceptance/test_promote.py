@@ -249,7 +249,7 @@ def test_a_file_changed_during_promote_is_not_overwritten(begun: Site) -> None:
     changed = FILE.replace("# raised by promote", "# changed meanwhile")
     begun.write(changed)
 
-    with pytest.raises(EditRefused, match="somebody changed the file meanwhile; try again"):
+    with pytest.raises(EditRefused, match="the file changed during the edit; try again"):
         promote_step(OpenedDatabase.at(begun.database.address), document, "capture", by="a test")
     assert begun.file.read_text() == changed
 

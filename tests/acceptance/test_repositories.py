@@ -137,13 +137,13 @@ def test_every_wrong_row_is_reported_and_no_row_is_loaded(site: Site) -> None:
     ("name", "text", "message"),
     [
         ("r.csv", "name,stars\na/b,1\n", "r.csv:1:1: unknown column 'name'"),
-        ("r.csv", "stars\n1\n", "r.csv:1:1: there is no column full_name"),
+        ("r.csv", "stars\n1\n", "r.csv:1:1: the column full_name is missing"),
         ("r.csv", "full_name,full_name\na/b,a/b\n", "r.csv:1:1: a column is there twice"),
         ("r.csv", 'full_name\n"a/b\n', "it cannot be read"),
-        ("r.jsonl", "[1]\n", "r.jsonl:1:1: this is no JSON object"),
-        ("r.jsonl", "{\n", "r.jsonl:1:1: this is no JSON"),
-        ("r.txt", "a/b\n", "name it .csv, .tsv or .jsonl"),
-        ("r.csv", "full_name\na/b\nA/B\n", "this row has the name of line 2"),
+        ("r.jsonl", "[1]\n", "r.jsonl:1:1: this is not a JSON object"),
+        ("r.jsonl", "{\n", "r.jsonl:1:1: this is not JSON"),
+        ("r.txt", "a/b\n", "name the file .csv, .tsv or .jsonl"),
+        ("r.csv", "full_name\na/b\nA/B\n", "this row has the same name as line 2"),
     ],
 )
 def test_an_unreadable_file_gets_the_next_step(
@@ -163,7 +163,7 @@ def test_two_rows_of_one_repository_are_refused(site: Site) -> None:
 
     assert (done.exit_code, done.stderr) == (
         1,
-        "r.csv:3:1: this is the repository of line 2 once more\n",
+        "r.csv:3:1: this row is the same repository as line 2; remove one of the two\n",
     )
 
 
@@ -173,7 +173,7 @@ def test_a_name_of_another_repository_is_refused(site: Site) -> None:
     done = load(site, "r.csv", "full_name,github_id\na/one,2\n")
 
     assert done.exit_code == 1
-    assert "r.csv:2:1: a/one is another repository already" in done.stderr
+    assert "r.csv:2:1: a/one is the name of another repository" in done.stderr
     assert site.database.value("SELECT github_id FROM repositories") == 1
 
 
@@ -183,7 +183,7 @@ def test_a_table_of_a_host_application_is_not_changed(site: Site) -> None:
     done = load(site, "r.csv", "full_name\na/one\n")
 
     assert done.exit_code == 1
-    assert "belongs to the host application" in done.stderr
+    assert "belongs to a service" in done.stderr
 
 
 def test_missing_and_unreadable_files_are_one_line(site: Site) -> None:

@@ -121,18 +121,18 @@ def test_a_past_stop_is_shown_with_its_time(filled: Site) -> None:
 @pytest.mark.parametrize(
     ("at", "message"),
     [
-        ("9", "there is no generation 9; the newest are "),
-        ("abcdef0", "no apply of abcdef0 changed anything; the newest that did are generation 1 ("),
+        ("9", "generation 9 does not exist; the newest are "),
+        ("abcdef0", "no generation was applied from abcdef0; the newest generations are 1 ("),
         (
             "2020-01-01",
-            "nothing was applied by 2020-01-01T00:00:00Z; the first was generation 1, at ",
+            "nothing was applied before 2020-01-01T00:00:00Z; the first apply made generation 1, at ",
         ),
         ("yesterday", "'yesterday' is no time; write 2026-11-23T12:00Z or 24h"),
         ("99999d", "'99999d' is no time"),
         ("HEAD", "or a generation's number, or seven characters or more of a commit's name"),
         (
             "99999999999999999999999999",
-            "no generation and no commit is 99999999999999999999999999; the newest are",
+            "99999999999999999999999999 is neither a generation nor an applied commit; the newest generations are",
         ),
     ],
 )
@@ -156,7 +156,7 @@ def test_a_commit_applied_twice_must_be_named_by_generation(filled: Site) -> Non
     done = filled.reconcile("explain", "acme/tool-1", "--at", commit[:7])
 
     assert done.exit_code == 1
-    assert f"could be generation 1 ({commit[:7]}), 2 ({commit[:7]}); name one by its number" in (
+    assert f"matches generations 1 ({commit[:7]}), 2 ({commit[:7]}); give the number of one" in (
         done.stderr
     )
 

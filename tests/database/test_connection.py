@@ -77,12 +77,12 @@ def error_of(address: DatabaseAddress, statement: str = "SELECT 1") -> Reconcile
         ({"user": "missing"}, SetupInvalid, 'role "missing" does not exist', "set a user"),
         ({"user": "retired"}, SetupInvalid, "is not permitted to log in", "set a user"),
         ({"user": "barred"}, SetupInvalid, "no pg_hba.conf entry", "set a user"),
-        ({"user": "crowd"}, Unavailable, "too many connections", "when fewer are connected"),
+        ({"user": "crowd"}, Unavailable, "too many connections", "when fewer connections are open"),
         (
             {"host": "/nowhere"},
             Unavailable,
             "No such file or directory",
-            "see that the server runs",
+            "check that the server runs",
         ),
     ],
 )
@@ -146,11 +146,17 @@ def test_a_missing_permission_is_named(guarded: DatabaseAddress) -> None:
         *(
             (f"DO $$ BEGIN RAISE 'no luck' USING ERRCODE = '{state}'; END $$", Unavailable, said)
             for state, said in [
-                ("53100", "no luck; nothing was written; make room"),
-                ("53200", "no luck; nothing was written; make room"),
-                ("57P03", "no luck; the server or its operator ended it: nothing was written"),
+                ("53100", "no luck; nothing was written; free resources"),
+                ("53200", "no luck; nothing was written; free resources"),
+                (
+                    "57P03",
+                    "no luck; the server or its operator ended the connection: nothing was written",
+                ),
                 ("58030", "no luck; nothing was written; see the server's log"),
-                ("40001", "no luck; others were writing at the same time: nothing was written"),
+                (
+                    "40001",
+                    "no luck; another transaction wrote at the same time: nothing was written",
+                ),
                 ("08006", "no luck; the connection was lost: nothing was written"),
             ]
         ),
@@ -170,7 +176,7 @@ def test_a_held_lock_is_unavailable(empty_database: Database) -> None:
         holder.execute("LOCK TABLE held")
         error = error_of(empty_database.address, "SET LOCAL lock_timeout = 1; LOCK TABLE held")
     assert type(error) is Unavailable
-    assert "somebody else is at work there: nothing was written; try again" in str(error)
+    assert "another transaction holds the lock: nothing was written; try again" in str(error)
 
 
 def test_a_server_killed_in_the_middle_is_unavailable(tmp_path: Path) -> None:

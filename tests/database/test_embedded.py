@@ -352,7 +352,7 @@ def test_data_of_another_major_version_is_refused(server: EmbeddedServer) -> Non
     version_file.write_text("15\n")
     version_file.chmod(0o400)
     with pytest.raises(
-        SetupInvalid, match="was made by Postgres 15, and this is Postgres 18"
+        SetupInvalid, match="was created by Postgres 15, and this is Postgres 18"
     ) as error:
         server.start()
     assert_one_line(error.value)
@@ -370,7 +370,7 @@ def test_data_that_is_tracked_in_the_repository_is_refused(tmp_path: Path, proje
         ["git", "clone", "--quiet", project, tmp_path / "clone"], check=True, umask=0o077
     )
     brought = EmbeddedServer(tmp_path / "clone" / ".reconcile")
-    with pytest.raises(SetupInvalid, match="was not made by reconcile") as error:
+    with pytest.raises(SetupInvalid, match="was not created by reconcile") as error:
         brought.start()
     assert_one_line(error.value)
 

@@ -258,8 +258,8 @@ def test_a_lost_answer_of_a_dead_server_is_reported_as_unknown(database: Databas
         with pytest.raises(OutcomeUnknown) as error:
             run(proxy.address, 2)
     assert str(error.value) == (
-        "the database went away while it was asked to commit, and does not answer; "
-        "see `reconcile history` for what was written before trying again"
+        "the connection was lost during COMMIT, and the database does not answer; "
+        "see `reconcile history` for the outcome before you try again"
     )
 
 
@@ -531,7 +531,7 @@ def test_a_lock_held_too_long_is_reported_and_nothing_is_written(
     with FaultProxy(database) as proxy, database.connect() as holder:
         holder.execute(locking.encode())
         with pytest.raises(
-            Unavailable, match="somebody else is at work there: nothing was written"
+            Unavailable, match="another transaction holds the lock: nothing was written"
         ):
             run(proxy.address, 2)
     # Who waited as long as that is not made to wait again.

@@ -43,7 +43,7 @@ def test_a_repository_is_found_by_id_and_by_name(connection: Connection, written
         ("mikrosoft/vscode", "did you mean Microsoft/VSCode?"),
         ("someone/react", "did you mean facebook/react?"),
         ("react", "did you mean facebook/react?"),
-        ("nothing/like-it", "is called 'nothing/like-it'; give it as owner/name or id"),
+        ("nothing/like-it", "is called 'nothing/like-it'; give owner/name or an id"),
         ("ffffffff-3c0e-4a55-9b3e-0e5f7a1f2d11", "no repository has the id ffffffff-3c0e"),
         ("evil\x1b[2J/name", "is called 'evil\N{REPLACEMENT CHARACTER}[2J/name'"),
         ("%_/%", "is called '%_/%'"),

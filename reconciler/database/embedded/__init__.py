@@ -1,7 +1,7 @@
 """The embedded database: a Postgres of the project's own, beside its rollout file.
 
-`EmbeddedServer` starts it on demand, tells how it does and stops it; the modules beside it own its
-binaries, its account, its data folder and its process.
+`EmbeddedServer` starts it on demand, reports its state and stops it; the other modules own its binaries,
+its account, its data folder and its process.
 """
 
 from reconciler.database.embedded.binaries import Binaries, installed_binaries

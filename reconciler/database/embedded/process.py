@@ -1,8 +1,8 @@
-"""The server process of the embedded Postgres: how it is started, recognised and ended.
+"""The server process of the embedded Postgres: starting, recognising and ending it.
 
-A running server is known by a lock that its processes inherit and hold for as long as one of them
-lives, on a file in the data folder. A process id in a file proves nothing: it outlives a kill, and
-is given to another process.
+A running server holds a lock on a file in the data folder; its processes inherit the lock and hold it as
+long as one of them lives. A process id in a file proves nothing: the file survives a kill, and the system
+gives the id to another process.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from reconciler.database.embedded.binaries import Binaries
 from reconciler.database.embedded.data import path_for, server_environment
 
 PORT = "5432"
-"""It names the socket; nothing listens on a network."""
+"""A part of the socket's name; the server does not listen on a network."""
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -36,14 +36,14 @@ SETTINGS: Mapping[str, str] = {
     "log_timezone": "UTC",
     "lc_messages": "C",
     "log_checkpoints": "off",
-    # The log tells why the server would not start, not what a statement held.
+    # The log is for errors of the server, not for the content of statements.
     "log_min_error_statement": "panic",
     "logging_collector": "off",
     "log_destination": "stderr",
 }
-"""Given on the command line, so that a data folder that is moved holds nothing of them."""
+"""Given on the command line, so that the data folder holds no path and can be moved."""
 
-# A socket's path may have about 100 bytes, and a project's path may have more.
+# A socket's path has at most about 100 bytes; a project's path can be longer.
 _SOCKET_PARENT = Path("/tmp")  # noqa: S108 - only a new private folder is made there, by mkdtemp
 _SOCKET_PREFIX = "reconcile-"
 _SOCKET_NAME = f".s.PGSQL.{PORT}"
@@ -52,7 +52,7 @@ _LARGEST_LOG_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """What a server says of itself in `postmaster.pid`; true only while its lock is held."""
+    """A server's entry in `postmaster.pid`; valid only while its lock is held."""
 
     process_id: int
     owner_id: int
@@ -60,7 +60,7 @@ class RunningServer:
     ready: bool
 
     def answers(self) -> bool:
-        """Whether it takes connections, at a socket that only its own account can have made."""
+        """Return whether it takes connections, at a socket that only its own account can have created."""
         if not self.ready or not _is_private(self.socket_folder, self.owner_id):
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -72,7 +72,7 @@ class RunningServer:
         return True
 
     def has_socket(self) -> bool:
-        """Whether its socket is still there: tidying of temporary folders may have taken it."""
+        """Return whether its socket exists; a clean-up of temporary folders may have deleted it."""
         return (
             _is_private(self.socket_folder, self.owner_id)
             and Path(f"{self.socket_folder}/{_SOCKET_NAME}").exists()
@@ -87,7 +87,7 @@ class RunningServer:
 
 
 def has_server(data: Path) -> bool:
-    """Whether any process of a server works on this data folder."""
+    """Return whether any process of a server works on this data folder."""
     try:
         descriptor = os.open(_lock_file(data), os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def has_server(data: Path) -> bool:
 
 
 def running_server(data: Path) -> RunningServer | None:
-    """The entry of the server that works on this data folder; None before it wrote one."""
+    """Return the entry of the server on this data folder; None before it wrote one."""
     entry = data / "postmaster.pid"
     try:
         owner_id = entry.lstat().st_uid
@@ -119,7 +119,7 @@ def running_server(data: Path) -> RunningServer | None:
 
 @dataclass(frozen=True, slots=True)
 class LaunchedServer:
-    """A server that was just started, and what is its own until it is ready."""
+    """A server that was just started and is not ready yet."""
 
     process: subprocess.Popen[bytes]
     socket_folder: Path
@@ -127,7 +127,7 @@ class LaunchedServer:
     log_begins_at: int
 
     def last_words(self) -> str:
-        """What it logged since it was started, once it has ended; its socket is cleared away."""
+        """Return the log of a server that has ended, since its start; its socket is deleted."""
         shutil.rmtree(self.socket_folder, ignore_errors=True)
         return self.log.read_bytes()[self.log_begins_at :].decode(errors="replace")
 
@@ -137,7 +137,7 @@ def launch(
 ) -> LaunchedServer:
     """Start a server on a data folder that has none, and return before it is ready.
 
-    It has a session of its own and nothing of ours open but its log: neither Ctrl-C nor a closed
+    It has its own session and inherits only the descriptor of its log: neither Ctrl-C nor a closed
     terminal ends it.
     """
     remove_leftovers(data)
@@ -178,7 +178,7 @@ def launch(
 
 
 def remove_leftovers(data: Path) -> None:
-    """Remove the entry and the socket of a server that is gone; right only while there is none."""
+    """Delete the entry and the socket of a server that has ended; call it only while no server runs."""
     server = running_server(data)
     if server is not None and server.socket_folder is not None:
         remove_socket_folder(server)
@@ -186,7 +186,7 @@ def remove_leftovers(data: Path) -> None:
 
 
 def remove_socket_folder(server: RunningServer) -> None:
-    """Remove the socket of a server that has ended, and its folder if it is one that we made."""
+    """Delete the socket of a server that has ended, with its folder if `launch` created it."""
     folder = server.socket_folder
     if (
         folder is not None
@@ -203,15 +203,15 @@ def _lock_file(data: Path) -> Path:
 
 @contextmanager
 def _held_lock(data: Path, account: Account) -> Iterator[int]:
-    """The lock of a running server, held by whoever inherits its descriptor after this is left."""
+    """Yield the lock of a running server; processes that inherit the descriptor go on holding it."""
     descriptor = os.open(_lock_file(data), os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         account.give(_lock_file(data))
-        # Waits for nobody but those who look, in passing, whether it is held.
+        # Waits only for processes that check, for a moment, whether it is held.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
-        # Closed, not unlocked: an unlock would be the server's, too.
+        # Closed, not unlocked: an unlock would also unlock the server's descriptor.
         os.close(descriptor)
 
 
@@ -228,7 +228,7 @@ def _open_log(log: Path, account: Account) -> Iterator[int]:
 
 
 def _is_private(folder: Path | None, owner_id: int) -> bool:
-    """Whether this is a folder, no link, of this owner's and closed to everybody else."""
+    """Return whether this is a folder and not a link, of this owner, closed to all others."""
     if folder is None:
         return False
     try:

@@ -1,7 +1,7 @@
-"""The embedded server of one project: started on demand, left running, stopped by request.
+"""The embedded server of one project: started on demand, left running, stopped on request.
 
-What is in the project's `.reconcile` folder is all there is: its data, its log and, while it runs,
-where it listens. Two at once start it once.
+The project's `.reconcile` folder holds its data, its log and, while it runs, the place of its socket. Two
+starts at once start one server.
 """
 
 import os
@@ -33,19 +33,19 @@ _POLL_SECONDS = 0.005
 
 
 class ServerState(StrEnum):
-    """How far a server is."""
+    """The state of a server."""
 
     ABSENT = "absent"
-    """There is no data yet: the first start makes it."""
+    """The data folder does not exist; the first start creates it."""
     STOPPED = "stopped"
     STARTING = "starting"
-    """It runs, and takes no connections: starting, recovering or stopping."""
+    """It runs and takes no connections: it starts, recovers or stops."""
     RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """A server's state; the URL is there while it runs."""
+    """A server's state; it has a URL while it runs."""
 
     state: ServerState
     data_folder: Path
@@ -57,7 +57,7 @@ class ServerStatus:
 class EmbeddedServer:
     """The Postgres whose data is in `folder`, usually `.reconcile` beside the rollout file.
 
-    Settings are Postgres's, over those it runs with by default; they hold from the next start.
+    `settings` are settings of Postgres that replace the defaults; they apply from the next start.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
@@ -67,13 +67,13 @@ class EmbeddedServer:
         self._settings = settings or {}
 
     def start(self) -> str:
-        """Have the server run and return its URL for libpq; it holds no secret.
+        """Start the server if it does not run, and return its URL for libpq, which holds no secret.
 
-        Returns at once where it runs already. The first start makes the data folder.
+        The first start creates the data folder.
 
         Raises:
-            SetupInvalid: A permission, an account, a program or the data folder is wrong.
-            Unavailable: It doesn't come up: its own last words are in the message.
+            SetupInvalid: a permission, an account, a program or the data folder is wrong.
+            Unavailable: it does not start; the message has its last log line.
         """
         with self._own_errors():
             server = self._answering_server()
@@ -83,11 +83,11 @@ class EmbeddedServer:
             return _url(server)
 
     def stop(self) -> bool:
-        """End the server, with its connections; True if there was one to end.
+        """End the server and its connections; return whether it ran.
 
         Raises:
-            SetupInvalid: It is another user's.
-            Unavailable: It doesn't end.
+            SetupInvalid: it belongs to another user.
+            Unavailable: it does not end.
         """
         with self._own_errors():
             if not self._data.is_dir():
@@ -100,10 +100,10 @@ class EmbeddedServer:
                 return True
 
     def status(self) -> ServerStatus:
-        """How the server does, now; changes nothing.
+        """Return the server's present state; change nothing.
 
         Raises:
-            SetupInvalid: It is another user's.
+            SetupInvalid: it belongs to another user.
         """
         with self._own_errors():
             if not self._data.is_dir():
@@ -126,9 +126,9 @@ class EmbeddedServer:
         return server if server is not None and server.answers() else None
 
     def _settled_server(self) -> RunningServer | None:
-        """The server that answers, after waiting for one that starts or ends; None without one.
+        """Return the server that answers, after waiting for one that starts or ends; None without one.
 
-        One that neither answers nor ends, such as behind a removed socket, is ended.
+        A server that neither answers nor ends, such as one whose socket was deleted, is ended.
         """
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while has_server(self._data):
@@ -170,7 +170,7 @@ class EmbeddedServer:
         while process.poll() is None:
             server = running_server(self._data)
             if server is not None and server.process_id == process.pid and server.answers():
-                # It is to outlive us: no warning that it does.
+                # The server goes on after this process; Python must not warn about that.
                 process.returncode = 0
                 return server
             if time.monotonic() > deadline:
@@ -183,11 +183,11 @@ class EmbeddedServer:
 
         raise Unavailable(
             f"the embedded database in {self._folder} does not start: "
-            f"{last_line(launched.last_words()) or 'it said nothing'}; put that right and try again"
+            f"{last_line(launched.last_words()) or 'its log is empty'}; correct this and try again"
         )
 
     def _end(self) -> None:
-        """End the server in order, or at once where it doesn't listen to that."""
+        """End the server in order, or at once if it does not react."""
         for number in (signal.SIGINT, signal.SIGQUIT):
             server = running_server(self._data)
             if server is not None:
@@ -206,7 +206,7 @@ class EmbeddedServer:
 
     @contextmanager
     def _start_lock(self) -> Iterator[None]:
-        """Only one at a time starts or stops this server."""
+        """Let one process at a time start or stop this server."""
         from filelock import FileLock, Timeout
 
         self._make_folder()
@@ -217,8 +217,8 @@ class EmbeddedServer:
             lock.acquire()
         except Timeout as error:
             raise Unavailable(
-                f"another command has been starting the embedded database in {self._folder} for "
-                "minutes: end it, and try again"
+                f"another command has tried to start the embedded database in {self._folder} for "
+                "minutes: end that command, and try again"
             ) from error
         try:
             self._give_to_project_owner(self._folder / "start.lock")
@@ -229,7 +229,7 @@ class EmbeddedServer:
     def _make_folder(self) -> None:
         if self._folder.is_symlink():
             raise SetupInvalid(
-                f"{self._folder} is a link, which a checkout can bring: put a folder in its place"
+                f"{self._folder} is a link, which a checkout can contain: replace it by a folder"
             )
         self._folder.mkdir(mode=0o755, exist_ok=True)
         self._give_to_project_owner(self._folder)
@@ -239,21 +239,21 @@ class EmbeddedServer:
             self._give_to_project_owner(ignored)
 
     def _give_to_project_owner(self, path: Path) -> None:
-        """What root makes in another's project is that one's, who may go on without root."""
+        """Give a file that root creates to the project's owner, who can then go on without root."""
         if os.geteuid() == 0:
             found = self._folder.parent.stat()
             Account(found.st_uid, found.st_gid).give(path)
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:
-        """What the file system refuses is said in one line."""
+        """Raise errors of the file system as messages of one line."""
         try:
             yield
         except ReconcilerError:
             raise
         except PermissionError as error:
             raise SetupInvalid(
-                f"the embedded database in {self._folder} is another user's, or can't be written "
+                f"the embedded database in {self._folder} belongs to another user, or can't be written "
                 f"({error.strerror}): run reconcile as that user, or set DATABASE_URL"
             ) from error
         except (OSError, subprocess.SubprocessError) as error:
@@ -261,7 +261,7 @@ class EmbeddedServer:
             if isinstance(error, OSError) and error.strerror:
                 reason = f"{error.filename or 'the system'}: {error.strerror}"
             raise Unavailable(
-                f"the embedded database in {self._folder} can't be used: {reason}; put that right "
+                f"the embedded database in {self._folder} can't be used: {reason}; correct this "
                 "and try again"
             ) from error
 
@@ -272,5 +272,5 @@ def _url(server: RunningServer) -> str:
     from reconciler.database.embedded.data import DATABASE, SUPERUSER
 
     folder = quote(str(server.socket_folder), safe="")
-    # With its port, since libpq would take a PGPORT of the person's environment for it.
+    # With its port, since libpq would otherwise take it from PGPORT.
     return f"postgresql://{SUPERUSER}@/{DATABASE}?host={folder}&port={PORT}"

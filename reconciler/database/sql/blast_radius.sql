@@ -10,11 +10,11 @@ LEFT JOIN public.rollout_configuration AS configuration
     ON configuration.feature_name = :feature;
 
 -- name: measure
--- Who gains and who loses one feature: every repository under the live and the planned configuration, in
--- one row. Strategies, percentages, salts and thresholds are parameters on both sides, so that the planner
--- sees constants and leaves out whatever they don't ask for: a digest, a category, a join. Of the planned
--- lists only the difference to the live ones is given. Thresholds are put together from their figures, since
--- the planner does not take a row that is given as text for a constant: it would be read for each repository.
+-- The repositories that gain and that lose one feature: every repository under the live and the planned
+-- configuration, in one row. Strategies, percentages, salts and thresholds are parameters on both sides, so
+-- that the planner sees constants and leaves out a digest, a category or a join that they do not need. Of
+-- the planned lists only the difference to the live ones is given. Thresholds are composed from their
+-- numbers: a row given as text is not a constant for the planner, and would be parsed for each repository.
 WITH added_ids AS NOT MATERIALIZED (
     SELECT
         4 AS lists,
@@ -45,8 +45,8 @@ removed AS NOT MATERIALIZED (
         unnest(CAST(:removed_exclusions_names AS text [])) AS key
 ),
 
--- What the lists say of repositories beside the live whitelist's ids, which are joined as they are: a row for
--- each repository, as one number. 1 and 2 are the live whitelist and exclusions, 4 and 8 the planned ones; 64
+-- The lists' entries, without the live whitelist's ids, which are joined as they are: a row for each
+-- repository, as one number. 1 and 2 are the live whitelist and exclusions, 4 and 8 the planned ones; 64
 -- is the repository's own id in the live exclusions; 16 and 32 take that id from the planned ones.
 listed AS NOT MATERIALIZED (
     SELECT
@@ -261,8 +261,9 @@ sides AS NOT MATERIALIZED (
     OFFSET '0'
 ),
 
--- What is told of those that move, in one text: a character for the score, the category's first, the name.
-told AS NOT MATERIALIZED (
+-- The output for repositories that move, in one text: a character for the score, the category's first, the
+-- name.
+described AS NOT MATERIALIZED (
     SELECT
         sides.before,
         sides.after,
@@ -281,7 +282,7 @@ told AS NOT MATERIALIZED (
     FROM sides
 ),
 
--- One pass over all. Aggregates, and not rows, since those the planner gives to parallel workers.
+-- One pass over all repositories. Parallel workers can compute aggregates, but cannot return rows.
 totals AS MATERIALIZED (
     SELECT
         count(*) AS repositories,
@@ -289,10 +290,10 @@ totals AS MATERIALIZED (
         count(*) FILTER (WHERE after) AS after,
         array_agg(summary) FILTER (WHERE after AND NOT before) AS gained,
         array_agg(summary) FILTER (WHERE before AND NOT after) AS lost
-    FROM told
+    FROM described
 ),
 
--- Counted by category and by owner in one go.
+-- Counted by category and by owner in one pass.
 groups AS MATERIALIZED (
     SELECT
         moved.initial,

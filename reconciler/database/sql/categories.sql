@@ -1,5 +1,5 @@
 -- name: changes
--- What categorising would move from one category to another, or into its first.
+-- The moves between categories that categorising would make, from null for an uncategorised repository.
 SELECT
     change.previous_category,
     change.category,
@@ -12,7 +12,7 @@ WHERE
 GROUP BY change.previous_category, change.category;
 
 -- name: changed_names
--- The first of them by name.
+-- The first moved repositories by name.
 SELECT
     coalesce(repository.full_name, repository.id::text) AS full_name,
     change.previous_category,
@@ -27,15 +27,15 @@ ORDER BY lower(coalesce(repository.full_name, repository.id::text)), repository.
 LIMIT :names;
 
 -- name: categorize_all
--- Every repository; how many rows were written.
+-- Categorises every repository; the number of rows written.
 SELECT public.categorize_all_repositories();
 
 -- name: categorize_one
--- One repository; how many rows were written.
+-- Categorises one repository; the number of rows written.
 SELECT public.categorize_repositories(ARRAY[CAST(:id AS uuid)]);
 
 -- name: table
--- The repositories by recorded category. Those that have none yet are not among them.
+-- The repositories by recorded category, without uncategorised ones.
 SELECT
     threshold.category,
     count(recorded.repository_id) AS repositories,

@@ -1,8 +1,8 @@
 -- name: features
--- What says who is in, of the features followed (null is all). A feature's lists come only where its row is
--- another than the one known (the trigger that keeps them runs when the row is written), and not while it is
--- stopped, so that a stop is quick to tell everybody. The version tells rows apart on other servers too, where
--- the same transaction wrote something else. What a service's older columns leave open counts as not on.
+-- The targeting of the followed features (null: of all). A feature's lists come only if its row differs from
+-- the known version (the trigger that keeps them runs when the row is written), and not while the feature is
+-- stopped, so that a stop reaches clients fast. The version also differs between servers. A null in a
+-- service's older columns counts as not on.
 SELECT
     configuration.feature_name AS feature,
     configuration.is_active IS true AS active,
@@ -15,7 +15,7 @@ SELECT
     END AS percentage,
     coalesce(configuration.salt, configuration.feature_name) AS salt,
     versioned.version,
-    -- A time by hand may be of the future, which no change after it would reach.
+    -- A time written by hand can be in the future, after all later changes.
     CAST(
         extract(EPOCH FROM least(configuration.updated_at, now())) AS double precision
     ) AS updated_at,
@@ -53,13 +53,13 @@ WHERE
     OR configuration.feature_name = ANY(CAST(:followed AS text []));
 
 -- name: without_compiling
--- Compiling the long statements that follow takes longer than it saves.
+-- Compiling the long statements that follow costs more time than it saves.
 SET LOCAL jit = off;
 
 -- name: fingerprint
--- By which all that `repositories` would send is known again, in a twentieth of its time: where every column is
--- as it was, so is every page. Each row is hashed from its id on, under a seed that nobody who names a repository
--- knows. Figures count where no category is recorded, which is looked for where the ids of both differ.
+-- A hash of everything that `repositories` would send, in a twentieth of its time: if every column is the
+-- same, so is every page. Each row is hashed with its id under a seed that people who name repositories do
+-- not know. Counts are included where no category is recorded, that is, where the ids of both tables differ.
 WITH
 repository AS MATERIALIZED (
     SELECT
@@ -121,8 +121,8 @@ CROSS JOIN recorded;
 
 -- name: repositories
 -- Every repository, in pages of some thousands by the last byte of its id: ids, names and a byte of facts
--- each, in the order of the ids. A page that is as it is known comes without its content. The byte is the
--- category's place, with 8 added for a mark as test; categories not asked for count as the last one.
+-- each, in the order of the ids. A page that the client has comes without its content. The byte is the
+-- category's position, with 8 added for a mark as test; without `categories` it is the last category.
 SELECT
     page.pages,
     page.number,
@@ -162,7 +162,7 @@ FROM (
                 CASE WHEN recorded.marked_as_test THEN 8 ELSE 0 END AS mark
             FROM public.repositories AS repository
             CROSS JOIN (
-                -- A power of two, so that a repository more or less seldom moves all the others.
+                -- A power of two, so that a new repository seldom moves the others to other pages.
                 SELECT
                     CAST(
                         least(256, power(2, ceil(log(2, greatest(1, count(*) / 8192.0)))))
@@ -197,8 +197,8 @@ LEFT JOIN unnest(
 ) AS known (number, digest) ON page.number = known.number;
 
 -- name: record
--- Jobs' outcomes, each by the function that workers call, in one order for all so that two batches wait for
--- one another and never both. Those whose feature or repository is gone are left out; how many were taken.
+-- Records jobs' outcomes by the function that workers call, in one order, so that two batches cannot
+-- deadlock. Jobs of deleted features or repositories are left out; the number of recorded jobs.
 SELECT
     count(*) AS recorded,
     pg_current_xact_id()::text AS transaction

@@ -1,5 +1,5 @@
 -- name: decide
--- What the database's own function answers to services.
+-- The answer of the function that services ask.
 SELECT
     explained.eligible,
     explained.rule,
@@ -9,7 +9,7 @@ SELECT
 FROM public.explain_repository_eligibility(CAST(:id AS uuid), :feature) AS explained;
 
 -- name: targeting
--- A feature's configuration as far as it concerns one repository: of its lists only the repository's keys.
+-- A feature's configuration for one repository: of its lists only the repository's keys.
 SELECT
     configuration.is_active AS active,
     configuration.emergency_stop,
@@ -35,8 +35,8 @@ SELECT
 FROM public.rollout_configuration AS configuration
 WHERE configuration.feature_name = :feature;
 
--- name: figures
--- One repository with the figures behind its category, as they are now.
+-- name: activity
+-- One repository with the counts that decide its category, as they are now.
 SELECT
     repository.id::text AS id,
     repository.full_name,
@@ -52,7 +52,7 @@ LEFT JOIN public.repository_categories AS recorded ON repository.id = recorded.r
 WHERE repository.id = CAST(:id AS uuid);
 
 -- name: participation
--- How many repositories there are, are categorised, are test repositories and are in.
+-- The numbers of all, categorised, test and eligible repositories.
 SELECT
     (SELECT count(*) FROM public.repositories) AS total,
     (
@@ -74,7 +74,7 @@ SELECT
     (SELECT count(*) FROM public.eligible_repositories(:feature)) AS eligible;
 
 -- name: eligible_by_category
--- Those that are in, by the category that counts for them.
+-- The eligible repositories by the category that counts for them.
 SELECT
     counted.category,
     count(*) AS repositories
@@ -86,7 +86,7 @@ FROM (
 GROUP BY counted.category;
 
 -- name: jobs
--- What the feature's jobs came to, and the repositories that had one, over the configured window.
+-- The sums of the feature's jobs, and its repositories with a job, over the configured window.
 SELECT
     coalesce(sum(metrics.total_jobs), 0) AS jobs,
     coalesce(sum(metrics.error_count), 0) AS errors,
@@ -98,8 +98,8 @@ WHERE
     AND metrics.metrics_window_end > now() - configuration.monitoring_window;
 
 -- name: ready
--- The next to take in: not yet in and not excluded, by priority, then by activity. Those not categorised yet
--- count as their figures are now.
+-- The repositories to add next: neither eligible nor excluded, by priority, then by activity. An
+-- uncategorised repository counts by its counts of now.
 SELECT
     candidate.id::text AS id,
     candidate.full_name,

@@ -1,5 +1,5 @@
 -- name: last_file
--- What the newest apply's file said; none where nothing was applied.
+-- The desired state of the newest apply; null before the first.
 SELECT generation.desired
 FROM public.rollout_state AS state
 INNER JOIN public.rollout_generation AS generation

@@ -1,5 +1,5 @@
 -- name: watched
--- What a feature is held to, since when its jobs count, and the database's time.
+-- A feature's health limits, its last resume, and the database's time.
 SELECT
     now() AS now,
     configuration.max_error_rate,
@@ -14,14 +14,14 @@ FROM public.rollout_configuration AS configuration
 WHERE configuration.feature_name = :feature;
 
 -- name: eligible
--- How many repositories are in.
+-- The number of eligible repositories.
 SELECT count(*) FROM public.eligible_repositories(:feature);
 
--- name: figures
--- What a feature's jobs came to: in all (both groups null), by category and by processor. A window that the
--- period's begin falls into counts as a whole. None from before a resume or a rollback does: `record_rollout_job` begins
--- another one there, and of one that another program wrote on over the resume it is not known which of its
--- jobs came after. Whatever its row says, nothing was recorded after its window's end.
+-- name: metrics
+-- The sums of a feature's jobs: in all (both groups null), by category and by processor. The window in which
+-- the period begins counts as a whole. Windows from before a resume or a rollback do not count:
+-- `record_rollout_job` begins a new window there, and a window that another program continued has jobs of
+-- both sides. The newest job is not later than its window's end, also if its row has a later time.
 WITH counted AS (
     SELECT
         metrics.repository_id,
@@ -73,8 +73,8 @@ GROUP BY GROUPING SETS ((), (categorized.category), (counted.processor_type))
 ORDER BY sum(counted.jobs) DESC, counted.processor_type ASC;
 
 -- name: reached
--- When a stage was reached: the last rise to it or over it, or else the last thing since which it has to
--- hold anew. A feature that a service had is at its stage since it was adopted.
+-- The time at which a stage was reached: the last rise to it or over it, or a later event that restarts the
+-- soak. An adopted feature reached its stage at its adoption.
 SELECT
     greatest(
         coalesce(

@@ -1,5 +1,5 @@
 -- name: record
--- One job's outcome; the function is the one that workers call.
+-- Records one job's outcome by the function that workers call.
 SELECT public.record_rollout_job(
     :feature,
     CAST(:repository AS uuid),
@@ -10,12 +10,12 @@ SELECT public.record_rollout_job(
 );
 
 -- name: prune
--- Lets go of the windows that ended longer ago; how many.
+-- Deletes the windows that ended longer ago; their number.
 SELECT public.prune_rollout_metrics(:keep);
 
 -- name: windows
--- A feature's figures by window and processor over all repositories, the newest first. What a rollback or
--- a resume cut in two is two.
+-- A feature's metrics by window and processor over all repositories, the newest first. A window that a
+-- rollback or a resume cut in two counts as two.
 SELECT
     metrics.metrics_window_start AS begins_at,
     max(metrics.metrics_window_end) AS ends_at,

@@ -7,7 +7,7 @@ FROM public.repositories
 WHERE id = CAST(:id AS uuid);
 
 -- name: by_name
--- The repository of this name; a service may know one that is gone beside it.
+-- The repositories with this name; a service may keep a deleted one beside the present one.
 SELECT
     id::text AS id,
     full_name
@@ -16,8 +16,8 @@ WHERE lower(full_name) = lower(:name)
 ORDER BY id;
 
 -- name: candidates
--- What somebody may have meant: the same owner's, those that begin alike, and, by a scan, those of the
--- same name under another owner.
+-- Suggestions for a wrong name: the same owner's repositories, names with the same beginning, and, by a
+-- scan, the same name under another owner.
 (
     SELECT full_name
     FROM public.repositories
@@ -51,7 +51,7 @@ UNION
 );
 
 -- name: is_stand_alone
--- Whether `repositories` is the reconciler's own: a host application's has no such column.
+-- Whether `repositories` is the reconciler's own: a service's table has no such column.
 SELECT EXISTS (
     SELECT
     FROM pg_catalog.pg_attribute
@@ -61,7 +61,7 @@ SELECT EXISTS (
 );
 
 -- name: make_loaded
--- The rows of a file, for as long as the transaction lasts.
+-- The rows of a file, until the transaction ends.
 CREATE TEMPORARY TABLE loaded (
     line integer,
     id uuid,
@@ -73,11 +73,11 @@ CREATE TEMPORARY TABLE loaded (
 ) ON COMMIT DROP;
 
 -- name: analyze_loaded
--- The planner knows nothing of a table just filled.
+-- The planner has no statistics of a new table.
 ANALYZE pg_temp.loaded;
 
 -- name: match_loaded
--- Which repository a row is: by its id, else by GitHub's, else by its name.
+-- The repository of each row: by its id, else by its GitHub id, else by its name.
 CREATE TEMPORARY TABLE matched ON COMMIT DROP AS
 SELECT
     loaded.*,
@@ -96,7 +96,7 @@ LEFT JOIN public.repositories AS by_name
         AND (loaded.id IS null OR loaded.id = by_name.id);
 
 -- name: conflicts
--- Rows that cannot be told apart from a repository that is there and stays as it is.
+-- Rows with the name of another repository that keeps this name.
 SELECT
     matched.line,
     matched.full_name,
@@ -113,7 +113,7 @@ WHERE other.id IS DISTINCT FROM matched.known_id
 ORDER BY matched.line;
 
 -- name: ambiguous
--- Rows that mean the same repository.
+-- Rows of the same repository.
 SELECT max(line) AS line, min(line) AS first_line
 FROM pg_temp.matched
 WHERE known_id IS NOT null
@@ -122,7 +122,7 @@ HAVING count(*) > 1
 ORDER BY line;
 
 -- name: free_names
--- Names move among repositories in any order once nobody holds the old ones.
+-- Frees the old names, so that the order of renames does not matter.
 UPDATE public.repositories
 SET full_name = repositories.id::text
 FROM pg_temp.matched AS matched
@@ -130,7 +130,7 @@ WHERE repositories.id = matched.known_id
     AND lower(repositories.full_name) <> lower(matched.full_name);
 
 -- name: update_known
--- What the file says of repositories that are there; a column that it lacks stays as it is.
+-- Updates known repositories; a column that the file lacks stays as it is.
 UPDATE public.repositories
 SET
     github_id = coalesce(matched.github_id, repositories.github_id),
@@ -158,7 +158,7 @@ WHERE repositories.id = matched.known_id
     );
 
 -- name: insert_new
--- Repositories that were not there.
+-- Inserts new repositories.
 INSERT INTO public.repositories (
     id,
     github_id,
@@ -183,7 +183,7 @@ WHERE known_id IS null
 ORDER BY line;
 
 -- name: list
--- Repositories with their figures, ordered by name; each filter is off where its parameter is null.
+-- Repositories with their counts, ordered by name; each filter is off where its parameter is null.
 SELECT
     repositories.id::text AS id,
     coalesce(repositories.full_name, repositories.id::text) AS full_name,

@@ -1,5 +1,5 @@
 -- name: known
--- An owner's repositories, and those with one of these names, as far as GitHub's id is known of them.
+-- The GitHub ids of an owner's repositories and of the repositories with one of these names, if known.
 SELECT github_id
 FROM public.repositories
 WHERE github_id IS NOT null
@@ -10,8 +10,8 @@ WHERE github_id IS NOT null
 ORDER BY github_id;
 
 -- name: give_up_names
--- A repository that is gone, or of which no id is known, keeps its row when another has its name by now. No
--- repository at GitHub can have the name that it gets.
+-- Renames repositories whose names belong to other repositories at GitHub now; each keeps its row. GitHub
+-- allows no repository with the new name.
 WITH listed AS (
     SELECT
         named.github_id,
@@ -43,7 +43,7 @@ WHERE lower(repositories.full_name) = listed.key
     );
 
 -- name: uncounted
--- Which of these repositories were pushed to since their contributors were counted, or never counted.
+-- The repositories with a push since their contributors were counted, or never counted.
 SELECT repositories.github_id
 FROM public.repositories
 INNER JOIN unnest(
@@ -54,7 +54,7 @@ WHERE repositories.contributors_counted_at IS null
 ORDER BY repositories.github_id;
 
 -- name: store_counts
--- Contributors as they were counted just now; where GitHub does not say, the figure stays as it is.
+-- Stores counted contributors; if GitHub does not report a number, the old one stays.
 UPDATE public.repositories
 SET
     contributors_count = coalesce(counted.contributors, repositories.contributors_count),

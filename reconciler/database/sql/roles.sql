@@ -1,15 +1,15 @@
 -- The rollout's four roles and what each may do; running it again changes nothing.
 --
---   rollout_reader      sees everything, asks who is in: enough for a dry run
---   rollout_worker      asks who is in, records jobs
---   rollout_safeguard   reads metrics and lets go of old ones, makes and ends overrides
+--   rollout_reader      reads everything, asks for eligibility: enough for a dry run
+--   rollout_worker      asks for eligibility, records jobs
+--   rollout_safeguard   reads metrics and deletes old ones, makes and ends overrides
 --   rollout_reconciler  applies
 --
--- Nobody signs in as one of them: grant one to the account that does, such as
+-- These roles cannot sign in: grant one to the account that does, such as
 --   GRANT rollout_reader TO ci_preview;
--- None may change the history or the generations, remove a row of anything but metrics, or make or change a
--- table. (On Postgres 14 everybody may make tables in public until that is revoked from PUBLIC, which is not
--- this script's to do.)
+-- No role may change the history or the generations, delete rows of other tables than metrics, or create or
+-- change a table. (On Postgres 14 every account may create tables in public until CREATE is revoked from
+-- PUBLIC; this script does not revoke it.)
 
 DO $$
 DECLARE
@@ -22,7 +22,7 @@ BEGIN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
             EXCEPTION
-                -- Roles are the whole server's: somebody made it for another database meanwhile.
+                -- Roles belong to the whole server: another session created it meanwhile.
                 WHEN duplicate_object OR unique_violation THEN NULL;
             END;
         END IF;
@@ -30,7 +30,7 @@ BEGIN
 END
 $$;
 
--- From nothing: whatever was granted before and is not below is gone.
+-- Grants that are not below are revoked.
 REVOKE ALL ON
 public.repositories,
 public.repository_activity,
@@ -54,7 +54,7 @@ FROM rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
 GRANT USAGE ON SCHEMA public
 TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
 
--- Who is in. Of the repositories only what the rollout reads: a service keeps more there.
+-- Eligibility. Of the repositories only the columns that the rollout reads: a service stores more there.
 GRANT SELECT (id, github_id, owner, name, full_name, stargazers_count, contributors_count)
 ON public.repositories
 TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
@@ -77,7 +77,7 @@ public.eligible_repositories(text),
 public.rollout_bucket(text, uuid)
 TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
 
--- What those call, where a service has not left functions to everybody.
+-- The functions that these call, for services that revoke EXECUTE from PUBLIC.
 DO $$
 DECLARE
     helper regprocedure;
@@ -99,7 +99,7 @@ BEGIN
 END
 $$;
 
--- What happened.
+-- History, metrics and overrides.
 GRANT SELECT ON
 public.rollout_generation,
 public.rollout_history,
@@ -114,7 +114,7 @@ GRANT EXECUTE ON FUNCTION
 public.record_rollout_job(text, uuid, text, boolean, double precision, text)
 TO rollout_worker;
 
--- Letting go of old windows. That function, too, runs with its caller's rights.
+-- Deleting old windows. This function also runs with its caller's rights.
 GRANT DELETE ON public.rollout_metrics TO rollout_safeguard;
 GRANT EXECUTE ON FUNCTION public.prune_rollout_metrics(interval) TO rollout_safeguard;
 
@@ -138,8 +138,7 @@ public.categorize_repositories(uuid []),
 public.categorize_all_repositories()
 TO rollout_reconciler;
 
--- Where rows are secured, a grant alone lets nobody at them: each role gets a policy for what it was
--- granted above.
+-- With row security a grant alone gives access to 0 rows: each role gets a policy for its grants above.
 DO $$
 DECLARE
     secured record;
@@ -169,7 +168,7 @@ BEGIN
             'rollout_reader', 'rollout_worker', 'rollout_safeguard', 'rollout_reconciler'
         )
             AND EXISTS (
-                -- By name, since what everybody may is no reason for a policy of these roles.
+                -- Grants to the role itself: a grant to PUBLIC gives these roles no policy.
                 SELECT FROM pg_class, aclexplode(relacl) AS granted
                 WHERE pg_class.oid = secured.relation
                     AND granted.grantee = pg_roles.oid

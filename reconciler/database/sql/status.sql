@@ -1,10 +1,10 @@
 -- name: state
--- What was applied last.
+-- The newest generation, and the newest applied commit.
 SELECT generation, applied_commit, applied_at
 FROM public.rollout_state;
 
 -- name: features
--- Each feature on one line: what is asked for, and how many get it.
+-- Each feature's configuration, with its number of eligible repositories.
 SELECT
     configuration.feature_name AS name,
     configuration.is_active AS active,
@@ -38,8 +38,8 @@ WHERE CAST(:feature AS text) IS null OR configuration.feature_name = :feature
 ORDER BY configuration.feature_name;
 
 -- name: overrides
--- What is in force beside the intent, and whether git is known to say so: write-back has seen it there, or
--- the newest generation's commit had it.
+-- The overrides in force, and whether git has them: write-back has seen it in git, or the newest
+-- generation's commit had it.
 SELECT
     configuration.feature_name AS feature,
     override.id,
@@ -66,5 +66,5 @@ LEFT JOIN public.rollout_generation AS generation
 WHERE override.state = 'on';
 
 -- name: repositories
--- How many there are to choose from.
+-- The number of all repositories.
 SELECT count(*) FROM public.repositories;

@@ -8,7 +8,7 @@ FROM public.rollout_generation
 WHERE generation = :generation;
 
 -- name: by_commit
--- The generations that were applied from a commit of this beginning; the newest commit may have changed nothing.
+-- The generations applied from a commit with this prefix; the newest commit may have changed nothing.
 SELECT
     generation.generation,
     generation.commit,
@@ -56,7 +56,7 @@ ORDER BY generation DESC
 LIMIT :most;
 
 -- name: effective
--- What a generation made of one feature, and of what holds for all.
+-- One feature as a generation applied it, with the marks and the thresholds.
 SELECT
     effective -> 'features' -> CAST(:feature AS text) AS feature,
     coalesce(effective -> 'test_repositories', '[]') AS marked,
@@ -65,8 +65,8 @@ FROM public.rollout_generation
 WHERE generation = :generation;
 
 -- name: acted
--- The last that was done at once to a feature, on top of a generation and until a time; what an apply resumes
--- is the next generation's own.
+-- The last stop, rollback or resume of a feature after a generation and up to a time; a resume by an apply
+-- belongs to the next generation.
 SELECT
     history.action,
     history.created_at,

@@ -1,5 +1,5 @@
 -- name: jobs_since
--- Where the jobs ran, in windows begun since a rollback, of repositories that are not in now.
+-- The jobs of repositories that are not eligible now, by processor, in windows begun since a rollback.
 WITH eligible AS MATERIALIZED (
     SELECT eligible.id
     FROM public.eligible_repositories(:feature) AS eligible (id)
@@ -26,8 +26,8 @@ WHERE
     );
 
 -- name: history_rows
--- The rows that tell of an override: by its id, or of what people wrote into the file or the database by
--- hand by its time.
+-- The number of history rows about an override: by its id, or by its time for changes that people wrote
+-- into the file or the database by hand.
 SELECT count(*)
 FROM public.rollout_configuration AS configuration
 INNER JOIN public.rollout_history AS history ON configuration.id = history.rollout_config_id

@@ -1,8 +1,7 @@
-"""Editing a rollout file by program: only the lines that a change must touch are touched.
+"""Editing a rollout file by program: an edit changes only the lines that it must.
 
-People write comments and order in this file. So each edit is a function from the file's bytes to its
-bytes that splices the text, and what it makes is read again before anybody gets to see it. These
-functions touch no file; `edit_rollout_file` does.
+People write comments and order in this file. So each edit is a function from bytes to bytes that splices
+the text, and its result is read again before it is returned. Only `edit_rollout_file` touches a file.
 """
 
 from reconciler.rollout_file.editing.editable_text import Keys, Value

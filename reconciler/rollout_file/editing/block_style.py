@@ -1,7 +1,7 @@
-"""Editing block style, where a key or an entry has lines of its own: whole lines come and go.
+"""Editing block style, where a key or an entry has its own lines: edits add and remove whole lines.
 
-New lines stand behind the last line of what they follow, with the comments that are indented deeper than
-the key that all of it belongs to; so a comment about the next thing stays with the next thing.
+New lines follow the last line of the previous value and the comments after it that are indented deeper than
+the owning key, so that a comment about the next value stays with the next value.
 """
 
 import re
@@ -16,12 +16,12 @@ _USUAL_STEP = 2
 
 
 def column(node: yaml.Node) -> int:
-    """Return how far a value is indented."""
+    """Return a value's indent, in characters."""
     return int(node.start_mark.column)
 
 
 def lines_after(source: Source, line: int, lines: Sequence[str]) -> Splice:
-    """Return the splice that puts lines behind a line, ended as it is."""
+    """Return the splice that inserts lines after a line, with its kind of line break."""
     line_break = source.line_break(line)
     position = source.next_start(line)
     if line_break:
@@ -48,10 +48,10 @@ def without_lines(source: Source, ranges: Iterable[tuple[int, int]]) -> list[Spl
 
 
 def own_lines(source: Source, item: yaml.Node, value: yaml.Node, lead: str) -> tuple[int, int]:
-    """Return the first and the last line of a key or entry, where nothing else stands on them.
+    """Return the first and the last line of a key or entry that shares them with nothing else.
 
     Raises:
-        EditRefused: something but `lead` stands before it.
+        EditRefused: other text than `lead` is before it.
     """
     first = source.line(start(item))
     before = source.text[source.starts[first] : start(item)]
@@ -61,7 +61,7 @@ def own_lines(source: Source, item: yaml.Node, value: yaml.Node, lead: str) -> t
 
 
 def last_line(source: Source, value: yaml.Node, depth: int) -> int:
-    """Return the last line of a value and of the comments behind it that are indented over `depth`."""
+    """Return the last line of a value and of the comments after it with an indent over `depth`."""
     line = last = source.line(source.end(value))
     while line + 1 < len(source.starts):
         line += 1
@@ -75,7 +75,7 @@ def last_line(source: Source, value: yaml.Node, depth: int) -> int:
 
 
 def step_below(chain: Sequence[Slot]) -> int:
-    """Return how much deeper the keys below the last of `chain` are to be, as the file does it."""
+    """Return the indent of keys below the last of `chain`, as elsewhere in the file."""
     for slot in reversed(chain):
         if isinstance(slot.value, yaml.MappingNode) and is_block(slot.value):
             for key, value in slot.value.value:
@@ -85,7 +85,7 @@ def step_below(chain: Sequence[Slot]) -> int:
 
 
 def dash_below(source: Source, chain: Sequence[Slot]) -> str:
-    """Return what stands before the entries of a new list, behind its key's indent."""
+    """Return the text before the entries of a new list, after its key's indent."""
     for slot in reversed(chain):
         for owner, items in _lists(slot.value):
             depth = column(items) - column(owner)
@@ -94,7 +94,7 @@ def dash_below(source: Source, chain: Sequence[Slot]) -> str:
 
 
 def entry_lead(source: Source, items: yaml.SequenceNode) -> str:
-    """Return what stands before an entry's text on its line: the indentation and the dash."""
+    """Return the text before an entry on its line: the indent and the dash."""
     return " " * column(items) + _lead(source, items).lstrip(" ")
 
 

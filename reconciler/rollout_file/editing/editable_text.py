@@ -1,7 +1,7 @@
-"""A rollout file's text opened for editing: where its values stand, and the splices that change it.
+"""A rollout file's text opened for editing: the places of its values, and the splices that change it.
 
-Offsets count characters behind the byte-order mark, lines count from 0. Only what the reader accepts is
-opened, so no anchor, tag or empty value is met here.
+Offsets count characters after the byte-order mark, lines count from 0. Only a file that the reader accepts is
+opened, so that it has no anchor, tag or empty value.
 """
 
 import codecs
@@ -24,13 +24,13 @@ _BLANK = " \t\r\n"
 
 
 Value = str | bool | int | Decimal
-"""What a key of the file can be set to: durations, strategies and ids as their texts."""
+"""A value for a key of the file; durations, strategies and ids as texts."""
 Keys = tuple[str, ...]
 """The keys that lead to a value, such as `("features", "my_feature", "percentage")`."""
 
 
 class Splice(NamedTuple):
-    """A stretch of text, from `start` to before `end`, and what stands there afterwards."""
+    """A range of text, from `start` to before `end`, and its new text."""
 
     start: int
     end: int
@@ -38,7 +38,7 @@ class Splice(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A value in the file, with the key it stands behind; the root has none."""
+    """A value in the file with its key; the root has none."""
 
     key: yaml.ScalarNode | None
     value: yaml.Node
@@ -46,14 +46,14 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text and what is known of it."""
+    """A text with its parsed values and its lines."""
 
     text: str
     mark: bytes
     """The byte-order mark, where there is one."""
     root: yaml.Node
     values: Any
-    """What the file says, before defaults: dictionaries, tuples, texts, decimals, booleans."""
+    """The file's values without defaults: dictionaries, tuples, texts, decimals, booleans."""
     starts: Sequence[int] = field(repr=False)
     """Where each line begins."""
 
@@ -115,7 +115,7 @@ def open_source(content: bytes) -> Source:
 
 
 def spliced(source: Source, splices: Iterable[Splice], expected: Any) -> bytes:
-    """Return the content with these stretches changed, if it then says what is expected, and no more.
+    """Return the content with these splices, if it then has exactly the expected values.
 
     Raises:
         EditRefused: the reader refuses the result, or reads something else in it.
@@ -147,5 +147,5 @@ def start(node: yaml.Node) -> int:
 
 
 def is_block(node: yaml.Node) -> bool:
-    """Tell whether a value is a mapping or list in block style."""
+    """Return whether a value is a mapping or list in block style."""
     return isinstance(node, yaml.CollectionNode) and not node.flow_style

@@ -1,7 +1,7 @@
-"""The edits: from the file's bytes to its bytes with one thing changed.
+"""The edits: functions from the file's bytes to its bytes with one change.
 
-Each finds the place, splices the text, and has the result read again; what would not be exactly the
-intended change is refused. An edit that has nothing to change returns the bytes as they came.
+Each finds the place, splices the text and reads the result again; it refuses a result that is not exactly
+the desired change. An edit without a change returns the same bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +29,9 @@ _FEATURE_DEPTH = 2
 
 
 def with_override(source: bytes, feature: str, override: Override) -> bytes:
-    """Return the file with this override of a feature, in place of the one that is there.
+    """Return the file with this override of a feature, in place of a present one.
 
-    A new block stands behind all else of the feature.
+    A new block follows all other keys of the feature.
 
     Raises:
         EditRefused: it can't be written without touching more, or the file would not be accepted.
@@ -53,7 +53,7 @@ def without_override(source: bytes, feature: str) -> bytes:
 
 
 def with_value(source: bytes, path: Keys, value: Value) -> bytes:
-    """Return the file with a key set; a new key stands where the keys of the format have their order.
+    """Return the file with a key set; a new key follows the format's order of keys.
 
     Raises:
         EditRefused: it can't be set without touching more, or the file would not be accepted.
@@ -64,7 +64,7 @@ def with_value(source: bytes, path: Keys, value: Value) -> bytes:
 
 
 def without_value(source: bytes, path: Keys) -> bytes:
-    """Return the file without a key and its value; what is empty then is written `{}`.
+    """Return the file without a key and its value; an emptied mapping is written `{}`.
 
     Raises:
         EditRefused: it can't be removed without touching more, or the file would not be accepted.
@@ -80,9 +80,9 @@ def without_value(source: bytes, path: Keys) -> bytes:
 
 
 def with_entries(source: bytes, path: Keys, entries: Sequence[str]) -> bytes:
-    """Return the file with entries added to a list, behind those that are there.
+    """Return the file with entries added at the end of a list.
 
-    An entry that is there already, in any case, is not added again; a list that is absent is begun.
+    An entry that the list has already, in any case, is not added again; an absent list is created.
 
     Raises:
         EditRefused: they can't be added without touching more, or the file would not be accepted.
@@ -104,7 +104,7 @@ def with_entries(source: bytes, path: Keys, entries: Sequence[str]) -> bytes:
 
 
 def without_entries(source: bytes, path: Keys, entries: Sequence[str]) -> bytes:
-    """Return the file with entries removed from a list, in whatever case; an emptied one is `[]`.
+    """Return the file with entries removed from a list, in any case; an emptied list is written `[]`.
 
     Raises:
         EditRefused: they can't be removed without touching more.
@@ -158,7 +158,7 @@ def _with(source: bytes, path: Keys, value: Any) -> bytes:
 
 
 def _chain(source: Source, path: Keys) -> list[Slot]:
-    """Return the values that a path leads through, as far as they are there."""
+    """Return the values along a path, up to the last one that exists."""
     chain = [Slot(None, source.root)]
     for part in path:
         node = chain[-1].value
@@ -173,7 +173,7 @@ def _chain(source: Source, path: Keys) -> list[Slot]:
 
 
 def _changed(values: Any, path: Keys, change: Callable[[Any], Any]) -> Any:
-    """Return values with what a path leads to changed; `change` is given None where nothing is."""
+    """Return values with the value at a path changed; `change` gets None for an absent value."""
     if not path:
         return change(values)
     table: Mapping[str, Any] = values or {}

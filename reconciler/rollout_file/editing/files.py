@@ -1,4 +1,4 @@
-"""Editing a file where it is: read, edited, and replaced in one step."""
+"""Editing a file in place: it is read, edited and replaced in one step."""
 
 import fcntl
 import os
@@ -12,9 +12,9 @@ from reconciler.rollout_file.file_content import read_content
 
 
 def edit_rollout_file(path: Path, edit: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:
-    """Edit a file in place, and return its content before and after; the same is not written.
+    """Edit a file in place, and return its content before and after; an unchanged file is not written.
 
-    Edits by program wait for each other; what a person's editor writes meanwhile is not written over.
+    Edits by program wait for each other; a change that a person's editor makes meanwhile is kept.
 
     Raises:
         EditRefused: the edit can't be made, or the file changed meanwhile.
@@ -31,14 +31,14 @@ def edit_rollout_file(path: Path, edit: Callable[[bytes], bytes]) -> tuple[bytes
             raise EditRefused(f"{path}: {error}") from error
         if after != before:
             if read_content(path) != before:
-                raise EditRefused(f"{path}: somebody changed the file meanwhile; try again")
+                raise EditRefused(f"{path}: the file changed during the edit; try again")
             replace_file(path, after)
     return before, after
 
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold the folder, since the file is another one after each edit; where it can't be held, go on."""
+    """Lock the folder, since each edit replaces the file; go on if it can't be locked."""
     descriptor = None
     with suppress(OSError, ValueError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

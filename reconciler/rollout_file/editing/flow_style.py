@@ -1,6 +1,6 @@
-"""Editing flow style, `[a, b]` and `{a: 1}`: what is added or removed takes its comma with it.
+"""Editing flow style, `[a, b]` and `{a: 1}`: an item is added or removed with its comma.
 
-What has its items on lines of their own keeps them so; all else is changed within its line.
+Items on their own lines stay on their own lines; all others change within their line.
 """
 
 import re
@@ -15,16 +15,16 @@ from reconciler.rollout_file.editing.editable_text import Source, Splice, start
 _LINE_BREAK = re.compile("[\r\n]")
 
 Item = tuple[yaml.Node, yaml.Node]
-"""Where an item begins and where it ends: a key and its value, or an entry twice."""
+"""An item's first and last node: a key and its value, or an entry twice."""
 
 
 def items_of(node: yaml.Node) -> list[Item]:
-    """Return what stands between a mapping's or list's brackets."""
+    """Return the items between a mapping's or list's brackets."""
     return [each if isinstance(each, tuple) else (each, each) for each in node.value]
 
 
 def added(source: Source, node: yaml.Node, after: int, texts: Sequence[str]) -> list[Splice]:
-    """Return the splices that put items behind the item at `after`, or with -1 before all."""
+    """Return the splices that insert items after the item at `after`, or with -1 before all."""
     items = items_of(node)
     if not items:
         inside = start(node) + 1
@@ -87,9 +87,9 @@ def _remove_run(
         if not _LINE_BREAK.search(source.text[before:begin]):
             return Splice(before, stop, "")
     if last + 1 < len(items):
-        behind = start(items[last + 1][0])
-        if first == 0 and not _LINE_BREAK.search(source.text[stop:behind]):
-            return Splice(begin, behind, "")
+        following = start(items[last + 1][0])
+        if first == 0 and not _LINE_BREAK.search(source.text[stop:following]):
+            return Splice(begin, following, "")
     comma = _comma_after(source, node, items, last)
     return Splice(begin, stop if comma is None else comma + 1, "")
 
@@ -97,9 +97,9 @@ def _remove_run(
 def _runs(positions: Sequence[int]) -> list[tuple[int, int]]:
     """Return the first and last of each stretch of positions without a gap."""
     bounds = [positions[0]]
-    for before, behind in pairwise(positions):
-        if behind != before + 1:
-            bounds += (before, behind)
+    for before, following in pairwise(positions):
+        if following != before + 1:
+            bounds += (before, following)
     bounds.append(positions[-1])
     return list(zip(bounds[::2], bounds[1::2], strict=True))
 
@@ -125,7 +125,7 @@ def _ends_a_line(source: Source, stop: int, comma: int | None) -> bool:
 
 
 def _comma_after(source: Source, node: yaml.Node, items: list[Item], position: int) -> int | None:
-    """Return where the comma behind an item is; between two items are only blanks and comments."""
+    """Return the place of the comma after an item; blanks and comments can be before it."""
     offset = source.end(items[position][1])
     stop = source.end(node) - 1
     while offset < stop:

@@ -1,7 +1,6 @@
-"""Where a change goes: from a place in the file, and what is to stand there, to splices of its text.
+"""From a place in the file and its new value to splices of the text.
 
-Block style and flow style differ in what a key or an entry takes with it; which of the two a place is in
-is told here, and how each is edited in `block_style.py` and `flow_style.py`.
+This module chooses between block style and flow style; `block_style.py` and `flow_style.py` edit them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,7 @@ def replace_scalar(source: Source, node: yaml.Node, value: Value) -> list[Splice
 def replace_table(source: Source, chain: Sequence[Slot], value: Mapping[str, Any]) -> list[Splice]:
     """Return the splices that write another mapping in place of the one at the end of `chain`."""
     owner, slot = chain[-2], chain[-1]
-    assert slot.key is not None  # noqa: S101 - only what stands behind a key is replaced
+    assert slot.key is not None  # noqa: S101 - only a key's value is replaced
     if not is_block(owner.value):
         text = _pair(source, owner.value, slot.key.value, value)
         return [Splice(start(slot.key), source.end(slot.value), text)]
@@ -45,7 +44,7 @@ def replace_table(source: Source, chain: Sequence[Slot], value: Mapping[str, Any
 def add_key(
     source: Source, chain: Sequence[Slot], path: Keys, key: str, value: Any
 ) -> list[Splice]:
-    """Return the splices that put a key into the mapping at the end of `chain`, which `path` leads to."""
+    """Return the splices that add a key to the mapping at `path`, the end of `chain`."""
     owner = chain[-1]
     pairs = owner.value.value
     after = _last_before(path, key, [each.value for each, _ in pairs])
@@ -88,7 +87,7 @@ def remove_key(source: Source, chain: Sequence[Slot]) -> list[Splice]:
 def add_entries(
     source: Source, chain: Sequence[Slot], items: yaml.SequenceNode, new: Sequence[str]
 ) -> list[Splice]:
-    """Return the splices that put entries behind those of the list at the end of `chain`."""
+    """Return the splices that add entries to the end of the list at the end of `chain`."""
     key = chain[-1].key
     if not items.value:
         return _begin_list(source, chain, items, new)
@@ -123,7 +122,7 @@ def remove_entries(
 def _begin_list(
     source: Source, chain: Sequence[Slot], items: yaml.SequenceNode, new: Sequence[str]
 ) -> list[Splice]:
-    """Write `[]` out: in lines where its key has a line, else between its brackets."""
+    """Return the splices that fill an empty `[]`: in lines if its key has a line, else in its brackets."""
     owner, slot = chain[-2], chain[-1]
     key = slot.key
     is_bare = source.text[start(items) : source.end(items)] == "[]"
@@ -138,7 +137,7 @@ def _begin_list(
 
 
 def _nothing_behind(source: Source, slot: Slot, brackets: str) -> Splice:
-    """Return the splice that writes an empty mapping or list behind a key."""
+    """Return the splice that writes an empty mapping or list after a key."""
     assert slot.key is not None  # noqa: S101 - the root is never emptied: it keeps its version
     stop = source.end(slot.key)
     line_end = source.line_end(source.line(stop))
@@ -163,7 +162,7 @@ def _lines_of(source: Source, chain: Sequence[Slot], values: Mapping[str, Any]) 
 
 
 def _in_style(value: Value, like: yaml.Node) -> str:
-    """Return a scalar as a list or key would have it, in the quotes that its neighbour has."""
+    """Return a scalar's text in the quotes of its neighbour."""
     plain = scalar_text(value)
     if not isinstance(value, str) or plain != value:
         return plain
@@ -178,6 +177,6 @@ def _pair(source: Source, owner: yaml.Node, key: str, value: Any) -> str:
 
 
 def _is_json(source: Source, owner: yaml.Node) -> bool:
-    """Tell whether a mapping in flow style is written as JSON; where it is empty, as the file is."""
+    """Return whether a mapping in flow style is written as JSON; an empty one follows the file."""
     keys = [key for key, _ in owner.value or source.root.value]
     return all(key.style == '"' for key in keys)

@@ -250,5 +250,5 @@ def test_the_table_of_a_host_application_is_not_changed(synced: Site) -> None:
     synced.database.execute("DROP VIEW repository_activity CASCADE")
     synced.database.execute("ALTER TABLE repositories DROP COLUMN pull_requests_count CASCADE")
 
-    with pytest.raises(SetupInvalid, match="belongs to the host application"):
+    with pytest.raises(SetupInvalid, match="belongs to a service"):
         sync(synced)

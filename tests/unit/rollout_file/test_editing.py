@@ -270,7 +270,7 @@ class TestFile:
             file.write_bytes(FILE + b"# by Ben\n")
             return with_entries(content, WHITELIST, ["acme/site"])
 
-        with pytest.raises(EditRefused, match="somebody changed the file meanwhile"):
+        with pytest.raises(EditRefused, match="the file changed during the edit"):
             edit_rollout_file(file, edit)
 
         assert file.read_bytes() == FILE + b"# by Ben\n"

@@ -41,7 +41,7 @@ def test_16_mebibytes_are_read_and_one_byte_more_is_refused() -> None:
 
     assert parse_rollout(content).rollout.version == 1
     assert refusals(content + b"x") == [
-        "rollout.yaml:1:1: the file is larger than 16 MiB; write less into it"
+        "rollout.yaml:1:1: the file is larger than 16 MiB; shorten it"
     ]
 
 
@@ -64,7 +64,7 @@ def test_deep_nesting_is_refused_at_once(opening: str) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert found[-1].endswith("the file is nested over 20 levels here; write it flatter")
+    assert found[-1].endswith("the file is nested over 20 levels here; use fewer levels")
     assert peak < 10 * len(content) + 20_000_000
 
 

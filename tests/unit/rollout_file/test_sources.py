@@ -25,7 +25,7 @@ def test_a_missing_file_names_the_command_that_writes_one(tmp_path: Path) -> Non
         read_rollout_file(file)
 
     assert str(raised.value) == (
-        f"{file}: there is no such file; write a first one with `reconcile init`, "
+        f"{file}: the file does not exist; write a first one with `reconcile init`, "
         "or name another with --file"
     )
 
@@ -59,15 +59,15 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
     pipe = tmp_path / "rollout.yaml"
     os.mkfifo(pipe)
 
-    assert "this is no regular file" in refusal(pipe)
+    assert "this is not a regular file" in refusal(pipe)
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    assert "this is no regular file" in refusal(tmp_path)
+    assert "this is not a regular file" in refusal(tmp_path)
 
 
 def test_a_device_is_refused() -> None:
-    assert "this is no regular file" in refusal(Path("/dev/zero"))
+    assert "this is not a regular file" in refusal(Path("/dev/zero"))
 
 
 def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("rollout.yaml")
 
-        assert "this is no regular file" in refusal(Path("rollout.yaml"))
+        assert "this is not a regular file" in refusal(Path("rollout.yaml"))
 
 
 @pytest.mark.parametrize("name", ["file/rollout.yaml", "x" * 300, "a\0b"])
