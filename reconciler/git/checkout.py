@@ -1,4 +1,4 @@
-"""The checkout around a file: where in the repository the file is, and which remotes there are.
+"""The checkout around a file: where in the repository the file is, its branch, and which remotes there are.
 
 Read, never changed. What comes from people or the repository's configuration is checked before git gets
 it as an argument.
@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from reconciler.errors import NotFound, ReconcilerError, SetupInvalid
-from reconciler.git.command import GitFailed, git
+from reconciler.git.command import GitFailed
+from reconciler.git.repository import NoRepository, Repository
 
 FALLBACK_REMOTE: Final = "origin"
 
@@ -22,7 +23,7 @@ _OF_A_REMOTE: Final = frozenset(
 
 
 class CannotWriteBack(ReconcilerError):
-    """Nothing can be carried into git now: what is in force stays in force, and pending."""
+    """Nothing can be written back now: what is in force stays in force, and pending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +35,40 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """The branch of a remote that a branch follows."""
+
+    remote: str
+    branch: str
+
+
+@dataclass(frozen=True, slots=True)
 class Checkout:
     """Where a file is in the repository around it."""
 
     file: Path
     path: PurePosixPath
     """The file in the repository, from its root."""
+    repository: Repository
     objects: Path
     """The repository's store of objects."""
     remotes: Mapping[str, Remote]
     branch: str | None
     """The branch checked out."""
-    upstream: tuple[str, str] | None
-    """The remote and the branch that it follows."""
-
-    @property
-    def folder(self) -> Path:
-        """Where git commands run."""
-        return self.file.parent
+    upstream: Upstream | None
+    """What that branch follows."""
 
     def choose_remote(self, name: str | None) -> Remote:
         """Return the remote asked for; else that of the upstream, else `origin`.
 
         Raises:
-            NotFound: none has the name asked for.
-            CannotWriteBack: none is asked for, and there is none to take.
+            NotFound: no remote has the name asked for.
+            CannotWriteBack: no name is asked for, and there is no such remote.
         """
         if name is not None and name not in self.remotes:
             known = ", ".join(sorted(self.remotes)) or "none"
             raise NotFound(f"no remote is called {name!r}; there are: {known}")
-        chosen = name or (FALLBACK_REMOTE if self.upstream is None else self.upstream[0])
+        chosen = name or (FALLBACK_REMOTE if self.upstream is None else self.upstream.remote)
         if chosen not in self.remotes:
             raise CannotWriteBack(
                 f"the repository around {self.file} has no remote called {chosen}"
@@ -75,73 +80,82 @@ def find_checkout(file: Path) -> Checkout:
     """Return the checkout around a file.
 
     Raises:
-        CannotWriteBack: there is no git or no repository, the clone is shallow, or the file is below a
-            symlink.
+        CannotWriteBack: there is no git or no repository, git cannot read it, the clone is shallow, or the
+            file is below a symlink.
     """
     file = Path(os.path.abspath(file))  # noqa: PTH100 - a symlink is to be seen, not followed
     try:
-        root, is_shallow, objects, prefix = git(
-            file.parent,
-            "rev-parse",
-            "--path-format=absolute",
-            "--show-toplevel",
-            "--is-shallow-repository",
-            "--git-path",
-            "objects",
-            "--show-prefix",
-        ).split("\n")[:4]
-    except (FileNotFoundError, PermissionError):
-        raise CannotWriteBack("there is no git here") from None
-    except GitFailed as failure:
-        first_line = str(failure).partition("\n")[0]
-        raise CannotWriteBack(
-            f"there is no repository around {file} to write to: {first_line}"
-        ) from None
-    if is_shallow == "true":
-        raise CannotWriteBack(
-            "this clone is shallow, so it cannot tell what was in the file before; "
-            "fetch all of it (on GitHub: fetch-depth: 0)"
-        )
-    path = PurePosixPath(prefix) / file.name
-    _refuse_symlink_above(file, Path(root), path)
-    head = _read_head(file.parent)
+        repository = Repository.around(file)
+        if repository.is_shallow():
+            raise CannotWriteBack(
+                "this clone is shallow, so it cannot tell what was in the file before; "
+                "fetch all of it (on GitHub: fetch-depth: 0)"
+            )
+        objects = repository.git.rev_parse("--path-format=absolute", "--git-path", "objects")
+    except NoRepository:
+        raise CannotWriteBack(f"there is no repository around {file} to write to") from None
+    except SetupInvalid as problem:
+        raise CannotWriteBack(str(problem)) from None
+    path = PurePosixPath(repository.path_of(file))
+    _refuse_symlink_above(file, repository.top, path)
+    head = read_branch_ref(repository)
     return Checkout(
         file=file,
         path=path,
+        repository=repository,
         objects=Path(objects),
-        remotes=_read_remotes(file.parent),
+        remotes=_read_remotes(repository),
         branch=None if head is None else head.removeprefix("refs/heads/"),
-        upstream=None if head is None else _read_upstream(file.parent, head),
+        upstream=None if head is None else read_upstream(repository, head),
     )
 
 
-def check_branch(folder: Path, name: str) -> str:
-    """Return a branch's name, where it is one and nothing else to git.
+def read_branch_ref(repository: Repository) -> str | None:
+    """Return the ref of the branch that is checked out; None where HEAD is detached."""
+    try:
+        return str(repository.git.symbolic_ref("--quiet", "HEAD"))
+    except GitFailed:
+        return None
+
+
+def read_upstream(repository: Repository, ref: str) -> Upstream | None:
+    """Return the branch of a remote that the branch of a ref follows; None where it follows none."""
+    found = repository.git.for_each_ref(
+        "--format=%(upstream:remotename)%00%(upstream:remoteref)", ref
+    )
+    remote, _, followed = found.partition("\0")
+    branch = followed.removeprefix("refs/heads/")
+    # A branch that follows one of this repository has no remote.
+    return Upstream(remote, branch) if remote not in {"", "."} and branch != followed else None
+
+
+def check_branch(repository: Repository, name: str) -> str:
+    """Return the name of a branch, where it is nothing else to git.
 
     Raises:
-        SetupInvalid: it is not.
+        SetupInvalid: it is not the name of a branch.
     """
     try:
         if name.startswith("-"):
-            raise SetupInvalid(f"{name!r} is no branch's name; name one with --branch")
-        git(folder, "check-ref-format", f"refs/heads/{name}")
+            raise SetupInvalid(f"{name!r} is not a branch's name; name one with --branch")
+        repository.git.check_ref_format(f"refs/heads/{name}")
     except (GitFailed, ValueError):
-        raise SetupInvalid(f"{name!r} is no branch's name; name one with --branch") from None
+        raise SetupInvalid(f"{name!r} is not a branch's name; name one with --branch") from None
     return name
 
 
-def _refuse_symlink_above(file: Path, root: Path, path: PurePosixPath) -> None:
+def _refuse_symlink_above(file: Path, top: Path, path: PurePosixPath) -> None:
     """Refuse a file that the checkout has in another place than its path says."""
     for parent in file.parents:
-        if parent.resolve() == root:
+        if parent.resolve() == top:
             if file.relative_to(parent).as_posix() != path.as_posix():
                 raise CannotWriteBack(f"{file} is below a symlink, which is not followed")
             return
 
 
-def _read_remotes(folder: Path) -> Mapping[str, Remote]:
+def _read_remotes(repository: Repository) -> Mapping[str, Remote]:
     try:
-        listed = git(folder, "config", "--null", "--get-regexp", r"^remote\..+\.")
+        listed = repository.git.config("--null", "--get-regexp", r"^remote\..+\.")
     except GitFailed:
         return {}
     found: dict[str, list[tuple[str, str]]] = {}
@@ -155,20 +169,3 @@ def _read_remotes(folder: Path) -> Mapping[str, Remote]:
         for name, settings in found.items()
         if any(setting == "url" for setting, _ in settings)
     }
-
-
-def _read_head(folder: Path) -> str | None:
-    try:
-        return git(folder, "symbolic-ref", "--quiet", "HEAD").strip()
-    except GitFailed:
-        return None
-
-
-def _read_upstream(folder: Path, head: str) -> tuple[str, str] | None:
-    upstream = git(
-        folder, "for-each-ref", "--format=%(upstream:remotename)%00%(upstream:remoteref)", head
-    )
-    remote, _, ref = upstream.strip("\n").partition("\0")
-    branch = ref.removeprefix("refs/heads/")
-    # A branch that follows one of this repository has no remote.
-    return (remote, branch) if remote not in {"", "."} and branch != ref else None

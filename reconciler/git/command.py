@@ -1,20 +1,23 @@
-"""Running git, with nothing of ours in its environment and nothing of others' in its way.
+"""How git is run: with nothing of ours in its environment, and nothing that a repository brings in its way.
 
-The environment is an allow-list, so that no database URL and no token reaches git, its helpers or its
-hooks; that is why the program is called directly (a wrapper library hands its whole environment on).
-Hooks, file-system monitors and system configuration are off, since a repository may be hostile; so is
-what would put signatures between a log's lines.
+Every call of git by the package goes through `RestrictedGit.execute`. The environment is an allow-list, so
+that no database URL and no token reaches git, its helpers or its hooks. Hooks, file-system monitors and
+system configuration are off, since a repository may be hostile; a bare repository counts only where it is
+named; so is off what would put signatures between a log's lines.
 """
 
 import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from types import MappingProxyType
-from typing import Final
+from typing import IO, Any, Final
+
+from reconciler.errors import SetupInvalid
+from reconciler.git import process
+from reconciler.git.gitpython import Git, GitCommandError
 
 _PASSED_ON: Final = (
     "PATH",
@@ -42,12 +45,10 @@ _FIXED: Final = {
 }
 
 _SAFER: Final = (
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "log.showSignature=false",
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "log.showSignature=false"),
+    *("-c", "safe.bareRepository=explicit"),
 )
 
 _CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)\S*@")
@@ -56,85 +57,87 @@ _CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)\S*@")
 NOTHING_ELSE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class GitFailed(Exception):
+class GitMissing(SetupInvalid):
+    """git cannot be run: the program is not on PATH, or may not be run; install git."""
+
+
+class GitFailed(GitCommandError):
     """A git command ended with an error: its own words, without credentials, are the message."""
 
-    def __init__(self, exit_code: int, message: str, output: str = "") -> None:
+    def __init__(
+        self, command: Sequence[str], exit_code: int, messages: str, output: str = ""
+    ) -> None:
+        super().__init__(list(command), exit_code)
         self.exit_code = exit_code
+        self.messages = _CREDENTIALS_IN_URL.sub("", messages).strip()
         self.output = _CREDENTIALS_IN_URL.sub("", output)
         """What it had printed as its result."""
-        super().__init__(_CREDENTIALS_IN_URL.sub("", message))
+
+    def __str__(self) -> str:
+        return self.messages
+
+    @property
+    def first_line(self) -> str:
+        """The first line of the message, without git's own prefix."""
+        return self.messages.partition("\n")[0].removeprefix("fatal: ")
 
 
 class GitTimedOut(GitFailed):
     """A git command took too long and was ended, with every process that it had started."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(-signal.SIGKILL, f"no answer within {seconds:g} seconds")
 
+class RestrictedGit(Git):
+    """The git program as GitPython calls it, with a cut environment, safe settings and limits.
 
-def git(
-    folder: Path,
-    *arguments: str,
-    stdin: bytes = b"",
-    environment: Mapping[str, str] = NOTHING_ELSE,
-    timeout_seconds: float | None = None,
-) -> str:
-    """Run git in a folder and return what it prints, as text.
-
-    Raises:
-        GitFailed: git ended with an error, or did not end in time.
-        FileNotFoundError: there is no git here.
+    A command is a method with its arguments: `git.rev_parse("--verify", "HEAD")`. Beside them it takes
+    `istream` (a `BytesIO` that git reads), `env` (variables beside those that every command gets),
+    `kill_after_timeout` (seconds) and `stdout_as_string` (False for bytes).
     """
-    output = git_bytes(
-        folder, *arguments, stdin=stdin, environment=environment, timeout_seconds=timeout_seconds
-    )
-    return output.decode("utf-8", "replace")
 
+    GIT_PYTHON_GIT_EXECUTABLE = "git"
 
-def git_bytes(
-    folder: Path,
-    *arguments: str,
-    stdin: bytes = b"",
-    environment: Mapping[str, str] = NOTHING_ELSE,
-    timeout_seconds: float | None = None,
-) -> bytes:
-    """Run git in a folder and return what it prints, byte for byte.
+    def execute(  # type: ignore[override] # what GitPython overloads by constants is one signature here
+        self,
+        command: Sequence[str],
+        istream: IO[bytes] | int | None = None,
+        *,
+        with_extended_output: bool = False,
+        with_exceptions: bool = True,
+        as_process: bool = False,
+        stdout_as_string: bool = True,
+        strip_newline_in_stdout: bool = True,
+        kill_after_timeout: float | None = None,
+        env: Mapping[str, str] = NOTHING_ELSE,
+    ) -> Any:
+        """Run git and return what it prints.
 
-    Args:
-        folder: where.
-        arguments: the command and what follows it.
-        stdin: what git reads.
-        environment: variables beside those that every git command gets.
-        timeout_seconds: after so long it is ended; None waits for ever.
-
-    Raises:
-        GitFailed: git ended with an error, or did not end in time.
-        FileNotFoundError: there is no git here.
-    """
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    process = subprocess.Popen(
-        ("git", *_SAFER, "-C", str(folder), *arguments),
-        env={**passed_on, **_FIXED, **environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A group of its own, so that what talks to the network for it ends with it.
-        start_new_session=True,
-    )
-    try:
-        output, said = process.communicate(stdin, timeout_seconds)
-    except BaseException as error:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired) and timeout_seconds is not None:
-            raise GitTimedOut(timeout_seconds) from None
-        raise
-    if process.returncode != 0:
-        raise GitFailed(
-            process.returncode,
-            said.decode("utf-8", "replace").strip(),
-            output.decode("utf-8", "replace"),
-        )
-    return output
+        Raises:
+            GitFailed: git ended with an error, did not end in time, or printed too much.
+            GitMissing: there is no git here.
+        """
+        program, *arguments = command
+        called = (program, *_SAFER, "-C", str(self.working_dir or "."), *arguments)
+        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment = {**passed_on, **_FIXED, **self.environment(), **env}
+        try:
+            if as_process:
+                stdin = istream if isinstance(istream, int) else subprocess.DEVNULL
+                return self.AutoInterrupt(process.start(called, environment, stdin), called)
+            content = istream.getvalue() if isinstance(istream, BytesIO) else b""
+            ended = process.run(called, environment, content, kill_after_timeout)
+        except process.TooSlow:
+            message = f"no answer within {kill_after_timeout:g} seconds"
+            raise GitTimedOut(command, -signal.SIGKILL, message) from None
+        except process.TooMuchOutput:
+            message = f"it printed more than {process.MAX_OUTPUT_BYTES // 2**20} MiB"
+            raise GitFailed(command, -signal.SIGKILL, message) from None
+        except (FileNotFoundError, PermissionError):
+            raise GitMissing from None
+        messages = ended.messages.decode("utf-8", "replace")
+        output = ended.output.removesuffix(b"\n") if strip_newline_in_stdout else ended.output
+        text = output.decode("utf-8", "replace") if stdout_as_string else output
+        if with_exceptions and ended.exit_code != 0:
+            raise GitFailed(
+                command, ended.exit_code, messages, ended.output.decode("utf-8", "replace")
+            )
+        return (ended.exit_code, text, messages) if with_extended_output else text

@@ -1,10 +1,18 @@
-"""Which commit a file is at: read from the repository around it, never changing it."""
+"""The commit that a file is at, and the file as a commit has it: read, never changed."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from reconciler.errors import SetupInvalid
-from reconciler.git.command import GitFailed, git
+from reconciler.git.command import GitFailed
+from reconciler.git.repository import NoRepository, Repository, literally
+from reconciler.rollout_file.file_content import MAX_BYTES, MAX_MEBIBYTES
+from reconciler.wording import short_commit
+
+_COMMIT: Final = re.compile("HEAD|[0-9a-f]{40}|[0-9a-f]{64}")
+_REGULAR: Final = frozenset({"100644", "100755"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,35 +28,86 @@ class Head:
 
 
 def read_head(file: Path) -> Head | None:
-    """Return the commit around a file; None where there is no git or no repository.
+    """Return the commit around a file; None where there is no repository.
 
     Raises:
-        SetupInvalid: there is a repository, but git will not read it.
+        SetupInvalid: there is a repository, but git cannot read it or is missing.
     """
-    folder = file.parent
     try:
-        commit, _, subject = git(folder, "log", "-1", "--format=%H%n%s", "HEAD").partition("\n")
-        changes = git(
-            folder,
-            "status",
+        repository = Repository.around(file)
+    except NoRepository:
+        return None
+    try:
+        commit, _, subject = repository.git.log("-1", "--format=%H%n%s", "HEAD").partition("\n")
+        uncommitted = bool(changes_of(repository, file))
+    except GitFailed as failure:
+        if _has_no_commit_yet(str(failure)):
+            return Head(commit=None, subject=None, uncommitted=True)
+        raise SetupInvalid(
+            f"git cannot read the repository around {file}: {failure.first_line}"
+        ) from None
+    return Head(commit=commit, subject=subject.strip(), uncommitted=uncommitted)
+
+
+def changes_of(repository: Repository, file: Path) -> str:
+    """Return git's status of a file: empty where HEAD has the file as it is now."""
+    return str(
+        repository.git.status(
             "--porcelain",
             "--ignored",
             "--untracked-files=all",
             "--",
-            f":(literal){file.name}",
+            literally(repository.path_of(file)),
         )
-    except FileNotFoundError:
+    )
+
+
+def content_at(file: Path, commit: str) -> bytes | None:
+    """Return what a file held at a commit; None where the commit does not have the file.
+
+    Args:
+        file: a file in a checkout.
+        commit: its full name, or HEAD.
+
+    Raises:
+        SetupInvalid: that is not a commit, the clone lacks it, the file was a symlink, or it is larger
+            than a rollout file may be.
+    """
+    if not _COMMIT.fullmatch(commit):
+        raise SetupInvalid(f"{commit!r} is not a commit; give its full name")
+    repository = Repository.around(file.absolute())
+    shown = f"{file.name} at {short_commit(commit)}"
+    try:
+        listed = repository.git.ls_tree(
+            commit, "--", literally(repository.path_of(file.absolute()))
+        )
+    except GitFailed as error:
+        raise SetupInvalid(
+            f"this clone has no commit {short_commit(commit)}; "
+            "fetch all of it (on GitHub: fetch-depth: 0)"
+        ) from error
+    if not listed:
         return None
-    except GitFailed as failure:
-        if "not a git repository" in str(failure):
-            return None
-        if _has_no_commit_yet(str(failure)):
-            return Head(commit=None, subject=None, uncommitted=True)
-        first_line = str(failure).partition("\n")[0]
-        raise SetupInvalid(f"git cannot read the repository around {file}: {first_line}") from None
-    return Head(commit=commit, subject=subject.strip(), uncommitted=bool(changes))
+    mode, _, blob = listed.partition("\t")[0].split()
+    if mode not in _REGULAR:
+        raise SetupInvalid(f"{shown} is not a regular file")
+    return read_blob(repository, blob, shown)
+
+
+def read_blob(repository: Repository, blob: str, shown: str) -> bytes:
+    """Return the content of a blob, of which `shown` names the file.
+
+    Raises:
+        SetupInvalid: it is larger than a rollout file may be.
+    """
+    if int(repository.git.cat_file("-s", blob)) > MAX_BYTES:
+        raise SetupInvalid(f"{shown} is larger than {MAX_MEBIBYTES} MiB; write less into it")
+    content = repository.git.cat_file(
+        "blob", blob, stdout_as_string=False, strip_newline_in_stdout=False
+    )
+    return bytes(content)
 
 
 def _has_no_commit_yet(message: str) -> bool:
-    """Tell this harmless failure, in git's words under the C locale, from all others."""
+    """Return whether git failed only because there is no commit, in its words under the C locale."""
     return "does not have any commits yet" in message or "ambiguous argument 'HEAD'" in message

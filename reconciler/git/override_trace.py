@@ -1,16 +1,15 @@
-"""What git's history tells of an override's id in the file: whether it was there, and how often removed."""
+"""What git's history shows of an override's id in the file: whether it was there, and how often removed."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
 from reconciler.git.ancestry import refuse_shallow
-from reconciler.git.command import NOTHING_ELSE, git
+from reconciler.git.repository import Repository, literally
 from reconciler.planning.overrides import NEVER_THERE, Trace
 
 
 def trace_override(file: Path, override: UUID, *, is_there: bool) -> Trace:
-    """Return what the history that ends at HEAD tells of an id.
+    """Return what the history that ends at HEAD shows of an id.
 
     `is_there` is whether the file as it is read now has the id. Each commit that git finds changed how
     often the id stands in the file: in and out by turns.
@@ -18,33 +17,26 @@ def trace_override(file: Path, override: UUID, *, is_there: bool) -> Trace:
     Raises:
         SetupInvalid: the clone is shallow, so an id may have been there without a trace.
     """
-    folder = file.parent
-    refuse_shallow(folder, f"whether the override {override} was removed from {file.name}")
-    return trace_at("HEAD", file, override, is_there=is_there)
+    repository = Repository.around(file)
+    refuse_shallow(repository, f"whether the override {override} was removed from {file.name}")
+    return trace_at(repository, "HEAD", repository.path_of(file), override, is_there=is_there)
 
 
 def trace_at(
-    commit: str,
-    file: Path,
-    override: UUID,
-    *,
-    is_there: bool,
-    environment: Mapping[str, str] = NOTHING_ELSE,
+    repository: Repository, commit: str, path: str, override: UUID, *, is_there: bool
 ) -> Trace:
-    """Return what the history that ends at a commit tells of an id.
+    """Return what the history that ends at a commit shows of an id in the file at a path.
 
     `is_there` is whether the file has the id at that commit; the clone has all of its history.
     """
-    commits = git(
-        file.parent,
-        "log",
+    commits = repository.git.log(
         "--full-history",
         "--format=%H",
+        "--no-textconv",
         f"-S{override}",
         commit,
         "--",
-        f":(literal){file.name}",
-        environment=environment,
+        literally(path),
     ).split()
     if not commits:
         return NEVER_THERE

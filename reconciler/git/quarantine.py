@@ -16,7 +16,8 @@ from typing import Final
 from uuid import uuid4
 
 from reconciler.git.checkout import CannotWriteBack, Checkout, Remote
-from reconciler.git.command import GitFailed, git, git_bytes
+from reconciler.git.command import GitFailed, RestrictedGit
+from reconciler.git.repository import Repository
 
 NETWORK_TIMEOUT_SECONDS: Final = 30
 """After so long without an end a command that talks to a remote is ended."""
@@ -61,20 +62,15 @@ class Quarantine:
     remote: Remote
     name: str
     """What the remote is called here, so that nothing is taken for news of the real one."""
-    environment: Mapping[str, str]
+    repository: Repository
+    """The same repository, with commands that write new objects to the store apart."""
+    objects: Path
+    """The store apart, which knows of the repository's own."""
 
     @property
-    def objects(self) -> Path:
-        """The store apart, which knows of the repository's own."""
-        return Path(self.environment["GIT_OBJECT_DIRECTORY"])
-
-    def git(self, *arguments: str, stdin: bytes = b"") -> str:
-        """Run git and return what it prints, as text."""
-        return git(self.checkout.folder, *arguments, stdin=stdin, environment=self.environment)
-
-    def git_bytes(self, *arguments: str) -> bytes:
-        """Run git and return what it prints, byte for byte."""
-        return git_bytes(self.checkout.folder, *arguments, environment=self.environment)
+    def git(self) -> RestrictedGit:
+        """Git's commands, which write new objects to the store apart."""
+        return self.repository.git
 
     def default_branch(self) -> str:
         """Return the name of the branch that the remote's HEAD is.
@@ -85,8 +81,7 @@ class Quarantine:
         Raises:
             CannotWriteBack: the remote does not answer, or has no such branch.
         """
-        listed = self._ask("ls-remote", "--symref", self.name, "HEAD")
-        for line in listed.splitlines():
+        for line in self._ask("ls-remote", "--symref", self.name, "HEAD").splitlines():
             ref, _, of = line.partition("\t")
             if of == "HEAD" and ref.startswith("ref: refs/heads/"):
                 return ref.removeprefix("ref: refs/heads/")
@@ -115,7 +110,7 @@ class Quarantine:
         commit = self.look([branch]).get(branch)
         if commit is None:
             raise CannotWriteBack(f"the remote {self.remote.name} has no branch {branch}")
-        if not self._has(commit):
+        if not self.repository.has_commit(commit):
             self._ask(
                 "fetch",
                 "--quiet",
@@ -131,16 +126,13 @@ class Quarantine:
     def push(self, commit: str, branch: str) -> Pushed:
         """Push a commit to a branch, never forced; what its answer says is no proof."""
         try:
-            git(
-                self.checkout.folder,
-                "push",
+            self.git.push(
                 "--porcelain",
                 "--no-verify",
                 "--recurse-submodules=no",
                 self.name,
                 f"{commit}:refs/heads/{branch}",
-                environment=self.environment,
-                timeout_seconds=NETWORK_TIMEOUT_SECONDS,
+                kill_after_timeout=NETWORK_TIMEOUT_SECONDS,
             )
         except GitFailed as failure:
             said = f"{failure.output}\n{failure}"
@@ -150,28 +142,16 @@ class Quarantine:
         return Pushed(PushOutcome.UNCERTAIN, "the push was taken")
 
     def is_on(self, commit: str, tip: str) -> bool:
-        """Tell whether a commit is in the history of another."""
+        """Return whether a commit is in the history of another."""
         try:
-            self.git("merge-base", "--is-ancestor", commit, tip)
+            return self.repository.is_ancestor(commit, tip)
         except GitFailed:
             return False
-        return True
 
-    def _has(self, commit: str) -> bool:
+    def _ask(self, command: str, *arguments: str) -> str:
+        ask = getattr(self.git, command.replace("-", "_"))
         try:
-            self.git("cat-file", "-e", f"{commit}^{{commit}}")
-        except GitFailed:
-            return False
-        return True
-
-    def _ask(self, *arguments: str) -> str:
-        try:
-            return git(
-                self.checkout.folder,
-                *arguments,
-                environment=self.environment,
-                timeout_seconds=NETWORK_TIMEOUT_SECONDS,
-            )
+            return str(ask(*arguments, kill_after_timeout=NETWORK_TIMEOUT_SECONDS))
         except GitFailed as failure:
             raise CannotWriteBack(
                 f"the remote {self.remote.name} cannot be reached: {_in_a_line(str(failure))}"
@@ -190,7 +170,7 @@ def quarantine(checkout: Checkout, remote: Remote) -> Iterator[Quarantine]:
             yield _quarantine_in(Path(temporary), checkout, remote)
     except (GitFailed, OSError) as failure:
         raise CannotWriteBack(
-            f"git cannot work beside {checkout.folder}: {_in_a_line(str(failure))}"
+            f"git cannot work beside {checkout.file.parent}: {_in_a_line(str(failure))}"
         ) from None
 
 
@@ -204,16 +184,11 @@ def _quarantine_in(folder: Path, checkout: Checkout, remote: Remote) -> Quaranti
         *((f"remote.{name}.{setting}", value) for setting, value in remote.settings),
         (f"remote.{name}.followRemoteHEAD", "never"),
     )
-    return Quarantine(
-        checkout,
-        remote,
-        name,
-        {
-            "GIT_OBJECT_DIRECTORY": str(objects),
-            "GIT_NO_REPLACE_OBJECTS": "1",
-            **_as_environment(settings),
-        },
+    repository = Repository.around(checkout.file)
+    repository.git.update_environment(
+        GIT_OBJECT_DIRECTORY=str(objects), GIT_NO_REPLACE_OBJECTS="1", **_as_environment(settings)
     )
+    return Quarantine(checkout, remote, name, repository, objects)
 
 
 def _as_environment(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:

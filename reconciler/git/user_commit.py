@@ -1,4 +1,4 @@
-"""Committing one file in the checkout that a person works in, and pushing their branch.
+"""Work in the checkout of a person: committing one file, pushing their branch, following its upstream.
 
 The commit is the person's: their name, their signature where they sign, their words whole. What else is
 staged or changed stays as it is. Hooks do not run, here as anywhere: what a repository brings runs nothing.
@@ -6,25 +6,29 @@ staged or changed stays as it is. Hooks do not run, here as anywhere: what a rep
 
 import os
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 from reconciler.errors import SetupInvalid
-from reconciler.git.command import GitFailed, git
+from reconciler.git.checkout import FALLBACK_REMOTE, read_branch_ref, read_upstream
+from reconciler.git.command import GitFailed
+from reconciler.git.head import changes_of
+from reconciler.git.repository import Repository, literally
 
-PUSH_TIMEOUT_SECONDS: Final = 60
+NETWORK_TIMEOUT_SECONDS: Final = 60
 
+SIGNING_VARIABLES: Final = ("GNUPGHOME", "GPG_TTY")
+"""What a signature needs of the environment beside what every command gets."""
 _OF_THE_PERSON: Final = (
     "GIT_AUTHOR_NAME",
     "GIT_AUTHOR_EMAIL",
     "GIT_COMMITTER_NAME",
     "GIT_COMMITTER_EMAIL",
     "EMAIL",
-    "GNUPGHOME",
-    "GPG_TTY",
+    *SIGNING_VARIABLES,
 )
 _NEW: Final = ("??", "!!")
-_FALLBACK_REMOTE: Final = "origin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,16 @@ class Branch:
         return f"{self.remote}/{self.name}"
 
 
-def require_repository(file: Path) -> None:
-    """Raise `SetupInvalid` unless there is a repository around the file."""
+def require_repository(file: Path) -> Repository:
+    """Return the repository around a file.
+
+    Raises:
+        SetupInvalid: there is none, or git cannot read it.
+    """
     try:
-        git(_folder(file), "rev-parse", "--show-toplevel")
-    except FileNotFoundError:
-        raise SetupInvalid(f"there is no git here to commit {file} with") from None
-    except GitFailed as failure:
-        raise SetupInvalid(f"{file} can't be committed: {_first_line(failure)}") from None
+        return Repository.around(file.absolute())
+    except SetupInvalid as problem:
+        raise SetupInvalid(f"{file} cannot be committed: {problem}") from None
 
 
 def find_branch(file: Path) -> Branch:
@@ -56,22 +62,20 @@ def find_branch(file: Path) -> Branch:
     Raises:
         SetupInvalid: there is no repository, no branch is checked out, or there is no such remote.
     """
-    require_repository(file)
-    folder = _folder(file)
-    try:
-        head = git(folder, "symbolic-ref", "--quiet", "HEAD").strip()
-    except GitFailed:
-        raise SetupInvalid("no branch is checked out to push; check one out") from None
-    upstream = git(folder, "for-each-ref", "--format=%(upstream:remotename)", head).strip()
-    remote = upstream if upstream not in {"", "."} else _FALLBACK_REMOTE
-    if remote not in git(folder, "remote").splitlines():
+    repository = require_repository(file)
+    ref = read_branch_ref(repository)
+    if ref is None:
+        raise SetupInvalid("no branch is checked out to push; check one out")
+    upstream = read_upstream(repository, ref)
+    remote = FALLBACK_REMOTE if upstream is None else upstream.remote
+    if remote not in repository.git.remote().splitlines():
         raise SetupInvalid(f"there is no remote called {remote} to push to; add it: git remote add")
-    return Branch(head.removeprefix("refs/heads/"), remote)
+    return Branch(ref.removeprefix("refs/heads/"), remote)
 
 
 def is_changed(file: Path) -> bool:
-    """Tell whether HEAD has a file otherwise than it is now, or not at all."""
-    return bool(_status(file))
+    """Return whether HEAD has a file otherwise than it is now, or not at all."""
+    return bool(changes_of(require_repository(file), file.absolute()))
 
 
 def commit_file(file: Path, message: str) -> str | None:
@@ -80,32 +84,28 @@ def commit_file(file: Path, message: str) -> str | None:
     Raises:
         SetupInvalid: git refuses to.
     """
-    folder, name = _folder(file), _literally(file)
-    environment = {each: os.environ[each] for each in _OF_THE_PERSON if each in os.environ}
+    repository = require_repository(file)
+    name = literally(repository.path_of(file.absolute()))
     try:
-        status = _status(file)
+        status = changes_of(repository, file.absolute())
         if not status:
             return None
         if status.startswith(_NEW):
-            git(folder, "add", "--", name)
-        git(
-            folder,
-            "-c",
-            "i18n.commitEncoding=UTF-8",
-            "commit",
+            repository.git.add("--", name)
+        repository.git(c="i18n.commitEncoding=UTF-8").commit(
             "--quiet",
             "--only",
             "--cleanup=verbatim",
             "--file=-",
             "--",
             name,
-            stdin=f"{message}\n".encode(errors="backslashreplace"),
-            environment=environment,
+            istream=BytesIO(f"{message}\n".encode(errors="backslashreplace")),
+            env={each: os.environ[each] for each in _OF_THE_PERSON if each in os.environ},
         )
-        return git(folder, "rev-parse", "HEAD").strip()
+        return str(repository.git.rev_parse("HEAD"))
     except GitFailed as failure:
         raise SetupInvalid(
-            f"{file} is edited, but not committed: {_first_line(failure)}; "
+            f"{file} is edited, but not committed: {failure.first_line}; "
             "set that right, and commit it"
         ) from None
 
@@ -118,15 +118,13 @@ def push_branch(file: Path, branch: Branch) -> None:
     """
     ref = f"refs/heads/{branch.name}"
     try:
-        git(
-            _folder(file),
-            "push",
+        require_repository(file).git.push(
             "--quiet",
             "--no-recurse-submodules",
             "--",
             branch.remote,
             f"{ref}:{ref}",
-            timeout_seconds=PUSH_TIMEOUT_SECONDS,
+            kill_after_timeout=NETWORK_TIMEOUT_SECONDS,
         )
     except GitFailed as failure:
         raise SetupInvalid(
@@ -135,32 +133,23 @@ def push_branch(file: Path, branch: Branch) -> None:
         ) from None
 
 
-def _status(file: Path) -> str:
-    return git(
-        _folder(file),
-        "status",
-        "--porcelain",
-        "--ignored",
-        "--untracked-files=all",
-        "--",
-        _literally(file),
-    )
+def follow_upstream(file: Path) -> bool:
+    """Bring the branch that is checked out up to its upstream; return whether that moved it.
 
-
-def _literally(file: Path) -> str:
-    return f":(literal){file.name}"
-
-
-def _folder(file: Path) -> Path:
-    return file.absolute().parent
-
-
-def _first_line(failure: GitFailed) -> str:
-    return str(failure).strip().partition("\n")[0].removeprefix("fatal: ")
+    Raises:
+        SetupInvalid: it has no upstream, has commits of its own, or the remote does not answer.
+    """
+    git = Repository.around(file.absolute()).git
+    try:
+        before = git.rev_parse("HEAD")
+        git.pull("--quiet", "--ff-only", "--no-tags", kill_after_timeout=NETWORK_TIMEOUT_SECONDS)
+        return bool(git.rev_parse("HEAD") != before)
+    except GitFailed as failure:
+        raise SetupInvalid(f"the checkout cannot follow its branch: {failure.first_line}") from None
 
 
 def _refusal(failure: GitFailed) -> str:
-    """Return the line that tells why, which git writes behind its hints and what the remote says."""
+    """Return the line with the reason, which git writes behind its hints and the remote's messages."""
     lines = [line.strip() for line in str(failure).splitlines()]
     refused = next((line for line in lines if line.startswith("! ")), None)
-    return _first_line(failure) if refused is None else " ".join(refused[2:].split())
+    return failure.first_line if refused is None else " ".join(refused[2:].split())

@@ -1,4 +1,4 @@
-"""A commit's file in a temporary repository of its own, so that nobody's checkout has to be at that commit.
+"""A commit's file in a temporary repository of its own, so that no checkout has to be at that commit.
 
 The repository has the commit as its HEAD, all of the history, and of the files only this one.
 """
@@ -9,9 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reconciler.git.checkout import CannotWriteBack
-from reconciler.git.command import GitFailed, git
+from reconciler.git.command import GitFailed, RestrictedGit
 from reconciler.git.quarantine import Quarantine
 from reconciler.git.write_back import TipFile
+from reconciler.wording import short_commit
 
 
 @contextmanager
@@ -26,8 +27,9 @@ def worktree_at(place: Quarantine, tip: TipFile) -> Iterator[Path]:
         try:
             _make_repository(place, root, tip.commit)
         except GitFailed as failure:
-            said = str(failure).partition("\n")[0]
-            raise CannotWriteBack(f"{tip.commit[:7]} cannot be laid out: {said}") from None
+            raise CannotWriteBack(
+                f"{short_commit(tip.commit)} cannot be laid out: {failure.first_line}"
+            ) from None
         file = root / place.checkout.path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(tip.document.content)
@@ -35,10 +37,11 @@ def worktree_at(place: Quarantine, tip: TipFile) -> Iterator[Path]:
 
 
 def _make_repository(place: Quarantine, root: Path, commit: str) -> None:
-    kind = place.git("rev-parse", "--show-object-format").strip()
-    git(root, "init", "--quiet", "--template=", f"--object-format={kind}")
+    kind = place.git.rev_parse("--show-object-format")
+    git = RestrictedGit(root)
+    git.init("--quiet", "--template=", f"--object-format={kind}")
     alternates = root / ".git" / "objects" / "info" / "alternates"
     alternates.parent.mkdir(exist_ok=True)
     alternates.write_text(f"{place.objects}\n", encoding="utf-8")
-    git(root, "update-ref", "--no-deref", "HEAD", commit)
-    git(root, "read-tree", commit)
+    git.update_ref("--no-deref", "HEAD", commit)
+    git.read_tree(commit)

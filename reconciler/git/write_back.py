@@ -7,12 +7,13 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final
 from uuid import UUID
 
-from reconciler.errors import FileInvalid
+from reconciler.errors import FileInvalid, SetupInvalid
 from reconciler.git.checkout import CannotWriteBack
-from reconciler.git.command import git
+from reconciler.git.head import read_blob
 from reconciler.git.override_trace import trace_at
 from reconciler.git.quarantine import Quarantine
 from reconciler.planning.overrides import Trace
@@ -78,11 +79,11 @@ def trace_block(place: Quarantine, tip: TipFile, override: UUID) -> Trace:
     """Return what the branch's history tells of an override's id in the file."""
     blocks = (feature.override for feature in tip.document.rollout.features.values())
     return trace_at(
+        place.repository,
         tip.commit,
-        place.checkout.file,
+        place.checkout.path.as_posix(),
         override,
         is_there=any(block is not None and block.id == override for block in blocks),
-        environment=place.environment,
     )
 
 
@@ -91,20 +92,18 @@ def commit_file(place: Quarantine, parent: str, tip: TipFile, content: bytes, me
 
     The parent has everything but the file as the tip has it.
     """
-    blob = place.git("hash-object", "-w", "--stdin", stdin=content).strip()
+    blob = place.git.hash_object("-w", "--stdin", istream=BytesIO(content))
     tree = _write_trees(place, tip.levels, blob)
-    return git(
-        place.checkout.folder,
-        "-c",
-        "i18n.commitEncoding=UTF-8",
-        "commit-tree",
-        "--no-gpg-sign",
-        "-p",
-        parent,
-        tree,
-        stdin=message.encode(),
-        environment={**place.environment, **_IDENTITY},
-    ).strip()
+    return str(
+        place.git(c="i18n.commitEncoding=UTF-8").commit_tree(
+            "--no-gpg-sign",
+            "-p",
+            parent,
+            tree,
+            istream=BytesIO(message.encode()),
+            env=_IDENTITY,
+        )
+    )
 
 
 def edit_content(content: bytes, feature: str, edit: Edit) -> bytes:
@@ -192,9 +191,10 @@ def _read_file(place: Quarantine, commit: str, branch: str) -> tuple[Document, t
         if not (_REGULAR_FILE if depth == len(path.parts) else _FOLDER).fullmatch(level.mode):
             raise CannotWriteBack(f"there is no file {shown}")
         levels.append(level)
-    content = place.git_bytes("cat-file", "blob", name)
     try:
-        document = parse_rollout(content, path=shown)
+        document = parse_rollout(read_blob(place.repository, name, shown), path=shown)
+    except SetupInvalid as problem:
+        raise CannotWriteBack(str(problem)) from None
     except FileInvalid as invalid:
         first = invalid.findings[0]
         raise CannotWriteBack(f"{shown} is invalid at line {first.line}: {first.message}") from None
@@ -204,7 +204,8 @@ def _read_file(place: Quarantine, commit: str, branch: str) -> tuple[Document, t
 def _read_level(place: Quarantine, tree: str, part: str) -> tuple[Level, str]:
     """Return one folder on the file's path, and the name of what the path goes on with."""
     found, others = "  ", []
-    for entry in place.git_bytes("ls-tree", "-z", "--full-tree", tree).split(b"\0")[:-1]:
+    listed = place.git.ls_tree("-z", "--full-tree", tree, stdout_as_string=False)
+    for entry in listed.split(b"\0")[:-1]:
         described, _, name = entry.partition(b"\t")
         if name == os.fsencode(part):
             found = described.decode()
@@ -223,5 +224,5 @@ def _write_trees(place: Quarantine, levels: Sequence[Level], blob: str) -> str:
     for level in reversed(levels):
         changed = f"{level.mode} {level.kind} {written}\t".encode() + os.fsencode(level.name)
         entries = b"\0".join([*level.others, changed]) + b"\0"
-        written = place.git("mktree", "-z", "--missing", stdin=entries).strip()
+        written = place.git.mktree("-z", "--missing", istream=BytesIO(entries))
     return written

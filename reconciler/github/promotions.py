@@ -37,10 +37,10 @@ def push_promotion(
     checkout = find_checkout(Path(document.path))
     step = promotion.step
     stage = show_number(step.stage.percentage)
-    branch = check_branch(checkout.folder, f"rollout/promote-{feature}-{stage}")
+    branch = check_branch(checkout.repository, f"rollout/promote-{feature}-{stage}")
     title = f"Promote {feature}: {show_number(step.before)} → {stage}"
     with quarantine(checkout, checkout.choose_remote(None)) as place:
-        tip = read_tip(place, check_branch(checkout.folder, base))
+        tip = read_tip(place, check_branch(checkout.repository, base))
         if tip.document.content != document.content:
             raise Stale(f"{document.path} has changed on {base}; the next run plans again")
         if _is_open(place, branch, tip.commit):

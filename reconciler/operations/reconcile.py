@@ -24,9 +24,7 @@ from reconciler.database.transactions import (
     write_transaction,
 )
 from reconciler.errors import HistoryRewritten, ReconcilerError, Refused, Stale, Unavailable
-from reconciler.git.ancestry import Relation, relate, trailers
-from reconciler.git.head import read_head
-from reconciler.git.override_trace import trace_override
+from reconciler.git.discovery import find_top
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.guards import GuardName
 from reconciler.planning.health import JobMetrics, MetricsSource, Period
@@ -73,7 +71,12 @@ class Applied:
 
 def read_source(document: "Document") -> Source:
     """Return which file at which commit a document is."""
-    head = read_head(Path(document.path).absolute())
+    file = Path(document.path).absolute()
+    head = None
+    if find_top(file.parent) is not None:
+        from reconciler.git.head import read_head
+
+        head = read_head(file)
     return Source(
         file=document.path,
         digest=document.digest,
@@ -209,7 +212,9 @@ def _require_expected(expected: "Expectation", plan: Plan, source: Source) -> No
 def _require_newer(source: Source, applied_commit: str | None, permission: Permission) -> None:
     if source.commit is None or applied_commit is None:
         return
-    match relate(_folder(source), applied_commit, source.commit):
+    from reconciler.git.ancestry import Relation, relate
+
+    match relate(_file(source), applied_commit, source.commit):
         case Relation.SAME | Relation.AHEAD:
             return
         case Relation.BEHIND:
@@ -241,7 +246,9 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
         # A superseded one comes back where people remove only what took its place.
         if row.state is not OverrideState.DONE or row.superseded_by is not None
     }
-    file = Path(source.place).absolute()
+    from reconciler.git.override_trace import trace_override
+
+    file = _file(source)
     return {
         override: trace_override(file, override, is_there=override in in_file)
         for override in sorted(in_file | unsettled)
@@ -282,12 +289,14 @@ def _measure(
     return with_blast_radius(feature, radius, Guards() if desired is None else desired.guards)
 
 
-def _folder(source: Source) -> Path:
-    return Path(source.place).absolute().parent
+def _file(source: Source) -> Path:
+    return Path(source.place).absolute()
 
 
 def _guards_allowed_by_commits(source: Source, plan: Plan) -> frozenset[GuardName]:
     if source.commit is None:
         return frozenset()
-    values = trailers(_folder(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
+    from reconciler.git.ancestry import trailers
+
+    values = trailers(_file(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
     return frozenset(GuardName(value) for value in values if value in set(GuardName))

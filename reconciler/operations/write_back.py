@@ -1,11 +1,10 @@
-"""Write-back: carrying overrides from the database into git, as commits that say why.
+"""Write-back: overrides of the database become commits, each with its reason.
 
 A pass reads what is pending, edits the file of the branch's tip, commits, pushes without force, and
 believes only what a fresh look at the branch shows. Killed anywhere and started again, it finds in the
-branch's history what it had done. A limit is in force whatever becomes of this.
+branch's history what it had done. A limit is in force, whatever the result.
 """
 
-import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from reconciler.backoff import with_jitter
 from reconciler.database import lease as leases
 from reconciler.database.lease import Lease, LeaseLost
 from reconciler.database.schema import require_newest
@@ -28,7 +28,7 @@ __all__ = ["Outcome", "Propose", "WriteBackReport", "WrittenBack", "default_bran
 
 LEASE: Final = "write-back"
 LEASE_LENGTH: Final = timedelta(seconds=3 * NETWORK_TIMEOUT_SECONDS + 10)
-"""Longer than two commands that talk to a remote take, with what is between: who lives renews in time."""
+"""Longer than two commands that talk to a remote take, with what is between: a live holder renews in time."""
 LEASE_POLL_SECONDS: Final = 0.2
 
 
@@ -57,10 +57,10 @@ def write_back(
     propose: Propose | None = None,
     patience: timedelta = LEASE_LENGTH,
 ) -> WriteBackReport:
-    """Carry every override that git is not known to say yet; return what became of each.
+    """Write back every override that git is not known to have yet; return what became of each.
 
     A remote that cannot be reached, a branch that takes no pushes, no git at all: each leaves overrides
-    pending and is told in the report.
+    pending, and the report says so.
 
     Args:
         database: where the overrides are.
@@ -72,7 +72,7 @@ def write_back(
 
     Raises:
         NotFound: there is no such remote.
-        SetupInvalid: the branch's name is none, or the database's schema is another.
+        SetupInvalid: that is not a branch's name, or the database's schema is another.
         Unavailable: the database does not answer.
     """
     with read_only_transaction(database) as connection:
@@ -85,7 +85,7 @@ def write_back(
         checkout = find_checkout(file)
         chosen = checkout.choose_remote(remote)
         if branch is not None:
-            check_branch(checkout.folder, branch)
+            check_branch(checkout.repository, branch)
         target = (chosen.name, branch)
         with _lease(database, patience) as lease, quarantine(checkout, chosen) as place:
             target = (chosen.name, branch or default_branch(checkout, place))
@@ -95,24 +95,24 @@ def write_back(
 
 
 def default_branch(checkout: Checkout, place: Quarantine) -> str:
-    """Return the branch that is carried to where none is named: the upstream, else the remote's default.
+    """Return the branch to write to where none is named: the upstream, else the remote's default.
 
     Raises:
         CannotWriteBack: the remote does not answer, or has no default branch.
     """
-    if checkout.upstream is not None and checkout.upstream[0] == place.remote.name:
-        found = checkout.upstream[1]
+    if checkout.upstream is not None and checkout.upstream.remote == place.remote.name:
+        found = checkout.upstream.branch
     else:
         found = place.default_branch()
     try:
-        return check_branch(checkout.folder, found)
+        return check_branch(checkout.repository, found)
     except SetupInvalid as error:
         raise CannotWriteBack(str(error)) from None
 
 
 @contextmanager
 def _lease(database: Database, patience: timedelta) -> Iterator[Lease]:
-    """Hold the lease, once whoever holds it is done or killed."""
+    """Hold the lease, as soon as its holder is done or killed."""
     deadline = time.monotonic() + patience.total_seconds()
     while True:
         with leases.held(database, LEASE, LEASE_LENGTH) as lease:
@@ -121,9 +121,11 @@ def _lease(database: Database, patience: timedelta) -> Iterator[Lease]:
                 return
         if time.monotonic() >= deadline:
             holder = leases.read_holder(database, LEASE)
-            at_work = "somebody else" if holder is None else holder.name
-            raise LeaseLost(f"{at_work} is writing back; what is pending goes with the next pass")
-        time.sleep(random.uniform(0.5, 1.5) * LEASE_POLL_SECONDS)  # noqa: S311
+            at_work = "another process" if holder is None else holder.name
+            raise LeaseLost(
+                f"{at_work} is writing back; the next pass writes back the pending overrides"
+            )
+        time.sleep(with_jitter(LEASE_POLL_SECONDS))
 
 
 def _left(pending: Sequence[PendingFeature]) -> Iterator[WrittenBack]:

@@ -41,7 +41,9 @@ class FollowedBranch:
         remotes = sorted(checkout.remotes, key=len, reverse=True)
         for remote in remotes:
             if text.startswith(f"{remote}/"):
-                return cls(remote, check_branch(checkout.folder, text.removeprefix(f"{remote}/")))
+                return cls(
+                    remote, check_branch(checkout.repository, text.removeprefix(f"{remote}/"))
+                )
         known = ", ".join(sorted(remotes)) or "none"
         raise NotFound(f"{text!r} does not begin with the name of a remote; remotes here: {known}")
 

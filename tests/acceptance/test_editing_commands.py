@@ -249,7 +249,7 @@ def test_without_a_repository_a_commit_is_refused_before_any_write(
     done = commented.reconcile("set", "25", "--commit")
 
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "rollout.yaml can't be committed: not a git repository" in done.stderr
+    assert "rollout.yaml cannot be committed: there is no repository around" in done.stderr
     assert commented.file.read_text() == FILE
 
 

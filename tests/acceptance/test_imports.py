@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import PROJECT
+from tests.postgres import PROJECT, Database
 
 HEAVY = {"sqlalchemy", "alembic", "git", "psycopg", "jsonschema", "rich"}
 
@@ -26,7 +26,24 @@ HEAVY = {"sqlalchemy", "alembic", "git", "psycopg", "jsonschema", "rich"}
     ],
 )
 def test_no_database_driver_is_imported(arguments: list[str], tmp_path: Path) -> None:
-    (tmp_path / "rollout.yaml").write_text("version: 1\n")
+    modules = modules_after(arguments, tmp_path, {})
+
+    assert "click" in modules
+    assert not modules & HEAVY
+
+
+def test_a_dry_run_outside_git_does_not_import_gitpython(
+    tmp_path: Path, database: Database
+) -> None:
+    modules = modules_after(["--dry-run"], tmp_path, {"DATABASE_URL": database.url})
+
+    assert "psycopg" in modules
+    assert "git" not in modules
+
+
+def modules_after(arguments: list[str], folder: Path, environment: dict[str, str]) -> set[str]:
+    """The modules that the program has imported at its end."""
+    (folder / "rollout.yaml").write_text("version: 1\n")
     program = (
         "import sys\n"
         "from reconciler.cli.main import main\n"
@@ -36,14 +53,12 @@ def test_no_database_driver_is_imported(arguments: list[str], tmp_path: Path) ->
     )
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
         capture_output=True,
         text=True,
         check=False,
     )
 
-    modules = set(done.stderr.rpartition("MODULES ")[2].split())
     assert done.returncode == 0, done.stderr
-    assert "click" in modules
-    assert not modules & HEAVY
+    return set(done.stderr.rpartition("MODULES ")[2].split())

@@ -403,7 +403,7 @@ def test_a_branch_that_is_more_than_a_name_to_git_is_refused(applied: Site, bran
     if branch == "+main":  # a name, and not taken for a forced push
         assert "has no branch" in str(carry(applied, branch=branch).problem)
     else:
-        with pytest.raises(SetupInvalid, match="is no branch's name"):
+        with pytest.raises(SetupInvalid, match="is not a branch's name"):
             carry(applied, branch=branch)
 
 
@@ -411,7 +411,7 @@ def test_an_upstream_that_is_more_than_a_name_to_git_is_refused(applied: Site) -
     limit(applied.database)
     applied.git("config", "branch.main.merge", "refs/heads/main:refs/heads/stolen")
 
-    assert "is no branch's name" in str(carry(applied).problem)
+    assert "is not a branch's name" in str(carry(applied).problem)
 
 
 def test_write_back_handles_all_features_and_takes_no_name(applied: Site) -> None:

@@ -78,7 +78,7 @@ def _preview(request: "Request", base: str) -> tuple[str, int]:
         plan = reconcile.preview(database, request.application, request.permission)
     except HistoryRewritten as refused:
         applied = refused.applied_commit
-        if relate(request.settings.path.absolute().parent, base, applied) is not Relation.AHEAD:
+        if relate(request.settings.path.absolute(), base, applied) is not Relation.AHEAD:
             raise
         raise Refused(
             f"{applied[:7]} was applied after GitHub made the test merge with {base[:7]}; update the branch "

@@ -47,7 +47,7 @@ def compare(settings: Settings, content: bytes, base: str) -> Difference:
         FileInvalid: all findings in it, or in the file at that commit.
         SetupInvalid: the clone does not have the commit.
     """
-    from reconciler.git.content import content_at
+    from reconciler.git.head import content_at
     from reconciler.planning.file_comparison import plan_difference
     from reconciler.rollout_file import parse_rollout
 

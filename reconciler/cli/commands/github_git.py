@@ -23,7 +23,7 @@ def write_back_and_apply(settings: Settings, database: "Database") -> int:
     from reconciler.cli.commands.write_back import report_text
     from reconciler.cli.render.annotations import Annotation, Level
     from reconciler.cli.workflow_output import annotate, print_plainly
-    from reconciler.git.upstream import follow_upstream
+    from reconciler.git.user_commit import follow_upstream
     from reconciler.operations import write_back as writing_back
 
     proposals = _Proposals(settings)
@@ -37,7 +37,7 @@ def write_back_and_apply(settings: Settings, database: "Database") -> int:
             f"{report.problem}; the overrides stay in force, and the next run writes them back"
         )
         annotate(settings, [Annotation(Level.WARNING, message, "not in git yet")])
-    if follow_upstream(settings.path.absolute().parent):
+    if follow_upstream(settings.path):
         return apply_unless_stale(settings)
     return 0
 

@@ -1,0 +1,113 @@
+"""The repository around a file, and the commands that read it.
+
+Names of objects and refs stay with git's commands, called on the repository: GitPython's own objects know
+SHA-1 alone, its refs know files alone, and both read through a process without a limit of time.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from reconciler.errors import SetupInvalid
+from reconciler.git.command import GitFailed, RestrictedGit
+from reconciler.git.discovery import find_top
+from reconciler.git.gitpython import GitError, Repo
+
+if TYPE_CHECKING:
+    from git import Commit
+
+OLDEST_GIT: Final = (2, 38)
+"""The first that takes a bare repository only where it is named (`safe.bareRepository`)."""
+
+_COMMIT: Final = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_REMEDY: Final = re.compile(r"^\s*(git config --global --add safe\.directory .+)$", re.MULTILINE)
+
+
+class NoRepository(SetupInvalid):
+    """There is no repository here."""
+
+
+class Repository(Repo):
+    """A repository whose commands are run as `RestrictedGit` runs them, at the top of its checkout."""
+
+    GitCommandWrapperType = RestrictedGit
+    git: RestrictedGit
+
+    @classmethod
+    def around(cls, file: Path) -> Self:
+        """Return the repository around a file.
+
+        Raises:
+            NoRepository: there is none.
+            SetupInvalid: git does not read it, is missing, or is too old.
+        """
+        top = find_top(file.parent)
+        if top is None:
+            raise NoRepository(f"there is no repository around {file}")
+        require_supported_git()
+        try:
+            # From where `.git` is: what else is in a working tree says nothing of the repository.
+            repository = cls(RestrictedGit(top).rev_parse("--show-toplevel"), expand_vars=False)
+        except GitFailed as failure:
+            if "not a git repository (or any" in str(failure):
+                raise NoRepository(f"there is no repository around {file}") from None
+            raise SetupInvalid(
+                f"git cannot read the repository around {file}: {_with_remedy(failure)}"
+            ) from None
+        except GitError as error:
+            raise SetupInvalid(
+                f"git cannot read the repository around {file}: {type(error).__name__}"
+            ) from None
+        # Without what GitPython takes from this process's own GIT_ variables.
+        repository.git.environment().clear()
+        return repository
+
+    @property
+    def top(self) -> Path:
+        """The folder of the checkout."""
+        return Path(str(self.working_tree_dir))
+
+    def path_of(self, file: Path) -> str:
+        """Return a file's path from the top of the checkout."""
+        return (file.parent.resolve() / file.name).relative_to(self.top).as_posix()
+
+    def has_commit(self, name: str) -> bool:
+        """Return whether the repository has a commit, given by its full name."""
+        # Such a name may come from the database: nothing but a commit's name reaches git.
+        if not _COMMIT.fullmatch(name):
+            return False
+        try:
+            self.git.cat_file("-e", f"{name}^{{commit}}")
+        except GitFailed:
+            return False
+        return True
+
+    def is_ancestor(self, ancestor_rev: "Commit | str", rev: "Commit | str") -> bool:
+        """Return whether a commit, also given by its name, is in the history of another."""
+        return super().is_ancestor(ancestor_rev, rev)  # type: ignore[arg-type] # a name does as well
+
+    def is_shallow(self) -> bool:
+        """Return whether the clone lacks the older part of its history."""
+        return bool(self.git.rev_parse("--is-shallow-repository") == "true")
+
+
+def literally(path: str) -> str:
+    """Return a path as git matches it, with no character that means something to it."""
+    return f":(literal){path}"
+
+
+@cache
+def require_supported_git() -> None:
+    """Raise `SetupInvalid` where git is missing or older than `OLDEST_GIT`."""
+    shown = RestrictedGit().version()
+    found = re.search(r"(\d+)\.(\d+)", shown)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
+        oldest = ".".join(map(str, OLDEST_GIT))
+        raise SetupInvalid(f"{shown or 'this git'} is too old; install git {oldest} or newer")
+
+
+def _with_remedy(failure: GitFailed) -> str:
+    """Return the first line of git's message, and what git says to do where the owner is another."""
+    remedy = _REMEDY.search(str(failure))
+    return failure.first_line if remedy is None else f"{failure.first_line}; run: {remedy[1]}"

@@ -1,0 +1,79 @@
+"""Which repository a file is in, and how it is read."""
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import SetupInvalid
+from reconciler.git.ancestry import Relation, relate
+from reconciler.git.head import Head, content_at, read_head
+from reconciler.git.repository import NoRepository, Repository
+from tests.site import FIRST_FILE
+from tests.unit.git.conftest import make_clone, run_git
+
+
+def commit(clone: Path, text: str, message: str = "Change it") -> str:
+    (clone / "rollout.yaml").write_text(text)
+    run_git(clone, "commit", "--quiet", "--all", f"--message={message}")
+    return run_git(clone, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+def test_a_repository_of_either_hash_is_read(tmp_path: Path, object_format: str) -> None:
+    clone = make_clone(tmp_path, object_format=object_format)
+    file, first = clone / "rollout.yaml", run_git(clone, "rev-parse", "HEAD")
+
+    second = commit(clone, FIRST_FILE + "# more\n")
+
+    assert read_head(file) == Head(second, "Change it", uncommitted=False)
+    assert content_at(file, first) == FIRST_FILE.encode()
+    assert relate(file, first, second) is Relation.AHEAD
+    assert relate(file, second, first) is Relation.BEHIND
+
+
+def test_a_folder_without_a_repository_has_no_head(tmp_path: Path) -> None:
+    (tmp_path / "rollout.yaml").write_text(FIRST_FILE)
+
+    assert read_head(tmp_path / "rollout.yaml") is None
+    with pytest.raises(NoRepository):
+        Repository.around(tmp_path / "rollout.yaml")
+
+
+def test_a_broken_link_to_a_repository_is_not_taken_for_no_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").write_text("gitdir: /nowhere/at/all\n")
+
+    with pytest.raises(SetupInvalid, match="git cannot read the repository around"):
+        read_head(tmp_path / "rollout.yaml")
+
+
+def test_a_linked_worktree_is_read_at_its_own_commit(clone: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    run_git(clone, "worktree", "add", "--quiet", "--detach", str(linked))
+    newest = commit(clone, FIRST_FILE + "# more\n")
+
+    found = read_head(linked / "rollout.yaml")
+
+    assert found is not None
+    assert found.commit == run_git(clone, "rev-parse", f"{newest}~1")
+
+
+@pytest.mark.parametrize("folder", ["$HOME", "~", "a b", "*", ":(glob)", "-x", "ü"])
+def test_a_folder_with_an_odd_name_is_that_folder(clone: Path, folder: str) -> None:
+    (clone / folder).mkdir()
+    file = clone / folder / "rollout.yaml"
+    file.write_text(FIRST_FILE)
+    run_git(clone, "add", "--all")
+    run_git(clone, "commit", "--quiet", "--message=Put it there")
+
+    found = read_head(file)
+
+    assert found is not None
+    assert not found.uncommitted
+    assert content_at(file, "HEAD") == FIRST_FILE.encode()
+
+
+def test_a_file_that_is_too_large_in_a_commit_is_not_read(clone: Path) -> None:
+    newest = commit(clone, "#" * (17 * 2**20))
+
+    with pytest.raises(SetupInvalid, match=r"larger than 16 MiB"):
+        content_at(clone / "rollout.yaml", newest)
