@@ -152,7 +152,7 @@ def test_a_concurrent_push_is_not_lost_and_not_overwritten(
 def test_a_moving_remote_is_tried_five_times_and_never_forced(
     applied: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.operations.write_back_pass.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("reconciler.operations.write_back_pass.FIRST_BACKOFF_SECONDS", 0.01)
     limit(applied.database)
     hook(
         applied,

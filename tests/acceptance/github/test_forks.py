@@ -158,7 +158,7 @@ def test_an_invalid_base_commit_is_refused(fork: Site) -> None:
     done = fork.reconcile("github", "check", "--base", "--output=pwned")
 
     assert done.exit_code == 1
-    assert "'--output=pwned' is no commit" in done.stdout
+    assert "'--output=pwned' is not a commit" in done.stdout
 
 
 def outside_code(line: str) -> str:
