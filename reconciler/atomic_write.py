@@ -3,22 +3,30 @@
 The new content is written beside the file, brought to the disk, and then takes the file's name.
 """
 
+import glob
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from reconciler.errors import SetupInvalid
 
+_LEFTOVER_AFTER_SECONDS: Final = 600.0
+"""A file that is still being written is younger."""
+_RANDOM_LENGTH: Final = 8
+"""Of the random part that `tempfile` gives a name."""
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file, in place of the one that is there; its mode is kept.
+
+def replace_file(path: Path, *parts: bytes, mode: int | None = None) -> None:
+    """Write a file, in place of the one that is there; without a `mode`, that of the old one is kept.
 
     Raises:
         SetupInvalid: it can't be written.
     """
-    with _written_beside(path, content) as temporary:
+    with _written_beside(path, parts, mode) as temporary:
         temporary.replace(path)
 
 
@@ -28,7 +36,7 @@ def create_file(path: Path, content: bytes, *, instead: str) -> None:
     Raises:
         SetupInvalid: something is there already, or it can't be written.
     """
-    with _written_beside(path, content) as temporary:
+    with _written_beside(path, (content,), None) as temporary:
         try:
             _take_name(path, temporary)
         except FileExistsError:
@@ -47,16 +55,26 @@ def _take_name(path: Path, temporary: Path) -> None:
         temporary.replace(path)
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed while they wrote this file left beside it."""
+    oldest = time.time() - _LEFTOVER_AFTER_SECONDS
+    # Another process may remove them too, or the folder may not be readable.
+    with suppress(OSError):
+        for temporary in path.parent.glob(f".{glob.escape(path.name)}.{'?' * _RANDOM_LENGTH}"):
+            if temporary.stat().st_mtime < oldest:
+                temporary.unlink()
+
+
 @contextmanager
-def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
+def _written_beside(path: Path, parts: tuple[bytes, ...], mode: int | None) -> Iterator[Path]:
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                file.writelines(parts)
                 file.flush()
-                temporary.chmod(_mode(path))
+                temporary.chmod(_mode(path) if mode is None else mode)
                 os.fsync(file.fileno())
             yield temporary
         finally:

@@ -1,4 +1,4 @@
-"""The client: a service asks, in process, who gets a feature.
+"""The client: a service asks, in its own process, whether a repository gets a feature.
 
 `RolloutClient` decides from memory, which threads keep up to date with the database. Nothing here is imported
 before it is used.

@@ -1,14 +1,15 @@
-"""The client in asyncio: what reads memory is a plain call, what waits is awaited."""
+"""The client in asyncio: a decision is a plain call, and what waits is awaited."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from itertools import islice
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
 
+from reconciler.client.arguments import Duration
 from reconciler.client.client import START_TIMEOUT, RolloutClient
+from reconciler.client.recorder import EXIT_TIMEOUT_SECONDS
 from reconciler.client.route import Job, Route
 from reconciler.client.state import Answer
 from reconciler.client.status import Status
@@ -17,18 +18,22 @@ _IDS_AT_ONCE: Final = 1000
 
 
 class AsyncRolloutClient:
-    """A `RolloutClient` for an event loop, which it never holds up."""
+    """A `RolloutClient` for an event loop, which it never blocks."""
 
     def __init__(self, client: RolloutClient) -> None:
         self._client = client
 
     def is_eligible(self, repository: str | UUID, feature: str) -> bool:
-        """Tell whether a repository, by its id or `owner/name`, gets a feature."""
+        """Return whether a repository, by its id or `owner/name`, gets a feature."""
         return self._client.is_eligible(repository, feature)
 
     def explain(self, repository: str | UUID, feature: str) -> Answer:
-        """Return the answer of `is_eligible` with the rule that gave it."""
+        """Return the answer of `is_eligible` with the rule that gave it; no job may follow from it."""
         return self._client.explain(repository, feature)
+
+    def decide(self, repository: str | UUID, feature: str) -> Answer:
+        """Return the answer by which a job is routed; after a rest it may be an open circuit's probe."""
+        return self._client.decide(repository, feature)
 
     async def eligible(self, feature: str) -> AsyncIterator[str]:
         """Yield the ids of all repositories that get a feature."""
@@ -38,7 +43,7 @@ class AsyncRolloutClient:
                 yield each
 
     def route(self, repository: str | UUID, job: Job) -> Route:
-        """Return the processor that takes a repository's job."""
+        """Return the processor that takes a job of a repository."""
         return self._client.route(repository, job)
 
     def record(
@@ -48,20 +53,24 @@ class AsyncRolloutClient:
         processor: str,
         *,
         succeeded: bool,
-        seconds: float | None = None,
-        error: str | None = None,
+        seconds: Duration | None = None,
+        error: object = None,
     ) -> bool:
-        """Take in how a job ended, as `RolloutClient.record` does."""
+        """Take in how a job ended, as `RolloutClient.record` does; `flush` waits until it is written."""
         return self._client.record(
             repository, feature, processor, succeeded=succeeded, seconds=seconds, error=error
         )
 
+    async def flush(self, timeout: Duration = EXIT_TIMEOUT_SECONDS) -> bool:
+        """Write the outcomes that wait now; return whether the database settled all of them in time."""
+        return await asyncio.to_thread(self._client.flush, timeout)
+
     def status(self) -> Status:
-        """Return how the client does."""
+        """Return the state of the client."""
         return self._client.status()
 
-    async def wait_until_ready(self, timeout: timedelta = START_TIMEOUT) -> bool:
-        """Start, and wait until something is known; False where that takes longer."""
+    async def wait_until_ready(self, timeout: Duration = START_TIMEOUT) -> bool:
+        """Start, and wait until something is known that is not stale; return False where it takes longer."""
         return await asyncio.to_thread(self._client.wait_until_ready, timeout)
 
     async def close(self) -> None:

@@ -1,8 +1,8 @@
-"""Circuits: a feature whose jobs fail in this process is closed to this process at once.
+"""Circuits: a feature whose jobs fail in this process is off in this process at once.
 
-The safeguard judges a feature by everybody's jobs and takes seconds; a circuit judges by this process's
-own, at the very job that trips it. Open, it says no; after a rest it lets one decision through to try;
-that job's outcome closes it or opens it again.
+The safeguard judges a feature by the jobs of all processes and takes seconds; a circuit judges by the jobs
+of its own process, at the very job that trips it. While it is open, the answer is no; after a rest one
+decision is let through as a probe, and only the outcome of that job closes the circuit or opens it again.
 """
 
 import logging
@@ -24,61 +24,76 @@ class CircuitSettings:
     max_error_rate: float = 50.0
     """In percent; over it the circuit opens."""
     min_jobs: int = 20
-    """Fewer jobs than these say nothing; it judges by the last five times as many at most."""
+    """A rate of fewer jobs is not judged; it judges by the last five times as many at most."""
     window: timedelta = timedelta(minutes=1)
     """How long a job counts."""
     rest: timedelta = timedelta(seconds=30)
-    """How long it stays open before a job is let through to try, and between two of those."""
+    """How long it stays open before a probe is let through, and between two probes."""
+    max_failures_in_a_row: int = 5
+    """So many failures in a row open it, however few jobs there are; 0 is no limit."""
 
 
 class CircuitState(StrEnum):
-    """How a circuit stands."""
+    """The state of a circuit."""
 
     CLOSED = "closed"
-    """The feature is decided as the rollout says."""
+    """The feature is decided by the rollout alone."""
     OPEN = "open"
-    """Nobody gets the feature here."""
+    """The feature is off in this process."""
     HALF_OPEN = "half_open"
-    """One decision was let through, and its job's outcome is awaited."""
+    """One decision was let through, and the outcome of its job is awaited."""
 
 
 @dataclass(slots=True)
 class Circuit:
-    """One feature's circuit; times are of one clock, in seconds."""
+    """The circuit of one feature; times are of one clock, in seconds."""
 
     settings: CircuitSettings
     state: CircuitState = CircuitState.CLOSED
     _outcomes: deque[tuple[float, bool]] = field(init=False)
     _errors: int = 0
+    _failures_in_a_row: int = 0
+    _probe: str | None = None
+    """The repository whose job was let through."""
+    _opened_at: float = -inf
     _rested_at: float = -inf
-    """When it has rested, and a decision may be let through."""
+    """When a decision may be let through."""
 
     def __post_init__(self) -> None:
         self._outcomes = deque(maxlen=5 * max(1, self.settings.min_jobs))
 
-    def record(self, now: float, *, succeeded: bool) -> None:
-        """Take in a job's outcome. One that began before an open circuit says nothing."""
+    def record(
+        self, now: float, repository_id: str, *, succeeded: bool, seconds: float | None = None
+    ) -> None:
+        """Take in the outcome of a job. While the circuit is not closed, only the probe's counts."""
         match self.state:
             case CircuitState.CLOSED:
                 self._count(now, succeeded=succeeded)
                 if self._trips():
                     self._open(now)
-            case CircuitState.HALF_OPEN if succeeded:
-                self.state = CircuitState.CLOSED
-            case CircuitState.HALF_OPEN:
-                self._open(now)
-            case CircuitState.OPEN:
+            case CircuitState.HALF_OPEN if self._is_probe(now, repository_id, seconds):
+                if succeeded:
+                    self.state = CircuitState.CLOSED
+                else:
+                    self._open(now)
+            case CircuitState.HALF_OPEN | CircuitState.OPEN:
                 pass
 
-    def admits(self, now: float) -> bool:
-        """Tell whether a decision may be a yes; where it has rested, this one is let through to try."""
+    def admits(self, now: float, repository_id: str) -> bool:
+        """Return whether a decision may be a yes; after a rest this one is let through as a probe."""
         if self.state is CircuitState.CLOSED:
             return True
         if now < self._rested_at:
             return False
         self.state = CircuitState.HALF_OPEN
+        self._probe = repository_id
         self._rested_at = now + self.settings.rest.total_seconds()
         return True
+
+    def _is_probe(self, now: float, repository_id: str, seconds: float | None) -> bool:
+        """Return whether an outcome is the probe's: of its repository, not begun before it opened."""
+        began_after = seconds is None or now - seconds >= self._opened_at
+        return repository_id == self._probe and began_after
 
     def _count(self, now: float, *, succeeded: bool) -> None:
         outcomes = self._outcomes
@@ -87,23 +102,25 @@ class Circuit:
             self._errors -= not outcomes.popleft()[1]
         outcomes.append((now, succeeded))
         self._errors += not succeeded
+        self._failures_in_a_row = 0 if succeeded else self._failures_in_a_row + 1
 
     def _trips(self) -> bool:
-        jobs = len(self._outcomes)
-        return (
+        jobs, in_a_row = len(self._outcomes), self.settings.max_failures_in_a_row
+        return 0 < in_a_row <= self._failures_in_a_row or (
             jobs >= self.settings.min_jobs
             and self._errors * 100 > self.settings.max_error_rate * jobs
         )
 
     def _open(self, now: float) -> None:
         self.state = CircuitState.OPEN
+        self._opened_at = now
         self._rested_at = now + self.settings.rest.total_seconds()
         self._outcomes.clear()
-        self._errors = 0
+        self._errors = self._failures_in_a_row = 0
 
 
 class Circuits:
-    """All features' circuits of one client; safe to use from any thread."""
+    """The circuits of all features of one client; safe to use from any thread."""
 
     def __init__(
         self,
@@ -111,34 +128,37 @@ class Circuits:
         clock: Callable[[], float],
         on_change: Callable[[Callable[[], Mapping[str, CircuitState]]], None],
     ) -> None:
-        """`on_change` is called with `not_closed` when that has others."""
+        """`on_change` is called with `not_closed` when that has other features."""
         self._settings = settings
         self._clock = clock
         self._on_change = on_change
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may record while the code under it does.
+        self._lock = threading.RLock()
         self._circuits: dict[str, Circuit] = {}
 
-    def record(self, feature: str, *, succeeded: bool) -> None:
+    def record(
+        self, feature: str, repository_id: str, *, succeeded: bool, seconds: float | None = None
+    ) -> None:
         """Take in the outcome of one of the feature's jobs."""
         with self._lock:
             circuit = self._circuits.setdefault(feature, Circuit(self._settings))
             before = circuit.state
-            circuit.record(self._clock(), succeeded=succeeded)
+            circuit.record(self._clock(), repository_id, succeeded=succeeded, seconds=seconds)
             after = circuit.state
         if (before is CircuitState.CLOSED) != (after is CircuitState.CLOSED):
-            # Without the lock, since whoever is told may ask.
+            # Without the lock, since what is called may ask.
             self._on_change(self.not_closed)
         if after is not before:
             _LOG.warning("feature %r: the circuit is %s in this process", feature, after)
 
-    def admits(self, feature: str) -> bool:
-        """Tell whether a decision about a feature may be a yes."""
+    def admits(self, feature: str, repository_id: str) -> bool:
+        """Return whether a decision about a feature may be a yes; the decision routes a job."""
         with self._lock:
             circuit = self._circuits.get(feature)
-            return circuit is None or circuit.admits(self._clock())
+            return circuit is None or circuit.admits(self._clock(), repository_id)
 
     def not_closed(self) -> dict[str, CircuitState]:
-        """Return the features whose circuit is not closed, and how each stands."""
+        """Return the features whose circuit is not closed, with its state."""
         with self._lock:
             return {
                 name: circuit.state
@@ -146,6 +166,6 @@ class Circuits:
                 if circuit.state is not CircuitState.CLOSED
             }
 
-    def begin_again(self) -> None:
-        """In a forked child: with a lock of its own; how circuits stand stays."""
-        self._lock = threading.Lock()
+    def restart_after_fork(self) -> None:
+        """In a forked child: with a lock of its own; the states of the circuits stay."""
+        self._lock = threading.RLock()

@@ -1,12 +1,13 @@
-"""A client's own connections: patient for so long, and not a moment more.
+"""A client's own connections: each waits for a server for a bounded time.
 
-A server that is paused, or a network that swallows everything, answers nothing and refuses nothing. Whoever
-waits for it must come back, try elsewhere, and grow stale meanwhile.
+A server that is paused, or a network that swallows everything, answers nothing and refuses nothing. A thread
+that waits for it must come back, try elsewhere, and let what is known grow stale meanwhile.
 """
 
 import re
 from functools import cache
-from typing import Any, TypeVar
+from math import ceil
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
@@ -14,15 +15,15 @@ from psycopg.abc import PQGen
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.queries import queries
 
-CONNECT_TIMEOUT_SECONDS = 10
-APPLICATION_NAME = "reconcile-client"
+APPLICATION_NAME: Final = "reconcile-client"
+_CONNECT_TIMEOUT_SECONDS: Final = 10
 
 _Result = TypeVar("_Result")
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """One that gives up on a server which says nothing for `patience` seconds."""
+    """A connection that gives up on a server which sends nothing for `patience` seconds."""
 
     patience: float = 10.0
 
@@ -33,13 +34,13 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
 
 def connect(address: DatabaseAddress, *, patience: float) -> Connection:
-    """Open a connection that commits by itself.
+    """Open a connection that commits each statement by itself.
 
     Raises:
         psycopg.Error: There is no server, it refuses, or it does not answer in time.
     """
     parameters: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "connect_timeout": max(1, min(_CONNECT_TIMEOUT_SECONDS, ceil(patience))),
         "application_name": APPLICATION_NAME,
         **address.parameters,
         "client_encoding": "utf8",
@@ -57,7 +58,7 @@ def statement(name: str) -> bytes:
 
 
 def in_a_line(error: Exception, address: DatabaseAddress) -> str:
-    """What went wrong, in one line without secrets."""
+    """Return what went wrong in one line, without secrets."""
     said = " ".join(str(error).split()) or type(error).__name__
     printable = "".join(each if each.isprintable() else " " for each in said)
     return address.without_secrets(f"{address.describe()}: {printable}")

@@ -1,15 +1,13 @@
-"""Following the database in the background: at once where it notifies, by polling where it can't.
+"""Following the database in the background: at once where it notifies, by polling where it does not.
 
 One thread keeps a connection that listens, and reads the features again with each notification and each
 poll. Another reads everything as of one moment, repositories included, now and then and when it is asked
-to; it may take seconds, and a stop must not wait for it. A database that is gone is tried again, with
-growing pauses, for as long as the client lives.
+to; it may take seconds, and a stop must not wait for it. A database that is gone is tried again, with a
+growing backoff, for as long as the client lives.
 """
 
-import json
 import logging
 import os
-import random
 import selectors
 import socket
 import threading
@@ -17,26 +15,72 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
 
 import psycopg
 
+from reconciler.backoff import backoff_seconds, with_jitter
 from reconciler.client.connection import Connection, connect, in_a_line
-from reconciler.client.reads import Features, needs_categories, read_everything, read_features
+from reconciler.client.fork import abandon
+from reconciler.client.notifications import concerns, listen
+from reconciler.client.reads import Features, read_everything, read_features
 from reconciler.client.store import Store
 from reconciler.database.address import DatabaseAddress
 from reconciler.targeting.environment import EnvironmentOverride
 
 _LOG = logging.getLogger("reconciler.client")
 
-_LISTEN = b"LISTEN rollout_changed"
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
-_FEATURES_PATIENCE_SECONDS = 10.0
-_REPOSITORIES_PATIENCE_SECONDS = 60.0
-_SHORTEST_REST_SECONDS = 0.1
-_REST_FOR_WORK = 5
-"""Reading everything takes at most one part in so many of the time, whoever asks for it how often."""
-_REST_FOR_UNKNOWN_SECONDS = 10.0
+_FIRST_BACKOFF_SECONDS: Final = 0.1
+_LONGEST_BACKOFF_SECONDS: Final = 5.0
+_FEATURES_PATIENCE_SECONDS: Final = 10.0
+_REPOSITORIES_PATIENCE_SECONDS: Final = 60.0
+_SHORTEST_REST_SECONDS: Final = 0.1
+_REST_FOR_WORK: Final = 5
+"""Reading everything takes at most one part in so many of the time, however often it is asked for."""
+_REST_FOR_UNKNOWN_SECONDS: Final = 10.0
+_JOIN_BEFORE_CUT_SECONDS: Final = 1.0
+
+
+class Found(Enum):
+    """What reading everything found."""
+
+    NOTHING_MOVED = auto()
+    """The repositories are the known ones."""
+    NEW_PAGES = auto()
+    """Repositories moved, and were read."""
+    PAGES_TO_READ = auto()
+    """Repositories moved, and are read after a rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How long to wait, in seconds."""
+
+    seconds: float
+    """Before everything is read again."""
+    pages_seconds: float
+    """Before repositories are read again."""
+
+
+def next_rest(found: Found, took: float, pages_seconds: float) -> Rest:
+    """Return the rest after reading everything, which took so many seconds.
+
+    A change of features alone does not wait until repositories, which take longer, may be read again.
+
+    Args:
+        found: what was found.
+        took: how long that took, in seconds.
+        pages_seconds: how long repositories still rest from the last time.
+    """
+    rest = max(_SHORTEST_REST_SECONDS, took * _REST_FOR_WORK)
+    match found:
+        case Found.NOTHING_MOVED:
+            return Rest(rest, pages_seconds)
+        case Found.NEW_PAGES:
+            return Rest(_SHORTEST_REST_SECONDS, rest)
+        case Found.PAGES_TO_READ:
+            return Rest(max(rest, pages_seconds), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +91,9 @@ class Following:
     features: frozenset[str] | None
     """None is all."""
     poll_every: float
-    """Features are read again so often where no notification says so."""
+    """How often features are read again where no notification comes."""
     whole_every: float
-    """As often everything is."""
+    """How often everything is."""
     clock: Callable[[], float]
 
 
@@ -74,40 +118,59 @@ class Follower:
 
     @property
     def failure(self) -> str | None:
-        """What keeps the database from being read, in a line; None while all is well."""
+        """What keeps the database from being read, in a line; None while it is read."""
         return next(iter(self._failures.copy().values()), None)
 
     def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
+        """Start both threads.
+
+        Raises:
+            RuntimeError: The system gives no thread now; neither runs.
+        """
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError:
+            self.stop(0)
+            raise
 
     def stop(self, timeout: float) -> None:
-        """Ask both threads to end, and wait for them for so many seconds."""
+        """Ask both threads to end, and wait for them for at most so many seconds."""
+        deadline = time.monotonic() + timeout
         self._stopping.set()
         self._whole_wanted.set()
-        # Closed at this end, it wakes whoever waits at the other.
+        # Closed at this end, it wakes what waits at the other.
         self._wake.close()
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._join(min(deadline, time.monotonic() + _JOIN_BEFORE_CUT_SECONDS))
+        for connection in self._connections.copy():
+            # It waits for a server that does not answer.
+            with suppress(psycopg.Error, OSError), _socket_of(connection) as cut:
+                cut.shutdown(socket.SHUT_RDWR)
+        self._join(deadline)
 
-    def begin_again(self) -> None:
-        """In a forked child: let go of what is the parent's, without a word to its server."""
+    def restart_after_fork(self) -> None:
+        """In a forked child: leave what is the parent's, without a word to its server."""
+        self._stopping.set()
         for connection in self._connections:
             # One that was lost just now has no socket any more.
             with suppress(psycopg.Error):
-                os.close(connection.fileno())
-        self._wake.close()
-        self._woken.close()
+                abandon(connection.fileno())
+        for end in (self._wake, self._woken):
+            abandon(end.fileno())
 
     def want_unknown(self) -> None:
-        """Have everything read again soon: somebody asked for a repository that may be new.
+        """Have everything read again soon: a repository that may be new was asked for.
 
-        Not sooner than some seconds after the last time, since it may as well be nobody's.
+        Not sooner than some seconds after the last time, since the name may be of no repository.
         """
         age = self._following.clock() - self._store.current.state.whole_at
         if age > _REST_FOR_UNKNOWN_SECONDS:
             self._whole_wanted.set()
+
+    def _join(self, deadline: float) -> None:
+        for thread in self._threads:
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _follow_features(self) -> None:
         with closing(self._woken):
@@ -116,19 +179,25 @@ class Follower:
     def _follow_repositories(self) -> None:
         self._keep_trying(self._read_everything_over_and_over, self._stopping.wait)
 
-    def _keep_trying(self, work: Callable[[], None], pause: Callable[[float], object]) -> None:
-        longest = _FIRST_PAUSE_SECONDS
+    def _keep_trying(self, work: Callable[[], None], wait: Callable[[float], object]) -> None:
+        failures = 0
         while not self._stopping.is_set():
             try:
                 work()
             except Exception as error:  # noqa: BLE001 - to end here would be to stay stale for good
                 was_well = threading.current_thread().name not in self._failures
-                longest = (
-                    _FIRST_PAUSE_SECONDS if was_well else min(_LONGEST_PAUSE_SECONDS, longest * 2)
-                )
+                failures = 1 if was_well else failures + 1
                 self._note_failure(in_a_line(error, self._following.address))
                 self._refresh_environment()
-                pause(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
+                wait(
+                    with_jitter(
+                        backoff_seconds(
+                            failures,
+                            first_seconds=_FIRST_BACKOFF_SECONDS,
+                            longest_seconds=_LONGEST_BACKOFF_SECONDS,
+                        )
+                    )
+                )
 
     def _listen(self) -> None:
         following = self._following
@@ -147,13 +216,15 @@ class Follower:
                 self._wait_for_change(connection)
 
     def _ask_for_notifications(self, connection: Connection) -> None:
-        """Listen; where the server or a pooler before it refuses, polling has to do."""
-        try:
-            connection.execute(_LISTEN)
-        except psycopg.Error as error:
-            if connection.closed or error.sqlstate is None:
-                raise
-            _LOG.warning("%s; changes are polled for", in_a_line(error, self._following.address))
+        """Listen; where that leads to no notifications, polling has to do."""
+        why_not = listen(connection, self._following.address)
+        if why_not is not None:
+            _LOG.warning(
+                "%s: %s; changes are polled for every %g seconds",
+                self._following.address.describe(),
+                why_not,
+                self._following.poll_every,
+            )
 
     def _wait_for_change(self, connection: Connection) -> None:
         """Return when a change that concerns the features is notified, at the next poll, or to end."""
@@ -167,56 +238,43 @@ class Follower:
                     return
 
     def _concerns(self, payload: str) -> bool:
-        """Tell whether the features are to be read again; anybody may have sent anything."""
-        try:
-            said = json.loads(payload)
-        except (ValueError, RecursionError):
-            return True
-        if not isinstance(said, dict):
-            return True
-        if said.get("table") in ("repository_categories", "category_threshold"):
-            if needs_categories(self._store.current.state.newest):
-                self._whole_wanted.set()
-            return False
-        feature, followed = said.get("feature"), self._following.features
-        return followed is None or not isinstance(feature, str) or feature in followed
+        heard = concerns(payload, self._following.features, self._store.current.state.newest)
+        if heard.everything:
+            self._whole_wanted.set()
+        return heard.features
 
     def _read_everything_over_and_over(self) -> None:
-        """Look what moved after a rest, and where repositories did, read them after one of its own.
-
-        So a change of features alone need not wait until pages, which take longer, may be read again.
-        """
+        """Read everything when it is asked for or due, with a rest after each time."""
         following = self._following
         pages_at = time.monotonic()
         while not self._stopping.is_set():
             self._whole_wanted.clear()
             began, at = time.monotonic(), following.clock()
-            state = self._store.current.state
-            with self._connected(_REPOSITORIES_PATIENCE_SECONDS) as connection:
-                read = read_everything(
-                    connection,
-                    following.features,
-                    state.newest,
-                    state.repositories,
-                    pages=began >= pages_at,
-                )
-            self._note_success()
+            found = self._read_everything(at, pages=began >= pages_at)
             now = time.monotonic()
-            rested_at = now + max(_SHORTEST_REST_SECONDS, (now - began) * _REST_FOR_WORK)
-            if read is None:
-                self._stopping.wait(max(rested_at, pages_at) - now)
-                continue
-            self._store.set_whole(*read, at)
-            if read[1] is not state.repositories:
-                pages_at, rested_at = rested_at, now + _SHORTEST_REST_SECONDS
-            self._stopping.wait(rested_at - now)
-            self._wait_until_wanted_or_due(at + following.whole_every)
+            rest = next_rest(found, now - began, max(0.0, pages_at - now))
+            pages_at = now + rest.pages_seconds
+            self._stopping.wait(rest.seconds)
+            if found is not Found.PAGES_TO_READ:
+                self._wait_until_wanted_or_due(at + following.whole_every)
+
+    def _read_everything(self, at: float, *, pages: bool) -> Found:
+        state = self._store.current.state
+        with self._connected(_REPOSITORIES_PATIENCE_SECONDS) as connection:
+            read = read_everything(
+                connection, self._following.features, state.newest, state.repositories, pages=pages
+            )
+        self._note_success()
+        if read is None:
+            return Found.PAGES_TO_READ
+        self._store.set_whole(*read, at)
+        return Found.NOTHING_MOVED if read[1] is state.repositories else Found.NEW_PAGES
 
     def _wait_until_wanted_or_due(self, due_at: float) -> None:
         """Return when everything is asked for, or is due by the client's clock.
 
         A wait's own clock may stand still while the machine sleeps, and knowledge ages then too; so the
-        clock that tells its age is looked at with each poll.
+        client's clock is read with each poll.
         """
         while self._following.clock() < due_at:
             if self._whole_wanted.wait(self._following.poll_every):
@@ -240,6 +298,8 @@ class Follower:
         self._store.set_environment(EnvironmentOverride.parse(os.environ))
 
     def _note_failure(self, failure: str) -> None:
+        if self._stopping.is_set():
+            return
         if failure != self.failure:
             _LOG.warning("%s; answers are the last known ones, until they are stale", failure)
         self._failures[threading.current_thread().name] = failure
@@ -247,3 +307,7 @@ class Follower:
     def _note_success(self) -> None:
         if self._failures.pop(threading.current_thread().name, None) and self.failure is None:
             _LOG.info("%s: answers again", self._following.address.describe())
+
+
+def _socket_of(connection: Connection) -> socket.socket:
+    return socket.socket(fileno=os.dup(connection.fileno()))

@@ -1,7 +1,7 @@
-"""Reading what decides who is in: features alone, or everything as of one moment.
+"""Reading what decides eligibility: features alone, or everything as of one moment.
 
 What is known already is not sent again: a feature's lists where its row is the same, a page of
-repositories where its digest is. Where no repository moved at all, no page is looked at.
+repositories where its digest is. Where no repository moved, no page is read.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,28 +20,28 @@ from reconciler.targeting.strategy import Strategy
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Feature:
-    """A feature as one version of its row says it."""
+    """A feature, read from one version of its row."""
 
     targeting: Targeting
     version: str
-    """Another one with each change to the row."""
+    """A text that changes with each change of the row."""
     updated_at: float
-    """When the row says that it was written, in seconds since 1970."""
+    """The time at which the row was written, by the row itself, in seconds since 1970."""
 
 
 Features = Mapping[str, Feature]
 
 _SEED: Final = randbits(63)
-"""Of fingerprints: of this process, so that nobody can give repositories names by which they look unmoved."""
+"""Of fingerprints, for this process alone: no name of a repository can be made to keep a fingerprint."""
 
 
 def read_features(
     connection: Connection, followed: Collection[str] | None, known: Features
 ) -> Features:
-    """Return the features followed (None is all); one that did not change is the known one itself.
+    """Return the followed features (None is all); one that did not change is the known object.
 
     Raises:
-        psycopg.Error: The database did not answer as it should.
+        psycopg.Error: The database did not answer, or refused.
     """
     with connection.cursor(binary=True) as cursor:
         cursor.execute(
@@ -65,11 +65,11 @@ def read_everything(
 ) -> tuple[Features, Repositories] | None:
     """Return features and repositories as of one moment; categories where a strategy needs them.
 
-    Where no repository moved, these are the known ones. Where some did and no `pages` are to be read, None.
+    Where no repository moved, they are the known objects. Where some moved and `pages` is False, None.
 
     Raises:
-        psycopg.Error: The database did not answer as it should.
-        ValueError: It sent a page that does not hold together.
+        psycopg.Error: The database did not answer, or refused.
+        ValueError: It sent a page whose parts do not agree.
     """
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
@@ -87,7 +87,7 @@ def read_everything(
 
 
 def needs_categories(features: Features) -> bool:
-    """Tell whether any feature is decided by a repository's size."""
+    """Return whether any feature is decided by the size of repositories."""
     return any(each.targeting.strategy is Strategy.REPOSITORY_SIZE for each in features.values())
 
 
@@ -109,7 +109,7 @@ def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
 
 
 def _strategy(name: str) -> Strategy:
-    """A strategy that only a service's older rows can have lets in the whitelist, as in SQL."""
+    """Return a strategy; one that only older rows of a service have admits the whitelist, as in SQL."""
     try:
         return Strategy(name)
     except ValueError:
@@ -138,7 +138,7 @@ def _read_repositories(
                 "known_digests": [each.digest for each in known.pages.values()],
             },
         )
-        for page_count, number, digest, *content in rows:  # noqa: B007 - every row says the same
+        for page_count, number, digest, *content in rows:  # noqa: B007 - it is the same in every row
             if content[0] is None:
                 pages[number] = known.pages[number]
             else:

@@ -1,256 +1,288 @@
-"""Recording outcomes in the background: in batches, each once, without the caller ever waiting.
+"""Recording outcomes in the background: in batches, each once, without the caller waiting.
 
-What is not written yet waits in a queue with an end. A database that is gone makes it wait; a full queue
-drops the newest, and says how many.
+What is not written yet waits in a queue with an end. While the database is gone it waits; a full queue
+drops the newest outcomes, and logs how many. `put` may be called by a signal handler.
 """
 
 import atexit
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass
-from math import inf
+from typing import Final
 from weakref import WeakSet
 
 import psycopg
 
-from reconciler.client.connection import Connection, connect, in_a_line, statement
-from reconciler.client.fork import renewed
+from reconciler.backoff import backoff_seconds, with_jitter
+from reconciler.client.batch import Batch
+from reconciler.client.connection import Connection, connect, in_a_line
+from reconciler.client.fork import abandon
+from reconciler.client.outcome import Outcome
+from reconciler.client.threads import Wake, start_thread
 from reconciler.database.address import DatabaseAddress
 
 _LOG = logging.getLogger("reconciler.client")
 
-QUEUE_LENGTH = 10_000
-BATCH_LENGTH = 500
-_FLUSH_EVERY_SECONDS = 1.0
-_PATIENCE_SECONDS = 10.0
-_PAUSE_AT_END_SECONDS = 0.1
-EXIT_TIMEOUT_SECONDS = 5.0
+QUEUE_LENGTH: Final = 10_000
+BATCH_LENGTH: Final = 500
+EXIT_TIMEOUT_SECONDS: Final = 5.0
 """How long the end of a process waits for what is not written yet."""
-_LONGEST_PROCESSOR = 50
-_LONGEST_ERROR = 1000
-# By the beginning of SQLSTATE: the outcome is at fault, not the connection or the setup.
-_BAD_OUTCOME_STATES = ("22", "23", "P0")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one job ended.
-
-    Raises:
-        ValueError: The feature's or the processor's name or the time can't be recorded.
-    """
-
-    feature: str
-    repository_id: str
-    processor: str
-    succeeded: bool
-    seconds: float | None
-    error: str | None
-
-    def __post_init__(self) -> None:
-        if not (1 <= len(self.processor) <= _LONGEST_PROCESSOR and _is_text(self.processor)):
-            raise ValueError("processor has to have 1 to 50 characters")
-        if not _is_text(self.feature):
-            raise ValueError("feature has characters that no name has")
-        if self.seconds is not None and not 0 <= self.seconds < inf:
-            raise ValueError(f"seconds is {self.seconds}: it has to be a time from 0")
-        if self.error is not None:
-            kept = self.error[:_LONGEST_ERROR].replace("\0", " ")
-            object.__setattr__(self, "error", kept.encode("utf-8", "replace").decode())
-
-
-def _is_text(written: str) -> bool:
-    """Tell whether the database can hold it."""
-    return written.isprintable()
+_GATHER_SECONDS: Final = 0.1
+"""How long a batch waits for further outcomes."""
+_PATIENCE_SECONDS: Final = 10.0
+_FIRST_BACKOFF_SECONDS: Final = 0.1
+_LONGEST_BACKOFF_SECONDS: Final = 2.0
+_REPORT_EVERY_SECONDS: Final = 10.0
+_QUEUE_FULL: Final = "the queue is full"
+_CLOSED: Final = "the client is closed"
+_NAME_UNKNOWN: Final = "no repository of this name is known"
 
 
 class Recorder:
-    """A queue of outcomes, and the thread that writes them; it starts with the first outcome."""
+    """The outcomes of a client that are not written yet, and the thread that writes them.
+
+    The thread starts with the first outcome. A forked child has a queue of its own: what waited in its
+    parent is the parent's to write.
+    """
 
     def __init__(self, address: DatabaseAddress, queue_length: int) -> None:
         self._address = address
         self._queue_length = queue_length
-        self._queue: deque[Outcome] = deque()
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._connection: Connection | None = None
-        self._in_hand = 0
-        """Outcomes taken from the queue, of which it is not known yet that they are written."""
-        self._in_doubt: tuple[str, Sequence[Outcome]] | None = None
-        """A transaction whose COMMIT was not answered, and what it wrote if it was committed."""
-        self._dropped_told = 0
-        self.dropped = 0
-        """Outcomes lost to a full queue, or at the end to a database that did not answer."""
-        self.refused = 0
-        """Outcomes that the database does not take: their feature or repository is gone."""
-        self.failure: str | None = None
+        self._queue = _Queue(address)
 
     @property
     def waiting(self) -> int:
         """How many are not written yet."""
-        return len(self._queue) + self._in_hand
+        return len(self._queue.outcomes)
+
+    @property
+    def dropped(self) -> int:
+        """Outcomes lost to a full queue, or at the end to a database that did not answer."""
+        return self._queue.dropped.total()
+
+    @property
+    def refused(self) -> int:
+        """Outcomes that the database does not take, such as those of a feature that is gone."""
+        return self._queue.refused.total()
+
+    @property
+    def failure(self) -> str | None:
+        """What keeps outcomes from being written, in a line."""
+        return self._queue.failure
 
     def put(self, outcome: Outcome) -> bool:
-        """Take an outcome to be written soon; False where the queue is full or closed."""
-        # What is taken before the end is said is there for the thread to find.
-        with self._lock:
-            if len(self._queue) >= self._queue_length or self._stopping.is_set():
-                self.dropped += 1
-                return False
-            self._queue.append(outcome)
-            if self._thread is None:
-                self._start()
-        return True
+        """Take an outcome to be written soon; return False where the queue is full or closed."""
+        return self._queue.put(outcome, self._queue_length)
 
     def refuse(self) -> bool:
-        """Count an outcome that the database can't know; False, as `put` says it."""
-        with self._lock:
-            self.refused += 1
+        """Count an outcome of a repository that is not known by its name; return False, as `put` does."""
+        self._queue.refuse(_NAME_UNKNOWN)
         return False
 
+    def flush(self, timeout: float) -> bool:
+        """Write what waits now; return whether all of it was settled within so many seconds."""
+        return self._queue.flush(timeout)
+
     def close(self, timeout: float) -> None:
-        """Write what waits, for at most so many seconds; what can't be written then is dropped."""
-        with self._lock:
-            self._stopping.set()
-            thread = self._thread
-        if thread is not None:
-            thread.join(timeout)
-        with self._lock:
-            lost = self.waiting
-            self.dropped += lost
-            self._queue.clear()
-        if lost:
-            _LOG.error("%d outcomes were not recorded: %s", lost, self.failure or "too little time")
+        """Write what waits, for at most so many seconds; what cannot be written then is dropped."""
+        self._queue.close(timeout)
 
-    def begin_again(self) -> Connection | None:
-        """In a forked child: what waits is the parent's to write; return its connection, to be kept."""
+    def restart_after_fork(self) -> None:
+        """In a forked child: begin with an empty queue, and leave connection and thread to the parent."""
+        is_closed = self._queue.is_closing
+        self._queue.abandon()
+        self._queue = _Queue(self._address)
+        self._queue.is_closing = is_closed
+
+
+class _Queue:
+    """The outcomes of one process. An outcome stays in it until it is settled."""
+
+    def __init__(self, address: DatabaseAddress) -> None:
+        self.outcomes: deque[Outcome] = deque()
+        self.dropped: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """Both by cause."""
+        self.failure: str | None = None
+        self.is_closing = False
+        self._address = address
+        # Reentrant: a signal handler may interrupt the thread that holds it.
+        self._lock = threading.RLock()
+        self._writing = threading.Lock()
+        self._wake, self._hurry, self._ended = Wake(), Wake(), Wake()
+        self._flushes: deque[Wake] = deque()
+        self._is_running = False
+        self.is_abandoned = False
+        self._connection: Connection | None = None
+        self._batch: Batch | None = None
+        self._reported: Counter[str] = Counter()
+        self._report_at = 0.0
+
+    def put(self, outcome: Outcome, longest: int) -> bool:
+        with self._lock:
+            # What is taken before the end is announced is there for the thread to find.
+            if self.is_closing or len(self.outcomes) >= longest:
+                self.dropped[_CLOSED if self.is_closing else _QUEUE_FULL] += 1
+                self._wake.set()
+                return False
+            self.outcomes.append(outcome)
+        self._start()
+        self._wake.set()
+        return True
+
+    def refuse(self, cause: str) -> None:
+        with self._lock:
+            self.refused[cause] += 1
+        self._start()
+        self._wake.set()
+
+    def flush(self, timeout: float) -> bool:
+        if not self.outcomes:
+            return True
+        if not self._start():
+            return self._write_here(timeout)
+        done = Wake()
+        self._flushes.append(done)
+        self._hurry.set()
+        self._wake.set()
+        return done.wait(timeout)
+
+    def close(self, timeout: float) -> None:
+        with self._lock:
+            self.is_closing = True
+        self._hurry.set()
+        self._wake.set()
+        if self._is_running:
+            if self._ended.wait(timeout):
+                self._ended.set()
+        elif self.outcomes:
+            self._write_here(timeout)
+        with self._lock:
+            lost = len(self.outcomes)
+            self.is_abandoned = True
+            self.outcomes.clear()
+            self.dropped[self.failure or "too little time"] += lost
+        self._report(now=True)
+
+    def abandon(self) -> None:
+        """In a forked child: touch nothing that the parent uses."""
+        self.is_abandoned = True
         connection, self._connection = self._connection, None
-        self._queue = deque()
-        self._in_hand, self._in_doubt = 0, None
-        self._lock = threading.Lock()
-        self._stopping = renewed(self._stopping)
-        self._thread = None
-        self.dropped = self.refused = self._dropped_told = 0
-        return connection
+        if connection is not None:
+            # One that was just lost has no socket any more.
+            with suppress(psycopg.Error):
+                abandon(connection.fileno())
 
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="rollout-outcomes", daemon=True)
-        self._thread.start()
-        _RECORDERS.add(self)
+    def _start(self) -> bool:
+        """Start the thread where it does not run; return whether it does now."""
+        with self._lock:
+            if not self._is_running:
+                # Before it starts: a signal handler that interrupts this line starts no second one.
+                self._is_running = True
+                self._is_running = start_thread(self._run, "rollout-outcomes")
+                _QUEUES.add(self)
+            return self._is_running
 
     def _run(self) -> None:
-        is_last = False
-        while not is_last or self.waiting:
-            # At the end a database that is just away gets the time that `close` gives.
-            is_last = self._stopping.wait(_FLUSH_EVERY_SECONDS)
-            self._flush()
-            self._tell_dropped()
-            if is_last and self.waiting:
-                time.sleep(_PAUSE_AT_END_SECONDS)
+        failures = 0
+        while not self.is_abandoned:
+            if not self.outcomes and not self._flushes:
+                if self.is_closing:
+                    break
+                self._report()
+                self._wake.wait(_REPORT_EVERY_SECONDS if self._has_news() else None)
+                if not self.outcomes and not self._flushes:
+                    continue
+            if not self._is_urgent():
+                self._hurry.wait(_GATHER_SECONDS)
+            if self._write_or_note_failure():
+                failures = 0
+            else:
+                failures += 1
+                self._hurry.wait(self._backoff(failures))
+            self._report()
         self._disconnect()
+        self._ended.set()
 
-    def _flush(self) -> None:
+    def _is_urgent(self) -> bool:
+        return self.is_closing or bool(self._flushes)
+
+    def _has_news(self) -> bool:
+        return self.dropped + self.refused != self._reported
+
+    def _backoff(self, failures: int) -> float:
+        longest = _FIRST_BACKOFF_SECONDS if self._is_urgent() else _LONGEST_BACKOFF_SECONDS
+        return with_jitter(
+            backoff_seconds(failures, first_seconds=_FIRST_BACKOFF_SECONDS, longest_seconds=longest)
+        )
+
+    def _write_here(self, timeout: float) -> bool:
+        """Write in the calling thread: at the end of a process the system starts no other."""
+        deadline = time.monotonic() + timeout
+        while not self._write_or_note_failure(deadline - time.monotonic()):
+            if time.monotonic() + _FIRST_BACKOFF_SECONDS > deadline:
+                return False
+            time.sleep(_FIRST_BACKOFF_SECONDS)
+        return not self.outcomes
+
+    def _write_or_note_failure(self, patience: float = _PATIENCE_SECONDS) -> bool:
+        if not self._writing.acquire(timeout=max(0.0, patience)):
+            return False
         try:
-            self._settle_doubt()
-            while self._queue and self._in_doubt is None:
-                self._write_batch()
+            self._write_all(patience)
         except Exception as error:  # noqa: BLE001 - to end here would be to record nothing any more
             self._disconnect()
             failure = in_a_line(error, self._address)
-            if failure != self.failure:
+            if failure != self.failure and not self.is_abandoned:
                 _LOG.warning("%s; outcomes wait to be recorded", failure)
             self.failure = failure
-        else:
-            self.failure = None
+            return False
+        finally:
+            self._writing.release()
+        self.failure = None
+        return True
 
-    def _write_batch(self) -> None:
-        """Write the oldest of the queue; of outcomes that are refused together, each by itself."""
-        length = min(BATCH_LENGTH, len(self._queue))
-        pieces: list[Sequence[Outcome]] = [[self._queue.popleft() for _ in range(length)]]
-        self._in_hand += length
-        while pieces:
-            piece = pieces.pop()
-            try:
-                recorded = self._write(piece)
-            except Exception as error:
-                if not _is_bad_outcome(error):
-                    self._put_back(*reversed(pieces), *([] if self._in_doubt else [piece]))
-                    raise
-                # Refused, even if by COMMIT, it is not written.
-                self._in_doubt = None
-                if len(piece) > 1:
-                    half = len(piece) // 2
-                    pieces += [piece[half:], piece[:half]]
-                    continue
-                recorded = 0
-                _LOG.warning("%s; this outcome is left out", in_a_line(error, self._address))
-            self._in_hand -= len(piece)
-            with self._lock:
-                self.refused += len(piece) - recorded
+    def _write_all(self, patience: float) -> None:
+        """Write all that waits now, and answer those who asked for it before."""
+        asked = len(self._flushes)
+        left = len(self.outcomes)
+        while left > 0 and not self.is_abandoned:
+            if self._batch is None:
+                length = min(BATCH_LENGTH, left)
+                self._batch = Batch([self.outcomes[index] for index in range(length)])
+            self._batch.write(self._connected(patience))
+            left -= self._batch.length
+            self._settle(self._batch)
+            self._batch = None
+        for _ in range(asked):
+            self._flushes.popleft().set()
 
-    def _write(self, outcomes: Sequence[Outcome]) -> int:
-        connection = self._connected()
-        with connection.transaction():
-            row = connection.execute(
-                statement("record"),
-                {
-                    "features": [each.feature for each in outcomes],
-                    "repositories": [each.repository_id for each in outcomes],
-                    "processors": [each.processor for each in outcomes],
-                    "succeeded": [each.succeeded for each in outcomes],
-                    "seconds": [each.seconds for each in outcomes],
-                    "errors": [each.error for each in outcomes],
-                },
-            ).fetchone()
-            recorded, transaction = row or (0, "")
-            self._in_doubt = transaction, outcomes
-        self._in_doubt = None
-        return int(recorded)
+    def _settle(self, batch: Batch) -> None:
+        with self._lock:
+            for _ in range(min(batch.length, len(self.outcomes))):
+                self.outcomes.popleft()
+            self.refused += batch.refused
 
-    def _settle_doubt(self) -> None:
-        """Ask what became of a COMMIT that was not answered; a server that knows nothing of it has none."""
-        if self._in_doubt is None:
-            return
-        transaction, outcomes = self._in_doubt
-        try:
-            row = (
-                self._connected()
-                .execute("SELECT pg_xact_status(%s::text::xid8)", (transaction,))
-                .fetchone()
-            )
-        except psycopg.DataError:
-            row = None
-        match row:
-            case ("in progress",):
+    def _report(self, *, now: bool = False) -> None:
+        """Log how many were lost since the last time, and why; not more often than every few seconds."""
+        with self._lock:
+            lost = self.dropped + self.refused
+            news = lost - self._reported
+            if not news or (time.monotonic() < self._report_at and not now):
                 return
-            case ("committed",):
-                self._in_hand -= len(outcomes)
-            case _:
-                self._put_back(outcomes)
-        self._in_doubt = None
+            self._reported = lost
+            self._report_at = time.monotonic() + _REPORT_EVERY_SECONDS
+        causes = "; ".join(
+            f"{number} because {self._address.without_secrets(cause)}"
+            for cause, number in news.most_common()
+        )
+        _LOG.error("%d outcomes were not recorded: %s", news.total(), causes)
 
-    def _put_back(self, *pieces: Sequence[Outcome]) -> None:
-        for piece in reversed(pieces):
-            self._queue.extendleft(reversed(piece))
-            self._in_hand -= len(piece)
-
-    def _tell_dropped(self) -> None:
-        if self.dropped > self._dropped_told:
-            _LOG.error(
-                "%d outcomes were dropped since the last time: %d wait already, which is all that may",
-                self.dropped - self._dropped_told,
-                self._queue_length,
-            )
-            self._dropped_told = self.dropped
-
-    def _connected(self) -> Connection:
+    def _connected(self, patience: float) -> Connection:
         if self._connection is None:
-            self._connection = connect(self._address, patience=_PATIENCE_SECONDS)
+            self._connection = connect(self._address, patience=patience)
         return self._connection
 
     def _disconnect(self) -> None:
@@ -260,19 +292,25 @@ class Recorder:
                 connection.close()
 
 
-def _is_bad_outcome(error: Exception) -> bool:
-    if isinstance(error, ValueError | psycopg.DataError):
-        return True
-    state = error.sqlstate if isinstance(error, psycopg.Error) else None
-    return state is not None and state.startswith(_BAD_OUTCOME_STATES)
+_QUEUES: WeakSet[_Queue] = WeakSet()
+"""Those of this process and, in a forked child, the abandoned ones of its parent."""
 
 
-_RECORDERS: WeakSet[Recorder] = WeakSet()
+def flush_all(timeout: float) -> bool:
+    """Write what waits in every client of this process; return whether all of it was settled in time."""
+    deadline = time.monotonic() + timeout
+    settled = [each.flush(max(0.0, deadline - time.monotonic())) for each in _own_queues()]
+    return all(settled)
+
+
+def _own_queues() -> list[_Queue]:
+    return [each for each in tuple(_QUEUES) if not each.is_abandoned]
 
 
 def _close_all() -> None:
-    for recorder in tuple(_RECORDERS):
-        recorder.close(EXIT_TIMEOUT_SECONDS)
+    deadline = time.monotonic() + EXIT_TIMEOUT_SECONDS
+    for queue in _own_queues():
+        queue.close(max(0.0, deadline - time.monotonic()))
 
 
 atexit.register(_close_all)

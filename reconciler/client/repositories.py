@@ -1,8 +1,8 @@
-"""Repositories as a client keeps them: compact pages, found by id and by name.
+"""Repositories as a client keeps them: compact pages, with a search by id and by name.
 
-A million must fit beside a service's own memory: an id is two numbers in sorted arrays, a name a piece of
-one text, a category and a mark a byte. Pages are immutable; what is read again shares those that did
-not change.
+A million must fit beside the memory of a service: an id is two numbers in sorted arrays, a name a piece of
+one text, a category and a mark a byte. Pages are immutable; a new
+state shares those that did not change.
 """
 
 from array import array
@@ -34,13 +34,13 @@ class Page:
     """Some thousands of repositories in the order of their ids."""
 
     digest: bytes
-    """The database's own of the three that follow."""
+    """The database's digest of the three that follow."""
     ids: InitVar[bytes]
     """16 bytes each."""
     facts: bytes
-    """A byte each: the category's place, and 8 for a mark as test."""
+    """A byte each: the position of the category, plus 8 for a mark as test."""
     names: bytes
-    """Each as it is written, a NUL between two."""
+    """Each in its own spelling, with a NUL between two."""
     _high: "array[int]" = field(init=False, repr=False)
     _low: "array[int]" = field(init=False, repr=False)
     _name_ends: "array[int]" = field(init=False, repr=False)
@@ -67,7 +67,7 @@ class Page:
         object.__setattr__(self, "_by_name", array("Q", sorted(hashed)))
 
     def renewed(self, digest: bytes, ids: bytes, facts: bytes, names: bytes) -> "Page":
-        """Return the page as it is now; where categories and marks alone moved, the rest is shared."""
+        """Return the page with new content; where only categories and marks changed, the rest is shared."""
         if names != self.names or ids != self.packed_ids():
             return Page(digest, ids, facts, names)
         renewed = copy(self)
@@ -89,7 +89,7 @@ class Page:
         return None
 
     def rows_named(self, name: bytes) -> Iterator[int]:
-        """Yield the rows that have this name, in lower case."""
+        """Yield the rows that have a name, which is given in lower case."""
         wanted = hash(name) & _HASH_MASK
         hashed = self._by_name
         place = bisect_left(hashed, wanted << _ROW_BITS)
@@ -109,7 +109,7 @@ class Page:
         return str(UUID(int=self._high[row] << 64 | self._low[row]))
 
     def packed_ids(self) -> bytes:
-        """Return all ids, 16 bytes each, as they came."""
+        """Return all ids, 16 bytes each, in the order of the rows."""
         numbers = array("Q", bytes(_ID_BYTES * len(self)))
         numbers[::2] = self._high
         numbers[1::2] = self._low
@@ -118,7 +118,7 @@ class Page:
         return numbers.tobytes()
 
     def repository(self, row: int, id_: str) -> Repository:
-        """Return a row as a decision needs it."""
+        """Return a row as a value for a decision."""
         facts = self.facts[row]
         return Repository(
             id_,
@@ -130,15 +130,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repositories:
-    """All that the database has, as of one moment."""
+    """All repositories of the database, as of one moment."""
 
     pages: Mapping[int, Page] = field(default_factory=dict)
     """By the last byte of the id, modulo `page_count`."""
     page_count: int = 1
     has_categories: bool = False
-    """Without them every one counts as the last category, which is taken in last."""
+    """Without them each repository counts as of the last category, which is eligible last."""
     fingerprint: tuple[object, ...] | None = None
-    """By which the database knows all of it again; None where it was not asked for it."""
+    """The database's fingerprint of all of it; None where it was not read."""
 
     def __len__(self) -> int:
         return sum(map(len, self.pages.values()))
@@ -146,7 +146,7 @@ class Repositories:
     def find(self, asked: object) -> Repository | None:
         """Return the repository of an id or an `owner/name`, in any case; None where none is known.
 
-        A name that two have, of one that is gone and one that came after, is nobody's.
+        A name that two repositories have, one that was deleted and its successor, finds neither.
         """
         if isinstance(asked, UUID):
             return self._by_id(str(asked), asked.bytes)
@@ -179,12 +179,12 @@ class Repositories:
 
 
 def is_id(written: str) -> bool:
-    """Tell whether this is a repository's id, in any case."""
+    """Return whether a text is a repository's id, in any case."""
     return _packed(written) is not None
 
 
 def _packed(written: str) -> bytes | None:
-    """An id's 16 bytes; None where this is none."""
+    """Return the 16 bytes of an id; None where the text is not an id."""
     if not (
         len(written) == _ID_LENGTH
         and written[8] == written[13] == written[18] == written[23] == "-"

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job that is to be given to a processor."""
+    """A job for a processor."""
 
     feature: str
     kind: str = ""
-    """What sort of job, in the service's own words, such as `pull_requests`."""
+    """The kind of job, a name of the service's own, such as `pull_requests`."""
     size: int = 0
-    """How much there is to do, in the service's own measure, such as days of history."""
+    """How much work it is, in a unit of the service's own, such as days of history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class JobRule:
     """Both sizes inclusive; None is no limit."""
 
     def fits(self, job: Job) -> bool:
-        """Tell whether a job is one of these."""
+        """Return whether the rule takes a job."""
         return (
             (not self.kinds or job.kind in self.kinds)
             and job.size >= self.smallest
@@ -36,7 +36,7 @@ class JobRule:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Where a feature's jobs go."""
+    """The processors of a feature's jobs."""
 
     processor: str = "github_actions"
     """Takes the jobs of repositories that get the feature, where no rule fits."""
@@ -46,7 +46,7 @@ class Routing:
     """For repositories that get the feature; the first that fits names the processor."""
 
     def route(self, job: Job, *, eligible: bool) -> "Route":
-        """Return where a job goes."""
+        """Return the processor that takes a job."""
         if not eligible:
             return Route(self.fallback, eligible=False)
         fitting = (rule.processor for rule in self.rules if rule.fits(job))
@@ -55,7 +55,7 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a job goes."""
+    """The processor that takes a job."""
 
     processor: str
     eligible: bool

@@ -1,11 +1,11 @@
 """What a client knows at a moment, and the decisions that follow from it.
 
-A state is immutable: readers take one reference and need no lock. Who is in is `reconciler.targeting`'s to
-say; what is added here is a process's own: how old its knowledge may be, and its circuits.
+A state is immutable: readers take one reference and need no lock. `reconciler.targeting` decides; added here
+is what a process has of its own: how old its knowledge may be, and its circuits.
 
-Features are read within milliseconds of a change, repositories more seldom, so the two may be of different
-moments, which together never were. A yes therefore takes two: of the newest features, and of the features
-as they were when the repositories were read.
+Features are read within milliseconds of a change, repositories less often, so the two may be of different
+moments. A yes therefore needs two: by the newest features, and by the features of the moment at which the
+repositories were read.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ from reconciler.targeting.explanation import Decision, decide
 
 
 class ClientRule(StrEnum):
-    """What decides in a client beside the rules of targeting; each only ever says no."""
+    """What decides in a client beside the rules of targeting; each of them only gives a no."""
 
     STALE = "stale"
-    """The database has not confirmed what is known for too long, or nothing is known yet."""
+    """The database has not confirmed what is known for too long, or nothing was read yet."""
     CIRCUIT_OPEN = "circuit_open"
     """Too many of the feature's jobs failed in this process."""
 
@@ -66,17 +66,17 @@ class State:
     repositories: Repositories = NO_REPOSITORIES
     whole_at: float = -inf
     stops: Mapping[str, float] = field(default_factory=dict)
-    """Features that were seen stopped, and when their rows then said that they were written."""
+    """Features that were seen stopped, with the time at which their rows were written then."""
     environment: EnvironmentOverride = NO_OVERRIDE
 
     @property
     def confirmed_at(self) -> float:
-        """Until when all of it is known to have held."""
+        """The last time at which the database confirmed all of it."""
         return min(self.newest_at, self.whole_at)
 
     @property
     def widened_since_whole(self) -> bool:
-        """Whether some feature that is on is another than when everything was read: it may let in more."""
+        """Whether a feature that is on changed since everything was read: more may be eligible by it."""
         return any(
             feature is not self.whole.get(name)
             and feature.targeting.active
@@ -88,8 +88,8 @@ class State:
     def with_newest(self, read: Features, at: float) -> "State":
         """Take in features read by themselves.
 
-        A row that is older than a stop seen is of a database that was set back: the stop stays, until
-        somebody writes the row again.
+        A row that is older than a stop seen is of a database that was set back: the stop stays until the
+        row is written again.
         """
         stops = dict(self.stops)
         newest = {}
@@ -109,7 +109,7 @@ class State:
         )
 
     def with_whole(self, features: Features, repositories: Repositories, at: float) -> "State":
-        """Take in everything read as of one moment; a stop that is seen in it is seen."""
+        """Take in everything read as of one moment; a stop in it counts as seen."""
         whole = MappingProxyType(_same_objects(features, self.newest))
         stops = dict(self.stops)
         for name, feature in whole.items():
@@ -124,7 +124,7 @@ class State:
         )
 
     def is_eligible(self, repository: Repository | None, feature: str) -> bool:
-        """Tell whether a repository gets a feature by what is known, however old that is."""
+        """Return whether a repository gets a feature by what is known, however old that is."""
         newest = self.newest.get(feature)
         if not is_eligible(feature, _targeting(newest), repository, self.environment):
             return False
@@ -152,21 +152,21 @@ class State:
         )
 
     def explain_stale(self, feature: str, age: float) -> Answer:
-        """Return the answer where what is known is too old; the environment's stop goes before."""
+        """Return the answer where what is known is too old; a stop of the environment comes first."""
         if self.environment.stops(feature):
             return self.explain(None, feature)
         return Answer(
             eligible=False,
             rule=ClientRule.STALE,
             reason=(
-                "stale: nothing is known from the database yet"
+                "stale: nothing was read from the database yet"
                 if age == inf
                 else f"stale: the database last confirmed what is known {age:.0f} seconds ago"
             ),
         )
 
     def explain_open_circuit(self, repository: Repository | None, feature: str) -> Answer:
-        """Return the answer where the rollout says yes and the feature's circuit no."""
+        """Return the answer where the rollout gives a yes and the feature's circuit a no."""
         return replace(
             self.explain(repository, feature),
             eligible=False,
@@ -184,7 +184,7 @@ def _targeting(feature: Feature | None) -> Targeting | None:
 
 
 def _same_objects(features: Features, known: Features) -> dict[str, Feature]:
-    """The features, each as the object that is known already where that is of the same version."""
+    """Return the features, each as the known object where that is of the same version."""
     same = dict(features)
     for name, feature in features.items():
         other = known.get(name)
@@ -194,7 +194,7 @@ def _same_objects(features: Features, known: Features) -> dict[str, Feature]:
 
 
 def _stopped(feature: Feature, before: Feature | None) -> Feature:
-    """The feature with its stop on; the same object as before where its row is."""
+    """Return the feature with its stop on; the same object as before where its row is the same."""
     targeting = replace(feature.targeting, emergency_stop=True)
     if before is not None and before.version == feature.version and before.targeting == targeting:
         return before

@@ -1,4 +1,4 @@
-"""How a client does, as a value."""
+"""The state of a client, as a value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from reconciler.client.circuits import CircuitState
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a client does."""
+    """The state of a client."""
 
     age: timedelta | None
-    """Since the database last confirmed all that is known; None where nothing is known yet."""
+    """Time since the database last confirmed all that is known; None where nothing is known yet."""
     is_stale: bool
     repositories: int
     features: tuple[str, ...]
     circuits: Mapping[str, CircuitState]
-    """Features whose circuit is not closed, and how it stands."""
+    """Features whose circuit is not closed, with its state."""
     waiting: int
     """Outcomes not written yet."""
     dropped: int
     """Outcomes lost to a full queue, or at the end to a database that did not answer."""
     refused: int
-    """Outcomes whose feature or repository the database does not have."""
+    """Outcomes that the database did not take, as of a feature or repository that it does not have."""
     failure: str | None
-    """What keeps the database from being read or written, in a line; None while all is well."""
+    """What keeps the database from being read or written, in a line; None while it is."""

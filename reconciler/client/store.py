@@ -1,12 +1,10 @@
 """The one place where a client's state changes, and the answers kept with it.
 
-Whoever writes takes the lock; whoever reads takes `current`, one reference to values that belong together.
+A writer takes the lock; a reader takes `current`, one reference to values that belong together.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
 from uuid import UUID
@@ -17,8 +15,6 @@ from reconciler.client.repositories import Repositories
 from reconciler.client.state import State
 from reconciler.targeting.environment import EnvironmentOverride
 
-_LOG = logging.getLogger("reconciler.client")
-
 Answers = dict[str | UUID, bool]
 
 
@@ -28,9 +24,9 @@ class Current:
 
     state: State
     deadline: float
-    """On the client's clock; from then on the state is stale."""
+    """On the client's clock; from then on the state is stale. A later state has no earlier one."""
     answers: Mapping[str, Answers]
-    """By feature. One that isn't here is decided each time: unknown, or its circuit is not closed."""
+    """By feature. One that is not here is decided each time: unknown, or its circuit is not closed."""
     broken: frozenset[str] = frozenset()
     """Features whose circuit is not closed."""
 
@@ -45,22 +41,34 @@ class Store:
         clock: Callable[[], float],
         on_change: Callable[[frozenset[str]], None],
     ) -> None:
-        self._lock = threading.Lock()
-        self._telling = threading.RLock()
+        """`on_change` is called with the features whose answers may have changed; it returns at once."""
+        # Reentrant: a signal handler may open a circuit.
+        self._lock = threading.RLock()
         self._max_staleness = max_staleness
         self._clock = clock
         self._on_change = on_change
         self._broken: frozenset[str] = frozenset()
         self.current = self._next(state, None)
-        self.loaded = threading.Event()
-        """Set once something is known that is not stale."""
+        self._loaded = threading.Event()
 
-    def begin_again(self) -> None:
-        """In a forked child: with locks of its own, and no answer that nobody looks after."""
-        self._lock = threading.Lock()
-        self._telling = threading.RLock()
+    @property
+    def is_stale(self) -> bool:
+        """Whether the database has not confirmed what is known for too long."""
+        return self._clock() >= self.current.deadline
+
+    def wait_until_fresh(self, timeout: float) -> bool:
+        """Wait until something is known that is not stale; return False where that takes longer."""
+        if not self.is_stale:
+            return True
+        # Set since an earlier load; in this order no load between the two is missed.
+        self._loaded.clear()
+        return not self.is_stale or (self._loaded.wait(timeout) and not self.is_stale)
+
+    def restart_after_fork(self) -> None:
+        """In a forked child: with locks of its own, and no answers that no thread keeps up to date."""
+        self._lock = threading.RLock()
         self.current = replace(self.current, answers={})
-        self.loaded = renewed(self.loaded)
+        self._loaded = renewed(self._loaded)
 
     def set_newest(self, features: Features, at: float) -> None:
         """Take in features read by themselves at a time."""
@@ -71,7 +79,7 @@ class Store:
         self._change(lambda state: state.with_whole(features, repositories, at))
 
     def set_kept(self, kept: State) -> None:
-        """Take in what was kept for a start without the database, unless that was faster."""
+        """Take in what was kept for a start without the database, unless the database was faster."""
 
         def take(state: State) -> State:
             if state.newest_at > -inf or state.whole_at > -inf:
@@ -81,43 +89,30 @@ class Store:
         self._change(take)
 
     def set_environment(self, environment: EnvironmentOverride) -> None:
-        """Take in what the process's environment says now."""
+        """Take in what the environment of the process sets now."""
         if environment != self.current.state.environment:
             self._change(lambda state: replace(state, environment=environment))
 
     def set_broken(self, ask: Callable[[], Mapping[str, object]]) -> None:
-        """Ask which features' circuits are not closed now, and keep no answers for those.
-
-        It is told from a thread of its own: whoever records a job waits for nobody who is told.
-        """
+        """Ask which features' circuits are not closed now, and keep no answers for those."""
         with self._lock:
             broken = frozenset(ask())
             changed = self._broken ^ broken
             self._broken = broken
             self.current = self._next(self.current.state, self.current)
-        # When the process ends, no thread begins any more.
-        with suppress(RuntimeError):
-            threading.Thread(
-                target=self._tell, args=(changed,), name="rollout-circuit", daemon=True
-            ).start()
+        if changed:
+            self._on_change(changed)
 
     def _change(self, change: Callable[[State], State]) -> None:
         with self._lock:
             before = self.current
             state = change(before.state)
             self.current = self._next(state, before)
-        if self._clock() < self.current.deadline:
-            self.loaded.set()
-        self._tell(_changed_features(before.state, state))
-
-    def _tell(self, changed: frozenset[str]) -> None:
-        """One at a time: whoever asks when he is told gets the newest answer last."""
+        if not self.is_stale:
+            self._loaded.set()
+        changed = _changed_features(before.state, state)
         if changed:
-            with self._telling:
-                try:
-                    self._on_change(changed)
-                except Exception:  # noqa: BLE001 - it is the service's, and following goes on
-                    _LOG.exception("on_change failed")
+            self._on_change(changed)
 
     def _next(self, state: State, before: Current | None) -> Current:
         answers: dict[str, Answers] = {}
@@ -141,6 +136,6 @@ def _decides_alike(feature: str, one: State, other: State) -> bool:
 
 
 def _changed_features(before: State, after: State) -> frozenset[str]:
-    """The features whose answers may be others now."""
+    """Return the features whose answers may have changed."""
     names = before.newest.keys() | after.newest.keys()
     return frozenset(name for name in names if not _decides_alike(name, before, after))

@@ -1,1 +1,1 @@
-"""OFREP: flags evaluated for whoever asks by OpenFeature's protocol over HTTP (extra `ofrep`)."""
+"""OFREP: flags evaluated over HTTP by the protocol of OpenFeature (extra `ofrep`)."""

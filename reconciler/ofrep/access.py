@@ -1,7 +1,7 @@
-"""Access: who may ask.
+"""Access: which requests are answered.
 
-With a token, whoever has it. Without one only this machine: and only by its own name, so that no page in a
-browser, whose host's name was made to lead here, asks in somebody's place.
+With a token, those that send it. Without one only those of this machine, and only by one of its own names: a
+page in a browser, whose host's name was made to lead here, is refused.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _LONGEST_TOKEN: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may ask."""
+    """Which requests are answered."""
 
     token: str | None = field(default=None, repr=False)
 
@@ -47,7 +47,7 @@ class Access:
         return cls(stripped)
 
     def refusal(self, headers: Mapping[str, str]) -> HTTPStatus | None:
-        """Return why one who sends these headers may not ask; None where he may."""
+        """Return the status that refuses a request with these headers; None where it is answered."""
         if self.token is None:
             return None if is_loopback(_host(headers.get("host", ""))) else HTTPStatus.FORBIDDEN
         kind, _, credentials = headers.get("authorization", "").partition(" ")
@@ -57,7 +57,7 @@ class Access:
 
 
 def read_token(path: Path) -> str:
-    """Return what a token's file holds.
+    """Return the content of a token's file.
 
     Raises:
         SetupInvalid: it can't be read.
@@ -66,12 +66,12 @@ def read_token(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(2 * _LONGEST_TOKEN).decode()
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
+        why = getattr(error, "strerror", None) or "it is not a text"
         raise SetupInvalid(f"{path}: the token cannot be read: {why}") from None
 
 
 def _host(header: str) -> str:
-    """The host that a Host header names, without port and brackets."""
+    """Return the host that a Host header names, without port and brackets."""
     if header.startswith("["):
         return header[1:].partition("]")[0]
     return header.partition(":")[0]

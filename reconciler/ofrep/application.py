@@ -1,7 +1,7 @@
 """The application: OFREP's two evaluations and `/healthz`, answered from a client's memory.
 
-Its shapes and words are the protocol's. That has no word for some reasons; the metadata's `rule` tells those
-apart.
+Its shapes and words are the protocol's. For reasons that the protocol does not have, the metadata's `rule`
+names which it is.
 """
 
 import json
@@ -40,7 +40,7 @@ Json = dict[str, Any]
 def make_application(
     client: RolloutClient, access: Access, *, max_requests_at_once: int = MAX_REQUESTS_AT_ONCE
 ) -> Starlette:
-    """Return the application that evaluates by a client for those who may ask."""
+    """Return the application that evaluates flags by a client, where `access` allows it."""
     evaluations = _Evaluations(client, access, max_requests_at_once)
     return Starlette(
         routes=[
@@ -48,7 +48,7 @@ def make_application(
             Route("/ofrep/v1/evaluate/flags/{key:path}", evaluations.one, methods=["POST"]),
             Route("/healthz", evaluations.health, methods=["GET"]),
         ],
-        exception_handlers={Exception: _tell_fault},
+        exception_handlers={Exception: _show_fault},
     )
 
 
@@ -74,7 +74,7 @@ class _Evaluations:
         return await self._answer(request, answer, {"key": key})
 
     async def all(self, request: Request) -> Response:
-        """Evaluate all flags; nothing is sent again to who has it."""
+        """Evaluate all flags; an answer that the sender has already is not sent again."""
 
         async def answer() -> Response:
             flags = self._all_flags(await read_repository(request))
@@ -89,7 +89,7 @@ class _Evaluations:
         return await self._answer(request, answer, {})
 
     async def health(self, _request: Request) -> Response:
-        """Tell whether flags can be other than off."""
+        """Return whether flags can be on."""
         status = self._client.status()
         if not status.is_stale:
             return _json(HTTPStatus.OK, {"status": "ok"})
@@ -98,7 +98,7 @@ class _Evaluations:
 
     def _all_flags(self, repository: str | UUID | None) -> list[Json]:
         flags = []
-        # Where none is known, a name that none has tells whether anything is.
+        # Without any, a name that no feature has shows whether anything was read.
         for key in self._client.status().features or ("",):
             try:
                 flags.append(_success(key, evaluate(self._client, key, repository)))
@@ -110,7 +110,7 @@ class _Evaluations:
     async def _answer(
         self, request: Request, answer: Callable[[], Awaitable[Response]], named: Json
     ) -> Response:
-        """Answer one who may ask, or say why not, with what names the flag."""
+        """Return the answer to an allowed request, or why there is none, with what names the flag."""
         refusal = self._access.refusal(request.headers)
         if refusal is not None:
             return _no_entry(refusal)
@@ -155,7 +155,7 @@ def _refused(error: EvaluationRefused) -> RequestRefused:
 
 
 def _has(request: Request, tag: str) -> bool:
-    """Tell whether whoever asks names what he has as this."""
+    """Return whether a request names an answer with this tag as one that it has."""
     named = ",".join(request.headers.getlist("if-none-match")).split(",")
     return any(each.strip().removeprefix("W/").strip('"') in {tag, "*"} for each in named)
 
@@ -172,7 +172,8 @@ def _json(status: HTTPStatus, content: Json, headers: Mapping[str, str] | None =
     return Response(body, status, headers, media_type="application/json")
 
 
-async def _tell_fault(_request: Request, _error: Exception) -> Response:
+async def _show_fault(_request: Request, _error: Exception) -> Response:
     return _json(
-        HTTPStatus.INTERNAL_SERVER_ERROR, {"errorDetails": "this is a fault of the server's"}
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        {"errorDetails": "the server failed; its log has the reason"},
     )

@@ -1,4 +1,4 @@
-"""Reading what is asked: a body from anybody, of bounded size, within a time."""
+"""Reading a request: a body from any sender, of bounded size, within a time."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from reconciler.openfeature.evaluation import ErrorCode, EvaluationRefused, repo
 MAX_BODY_BYTES: Final = 65_536
 BODY_TIMEOUT_SECONDS: Final = 10.0
 PARSE_ERROR: Final = "PARSE_ERROR"
-"""OpenFeature's name for a body that is none."""
+"""OpenFeature's name for a body that cannot be read."""
 
 
 class RequestRefused(Exception):
@@ -32,8 +32,8 @@ async def read_repository(request: Request) -> str | UUID | None:
     """Return the repository that the body's context names; None where it names none.
 
     Raises:
-        RequestRefused: The body is too large, too slow, no JSON, or has no context.
-        starlette.requests.ClientDisconnect: Whoever asked has gone.
+        RequestRefused: The body is too large, too slow, not JSON, or has no context.
+        starlette.requests.ClientDisconnect: The sender closed the connection.
     """
     context = _context(await _read_body(request))
     try:
@@ -46,7 +46,7 @@ async def _read_body(request: Request) -> bytes:
     body, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            # To its end, though not kept: who is still sending doesn't read why it is refused.
+            # To its end, though not kept: a sender that still sends does not read why it is refused.
             async for part in request.stream():
                 size += len(part)
                 if size <= MAX_BODY_BYTES:
@@ -64,7 +64,7 @@ def _context(body: bytes) -> Mapping[str, Any]:
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
-        raise _bad(PARSE_ERROR, "the body is no JSON") from None
+        raise _bad(PARSE_ERROR, "the body is not JSON") from None
     context = said.get("context") if isinstance(said, dict) else None
     if not isinstance(context, dict):
         raise _bad(ErrorCode.INVALID_CONTEXT, "the body has no object named context")

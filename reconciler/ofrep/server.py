@@ -14,7 +14,7 @@ from reconciler.ofrep.access import Access
 from reconciler.ofrep.application import make_application
 
 GRACE_SECONDS: Final = 5
-"""How long the end waits for requests under way."""
+"""How long it waits at the end for requests under way."""
 MAX_CONNECTIONS: Final = 1000
 _MAX_HEADER_BYTES: Final = 16_384
 
@@ -27,7 +27,7 @@ def serve(
 ) -> signal.Signals:
     """Start the client and serve; return the signal that ended it.
 
-    The address is announced as it came to be.
+    `announce` is called with the address that it listens on.
 
     Raises:
         SetupInvalid: nothing can listen there.
@@ -52,7 +52,7 @@ def serve(
     ended_by: list[signal.Signals] = []
 
     def end(number: int, _frame: object) -> None:
-        # Once before the server minds signals itself, or as it hands on what it was ended by.
+        # Before the server handles signals itself, or as it passes on the signal that ended it.
         ended_by.append(signal.Signals(number))
         server.should_exit = True
 

@@ -1,7 +1,7 @@
 """OpenFeature: features as boolean flags, decided by the client.
 
-`RolloutProvider` is for the SDK (extra `openfeature`). What a flag's evaluation comes to, and why, in
-OpenFeature's words, is said in `evaluation`, which needs no SDK.
+`RolloutProvider` is for the SDK (extra `openfeature`). `evaluation` has a flag's value and reason in
+OpenFeature's words, and needs no SDK.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,7 @@
 """Evaluation: a client's answer in OpenFeature's words.
 
-A feature is a boolean flag; whom it is asked for is a repository. A no is a value, also where it comes of
-stale knowledge: an error would give the caller's default, which may be a yes.
+A feature is a boolean flag, evaluated for a repository. A no is a value, also where what is known is stale:
+an error would give the caller's default, which may be a yes.
 """
 
 from collections.abc import Mapping
@@ -16,22 +16,22 @@ from reconciler.client.state import Answer, ClientRule
 from reconciler.targeting.eligibility import Rule
 
 REPOSITORY_ATTRIBUTE: Final = "repository"
-"""Names the repository, ahead of the targeting key, where that is somebody else."""
+"""Names the repository, ahead of the targeting key, where that is something else."""
 
 
 class Reason(StrEnum):
     """Why a flag has its value; OpenFeature's names."""
 
     STATIC = "STATIC"
-    """It is the same for everybody whom no list has."""
+    """It is the same for every repository that no list has."""
     TARGETING_MATCH = "TARGETING_MATCH"
-    """The repository is one that a list, or the step of its size, has."""
+    """A list, or the step of its size, has the repository."""
     SPLIT = "SPLIT"
     """Its bucket decides."""
     DEFAULT = "DEFAULT"
-    """Nothing takes this repository in."""
+    """No rule makes this repository eligible."""
     DISABLED = "DISABLED"
-    """The feature is off, for everybody."""
+    """The feature is off for all repositories."""
     STALE = "STALE"
     """What is known is too old for a yes."""
     UNKNOWN = "UNKNOWN"
@@ -42,13 +42,13 @@ class ErrorCode(StrEnum):
     """Why a flag has no value; OpenFeature's names."""
 
     PROVIDER_NOT_READY = "PROVIDER_NOT_READY"
-    """Nothing is known yet."""
+    """Nothing was read from the database yet."""
     FLAG_NOT_FOUND = "FLAG_NOT_FOUND"
-    """There is no such feature."""
+    """No feature has this name."""
     TARGETING_KEY_MISSING = "TARGETING_KEY_MISSING"
-    """The answer depends on the repository, and none is named."""
+    """The answer depends on the repository, and the context names none."""
     INVALID_CONTEXT = "INVALID_CONTEXT"
-    """What should name the repository can't."""
+    """What should name the repository is of another type."""
 
 
 class EvaluationRefused(Exception):
@@ -61,7 +61,7 @@ class EvaluationRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A flag's value for a repository, and why."""
+    """The value of a flag for a repository, and why."""
 
     value: bool
     reason: Reason
@@ -75,12 +75,12 @@ class Evaluation:
 
 
 def evaluate(client: RolloutClient, flag: str, repository: str | UUID | None) -> Evaluation:
-    """Return a flag's value for a repository; None where none is named.
+    """Return the value of a flag for a repository; `repository` is None where the context names none.
 
     Raises:
         EvaluationRefused: There is no value.
     """
-    answer = client.explain("" if repository is None else repository, flag)
+    answer = client.decide("" if repository is None else repository, flag)
     match answer.rule:
         case Rule.UNKNOWN_FEATURE:
             raise EvaluationRefused(ErrorCode.FLAG_NOT_FOUND, answer.reason)
@@ -98,7 +98,7 @@ def repository_named(targeting_key: object, attributes: Mapping[str, object]) ->
     """Return the repository that a context names; None where it names none.
 
     Raises:
-        EvaluationRefused: What should name it is no text.
+        EvaluationRefused: What should name it is not a text.
     """
     named = attributes.get(REPOSITORY_ATTRIBUTE)
     asked = targeting_key if named is None else named
@@ -107,7 +107,8 @@ def repository_named(targeting_key: object, attributes: Mapping[str, object]) ->
     if not isinstance(asked, str | UUID):
         what = "the targeting key" if named is None else f"the attribute {REPOSITORY_ATTRIBUTE}"
         raise EvaluationRefused(
-            ErrorCode.INVALID_CONTEXT, f"{what} is no text; write a repository's id or owner/name"
+            ErrorCode.INVALID_CONTEXT,
+            f"{what} is not a text; write a repository's id or owner/name",
         )
     return asked
 

@@ -1,11 +1,12 @@
 """The provider: what OpenFeature's SDK asks when a service asks for a flag.
 
-Every feature is a boolean flag; it is of no other type. A decision reads memory alone, so the asynchronous
+Every feature is a boolean flag, and has no other type. A decision reads memory alone, so the asynchronous
 forms are the plain ones. Events come from a thread of the provider's own.
 """
 
+import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn
 
@@ -19,11 +20,15 @@ from openfeature.exception import (
     TypeMismatchError,
 )
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
+from openfeature.hook import Hook
 from openfeature.provider import AbstractProvider, Metadata
 
+from reconciler.client import fork
 from reconciler.client.client import RolloutClient
-from reconciler.client.fork import register, renewed
+from reconciler.client.threads import Wake
 from reconciler.openfeature.evaluation import EvaluationRefused, evaluate, repository_named
+
+_LOG = logging.getLogger("reconciler.client")
 
 NAME: Final = "rollout-reconciler"
 _LOOK_EVERY_SECONDS: Final = 0.25
@@ -31,63 +36,78 @@ _STOP_TIMEOUT_SECONDS: Final = 5.0
 
 
 class RolloutProvider(AbstractProvider):
-    """Evaluates flags by a client, which it starts with itself, and closes.
+    """Evaluates flags by a client, which it starts and closes.
 
     The context's targeting key, or its attribute `repository`, names the repository by id or `owner/name`.
-    An error gives the caller's default; whoever wants no yes without the rollout's word has False there.
+    An error gives the caller's default: with False as the default, no flag is on without the rollout.
 
     Events: `PROVIDER_STALE` where the database has not confirmed what is known for `max_staleness`,
     `PROVIDER_READY` when it does again, `PROVIDER_CONFIGURATION_CHANGED` with the features whose answers may
-    be others now. A forked child decides on, and has no events.
+    have changed. A forked child has events of its own, `PROVIDER_READY` first.
     """
 
     def __init__(self, client: RolloutClient) -> None:
         super().__init__()
         self.client = client
-        self._before = client.on_change
-        client.on_change = self._note_change
-        self._lock = threading.Lock()
+        client.subscribe(self._note_change)
+        # Reentrant: a signal handler may open a circuit, which is a change.
+        self._lock = threading.RLock()
         self._changed: set[str] = set()
-        self._wake = threading.Event()
+        self._wake = Wake()
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
-        register(self)
+        self._is_set = False
+        fork.register(self)
 
     def get_metadata(self) -> Metadata:
         return Metadata(NAME)
 
+    def get_provider_hooks(self) -> list[Hook]:
+        """Return no hooks. The SDK asks for them first, before it looks whether the provider is ready."""
+        fork.check()
+        return super().get_provider_hooks()
+
     def initialize(self, evaluation_context: EvaluationContext) -> None:
-        """Start the client, and wait for its first load for as long as it is made to.
+        """Start the client, and wait for its first load for up to its `start_timeout`.
 
         Raises:
-            ProviderFatalError: It was shut down before: a closed client doesn't start again.
+            ProviderFatalError: It was shut down before: a closed client does not start again.
             ProviderNotReadyError: Nothing, or nothing fresh, is known; it goes on trying.
         """
         if self._stopping.is_set():
             raise ProviderFatalError("the provider was shut down; make a new one")
+        self._is_set = True
         self.client.__enter__()
         status = self.client.status()
         with self._lock:
             self._changed.clear()
         if self._watcher is None:
-            self._watcher = threading.Thread(
-                target=self._watch, args=(not status.is_stale,), name="rollout-events", daemon=True
-            )
-            self._watcher.start()
+            # The SDK sets the status by which this method ended after it has.
+            self._start_watcher(is_ready=not status.is_stale, after=_LOOK_EVERY_SECONDS)
         if status.is_stale:
             raise ProviderNotReadyError(status.failure or "the database was not read in time")
 
-    def begin_again(self) -> None:
-        """In a forked child: with locks of its own, since whoever holds the parent's is not there."""
-        self._lock = threading.Lock()
-        self._wake = renewed(self._wake)
-        self._stopping = renewed(self._stopping)
+    def restart_after_fork(self) -> None:
+        """In a forked child: with locks and a thread of its own.
+
+        The thread of the SDK that waited for `initialize` is the parent's; here the provider itself reports
+        that it is ready.
+        """
+        self._lock = threading.RLock()
+        self._wake = Wake()
+        self._stopping = fork.renewed(self._stopping)
+        self._watcher = None
+        if self._is_set and not self._stopping.is_set():
+            self._start_watcher(is_ready=False, after=0)
+
+    begin_again = restart_after_fork
+    """Its name in the first release."""
 
     def shutdown(self) -> None:
         """Close the client; outcomes that wait are written."""
         self._stopping.set()
         self._wake.set()
-        self.client.on_change = self._before
+        self.client.unsubscribe(self._note_change)
         watcher = self._watcher
         if watcher is not None and watcher is not threading.current_thread():
             watcher.join(_STOP_TIMEOUT_SECONDS)
@@ -161,27 +181,43 @@ class RolloutProvider(AbstractProvider):
         with self._lock:
             self._changed |= features
         self._wake.set()
-        if self._before is not None:
-            self._before(features)
 
-    def _watch(self, is_ready: bool) -> None:  # noqa: FBT001 - what the SDK tells by itself
-        # The SDK tells how `initialize` ended after it has.
-        self._stopping.wait(_LOOK_EVERY_SECONDS)
-        # When the process ends, the SDK takes no more events.
+    def _start_watcher(self, *, is_ready: bool, after: float) -> None:
+        watcher = threading.Thread(
+            target=self._watch, args=(is_ready, after), name="rollout-events", daemon=True
+        )
+        watcher.start()
+        self._watcher = watcher
+
+    def _watch(self, is_ready: bool, after: float) -> None:  # noqa: FBT001 - a thread's arguments
+        # The client of a child does not follow yet; one that was closed does not start again.
         with suppress(RuntimeError):
-            while not self._stopping.is_set():
-                is_ready = self._tell(was_ready=is_ready)
-                self._wake.wait(_LOOK_EVERY_SECONDS)
-                self._wake.clear()
+            self.client.start()
+        self._stopping.wait(after)
+        while not self._stopping.is_set():
+            is_ready = self._report(was_ready=is_ready)
+            self._wake.wait(_LOOK_EVERY_SECONDS)
 
-    def _tell(self, *, was_ready: bool) -> bool:
+    def _report(self, *, was_ready: bool) -> bool:
+        """Emit what changed since the last time; return whether the provider is ready now."""
         status = self.client.status()
         if was_ready and status.is_stale:
-            self.emit_provider_stale(ProviderEventDetails(message=status.failure))
+            self._emit(self.emit_provider_stale, ProviderEventDetails(message=status.failure))
         elif not was_ready and not status.is_stale:
-            self.emit_provider_ready(ProviderEventDetails())
+            self._emit(self.emit_provider_ready, ProviderEventDetails())
         with self._lock:
             changed, self._changed = sorted(self._changed), set()
         if changed:
-            self.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=changed))
+            details = ProviderEventDetails(flags_changed=changed)
+            self._emit(self.emit_provider_configuration_changed, details)
         return not status.is_stale
+
+    def _emit(
+        self, emit: Callable[[ProviderEventDetails], None], details: ProviderEventDetails
+    ) -> None:
+        try:
+            emit(details)
+        except Exception:  # noqa: BLE001 - of a handler, which older SDKs call in this thread
+            # When the process ends, the SDK takes no more events.
+            if threading.main_thread().is_alive():
+                _LOG.exception("a handler of provider events failed")

@@ -273,7 +273,7 @@ def test_flags_are_off_while_the_data_is_missing_or_stale(database: Database) ->
             for response in (served.one("f", question), served.all(question)):
                 assert response.status_code == 500
                 assert response.json() == {
-                    "errorDetails": "stale: nothing is known from the database yet"
+                    "errorDetails": "stale: nothing was read from the database yet"
                 }
 
             proxy.is_up = True

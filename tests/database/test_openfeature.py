@@ -23,7 +23,7 @@ from reconciler.openfeature import RolloutProvider
 from tests.database.proxy import Proxy
 from tests.database.test_client import ACME, OTHER, Clock, add_feature, load
 from tests.postgres import Database
-from tests.waiting import DEADLINE_SECONDS, eventually
+from tests.waiting import eventually
 
 DOMAIN = "test"
 AT_ONCE = timedelta(milliseconds=50)
@@ -200,7 +200,7 @@ def test_a_change_event_names_the_changed_features(database: Database) -> None:
         event = told.get(timeout=30)
         assert event.flags_changed == ["g"]
         assert event.provider_name == "rollout-reconciler"
-    assert heard.get(timeout=30) == {"f", "g"}, "who listened before still does"
+    assert "g" in heard.get(timeout=30), "the client's own handler is called too"
 
 
 def test_an_open_circuit_disables_the_feature_here(database: Database) -> None:
@@ -220,28 +220,7 @@ def test_a_provider_shuts_down_for_good_and_leaves_no_thread(database: Database)
     with asking(provider):
         pass
 
-    assert provider._watcher is not None
-    assert not provider._watcher.is_alive()
+    assert "rollout-events" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(OpenFeatureError) as raised:
         provider.initialize(EvaluationContext())
     assert raised.value.error_code is ErrorCode.PROVIDER_FATAL
-
-
-def test_a_child_forked_while_a_lock_is_held_does_not_block() -> None:
-    """Its parent's thread, which holds it, is not there to let it go."""
-    told: list[frozenset[str]] = []
-    provider = RolloutProvider(RolloutClient("postgresql:///x", on_change=told.append))
-    provider._lock.acquire()
-    provider._stopping._cond.acquire()  # type: ignore[attr-defined]
-    provider.begin_again()
-
-    def go_on() -> None:
-        provider._note_change(frozenset("f"))
-        provider.shutdown()
-
-    going_on = threading.Thread(target=go_on, daemon=True)
-    going_on.start()
-    going_on.join(DEADLINE_SECONDS)
-
-    assert not going_on.is_alive()
-    assert told == [frozenset("f")]

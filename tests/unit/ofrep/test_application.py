@@ -23,7 +23,7 @@ class Client:
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
 
-    def explain(self, repository: str, feature: str) -> Answer:
+    def decide(self, repository: str, feature: str) -> Answer:
         if self._error is not None:
             raise self._error
         return Answer(eligible=True, rule=Rule.WHITELISTED, reason="")
@@ -44,7 +44,7 @@ def test_an_internal_error_is_reported_without_details() -> None:
 
     PROTOCOL.check_response(ONE, response)
     assert response.status_code == 500
-    assert response.json() == {"errorDetails": "this is a fault of the server's"}
+    assert response.json() == {"errorDetails": "the server failed; its log has the reason"}
 
 
 def test_one_request_too_many_is_deferred_and_running_ones_are_served() -> None:

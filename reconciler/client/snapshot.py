@@ -1,42 +1,55 @@
 """The snapshot file: what a client knows, kept for a start without the database.
 
-One line says the format and the digest of the rest; what does not agree with it is not believed, nor what
-is another database's, or could have been written by somebody else. Its age counts as staleness.
+Its first line has the format and the digest of the rest. A file that does not agree with it is not used, nor
+one of another database, or one that another user may have written. Its age counts as staleness.
 """
 
 import json
+import logging
 import os
 import stat
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from reconciler.atomic_write import remove_leftovers, replace_file
 from reconciler.client.reads import Feature, Features
 from reconciler.client.repositories import Page, Repositories
 from reconciler.client.state import State
+from reconciler.client.store import Store
+from reconciler.client.threads import Wake
+from reconciler.errors import SetupInvalid
 from reconciler.targeting.eligibility import Targeting
 from reconciler.targeting.strategy import Strategy
 
+_LOG = logging.getLogger("reconciler.client")
+
 FORMAT: Final = 1
+_OWNER_ONLY: Final = 0o600
+_REST_FOR_WORK: Final = 20
+"""Writing takes at most one part in so many of the time."""
+_SHORTEST_REST_SECONDS: Final = 0.5
 _CLOCK_STEP_SECONDS: Final = 1.0
-"""A file this much from the future is of a clock that was set; more, and its age can't be known."""
+"""A file this much from the future is of a clock that was set; of one further ahead the age is unknown."""
 _UNREADABLE: Final = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
 )  # fmt: skip
 
 
 class SnapshotUnusable(Exception):
-    """Why a file is not believed."""
+    """A file is not used, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFile:
-    """Where a client's knowledge is kept, and whose it is."""
+    """Where what a client knows is kept, and of which database it is."""
 
     path: Path
     database: str
@@ -48,7 +61,7 @@ class SnapshotFile:
         """Replace the file, in one step, with a state that was confirmed `age` seconds before `now`.
 
         Raises:
-            OSError: It can't be written; what was there stays.
+            SetupInvalid: It can't be written; what was there stays.
         """
         pages = [
             (number, page, page.packed_ids()) for number, page in state.repositories.pages.items()
@@ -81,13 +94,13 @@ class SnapshotFile:
         for part in parts:
             digest.update(part)
         header = json.dumps({"format": FORMAT, "digest": digest.hexdigest()}).encode()
-        _replace(self.path, [header, b"\n", *parts])
+        replace_file(self.path, header, b"\n", *parts, mode=_OWNER_ONLY)
 
     def read(self, now: float) -> tuple[State, float]:
         """Return the state that is kept, without times, and its age in seconds.
 
         Raises:
-            SnapshotUnusable: There is no file, or it is not to be believed.
+            SnapshotUnusable: There is no file, or it cannot be trusted.
         """
         body = _checked(_read_own(self.path))
         try:
@@ -108,15 +121,15 @@ class SnapshotFile:
 
 def _read_own(path: Path) -> bytes:
     try:
-        # Whoever opens a pipe waits for somebody to write into it.
+        # To open a pipe is to wait for a process that writes into it.
         with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise SnapshotUnusable("it is no file")
+                raise SnapshotUnusable("it is not a regular file")
             if hasattr(os, "geteuid") and status.st_uid not in (0, os.geteuid()):
-                raise SnapshotUnusable("it is another user's")
+                raise SnapshotUnusable("another user owns it")
             if hasattr(os, "geteuid") and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise SnapshotUnusable("others may write to it")
+                raise SnapshotUnusable("other users may write to it; set its mode to 600")
             return file.read()
     except OSError as error:
         raise SnapshotUnusable(error.strerror or "it can't be read") from error
@@ -128,7 +141,7 @@ def _checked(text: bytes) -> bytes:
         said = json.loads(header)
         is_format, digest = said["format"] == FORMAT, said["digest"]
     except _UNREADABLE as error:
-        raise SnapshotUnusable("it is no snapshot") from error
+        raise SnapshotUnusable("it is not a snapshot") from error
     if not is_format:
         raise SnapshotUnusable("it is of another version")
     if sha256(body).hexdigest() != digest:
@@ -192,14 +205,68 @@ def _features(plain: Mapping[str, Any]) -> dict[str, Feature]:
     }
 
 
-def _replace(path: Path, parts: list[bytes]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+class SnapshotKeeper:
+    """Reads a client's snapshot file once, and then writes it from a thread of its own."""
+
+    def __init__(
+        self, file: SnapshotFile, store: Store, every: float, clock: Callable[[], float]
+    ) -> None:
+        self._file = file
+        self._store = store
+        self._every = every
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._changed = Wake()
+        self._kept_at = -inf, -inf
+        """When the content of the file was read."""
+        self._thread = threading.Thread(target=self._run, name="rollout-snapshot", daemon=True)
+
+    def start(self) -> None:
+        """Take in the content of the file, where nothing is known yet, and begin to write it.
+
+        Raises:
+            RuntimeError: The system gives no thread now.
+        """
+        remove_leftovers(self._file.path)
+        if self._store.current.state.confirmed_at == -inf:
+            try:
+                state, age = self._file.read(time.time())
+            except SnapshotUnusable as error:
+                _LOG.info("%s is not used: %s", self._file.path, error)
+            else:
+                at = self._clock() - age
+                self._kept_at = at, at
+                self._store.set_kept(replace(state, newest_at=at, whole_at=at))
+        self._thread.start()
+
+    def note_change(self) -> None:
+        """Have the file written soon."""
+        self._changed.set()
+
+    def stop(self, timeout: float) -> None:
+        """Write it a last time."""
+        self._stopping.set()
+        self._changed.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._changed.wait(self._every)
+            began = time.monotonic()
+            self._write()
+            took = time.monotonic() - began
+            self._stopping.wait(max(_SHORTEST_REST_SECONDS, took * _REST_FOR_WORK))
+        self._write()
+
+    def _write(self) -> None:
+        """Write it, unless nothing was read since: another process may have written what it read later."""
+        state = self._store.current.state
+        read_at = state.newest_at, state.whole_at
+        if state.confirmed_at == -inf or read_at == self._kept_at:
+            return
+        try:
+            self._file.write(state, self._clock() - state.confirmed_at, time.time())
+        except SetupInvalid as error:
+            _LOG.warning("the snapshot is not written: %s", error)
+        else:
+            self._kept_at = read_at

@@ -1,0 +1,73 @@
+"""Hints: what a service most likely did not mean, logged once each."""
+
+import logging
+import sys
+import threading
+from collections import Counter
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Final
+
+_LOG = logging.getLogger("reconciler.client")
+
+_MOST_FEATURES_NAMED: Final = 100
+_CLIENTS_BEFORE_HINT: Final = 3
+
+_made: Final[Counter[str]] = Counter()
+_lock = threading.Lock()
+
+
+def note_client(database: str) -> None:
+    """Count a client that is made for a database; the third in one process is most likely one a call."""
+    with _lock:
+        _made[database] += 1
+        is_hint_due = _made[database] == _CLIENTS_BEFORE_HINT
+    if is_hint_due:
+        _LOG.warning(
+            "%s: this is the third client of this process; make one and share it, since each has "
+            "its own connections and loads all repositories",
+            database,
+        )
+
+
+def note_server_without_threads() -> None:
+    """Log the option that uWSGI needs before Python's threads run in its workers."""
+    uwsgi = sys.modules.get("uwsgi")
+    options = getattr(uwsgi, "opt", {})
+    if uwsgi is not None and not {b"enable-threads", b"threads"} & set(options):
+        _LOG.warning(
+            "uWSGI runs without enable-threads: no thread runs between two requests, so nothing is "
+            "followed or recorded then; add enable-threads = true"
+        )
+
+
+class FeatureHints:
+    """Hints about the features that one client is asked for."""
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+        self._is_early_noted = False
+
+    def note_asked_early(self) -> None:
+        """Note a question before anything was read from the database."""
+        if not self._is_early_noted:
+            self._is_early_noted = True
+            _LOG.warning(
+                "asked before anything was read from the database: the answer is no; "
+                "enter the client, call wait_until_ready, or ask with wait=SECONDS"
+            )
+
+    def note_unknown(self, feature: str, known: Collection[str], *, is_followed: bool) -> None:
+        """Note a question for a feature that is not known."""
+        if feature in self._named or len(self._named) >= _MOST_FEATURES_NAMED:
+            return
+        self._named.add(feature)
+        if not is_followed:
+            _LOG.warning("feature %r is not followed: add it to features=[...]", feature)
+            return
+        nearest = get_close_matches(str(feature), known, n=1)
+        _LOG.warning(
+            "feature %r is not known%s: the answer is no",
+            feature,
+            f", the nearest name is {nearest[0]!r}" if nearest else "",
+        )

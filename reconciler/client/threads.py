@@ -1,0 +1,48 @@
+"""Threads of the client's own: how they start, and how they are woken.
+
+A signal handler may interrupt any line of the main thread, also one that holds a lock. What a handler may
+call (`RolloutClient.record`) therefore uses only what is here and reentrant locks.
+"""
+
+import _thread
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+_LOG = logging.getLogger("reconciler.client")
+
+
+class Wake:
+    """A flag that wakes one thread; a signal handler may set it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Set the flag; one that is set already stays set."""
+        with suppress(RuntimeError):
+            self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the flag is set, and clear it; return False after `timeout` seconds without."""
+        return self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+
+
+def start_thread(target: Callable[[], None], name: str) -> bool:
+    """Start a daemon thread; return False, and log it, where the system gives none now.
+
+    `threading.Thread.start` takes a lock that the code under a signal handler may hold; this does not.
+    """
+
+    def run() -> None:
+        threading.current_thread().name = name
+        target()
+
+    try:
+        _thread.start_new_thread(run, ())
+    except RuntimeError as error:
+        _LOG.warning("thread %s cannot start: %s; it is tried again", name, error)
+        return False
+    return True
