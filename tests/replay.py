@@ -10,6 +10,7 @@ _COLUMNS = {
     "strategy": "rollout_strategy",
     "percentage": "rollout_percentage::float",
     "salt": "salt",
+    "bucketing": "bucketing",
     "max_error_rate": "max_error_rate::float",
     "min_jobs": "min_jobs",
     "window": "extract(epoch from monitoring_window)::float",

@@ -14,6 +14,7 @@ import psycopg
 
 from reconciler.client.connection import Connection, statement
 from reconciler.client.repositories import Page, Repositories
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.eligibility import Targeting
 from reconciler.targeting.strategy import Strategy
 
@@ -92,7 +93,7 @@ def needs_categories(features: Features) -> bool:
 
 
 def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
-    _, active, stopped, strategy, percentage, salt, version, updated_at, *lists = row
+    _, active, stopped, strategy, percentage, salt, bucketing, version, updated_at, *lists = row
     if known is not None and known.version == version:
         return known
     whitelist, exclusions = map(frozenset, lists)
@@ -102,6 +103,7 @@ def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
         strategy=_strategy(strategy),
         percentage=percentage,
         salt=salt,
+        bucketing=Bucketing(bucketing),
         whitelist=whitelist,
         exclusions=exclusions,
     )

@@ -26,12 +26,14 @@ from reconciler.client.state import State
 from reconciler.client.store import Store
 from reconciler.client.threads import Wake
 from reconciler.errors import SetupInvalid
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.eligibility import Targeting
 from reconciler.targeting.strategy import Strategy
 
 _LOG = logging.getLogger("reconciler.client")
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""A release that reads another format does not know which repositories the features mean."""
 _OWNER_ONLY: Final = 0o600
 _REST_FOR_WORK: Final = 20
 """Writing takes at most one part in so many of the time."""
@@ -177,6 +179,7 @@ def _plain_features(features: Features) -> dict[str, dict[str, Any]]:
             "strategy": each.targeting.strategy.value,
             "percentage": str(each.targeting.percentage),
             "salt": each.targeting.salt,
+            "bucketing": each.targeting.bucketing.value,
             "whitelist": sorted(each.targeting.whitelist),
             "exclusions": sorted(each.targeting.exclusions),
             "version": each.version,
@@ -195,6 +198,7 @@ def _features(plain: Mapping[str, Any]) -> dict[str, Feature]:
                 strategy=Strategy(each["strategy"]),
                 percentage=Decimal(each["percentage"]),
                 salt=each["salt"],
+                bucketing=Bucketing(each["bucketing"]),
                 whitelist=frozenset(each["whitelist"]),
                 exclusions=frozenset(each["exclusions"]),
             ),

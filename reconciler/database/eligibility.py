@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.categories import Activity, Category
 from reconciler.targeting.eligibility import Repository, Rule, Targeting
 from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
@@ -202,6 +203,7 @@ def _targeting(row: "Row[Any]") -> Targeting:
         strategy=Strategy(row.strategy),
         percentage=row.percentage,
         salt=row.salt,
+        bucketing=Bucketing(row.bucketing),
         whitelist=frozenset(row.whitelist),
         exclusions=frozenset(row.exclusions),
     )

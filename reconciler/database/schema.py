@@ -12,7 +12,7 @@ from reconciler.errors import SetupInvalid
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-NEWEST_REVISION: Final = "0001"
+NEWEST_REVISION: Final = "0002"
 """The revision that this release works with; a test compares it with the migrations' head."""
 
 _REVISION: Final = re.compile("[0-9]{4}")

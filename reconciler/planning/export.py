@@ -125,6 +125,7 @@ def _describe_feature(
         strategy=configuration.strategy,
         percentage=percentage,
         salt=_salt(name, configuration.salt, said),
+        bucketing=configuration.bucketing,
         whitelist=_without(
             exclusions, _entries(configuration.whitelist, names, "whitelist", said), said
         ),

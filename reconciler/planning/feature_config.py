@@ -18,6 +18,7 @@ from typing import Any, Final, Self, TypeVar
 from reconciler.planning.history import Action
 from reconciler.rollout_file.durations import format_duration, parse_duration
 from reconciler.rollout_file.model import Feature
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.eligibility import Targeting, folded
 from reconciler.targeting.strategy import Strategy
 from reconciler.wording import show_number
@@ -43,6 +44,7 @@ class Configuration:
     strategy: Strategy
     percentage: Decimal
     salt: str
+    bucketing: Bucketing
     whitelist: frozenset[str]
     exclusions: frozenset[str]
     max_error_rate: Decimal
@@ -66,6 +68,7 @@ class Configuration:
             strategy=self.strategy,
             percentage=self.percentage,
             salt=self.salt,
+            bucketing=self.bucketing,
             whitelist=self.whitelist,
             exclusions=self.exclusions,
         )
@@ -112,6 +115,9 @@ _DURATION: Final = _ValueType(show=format_duration, from_json=parse_duration)
 _TEXT: Final = _ValueType(show=lambda value: value or "(none)")
 _STRATEGY: Final = _ValueType(
     from_json=Strategy, from_column=Strategy, to_column=lambda value: value.value
+)
+_BUCKETING: Final = _ValueType(
+    from_json=Bucketing, from_column=Bucketing, to_column=lambda value: value.value
 )
 _ENTRIES: Final = _ValueType(from_json=frozenset, from_column=_keys, to_column=sorted)
 
@@ -222,6 +228,14 @@ SCALAR_FIELDS: Final = (
         type=_ValueType(),
         declared_at="salt",
         unset=lambda name: name,
+        direction=_always(Direction.BY_AUDIENCE),
+        action=_always(Action.UPDATED),
+    ),
+    ScalarField(
+        name="bucketing",
+        column="bucketing",
+        type=_BUCKETING,
+        declared_at="bucketing",
         direction=_always(Direction.BY_AUDIENCE),
         action=_always(Action.UPDATED),
     ),

@@ -149,19 +149,24 @@ def guard_increase(
 ) -> Iterator[Finding]:
     """Refuse too many percentage points at once.
 
-    A new feature, one under strategy `whitelist` and one whose strategy changes count from 0: another
-    strategy at the same number is another audience.
+    A new feature, one under strategy `whitelist` and one whose strategy or bucketing changes count from
+    0: another strategy or bucketing at the same number is another audience.
     """
     counts_from_zero = (
         before is None
         or not before.active
         or before.strategy is Strategy.WHITELIST
         or before.strategy is not after.strategy
+        or _draws_by_another_bucketing(before, after)
     )
     base = Decimal(0) if before is None or counts_from_zero else before.percentage
     lets_in = after.active and after.strategy is not Strategy.WHITELIST
     if lets_in and after.percentage - base > guards.max_increase:
         yield TooMuchIncrease(base, after.percentage, guards.max_increase)
+
+
+def _draws_by_another_bucketing(before: Configuration, after: Configuration) -> bool:
+    return after.strategy is Strategy.PERCENTAGE and before.bucketing is not after.bucketing
 
 
 def guard_lists(

@@ -328,6 +328,8 @@ def _warnings(before: Configuration | None, after: Configuration) -> Iterator[st
         yield "percentage means nothing under the strategy whitelist"
     if before is not None and before.salt != after.salt:
         yield "another salt draws other repositories at the same percentage"
+    if before is not None and before.bucketing is not after.bucketing:
+        yield "another bucketing draws other repositories at the same percentage"
 
 
 def rename_warnings(entries: Iterable[str], directory: Directory) -> tuple[str, ...]:

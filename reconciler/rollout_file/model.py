@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.rollout_file.thresholds import FileThresholds
 from reconciler.rollout_file.value_types import (
+    BucketingName,
     Count,
     Entry,
     FeatureName,
@@ -30,6 +31,7 @@ from reconciler.rollout_file.value_types import (
     Truth,
     VersionOne,
 )
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.categories import Category, Threshold
 from reconciler.targeting.strategy import Strategy
 
@@ -128,6 +130,8 @@ class Feature(Model):
         None, examples=["my_feature"]
     )
     """The salt of the buckets; default: the feature's name. A change selects other repositories."""
+    bucketing: BucketingName = Field(Bucketing.SHA256, examples=["hashtext"])
+    """The hash that a percentage uses: `sha256` of salt and id, or `hashtext` of adopted services."""
     whitelist: Entries = Field((), examples=[["microsoft/vscode", "my-company/*"]])
     """Repositories that are always eligible, unless excluded: owner/name, owner/* or an id."""
     exclusions: Entries = Field((), examples=[["legacy-org/monolith"]])

@@ -34,6 +34,7 @@ from reconciler.rollout_file.list_entries import (
     ENTRY_PATTERN,
     entry_problem,
 )
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.strategy import Strategy
 from reconciler.uuid_text import UUID_PATTERN, is_uuid
 
@@ -55,6 +56,7 @@ _TIME_PATTERN = "[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.][0-9]{1,6})?"
 _MOMENT_PATTERN = f"{_DATE_PATTERN}T{_TIME_PATTERN}(?:Z|[+-][0-9]{{2}}:[0-5][0-9])"
 _MOMENT_HINT = "date, time and zone, such as 2026-11-23T12:00:00Z"
 _STRATEGY_HINT = "percentage, whitelist or repository_size"
+_BUCKETING_HINT = "sha256 or hashtext"
 
 
 def whole(pattern: str) -> str:
@@ -209,6 +211,14 @@ def _strategy(value: object) -> Strategy:
     return Strategy(value)
 
 
+def _bucketing(value: object) -> Bucketing:
+    if not isinstance(value, str):
+        raise wrong_type(_BUCKETING_HINT)
+    if value not in set(Bucketing):
+        raise refused(f"{quoted(value)} is not a bucketing; write {_BUCKETING_HINT}")
+    return Bucketing(value)
+
+
 class NamedByPattern:
     """The schema of a mapping from features' names: the pattern stands with the mapping."""
 
@@ -291,4 +301,5 @@ Moment = Annotated[
     PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
     _Written(_MOMENT_PATTERN, format="date-time"),
 ]
+BucketingName = Annotated[Bucketing, BeforeValidator(_bucketing)]
 StrategyName = Annotated[Strategy, BeforeValidator(_strategy)]

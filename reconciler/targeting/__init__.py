@@ -1,1 +1,1 @@
-"""Who is in: categories, strategies, buckets and the order of eligibility, as pure functions."""
+"""Which repositories are eligible: categories, strategies, buckets and rules, as pure functions."""

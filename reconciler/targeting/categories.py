@@ -1,6 +1,6 @@
 """Categories: how large a repository is, by its stars, contributors and pull requests.
 
-Thresholds are values, so that a file may move them; the defaults are the contract's table. The SQL
+Thresholds are values, so that a file can set them. The defaults are those of the documentation. The SQL
 functions read the same thresholds from the table `category_threshold`.
 """
 
@@ -22,7 +22,7 @@ class Category(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """The figures that a category is decided by; a missing figure counts as 0."""
+    """The metrics that decide a category; a missing one counts as 0."""
 
     stars: int = 0
     contributors: int = 0
@@ -30,15 +30,15 @@ class Activity:
 
     @property
     def monthly_score(self) -> int:
-        """Activity as one figure from 0 to 100, by which the most active are taken first."""
+        """Activity as one number from 0 to 100; `reconcile repositories list --ready` sorts by it."""
         return min(100, self.stars + self.contributors + self.pull_requests // 10)
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The most that a repository of a category may have, each figure included, and its priority.
+    """The inclusive limits of a category, and its priority.
 
-    `None` is no limit: everything else is `enterprise`. A higher priority is taken in earlier.
+    `None` means that there is no limit. Repositories of a higher priority get a feature earlier.
     """
 
     stars: int | None
@@ -47,7 +47,7 @@ class Threshold:
     priority: int
 
     def holds(self, activity: Activity) -> bool:
-        """Tell whether every figure is within its limit."""
+        """Return whether every metric is within its limit."""
         return (
             (self.stars is None or activity.stars <= self.stars)
             and (self.contributors is None or activity.contributors <= self.contributors)

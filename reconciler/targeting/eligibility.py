@@ -1,8 +1,8 @@
 """Eligibility: whether a repository gets a feature, by the first rule that applies.
 
-`deciding_rule` is the one place that knows the order, `is_eligible` the answer to it; both are lean,
-for whoever decides often. Reasons are told in `explanation`. The database's functions decide the
-same: a test compares them.
+`deciding_rule` defines the order of the rules, and `is_eligible` gives the result. Both are fast, since
+clients call them for every job. `explanation` gives the reasons. The functions of the database decide the
+same; a test compares them.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from reconciler.targeting.buckets import BUCKET_COUNT, bucket_of, hashed_prefix
+from reconciler.targeting.buckets import (
+    BUCKETS_PER_PERCENT,
+    Bucketing,
+    bucket_of,
+    hashed_prefix,
+    hashtext_bucket_of,
+)
 from reconciler.targeting.categories import Category
 from reconciler.targeting.environment import (
     NO_OVERRIDE,
@@ -19,11 +25,9 @@ from reconciler.targeting.environment import (
 from reconciler.targeting.steps import step_of
 from reconciler.targeting.strategy import Strategy
 
-_BUCKETS_PER_PERCENT: Final = BUCKET_COUNT // 100
-
 
 class Rule(StrEnum):
-    """What decides, in the order in which it is asked."""
+    """The rules, in the order in which they are checked."""
 
     ENVIRONMENT_STOP = "environment_stop"
     UNKNOWN_FEATURE = "unknown_feature"
@@ -39,7 +43,7 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Targeting:
-    """The part of a feature's configuration that says who is in.
+    """The part of a feature's configuration that decides which repositories are eligible.
 
     Lists hold keys: a repository id, an `owner/name` or an `owner/*`, all lower case.
     """
@@ -50,18 +54,20 @@ class Targeting:
     percentage: Decimal
     """From 0 to 100, with at most two decimals."""
     salt: str
+    """It is used by the bucketing `sha256` alone."""
+    bucketing: Bucketing = Bucketing.SHA256
     whitelist: frozenset[str] = frozenset()
     exclusions: frozenset[str] = frozenset()
     bucket_limit: int = field(init=False, repr=False, compare=False)
-    """Buckets under this one are in, by percentage."""
+    """Buckets below this number are eligible, by percentage."""
     listed: frozenset[str] = field(init=False, repr=False, compare=False)
-    """The keys of both lists: most repositories are in neither, which is then asked once."""
+    """The keys of both lists: most repositories are in neither, and one lookup is enough for them."""
     prefix: bytes = field(init=False, repr=False, compare=False)
-    """What stands before every id that is hashed."""
+    """The bytes that precede every id that is hashed by `sha256`."""
     off_rule: Rule | None = field(init=False, repr=False, compare=False)
-    """The rule by which nobody is in, whoever asks."""
+    """The rule by which the feature is off for all repositories; None where it is on."""
     strategy_rule: Rule = field(init=False, repr=False, compare=False)
-    """The rule that decides who is in neither list."""
+    """The rule for repositories that are in neither list."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bucket_limit", bucket_limit(self.percentage))
@@ -78,9 +84,9 @@ class Targeting:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """What a decision needs to know of a repository.
+    """The facts about a repository that a decision needs.
 
-    `category` is the recorded one; where there is none, what its figures are categorised as now.
+    `category` is the recorded one; without a record it is the category of the current metrics.
     """
 
     id: str
@@ -89,7 +95,7 @@ class Repository:
     category: Category
     marked_as_test: bool = False
     keys: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """What a list may have it as, the narrowest first: id, `owner/name`, `owner/*`."""
+    """The list entries that match it, the narrowest first: id, `owner/name`, `owner/*`."""
     encoded_id: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -98,8 +104,8 @@ class Repository:
 
 
 def bucket_limit(percentage: Decimal) -> int:
-    """Return how many buckets a percentage lets in."""
-    return int(percentage * _BUCKETS_PER_PERCENT)
+    """Return the number of buckets that are eligible at a percentage."""
+    return int(percentage * BUCKETS_PER_PERCENT)
 
 
 def is_eligible(
@@ -108,7 +114,7 @@ def is_eligible(
     repository: Repository | None,
     environment: EnvironmentOverride = NO_OVERRIDE,
 ) -> bool:
-    """Tell whether a repository gets a feature; None is a feature or repository not known."""
+    """Return whether a repository gets a feature; None stands for an unknown feature or repository."""
     rule = deciding_rule(feature, targeting, repository, environment)
     if targeting is None or repository is None:
         return False
@@ -116,11 +122,18 @@ def is_eligible(
         limit = targeting.bucket_limit
         if environment.percentage is not None:
             limit = min(limit, bucket_limit(environment.percentage))
-        return bucket_of(targeting.prefix, repository.encoded_id) < limit
+        return targeted_bucket(targeting, repository) < limit
     if rule is _SIZE_STRATEGY:
         step = step_of(repository.category, marked_as_test=repository.marked_as_test)
         return step <= percentage_in_force(targeting, environment)
     return rule is _WHITELISTED
+
+
+def targeted_bucket(targeting: Targeting, repository: Repository) -> int:
+    """Return the bucket of a repository, from 0 to 9999, by the feature's own bucketing."""
+    if targeting.bucketing is _SHA256:
+        return bucket_of(targeting.prefix, repository.encoded_id)
+    return hashtext_bucket_of(repository.encoded_id)
 
 
 def deciding_rule(
@@ -144,14 +157,14 @@ def deciding_rule(
 
 
 def percentage_in_force(targeting: Targeting, environment: EnvironmentOverride) -> Decimal:
-    """Return a feature's percentage, lowered by the environment where that asks for less."""
+    """Return a feature's percentage, or the limit of the environment where that is lower."""
     if environment.percentage is None:
         return targeting.percentage
     return min(targeting.percentage, environment.percentage)
 
 
 def folded(name: str) -> str:
-    """Return a name as lists have it: in lower case, letter by letter, as Postgres does it."""
+    """Return a name in lower case, letter by letter, as Postgres lowers it for lists."""
     return name.lower() if name.isascii() else "".join(each.lower()[0] for each in name)
 
 
@@ -162,7 +175,8 @@ def _keys(repository_id: str, full_name: str | None) -> tuple[str, ...]:
     return (repository_id, name, f"{name.partition('/')[0]}/*")
 
 
-# Bound once: looking a member up on its class costs as much as asking a rule.
+# Bound once: looking a member up on its class costs as much as checking a rule.
+_SHA256: Final = Bucketing.SHA256
 _ENVIRONMENT_STOP: Final = Rule.ENVIRONMENT_STOP
 _UNKNOWN_FEATURE: Final = Rule.UNKNOWN_FEATURE
 _UNKNOWN_REPOSITORY: Final = Rule.UNKNOWN_REPOSITORY

@@ -1,7 +1,7 @@
-"""What a process's own environment says about who is in, ahead of every configuration.
+"""Limits from the environment of the process, which apply before every configuration.
 
-It may only narrow: stop features, or lower the percentage. What cannot be read is taken as the
-narrowest, since whoever sets these variables is getting out of something.
+They only narrow: they stop features or lower the percentage. A value that cannot be read counts as the
+narrowest, since people set these variables to limit a rollout.
 """
 
 import re
@@ -11,31 +11,31 @@ from decimal import Decimal
 from typing import Final, Self
 
 STOP_VARIABLE: Final = "ROLLOUT_EMERGENCY_STOP"
-"""`true`, which stops every feature, or the names of features, separated by commas."""
+"""`true` stops every feature; otherwise the names of features to stop, separated by commas."""
 PERCENTAGE_VARIABLE: Final = "ROLLOUT_PERCENTAGE"
-"""The most that any feature's percentage counts for, from 0 to 100 with at most two decimals."""
+"""The upper limit for the percentage of every feature, from 0 to 100 with at most two decimals."""
 
 _PERCENTAGE = re.compile(r"\d{1,3}(\.\d{1,2})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentOverride:
-    """The variables as values; the default is an environment that says nothing."""
+    """The variables as values; the default limits nothing."""
 
     stops_all: bool = False
     stopped_features: frozenset[str] = frozenset()
     """In lower case: names compare without regard to it."""
     percentage: Decimal | None = None
-    """No feature counts for more than this; None is no limit."""
+    """The upper limit of every percentage; None means no limit."""
     percentage_is_malformed: bool = False
-    """The variable could not be read: the limit is 0, and only whitelists are in."""
+    """The variable could not be read: the limit is 0, and only whitelisted repositories are eligible."""
 
     @classmethod
     def parse(cls, environment: Mapping[str, str]) -> Self:
-        """Read an environment. A variable that is empty counts as not set.
+        """Return the limits of an environment. A variable that is empty counts as not set.
 
-        A `ROLLOUT_PERCENTAGE` that is not a plain number from 0 to 100 counts as 0: whoever set it
-        meant to lower something, and taking it for no limit would do the opposite.
+        A `ROLLOUT_PERCENTAGE` that is not a plain number from 0 to 100 counts as 0: people set it to
+        lower a percentage, and to ignore it would do the opposite.
         """
         entries = environment.get(STOP_VARIABLE, "").lower().split(",")
         stopped = frozenset(filter(None, map(str.strip, entries)))
@@ -49,7 +49,7 @@ class EnvironmentOverride:
         )
 
     def stops(self, feature: str) -> bool:
-        """Tell whether a feature is stopped here."""
+        """Return whether a feature is stopped by this environment."""
         return self.stops_all or feature.lower() in self.stopped_features
 
 

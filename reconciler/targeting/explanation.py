@@ -1,6 +1,6 @@
-"""Explanation: what each rule found, in a sentence, and the one that decided.
+"""Explanation: the finding of each rule, in a sentence, and the rule that decided.
 
-It decides nothing: the answer is `eligibility`'s. The database says the same sentences; a test compares
+It decides nothing: the result is `eligibility`'s. The database gives the same sentences; a test compares
 them word for word.
 """
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.targeting.buckets import bucket
 from reconciler.targeting.categories import Category
 from reconciler.targeting.eligibility import (
     Repository,
@@ -18,6 +17,7 @@ from reconciler.targeting.eligibility import (
     deciding_rule,
     is_eligible,
     percentage_in_force,
+    targeted_bucket,
 )
 from reconciler.targeting.environment import (
     NO_OVERRIDE,
@@ -30,20 +30,20 @@ from reconciler.targeting.steps import step_of
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An answer, and why."""
+    """A result with its reason."""
 
     eligible: bool
     rule: Rule
     reason: str
     bucket: int | None
-    """From 0 to 9999; None where the feature or the repository is not known."""
+    """From 0 to 9999; None if the feature or the repository is unknown."""
     category: Category | None
-    """None where the repository is not known."""
+    """None if the repository is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleFinding:
-    """What one rule found; of all rules exactly one decides."""
+    """The finding of one rule; exactly one rule decides."""
 
     rule: Rule
     decides: bool
@@ -56,11 +56,11 @@ def decide(
     repository: Repository | None,
     environment: EnvironmentOverride = NO_OVERRIDE,
 ) -> Decision:
-    """Return the answer of `is_eligible` with the rule that gives it and the figures behind it."""
+    """Return the result of `is_eligible` with the rule that decides and the values behind it."""
     rule = deciding_rule(feature, targeting, repository, environment)
     found = None
     if targeting is not None and repository is not None:
-        found = bucket(targeting.salt, repository.id)
+        found = targeted_bucket(targeting, repository)
     return Decision(
         eligible=is_eligible(feature, targeting, repository, environment),
         rule=rule,
@@ -76,7 +76,7 @@ def explain(
     repository: Repository | None,
     environment: EnvironmentOverride = NO_OVERRIDE,
 ) -> tuple[RuleFinding, ...]:
-    """Return every rule in order, with what it found, whether or not it came to be asked."""
+    """Return every rule in order with its finding, also those after the rule that decides."""
     deciding = deciding_rule(feature, targeting, repository, environment)
     return tuple(
         RuleFinding(
@@ -155,7 +155,7 @@ def _percentage_strategy_found(
 ) -> str:
     if targeting.strategy_rule is not Rule.PERCENTAGE_STRATEGY:
         return _other_strategy_found(targeting)
-    found = bucket(targeting.salt, repository.id)
+    found = targeted_bucket(targeting, repository)
     limit = bucket_limit(percentage_in_force(targeting, environment))
     under = "under" if found < limit else "not under"
     return f"bucket {found} is {under} {limit} ({_percentage_words(targeting, environment)})"
@@ -170,7 +170,7 @@ def _size_strategy_found(
     who = "repositories marked as test" if marked else f"{repository.category} repositories"
     step = step_of(repository.category, marked_as_test=marked)
     words = _percentage_words(targeting, environment)
-    return f"{who} are in from {step} %, the percentage is {words}"
+    return f"{who} are eligible from {step} %, the percentage is {words}"
 
 
 def _other_strategy_found(targeting: Targeting) -> str:

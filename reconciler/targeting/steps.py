@@ -1,4 +1,4 @@
-"""Steps: from which percentage the strategy `repository_size` takes a category in."""
+"""Steps: the percentage from which a category is eligible under the strategy `repository_size`."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -16,14 +16,14 @@ STEPS: Final[Mapping[Category, int]] = MappingProxyType(
         Category.ENTERPRISE: 100,
     }
 )
-"""In percent. A repository marked as test is in from the step of `test`, whatever its category."""
+"""In percent. A repository marked as test is eligible from the step of `test`, whatever its category."""
 
 
 def step_of(category: Category, *, marked_as_test: bool) -> int:
-    """Return the percentage from which a repository is in."""
+    """Return the percentage from which a repository is eligible."""
     return STEPS[Category.TEST] if marked_as_test else STEPS[category]
 
 
 def step_in_force(percentage: Decimal) -> int:
-    """Return the step that a percentage amounts to: the highest not above it, 0 below the first."""
+    """Return the highest step that is not above a percentage; 0 below the first step."""
     return max((step for step in STEPS.values() if step <= percentage), default=0)

@@ -1,10 +1,10 @@
-"""Strategies: the three ways to choose repositories that no list names."""
+"""Strategies: the three ways to choose repositories that are in neither list."""
 
 from enum import StrEnum
 
 
 class Strategy(StrEnum):
-    """How a repository that is in neither list is decided."""
+    """How eligibility of a repository that is in neither list is decided."""
 
     PERCENTAGE = "percentage"
     WHITELIST = "whitelist"

@@ -136,7 +136,7 @@ def test_history_replayed_from_empty_gives_the_live_state(site: Site) -> None:
         "percentage: 10\n    whitelist: [acme/a, acme/b]",
         "percentage: 12.5\n    strategy: repository_size\n    whitelist: [acme/b, acme/c]",
         "percentage: 0\n    active: false\n    exclusions: [acme/a]\n    description: why",
-        "salt: other\n    health: {window: 90s, min_jobs: 3, rollback_to: 1, auto_rollback: false}",
+        "salt: other\n    bucketing: hashtext\n    health: {window: 90s, min_jobs: 3, rollback_to: 1, auto_rollback: false}",
     )
     for fields in files:
         site.write(f"version: 1\nfeatures:\n  {FEATURE}:\n    {fields}\n")

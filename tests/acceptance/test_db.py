@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from reconciler.database import schema
 from tests.site import Completed, Site
 
 EMBEDDED: dict[str, str | None] = {"DATABASE_URL": None}
@@ -48,7 +49,7 @@ def test_status_does_not_start_the_server(alone: Site) -> None:
     after = json.loads(run(alone, "db", "status", "--format", "json").stdout)
 
     assert before.stdout.splitlines()[1] == "state     absent"
-    assert (after["state"], after["schema"]) == ("running", "0001")
+    assert (after["state"], after["schema"]) == ("running", schema.NEWEST_REVISION)
 
 
 def test_stopping_a_stopped_server_is_not_an_error(alone: Site) -> None:
@@ -86,8 +87,8 @@ def test_upgrade_creates_the_schema_once(site: Site) -> None:
     first = site.reconcile("db", "upgrade")
     second = site.reconcile("db", "upgrade")
 
-    assert first.stdout == "the schema is 0001 now\n", first.stderr
-    assert second.stdout == "the schema is 0001 already; nothing to do\n"
+    assert first.stdout == f"the schema is {schema.NEWEST_REVISION} now\n", first.stderr
+    assert second.stdout == f"the schema is {schema.NEWEST_REVISION} already; nothing to do\n"
 
 
 def test_another_database_is_never_migrated_implicitly(site: Site) -> None:

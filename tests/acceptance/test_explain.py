@@ -159,8 +159,8 @@ def test_size_strategy(explained: Site) -> None:
 
     assert reason(explained) == snapshot("""\
 acme/Tools and capture: not eligible
-    size_strategy: large repositories are in from 75 %, the percentage is 60 %
-  → 10  size_strategy        large repositories are in from 75 %, the percentage is 60 %\
+    size_strategy: large repositories are eligible from 75 %, the percentage is 60 %
+  → 10  size_strategy        large repositories are eligible from 75 %, the percentage is 60 %\
 """)
 
 

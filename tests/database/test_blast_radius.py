@@ -14,6 +14,7 @@ from sqlalchemy import Connection, event, text
 from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
 from reconciler.database.live_state import read_configurations
 from reconciler.planning.plan import BlastRadius, Moved
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from reconciler.targeting.eligibility import Targeting
 from reconciler.targeting.strategy import Strategy
@@ -115,11 +116,12 @@ def _apply(
     connection.execute(
         text(
             "INSERT INTO rollout_configuration (feature_name, is_active, emergency_stop,"
-            " rollout_strategy, rollout_percentage, salt, target_repositories,"
+            " rollout_strategy, rollout_percentage, salt, bucketing, target_repositories,"
             " excluded_repositories) VALUES ('f', :active, :emergency_stop, :strategy, :percentage,"
-            " :salt, :whitelist, :exclusions) ON CONFLICT (feature_name) DO UPDATE SET"
+            " :salt, :bucketing, :whitelist, :exclusions) ON CONFLICT (feature_name) DO UPDATE SET"
             " is_active = excluded.is_active, emergency_stop = excluded.emergency_stop,"
             " rollout_strategy = excluded.rollout_strategy, salt = excluded.salt,"
+            " bucketing = excluded.bucketing,"
             " rollout_percentage = excluded.rollout_percentage,"
             " target_repositories = excluded.target_repositories,"
             " excluded_repositories = excluded.excluded_repositories"
@@ -130,6 +132,7 @@ def _apply(
             "strategy": targeting.strategy.value,
             "percentage": targeting.percentage,
             "salt": targeting.salt,
+            "bucketing": targeting.bucketing.value,
             "whitelist": list(targeting.whitelist),
             "exclusions": list(targeting.exclusions),
         },
@@ -165,6 +168,7 @@ targetings = st.builds(
     strategy=st.sampled_from(Strategy),
     percentage=st.sampled_from(["0", "5", "10", "25", "33.33", "75", "100"]).map(Decimal),
     salt=st.sampled_from(["f", "g", "ü"]),
+    bucketing=st.sampled_from(Bucketing),
     whitelist=keys,
     exclusions=keys,
 )

@@ -62,7 +62,7 @@ def test_a_client_from_a_snapshot_answers_like_its_writer(proxy: Proxy, file: Pa
         assert client.explain(ACME, "f") == Answer(
             eligible=True,
             rule=Rule.SIZE_STRATEGY,
-            reason="test repositories are in from 10 %, the percentage is 10.5 %",
+            reason="test repositories are eligible from 10 %, the percentage is 10.5 %",
             bucket=1915,
             category=Category.TEST,
             percentage=Decimal("10.5"),

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.categories import Activity, Category, categorize
 from reconciler.targeting.eligibility import Repository, Targeting, folded
 from reconciler.targeting.explanation import decide
 from reconciler.targeting.strategy import Strategy
 from tests.postgres import Database
-from tests.vectors import bucket_vectors
+from tests.vectors import bucket_vectors, hashtext_vectors
 
 if TYPE_CHECKING:
     import psycopg
@@ -46,6 +47,7 @@ class WrittenFeature:
     strategy: Strategy
     percentage: Decimal
     salt: str | None
+    bucketing: Bucketing
     whitelist: list[str | None]
     exclusions: list[str | None]
 
@@ -56,6 +58,7 @@ class WrittenFeature:
             strategy=self.strategy,
             percentage=self.percentage,
             salt=name if self.salt is None else self.salt,
+            bucketing=self.bucketing,
             whitelist=_keys(self.whitelist),
             exclusions=_keys(self.exclusions),
         )
@@ -85,6 +88,7 @@ written_features = st.builds(
         st.decimals(0, 100, places=2),
     ),
     salt=st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    bucketing=st.sampled_from(Bucketing),
     whitelist=st.lists(entries, max_size=12),
     exclusions=st.lists(entries, max_size=6),
 )
@@ -126,8 +130,8 @@ def _write_features(connection: "psycopg.Connection[Any]", features: list[Writte
     for number, each in enumerate(features):
         connection.execute(
             "INSERT INTO rollout_configuration (feature_name, is_active, emergency_stop,"
-            " rollout_strategy, rollout_percentage, salt, target_repositories,"
-            " excluded_repositories) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            " rollout_strategy, rollout_percentage, salt, bucketing, target_repositories,"
+            " excluded_repositories) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 f"feature_{number}",
                 each.active,
@@ -135,6 +139,7 @@ def _write_features(connection: "psycopg.Connection[Any]", features: list[Writte
                 each.strategy.value,
                 each.percentage,
                 each.salt,
+                each.bucketing.value,
                 each.whitelist,
                 each.exclusions,
             ),
@@ -213,6 +218,36 @@ def test_every_frozen_vector_holds(database: Database) -> None:
     )
 
     assert [row["bucket"] for row in rows] == [bucket for _, _, bucket in vectors]
+
+
+def test_hashtext_of_the_server_is_that_of_the_frozen_vectors(database: Database) -> None:
+    vectors = hashtext_vectors()
+    rows = database.rows(
+        "SELECT hashtext(vector.text) AS hash"
+        " FROM unnest(%(texts)s::text[]) WITH ORDINALITY AS vector (text, position)"
+        " ORDER BY vector.position",
+        texts=[text for text, _ in vectors],
+    )
+
+    assert [row["hash"] for row in rows] == [hash_ for _, hash_ in vectors]
+
+
+def test_hashtext_lets_in_what_the_services_own_expression_does(database: Database) -> None:
+    _load_many(database, 500)
+    database.execute(
+        "INSERT INTO rollout_configuration (feature_name, bucketing, rollout_percentage)"
+        " SELECT 'at_' || percentage, 'hashtext', percentage FROM unnest(ARRAY[0, 1, 10, 12.5, 50, 99.99,"
+        " 100]) AS percentages (percentage)"
+    )
+
+    differing = database.value("""
+        SELECT count(*) FROM repositories CROSS JOIN rollout_configuration AS configuration
+        WHERE is_repository_eligible_for_rollout(repositories.id, feature_name)
+            <> (abs(hashtext(repositories.id::text) % 100) < rollout_percentage)
+    """)
+
+    assert differing == 0
+    assert database.value("SELECT count(*) FROM eligible_repositories('at_10')") not in {0, 500}
 
 
 def test_a_bucket_is_eligible_if_the_percentage_is_above_it(database: Database) -> None:

@@ -57,6 +57,7 @@ def features(draw: st.DrawFn) -> dict[str, Any]:
         "auto_rollback_enabled": draw(st.booleans()),
         "rollback_to": draw(hundredths),
         "salt": draw(st.none() | texts),
+        "bucketing": draw(st.sampled_from(["sha256", "hashtext"])),
         "metadata": draw(st.sampled_from([{}, {"team": "release"}]))
         | draw(st.just({}) | st.fixed_dictionaries({"description": texts})),
     }

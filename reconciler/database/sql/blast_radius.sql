@@ -146,6 +146,7 @@ facts AS NOT MATERIALIZED (
                 CAST(:planned_salt AS text) || ':' || CAST(repository.id AS text), 'UTF8'
             )
         ) AS planned_digest,
+        public.rollout_hashtext_bucket(repository.id) AS hashtext_bucket,
         coalesce(
             recorded.category,
             public.category_within(
@@ -229,8 +230,10 @@ sides AS NOT MATERIALIZED (
             OR CASE CAST(:live_strategy AS text)
                 WHEN 'percentage'
                     THEN
-                        public.rollout_bucket_of_digest(facts.live_digest)
-                        < CAST(:live_bucket_limit AS integer)
+                        CASE
+                            WHEN CAST(:live_bucketing AS text) = 'hashtext' THEN facts.hashtext_bucket
+                            ELSE public.rollout_bucket_of_digest(facts.live_digest)
+                        END < CAST(:live_bucket_limit AS integer)
                 WHEN 'repository_size'
                     THEN
                         public.rollout_step(facts.live_category, facts.live_marked)
@@ -244,8 +247,11 @@ sides AS NOT MATERIALIZED (
                 WHEN 'percentage'
                     THEN
                         CASE
+                            WHEN CAST(:planned_bucketing AS text) = 'hashtext'
+                                THEN facts.hashtext_bucket
                             WHEN
                                 CAST(:live_strategy AS text) = 'percentage'
+                                AND CAST(:live_bucketing AS text) = 'sha256'
                                 AND CAST(:live_salt AS text) = CAST(:planned_salt AS text)
                                 THEN public.rollout_bucket_of_digest(facts.live_digest)
                             ELSE public.rollout_bucket_of_digest(facts.planned_digest)

@@ -14,6 +14,7 @@ SELECT
         ELSE 0
     END AS percentage,
     coalesce(configuration.salt, configuration.feature_name) AS salt,
+    configuration.bucketing,
     versioned.version,
     -- A time written by hand can be in the future, after all later changes.
     CAST(

@@ -16,6 +16,7 @@ SELECT
     configuration.rollout_strategy AS strategy,
     configuration.rollout_percentage AS percentage,
     coalesce(configuration.salt, configuration.feature_name) AS salt,
+    configuration.bucketing,
     ARRAY(
         SELECT membership.key
         FROM public.rollout_membership AS membership

@@ -13,6 +13,7 @@ SELECT
     rollout_strategy,
     rollout_percentage,
     coalesce(salt, feature_name) AS salt,
+    bucketing,
     target_repositories,
     excluded_repositories,
     max_error_rate,

@@ -11,6 +11,7 @@ from reconciler.planning.feature_config import LIST_FIELDS, SCALAR_FIELDS
 from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan import FeatureAction
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.strategy import Strategy
 from tests.unit.planning.situations import configuration, feature, override, plan_feature
 
@@ -49,7 +50,7 @@ def test_each_field_is_kept_reverted_or_held(name: str, live: Any, decision: Dec
 
 
 def test_every_field_has_a_decision() -> None:
-    tried = {name for name, _, _ in DECISIONS} | {"strategy", "salt"}
+    tried = {name for name, _, _ in DECISIONS} | {"strategy", "salt", "bucketing"}
 
     assert tried == {field.name for field in (*SCALAR_FIELDS, *LIST_FIELDS)}
 
@@ -62,8 +63,11 @@ def test_every_field_has_a_decision() -> None:
         (AudienceChange(gained=0, lost=0), Decision.REVERT),
     ],
 )
-@pytest.mark.parametrize(("name", "live"), [("strategy", Strategy.WHITELIST), ("salt", "other")])
-def test_the_audience_decides_the_direction_of_strategy_and_salt(
+@pytest.mark.parametrize(
+    ("name", "live"),
+    [("strategy", Strategy.WHITELIST), ("salt", "other"), ("bucketing", Bucketing.HASHTEXT)],
+)
+def test_the_audience_decides_the_direction_of_what_draws_it(
     name: str, live: Any, change: AudienceChange, decision: Decision
 ) -> None:
     plan = plan_feature(

@@ -20,6 +20,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import with_blast_radius
 from reconciler.rollout_file.model import Feature, Guards
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS
 from reconciler.targeting.strategy import Strategy
 from tests.unit.planning.situations import NOBODY_KNOWN, configuration, feature, plan_feature
@@ -140,6 +141,18 @@ def test_a_name_that_now_means_another_repository_is_refused() -> None:
             feature(percentage=30, strategy=Strategy.REPOSITORY_SIZE),
             0,
             id="another strategy",
+        ),
+        pytest.param(
+            feature(percentage=30, bucketing=Bucketing.HASHTEXT),
+            feature(percentage=30),
+            0,
+            id="another bucketing",
+        ),
+        pytest.param(
+            feature(percentage=30, bucketing=Bucketing.HASHTEXT),
+            feature(percentage=25),
+            None,
+            id="another bucketing, at the limit",
         ),
         pytest.param(
             feature(percentage=30, strategy=Strategy.WHITELIST),

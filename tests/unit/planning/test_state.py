@@ -21,6 +21,7 @@ from reconciler.planning.feature_config import (
     to_state,
 )
 from reconciler.planning.plan_inputs import read_generation
+from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from reconciler.targeting.strategy import Strategy
 
@@ -36,6 +37,7 @@ CONFIGURATIONS = st.builds(
     strategy=st.sampled_from(Strategy),
     percentage=PERCENTAGES,
     salt=st.text(min_size=1),
+    bucketing=st.sampled_from(Bucketing),
     whitelist=KEYS,
     exclusions=KEYS,
     max_error_rate=PERCENTAGES,
@@ -86,6 +88,7 @@ def test_the_first_generation_has_the_state_of_its_file() -> None:
         strategy=Strategy.REPOSITORY_SIZE,
         percentage=Decimal(50),
         salt="pepper",
+        bucketing=Bucketing.SHA256,
         whitelist=frozenset(
             {
                 "00000000-0000-4000-8000-000000000001",

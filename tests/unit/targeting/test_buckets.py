@@ -4,8 +4,9 @@ from collections import Counter
 from hashlib import sha256
 from uuid import UUID
 
-from reconciler.targeting.buckets import BUCKET_COUNT, bucket
-from tests.vectors import BUCKETS_FILE, bucket_vectors
+from reconciler.targeting.buckets import BUCKET_COUNT, bucket, hashtext_bucket_of
+from reconciler.targeting.hashtext import hashtext
+from tests.vectors import BUCKETS_FILE, HASHTEXT_FILE, bucket_vectors, hashtext_vectors
 
 # The 99.99th percentile of chi-square with 9,999 degrees of freedom (Wilson and Hilferty).
 _MOST_CHI_SQUARE_OF_BUCKETS = 10_534
@@ -58,3 +59,28 @@ def test_two_salts_take_repositories_in_independent_orders() -> None:
     )
 
     assert chi_square < _MOST_CHI_SQUARE_OF_TENTHS
+
+
+def test_hashtext_is_that_of_postgres_for_every_frozen_vector() -> None:
+    vectors = hashtext_vectors()
+
+    assert len(vectors) == 1000
+    assert [hashtext(text.encode()) for text, _ in vectors] == [each for _, each in vectors]
+    assert (
+        sha256(HASHTEXT_FILE.read_bytes()).hexdigest()
+        == "72c71858401108dba88bf3a04b10bae2db5ee8fdc270c36da4f7e04de07b1971"
+    )
+
+
+def test_hashtext_buckets_are_whole_percents_and_each_is_drawn() -> None:
+    buckets = {hashtext_bucket_of(key.encode()) for key in _ids(10_000)}
+
+    assert buckets == set(range(0, 10_000, 100))
+
+
+def test_a_negative_hash_has_the_bucket_of_its_remainder_without_sign() -> None:
+    negative = next(
+        text for text, hash_ in hashtext_vectors() if hash_ % 100 != -hash_ % 100 and hash_ < 0
+    )
+
+    assert hashtext_bucket_of(negative.encode()) == -hashtext(negative.encode()) % 100 * 100

@@ -77,13 +77,17 @@ def test_every_rule_has_a_reason() -> None:
             (
                 False,
                 "size_strategy",
-                "medium repositories are in from 50 %, the percentage is 12.5 %",
+                "medium repositories are eligible from 50 %, the percentage is 12.5 %",
             ),
-            (True, "size_strategy", "medium repositories are in from 50 %, the percentage is 50 %"),
             (
                 True,
                 "size_strategy",
-                "repositories marked as test are in from 10 %, the percentage is 12.5 %",
+                "medium repositories are eligible from 50 %, the percentage is 50 %",
+            ),
+            (
+                True,
+                "size_strategy",
+                "repositories marked as test are eligible from 10 %, the percentage is 12.5 %",
             ),
         ]
     )
@@ -111,7 +115,7 @@ def test_the_environment_is_named_if_it_lowers_the_percentage() -> None:
             (
                 False,
                 "size_strategy",
-                "medium repositories are in from 50 %, the percentage is 5 %, lowered by ROLLOUT_PERCENTAGE",
+                "medium repositories are eligible from 50 %, the percentage is 5 %, lowered by ROLLOUT_PERCENTAGE",
             ),
         ]
     )
