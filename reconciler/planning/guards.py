@@ -5,7 +5,7 @@ world. A finding makes its own sentence. Whether it is allowed is for the plan t
 always open, so nothing here stands against what only narrows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -13,6 +13,7 @@ from typing import ClassVar, Final, Protocol
 
 from reconciler.planning.feature_config import LIST_FIELDS, Configuration
 from reconciler.planning.live_state import Directory
+from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Guards
 from reconciler.targeting.strategy import Strategy
 from reconciler.wording import show_number
@@ -185,6 +186,14 @@ def guard_lists(
             100 * len(removed) > guards.max_removal * len(existing)
         ):
             yield TooMuchRemoval(field.name, len(removed), len(existing), guards.max_removal)
+
+
+def guard_names(entries: Iterable[str], directory: Directory) -> Iterator[Finding]:
+    """Refuse a name that means another repository than at the last apply."""
+    for entry in entries:
+        if directory.is_reused(entry):
+            key = entry_key(entry)
+            yield NameReused(entry, directory.remembered[key], directory.ids[key])
 
 
 def guard_gain(gained: int, guards: Guards) -> Iterator[Finding]:

@@ -45,6 +45,10 @@ class Directory:
         """Tell whether a key means something now: a known repository, or a pattern."""
         return key in self.names or key.endswith("/*")
 
+    def unresolved(self, entries: Iterable[str]) -> tuple[str, ...]:
+        """Return the entries that mean nothing to the database yet, by name."""
+        return tuple(sorted(each for each in entries if not self.is_resolved(self.key(each))))
+
     def is_renamed(self, entry: str) -> bool:
         """Tell whether an entry's name is no longer found, and its repository is."""
         if not self.remembered:

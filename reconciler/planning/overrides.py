@@ -6,7 +6,7 @@ is in force and what an apply has to write. Only narrowing wins by itself; whate
 by people.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
@@ -46,7 +46,7 @@ class StoredOverride:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the history that ends at HEAD tells of an override's id in the file."""
+    """What the history that ends at HEAD shows of an override's id in the file."""
 
     was_there: bool = False
     removals: int = 0
@@ -60,16 +60,16 @@ class OverrideCase(Enum):
 
     ON_AND_THERE = auto()
     ON_AND_NEVER_THERE = auto()
-    """Git doesn't know it yet."""
+    """Git does not have it yet."""
     ON_AND_REMOVED = auto()
-    """People removed it: they resume."""
+    """People removed its block: they resume, or put another block in its place."""
     OUT_AND_THERE = auto()
-    """Off or superseded, and never removed in between: write-back will remove or replace it."""
+    """Off or superseded, and never removed since: write-back will remove or replace its block."""
     OFF_AND_REMOVED = auto()
     PUT_BACK = auto()
     """Off or done, and in the file again after a removal."""
     SUPERSEDED_FOR_NOTHING = auto()
-    """What took its place was removed by people, who never removed this one from git."""
+    """Its successor's block was removed, or allows more by now, and its own was never removed."""
     UNKNOWN_AND_THERE = auto()
     """People wrote it by hand, or the database is a new one."""
     OUT_AND_ABSENT = auto()
@@ -98,7 +98,7 @@ class Settlement:
     written: tuple[StoredOverride, ...]
     """New and changed rows, as they are to be."""
     resumed: tuple[Override, ...]
-    """Those that people removed: each is a row of history."""
+    """Those that people removed, with nothing in their place: each is a row of history."""
 
 
 def settle_overrides(
@@ -107,49 +107,56 @@ def settle_overrides(
     traces: Mapping[UUID, Trace],
     kept: Override | None = None,
 ) -> Settlement:
-    """Decide what is in force on one feature.
+    """Decide which override is in force on one feature: classify each row, settle it, pick the narrowest.
 
     Args:
-        in_file: the override that the file has at HEAD.
+        in_file: the override that the file has at HEAD; its limit counts, whatever its row has.
         stored: the feature's rows, in any state.
-        traces: by id, of those that git was asked of, or the last apply knows.
+        traces: by id, of those that git was asked of, or that the last apply knows.
         kept: a new one, made of drift that is kept. Where another is as narrow it is superseded at
-            once, and comes back should people remove that one alone.
+            once, and is in force again should people remove that one alone.
     """
     before = {row.id: row for row in stored}
-    settled = {
-        row.id: _settle(row, traces.get(row.id, NEVER_THERE), is_there=_is(in_file, row))
-        for row in stored
-    }
-    if in_file is not None and in_file.id not in settled:
-        unknown = StoredOverride(in_file, OverrideState.DONE)
-        trace = traces.get(in_file.id, NEVER_THERE)
-        settled[in_file.id] = _after(OverrideCase.UNKNOWN_AND_THERE, _seen(unknown, trace))
+    rows = dict(before)
+    if in_file is not None and in_file.id not in rows:
+        rows[in_file.id] = StoredOverride(in_file, OverrideState.DONE)
+    settled: dict[UUID, StoredOverride] = {}
+    for row in rows.values():
+        trace = traces.get(row.id, NEVER_THERE)
+        block = in_file if in_file is not None and in_file.id == row.id else None
+        case = classify(row, trace, block, is_known=row.id in before)
+        settled[row.id] = settle(row, case, trace, block)
     for row in tuple(settled.values()):
-        told = traces.get(row.id)
-        # Where git was not asked of a row, it is taken for resumed with what took its place.
-        was_resumed_too = told is None or (told.was_there and not _is(in_file, row))
-        if not was_resumed_too and _is_superseded_by_what_is_gone(row, settled):
-            settled[row.id] = _after(OverrideCase.SUPERSEDED_FOR_NOTHING, row)
+        is_there = in_file is not None and in_file.id == row.id
+        if is_superseded_for_nothing(row, settled, traces.get(row.id), is_there=is_there):
+            settled[row.id] = in_state(row, OverrideCase.SUPERSEDED_FOR_NOTHING)
     if kept is not None:
         settled[kept.id] = StoredOverride(kept, OverrideState.ON)
-    on = [row for row in settled.values() if row.state is OverrideState.ON]
-    in_force = _narrowest(on)
-    for row in on:
-        if in_force is not None and row is not in_force:
+    in_force = narrowest([row for row in settled.values() if row.state is OverrideState.ON])
+    removed = {
+        row.id
+        for row in stored
+        if row.state is OverrideState.ON and settled[row.id].state is OverrideState.DONE
+    }
+    is_replaced = in_file is not None and in_force is not None and in_force.id == in_file.id
+    for row in tuple(settled.values()):
+        is_outdone = row.state is OverrideState.ON and row is not in_force
+        if in_force is not None and (is_outdone or (row.id in removed and is_replaced)):
             settled[row.id] = replace(row, state=OverrideState.DONE, superseded_by=in_force.id)
     return Settlement(
         in_force=None if in_force is None else in_force.override,
         written=tuple(row for row in settled.values() if before.get(row.id) != row),
-        resumed=tuple(_resumed(before, settled)),
+        resumed=()
+        if is_replaced
+        else tuple(before[each].override for each in before if each in removed),
     )
 
 
 def narrow(configuration: Limited, override: Override | None) -> Limited:
     """Return a configuration, or its exposure alone, under a limit: never wider than it was.
 
-    A stop also takes the percentage to 0, as people do who stop by hand, so that nobody who reads the
-    percentage alone is misled.
+    A stop also takes the percentage to 0, as people do who stop by hand, so that a reader of the
+    percentage alone is not misled.
     """
     if override is None:
         return configuration
@@ -159,10 +166,10 @@ def narrow(configuration: Limited, override: Override | None) -> Limited:
 
 
 def effective(desired: Limited, override: Override | None, live: Limited | None) -> Limited:
-    """Return what is to be live: the intent under its limit.
+    """Return what is to be live: the desired state under its limit.
 
-    While nobody is in, the percentage says nothing: a feature that is stopped before and after keeps the
-    one that people left there, unless that is above what the file asks for.
+    While a feature is stopped its percentage has no effect: a feature that is stopped before and after
+    keeps the one that people left there, unless that is above what the file asks for.
     """
     narrowed = narrow(desired, override)
     if live is None or not (live.emergency_stop and narrowed.emergency_stop):
@@ -171,46 +178,65 @@ def effective(desired: Limited, override: Override | None, live: Limited | None)
 
 
 def is_narrower(override: Override, other: Override) -> bool:
-    """Tell whether an override allows less than another."""
-    return _limit(override) < _limit(other)
+    """Return whether an override allows less than another."""
+    return limit_of(override) < limit_of(other)
 
 
-def _is(in_file: Override | None, row: StoredOverride) -> bool:
-    return in_file is not None and in_file.id == row.id
+def limit_of(override: Override) -> Decimal:
+    """Return a limit as a number that orders: a stop is under every percentage."""
+    return Decimal(-1) if override.percentage is None else override.percentage
 
 
-def _settle(row: StoredOverride, trace: Trace, *, is_there: bool) -> StoredOverride:
-    """Return a row as an apply of HEAD leaves it, whatever becomes of the others."""
-    return _after(_meet(row, trace, is_there=is_there), _seen(row, trace) if is_there else row)
-
-
-def _meet(row: StoredOverride, trace: Trace, *, is_there: bool) -> OverrideCase:
-    # What was removed before it was last seen is no removal in between; and what is done without
-    # having been superseded was removed, or git would have it still.
-    was_removed_since = trace.removals > row.removals or (
-        row.state is OverrideState.DONE and row.superseded_by is None
-    )
-    match row.state, is_there:
-        case OverrideState.ON, True:
-            return OverrideCase.ON_AND_THERE
-        case OverrideState.ON, False:
-            return (
-                OverrideCase.ON_AND_REMOVED if trace.was_there else OverrideCase.ON_AND_NEVER_THERE
-            )
-        case _, True:
-            return OverrideCase.PUT_BACK if was_removed_since else OverrideCase.OUT_AND_THERE
-        case OverrideState.OFF, False if trace.was_there:
+def classify(
+    row: StoredOverride, trace: Trace, block: Override | None, *, is_known: bool = True
+) -> OverrideCase:
+    """Return the case of a row; `block` is its override as the file has it, None where it is absent."""
+    if not is_known:
+        return OverrideCase.UNKNOWN_AND_THERE
+    if block is not None:
+        return _classify_there(row, trace)
+    match row.state:
+        case OverrideState.ON if trace.was_there:
+            return OverrideCase.ON_AND_REMOVED
+        case OverrideState.ON:
+            return OverrideCase.ON_AND_NEVER_THERE
+        case OverrideState.OFF if trace.was_there:
             return OverrideCase.OFF_AND_REMOVED
         case _:
             return OverrideCase.OUT_AND_ABSENT
 
 
-def _seen(row: StoredOverride, trace: Trace) -> StoredOverride:
-    return replace(row, removals=max(row.removals, trace.removals))
+def _classify_there(row: StoredOverride, trace: Trace) -> OverrideCase:
+    if row.state is OverrideState.ON:
+        return OverrideCase.ON_AND_THERE
+    is_done = row.state is OverrideState.DONE
+    # A removal from before the row was last seen is not one since; and what is done without having been
+    # superseded was removed, or git would still have it.
+    if trace.removals > row.removals or (is_done and row.superseded_by is None):
+        return OverrideCase.PUT_BACK
+    return OverrideCase.OUT_AND_THERE
 
 
-def _after(meeting: OverrideCase, row: StoredOverride) -> StoredOverride:
-    match STATE_AFTER[meeting]:
+def settle(
+    row: StoredOverride, case: OverrideCase, trace: Trace, block: Override | None
+) -> StoredOverride:
+    """Return a row as an apply of HEAD leaves it, whatever becomes of the others."""
+    return in_state(row if block is None else with_seen(row, trace, block), case)
+
+
+def with_seen(row: StoredOverride, trace: Trace, block: Override) -> StoredOverride:
+    """Return a row whose block was seen in the file: with its removals until then, and its limit there."""
+    is_edited = limit_of(block) != limit_of(row.override)
+    return replace(
+        row,
+        override=block if is_edited else row.override,
+        removals=max(row.removals, trace.removals),
+    )
+
+
+def in_state(row: StoredOverride, case: OverrideCase) -> StoredOverride:
+    """Return a row in the state that an apply leaves it in."""
+    match STATE_AFTER[case]:
         case None:
             return row
         case OverrideState.ON if row.state is not OverrideState.ON:
@@ -219,34 +245,28 @@ def _after(meeting: OverrideCase, row: StoredOverride) -> StoredOverride:
             return replace(row, state=state)
 
 
-def _is_superseded_by_what_is_gone(
-    row: StoredOverride, settled: Mapping[UUID, StoredOverride]
+def is_superseded_for_nothing(
+    row: StoredOverride,
+    settled: Mapping[UUID, StoredOverride],
+    trace: Trace | None,
+    *,
+    is_there: bool,
 ) -> bool:
-    """Tell whether people removed what took a row's place, or what took the place of that."""
+    """Return whether a row's last successor was removed or allows more, and its own block never was removed.
+
+    Where git was not asked of a row (`trace` is None) it is taken for removed with its successor.
+    """
+    if trace is None or (trace.was_there and not is_there):
+        return False
     last = row
     while last.superseded_by is not None and last.superseded_by in settled:
         last = settled[last.superseded_by]
-    return row is not last and row.state is last.state is OverrideState.DONE
+    if row is last or row.state is not OverrideState.DONE:
+        return False
+    is_widened = last.state is OverrideState.ON and is_narrower(row.override, last.override)
+    return last.state is OverrideState.DONE or is_widened
 
 
-def _resumed(
-    before: Mapping[UUID, StoredOverride], after: Mapping[UUID, StoredOverride]
-) -> Iterator[Override]:
-    for row in before.values():
-        now = after[row.id]
-        if (
-            row.state is OverrideState.ON
-            and now.state is OverrideState.DONE
-            and now.superseded_by is None
-        ):
-            yield row.override
-
-
-def _narrowest(rows: Sequence[StoredOverride]) -> StoredOverride | None:
-    # Of equals the one that was there first.
-    return min(rows, key=lambda row: _limit(row.override), default=None)
-
-
-def _limit(override: Override) -> Decimal:
-    """Return a limit as a number that orders: a stop is under every percentage."""
-    return Decimal(-1) if override.percentage is None else override.percentage
+def narrowest(rows: Sequence[StoredOverride]) -> StoredOverride | None:
+    """Return the row with the narrowest limit, of equals the first; None without rows."""
+    return min(rows, key=lambda row: limit_of(row.override), default=None)

@@ -169,7 +169,7 @@ class FeaturePlan:
     """From the live state without its reverted drift to the effective one."""
     unresolved: tuple[str, ...]
     overrides: OverridesPlan
-    is_meant_anew: bool
+    is_newly_desired: bool
     """Whether people mean something that the last apply does not know, whether or not a change shows it."""
     drift: tuple[Drift, ...]
     findings: tuple[Finding, ...]
@@ -258,7 +258,7 @@ class Plan:
         return (
             self.has_changes
             or self.has_new_names
-            or any(each.overrides.written or each.is_meant_anew for each in self.features)
+            or any(each.overrides.written or each.is_newly_desired for each in self.features)
         )
 
     @property

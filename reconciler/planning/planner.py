@@ -5,8 +5,9 @@ reads a clock, a file or a database.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Self
 from uuid import uuid5
 
 from reconciler.planning.desired import (
@@ -27,10 +28,10 @@ from reconciler.planning.feature_config import Configuration, ScalarField
 from reconciler.planning.guards import (
     FeatureRemoved,
     Finding,
-    NameReused,
     guard_gain,
     guard_increase,
     guard_lists,
+    guard_names,
 )
 from reconciler.planning.live_state import Directory, LiveFeature
 from reconciler.planning.overrides import (
@@ -51,7 +52,6 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
 from reconciler.planning.promotion import guard_soak, stage_to_hold
-from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
 from reconciler.targeting.steps import step_in_force
 from reconciler.targeting.strategy import Strategy
@@ -65,11 +65,7 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
     """
     live, directory = inputs.live, inputs.live.directory
     desired = [_plan_feature(name, feature, inputs) for name, feature in rollout.features.items()]
-    gone = [
-        _plan_removal(name, found, inputs)
-        for name, found in live.features.items()
-        if name not in rollout.features
-    ]
+    gone = [_plan_removal(name, inputs) for name in live.features if name not in rollout.features]
     return Plan(
         generation=live.generation,
         applied_commit=live.applied_commit,
@@ -92,172 +88,179 @@ def with_blast_radius(feature: FeaturePlan, radius: BlastRadius, guards: Guards)
 
 def feature_drift(name: str, inputs: PlanInputs) -> tuple[Drift, ...]:
     """Return the drift of one feature, with what an apply does about each field."""
-    return _drift(name, inputs.live.features.get(name), inputs.applied.features.get(name), inputs)
+    return _Context.of(name, inputs).drift
 
 
 def drift_to_judge(
     inputs: PlanInputs,
 ) -> Iterator[tuple[str, ScalarField, Configuration, Configuration]]:
-    """Yield the drift whose direction only the audience tells: feature, field, expected, live."""
+    """Yield the drift whose direction only the audience shows: feature, field, expected, live."""
     for name, found in inputs.live.features.items():
-        applied = inputs.applied.features.get(name)
-        if applied is not None:
-            expected = _expected(applied, found)
+        expected = _Context.of(name, inputs).expected
+        if expected is not None:
             for field in fields_judged_by_audience(expected, found.configuration):
                 yield name, field, expected, found.configuration
 
 
 def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str, Stage]]:
-    """Yield the stages that have to have held before a percentage rises as the file asks: by feature."""
+    """Yield the stages that have to soak before a percentage rises as the file asks: by feature."""
     for name, feature in rollout.features.items():
-        before = _percentage_before(name, inputs)
+        before = _Context.of(name, inputs).percentage
         stage = stage_to_hold(before, feature.percentage, feature.progression)
         if stage is not None:
             yield name, stage
 
 
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """One feature as a plan finds it, before the file is looked at."""
+
+    name: str
+    inputs: PlanInputs
+    found: LiveFeature | None
+    applied: AppliedFeature | None
+
+    @classmethod
+    def of(cls, name: str, inputs: PlanInputs) -> Self:
+        return cls(name, inputs, inputs.live.features.get(name), inputs.applied.features.get(name))
+
+    @property
+    def live(self) -> Configuration | None:
+        """The live configuration; None for a new feature."""
+        return None if self.found is None else self.found.configuration
+
+    @property
+    def limit(self) -> Override | None:
+        """The override in force, as the database has it."""
+        rows = () if self.found is None else self.found.overrides
+        return next((row.override for row in rows if row.state is OverrideState.ON), None)
+
+    @property
+    def expected(self) -> Configuration | None:
+        """What should be live: the last applied state under the override in force since."""
+        if self.found is None or self.applied is None:
+            return None
+        return effective(self.applied.desired, self.limit, self.found.configuration)
+
+    @property
+    def drift(self) -> tuple[Drift, ...]:
+        """How the live configuration differs from the expected one."""
+        if self.live is None or self.expected is None:
+            return ()
+        return find_drift(self.expected, self.live, self.inputs.audience.get(self.name, {}))
+
+    @property
+    def desired(self) -> Configuration | None:
+        """The desired state until now: the last applied, or the live one that no apply knows."""
+        if self.live is None or self.applied is None:
+            return self.live
+        return self.applied.desired
+
+    @property
+    def percentage(self) -> Decimal | None:
+        """The desired percentage until now; None for a new feature."""
+        return None if self.desired is None else self.desired.percentage
+
+    def without(self, drift: tuple[Drift, ...]) -> Configuration | None:
+        """Return the live configuration once the drift that is reverted is undone."""
+        if self.live is None or self.expected is None:
+            return self.live
+        return without_drift(self.live, drift, self.expected)
+
+
 def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePlan:
+    context = _Context.of(name, inputs)
     directory = inputs.live.directory
-    found = inputs.live.features.get(name)
-    applied = inputs.applied.features.get(name)
     desired = desired_configuration(name, feature, directory)
-    drift = with_adopted(_drift(name, found, applied, inputs), desired, directory)
-    if found is not None and applied is None:
-        drift = _stop_before_any_apply(found, feature.override)
-    overrides = _plan_overrides(name, feature.override, found, drift, inputs)
-    before = None if found is None else found.configuration
-    base = _without_drift(before, drift, applied, found)
-    after = effective(desired, overrides.in_force, before)
+    drift = (
+        _stop_before_any_apply(context, feature.override)
+        if context.applied is None
+        else with_adopted(context.drift, desired, directory)
+    )
+    overrides = _plan_overrides(context, feature.override, drift)
+    base = context.without(drift)
+    after = effective(desired, overrides.in_force, context.live)
     changes = configuration_changes(base, after, directory)
-    guarded = base if applied is None else applied.desired
+    entries = (*feature.whitelist, *feature.exclusions)
     return FeaturePlan(
         name=name,
-        action=_action(before, is_touched=bool(changes or drift or overrides.resumed)),
-        before=before,
+        action=_action(context.live, is_touched=bool(changes or drift or overrides.resumed)),
+        before=context.live,
         desired=desired,
         after=after,
         changes=changes,
-        unresolved=unresolved((*feature.whitelist, *feature.exclusions), directory),
+        unresolved=directory.unresolved(entries),
         overrides=overrides,
-        is_meant_anew=_is_meant_anew(desired, applied),
+        is_newly_desired=is_newly_desired(desired, context.applied),
         drift=drift,
-        findings=(
-            *_findings(guarded, desired, feature, directory),
-            *guard_soak(
-                _percentage_before(name, inputs),
-                feature.percentage,
-                feature.progression,
-                inputs.soaking.get(name),
-                is_limited=overrides.in_force is not None or bool(overrides.resumed),
-            ),
-        ),
-        warnings=(
-            *feature_warnings(base, after),
-            *rename_warnings((*feature.whitelist, *feature.exclusions), directory),
-        ),
+        findings=tuple(_findings(context, desired, feature, overrides)),
+        warnings=(*feature_warnings(base, after), *rename_warnings(entries, directory)),
     )
 
 
-def _plan_removal(name: str, found: LiveFeature, inputs: PlanInputs) -> FeaturePlan:
-    applied = inputs.applied.features.get(name)
-    drift = _drift(name, found, applied, inputs)
-    overrides = _plan_overrides(name, None, found, drift, inputs)
-    base = _without_drift(found.configuration, drift, applied, found) or found.configuration
+def is_newly_desired(desired: Configuration, applied: AppliedFeature | None) -> bool:
+    """Return whether the last apply does not have this desired state.
+
+    No live value needs to differ: an override may hide it, or the feature was so before any apply.
+    """
+    return applied is None or applied.desired != desired
+
+
+def _plan_removal(name: str, inputs: PlanInputs) -> FeaturePlan:
+    context = _Context.of(name, inputs)
+    drift = context.drift
+    overrides = _plan_overrides(context, None, drift)
+    base = context.without(drift)
+    assert base is not None  # noqa: S101 - only a live feature is removed
     desired = base.deactivated()
-    after = effective(desired, overrides.in_force, found.configuration)
+    after = effective(desired, overrides.in_force, context.live)
     changes = configuration_changes(base, after, inputs.live.directory)
     return FeaturePlan(
         name=name,
         action=FeatureAction.DEACTIVATE
         if base.active
         else _action(base, is_touched=bool(changes or drift or overrides.resumed)),
-        before=found.configuration,
+        before=context.live,
         desired=desired,
         after=after,
         changes=changes,
         unresolved=(),
         overrides=overrides,
-        is_meant_anew=False,
+        is_newly_desired=False,
         drift=drift,
         findings=(FeatureRemoved(),) if base.active else (),
         warnings=(),
     )
 
 
-def _percentage_before(name: str, inputs: PlanInputs) -> Decimal | None:
-    """Return the percentage that people meant until now; None for a feature that is not live yet."""
-    found = inputs.live.features.get(name)
-    applied = inputs.applied.features.get(name)
-    if found is None:
-        return None
-    return (found.configuration if applied is None else applied.desired).percentage
+def _stop_before_any_apply(context: _Context, in_file: Override | None) -> tuple[Drift, ...]:
+    """Return a stop that somebody set by hand on a live feature before its first apply, as drift.
 
-
-def _expected(applied: AppliedFeature, found: LiveFeature) -> Configuration:
-    """Return what should be live: the last apply's intent under the override in force since."""
-    on = [row.override for row in found.overrides if row.state is OverrideState.ON]
-    return effective(applied.desired, on[0] if on else None, found.configuration)
-
-
-def _drift(
-    name: str, found: LiveFeature | None, applied: AppliedFeature | None, inputs: PlanInputs
-) -> tuple[Drift, ...]:
-    if found is None or applied is None:
-        return ()
-    expected = _expected(applied, found)
-    return find_drift(expected, found.configuration, inputs.audience.get(name, {}))
-
-
-def _stop_before_any_apply(found: LiveFeature, in_file: Override | None) -> tuple[Drift, ...]:
-    """Return a stop that somebody set by hand on a feature that no apply has met, as drift.
-
-    Nothing else of such a feature can have drifted; but a stop survives the next apply, also the first.
+    No apply stored what to compare other fields with; but a stop survives every apply, also the first.
     """
-    live = found.configuration
-    limits = [row.override for row in found.overrides if row.state is OverrideState.ON]
-    limits += [] if in_file is None else [in_file]
-    if any(limit.percentage is None for limit in limits):
+    live = context.live
+    limits = (context.limit, in_file)
+    if live is None or any(limit is not None and limit.percentage is None for limit in limits):
         return ()
     return find_drift(replace(live, emergency_stop=False), live, {})
 
 
-def _without_drift(
-    before: Configuration | None,
-    drift: tuple[Drift, ...],
-    applied: AppliedFeature | None,
-    found: LiveFeature | None,
-) -> Configuration | None:
-    if before is None or applied is None or found is None:
-        return before
-    return without_drift(before, drift, _expected(applied, found))
-
-
 def _plan_overrides(
-    name: str,
-    in_file: Override | None,
-    found: LiveFeature | None,
-    drift: tuple[Drift, ...],
-    inputs: PlanInputs,
+    context: _Context, in_file: Override | None, drift: tuple[Drift, ...]
 ) -> OverridesPlan:
-    stored = () if found is None else found.overrides
+    stored = () if context.found is None else context.found.overrides
     file_id = None if in_file is None else in_file.id
     ids = {row.id for row in stored} | ({file_id} if file_id is not None else set())
-    told = {each: inputs.trace(name, each, file_id) for each in ids}
-    traces = {each: trace for each, trace in told.items() if trace is not None}
-    kept = _kept_override(found, drift, inputs.live.generation)
+    known = {each: context.inputs.trace(context.name, each, file_id) for each in ids}
+    traces = {each: trace for each, trace in known.items() if trace is not None}
+    kept = _kept_override(context, drift)
     settled = settle_overrides(in_file, stored, traces, kept)
     return OverridesPlan(settled.in_force, kept, settled.written, settled.resumed)
 
 
-def _is_meant_anew(desired: Configuration, applied: AppliedFeature | None) -> bool:
-    # Nothing live need show it: an override may hide it, or the feature was so before any apply.
-    return applied is None or applied.desired != desired
-
-
-def _kept_override(
-    found: LiveFeature | None, drift: tuple[Drift, ...], generation: int
-) -> Override | None:
+def _kept_override(context: _Context, drift: tuple[Drift, ...]) -> Override | None:
     limit = kept_limit(drift)
+    found = context.found
     if found is None or limit is None:
         return None
     changes = ", ".join(
@@ -267,7 +270,7 @@ def _kept_override(
     )
     return Override(
         # The same for a preview and its apply, and another for every database.
-        id=uuid5(found.id, f"drift kept at generation {generation}"),
+        id=uuid5(found.id, f"drift kept at generation {context.inputs.live.generation}"),
         percentage=limit.percentage,
         emergency_stop=True if limit.percentage is None else None,
         reason=f"changed in the database: {changes}",
@@ -277,15 +280,21 @@ def _kept_override(
 
 
 def _findings(
-    before: Configuration | None, desired: Configuration, feature: Feature, directory: Directory
+    context: _Context, desired: Configuration, feature: Feature, overrides: OverridesPlan
 ) -> Iterator[Finding]:
+    directory = context.inputs.live.directory
+    before = context.desired
     yield from guard_increase(before, desired, feature.guards)
     if before is not None:
         yield from guard_lists(before, desired, feature.guards, directory)
-    for entry in (*feature.whitelist, *feature.exclusions):
-        if directory.is_reused(entry):
-            key = entry_key(entry)
-            yield NameReused(entry, directory.remembered[key], directory.ids[key])
+    yield from guard_names((*feature.whitelist, *feature.exclusions), directory)
+    yield from guard_soak(
+        context.percentage,
+        feature.percentage,
+        feature.progression,
+        context.inputs.soaking.get(context.name),
+        is_limited=overrides.in_force is not None or bool(overrides.resumed),
+    )
 
 
 def _action(before: Configuration | None, *, is_touched: bool) -> FeatureAction:
@@ -301,14 +310,8 @@ def _plan_marks(rollout: Rollout, inputs: PlanInputs) -> MarksPlan:
         marked=marks,
         added=named(marks - live.marked, directory),
         removed=named(live.marked - marks, directory),
-        unresolved=unresolved(rollout.test_repositories, directory),
+        unresolved=directory.unresolved(rollout.test_repositories),
     )
-
-
-def unresolved(entries: tuple[str, ...], directory: Directory) -> tuple[str, ...]:
-    """Return the entries that mean nothing to the database yet, by name."""
-    keyed = ((entry, directory.key(entry)) for entry in entries)
-    return tuple(sorted(entry for entry, key in keyed if not directory.is_resolved(key)))
 
 
 def feature_warnings(before: Configuration | None, after: Configuration) -> tuple[str, ...]:

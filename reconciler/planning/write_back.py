@@ -11,7 +11,13 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from reconciler.planning.overrides import NEVER_THERE, OverrideState, StoredOverride, Trace
+from reconciler.planning.overrides import (
+    NEVER_THERE,
+    OverrideState,
+    StoredOverride,
+    Trace,
+    limit_of,
+)
 from reconciler.rollout_file.model import Override
 
 
@@ -59,7 +65,7 @@ class Why(StrEnum):
     OTHER_PUT_BACK = (
         "people put another override's block back; the next apply settles which is in force"
     )
-    TOO_WIDE = "the percentage of the file on the branch is under its own"
+    EDITED = "people changed another override's limit; the next apply settles which is in force"
     PROPOSED_BEFORE = "the branch that proposes its block can still be merged; delete that branch"
 
 
@@ -90,7 +96,7 @@ def decide(
     row = None if block is None else _row_of(block, rows)
     if row is None or row.state is not OverrideState.OFF:
         return Nothing()
-    return Wait(Why.PUT_BACK) if _is_put_back(row, traces) else Remove(row.override)
+    return Wait(Why.PUT_BACK) if is_put_back(row, traces) else Remove(row.override)
 
 
 def seen_in_git(
@@ -109,7 +115,7 @@ def seen_in_git(
     return frozenset(
         row.id
         for row in rows
-        if (row.state is OverrideState.ON and _was_there(row, traces))
+        if (row.state is OverrideState.ON and was_there(row, traces))
         or (row.state is OverrideState.OFF and row.id != there and row.id not in proposed)
     )
 
@@ -120,12 +126,10 @@ def _decide_on(
     rows: Sequence[StoredOverride],
     traces: Mapping[UUID, Trace],
 ) -> Decision:
-    if _was_there(on, traces):
+    if was_there(on, traces):
         return Nothing()
     if tip is None:
         return Wait(Why.NO_FEATURE)
-    if on.override.percentage is not None and on.override.percentage > tip.percentage:
-        return Wait(Why.TOO_WIDE)
     if tip.block is None:
         return Add(on.override)
     return _decide_replacing(tip.block, on, rows, traces)
@@ -140,17 +144,20 @@ def _decide_replacing(
     row = _row_of(block, rows)
     if row is None:
         return Wait(Why.UNKNOWN_BLOCK)
-    if _is_put_back(row, traces):
+    if is_put_back(row, traces):
         return Wait(Why.OTHER_PUT_BACK)
+    if limit_of(block) != limit_of(row.override):
+        return Wait(Why.EDITED)
     return Replace(on.override, block.id)
 
 
-def _was_there(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
+def was_there(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
+    """Return whether the branch has or had a row's block."""
     return traces.get(row.id, NEVER_THERE).was_there
 
 
-def _is_put_back(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
-    """Tell whether people brought back a block that the database has settled as gone."""
+def is_put_back(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
+    """Return whether people brought back a block that the database has settled as gone."""
     return traces.get(row.id, NEVER_THERE).removals > row.removals
 
 

@@ -5,7 +5,7 @@ fails. The ways that are written down here are why the rules are there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ import pytest
 from reconciler.planning import override_actions, overrides, planner, write_back
 from reconciler.planning.overrides import OverrideCase, OverrideState, StoredOverride, Trace
 from reconciler.planning.write_back import Decision, Nothing, Remove, Replace, Tip, Wait, Why
+from reconciler.rollout_file.model import Override
 from tests.unit.worlds.search import Search, Violation
 from tests.unit.worlds.values import Bounds, Rules
 
@@ -24,7 +25,17 @@ TIP_SAYS = "at rest, live is what the tip of the branch says"
 
 def everybody(times: int, *, together: int, commits: int = 6) -> Bounds:
     """Everybody does everything, each thing so many times at most, so many things in all."""
-    names = ("merge", "remove", "put back", "write", "roll back", "stop", "resume", "stop by hand")
+    names = (
+        "merge",
+        "remove",
+        "put back",
+        "write",
+        "edit",
+        "roll back",
+        "stop",
+        "resume",
+        "stop by hand",
+    )
     return Bounds(tuple((name, times) for name in names), together, commits)
 
 
@@ -52,13 +63,20 @@ def test_the_claims_hold_in_every_small_world(bounds: Bounds) -> None:
     assert len(search.seen) > 20_000
 
 
-def without_a_line(meeting: OverrideCase, state: OverrideState | None) -> Mapping[str, object]:
-    return {"STATE_AFTER": {**overrides.STATE_AFTER, meeting: state}}
+def without_a_line(case: OverrideCase, state: OverrideState | None) -> Mapping[str, object]:
+    return {"STATE_AFTER": {**overrides.STATE_AFTER, case: state}}
 
 
-def count_removals_unseen(row: StoredOverride, trace: Trace, *, is_there: bool) -> StoredOverride:
-    meeting = overrides._meet(row, trace, is_there=is_there)
-    return overrides._after(meeting, overrides._seen(row, trace))
+def count_removals_unseen(
+    row: StoredOverride, case: OverrideCase, trace: Trace, block: Override | None
+) -> StoredOverride:
+    return overrides.in_state(overrides.with_seen(row, trace, block or row.override), case)
+
+
+def without_the_limit_in_the_file(
+    row: StoredOverride, trace: Trace, block: Override
+) -> StoredOverride:
+    return replace(row, removals=max(row.removals, trace.removals))
 
 
 _decide = write_back.decide
@@ -185,6 +203,17 @@ MISSING = (
         """,
     ),
     Missing(
+        "the limit in the file counts, whatever the database has",
+        {"with_seen": without_the_limit_in_the_file},
+        fails=TIP_SAYS,
+        way="""
+            write a stop by hand (commit 1)
+            apply commit 1
+            limit the block 1 to 5 (commit 2)
+            apply commit 2
+        """,
+    ),
+    Missing(
         "unknown: on",
         without_a_line(OverrideCase.UNKNOWN_AND_THERE, None),
         fails=TIP_SAYS,
@@ -195,13 +224,12 @@ MISSING = (
     ),
     Missing(
         "a removal counts as in between only where the block was seen again",
-        {"_settle": count_removals_unseen},
+        {"settle": count_removals_unseen},
         fails=TIP_SAYS,
         way="""
-            apply commit 0
-            write a stop by hand (commit 1)
-            stop
+            write a limit by hand (commit 1)
             apply commit 1
+            stop
             resume
             write-back reads
             write-back commits
@@ -214,16 +242,16 @@ MISSING = (
     Missing(
         "of two the narrower is in force",
         {
-            "_narrowest": lambda rows: max(
-                rows, key=lambda r: overrides._limit(r.override), default=None
+            "narrowest": lambda rows: max(
+                rows, key=lambda row: overrides.limit_of(row.override), default=None
             )
         },
         fails=STAYS_STOPPED,
         way="""
             apply commit 0
+            write a limit by hand (commit 1)
             roll back
-            stop by SQL
-            apply commit 0
+            apply commit 1
         """,
     ),
     Missing(
@@ -238,7 +266,7 @@ MISSING = (
     ),
     Missing(
         "an apply remembers what people mean, though an override hides it",
-        planner={"_is_meant_anew": lambda *_: False},
+        planner={"is_newly_desired": lambda *_: False},
         fails=TIP_SAYS,
         way="""
             apply commit 0
@@ -263,16 +291,15 @@ MISSING = (
         acting={"with_superseded": lambda override, _: frozenset({override})},
         fails=TIP_SAYS,
         way="""
-            apply commit 0
-            write a stop by hand (commit 1)
-            stop
+            write a limit by hand (commit 1)
             apply commit 1
+            stop
             resume
         """,
     ),
     Missing(
         "write-back adds only what never was there",
-        write_back={"_was_there": lambda *_: False},
+        write_back={"was_there": lambda *_: False},
         fails=ENTERS_ONCE,
         way="""
             apply commit 0
@@ -301,15 +328,14 @@ MISSING = (
         write_back={"decide": decide_without(Replace)},
         fails=TIP_SAYS,
         way="""
-            apply commit 0
-            write a stop by hand (commit 1)
-            stop
+            write a limit by hand (commit 1)
             apply commit 1
+            stop
         """,
     ),
     Missing(
         "write-back leaves what people put back",
-        write_back={"_is_put_back": lambda *_: False},
+        write_back={"is_put_back": lambda *_: False},
         fails=STAYS_STOPPED,
         way="""
             write a stop by hand (commit 1)

@@ -194,8 +194,8 @@ def test_an_apply_stores_a_desired_state_hidden_by_an_override() -> None:
         FILE, applied=FILE, live=LIMITED, overrides=(row,), traces={ROLLBACK.id: NEVER}
     )
 
-    assert (moved.changes, moved.overrides.written, moved.is_meant_anew) == ((), (), True)
-    assert not same.is_meant_anew
+    assert (moved.changes, moved.overrides.written, moved.is_newly_desired) == ((), (), True)
+    assert not same.is_newly_desired
 
 
 PERCENTAGES = st.decimals(0, 100, places=2)

@@ -66,9 +66,7 @@ def tip(block: Override) -> Tip:
         ),
         pytest.param(tip(HOLD), [ON], {}, Wait(Why.UNKNOWN_BLOCK), id="by hand"),
         pytest.param(None, [ON], {}, Wait(Why.NO_FEATURE), id="no such feature"),
-        pytest.param(
-            Tip(Decimal(10), None), [HELD], {}, Wait(Why.TOO_WIDE), id="wider than the file"
-        ),
+        pytest.param(Tip(Decimal(10), None), [HELD], {}, Add(HOLD), id="wider than the file"),
         pytest.param(Tip(Decimal(20), None), [HELD], {}, Add(HOLD), id="as wide as the file"),
         pytest.param(tip(STOP), [OFF], {STOP.id: THERE}, Remove(STOP), id="resumed"),
         pytest.param(EMPTY, [OFF], {STOP.id: REMOVED}, Nothing(), id="resumed and gone"),

@@ -9,12 +9,14 @@ from uuid import UUID
 from tests.unit.worlds.acting import imposed, lifted
 from tests.unit.worlds.applying import apply
 from tests.unit.worlds.values import (
+    HAND_LIMIT,
     ROLLBACK_TO,
     STOP,
     Bounds,
     File,
     Rules,
     World,
+    is_wider,
     limited,
     on_row,
     override_of,
@@ -93,10 +95,36 @@ def _resumed_by_people(world: World, rules: Rules) -> World:
 def _write(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
     """A person writes a stop into the file by hand."""
     tip = world.branch[-1]
-    if tip.block is None:
-        block = override_of(world.made + 1, STOP)
+    if tip.block is not None:
+        return
+    for limit, name in ((STOP, "a stop"), (HAND_LIMIT, "a limit")):
+        block = override_of(world.made + 1, limit)
         after = world._replace(made=world.made + 1)
-        yield from _commit(after, replace(tip, block=block), bounds, "write a stop by hand")
+        yield from _commit(after, replace(tip, block=block), bounds, f"write {name} by hand")
+
+
+def _edit(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """A person changes the limit of the block, under its id: what they write counts, either way."""
+    tip = world.branch[-1]
+    if tip.block is None:
+        return
+    number, before = tip.block.id.int, tip.block.percentage
+    for limit in (STOP, ROLLBACK_TO, HAND_LIMIT):
+        if limit == before:
+            continue
+        block = override_of(number, limit)
+        after = world
+        if is_wider(limit, before):
+            # They widen what git knows, as far as that, also for a job of an older commit.
+            after = _resumed_by_people(world, rules)
+            stops = frozenset(
+                (each, limit if is_widened and is_wider(limit, most) else most)
+                for each, most in world.stops
+                for is_widened in [(each, most) not in after.stops or each == tip.block.id]
+            )
+            after = after._replace(stops=stops)
+        name = f"limit the block {number} to {'a stop' if limit is STOP else limit}"
+        yield from _commit(after, replace(tip, block=block), bounds, name)
 
 
 def _commit(
@@ -158,6 +186,7 @@ _ACTS: Final[dict[str, Callable[[World, Bounds, Rules], Iterator[tuple[str, Worl
     "write": _write,
     "roll back": _roll_back,
     "stop": _stop,
+    "edit": _edit,
     "resume": _resume,
     "stop by hand": _stop_by_hand,
 }

@@ -21,8 +21,10 @@ from tests.unit.worlds.values import (
     World,
     configuration,
     identifier,
+    is_wider,
     on_row,
     override_of,
+    row_of,
     trace,
 )
 
@@ -33,7 +35,7 @@ def apply(world: World, index: int, rules: Rules) -> World:
     file = world.branch[index]
     traces = _traces(world, index, rules) if rules.has_git else ()
     seen = world.seen if file.block is None or rules.has_git else world.seen | {file.block.id}
-    world = world._replace(seen=seen)
+    world = world._replace(seen=seen, stops=world.stops | _narrowed_by_edits(world, index))
     done = apply_file(
         file, traces, world.desired, world.block, world.live, world.rows, world.generation
     )
@@ -66,6 +68,19 @@ def apply(world: World, index: int, rules: Rules) -> World:
             stops=stops,
         )
     return world._replace(applied=index)
+
+
+def _narrowed_by_edits(world: World, index: int) -> frozenset[tuple[UUID | None, Decimal | None]]:
+    """Return the limit that people narrowed a block to since the last apply, unless it was resumed."""
+    block = world.branch[index].block
+    row = row_of(block, world.rows)
+    if block is None or row is None or row.state is OverrideState.OFF or index <= world.applied:
+        return frozenset()
+    if not is_wider(row.override.percentage, block.percentage):
+        return frozenset()
+    if _is_resumed_since(world, index, block.id):
+        return frozenset()
+    return frozenset({(block.id, block.percentage)})
 
 
 def _traces(world: World, index: int, rules: Rules) -> tuple[tuple[UUID, Trace], ...]:

@@ -25,6 +25,8 @@ from reconciler.rollout_file.model import Override
 FEATURE: Final = "feature"
 MOMENT: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROLLBACK_TO: Final = Decimal(5)
+HAND_LIMIT: Final = Decimal(10)
+"""What people write into the file by hand, where they write no stop."""
 Row = StoredOverride
 """A row of `rollout_override`."""
 STOP: Final = None
@@ -95,6 +97,10 @@ class Rules:
     """Without it there is one file at a time, no history, and no write-back."""
     asks_git_of_what_is_superseded: bool = True
     refuses_stale: bool = True
+
+
+def is_wider(limit: Decimal | None, other: Decimal | None) -> bool:
+    return other is not limit and (other is STOP or (limit is not STOP and limit > other))
 
 
 def identifier(block: Override | None) -> UUID | None:
