@@ -1,6 +1,6 @@
-# reconcile as an image: docker build --tag reconcile . && docker run --rm -v "$PWD:/work" reconcile validate
-# What is installed comes from the lock, by hash. With a named database the image is all that a job needs, as any user;
-# without one it runs the embedded Postgres beside the file, as a user that the image knows, since initdb asks who it is.
+# Build and use: docker build --tag reconcile . && docker run --rm -v "$PWD:/work" reconcile validate
+# The packages come from the lock, by hash. With DATABASE_URL the image works as any user. Without it, the image runs
+# the embedded Postgres beside the file; initdb then needs a user that exists in the image.
 FROM python:3.13-slim AS build
 WORKDIR /project
 RUN python -m venv /opt/reconcile
@@ -18,7 +18,7 @@ RUN apt-get update \
     && install --directory --owner=reconcile /work
 COPY --from=build /opt/reconcile /opt/reconcile
 ENV PATH=/opt/reconcile/bin:$PATH
-# By number, so that whoever runs it can tell that it is not root.
+# A number, because Kubernetes can check only a number against runAsNonRoot.
 USER 10001
 WORKDIR /work
 ENTRYPOINT ["reconcile"]

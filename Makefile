@@ -12,7 +12,7 @@ SOURCES := reconciler tests benchmarks scripts/reference.py
 WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
 
 .PHONY: help
-help: ## list what make can do
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 16
 
 .venv/bin/python:
@@ -36,15 +36,15 @@ test: .venv/development ## run the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not nightly"
 
 .PHONY: test-nightly
-test-nightly: .venv/development ## run every test, at the sizes too large for each change
+test-nightly: .venv/development ## run every test, also those too slow for each change
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --nightly
 
 .PHONY: bench
-bench: .venv/development ## measure what is promised, as ratios within one run
+bench: .venv/development ## measure the promised performance, as ratios within one run
 	$(BIN)/python -m benchmarks
 
 .PHONY: lint
-lint: .venv/development ## check format, style, types, rooms, SQL, workflows and the generated files
+lint: .venv/development ## check format, style, types, layers, SQL, workflows and generated files
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
@@ -64,13 +64,13 @@ format: .venv/development ## format the code
 	$(BIN)/ruff check --fix $(SOURCES)
 
 .PHONY: generate
-generate: .venv/runtime ## write the generated schemas and reference pages again
+generate: .venv/runtime ## generate the schemas and the reference pages
 	$(BIN)/reconcile schema > schemas/rollout.schema.json
 	$(BIN)/reconcile schema plan > schemas/plan.schema.json
 	PYTHONPATH=. $(BIN)/python scripts/reference.py
 
 .PHONY: docs
-docs: .venv/development ## build the documentation into build/docs, without a warning
+docs: .venv/development ## build the documentation into build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .PHONY: lock
@@ -83,6 +83,6 @@ lock: .venv/development ## resolve the dependencies again and pin them by hash
 		pyproject.toml --all-extras --group development --output-file requirements-development.txt
 
 .PHONY: clean
-clean: ## stop the embedded database and remove what make built (not the data in .reconcile)
+clean: ## stop the embedded database and remove built files (not the data in .reconcile)
 	-test ! -x $(BIN)/reconcile || $(BIN)/reconcile db stop
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,6 +1,6 @@
-"""Write the reference pages of the documentation, from the code: commands, the file's keys, tables.
+"""Write the reference pages of the documentation from the code: commands, keys of the file, tables.
 
-`make generate` runs it; a test fails where a page is not what it would write.
+`make generate` runs this module. A test fails if a page is out of date.
 """
 
 import json
@@ -58,7 +58,7 @@ _DOCUMENTED = (
 
 
 def commands_page() -> str:
-    """Return the page of every command, with what its help says."""
+    """Return the page of all commands, with their help texts."""
     program = make_program()
     context = click.Context(program, info_name="reconcile")
     lines = [GENERATED, "# Commands\n", *_options("Options of every command", shared_options())]
@@ -71,7 +71,7 @@ def commands_page() -> str:
 
 
 def file_page() -> str:
-    """Return the page of every key that the file may have."""
+    """Return the page of all keys of the file."""
     schema = json.loads((PROJECT / "schemas" / "rollout.schema.json").read_text("utf-8"))
     lines = [GENERATED, "# Keys of rollout.yaml\n"]
     lines += _keys("rollout.yaml", schema, schema)
@@ -82,7 +82,7 @@ def file_page() -> str:
 
 
 def tables_page(connection: "Connection") -> str:
-    """Return the page of every table, view and function of a database of this release."""
+    """Return the page of all tables, views and functions of a database of this release."""
     from sqlalchemy import text
 
     lines = [GENERATED, "# Tables and functions\n"]
@@ -143,7 +143,7 @@ def _keys(name: str, definition: Mapping[str, Any], schema: Mapping[str, Any]) -
     if "description" in definition:
         yield f"{_plain(definition['description'])}\n"
     properties = definition.get("properties", {})
-    yield "| key | what it takes | default | meaning |"
+    yield "| key | type | default | meaning |"
     yield "| --- | --- | --- | --- |"
     for key, value in properties.items():
         default = _code(json.dumps(value["default"])) if "default" in value else ""
@@ -152,10 +152,10 @@ def _keys(name: str, definition: Mapping[str, Any], schema: Mapping[str, Any]) -
     yield ""
 
 
-def _kind(  # noqa: PLR0911 - a line a kind
+def _kind(  # noqa: PLR0911 - one line for each kind
     value: Mapping[str, Any], schema: Mapping[str, Any]
 ) -> str:
-    """Return what a key takes, in words."""
+    """Return the type of a key, in words."""
     if "$ref" in value:
         name = value["$ref"].rpartition("/")[2]
         definition = schema["$defs"][name]
@@ -173,7 +173,7 @@ def _kind(  # noqa: PLR0911 - a line a kind
         return f"list of {_kind(value.get('items', {}), schema)}"
     if kind == "object":
         (named,) = value["patternProperties"].values()
-        return f"a name to each {_kind(named, schema)}"
+        return f"mapping of names to {_kind(named, schema)}"
     least, most = value.get("minimum"), value.get("maximum")
     if least is not None and most is not None:
         return f"{kind} from {least:,} to {most:,}"
@@ -193,7 +193,7 @@ def _code(text: str | None) -> str:
 
 
 def main() -> None:
-    """Write the pages; the tables' from a fresh database of this release."""
+    """Write the pages. The tables come from a new database of this release."""
     from reconciler.database import schema
     from reconciler.database.address import DatabaseAddress
     from reconciler.database.connection import create_engine
