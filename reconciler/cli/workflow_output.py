@@ -67,6 +67,22 @@ def summarize(markdown: str) -> None:
         raise SetupInvalid(f"GITHUB_STEP_SUMMARY cannot be written: {error.strerror}") from error
 
 
+def set_output(name: str, value: str) -> None:
+    """Set an output of the workflow's step, where it has outputs.
+
+    Raises:
+        SetupInvalid: the file of outputs cannot be written.
+    """
+    path = os.environ.get("GITHUB_OUTPUT")
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"{name}={value}\n")
+    except OSError as error:
+        raise SetupInvalid(f"GITHUB_OUTPUT cannot be written: {error.strerror}") from error
+
+
 def _annotations(error: ReconcilerError) -> Iterable[Annotation]:
     match error:
         case FileInvalid():

@@ -4,12 +4,17 @@ Questions of the history that a clone has. A shallow clone has not all of it: wh
 answer, the question is refused.
 """
 
+import re
 from enum import Enum, auto
 from pathlib import Path
+from typing import Final
 
 from reconciler.errors import SetupInvalid
+from reconciler.git.command import GitFailed
 from reconciler.git.repository import Repository
 from reconciler.wording import short_commit
+
+_COMMIT: Final = re.compile("HEAD|[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Relation(Enum):
@@ -45,6 +50,33 @@ def relate(file: Path, applied: str, head: str) -> Relation:
         repository, f"whether this commit is newer than the applied {short_commit(applied)}"
     )
     return Relation.APART if is_known else Relation.UNKNOWN
+
+
+def merge_base(file: Path, commit: str, other: str) -> str | None:
+    """Return the newest commit that two commits have in common, by full name; None without one.
+
+    Args:
+        file: a file in a clone of both.
+        commit: the full name of a commit, or HEAD.
+        other: the same.
+
+    Raises:
+        SetupInvalid: a name is not a commit, or the clone lacks a commit that the answer needs.
+    """
+    for each in (commit, other):
+        if not _COMMIT.fullmatch(each):
+            raise SetupInvalid(f"{each!r} is not a commit; give its full name")
+    repository = Repository.around(file)
+    try:
+        return repository.git.merge_base(commit, other).strip()
+    except GitFailed as failure:
+        if failure.exit_code != 1:
+            raise SetupInvalid(
+                f"this clone has no commit {short_commit(commit)}; "
+                "fetch all of it (on GitHub: fetch-depth: 0)"
+            ) from failure
+    refuse_shallow(repository, "which commit both have in common")
+    return None
 
 
 def refuse_shallow(repository: Repository, question: str) -> None:

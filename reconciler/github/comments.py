@@ -6,8 +6,6 @@ from reconciler.github.client import GitHub
 from reconciler.github.creation import create_once
 from reconciler.github.markers import is_ours, with_marker
 
-PREVIEW: Final = "<!-- rollout-reconciler: preview -->"
-"""The marker of a preview."""
 MAX_CHARACTERS: Final = 65_536
 
 

@@ -11,6 +11,7 @@ from reconciler.errors import Stale, Unavailable
 from reconciler.git.checkout import check_branch, find_checkout
 from reconciler.git.quarantine import Quarantine, quarantine
 from reconciler.git.write_back import commit_file, read_tip
+from reconciler.github.names import Names
 from reconciler.operations.promote import Promotion
 from reconciler.rollout_file.reader import Document
 from reconciler.wording import show_number
@@ -25,7 +26,7 @@ class PushedPromotion:
 
 
 def push_promotion(
-    document: Document, feature: str, promotion: Promotion, base: str
+    document: Document, feature: str, promotion: Promotion, base: str, names: Names
 ) -> PushedPromotion:
     """Push the promotion of a file that was read at `base`, a branch of the remote.
 
@@ -37,8 +38,8 @@ def push_promotion(
     checkout = find_checkout(Path(document.path))
     step = promotion.step
     stage = show_number(step.stage.percentage)
-    branch = check_branch(checkout.repository, f"rollout/promote-{feature}-{stage}")
-    title = f"Promote {feature}: {show_number(step.before)} → {stage}"
+    branch = check_branch(checkout.repository, names.branch(f"promote-{feature}-{stage}"))
+    title = f"Promote {feature}: {show_number(step.before)} → {stage}{names.title_suffix}"
     with quarantine(checkout, checkout.choose_remote(None)) as place:
         tip = read_tip(place, check_branch(checkout.repository, base))
         if tip.document.content != document.content:

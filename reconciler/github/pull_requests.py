@@ -64,15 +64,24 @@ def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
     return _proposed(opened, is_new=True)
 
 
-def find_pull_request(github: GitHub, repository: str, head: str, commit: str) -> int:
-    """Return the number of the open pull request from `owner:branch` at a commit.
+@dataclass(frozen=True, slots=True)
+class FoundPullRequest:
+    """An open pull request of any author."""
+
+    number: int
+    base_commit: str
+    """The tip of its base branch."""
+
+
+def find_pull_request(github: GitHub, repository: str, head: str, commit: str) -> FoundPullRequest:
+    """Return the open pull request from `owner:branch` at a commit.
 
     Raises:
         NotFound: no such pull request is open, or it has newer commits.
     """
     for each in github.pages(f"{repository}/pulls", state="open", head=head):
         if each["head"]["sha"] == commit:
-            return int(each["number"])
+            return FoundPullRequest(int(each["number"]), str(each["base"]["sha"]))
     raise NotFound(
         f"no open pull request from {head} is at {commit[:7]}; the run of its newest commit comments"
     )

@@ -39,6 +39,7 @@ _NEEDED = (
     ("/issues$", ("issues",)),
     ("/pulls", ("pull-requests",)),
     ("/actions/", ("actions",)),
+    ("/compare/", ("contents",)),
 )
 """Which permission of the token a path needs: one of these, to read or to write."""
 

@@ -8,7 +8,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,6 +59,8 @@ class FakeGitHub:
     """By run: an artifact's name and its archive."""
     repositories: dict[int, dict[str, Any]] = field(default_factory=dict)
     """By GitHub's id: all repositories that there are, of whomever."""
+    merge_base: Callable[[str, str], str | None] = field(default=lambda _base, _head: None)
+    """The merge base of two commits; None where GitHub does not have them."""
     account: dict[str, Any] = field(default_factory=lambda: dict(BOT))
     """Whose token it is."""
     asked: list[Asked] = field(default_factory=list)
@@ -138,6 +140,12 @@ class FakeGitHub:
         }
         return number
 
+    def _compare(self, base: str, head: str) -> tuple[int, Any]:
+        found = self.merge_base(base, head)
+        if found is None:
+            return 404, {"message": "Not Found"}
+        return 200, {"merge_base_commit": {"sha": found}, "status": "diverged"}
+
     def _number(self) -> int:
         return max([6, *self.issues, *self.pulls]) + 1
 
@@ -203,6 +211,8 @@ class FakeGitHub:
             case "PATCH", "/pulls/{pull_number}":
                 self.pulls[numbers[0]].update(body)
                 return 200, self.pulls[numbers[0]]
+            case "GET", "/compare/{basehead}":
+                return self._compare(*path.rpartition("/")[2].split("..."))
             case "GET", "/contributors":
                 return listing.contributors(self.repositories, path)
             case "GET", "/actions/runs/{run_id}/artifacts":

@@ -44,8 +44,9 @@ def preview(context: click.Context) -> int:
     """
     from reconciler.cli.apply_flow import Request
     from reconciler.github.client import GitHub, repository_path
-    from reconciler.github.comments import PREVIEW, put_comment
+    from reconciler.github.comments import put_comment
     from reconciler.github.event import pull_request_event
+    from reconciler.github.names import Names
 
     settings = settings_of(context)
     event, repository, client = (
@@ -62,7 +63,8 @@ def preview(context: click.Context) -> int:
 
         annotate_error(settings, error)
         body, exit_code = errors_markdown([error]), error.exit_code
-    put_comment(client, repository, event.number, PREVIEW, body)
+    marker = Names.of(settings.path).marker("preview")
+    put_comment(client, repository, event.number, marker, body)
     return exit_code
 
 
@@ -90,27 +92,38 @@ def _preview(request: "Request", base: str) -> tuple[str, int]:
 
 
 @github.command(epilog='Example: reconcile github check --base "$BASE" --copy-to preview')
-@click.option("--base", metavar="COMMIT", required=True, help="Compare with the file at this one.")
+@click.option(
+    "--base",
+    metavar="COMMIT",
+    required=True,
+    help="Compare with the file at the merge base of this commit and HEAD.",
+)
 @click.option(
     "--copy-to", metavar="FOLDER", help="Copy the file into this folder, for the run that comments."
 )
 @click.pass_context
 def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
-    """Check the file of a fork's pull request, and compare it with the file at a commit.
+    """Check the file of a fork's pull request, and compare it with the file at its merge base.
 
     It needs neither a database nor a token nor a secret.
     """
     from reconciler.cli.commands.github_forks import compare
-    from reconciler.cli.workflow_output import annotate, print_plainly, summarize
+    from reconciler.cli.workflow_output import annotate, print_plainly, set_output, summarize
+    from reconciler.git.ancestry import merge_base
+    from reconciler.github.names import Names
     from reconciler.rollout_file.file_content import read_content
 
     settings = settings_of(context)
+    if copy_to is not None:
+        set_output("artifact", Names.of(settings.path).artifact)
     content = read_content(settings.path)
     if copy_to is not None:
         folder = Path(copy_to)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / settings.path.name).write_bytes(content)
-    difference = compare(settings, content, base)
+    # The base branch may have moved on: its own changes are not changes of the pull request.
+    common = merge_base(settings.path.absolute(), base, "HEAD")
+    difference = compare(settings, content, common or base)
     print_plainly(settings, difference.markdown)
     annotate(settings, difference.annotations)
     summarize(difference.markdown)
@@ -127,8 +140,9 @@ def comment(context: click.Context) -> None:
     from reconciler.cli.commands.github_forks import comment_on_run
     from reconciler.cli.workflow_output import annotate_error
     from reconciler.github.client import GitHub, repository_path
-    from reconciler.github.comments import PREVIEW, put_comment
+    from reconciler.github.comments import put_comment
     from reconciler.github.event import workflow_run_event
+    from reconciler.github.names import Names
     from reconciler.github.pull_requests import find_pull_request
 
     settings = settings_of(context)
@@ -138,12 +152,13 @@ def comment(context: click.Context) -> None:
         return
     client = GitHub.from_environment(settings.say)
     try:
-        number = find_pull_request(client, repository, event.head, event.head_commit)
+        pull_request = find_pull_request(client, repository, event.head, event.head_commit)
     except NotFound as gone:
         annotate_error(settings, Stale(str(gone)))
         return
-    body = comment_on_run(settings, client, repository, event.run)
-    put_comment(client, repository, number, PREVIEW, body)
+    body = comment_on_run(settings, client, repository, event, pull_request)
+    marker = Names.of(settings.path).marker("preview")
+    put_comment(client, repository, pull_request.number, marker, body)
 
 
 @github.command(epilog="Example: reconcile github apply")
@@ -185,16 +200,14 @@ def promote(context: click.Context) -> None:
 @click.pass_context
 def issue(context: click.Context, *, kind: str) -> None:
     """Keep an issue open for each feature that is limited or fails, or that drifted; close the others."""
-    from reconciler.cli.render.issues import DRIFT, HEALTH
     from reconciler.github.client import GitHub, repository_path
     from reconciler.github.issues import update_issues
+    from reconciler.github.names import Names
 
     settings = settings_of(context)
     repository, client = repository_path(), GitHub.from_environment(settings.say)
-    marker, desired = (
-        (HEALTH, _incidents(settings)) if kind == "health" else (DRIFT, _drift(settings))
-    )
-    changes = update_issues(client, repository, marker, desired)
+    desired = _incidents(settings) if kind == "health" else _drift(settings)
+    changes = update_issues(client, repository, Names.of(settings.path), kind, desired)
     for verb, addresses in (
         ("opened", changes.opened),
         ("updated", changes.updated),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reconciler.cli.options import Settings
 from reconciler.cli.render.annotations import Annotation, Level
@@ -12,9 +12,8 @@ from reconciler.rollout_file.reader import Document
 
 if TYPE_CHECKING:
     from reconciler.github.client import GitHub
-
-ARTIFACT: Final = "rollout-preview"
-"""The artifact of a fork's run, for the run that may comment."""
+    from reconciler.github.event import WorkflowRunEvent
+    from reconciler.github.pull_requests import FoundPullRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +57,23 @@ def compare(settings: Settings, content: bytes, base: str) -> Difference:
     return Difference(head, plan_difference(replaced.rollout, head.rollout))
 
 
-def comment_on_run(settings: Settings, github: "GitHub", repository: str, run: int) -> str:
+def comment_on_run(
+    settings: Settings,
+    github: "GitHub",
+    repository: str,
+    event: "WorkflowRunEvent",
+    pull_request: "FoundPullRequest",
+) -> str:
     """Return the comment for the artifact of a fork's run, valid or not."""
     from reconciler.cli.render.errors_markdown import errors_markdown
     from reconciler.github.artifacts import read_artifact
+    from reconciler.github.commits import merge_base_on_github
+    from reconciler.github.names import Names
 
     try:
-        content = read_artifact(github, repository, run, ARTIFACT, settings.path.name)
-        return compare(settings, content, "HEAD").markdown
+        artifact = Names.of(settings.path).artifact
+        content = read_artifact(github, repository, event.run, artifact, settings.path.name)
+        base = merge_base_on_github(github, repository, pull_request.base_commit, event.head_commit)
+        return compare(settings, content, base).markdown
     except ReconcilerError as error:
         return errors_markdown([error])

@@ -9,6 +9,7 @@ from reconciler.cli.options import Settings
 from reconciler.cli.render.escape import for_line, for_markdown
 from reconciler.errors import Stale
 from reconciler.github.client import GitHub, repository_path
+from reconciler.github.names import Names
 from reconciler.github.pull_requests import Proposal, is_proposed, propose
 
 if TYPE_CHECKING:
@@ -62,12 +63,13 @@ class _Proposals:
     def __init__(self, settings: Settings) -> None:
         self._github = GitHub.from_environment(settings.say)
         self._repository = repository_path()
+        self.names = Names.of(settings.path)
         self.base = os.environ.get("GITHUB_REF_NAME") or "main"
         self._seen: set[str] = set()
 
     def open(self, branch: str, title: str, text: str) -> None:
         """Open a pull request for a branch, with a title and plain text, or update the existing one."""
-        self.open_with(branch, title, for_markdown(text))
+        self.open_with(branch, f"{title}{self.names.title_suffix}", for_markdown(text))
 
     def open_with(self, branch: str, title: str, body: str) -> None:
         """Open a pull request for a branch, with a title and Markdown, or update the existing one."""
@@ -108,6 +110,6 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
             continue
         # The next feature's stage gets its own pull request.
         replace_file(settings.path, document.content)
-        pushed = push_promotion(document, feature, promotion, proposals.base)
+        pushed = push_promotion(document, feature, promotion, proposals.base, proposals.names)
         body = plan_markdown(promotion.plan, promotion.source, Outcome.PROPOSED)
         proposals.open_with(pushed.branch, pushed.title, body)

@@ -59,7 +59,7 @@ def watch(
     follow: str | None,
     listen: str | None,
     log_format: str,
-    **figures: str | None,
+    **metrics_options: str | None,
 ) -> int:
     """Judge health, roll back failing features and write back, at each tick.
 
@@ -79,7 +79,7 @@ def watch(
         file=settings.path,
         interval_seconds=interval,
         features=() if settings.feature is None else (settings.feature,),
-        metrics_source=choose_metrics_source(**figures),
+        metrics_source=choose_metrics_source(**metrics_options),
         followed=None if follow is None else _parse_branch(settings, follow),
         applied_by=who_acts(),
     )

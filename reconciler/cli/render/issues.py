@@ -1,4 +1,4 @@
-"""The issues for incidents and drift: a title, a text, and the hidden marker that finds them again.
+"""The issues for incidents and drift: their titles and texts.
 
 The same state gives the same text, so that an issue changes only when its state does.
 """
@@ -16,24 +16,21 @@ from reconciler.wording import show_number, show_time
 if TYPE_CHECKING:
     from reconciler.github.incidents import Incident
 
-HEALTH: Final = "<!-- rollout-reconciler: health "
-DRIFT: Final = "<!-- rollout-reconciler: drift "
 _MAX_DRIFT: Final = 100
 
 
 def incident_issue(incident: "Incident") -> DesiredIssue:
     """Return the issue of a feature that an override limits, or that fails without an override."""
     feature = incident.feature
-    marker = f"{HEALTH}{feature} -->"
     if incident.override is None:
         body = (
             f"Jobs of {for_markdown(feature)} fail, and it has not been rolled back "
             "(`auto_rollback` is off, or the rollback has not run yet).\n\n"
             f"To roll it back now: `reconcile rollback --feature {feature} --to 0 --reason …`"
         )
-        return DesiredIssue(marker, f"Rollout: {feature} fails", body)
+        return DesiredIssue(feature, f"Rollout: {feature} fails", body)
     title = f"Rollout: {feature} is held back"
-    return DesiredIssue(marker, title, "\n\n".join(_override(feature, incident.override)))
+    return DesiredIssue(feature, title, "\n\n".join(_override(feature, incident.override)))
 
 
 def drift_issue(feature: str, drift: Sequence[Drift]) -> DesiredIssue:
@@ -51,7 +48,7 @@ def drift_issue(feature: str, drift: Sequence[Drift]) -> DesiredIssue:
     else:
         parts.append("The next apply does this; to do it now: `reconcile`.")
     return DesiredIssue(
-        f"{DRIFT}{feature} -->",
+        feature,
         f"Rollout: {feature} drifted from what was applied",
         "\n\n".join(parts),
     )

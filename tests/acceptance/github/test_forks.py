@@ -50,7 +50,10 @@ def comment_on(runner: Runner, hub: FakeGitHub, head: str, artifact: bytes | Non
     """Run what comments on the pull request of `ask`; the comment."""
     if artifact is not None:
         hub.artifacts[5] = {"rollout-preview": artifact}
-    hub.add_pull(head=f"mallory:{BRANCH}", sha=head)
+    hub.add_pull(
+        head=f"mallory:{BRANCH}", sha=head, base_sha=runner.site.git("rev-parse", "origin/main")
+    )
+    hub.merge_base = lambda base, other: runner.site.git("merge-base", base, other)
     event = workflow_run(5, head=head, branch=BRANCH, repository=FORK)
     done = runner.run(COMMENT, "workflow_run", event)
     assert done.succeeded, done.log
@@ -86,6 +89,25 @@ def test_a_fork_gets_a_check_without_secrets_and_a_comment(
         for line in comment.splitlines():
             assert piece not in outside_code(line)
     assert not list(runner.folder.rglob("pwned"))
+
+
+def test_a_forks_comment_shows_no_change_that_main_made_meanwhile(
+    fork: Site, hub: FakeGitHub, runner: Runner
+) -> None:
+    left_at = fork.git("rev-parse", "HEAD")
+    fork.write(FIRST_FILE + "  export:\n    percentage: 5\n")
+    fork.commit("Declare another feature")
+    fork.push()
+    fork.git("checkout", "--quiet", "-B", "change", left_at)
+    fork.replace("percentage: 10", "percentage: 25")
+
+    checked, head = ask(fork, runner)
+    comment = comment_on(runner, hub, head, checked.artifacts["rollout-preview"])
+
+    assert checked.succeeded, checked.log
+    for text in (checked.summary, comment):
+        assert "| percentage | `10` | `25` |" in text
+        assert "export" not in text
 
 
 def test_a_fork_whose_file_is_a_symlink_is_refused_before_it_is_read(

@@ -152,6 +152,13 @@ def test_each_installs_this_release_and_holds_no_logic(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", OWN, ids=lambda path: path.stem)
+def test_runs_for_two_files_do_not_wait_for_each_other(workflow: Path) -> None:
+    for job in yaml.safe_load(workflow.read_text())["jobs"].values():
+        assert job["concurrency"]["group"].endswith("-${{ inputs.file || 'rollout.yaml' }}")
+        assert job["env"]["ROLLOUT_FILE"] == "${{ inputs.file || 'rollout.yaml' }}"
+
+
+@pytest.mark.parametrize("workflow", OWN, ids=lambda path: path.stem)
 def test_the_guide_lists_inputs_secrets_and_permissions(workflow: Path) -> None:
     guide = (PROJECT / "docs" / "github.md").read_text()
     found = yaml.safe_load(workflow.read_text())

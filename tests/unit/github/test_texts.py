@@ -8,16 +8,19 @@ import pytest
 from reconciler.errors import NotFound, SetupInvalid
 from reconciler.github.artifacts import MAX_BYTES, read_artifact
 from reconciler.github.client import GitHub
-from reconciler.github.comments import MAX_CHARACTERS, PREVIEW, put_comment
+from reconciler.github.comments import MAX_CHARACTERS, put_comment
 from reconciler.github.issues import DesiredIssue, IssueChanges, update_issues
-from reconciler.github.pull_requests import Proposal, find_pull_request, propose
+from reconciler.github.names import Names
+from reconciler.github.pull_requests import FoundPullRequest, Proposal, find_pull_request, propose
 from tests.github.server import REPOSITORY, FakeGitHub, Trouble
 
 PATH = f"/repos/{REPOSITORY}"
 STRANGER = {"login": "mallory", "type": "User"}
-KIND = "<!-- rollout-reconciler: drift"
-STATE = DesiredIssue(f"{KIND} a -->", "Drift of a", "It drifted.")
-OTHER = DesiredIssue(f"{KIND} b -->", "Drift of b", "It drifted too.")
+NAMES = Names()
+PREVIEW = NAMES.marker("preview")
+MARKER_OF_B = NAMES.marker("drift", "b")
+STATE = DesiredIssue("a", "Drift of a", "It drifted.")
+OTHER = DesiredIssue("b", "Drift of b", "It drifted too.")
 PROPOSAL = Proposal("rollout/promote", "main", "Take 25 % in", "The next stage.")
 
 
@@ -85,12 +88,12 @@ def test_a_comment_stays_within_githubs_limit(fake: FakeGitHub, github: GitHub) 
 def test_an_issue_is_opened_once_kept_up_to_date_and_closed(
     fake: FakeGitHub, github: GitHub
 ) -> None:
-    opened = update_issues(github, PATH, KIND, [STATE])
-    same = update_issues(github, PATH, KIND, [STATE])
+    opened = update_issues(github, PATH, NAMES, "drift", [STATE])
+    same = update_issues(github, PATH, NAMES, "drift", [STATE])
     updated = update_issues(
-        github, PATH, KIND, [DesiredIssue(STATE.marker, STATE.title, "More."), OTHER]
+        github, PATH, NAMES, "drift", [DesiredIssue(STATE.feature, STATE.title, "More."), OTHER]
     )
-    closed = update_issues(github, PATH, KIND, [OTHER])
+    closed = update_issues(github, PATH, NAMES, "drift", [OTHER])
 
     first, second = (f"https://github.com/{REPOSITORY}/issues/{number}" for number in (7, 8))
     assert opened == IssueChanges(opened=(first,))
@@ -103,7 +106,7 @@ def test_an_issue_is_opened_once_kept_up_to_date_and_closed(
 
 def test_a_state_that_occurs_again_gets_a_new_issue(fake: FakeGitHub, github: GitHub) -> None:
     for states in ([STATE], [], [STATE], [STATE]):
-        update_issues(github, PATH, KIND, states)
+        update_issues(github, PATH, NAMES, "drift", states)
 
     assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
 
@@ -111,23 +114,51 @@ def test_a_state_that_occurs_again_gets_a_new_issue(fake: FakeGitHub, github: Gi
 def test_a_closed_issue_stays_closed_until_its_state_occurs_again(
     fake: FakeGitHub, github: GitHub
 ) -> None:
-    update_issues(github, PATH, KIND, [STATE])
+    update_issues(github, PATH, NAMES, "drift", [STATE])
     fake.issues[7]["state"] = "closed"
 
-    for states in ([STATE], [DesiredIssue(STATE.marker, STATE.title, "More.")], []):
-        assert update_issues(github, PATH, KIND, states) == IssueChanges()
+    for states in ([STATE], [DesiredIssue(STATE.feature, STATE.title, "More.")], []):
+        assert update_issues(github, PATH, NAMES, "drift", states) == IssueChanges()
     assert len(fake.issues) == 1
-    update_issues(github, PATH, KIND, [STATE])
+    update_issues(github, PATH, NAMES, "drift", [STATE])
 
     assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
 
 
+@pytest.mark.parametrize("file", ["staging.yaml", "a/rollout.yaml", "drift", "health x"])
+def test_the_job_of_one_file_leaves_the_issues_of_another_alone(
+    fake: FakeGitHub, github: GitHub, file: str
+) -> None:
+    other = Names(file)
+    for names in (NAMES, other):
+        update_issues(github, PATH, names, "drift", [STATE])
+
+    update_issues(github, PATH, other, "drift", [])
+    assert [each["title"] for each in fake.open_issues()] == [STATE.title]
+    update_issues(github, PATH, other, "drift", [STATE])
+    update_issues(github, PATH, NAMES, "drift", [])
+
+    assert [each["title"] for each in fake.open_issues()] == [f"{STATE.title} ({file})"]
+
+
+def test_a_flood_of_issues_of_one_file_hides_none_of_another(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    update_issues(github, PATH, Names("a.yaml"), "drift", [STATE])
+    fake.issues[7]["state"] = "closed"
+    flood = [DesiredIssue(f"f{number}", "t", "b") for number in range(120)]
+    update_issues(github, PATH, NAMES, "drift", flood)
+    update_issues(github, PATH, NAMES, "drift", [])
+
+    assert update_issues(github, PATH, Names("a.yaml"), "drift", [STATE]) == IssueChanges()
+
+
 def test_issues_of_others_are_not_changed(fake: FakeGitHub, github: GitHub) -> None:
-    update_issues(github, PATH, "<!-- rollout-reconciler: health", [])
-    update_issues(github, PATH, KIND, [STATE])
+    update_issues(github, PATH, NAMES, "health", [])
+    update_issues(github, PATH, NAMES, "drift", [STATE])
     fake.issues[7]["user"] = STRANGER
 
-    update_issues(github, PATH, KIND, [])
+    update_issues(github, PATH, NAMES, "drift", [])
 
     assert len(fake.open_issues()) == 1
 
@@ -135,9 +166,9 @@ def test_issues_of_others_are_not_changed(fake: FakeGitHub, github: GitHub) -> N
 def test_a_text_that_quotes_the_marker_of_another_state_is_not_its_issue(
     fake: FakeGitHub, github: GitHub
 ) -> None:
-    quoting = DesiredIssue(STATE.marker, STATE.title, f"Why: `{OTHER.marker}`")
+    quoting = DesiredIssue(STATE.feature, STATE.title, f"Why: `{MARKER_OF_B}`")
     for states in ([quoting], [quoting, OTHER], [OTHER]):
-        update_issues(github, PATH, KIND, states)
+        update_issues(github, PATH, NAMES, "drift", states)
 
     assert [each["state"] for each in fake.issues.values()] == ["closed", "open"]
     assert fake.open_issues()[0]["title"] == OTHER.title
@@ -148,7 +179,7 @@ def test_an_issue_whose_answer_was_lost_is_not_opened_again(
 ) -> None:
     fake.troubles = [Trouble("POST", "issues", after=True)]
 
-    update_issues(github, PATH, KIND, [STATE])
+    update_issues(github, PATH, NAMES, "drift", [STATE])
 
     assert len(fake.issues) == 1
 
@@ -197,9 +228,11 @@ def test_a_closed_pull_request_is_a_refusal_and_a_merged_one_is_done(
 def test_a_pull_request_is_found_by_its_newest_commit_only(
     fake: FakeGitHub, github: GitHub
 ) -> None:
-    number = fake.add_pull(head="mallory:main", sha="a" * 40)
+    number = fake.add_pull(head="mallory:main", sha="a" * 40, base_sha="c" * 40)
 
-    assert find_pull_request(github, PATH, "mallory:main", "a" * 40) == number
+    assert find_pull_request(github, PATH, "mallory:main", "a" * 40) == FoundPullRequest(
+        number, "c" * 40
+    )
     with pytest.raises(NotFound, match="the run of its newest commit comments"):
         find_pull_request(github, PATH, "mallory:main", "b" * 40)
 

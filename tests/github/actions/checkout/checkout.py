@@ -20,7 +20,10 @@ def main() -> None:
     if os.environ["PERSISTS"] != "true":
         git("remote", "set-url", "--push", "origin", "file:///nowhere/no-credentials.git")
     git("fetch", "--quiet", "--no-tags", *shallow, "origin", "+refs/heads/*:refs/remotes/origin/*")
-    if os.environ["GITHUB_EVENT_NAME"] == "pull_request":
+    if ref := os.environ["REF"]:
+        git("fetch", "--quiet", "--no-tags", *shallow, "origin", ref)
+        git("checkout", "--quiet", "--detach", ref)
+    elif os.environ["GITHUB_EVENT_NAME"] == "pull_request":
         merge = f"refs/pull/{event['pull_request']['number']}/merge"
         git(
             "fetch", "--quiet", "--no-tags", *shallow, "origin", f"+{merge}:refs/remotes/pull/merge"
