@@ -68,7 +68,7 @@ def merge_base(file: Path, commit: str, other: str) -> str | None:
             raise SetupInvalid(f"{each!r} is not a commit; give its full name")
     repository = Repository.around(file)
     try:
-        return repository.git.merge_base(commit, other).strip()
+        return str(repository.git.merge_base(commit, other)).strip()
     except GitFailed as failure:
         if failure.exit_code != 1:
             raise SetupInvalid(
