@@ -31,12 +31,12 @@ from reconciler.targeting.environment import EnvironmentOverride
 
 _LOG = logging.getLogger("reconciler.client")
 
-_FIRST_BACKOFF_SECONDS: Final = 0.1
-_LONGEST_BACKOFF_SECONDS: Final = 5.0
+FIRST_BACKOFF_SECONDS: Final = 0.1
+LONGEST_BACKOFF_SECONDS: Final = 5.0
 _FEATURES_PATIENCE_SECONDS: Final = 10.0
 _REPOSITORIES_PATIENCE_SECONDS: Final = 60.0
 _SHORTEST_REST_SECONDS: Final = 0.1
-_REST_FOR_WORK: Final = 5
+REST_FOR_WORK: Final = 5
 """Reading everything takes at most one part in so many of the time, however often it is asked for."""
 _REST_FOR_UNKNOWN_SECONDS: Final = 10.0
 _JOIN_BEFORE_CUT_SECONDS: Final = 1.0
@@ -73,7 +73,7 @@ def next_rest(found: Found, took: float, pages_seconds: float) -> Rest:
         took: how long that took, in seconds.
         pages_seconds: how long repositories still rest from the last time.
     """
-    rest = max(_SHORTEST_REST_SECONDS, took * _REST_FOR_WORK)
+    rest = max(_SHORTEST_REST_SECONDS, took * REST_FOR_WORK)
     match found:
         case Found.NOTHING_MOVED:
             return Rest(rest, pages_seconds)
@@ -193,8 +193,8 @@ class Follower:
                     with_jitter(
                         backoff_seconds(
                             failures,
-                            first_seconds=_FIRST_BACKOFF_SECONDS,
-                            longest_seconds=_LONGEST_BACKOFF_SECONDS,
+                            first_seconds=FIRST_BACKOFF_SECONDS,
+                            longest_seconds=LONGEST_BACKOFF_SECONDS,
                         )
                     )
                 )

@@ -18,7 +18,7 @@ from reconciler.client.connection import Connection, connect
 from reconciler.client.reads import Features, needs_categories
 from reconciler.database.address import DatabaseAddress
 
-_LISTEN: Final = b"LISTEN rollout_changed"
+LISTEN: Final = b"LISTEN rollout_changed"
 _PATIENCE_SECONDS: Final = 5.0
 _ARRIVAL_SECONDS: Final = 1.0
 _TRIES_TO_UNLISTEN: Final = 20
@@ -41,7 +41,7 @@ def listen(connection: Connection, address: DatabaseAddress) -> str | None:
     try:
         if _is_behind_proxy(connection) and not _hears_itself(connection, address):
             return "a pooler gives each transaction another connection, so no notification comes"
-        connection.execute(_LISTEN)
+        connection.execute(LISTEN)
     except psycopg.Error as error:
         if connection.closed or error.sqlstate is None:
             raise

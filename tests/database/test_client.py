@@ -113,7 +113,7 @@ def test_the_client_polls_if_listen_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load(database)
-    monkeypatch.setattr("reconciler.client.notifications._LISTEN", b"LISTEN 'refused'")
+    monkeypatch.setattr("reconciler.client.notifications.LISTEN", b"LISTEN 'refused'")
     with following(database, poll_every=timedelta(milliseconds=100)) as client:
         change(database, "emergency_stop = true")
         eventually(lambda: not client.is_eligible(ACME, "f"))
@@ -275,7 +275,7 @@ def test_a_feature_change_does_not_wait_for_repositories_to_be_read(
 ) -> None:
     """That rests for a long time where it took long, as with a million."""
     load(database, rollout_percentage=0)
-    monkeypatch.setattr("reconciler.client.follower._REST_FOR_WORK", 1_000_000)
+    monkeypatch.setattr("reconciler.client.follower.REST_FOR_WORK", 1_000_000)
     with following(database) as client:
         assert not client.is_eligible(ACME, "f")
 

@@ -124,8 +124,8 @@ def test_the_client_retries_however_long_the_server_is_down(
         raise psycopg.OperationalError("nobody is there")
 
     with monkeypatch.context() as outage:
-        outage.setattr("reconciler.client.follower._LONGEST_BACKOFF_SECONDS", 0.0)
-        outage.setattr("reconciler.client.follower._FIRST_BACKOFF_SECONDS", 0.0)
+        outage.setattr("reconciler.client.follower.LONGEST_BACKOFF_SECONDS", 0.0)
+        outage.setattr("reconciler.client.follower.FIRST_BACKOFF_SECONDS", 0.0)
         outage.setattr("reconciler.client.follower.connect", refuse)
         client = RolloutClient(database.url)
         client.start()
