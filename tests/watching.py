@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+from tests.builders import add_repositories
 from tests.site import Site
 from tests.waiting import eventually
 from tests.writing_back import apply_file
@@ -33,9 +34,7 @@ features:
 
 def take_half_in(site: Site) -> Site:
     """A site with two features at half, applied and pushed."""
-    site.database.execute(
-        "INSERT INTO repositories (owner, name, full_name) VALUES ('a', 'b', 'a/b')"
-    )
+    add_repositories(site.database, "a/b")
     site.write(FILE)
     site.commit("Take half in")
     site.push()

@@ -13,6 +13,7 @@ from inline_snapshot import snapshot
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.operations import safeguard
 from reconciler.operations.write_back import write_back
+from tests.builders import report_jobs
 from tests.fault_proxy import Deed, FaultProxy, Message, Rule, Side
 from tests.postgres import Database
 from tests.site import Site
@@ -63,13 +64,7 @@ def actions(site: Site) -> list[str]:
 
 
 def add_jobs(site: Site, jobs: int, errors: int, processor: str = "github_actions") -> None:
-    for number in range(jobs):
-        site.database.execute(
-            "SELECT record_rollout_job('capture', id, %(processor)s, %(succeeded)s)"
-            " FROM repositories WHERE full_name = 'acme/tool-1'",
-            processor=processor,
-            succeeded=number >= errors,
-        )
+    report_jobs(site.database, jobs, errors=errors, repository="acme/tool-1", processor=processor)
 
 
 def test_a_stop_is_in_force_before_git_is_asked_and_then_on_the_branch(rollout: Site) -> None:

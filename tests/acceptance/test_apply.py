@@ -5,22 +5,10 @@ import json
 from inline_snapshot import snapshot
 from jsonschema import Draft202012Validator
 
+from tests.builders import FEATURE, RepositoryRow, add_repositories, rollout_file
 from tests.postgres import PROJECT
 from tests.replay import live_state, marks, replayed_marks, replayed_state
 from tests.site import Site
-
-FEATURE = "hybrid_progressive_capture"
-
-
-def add_repositories(site: Site, *names: str) -> None:
-    for name in names:
-        owner, short = name.split("/")
-        site.database.execute(
-            "INSERT INTO repositories (owner, name, full_name) VALUES (%(o)s, %(n)s, %(f)s)",
-            o=owner,
-            n=short,
-            f=name,
-        )
 
 
 def test_the_first_apply_creates_the_feature_and_reports_it(site: Site) -> None:
@@ -107,15 +95,13 @@ def test_detailed_exitcode_is_2_for_pending_changes(site: Site) -> None:
 
 
 def test_names_become_ids_and_unknown_ones_are_kept_until_they_are_known(site: Site) -> None:
-    add_repositories(site, "Acme/Tools")
-    site.write(
-        f"version: 1\nfeatures:\n  {FEATURE}:\n    whitelist: [acme/tools, acme/later, other/*]\n"
-    )
+    add_repositories(site.database, "Acme/Tools")
+    site.write(rollout_file({FEATURE: {"whitelist": ["acme/tools", "acme/later", "other/*"]}}))
     first = site.reconcile("--format", "json")
     known = site.database.value("SELECT id::text FROM repositories")
     live_first = live_state(site.database)[FEATURE]["whitelist"]
 
-    add_repositories(site, "acme/later")
+    add_repositories(site.database, "acme/later")
     later_id = site.database.value(
         "SELECT id::text FROM repositories WHERE full_name = 'acme/later'"
     )
@@ -131,7 +117,7 @@ def test_names_become_ids_and_unknown_ones_are_kept_until_they_are_known(site: S
 
 
 def test_history_replayed_from_empty_gives_the_live_state(site: Site) -> None:
-    add_repositories(site, "acme/a", "acme/b", "acme/c")
+    add_repositories(site.database, "acme/a", "acme/b", "acme/c")
     files = (
         "percentage: 10\n    whitelist: [acme/a, acme/b]",
         "percentage: 12.5\n    strategy: repository_size\n    whitelist: [acme/b, acme/c]",
@@ -149,7 +135,7 @@ def test_history_replayed_from_empty_gives_the_live_state(site: Site) -> None:
 
 def test_a_removed_feature_is_deactivated_and_keeps_its_history(site: Site) -> None:
     site.reconcile()
-    site.write("version: 1\nfeatures: {}\n")
+    site.write(rollout_file({}))
 
     done = site.reconcile("--allow", "feature-removed")
 
@@ -160,11 +146,11 @@ def test_a_removed_feature_is_deactivated_and_keeps_its_history(site: Site) -> N
 
 
 def test_test_repositories_are_marked_and_unmarked(site: Site) -> None:
-    add_repositories(site, "acme/one", "acme/two", "other/three")
-    first = "version: 1\nfeatures: {}\ntest_repositories: [acme/*, acme/unknown]\n"
+    add_repositories(site.database, "acme/one", "acme/two", "other/three")
+    first = rollout_file({}, test_repositories=["acme/*", "acme/unknown"])
     site.write(first)
     marked = site.reconcile()
-    site.write("version: 1\nfeatures: {}\ntest_repositories: [other/three]\n")
+    site.write(rollout_file({}, test_repositories=["other/three"]))
     site.reconcile()
 
     assert "+ acme/one   + acme/two   (1 not known yet)" in marked.stdout
@@ -178,12 +164,9 @@ def test_test_repositories_are_marked_and_unmarked(site: Site) -> None:
 
 
 def test_changed_thresholds_categorise_all_repositories_again(site: Site) -> None:
-    site.database.execute(
-        "INSERT INTO repositories (owner, name, full_name, stargazers_count)"
-        " VALUES ('acme', 'tools', 'acme/tools', 55)"
-    )
+    add_repositories(site.database, RepositoryRow("acme/tools", stars=55))
     site.database.execute("SELECT categorize_all_repositories()")
-    site.write("version: 1\nfeatures: {}\ncategories:\n  small: {stars: 60}\n")
+    site.write(rollout_file({}, categories={"small": {"stars": 60}}))
 
     done = site.reconcile()
 
@@ -222,8 +205,8 @@ def test_a_folder_without_git_works_and_the_plan_shows_it(site: Site) -> None:
 
 
 def test_a_repository_renamed_twice_keeps_its_entry(site: Site) -> None:
-    add_repositories(site, "acme/one")
-    site.write(f"version: 1\nfeatures:\n  {FEATURE}:\n    whitelist: [acme/one]\n")
+    add_repositories(site.database, "acme/one")
+    site.write(rollout_file({FEATURE: {"whitelist": ["acme/one"]}}))
     site.reconcile()
     rename = "UPDATE repositories SET name = '{0}', full_name = 'acme/{0}'"
     site.database.execute(rename.format("two"))
@@ -267,7 +250,7 @@ def test_a_file_in_a_repository_without_commits_is_uncommitted(site: Site) -> No
 
 def test_every_plan_printed_as_json_fits_the_published_schema(site: Site) -> None:
     schema = json.loads((PROJECT / "schemas" / "plan.schema.json").read_text("utf-8"))
-    add_repositories(site, "acme/one", "acme/two")
+    add_repositories(site.database, "acme/one", "acme/two")
     site.write(
         f"version: 1\nfeatures:\n  {FEATURE}:\n    percentage: 12.5\n    whitelist: [acme/one, a/b]\n"
         "    override: {id: 019343a7-6f8e-7c34-9a55-0b8a1f0d2c11, percentage: 0, reason: why,"

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import PROJECT, Database
 
 REPOSITORY = "10000000-0000-4000-8000-000000000001"
@@ -36,9 +37,8 @@ print(who, "stopped", flush=True)
 
 
 def load(database: Database) -> None:
+    add_repositories(database, RepositoryRow("acme/site", id=REPOSITORY))
     database.execute(
-        "INSERT INTO repositories (id, owner, name, full_name)"
-        f" VALUES ('{REPOSITORY}', 'acme', 'site', 'acme/site');"
         "INSERT INTO rollout_configuration (feature_name, rollout_percentage) VALUES ('f', 100)"
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import RolloutConsole
 from reconciler.errors import NotFound, Refused
+from tests.builders import report_jobs
 from tests.pages import DOCUMENTATION
 from tests.site import Site
 from tests.terminal import at_terminal, interrupt
@@ -177,11 +178,7 @@ def test_check_health_rolls_back_a_failing_feature(
     rolled_out: Site, rollout: RolloutConsole
 ) -> None:
     well = rollout.check_health()["features"][0]
-    for _ in range(5):
-        rolled_out.database.execute(
-            "SELECT record_rollout_job('capture', id, 'github_actions', false) FROM repositories"
-            " WHERE full_name = 'acme/tool-1'"
-        )
+    report_jobs(rolled_out.database, 5, errors=5, repository="acme/tool-1")
     failing = rollout.check_health()["features"][0]
 
     assert (well["verdict"], well["rolled_back"]) == ("inconclusive", False)

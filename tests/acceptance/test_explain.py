@@ -5,6 +5,7 @@ import json
 import pytest
 from inline_snapshot import snapshot
 
+from tests.builders import RepositoryRow, add_repositories
 from tests.site import Site
 
 ID = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
@@ -14,9 +15,9 @@ NO_AUDIENCE = "00000000-0000-4000-8000-000000000000"
 @pytest.fixture
 def explained(site: Site) -> Site:
     """A site with one small repository whose bucket under the feature's name is known."""
-    site.database.execute(
-        "INSERT INTO repositories (id, owner, name, full_name, stargazers_count, contributors_count,"
-        f" pull_requests_count) VALUES ('{ID}', 'acme', 'Tools', 'acme/Tools', 34, 5, 1200)"
+    add_repositories(
+        site.database,
+        RepositoryRow("acme/Tools", id=ID, stars=34, contributors=5, pull_requests=1200),
     )
     site.database.execute("SELECT categorize_all_repositories()")
     return site

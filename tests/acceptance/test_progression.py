@@ -14,6 +14,7 @@ from reconciler.operations import reconcile
 from reconciler.planning.health import JobMetrics, MetricsSource, Period, Tally
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file
+from tests.builders import add_repositories, report_jobs
 from tests.postgres import Database
 from tests.site import Site
 from tests.terminal import at_terminal
@@ -33,9 +34,7 @@ features:
 @pytest.fixture
 def begun(site: Site) -> Site:
     """A site at the first stage, with a repository."""
-    site.database.execute(
-        "INSERT INTO repositories (owner, name, full_name) VALUES ('acme', 'tools', 'acme/tools')"
-    )
+    add_repositories(site.database, "acme/tools")
     site.write(FILE)
     site.commit("Begin")
     assert site.reconcile().exit_code == 0
@@ -47,13 +46,6 @@ def soak_findings(site: Site, *arguments: str) -> list[str]:
     assert previewed.exit_code in {0, 3}, previewed.stderr
     plan: dict[str, Any] = json.loads(previewed.stdout)
     return [each["message"] for each in plan["features"][0]["guards"] if each["name"] == "soak"]
-
-
-def add_jobs(database: Database, jobs: int, errors: int) -> None:
-    database.execute(f"""
-        SELECT record_rollout_job('capture', (SELECT id FROM repositories), 'inngest', job > {errors})
-        FROM generate_series(1, {jobs}) AS job
-    """)
 
 
 def wait_for_the_soak(database: Database) -> None:
@@ -87,7 +79,7 @@ def test_an_increase_waits_for_its_stage_and_its_health(begun: Site) -> None:
     )
     assert begun.database.value("SELECT rollout_percentage FROM rollout_configuration") == 10
 
-    add_jobs(begun.database, 20, 1)
+    report_jobs(begun.database, 20, errors=1)
     assert soak_findings(begun) == []
     assert begun.reconcile().exit_code == 0
     assert begun.database.value("SELECT rollout_percentage FROM rollout_configuration") == 25
@@ -100,7 +92,7 @@ def test_an_increase_waits_for_its_stage_and_its_health(begun: Site) -> None:
 
 def test_a_failing_feature_increases_only_with_a_permission(begun: Site) -> None:
     raise_to(begun, 10, 25)
-    add_jobs(begun.database, 20, 2)
+    report_jobs(begun.database, 20, errors=2)
     wait_for_the_soak(begun.database)
 
     (finding,) = soak_findings(begun)
@@ -152,7 +144,7 @@ def test_a_commit_can_contain_its_permission(begun: Site) -> None:
 
 
 def test_a_rollback_restarts_the_stage(begun: Site) -> None:
-    add_jobs(begun.database, 20, 0)
+    report_jobs(begun.database, 20)
     wait_for_the_soak(begun.database)
     raise_to(begun, 10, 25)
     assert soak_findings(begun) == []
@@ -176,9 +168,9 @@ def test_narrowing_needs_no_soak_and_no_health(begun: Site) -> None:
 
 def test_an_allowed_saved_plan_fits_after_more_jobs(begun: Site) -> None:
     raise_to(begun, 10, 25)
-    add_jobs(begun.database, 20, 2)
+    report_jobs(begun.database, 20, errors=2)
     shown = begun.reconcile("--dry-run", "--plan-out", "plan.json")
-    add_jobs(begun.database, 20, 2)
+    report_jobs(begun.database, 20, errors=2)
 
     refused = begun.reconcile("--plan-in", "plan.json")
     allowed = begun.reconcile("--plan-in", "plan.json", "--allow", "soak")
@@ -190,11 +182,11 @@ def test_an_allowed_saved_plan_fits_after_more_jobs(begun: Site) -> None:
 def test_a_guard_finding_made_during_the_question_is_shown(begun: Site) -> None:
     raise_to(begun, 10, 25)
     wait_for_the_soak(begun.database)
-    add_jobs(begun.database, 20, 1)
+    report_jobs(begun.database, 20, errors=1)
 
     asked = at_terminal(begun)
     asked.expect_exact("Apply this?")
-    add_jobs(begun.database, 20, 20)
+    report_jobs(begun.database, 20, errors=20)
     asked.sendline("y")
     asked.expect_exact("the verdict is fail")
     asked.expect(pexpect.EOF)

@@ -11,6 +11,7 @@ from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import EditRefused
 from reconciler.operations.promote import promote as promote_step
 from reconciler.rollout_file import read_rollout_file
+from tests.builders import RepositoryRow, add_repositories, report_jobs
 from tests.site import Site
 
 FILE = """\
@@ -31,10 +32,7 @@ IN_FROM_14_23 = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d13"
 @pytest.fixture
 def begun(site: Site) -> Site:
     """A site before the first stage, with a repository."""
-    site.database.execute(
-        "INSERT INTO repositories (id, owner, name, full_name)"
-        f" VALUES ('{IN_FROM_14_23}', 'acme', 'tools', 'acme/tools')"
-    )
+    add_repositories(site.database, RepositoryRow("acme/tools", id=IN_FROM_14_23))
     site.write(FILE)
     apply(site, "Begin")
     return site
@@ -78,15 +76,8 @@ def let_pass(site: Site, time: str) -> None:
     """)
 
 
-def add_jobs(site: Site, jobs: int, errors: int = 0) -> None:
-    site.database.execute(f"""
-        SELECT record_rollout_job('capture', (SELECT id FROM repositories), 'inngest', job > {errors})
-        FROM generate_series(1, {jobs}) AS job
-    """)
-
-
 def test_the_five_stages_are_promoted_in_their_order(begun: Site) -> None:
-    add_jobs(begun, 40)
+    report_jobs(begun.database, 40)
     reached = [0]
     for percentage, soak in ((10, "1 day"), (25, "3 days"), (50, "7 days"), (75, "7 days")):
         found = promote(begun)
@@ -114,7 +105,7 @@ def test_the_five_stages_are_promoted_in_their_order(begun: Site) -> None:
 
 
 def test_promote_shows_the_diff_and_the_blast_radius(at_ten: Site) -> None:
-    add_jobs(at_ten, 40)
+    report_jobs(at_ten.database, 40)
     let_pass(at_ten, "1 day")
 
     shown = at_ten.reconcile("promote")
@@ -153,7 +144,7 @@ Next: commit the file and open a pull request; its merge applies it.\
 
 
 def test_a_pull_request_has_the_stage_the_diff_and_the_plan(at_ten: Site) -> None:
-    add_jobs(at_ten, 40)
+    report_jobs(at_ten.database, 40)
     let_pass(at_ten, "1 day")
 
     shown = at_ten.reconcile("promote", "--format", "markdown")
@@ -167,7 +158,7 @@ def test_a_pull_request_has_the_stage_the_diff_and_the_plan(at_ten: Site) -> Non
 
 
 def test_everything_missing_is_shown_with_the_earliest_time(at_ten: Site) -> None:
-    add_jobs(at_ten, 40, errors=4)
+    report_jobs(at_ten.database, 40, errors=4)
 
     shown = at_ten.reconcile("promote")
     as_json = promote(at_ten)
@@ -202,7 +193,7 @@ def test_everything_missing_is_shown_with_the_earliest_time(at_ten: Site) -> Non
     ],
 )
 def test_a_rolled_back_feature_is_not_promoted(at_ten: Site, sql: str, expected: str) -> None:
-    add_jobs(at_ten, 40)
+    report_jobs(at_ten.database, 40)
     let_pass(at_ten, "1 day")
     at_ten.database.execute(sql)
 
@@ -218,7 +209,7 @@ def test_a_stop_by_the_program_is_an_override_too(begun: Site) -> None:
 
 
 def test_a_file_must_be_applied_before_the_next_stage(at_ten: Site) -> None:
-    add_jobs(at_ten, 40)
+    report_jobs(at_ten.database, 40)
     let_pass(at_ten, "30 days")
     at_ten.replace("percentage: 10 ", "percentage: 25 ")
 
@@ -226,7 +217,7 @@ def test_a_file_must_be_applied_before_the_next_stage(at_ten: Site) -> None:
 
 
 def test_an_inactive_feature_is_not_promoted(at_ten: Site) -> None:
-    add_jobs(at_ten, 40)
+    report_jobs(at_ten.database, 40)
     let_pass(at_ten, "1 day")
     at_ten.replace("  capture:\n", "  capture:\n    active: false\n")
     apply(at_ten, "Turn it off")

@@ -12,6 +12,7 @@ from reconciler.database.transactions import Database
 from reconciler.errors import Stale
 from reconciler.operations import reconcile
 from reconciler.planning.plan import Plan
+from tests.builders import add_repositories
 from tests.site import Site
 
 
@@ -66,10 +67,7 @@ def test_a_saved_plan_is_refused_if_the_live_state_changed(planned: Site) -> Non
 
 
 def test_a_saved_plan_is_refused_for_another_blast_radius(planned: Site) -> None:
-    for number in range(50):
-        planned.database.execute(
-            f"INSERT INTO repositories (owner, name, full_name) VALUES ('a', 'r{number}', 'a/r{number}')"
-        )
+    add_repositories(planned.database, *(f"a/r{number}" for number in range(50)))
 
     done = planned.reconcile("--plan-in", "plan.json")
 

@@ -18,18 +18,13 @@ from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from reconciler.targeting.eligibility import Targeting
 from reconciler.targeting.strategy import Strategy
+from tests.builders import RepositoryRow, add_repositories, targeting
 from tests.postgres import Database
 
 REPOSITORIES = 120
 OWNERS = ["acme", "Acme-Corp", "x"]
 
-TARGETING = Targeting(
-    active=True,
-    emergency_stop=False,
-    strategy=Strategy.PERCENTAGE,
-    percentage=Decimal(0),
-    salt="f",
-)
+TARGETING = targeting(0, salt="f")
 
 
 def _id(number: int) -> str:
@@ -41,22 +36,16 @@ def _name(number: int) -> str:
 
 
 def _load(database: Database, count: int = REPOSITORIES) -> None:
+    add_repositories(
+        database,
+        *(
+            RepositoryRow(
+                _name(each), _id(each), (each % 7) ** 5, (each % 5) ** 3, (each % 11) ** 4
+            )
+            for each in range(count)
+        ),
+    )
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO repositories (id, owner, name, full_name, stargazers_count,"
-            " contributors_count, pull_requests_count) VALUES (%s, %s, %s, %s, %s, %s, %s)",
-            [
-                (
-                    _id(each),
-                    *_name(each).split("/"),
-                    _name(each),
-                    (each % 7) ** 5,
-                    (each % 5) ** 3,
-                    (each % 11) ** 4,
-                )
-                for each in range(count)
-            ],
-        )
         cursor.execute(
             "INSERT INTO repository_categories (repository_id, category, marked_as_test)"
             " SELECT id, (ARRAY['test', 'small', 'medium', 'large', 'enterprise'])"

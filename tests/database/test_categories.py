@@ -12,18 +12,20 @@ from reconciler.database.categories import (
 )
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Activity, Category, Threshold
 from reconciler.targeting.categories import categorize as categorize_in_python
+from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
 
 FIGURES = "stargazers_count, contributors_count, pull_requests_count"
 
 
 def _load(database: Database, *figures: tuple[int, int, int]) -> None:
-    for number, (stars, contributors, pull_requests) in enumerate(figures):
-        database.execute(
-            f"INSERT INTO repositories (id, owner, name, full_name, {FIGURES}) VALUES"
-            f" ('00000000-0000-0000-0000-{number:012}', 'acme', '{number}', 'acme/{number}',"
-            f" {stars}, {contributors}, {pull_requests})"
-        )
+    add_repositories(
+        database,
+        *(
+            RepositoryRow(f"acme/{number}", f"00000000-0000-0000-0000-{number:012}", *each)
+            for number, each in enumerate(figures)
+        ),
+    )
 
 
 def _categorize_all(database: Database) -> int:
@@ -164,13 +166,11 @@ def test_categorising_returns_the_changes(database: Database) -> None:
     with database.engine.connect() as connection:
         categorize(connection)
         connection.commit()
-    _load_more = (
-        "INSERT INTO repositories (owner, name, full_name) VALUES ('new', 'one', 'new/one')"
-    )
     database.execute(
         "UPDATE repositories SET stargazers_count = 40 WHERE name = '1';"
-        "UPDATE repositories SET contributors_count = 1 WHERE name = '0';" + _load_more
+        "UPDATE repositories SET contributors_count = 1 WHERE name = '0'"
     )
+    add_repositories(database, "new/one")
 
     with database.engine.connect() as connection:
         outcome = categorize(connection)

@@ -19,6 +19,7 @@ from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import SetupInvalid
 from reconciler.targeting.eligibility import Rule
+from tests.builders import RepositoryRow, add_repositories
 from tests.database.hosts import make_host
 from tests.postgres import Database
 from tests.waiting import DEADLINE_SECONDS, eventually
@@ -39,9 +40,8 @@ class Clock:
 
 
 def load(database: Database, **configuration: Any) -> None:
-    database.execute(
-        "INSERT INTO repositories (id, owner, name, full_name) VALUES"
-        f" ('{ACME}', 'Acme', 'Site', 'Acme/Site'), ('{OTHER}', 'other', 'tools', 'other/tools');"
+    add_repositories(
+        database, RepositoryRow("Acme/Site", id=ACME), RepositoryRow("other/tools", id=OTHER)
     )
     add_feature(database, "f", **{"rollout_percentage": 100, **configuration})
 
@@ -419,10 +419,7 @@ def test_a_new_repository_is_known_soon_after_a_query_for_it(database: Database)
     load(database)
     clock = Clock()
     with following(database, clock=clock) as client:
-        database.execute(
-            "INSERT INTO repositories (id, owner, name, full_name)"
-            f" VALUES ('{NOBODY}', 'new', 'one', 'new/one')"
-        )
+        add_repositories(database, RepositoryRow("new/one", id=NOBODY))
         clock.now += 11  # not sooner, since it may as well be nobody's
 
         eventually(lambda: client.is_eligible(NOBODY, "f"))

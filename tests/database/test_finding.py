@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 
 from reconciler.database.repositories import FoundRepository, find_repository
 from reconciler.errors import NotFound
+from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
 
 ID = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
@@ -13,15 +14,8 @@ NAMES = ["Microsoft/VSCode", "microsoft/TypeScript", "vercel/next.js", "facebook
 
 @pytest.fixture
 def connection(database: Database) -> Connection:
-    for number, name in enumerate(NAMES):
-        database.execute(
-            "INSERT INTO repositories (id, owner, name, full_name) VALUES (%(id)s, %(owner)s,"
-            " %(name)s, %(full_name)s)",
-            id=ID if number == 0 else f"00000000-0000-0000-0000-{number:012}",
-            owner=name.split("/")[0],
-            name=name.split("/")[1],
-            full_name=name,
-        )
+    first, *others = NAMES
+    add_repositories(database, RepositoryRow(first, id=ID), *others)
     return database.engine.connect()
 
 
@@ -63,12 +57,7 @@ def test_a_name_of_two_repositories_is_reported_with_their_ids(database: Databas
     """As a service knows one that is gone and one that came after."""
     ids = [f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2)]
     database.execute("DROP INDEX repositories_full_name_key")
-    for id_ in ids:
-        database.execute(
-            "INSERT INTO repositories (id, owner, name, full_name)"
-            " VALUES (%(id)s, 'acme', 'site', 'acme/site')",
-            id=id_,
-        )
+    add_repositories(database, *(RepositoryRow("acme/site", id=each) for each in ids))
 
     with database.engine.connect() as connection, pytest.raises(NotFound) as refused:
         find_repository(connection, "Acme/Site")

@@ -22,6 +22,7 @@ from reconciler.planning.health import (
 )
 from reconciler.planning.promotion import Soaking
 from reconciler.targeting.categories import Category
+from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
 
 FEATURE = "capture"
@@ -32,10 +33,12 @@ LINUX = "0b8a1f0d-6f8e-4c34-9a55-019343a72c11"
 @pytest.fixture
 def rollout(database: Database) -> Database:
     """A feature that everybody has, one small repository and one of a recorded category."""
+    add_repositories(
+        database,
+        RepositoryRow("acme/tools", id=TOOLS, stars=30),
+        RepositoryRow("other/linux", id=LINUX, stars=90000),
+    )
     database.execute(f"""
-        INSERT INTO repositories (id, owner, name, full_name, stargazers_count)
-        VALUES ('{TOOLS}', 'acme', 'tools', 'acme/tools', 30),
-            ('{LINUX}', 'other', 'linux', 'other/linux', 90000);
         INSERT INTO repository_categories (repository_id, category) VALUES ('{LINUX}', 'large');
         INSERT INTO rollout_configuration (feature_name, rollout_percentage, created_at)
         VALUES ('{FEATURE}', 100, now() - interval '30 days');

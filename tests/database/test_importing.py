@@ -19,6 +19,7 @@ from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
 from reconciler.rollout_file.model import Rollout
 from reconciler.rollout_file.yaml_writer import render_rollout
+from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
 
 KNOWN = {f"00000000-0000-4000-8000-00000000000{n}": f"Acme/Repo.{n}" for n in range(1, 6)}
@@ -80,15 +81,7 @@ def repositories(database: Database) -> Database:
     """A database with repositories, two of which have one name."""
     database.execute("DROP INDEX repositories_full_name_key")
     for identifier, name in (KNOWN | TWINS).items():
-        owner, short = name.split("/")
-        database.execute(
-            "INSERT INTO repositories (id, owner, name, full_name)"
-            " VALUES (%(id)s, %(owner)s, %(name)s, %(full_name)s)",
-            id=identifier,
-            owner=owner,
-            name=short,
-            full_name=name,
-        )
+        add_repositories(database, RepositoryRow(name, id=identifier))
     database.execute("CREATE TABLE threshold_before AS SELECT * FROM category_threshold")
     return database
 

@@ -1,14 +1,14 @@
 """Membership: the keys of both lists, in step with the arrays whoever writes them."""
 
+from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
 
 REPOSITORY = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
 
 
 def _configure(database: Database) -> None:
+    add_repositories(database, RepositoryRow("Acme/Tools", id=REPOSITORY))
     database.execute(
-        "INSERT INTO repositories (id, owner, name, full_name)"
-        f" VALUES ('{REPOSITORY}', 'Acme', 'Tools', 'Acme/Tools');"
         "INSERT INTO rollout_configuration (feature_name, target_repositories)"
         " VALUES ('f', '{other/site}')"
     )

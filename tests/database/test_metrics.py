@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from reconciler.database import schema
+from tests.builders import RepositoryRow, add_repositories
 from tests.database import hosts
 from tests.postgres import Database
 
@@ -19,9 +20,10 @@ SITE = "0b8a1f0d-6f8e-4c34-9a55-019343a72c11"
 @pytest.fixture
 def rollout(database: Database) -> Database:
     """A database with one feature and two repositories."""
+    add_repositories(
+        database, RepositoryRow("acme/tools", id=TOOLS), RepositoryRow("acme/site", id=SITE)
+    )
     database.execute(f"""
-        INSERT INTO repositories (id, owner, name, full_name)
-        VALUES ('{TOOLS}', 'acme', 'tools', 'acme/tools'), ('{SITE}', 'acme', 'site', 'acme/site');
         INSERT INTO rollout_configuration (feature_name, rollout_percentage)
         VALUES ('{FEATURE}', 50);
     """)

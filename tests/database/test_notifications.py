@@ -1,5 +1,6 @@
 """Whoever changes what decides who is in, by whatever statement, listeners are told."""
 
+from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
 
 REPOSITORY = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
@@ -56,10 +57,9 @@ STEPS = [
 
 
 def test_each_change_sends_a_notification(database: Database) -> None:
-    database.execute(f"""
-        INSERT INTO repositories (id, owner, name, full_name)
-        VALUES ('{REPOSITORY}', 'acme', 'tools', 'acme/tools');
-        INSERT INTO rollout_configuration (feature_name, target_repositories) VALUES ('f', '{{a/b}}');
+    add_repositories(database, RepositoryRow("acme/tools", id=REPOSITORY))
+    database.execute("""
+        INSERT INTO rollout_configuration (feature_name, target_repositories) VALUES ('f', '{a/b}');
         SELECT categorize_all_repositories();
     """)
     for statement, payloads in STEPS:

@@ -14,6 +14,7 @@ from reconciler.operations.verify import verify
 from reconciler.planning.guards import GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
+from tests.builders import RepositoryRow, add_repositories
 from tests.database.hosts import TOOLS, make_host
 from tests.postgres import Database
 from tests.site import Site
@@ -50,9 +51,8 @@ def granted(
         schema.upgrade(empty_database.engine)
         chosen = empty_database
     else:
+        add_repositories(database, RepositoryRow("acme/tools", id=TOOLS))
         database.execute(f"""
-            INSERT INTO repositories (id, owner, name, full_name)
-            VALUES ('{TOOLS}', 'acme', 'tools', 'acme/tools');
             INSERT INTO rollout_configuration (feature_name, rollout_percentage)
             VALUES ('{FEATURE}', 10);
             INSERT INTO rollout_history (action) VALUES ('created');

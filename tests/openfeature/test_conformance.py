@@ -50,6 +50,7 @@ from pytest_bdd.parser import ScenarioTemplate
 from reconciler.client import RolloutClient
 from reconciler.openfeature import RolloutProvider
 from tests import conformance
+from tests.builders import add_repositories
 from tests.database.proxy import Proxy
 from tests.database.test_client import Clock, add_feature
 from tests.postgres import Database
@@ -317,12 +318,7 @@ def _text(each: Any) -> str:
 
 @pytest.fixture(scope="module")
 def proxy(module_database: Database) -> Iterator[Proxy]:
-    names = ("company/application", *REPOSITORIES.values())
-    for owner, name in (each.split("/") for each in names):
-        module_database.execute(
-            "INSERT INTO repositories (owner, name, full_name)"
-            f" VALUES ('{owner}', '{name}', '{owner}/{name}')"
-        )
+    add_repositories(module_database, "company/application", *REPOSITORIES.values())
     for flag in ("context-aware", *FLAGS):
         configuration = BOOLEAN_FEATURES.get(flag, {"rollout_percentage": 100})
         add_feature(module_database, flag, **configuration)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders import add_repositories, report_jobs
 from tests.github.events import pull_request
 from tests.github.server import REPOSITORY, TOKEN, FakeGitHub, Trouble
 from tests.site import FIRST_FILE, Completed, Site
@@ -196,13 +197,8 @@ def test_a_feature_that_fails_and_may_not_roll_back_gets_an_issue(
     job.write(FIRST_FILE + "    health:\n      auto_rollback: false\n      min_jobs: 1\n")
     job.commit("Roll nothing back")
     job.reconcile()
-    job.database.execute(
-        "INSERT INTO repositories (id, owner, name, full_name) VALUES "
-        "('00000000-0000-0000-0000-000000000001', 'a', 'b', 'a/b')"
-    )
-    job.database.execute(
-        f"SELECT record_rollout_job('{FEATURE}', '00000000-0000-0000-0000-000000000001', 'x', false)"
-    )
+    add_repositories(job.database, "a/b")
+    report_jobs(job.database, 1, errors=1, feature=FEATURE)
 
     job.reconcile("github", "issue", "health")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import add_repositories, report_jobs
 from tests.site import FIRST_FILE, Site
 
 FEATURE = "hybrid_progressive_capture"
@@ -129,16 +130,9 @@ def test_an_error_that_ends_a_command_is_an_annotation(site: Site, summary: Path
 
 def test_no_text_of_a_job_is_a_workflow_command(site: Site, summary: Path) -> None:
     site.reconcile()
-    site.database.execute(
-        "INSERT INTO repositories (id, owner, name, full_name) VALUES "
-        "('00000000-0000-0000-0000-000000000001', 'a', 'b', 'a/b')"
-    )
+    add_repositories(site.database, "a/b")
     for processor in ("::add-mask::a", "::add-mask::b"):
-        for _ in range(10):
-            site.database.execute(
-                f"SELECT record_rollout_job('{FEATURE}', '00000000-0000-0000-0000-000000000001',"
-                f" '{processor}', false)"
-            )
+        report_jobs(site.database, 10, errors=10, feature=FEATURE, processor=processor)
 
     done = site.reconcile("health", "--format", "github")
 

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from tests.builders import report_jobs
 from tests.github.events import pull_request, push, schedule
 from tests.github.runner import Run, Runner
 from tests.github.server import FakeGitHub
@@ -82,11 +83,7 @@ def test_a_pull_request_an_error_burst_and_the_resume(
     assert "Applied: 1 feature changed" in applied.summary
 
     # Jobs fail: the health job rolls back, commits, and opens an issue.
-    for _ in range(20):
-        site.database.execute(
-            "SELECT record_rollout_job(%(feature)s, (SELECT id FROM repositories LIMIT 1), 'inngest', false)",
-            feature=FEATURE,
-        )
+    report_jobs(site.database, 20, errors=20, feature=FEATURE)
     rolled_back = run(ROLLOUT, "schedule", schedule(HEALTH))
     assert rolled_back.jobs == {"health"}
     assert f"::error title=rolled back::{FEATURE}: error rate 100.00%" in rolled_back.log

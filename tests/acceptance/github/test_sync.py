@@ -13,6 +13,7 @@ from reconciler.errors import NotFound, SetupInvalid
 from reconciler.github.client import GitHub
 from reconciler.github.repository_list import OwnerKind
 from reconciler.github.repository_sync import Synced, sync_repositories
+from tests.builders import add_repositories
 from tests.github.listing import TOO_LARGE
 from tests.github.server import FakeGitHub, Trouble
 from tests.site import Site
@@ -130,10 +131,7 @@ def test_a_deleted_repository_gives_up_its_name(synced: Site, hub: FakeGitHub) -
     # Deleted, and made anew under the same name; and a stranger without GitHub's id has a name of ours.
     del hub.repositories[3]
     hub.repositories[33] = {"full_name": "acme/R3"}
-    synced.database.execute(
-        "INSERT INTO repositories (id, owner, name, full_name) "
-        "VALUES (gen_random_uuid(), 'acme', 'new', 'acme/new')"
-    )
+    add_repositories(synced.database, "acme/new")
     hub.repositories[4]["full_name"] = "Acme/new"
 
     done = synced.reconcile("repositories", "sync", "--org", "acme")

@@ -8,16 +8,10 @@ from reconciler.client.state import ClientRule, State
 from reconciler.targeting.categories import Category
 from reconciler.targeting.eligibility import Repository, Rule, Targeting
 from reconciler.targeting.environment import EnvironmentOverride
-from reconciler.targeting.strategy import Strategy
+from tests.builders import targeting
 
 REPOSITORY = Repository("10000000-0000-4000-8000-000000000001", "acme/site", Category.SMALL)
-ON = Targeting(
-    active=True,
-    emergency_stop=False,
-    strategy=Strategy.PERCENTAGE,
-    percentage=Decimal(100),
-    salt="f",
-)
+ON = targeting(100, salt="f")
 OFF = replace(ON, percentage=Decimal(0))
 STOPPED = replace(ON, emergency_stop=True)
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,24 +13,12 @@ from reconciler.planning.overrides import StoredOverride, Trace
 from reconciler.planning.plan import FeaturePlan
 from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, LastApplied, PlanInputs
 from reconciler.planning.planner import make_plan
-from reconciler.rollout_file.model import Feature, Override, Rollout
+from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS
+from tests.builders import MOMENT
 
 FEATURE: Final = "capture"
-MOMENT: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NOBODY_KNOWN: Final = Directory(ids={}, names={}, owned={})
-
-
-def override(number: int, percentage: int | None = None) -> Override:
-    """An override by a small id: to a percentage, or without one a stop."""
-    return Override(
-        id=UUID(int=number),
-        percentage=None if percentage is None else Decimal(percentage),
-        emergency_stop=True if percentage is None else None,
-        reason="too many errors",
-        by="auto-rollback",
-        at=MOMENT,
-    )
 
 
 def feature(**fields: Any) -> Feature:

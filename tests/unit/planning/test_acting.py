@@ -1,7 +1,7 @@
 """Acting at once: what an override imposed or lifted leaves, and when the safeguard imposes one."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -24,26 +24,16 @@ from reconciler.planning.override_actions import (
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.rollout_file.model import Override
 from reconciler.targeting.strategy import Strategy
+from tests.builders import MOMENT, override
 
-NOW = datetime(2026, 11, 25, 3, tzinfo=UTC)
-ROLLED_BACK_AT = NOW - timedelta(minutes=10)
+NOW = MOMENT + timedelta(minutes=10)
+ROLLED_BACK_AT = MOMENT
 SETTINGS = RollbackSettings(auto_rollback=True, rollback_to=Decimal(5))
 STOP = Limit(None)
 
 
 def exposure(percentage: int, *, stopped: bool = False, active: bool = True) -> Exposure:
     return Exposure(active, stopped, Decimal(percentage))
-
-
-def override(number: int, percentage: int | None, *, by: str = "ada") -> Override:
-    return Override(
-        id=UUID(int=number),
-        percentage=None if percentage is None else Decimal(percentage),
-        emergency_stop=True if percentage is None else None,
-        reason="it hurts",
-        by=by,
-        at=ROLLED_BACK_AT,
-    )
 
 
 def on(each: Override) -> StoredOverride:

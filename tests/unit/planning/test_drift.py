@@ -13,7 +13,8 @@ from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan import FeatureAction
 from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.strategy import Strategy
-from tests.unit.planning.situations import configuration, feature, override, plan_feature
+from tests.builders import override
+from tests.unit.planning.situations import configuration, feature, plan_feature
 
 FILE = feature(percentage=50, whitelist=["acme/a", "acme/b"], exclusions=["acme/x"])
 

@@ -16,7 +16,8 @@ from reconciler.planning.overrides import (
     narrow,
     settle_overrides,
 )
-from tests.unit.planning.situations import configuration, feature, override, plan_feature
+from tests.builders import override
+from tests.unit.planning.situations import configuration, feature, plan_feature
 
 ON, OFF, DONE = OverrideState.ON, OverrideState.OFF, OverrideState.DONE
 ROLLBACK, STOP = override(1, 5), override(2)

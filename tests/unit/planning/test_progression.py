@@ -26,12 +26,12 @@ from reconciler.planning.promotion import (
 )
 from reconciler.rollout_file.model import Rollout, Stage
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS
+from tests.builders import override
 from tests.unit.planning.situations import (
     FEATURE,
     NOBODY_KNOWN,
     configuration,
     feature,
-    override,
     plan_feature,
 )
 

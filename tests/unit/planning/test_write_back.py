@@ -1,7 +1,6 @@
 """What write-back does about one feature: an example of each."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -21,20 +20,9 @@ from reconciler.planning.write_back import (
     seen_in_git,
 )
 from reconciler.rollout_file.model import Override
+from tests.builders import override
 
-
-def made(number: int, percentage: int | None = None) -> Override:
-    return Override(
-        id=UUID(int=number),
-        percentage=None if percentage is None else Decimal(percentage),
-        emergency_stop=True if percentage is None else None,
-        reason="why",
-        by="somebody",
-        at=datetime(2026, 11, 23, 12, tzinfo=UTC),
-    )
-
-
-STOP, HOLD = made(1), made(2, percentage=20)
+STOP, HOLD = override(1), override(2, percentage=20)
 ON = StoredOverride(STOP, OverrideState.ON)
 OFF = StoredOverride(STOP, OverrideState.OFF)
 SUPERSEDED = StoredOverride(HOLD, OverrideState.DONE, superseded_by=STOP.id)

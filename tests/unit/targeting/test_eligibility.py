@@ -13,23 +13,17 @@ from reconciler.targeting.categories import Category
 from reconciler.targeting.eligibility import (
     Repository,
     Rule,
-    Targeting,
     deciding_rule,
     is_eligible,
 )
 from reconciler.targeting.environment import EnvironmentOverride
 from reconciler.targeting.strategy import Strategy
+from tests.builders import targeting
 
 REPOSITORY = Repository(
     id="6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11", full_name="Acme/Tools", category=Category.SMALL
 )
-TARGETING = Targeting(
-    active=True,
-    emergency_stop=False,
-    strategy=Strategy.PERCENTAGE,
-    percentage=Decimal(100),
-    salt="capture",
-)
+TARGETING = targeting(100)
 
 percentages = st.decimals(0, 100, places=2)
 repositories = st.builds(

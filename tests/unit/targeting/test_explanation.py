@@ -14,17 +14,12 @@ from reconciler.targeting.eligibility import Repository, Rule, Targeting, is_eli
 from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
 from reconciler.targeting.explanation import decide, explain
 from reconciler.targeting.strategy import Strategy
+from tests.builders import targeting
 
 REPOSITORY = Repository(
     id="6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11", full_name="Acme/Tools", category=Category.MEDIUM
 )
-BY_PERCENTAGE = Targeting(
-    active=True,
-    emergency_stop=False,
-    strategy=Strategy.PERCENTAGE,
-    percentage=Decimal("12.50"),
-    salt="capture",
-)
+BY_PERCENTAGE = targeting("12.50")
 BY_SIZE = replace(BY_PERCENTAGE, strategy=Strategy.REPOSITORY_SIZE)
 
 
