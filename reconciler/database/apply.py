@@ -1,4 +1,4 @@
-"""Writing a plan: state, history, generation, in the one transaction that the caller holds.
+"""Write a plan: state, history and generation, in the one transaction that the caller holds.
 
 Nothing here decides; what is written is the plan's. History has one row for each change: a value, an
 entry of a list, a mark, a threshold, or a new feature with all that it starts with.
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 _SQL = queries("apply")
 
 APPLY_LOCK: Final = 0x726F6C6C6F757431
-"""The advisory lock of an apply; any number that nobody else uses."""
+"""The advisory lock of an apply; a number that no other program uses."""
 
 LOCK_TIMEOUT: Final = "60s"
 IDLE_TIMEOUT: Final = "45s"
-"""Shorter than waiting for a lock: who waits outlasts a holder that went away without a word."""
+"""Shorter than the wait for a lock: a waiter outlasts a holder whose connection was lost."""
 STATEMENT_TIMEOUT: Final = "5min"
 
 
@@ -50,9 +50,9 @@ class Application:
     source: Source
     rollout: Rollout
     applied_by: str
-    """Who, as far as the machine can tell; at most 100 characters are kept."""
+    """Who, as far as the machine knows; at most 100 characters are kept."""
     metrics_source: MetricsSource | None = None
-    """Where the guard `soak` finds what jobs came to; None for the database."""
+    """Where the guard `soak` reads metrics; None for the database."""
 
     @property
     def cause(self) -> HistoryCause:
@@ -66,7 +66,7 @@ class Application:
 
 
 def lock_for_apply(connection: "Connection") -> None:
-    """Let no other apply, and nobody with psql, in between this transaction's plan and its writing."""
+    """Lock out every other writer, applies and people with psql alike, until this transaction ends."""
     connection.execute(
         text(_SQL["limit_waiting"]),
         {
@@ -104,7 +104,7 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
 def restore_configuration(
     connection: "Connection", name: str, configuration: Configuration
 ) -> None:
-    """Write a feature's values and lists as given; its history is the caller's to tell."""
+    """Write a feature's values and lists as given; the caller writes its history."""
     parameters = _parameters(name, configuration)
     connection.execute(text(_SQL["update_configuration"]), parameters)
     connection.execute(text(_SQL["update_lists"]), parameters)
@@ -143,7 +143,7 @@ def _write_configuration(
                     details={
                         "override": str(override.id),
                         "removed_from": "the file",
-                        # A stopped feature's percentage is no drift, whoever changed it: told here.
+                        # The percentage of a stopped feature is not drift, so this row records it.
                         "after": {"percentage": plain(feature.after.percentage)},
                     },
                 )

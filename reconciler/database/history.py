@@ -99,7 +99,7 @@ class HistoryWriter:
             self.connection.execute(text(_SQL["record_entries"]), parameters)
 
     def drift(self, feature: str, drift: Drift) -> None:
-        """Write what somebody changed live, and the value that the plan continues from."""
+        """Write what was changed live, and the value that the plan continues from."""
         last_applied, live = plain(drift.last_applied), plain(drift.live)
         match drift.decision:
             case Decision.KEEP | Decision.ADOPT:

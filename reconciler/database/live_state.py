@@ -1,4 +1,4 @@
-"""Reading the live state: configuration, overrides, marks, thresholds, and what a file's names mean.
+"""Read the live state: configuration, overrides, marks, thresholds, and what a file's names mean.
 
 Reads in the transaction that it is given and writes nothing; a role with SELECT only is enough.
 """

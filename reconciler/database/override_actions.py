@@ -1,4 +1,4 @@
-"""Acting on one feature at once: reading how it stands, and writing what an act leaves.
+"""Acts on one feature: read how it stands, and write what an act leaves.
 
 Works without a file. Lists are neither read nor written, so that a stop does not wait for a long whitelist.
 """
@@ -44,7 +44,7 @@ class FoundFeature:
 
 
 def lock_feature(connection: "Connection", name: str) -> FoundFeature:
-    """Return one feature, which nobody else changes until this transaction ends.
+    """Return one feature, which no other transaction changes until this one ends.
 
     Raises:
         NotFound: there is no such feature.
@@ -124,7 +124,7 @@ def write_act(
 
 
 def _desired(name: str, applied: "Row[Any]") -> Exposure | None:
-    """Return what people meant by the last apply; None where none knows the feature."""
+    """Return the last applied state, with no override in force; None where no apply knows the feature."""
     if applied.stored is None:
         return None
     return without_override(exposure_from_state(name, applied.stored), applied.declared)

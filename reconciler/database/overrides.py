@@ -1,4 +1,4 @@
-"""The rows of `rollout_override`: reading them, and writing them as planning left them."""
+"""Read and write the rows of `rollout_override`, as planning left them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ def read_overrides(
 
 
 def write_overrides(connection: "Connection", feature: str, rows: Iterable[StoredOverride]) -> None:
-    """Write rows of one feature, new ones and those that are in another place of their life now."""
+    """Write rows of one feature, new ones and those whose state or limit changed."""
     # Those that are no longer on first: at most one is.
     for row in sorted(rows, key=lambda row: row.state is OverrideState.ON):
         override = row.override
@@ -51,7 +51,7 @@ def write_overrides(connection: "Connection", feature: str, rows: Iterable[Store
 
 def _stored(row: "Row[Any]") -> StoredOverride:
     return StoredOverride(
-        # As it is: a reason that somebody wrote by SQL need not be one that a file could have.
+        # Not validated: a reason that was written by SQL need not be one that a file could have.
         override=Override.model_construct(
             id=row.id,
             percentage=row.percentage,

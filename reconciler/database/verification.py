@@ -10,7 +10,7 @@ from reconciler.database.live_state import read_configurations
 from reconciler.database.override_actions import FoundFeature
 from reconciler.database.queries import queries
 from reconciler.planning.overrides import narrow
-from reconciler.planning.verification import Evidence, GitAnswer, JobsSince
+from reconciler.planning.verification import GitAnswer, JobsSince, RollbackFacts
 from reconciler.rollout_file.model import Override
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _SQL = queries("verification")
 
 
-def read_evidence(
+def read_rollback_facts(
     connection: "Connection",
     found: FoundFeature,
     override: Override,
     *,
     fallback: str,
     git: GitAnswer,
-) -> Evidence:
+) -> RollbackFacts:
     """Return the evidence about a feature under the override in force; writes nothing."""
     live = read_configurations(connection)[found.name]
     desired = found.standing.desired
@@ -41,7 +41,7 @@ def read_evidence(
     history_rows = connection.execute(
         text(_SQL["history_rows"]), parameters | {"override": str(override.id)}
     ).scalar_one()
-    return Evidence(
+    return RollbackFacts(
         override=override,
         live=found.standing.live,
         desired=desired,

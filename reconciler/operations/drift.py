@@ -1,7 +1,7 @@
-"""Drift on its own: showing what somebody changed live, and settling what an apply would hold.
+"""Drift by itself: show what was changed live, and settle what an apply would hold.
 
-Showing and taking back work without a file: what should be live is what the last apply, and the overrides
-since, left there. Adopting edits the file, and leaves it to people to commit and apply it.
+To show and to revert drift needs no file: the last apply, and the overrides since, define what should be
+live. To adopt it edits the file; people commit and apply that.
 """
 
 from collections.abc import Collection, Mapping
@@ -49,7 +49,7 @@ def read_drift(database: Database) -> DriftByFeature:
 def revert_held_drift(
     database: Database, features: Collection[str], *, by: str, reason: str
 ) -> DriftByFeature:
-    """Take back, at once, what holds these features; return what was taken back.
+    """Revert, at once, the drift that holds these features; return what was reverted.
 
     What narrows and is kept stays: only what an apply can't go on from is undone.
     """

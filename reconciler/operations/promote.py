@@ -1,7 +1,7 @@
-"""Promoting: the next stage of a feature, written into the file when all holds.
+"""Promotion: write the next stage of a feature into the file when every condition holds.
 
-Whether it holds is asked of the same plan that an apply of the promoted file makes. The file is left for
-people, or a workflow, to commit; the database is only read.
+The plan that an apply of the promoted file would make decides. People, or a workflow, commit the file; the
+database is only read.
 """
 
 from dataclasses import dataclass, replace
@@ -86,7 +86,7 @@ def _with_stage(content: bytes, feature: str, step: Step) -> bytes:
 def _write(document: Document, promoted: Document) -> None:
     def replace_what_was_read(content: bytes) -> bytes:
         if content != document.content:
-            raise EditRefused("somebody changed the file meanwhile; try again")
+            raise EditRefused("the file changed during the edit; try again")
         return promoted.content
 
     edit_rollout_file(Path(document.path), replace_what_was_read)

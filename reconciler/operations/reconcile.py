@@ -1,7 +1,7 @@
 """The first loop: file → plan → apply.
 
 `preview` and `apply` make the same plan by the same code; a preview does so in a transaction that
-cannot write, an apply in one that lets nobody in between.
+cannot write, an apply in one that locks out every other writer.
 """
 
 from collections import defaultdict
@@ -133,13 +133,13 @@ def apply(
 
 @dataclass(frozen=True, slots=True)
 class _AskedOnce:
-    """A source of figures whose answers are kept: the same period of a feature is asked for once."""
+    """A source of metrics whose answers are kept: the same period of a feature is asked for once."""
 
     source: MetricsSource
     answers: dict[tuple[str, timedelta, datetime | None], JobMetrics | Unavailable]
 
     def read_metrics(self, feature: str, period: Period) -> JobMetrics:
-        """Return the figures as they were when they were first asked for."""
+        """Return the metrics as they were when they were first asked for."""
         asked = (feature, period.window, period.cut_at)
         if asked not in self.answers:
             try:
@@ -153,12 +153,12 @@ class _AskedOnce:
 
 
 def _ask_beforehand(database: Database, application: Application) -> Application:
-    """Return an application whose source of figures has answered, so that no lock waits for it."""
+    """Return an application whose source of metrics has answered, so that no lock waits for it."""
     source, rollout = application.metrics_source, application.rollout
     if source is None or not any(each.progression for each in rollout.features.values()):
         return application
     asked = _AskedOnce(source, {})
-    # What goes wrong here goes wrong again under the lock, is tried again there, and told.
+    # An error here occurs again under the lock; there it is tried again, and reported.
     with suppress(ReconcilerError), read_only_transaction(database) as connection:
         require_newest(connection)
         found = read_live(connection, rollout)
@@ -220,7 +220,7 @@ def _require_newer(source: Source, applied_commit: str | None, permission: Permi
         case Relation.BEHIND:
             raise Stale(
                 f"{source.commit[:7]} is older than {applied_commit[:7]}, which is applied already; "
-                "nothing was written, and nothing is to be done"
+                "nothing was written; no action is needed"
             )
         case Relation.UNKNOWN if not permission.history_rewrite:
             raise Refused(
@@ -258,7 +258,7 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
 def judge_drift(
     connection: "Connection", inputs: PlanInputs
 ) -> Mapping[str, Mapping[str, AudienceChange]]:
-    """Count what drift does whose direction only the audience tells."""
+    """Count what drift does whose direction only the audience shows."""
     judged: defaultdict[str, dict[str, AudienceChange]] = defaultdict(dict)
     for name, field, expected, live in drift_to_judge(inputs):
         undone = replace(live, **{field.name: field.read(expected)})
@@ -272,7 +272,7 @@ def _measure(
     connection: "Connection", feature: FeaturePlan, plan: Plan, rollout: "Rollout"
 ) -> FeaturePlan:
     marks, categories = plan.test_repositories, plan.categories
-    # Marks and thresholds can move who is in of a feature that itself does not change.
+    # Marks and thresholds can change the audience of a feature that does not change itself.
     audience_moves = bool(len(marks) or categories.changed)
     if feature.action is FeatureAction.NONE and not audience_moves:
         return feature

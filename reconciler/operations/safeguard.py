@@ -1,8 +1,8 @@
 """The second loop: metrics → verdict → override, at once and in the database.
 
 Every act is one transaction: the override's row, how far the feature is open, one row of history; the
-triggers notify. From its commit on every client is safe, whatever git does; carrying the override into
-git is `write_back`'s.
+triggers notify. From its commit on every client is safe, whatever git does; `write_back` writes the
+override to git.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +72,7 @@ class Judged:
 
 
 def stop(database: Database, feature: str, *, by: str, reason: str) -> Acted:
-    """Let nobody in, at once.
+    """Stop a feature at once: no repository is eligible.
 
     Raises:
         NotFound: there is no such feature.
@@ -92,7 +92,7 @@ def roll_back(database: Database, feature: str, to: Decimal, *, by: str, reason:
 
     Raises:
         NotFound: there is no such feature.
-        Refused: a narrower limit is in force, or this one would keep nobody out.
+        Refused: a narrower limit is in force, or this one would exclude no repository.
     """
 
     def limit_feature(connection: "Connection") -> Acted:
@@ -105,7 +105,7 @@ def roll_back(database: Database, feature: str, to: Decimal, *, by: str, reason:
 
 
 def resume(database: Database, feature: str, *, by: str, reason: str) -> Acted:
-    """Lift what limits a feature, at once: it is as people meant it by the last apply.
+    """Lift what limits a feature, at once: it is as the last apply left it, without an override.
 
     Raises:
         NotFound: there is no such feature.
@@ -136,8 +136,8 @@ def judge_and_roll_back(
     """Judge features, all where none is named, and roll back those that fail and may be.
 
     A feature is judged before anything is locked. What was judged is compared with what is there under
-    the lock: where somebody acted in between, nothing is done, and the next round judges anew. One that
-    cannot be rolled back keeps no other from it.
+    the lock: where the feature changed in between, nothing is done, and the next round judges again. A
+    failure to roll one feature back does not stop the others.
 
     Raises:
         NotFound: there is no such feature.

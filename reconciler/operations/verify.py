@@ -1,4 +1,4 @@
-"""Verifying a rollback: the database's evidence and the remote's, judged check by check."""
+"""Verify rollbacks: read the facts from the database and from the remote, and judge check by check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from reconciler.database.live_state import read_feature_names
 from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
-from reconciler.database.verification import read_evidence
+from reconciler.database.verification import read_rollback_facts
 from reconciler.git.checkout import CannotWriteBack, find_checkout
 from reconciler.git.quarantine import quarantine
 from reconciler.git.write_back import read_tip, trace_block
@@ -52,8 +52,8 @@ def verify(
     Args:
         database: where the rollout is.
         features: their names; all where none is named.
-        file: the rollout file in a checkout, whose remote is asked; without it git isn't.
-        fallback: the processor that the jobs are to run on of repositories that are not in.
+        file: the rollout file in a checkout, whose remote is asked; without it git is not asked.
+        fallback: the processor that runs the jobs of repositories that are not eligible.
 
     Raises:
         NotFound: there is no such feature.
@@ -76,7 +76,7 @@ def verify(
 
 
 def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
-    """Return whether the remote's branch has an override, looking at it afresh."""
+    """Return whether the remote's branch has an override, by a fresh fetch."""
     try:
         checkout = find_checkout(file)
         remote = checkout.choose_remote(None)
@@ -91,8 +91,11 @@ def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
     if found is not None and found.override is not None and found.override.id == override.id:
         return GitAnswer(CheckStatus.OK, f"{where} has it")
     if was_there:
-        # No write-back brings it back: what is still in force is about to end.
-        return GitAnswer(CheckStatus.FAILED, f"{where} has it no more; an apply of that resumes")
+        # Write-back does not bring it back: the next apply ends it.
+        return GitAnswer(
+            CheckStatus.FAILED,
+            f"{where} no longer has it; an apply of that commit resumes the feature",
+        )
     return GitAnswer(CheckStatus.NOT_YET, f"{where} does not have it")
 
 
@@ -100,6 +103,6 @@ def _verify(
     connection: "Connection", name: str, override: Override, fallback: str, git: GitAnswer
 ) -> Verified:
     found = read_feature(connection, name)
-    evidence = read_evidence(connection, found, override, fallback=fallback, git=git)
+    facts = read_rollback_facts(connection, found, override, fallback=fallback, git=git)
     seconds = (found.now - override.at).total_seconds()
-    return Verified(name, override, seconds, verify_rollback(evidence))
+    return Verified(name, override, seconds, verify_rollback(facts))

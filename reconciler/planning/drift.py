@@ -1,7 +1,7 @@
-"""Drift: what somebody changed live since the last apply, and what becomes of it.
+"""Drift: what was changed live since the last apply, and what an apply does about it.
 
 The safer of the two wins until a person decides: what narrows by percentage, stop or activity is kept as
-an override, what widens is taken back, any other narrowing holds the feature until a person says which.
+an override, what widens is reverted, any other narrowing holds the feature until a person decides.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,11 +29,11 @@ class Decision(StrEnum):
     KEEP = "keep"
     """It narrows: it stays, as an override that git will know."""
     REVERT = "revert"
-    """It widens, or says nothing of who is in: it is taken back."""
+    """It widens, or does not change which repositories are eligible: it is reverted."""
     HOLD = "hold"
-    """It narrows in a way that no override can say: a person decides."""
+    """It narrows in a way that an override cannot: a person decides."""
     ADOPT = "adopt"
-    """A person decided: the file says by now what is live, so it stays."""
+    """A person decided: the file declares what is live, so it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What kept drift allows: a percentage, or with None nobody."""
+    """What kept drift allows: a percentage; None is a stop."""
 
     percentage: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
 class AudienceChange:
-    """How many repositories a live change lets in and keeps out, counted by the database."""
+    """How many repositories a live change adds and removes, counted by the database."""
 
     gained: int
     lost: int
@@ -75,7 +75,7 @@ def find_drift(
 def fields_judged_by_audience(
     expected: Configuration, live: Configuration
 ) -> tuple[ScalarField, ...]:
-    """Return the fields that drifted and whose direction the database has to tell."""
+    """Return the fields that drifted and whose direction the database has to count."""
     return tuple(
         field
         for field in SCALAR_FIELDS
@@ -117,7 +117,7 @@ def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:
 def without_drift(
     live: Configuration, drift: tuple[Drift, ...], expected: Configuration
 ) -> Configuration:
-    """Return the live state once what is reverted is taken back."""
+    """Return the live configuration once the drift that is reverted is undone."""
     reverted: dict[str, Any] = {
         each.field.name: each.field.read(expected)
         for each in drift

@@ -1,7 +1,7 @@
 """Describing what is live as a desired state: the file for which a plan has nothing to do.
 
 A file can say less than a database can hold. What it can't say is left out or brought to the nearest that
-it can, never to anything wider, and each time a remark tells so.
+it can, never to anything wider, and each time a remark reports it.
 """
 
 import re
@@ -140,7 +140,7 @@ def _describe_feature(
 
 
 def _override(found: LiveFeature) -> Override | None:
-    """Return what limits a feature: what is on, or a stop that somebody set by hand."""
+    """Return what limits a feature: the override that is on, or a stop that was set by hand."""
     on = next((row.override for row in found.overrides if row.state is OverrideState.ON), None)
     is_told = on is not None and on.percentage is None
     if found.configuration.emergency_stop and not is_told:
@@ -167,13 +167,13 @@ def _percentage(
     override: Override | None,
     written: Feature | None,
 ) -> Decimal:
-    """Return what people meant, where an override hides it and the last file tells."""
+    """Return the desired percentage, where an override hides it and the last file has it."""
     live = configuration.percentage
     if override is None:
         return live
     if written is not None:
-        meant = replace(configuration, percentage=written.percentage)
-        if narrow(meant, override).percentage == live:
+        desired = replace(configuration, percentage=written.percentage)
+        if narrow(desired, override).percentage == live:
             return written.percentage
     return live
 
@@ -182,7 +182,7 @@ def _salt(name: str, salt: str, said: list[str]) -> str | None:
     if salt == name:
         return None
     if _text(salt, "the salt", MAX_SALT_LENGTH, said) is None:
-        said.append("with another salt an apply deals anew who is in by percentage")
+        said.append("with another salt an apply chooses other repositories by percentage")
         return None
     return salt
 

@@ -1,8 +1,8 @@
 """Guards: named reasons to refuse a plan that is legal but risky.
 
-Each guard looks at one feature's change and returns a finding with its figures, or none; none touches the
-world. A finding makes its own sentence. Whether it is allowed is for the plan to say; getting out is
-always open, so nothing here stands against what only narrows.
+Each guard looks at one feature's change and returns findings with their numbers; it touches nothing
+else. A finding makes its own sentence; the plan decides whether it is allowed. Narrowing is always open,
+so no guard refuses a change that only narrows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,7 @@ class Finding(Protocol):
 
     @property
     def message(self) -> str:
-        """What would happen, in a sentence with its figures."""
+        """What would happen, in a sentence with its numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class TooMuchIncrease:
 
     @property
     def message(self) -> str:
-        """Say from where to where, and how much that is."""
+        """From where to where, and how much that is."""
         points = show_number(self.after - self.before)
         return (
             f"percentage {show_number(self.before)} → {show_number(self.after)} is {points} points "
@@ -76,10 +76,10 @@ class TooMuchRemoval:
 
     @property
     def message(self) -> str:
-        """Say how many of how many go."""
+        """How many of how many entries are removed."""
         share = show_number(round(Decimal(100 * self.removed) / self.existing, 1))
         return (
-            f"{self.removed:,} of {self.existing:,} entries of {self.list_name} go at once, "
+            f"{self.removed:,} of {self.existing:,} entries of {self.list_name} are removed at once, "
             f"{share} %, at most {show_number(self.most)} % are allowed"
         )
 
@@ -94,9 +94,11 @@ class ListEmptied:
 
     @property
     def message(self) -> str:
-        """Say how many there were."""
+        """How many entries there were."""
         entries = (
-            "its one entry goes" if self.existing == 1 else f"all {self.existing:,} entries go"
+            "its one entry is removed"
+            if self.existing == 1
+            else f"all {self.existing:,} entries are removed"
         )
         return f"{self.list_name} would be empty: {entries}"
 
@@ -109,8 +111,8 @@ class FeatureRemoved:
 
     @property
     def message(self) -> str:
-        """Say what that does."""
-        return "the file no longer has this feature: it would be deactivated, and nobody be in"
+        """What that does."""
+        return "the file no longer has this feature: it would be deactivated for all repositories"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class TooMuchGain:
 
     @property
     def message(self) -> str:
-        """Say how many."""
+        """How many."""
         return f"{self.gained:,} repositories would gain at once, at most {self.most:,} are allowed"
 
 
@@ -138,10 +140,10 @@ class NameReused:
 
     @property
     def message(self) -> str:
-        """Say which id it was and which it is."""
+        """Which id it was and which it is."""
         return (
             f"{self.name} was the repository {self.before} at the last apply and is {self.after} now: "
-            "name the one that is meant by its id"
+            "write the id of the one that you want"
         )
 
 

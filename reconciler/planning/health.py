@@ -1,7 +1,7 @@
-"""Health: the verdict on one feature, from the figures of its jobs.
+"""Health: the verdict on one feature, from the metrics of its jobs.
 
-Pure: figures, limits and the time come as values. Where figures come from is behind `MetricsSource`; what
-is done about a verdict is for others. What is inconclusive never acts: silence is neither good nor bad.
+Pure: metrics, limits and the time come as values; `MetricsSource` reads the metrics, and others act on the
+verdict. An inconclusive verdict never leads to an act.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from reconciler.targeting.categories import Category
 from reconciler.wording import show_number
 
 STALE_AFTER: Final = timedelta(hours=1)
-"""With repositories eligible and nothing recorded for so long, the figures tell of another time."""
+"""With repositories eligible and nothing recorded for so long, the metrics are out of date."""
 
 _A_DAY: Final = timedelta(days=1)
 
@@ -92,7 +92,7 @@ class Period:
 
 
 class MetricsSource(Protocol):
-    """Where figures come from."""
+    """Where metrics come from."""
 
     def read_metrics(self, feature: str, period: Period) -> JobMetrics:
         """Return what one feature's jobs came to within a period.
@@ -157,7 +157,7 @@ class Health:
 
     @property
     def sentence(self) -> str:
-        """The judgement with its figures, as people read it."""
+        """The judgement with its metrics, as people read it."""
         total = NO_JOBS if self.metrics is None else self.metrics.total
         counted = f"{total.errors:,} of {total.jobs:,} jobs in {self._since}"
         match self.judgement.reason:
@@ -208,7 +208,7 @@ class Indicator:
 
     status: IndicatorStatus
     value: Decimal | int | None
-    """In percent, or a number of test repositories; None where nobody is eligible."""
+    """In percent, or a number of test repositories; None where no repository is eligible."""
     limit: int
 
 

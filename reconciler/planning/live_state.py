@@ -22,12 +22,12 @@ class Directory:
     owned: Mapping[str, frozenset[str]]
     """`owner/*` in lower case → the ids of that owner's repositories, for marks as test."""
     remembered: Mapping[str, str] = field(default_factory=dict)
-    """`owner/name` in lower case → the id that it meant at the last apply."""
+    """`owner/name` in lower case → the id that it had at the last apply."""
 
     def key(self, entry: str) -> str:
         """Return the key that a list's entry has in the database.
 
-        A name that is not found now keeps the id that it meant at the last apply: the repository was
+        A name that is not found now keeps the id that it had at the last apply: the repository was
         renamed.
         """
         written = entry_key(entry)
@@ -42,7 +42,7 @@ class Directory:
         return self.names.get(key, key)
 
     def is_resolved(self, key: str) -> bool:
-        """Tell whether a key means something now: a known repository, or a pattern."""
+        """Return whether a key means something now: a known repository, or a pattern."""
         return key in self.names or key.endswith("/*")
 
     def unresolved(self, entries: Iterable[str]) -> tuple[str, ...]:
@@ -50,14 +50,14 @@ class Directory:
         return tuple(sorted(each for each in entries if not self.is_resolved(self.key(each))))
 
     def is_renamed(self, entry: str) -> bool:
-        """Tell whether an entry's name is no longer found, and its repository is."""
+        """Return whether an entry's name is no longer found, and its repository is."""
         if not self.remembered:
             return False
         written = entry_key(entry)
         return written not in self.ids and self.remembered.get(written) in self.names
 
     def is_reused(self, entry: str) -> bool:
-        """Tell whether an entry's name means another repository than at the last apply."""
+        """Return whether an entry's name means another repository than at the last apply."""
         if not self.remembered:
             return False
         written = entry_key(entry)

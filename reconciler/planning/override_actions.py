@@ -1,6 +1,6 @@
-"""Acting at once: what an override imposed on a feature, or lifted from it, leaves in the database.
+"""Acts: what imposing an override on a feature, or lifting it, leaves in the database.
 
-No file and no plan: a feature as it is, what people meant by the last apply, and the rows of its
+No file and no plan: a feature as it is live, its last applied state, and the rows of its
 overrides go in; what is live afterwards and the rows to write come out. The rules are those of "The life
 of an override" in the safeguard's contract.
 """
@@ -27,7 +27,7 @@ from reconciler.targeting.strategy import Strategy
 from reconciler.wording import describe_limit, show_number
 
 AUTO_ROLLBACK: Final = "auto-rollback"
-"""Who made an override, where nobody did but the safeguard."""
+"""The author of the overrides that the safeguard makes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Standing:
 
     live: Exposure
     desired: Exposure
-    """What people meant by the last apply, no override in force."""
+    """The last applied state, with no override in force."""
     strategy: Strategy
     overrides: Sequence[StoredOverride] = ()
 
@@ -68,7 +68,7 @@ def impose(standing: Standing, override: Override) -> Act | None:
     """Return what a new override does; None where one as narrow is in force already.
 
     Raises:
-        Refused: a narrower one is in force, or the limit would keep nobody out.
+        Refused: a narrower one is in force, or the limit would exclude no repository.
     """
     in_force = standing.in_force
     if in_force is not None and not is_narrower(override, in_force):
@@ -79,7 +79,7 @@ def impose(standing: Standing, override: Override) -> Act | None:
             "to allow more: reconcile resume"
         )
     if override.percentage is not None:
-        _refuse_what_limits_nobody(standing, override)
+        _refuse_without_effect(standing, override)
     superseded = (
         replace(row, state=OverrideState.DONE, superseded_by=override.id)
         for row in standing.overrides
@@ -96,7 +96,7 @@ def lift(standing: Standing) -> Act | None:
     """Return what a resume does; None where nothing limits the feature.
 
     The override that is on is turned off with all that it superseded, one after the other, so that the
-    feature resumes whole whichever block git holds by then. What somebody narrowed by SQL is lifted too.
+    feature resumes whole, whichever block git holds by then. What was narrowed by SQL is lifted too.
     """
     in_force = standing.in_force
     off = (
@@ -148,11 +148,11 @@ def with_superseded(override: UUID, rows: Sequence[StoredOverride]) -> frozenset
     return found
 
 
-def _refuse_what_limits_nobody(standing: Standing, override: Override) -> None:
+def _refuse_without_effect(standing: Standing, override: Override) -> None:
     if standing.strategy is Strategy.WHITELIST:
         raise Refused(
             "the strategy is whitelist, which no percentage limits; nothing was written; "
-            "to keep everybody out: reconcile stop"
+            "to exclude every repository: reconcile stop"
         )
     if override.percentage is not None and override.percentage >= standing.desired.percentage:
         raise Refused(
@@ -162,9 +162,9 @@ def _refuse_what_limits_nobody(standing: Standing, override: Override) -> None:
         )
 
 
-def _is_narrowed(live: Exposure, meant: Exposure) -> bool:
+def _is_narrowed(live: Exposure, desired: Exposure) -> bool:
     return (
-        (live.emergency_stop and not meant.emergency_stop)
-        or (meant.active and not live.active)
-        or live.percentage < meant.percentage
+        (live.emergency_stop and not desired.emergency_stop)
+        or (desired.active and not live.active)
+        or live.percentage < desired.percentage
     )

@@ -1,9 +1,9 @@
 """The life of an override: which limits are in force, decided from the file, the database and git.
 
 `settle_overrides` is the contract's table ("The life of an override"), line by line in `STATE_AFTER`. It
-takes what the file says, what the database holds and what git's history tells of each id, and returns what
-is in force and what an apply has to write. Only narrowing wins by itself; whatever resumes was asked for
-by people.
+takes the file's block, the database's rows and what git's history shows of each id, and returns the
+override in force and the rows that an apply has to write. Only narrowing wins by itself; every resume was
+asked for by people.
 """
 
 from collections.abc import Mapping, Sequence

@@ -108,7 +108,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class BlastRadius:
-    """What a plan does to one feature's audience; figures count repositories."""
+    """What a plan does to one feature's audience; numbers count repositories."""
 
     repositories: int
     """All that there are."""
@@ -164,13 +164,13 @@ class FeaturePlan:
     desired: Configuration
     """As the file asks for it."""
     after: Configuration
-    """The effective state: as intended, under the override in force."""
+    """The effective state: the desired one under the override in force."""
     changes: tuple[Change, ...]
     """From the live state without its reverted drift to the effective one."""
     unresolved: tuple[str, ...]
     overrides: OverridesPlan
     is_newly_desired: bool
-    """Whether people mean something that the last apply does not know, whether or not a change shows it."""
+    """Whether the last apply does not have this desired state, whether or not a change shows it."""
     drift: tuple[Drift, ...]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
@@ -185,7 +185,7 @@ class FeaturePlan:
 
     @property
     def is_held(self) -> bool:
-        """Tell whether drift is there that a person has to decide on."""
+        """Whether there is drift that a person has to decide on."""
         return any(each.decision is Decision.HOLD for each in self.drift)
 
 
@@ -244,16 +244,16 @@ class Plan:
 
     @property
     def has_changes(self) -> bool:
-        """Tell whether there is anything that people would call a change."""
+        """Whether there is anything that people would call a change."""
         return self.change_count > 0
 
     @property
     def makes_generation(self) -> bool:
-        """Tell whether an apply stores this as a generation.
+        """Whether an apply stores this as a generation.
 
-        Changes are, where overrides are in their life, what people mean, and which repository a name is:
-        the next plan tells drift and renames, and a resume before it what to go back to, from what is
-        stored here.
+        It does for a change, for a new state of an override, for a new desired state, and for a name
+        that means another repository: the next plan finds drift and renames by what is stored, and a
+        resume before it finds the desired state there.
         """
         return (
             self.has_changes
@@ -268,7 +268,7 @@ class Plan:
 
     @property
     def refusing(self) -> tuple[tuple[str, Finding], ...]:
-        """The findings that nobody allowed, each with its feature's name."""
+        """The findings that are not allowed, each with its feature's name."""
         return tuple(
             (feature.name, finding)
             for feature in self.features
@@ -283,7 +283,7 @@ class Plan:
 
     @property
     def is_refused(self) -> bool:
-        """Tell whether an apply writes nothing until a person decides."""
+        """Whether an apply writes nothing until a person decides."""
         return bool(self.refusing or self.held)
 
     def allowing(self, guards: frozenset[GuardName]) -> Self:

@@ -26,7 +26,7 @@ class Source:
     uncommitted: bool
     """Whether the file differs from that commit's."""
     subject: str | None
-    """The commit's first line, which tells why."""
+    """The commit's first line: why the change was made."""
     found_at: str | None = None
     """Where the file lies, with the history of its commit, where that is not at `file`."""
 
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def reason(self) -> str:
-        """Why the change was made, as far as git can tell."""
+        """Why the change was made, as far as git shows it."""
         if self.uncommitted:
             return f"applied {self.file} with uncommitted changes"
         if self.commit is None:
@@ -61,7 +61,7 @@ class LastApplied:
 
     features: Mapping[str, AppliedFeature]
     names: Mapping[str, str] = field(default_factory=dict)
-    """`owner/name` in lower case → the id that it meant then."""
+    """`owner/name` in lower case → the id that it had then."""
 
 
 def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) -> LastApplied:
@@ -69,7 +69,7 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
 
     Args:
         desired: the file's content, without what has its default.
-        effective: what the file meant, under the overrides that were in force.
+        effective: the state that the file and the overrides in force made.
     """
     declared = desired.get("features", {})
     return LastApplied(
@@ -112,29 +112,29 @@ class PlanInputs:
     live: Live
     applied: LastApplied = NOTHING_APPLIED
     traces: Mapping[UUID, Trace] = field(default_factory=dict)
-    """What git's history tells of the ids of overrides; without git, of none."""
+    """What git's history shows of the ids of overrides; empty without git."""
     audience: Mapping[str, Mapping[str, AudienceChange]] = field(default_factory=dict)
-    """By feature and field: what a drift does whose direction only the audience tells."""
+    """By feature and field: what a drift does whose direction only the audience shows."""
     soaking: Mapping[str, Soaking] = field(default_factory=dict)
     """By feature: how it does at its stage; of those whose percentage is about to rise over one."""
 
     def trace(self, feature: str, override: UUID, in_file: UUID | None) -> Trace | None:
         """Return what is known of an override's id in the file, by git or by the last apply.
 
-        The last apply having seen it there is as good as git's word. Without git that is all there is, and
-        a row counts how often its block was seen to come. None where git was not asked.
+        An id that the last apply saw in the file was there, whatever git shows. Without git nothing else
+        is known, and a row counts how often its block was seen to appear. None where git was not asked.
         """
-        told = self.traces.get(override)
-        if told is not None and told.was_there:
-            return told
+        known = self.traces.get(override)
+        if known is not None and known.was_there:
+            return known
         applied = self.applied.features.get(feature)
         is_there = in_file == override
         if applied is not None and applied.override == override:
             return Trace(was_there=True, removals=0 if is_there else 1)
         if self.traces:
-            return told
+            return known
         seen = self._removals(feature, override)
-        # Without git nobody but people puts a block into the file.
+        # Without git only people put a block into the file.
         return Trace(was_there=is_there or seen > 0, removals=seen + 1 if is_there else seen)
 
     def _removals(self, feature: str, override: UUID) -> int:

@@ -1,6 +1,6 @@
 """Making a plan: the one place where a difference becomes a decision.
 
-Three inputs, the file, the last apply and the live state, and what git tells of overrides. Nothing here
+Three inputs, the file, the last apply and the live state, and what git shows of overrides. Nothing here
 reads a clock, a file or a database.
 """
 
@@ -234,7 +234,7 @@ def _plan_removal(name: str, inputs: PlanInputs) -> FeaturePlan:
 
 
 def _stop_before_any_apply(context: _Context, in_file: Override | None) -> tuple[Drift, ...]:
-    """Return a stop that somebody set by hand on a live feature before its first apply, as drift.
+    """Return a stop that was set by hand on a live feature before its first apply, as drift.
 
     No apply stored what to compare other fields with; but a stop survives every apply, also the first.
     """

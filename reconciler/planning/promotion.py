@@ -25,13 +25,13 @@ class Soaking:
     now: datetime
     """By the database's clock, as `reached_at` is."""
     reached_at: datetime
-    """Since when the stage holds: a rollback, a resume, any override starts it anew."""
+    """Since when the stage is live: a rollback, a resume and any override start it again."""
     health: Health
 
 
 @dataclass(frozen=True, slots=True)
 class StageSkipped:
-    """The percentage rises over a stage that it did not hold."""
+    """The percentage rises past a stage that was not live."""
 
     guard: ClassVar = GuardName.SOAK
     before: Decimal
@@ -40,14 +40,14 @@ class StageSkipped:
 
     @property
     def message(self) -> str:
-        """Say which stage comes first."""
+        """Which stage comes first."""
         stage = show_number(self.next_stage)
-        return f"{_rise(self.before, self.after)} skips the stage {stage}: that comes first"
+        return f"{_rise(self.before, self.after)} skips stage {stage}, which comes first"
 
 
 @dataclass(frozen=True, slots=True)
 class StageNotSoaked:
-    """The stage did not hold for its time yet."""
+    """The stage has not soaked for its time yet."""
 
     guard: ClassVar = GuardName.SOAK
     before: Decimal
@@ -57,22 +57,22 @@ class StageNotSoaked:
 
     @property
     def message(self) -> str:
-        """Say since when it holds, for how long it has to, and when that will be."""
+        """When the stage was reached, how long it soaks, and until when."""
         return (
-            f"{_rise(self.before, self.after)}: the stage {show_number(self.stage.percentage)} holds "
-            f"since {show_next_second(self.reached_at)} and has to for {format_duration(self.stage.soak)}, "
-            f"until {show_next_second(self.holds_at)}"
+            f"{_rise(self.before, self.after)}: stage {show_number(self.stage.percentage)} "
+            f"reached {show_next_second(self.reached_at)}; soaks until "
+            f"{show_next_second(self.holds_at)} ({format_duration(self.stage.soak)})"
         )
 
     @property
     def holds_at(self) -> datetime:
-        """When it will have held, if nothing comes in between: a whole second, and surely so then."""
+        """When it will have soaked, if it stays live until then; rounded up to a whole second."""
         return _next_second(self.reached_at + self.stage.soak)
 
 
 @dataclass(frozen=True, slots=True)
 class StageLimited:
-    """An override limits the feature, or did until this apply: the stage does not hold."""
+    """An override limits the feature, or did until this apply: the stage does not soak."""
 
     guard: ClassVar = GuardName.SOAK
     before: Decimal
@@ -81,17 +81,17 @@ class StageLimited:
 
     @property
     def message(self) -> str:
-        """Say from when on the stage will hold."""
+        """From when on the stage soaks."""
         return (
-            f"{_rise(self.before, self.after)}: an override limits the stage "
-            f"{show_number(self.stage.percentage)}, which has to hold for "
-            f"{format_duration(self.stage.soak)} from the resume on"
+            f"{_rise(self.before, self.after)}: an override limits stage "
+            f"{show_number(self.stage.percentage)}; after the resume it soaks for "
+            f"{format_duration(self.stage.soak)}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class HealthNotPassing:
-    """The feature's verdict is no pass."""
+    """The feature's verdict is not a pass."""
 
     guard: ClassVar = GuardName.SOAK
     before: Decimal
@@ -100,7 +100,7 @@ class HealthNotPassing:
 
     @property
     def message(self) -> str:
-        """Say the verdict, with its figures."""
+        """The verdict, with its metrics."""
         verdict = self.health.judgement.verdict
         return f"{_rise(self.before, self.after)}: the verdict is {verdict}, {self.health.sentence}"
 
@@ -119,9 +119,9 @@ def next_stage(progression: Sequence[Stage], percentage: Decimal) -> Stage | Non
 def stage_to_hold(
     before: Decimal | None, after: Decimal, progression: Sequence[Stage]
 ) -> Stage | None:
-    """Return the stage that has to have held before the percentage rises, as it is about to.
+    """Return the stage that has to soak before the percentage rises from `before` to `after`.
 
-    None where it does not rise, or starts: up to the first stage it is free.
+    None where it does not rise, or where no stage was reached yet: a rise up to the first stage is free.
     """
     if before is None or after <= before:
         return None
@@ -139,10 +139,10 @@ def guard_soak(
     """Refuse a rise that skips a stage, comes before the stage has soaked, or without a pass.
 
     Args:
-        before: the percentage that people meant until now; None for a new feature.
-        after: the one that they mean from now on.
+        before: the desired percentage until now; None for a new feature.
+        after: the desired percentage from now on.
         progression: the feature's, as the file has it.
-        soaking: how the feature does, where a stage has to have held (`stage_to_hold`).
+        soaking: how the feature does, where a stage has to soak (`stage_to_hold`).
         is_limited: whether an override is in force, or ends with this very apply.
     """
     base = Decimal(0) if before is None else before
@@ -193,7 +193,7 @@ class Missing:
 
     message: str
     holds_at: datetime | None = None
-    """When it will, where time alone brings it."""
+    """When it will hold, where it only takes time."""
 
 
 def next_step(feature: Feature) -> Step | None:
@@ -206,7 +206,7 @@ def next_step(feature: Feature) -> Step | None:
 
 
 def why_no_step(feature: Feature) -> str:
-    """Say why a feature has no next stage."""
+    """Return why a feature has no next stage."""
     if not feature.progression:
         return "there is no progression in the file, so there is no next stage"
     last = current_stage(feature.progression, feature.percentage)
@@ -218,7 +218,7 @@ def why_no_step(feature: Feature) -> str:
 
 
 def missing_for(feature: Feature, current: FeaturePlan, promoted: Plan) -> tuple[Missing, ...]:
-    """Return what keeps a feature from its next stage; nothing where it may go on.
+    """Return what keeps a feature from its next stage; nothing where it may be promoted.
 
     Args:
         feature: as the file has it.
@@ -230,14 +230,14 @@ def missing_for(feature: Feature, current: FeaturePlan, promoted: Plan) -> tuple
 
 def _missing(feature: Feature, current: FeaturePlan, promoted: Plan) -> Iterator[Missing]:
     if not feature.active:
-        yield Missing("the feature is not active: set active: true, and apply that")
+        yield Missing("the feature is not active: set active: true and apply it")
     if _is_pending(current):
-        yield Missing("what the file says already is not applied yet: apply it first")
+        yield Missing("the file as it is has not been applied yet: apply it first")
         return
     if current.overrides.in_force is not None:
         yield Missing(_limited(current.overrides.in_force))
     if current.is_held:
-        yield Missing("drift holds every apply: look at it with reconcile drift")
+        yield Missing("drift holds every apply: see reconcile drift")
     (planned,) = (each for each in promoted.features if each.name == current.name)
     for finding in planned.findings:
         if finding.guard is GuardName.SOAK:
@@ -248,7 +248,7 @@ def _missing(feature: Feature, current: FeaturePlan, promoted: Plan) -> Iterator
 
 
 def _is_pending(current: FeaturePlan) -> bool:
-    """Tell whether an apply of the file as it is would open the feature as far as it says, or resume it."""
+    """Return whether the file as it is still has to be applied: its percentage, its switch, or a resume."""
     if current.action is FeatureAction.CREATE or current.overrides.resumed:
         return True
     return any(

@@ -281,7 +281,7 @@ def _digest(features: list[FeatureReport], marks: MarksReport, categories: Categ
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a plan that somebody saw was made of."""
+    """What a plan was made of when it was shown."""
 
     file_digest: str
     generation: int

@@ -1,6 +1,6 @@
-"""Verifying a rollback: from what was found, what holds, what doesn't, and what can't be told yet.
+"""Verification of a rollback: what holds, what does not, and what is not known yet.
 
-Five checks, each by itself: the configuration, who is in, where jobs ran since, history, git.
+Five independent checks: the configuration, the eligible repositories, where jobs ran since, history, git.
 """
 
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from typing import Final
 from reconciler.planning.feature_config import Exposure
 from reconciler.planning.overrides import effective
 from reconciler.rollout_file.model import Override
-from reconciler.wording import describe_limit, show_number
+from reconciler.wording import counted, describe_limit, show_number
 
 FALLBACK_PROCESSOR: Final = "inngest"
-"""Where the jobs of a repository run that is not in, where nobody says otherwise."""
+"""The default for where the jobs of repositories that are not eligible run."""
 
-ON_THEIR_WAY: Final = timedelta(minutes=5)
-"""Jobs that ran elsewhere when the rollback came have this long to end and to be reported."""
+GRACE: Final = timedelta(minutes=5)
+"""Jobs that were running elsewhere at the rollback have this long to end and to be reported."""
 
 
 class CheckStatus(StrEnum):
@@ -27,7 +27,7 @@ class CheckStatus(StrEnum):
     OK = "ok"
     FAILED = "failed"
     NOT_YET = "not yet"
-    """Nothing speaks against it, and it can't be told yet."""
+    """Nothing contradicts it, and nothing proves it yet."""
 
 
 class CheckName(StrEnum):
@@ -52,7 +52,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class JobsSince:
-    """Where the jobs ran, since a rollback, of repositories that are not in."""
+    """Where the jobs of repositories that are not eligible ran since a rollback."""
 
     on_fallback: int
     elsewhere: int
@@ -61,23 +61,23 @@ class JobsSince:
 
 @dataclass(frozen=True, slots=True)
 class GitAnswer:
-    """What the remote's branch says of an override."""
+    """Whether the remote's branch has an override."""
 
     status: CheckStatus
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class RollbackFacts:
     """What was found about a feature under an override."""
 
     override: Override
     live: Exposure
     desired: Exposure
     too_many: int
-    """Repositories that are in, and are not to be under the override."""
+    """Repositories that are eligible and should not be under the override."""
     too_few: int
-    """Repositories that are not in, and are to be."""
+    """Repositories that are not eligible and should be."""
     repositories: int
     eligible: int
     jobs: JobsSince
@@ -87,7 +87,7 @@ class Evidence:
     git: GitAnswer
 
 
-def verify_rollback(found: Evidence) -> tuple[Check, ...]:
+def verify_rollback(found: RollbackFacts) -> tuple[Check, ...]:
     """Return every check, in order."""
     return tuple(
         Check(name, status, detail)
@@ -95,7 +95,7 @@ def verify_rollback(found: Evidence) -> tuple[Check, ...]:
     )
 
 
-def _checks(found: Evidence) -> Iterator[tuple[CheckStatus, str]]:
+def _checks(found: RollbackFacts) -> Iterator[tuple[CheckStatus, str]]:
     yield _configuration(found)
     yield _eligibility(found)
     yield _jobs(found)
@@ -103,7 +103,7 @@ def _checks(found: Evidence) -> Iterator[tuple[CheckStatus, str]]:
     yield found.git.status, found.git.detail
 
 
-def _configuration(found: Evidence) -> tuple[CheckStatus, str]:
+def _configuration(found: RollbackFacts) -> tuple[CheckStatus, str]:
     wanted = effective(found.desired, found.override, found.live)
     live = "stopped" if found.live.emergency_stop else show_number(found.live.percentage)
     if (found.live.emergency_stop, found.live.percentage) == (
@@ -120,32 +120,37 @@ def _configuration(found: Evidence) -> tuple[CheckStatus, str]:
     )
 
 
-def _eligibility(found: Evidence) -> tuple[CheckStatus, str]:
+def _eligibility(found: RollbackFacts) -> tuple[CheckStatus, str]:
     if not found.too_many and not found.too_few:
         return (
             CheckStatus.OK,
-            f"all {found.repositories:,} repositories as the override demands, "
-            f"{found.eligible:,} of them in",
+            f"all {found.repositories:,} repositories are as the override demands, "
+            f"{found.eligible:,} of them eligible",
         )
     return (
         CheckStatus.FAILED,
-        f"of {found.repositories:,} repositories {found.too_many:,} are in and should not be, "
-        f"{found.too_few:,} should be and are not",
+        f"{found.too_many:,} of {found.repositories:,} repositories are wrongly eligible, "
+        f"{found.too_few:,} are wrongly not",
     )
 
 
-def _jobs(found: Evidence) -> tuple[CheckStatus, str]:
+def _jobs(found: RollbackFacts) -> tuple[CheckStatus, str]:
     jobs = found.jobs
-    told = f"{jobs.on_fallback:,} jobs of those not in ran on {found.fallback} since"
+    since = f"on {found.fallback} since the rollback"
+    found_jobs = (
+        f"{counted(jobs.on_fallback, 'job')} of ineligible repositories ran {since}"
+        if jobs.on_fallback
+        else f"no job of an ineligible repository has run {since}"
+    )
     if jobs.last_elsewhere_at is not None:
-        told += f", {jobs.elsewhere:,} elsewhere"
-        if jobs.last_elsewhere_at > found.override.at + ON_THEIR_WAY:
-            return CheckStatus.FAILED, told
-        told += " that were on their way"
-    return (CheckStatus.OK if jobs.on_fallback else CheckStatus.NOT_YET), told
+        found_jobs += f", {jobs.elsewhere:,} elsewhere"
+        if jobs.last_elsewhere_at > found.override.at + GRACE:
+            return CheckStatus.FAILED, found_jobs
+        found_jobs += " that had started before"
+    return (CheckStatus.OK if jobs.on_fallback else CheckStatus.NOT_YET), found_jobs
 
 
-def _history(found: Evidence) -> tuple[CheckStatus, str]:
+def _history(found: RollbackFacts) -> tuple[CheckStatus, str]:
     if found.history_rows:
-        return CheckStatus.OK, "history tells of it"
-    return CheckStatus.FAILED, "history does not tell of it"
+        return CheckStatus.OK, "history has it"
+    return CheckStatus.FAILED, "history does not have it"

@@ -60,7 +60,7 @@ class Why(StrEnum):
     """Why an override has to wait."""
 
     NO_FEATURE = "the file on the branch does not have the feature"
-    UNKNOWN_BLOCK = "the file on the branch has an override that no apply has seen yet"
+    UNKNOWN_BLOCK = "the file on the branch has an override that no apply has met yet"
     PUT_BACK = "people put its block back; the next apply puts it in force"
     OTHER_PUT_BACK = (
         "people put another override's block back; the next apply settles which is in force"
@@ -87,7 +87,7 @@ def decide(
     Args:
         tip: what the file says at the tip of the branch; None where it does not have the feature.
         rows: the feature's overrides, in any state.
-        traces: what the branch's history tells of each id among them.
+        traces: what the branch's history shows of each id among them.
     """
     on = next((row for row in rows if row.state is OverrideState.ON), None)
     if on is not None:
@@ -108,7 +108,7 @@ def seen_in_git(
     """Return the overrides of which git knows all that it is to know.
 
     Of one that is on, that it is or was in the file; of one that is off, that it is not there, and
-    will not come by a branch that proposes it. What is done is for nobody to carry.
+    will not come by a branch that proposes it. An override that is done is not written back.
     """
     block = None if tip is None else tip.block
     there = None if block is None else block.id

@@ -310,7 +310,7 @@ def test_a_rollback_undone_by_sql_does_not_verify(rollout: Site) -> None:
     assert lines == snapshot(
         [
             "configuration failed live is 100, and the stop is in force; see reconcile drift",
-            "eligibility failed of 12 repositories 12 are in and should not be, 0 should be and are not",
+            "eligibility failed 12 of 12 repositories are wrongly eligible, 0 are wrongly not",
         ]
     )
 
@@ -325,8 +325,8 @@ def test_a_block_removed_from_the_branch_does_not_verify(rollout: Site) -> None:
 
     assert done.exit_code == 1
     tip = rollout.git("rev-parse", "HEAD")[:7]
-    assert " ".join(done.stdout.splitlines()[-1].split()) == (
-        f"git failed origin/main at {tip} has it no more; an apply of that resumes"
+    assert " ".join(" ".join(done.stdout.splitlines()[-2:]).split()) == (
+        f"git failed origin/main at {tip} no longer has it; an apply of that commit resumes the feature"
     )
 
 

@@ -56,7 +56,7 @@ def test_an_older_commit_is_stale_and_writes_nothing(site: Site) -> None:
     assert (done.exit_code, done.stdout) == (4, "")
     assert done.stderr == (
         f"error: {older[:7]} is older than {newer[:7]}, which is applied already; "
-        "nothing was written, and nothing is to be done\n"
+        "nothing was written; no action is needed\n"
     )
     assert contents(site) == before
 

@@ -86,8 +86,9 @@ def test_an_increase_waits_for_its_stage_and_its_health(begun: Site) -> None:
 
     raise_to(begun, 25, 50)
     (finding,) = soak_findings(begun)
-    assert finding.startswith("percentage 25 → 50: the stage 25 holds since 20")
-    assert " and has to for 1h, until 20" in finding
+    assert finding.startswith("percentage 25 → 50: stage 25 reached 20")
+    assert "; soaks until 20" in finding
+    assert finding.endswith(" (1h)")
 
 
 def test_a_failing_feature_increases_only_with_a_permission(begun: Site) -> None:
@@ -155,8 +156,7 @@ def test_a_rollback_restarts_the_stage(begun: Site) -> None:
     )
     (finding,) = soak_findings(begun)
     assert finding == (
-        "percentage 10 → 25: an override limits the stage 10, "
-        "which has to hold for 2s from the resume on"
+        "percentage 10 → 25: an override limits stage 10; after the resume it soaks for 2s"
     )
 
 

@@ -89,7 +89,7 @@ def test_the_five_stages_are_promoted_in_their_order(begun: Site) -> None:
         let_pass(begun, f"{soak} -1 minute")
         if percentage == 75:
             (message,) = missing(begun)
-            assert "the stage 75 holds since" in message
+            assert "stage 75 reached 20" in message
         let_pass(begun, "1 minute")
 
     assert promote(begun)["promoted"] is True
@@ -167,7 +167,7 @@ def test_everything_missing_is_shown_with_the_earliest_time(at_ten: Site) -> Non
     lines = " ".join(shown.stdout.split())
     assert lines.startswith(
         "capture: not yet 10 → 25, stage 2 of 5; nothing was written"
-        " missing percentage 10 → 25: the stage 10 holds since 20"
+        " missing percentage 10 → 25: stage 10 reached 20"
     )
     assert "the verdict is fail, error rate 10.00% over 5% (4 of 40 jobs in 24h)" in lines
     assert lines.endswith(f" earliest {as_json['holds_at']}")
@@ -213,7 +213,7 @@ def test_a_file_must_be_applied_before_the_next_stage(at_ten: Site) -> None:
     let_pass(at_ten, "30 days")
     at_ten.replace("percentage: 10 ", "percentage: 25 ")
 
-    assert missing(at_ten) == ["what the file says already is not applied yet: apply it first"]
+    assert missing(at_ten) == ["the file as it is has not been applied yet: apply it first"]
 
 
 def test_an_inactive_feature_is_not_promoted(at_ten: Site) -> None:
@@ -222,7 +222,7 @@ def test_an_inactive_feature_is_not_promoted(at_ten: Site) -> None:
     at_ten.replace("  capture:\n", "  capture:\n    active: false\n")
     apply(at_ten, "Turn it off")
 
-    assert missing(at_ten) == ["the feature is not active: set active: true, and apply that"]
+    assert missing(at_ten) == ["the feature is not active: set active: true and apply it"]
 
 
 def test_a_guard_that_would_refuse_the_apply_is_shown(begun: Site) -> None:

@@ -238,7 +238,7 @@ def test_the_plan_markdown_names_gained_and_lost_repositories(filled: Site) -> N
 
 #### `capture` (update)
 
-> **Allowed** by `list-emptied`: whitelist would be empty: its one entry goes
+> **Allowed** by `list-emptied`: whitelist would be empty: its one entry is removed
 
 | field | before | after |
 | --- | --- | --- |

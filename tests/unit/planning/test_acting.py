@@ -87,7 +87,7 @@ def test_a_rollback_to_the_desired_percentage_or_above_is_refused(percentage: in
 
 
 def test_a_percentage_has_no_effect_with_strategy_whitelist() -> None:
-    with pytest.raises(Refused, match="keep everybody out: reconcile stop"):
+    with pytest.raises(Refused, match="exclude every repository: reconcile stop"):
         impose(replace(standing(), strategy=Strategy.WHITELIST), override(1, 0))
 
 

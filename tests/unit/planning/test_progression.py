@@ -114,16 +114,15 @@ def test_everything_missing_is_reported_with_the_earliest_time() -> None:
 
     assert {finding.guard for finding in findings} == {GuardName.SOAK}
     assert [finding.message for finding in findings] == [
-        "percentage 10 → 50 skips the stage 25: that comes first",
-        "percentage 10 → 50: the stage 10 holds since 2026-11-23T07:00:00Z and has to for 1d, "
-        "until 2026-11-24T07:00:00Z",
+        "percentage 10 → 50 skips stage 25, which comes first",
+        "percentage 10 → 50: stage 10 reached 2026-11-23T07:00:00Z; "
+        "soaks until 2026-11-24T07:00:00Z (1d)",
         "percentage 10 → 50: the verdict is fail, "
         "error rate 12.50% over 5% (25 of 200 jobs in 24h)",
     ]
     (limited,) = refuse(10, 12.5, is_limited=True)
     assert limited.message == (
-        "percentage 10 → 12.5: an override limits the stage 10, "
-        "which has to hold for 1d from the resume on"
+        "percentage 10 → 12.5: an override limits stage 10; after the resume it soaks for 1d"
     )
 
 
