@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from reconciler.errors import SetupInvalid
-from reconciler.listen_address import ListenAddress, is_loopback
+from reconciler.listen_address import ListenAddress, host_of, is_loopback
 
 TOKEN_VARIABLE: Final = "ROLLOUT_OFREP_TOKEN"  # noqa: S105 - its name
 _LONGEST_TOKEN: Final = 4096
@@ -49,7 +49,7 @@ class Access:
     def refusal(self, headers: Mapping[str, str]) -> HTTPStatus | None:
         """Return the status that refuses a request with these headers; None where it is answered."""
         if self.token is None:
-            return None if is_loopback(_host(headers.get("host", ""))) else HTTPStatus.FORBIDDEN
+            return None if is_loopback(host_of(headers.get("host", ""))) else HTTPStatus.FORBIDDEN
         kind, _, credentials = headers.get("authorization", "").partition(" ")
         given = credentials.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "")
         is_it = compare_digest(given.encode("utf-8", "replace"), self.token.encode())
@@ -68,10 +68,3 @@ def read_token(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not a text"
         raise SetupInvalid(f"{path}: the token cannot be read: {why}") from None
-
-
-def _host(header: str) -> str:
-    """Return the host that a Host header names, without port and brackets."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0]

@@ -12,10 +12,10 @@ from reconciler.errors import SetupInvalid
 from reconciler.listen_address import ListenAddress
 from reconciler.ofrep.access import Access
 from reconciler.ofrep.application import make_application
+from reconciler.ofrep.protocol import BoundedProtocol
 
 GRACE_SECONDS: Final = 5
 """How long it waits at the end for requests under way."""
-MAX_CONNECTIONS: Final = 1000
 _MAX_HEADER_BYTES: Final = 16_384
 
 
@@ -36,7 +36,7 @@ def serve(
         uvicorn.Config(
             make_application(client, access),
             loop="asyncio",
-            http="h11",
+            http=BoundedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -44,7 +44,6 @@ def serve(
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
             h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )

@@ -4,22 +4,25 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from threading import Thread
-from typing import Final
+from threading import Lock, Thread
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from reconciler.errors import SetupInvalid
-from reconciler.listen_address import ListenAddress
+from reconciler.listen_address import ListenAddress, host_of, is_loopback
 from reconciler.watching.metrics import WatchMetrics
 from reconciler.watching.watch import Watch
 
-REQUEST_TIMEOUT_SECONDS: Final = 10
+MAX_CONNECTIONS: Final = 32
+"""More connections close the oldest ones, so that descriptors remain for the database and for git."""
+REQUEST_TIMEOUT_SECONDS: Final = 10.0
+"""From the connection to the end of the answer."""
 POLL_SECONDS: Final = 0.1
 """The server notices within this time that it should end."""
 
@@ -48,17 +51,51 @@ def serving(watch: Watch, metrics: WatchMetrics, address: ListenAddress) -> Iter
 class _Server(ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = MAX_CONNECTIONS
 
     def __init__(self, watch: Watch, metrics: WatchMetrics, address: ListenAddress) -> None:
         if ":" in address.host:
             self.address_family = socket.AF_INET6
         self.watch = watch
+        self.address = address
         self.registry = CollectorRegistry()
         self.registry.register(metrics)
+        self._lock = Lock()
+        self._accepted_at: dict[socket.socket, float] = {}
+        """Open connections, the oldest first."""
         super().__init__((address.host, address.port), _Handler)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread; where too many are open, close the oldest."""
+        with self._lock:
+            oldest = next(iter(self._accepted_at), None)
+            if oldest is not None and len(self._accepted_at) >= MAX_CONNECTIONS:
+                self._cut(oldest)
+            self._accepted_at[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection; its thread calls this at its end."""
+        with self._lock:
+            self._accepted_at.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Close each connection whose request was not answered in time."""
+        latest = time.monotonic() - REQUEST_TIMEOUT_SECONDS
+        with self._lock:
+            for request, accepted_at in list(self._accepted_at.items()):
+                if accepted_at < latest:
+                    self._cut(request)
+
     def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore a client that closed the connection."""
+        """Ignore a connection that was closed while it was answered."""
+
+    def _cut(self, request: socket.socket) -> None:
+        """End a connection; its thread then sees the end of the data, and closes it."""
+        del self._accepted_at[request]
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -79,6 +116,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, has_body: bool) -> None:
         match self.path.partition("?")[0]:
+            case _ if not self._is_allowed_host():
+                # A page in a browser can send requests here by a name that leads to this machine.
+                status, kind = HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8"
+                body = b"use a name of this machine, such as localhost\n"
             case "/healthz":
                 status, kind, body = self._health()
             case "/metrics":
@@ -93,6 +134,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if has_body:
             self.wfile.write(body)
+
+    def _is_allowed_host(self) -> bool:
+        host = self.headers.get("Host")
+        return not self.server.address.is_loopback or host is None or is_loopback(host_of(host))
 
     def _health(self) -> tuple[HTTPStatus, str, bytes]:
         status, now = self.server.watch.status, time.monotonic()
