@@ -87,8 +87,8 @@ BEGIN
         WHERE pronamespace = 'public'::regnamespace
             AND proname IN (
                 'category_within', 'category_priority', 'category_changes',
-                'monthly_activity_score', 'rollout_bucket_of_digest', 'rollout_step',
-                'rollout_listed_repositories', 'rollout_ids'
+                'monthly_activity_score', 'rollout_bucket_of_digest', 'rollout_hashtext_bucket',
+                'rollout_step', 'rollout_listed_repositories', 'rollout_ids'
             )
     LOOP
         EXECUTE format(
