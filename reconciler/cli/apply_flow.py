@@ -192,10 +192,11 @@ def show(request: Request, plan: Plan, outcome: Outcome) -> None:
     settings, source = request.settings, request.application.source
     match settings.format:
         case Format.JSON:
+            from reconciler.cli.render.escape import for_json
             from reconciler.planning.report import make_report
 
             report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
-            print_result(settings, report.model_dump_json(indent=2))
+            print_result(settings, for_json(report.model_dump_json(indent=2)))
         case Format.MARKDOWN:
             from reconciler.cli.render.plan_markdown import plan_markdown
 

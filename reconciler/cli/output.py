@@ -15,6 +15,7 @@ from uuid import UUID
 import click
 
 from reconciler.cli.options import Format, Settings
+from reconciler.cli.render.escape import for_json
 from reconciler.planning.feature_config import plain
 from reconciler.wording import show_time
 
@@ -52,7 +53,8 @@ def print_into_nothing() -> None:
 
 def print_json(settings: Settings, value: Any) -> None:
     """Print a command's result as JSON: dataclasses as objects, times in UTC, durations as written."""
-    print_result(settings, json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable))
+    shown = json.dumps(value, indent=2, ensure_ascii=False, default=_jsonable)
+    print_result(settings, for_json(shown))
 
 
 def _jsonable(value: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from reconciler.atomic_write import replace_file
+from reconciler.cli.render.escape import for_json
 from reconciler.errors import SetupInvalid
 from reconciler.planning.report import PlanReport
 
@@ -18,7 +19,7 @@ def write_plan(path: Path, report: PlanReport) -> None:
     Raises:
         SetupInvalid: it cannot be written there.
     """
-    replace_file(path, f"{report.model_dump_json(indent=2)}\n".encode())
+    replace_file(path, f"{for_json(report.model_dump_json(indent=2))}\n".encode())
 
 
 def read_plan(path: Path) -> PlanReport:

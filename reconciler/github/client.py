@@ -26,6 +26,7 @@ MAX_PAGES: Final = 1_000
 
 _NEXT_PAGE: Final = re.compile(r'<([^<>]+)>;\s*rel="next"')
 _LAST_PAGE: Final = re.compile(r'[?&]page=(\d{1,9})[^<>]*>;\s*rel="last"')
+_FULL_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}/(?!\.\.?$)[A-Za-z0-9._-]{1,100}")
 _SAFE_TO_REPEAT: Final = frozenset({"GET", "PATCH"})
 _MOVED: Final = frozenset({301, 302, 307, 308})
 _NO_CONTENT: Final = 204
@@ -185,6 +186,11 @@ class GitHub:
         )
 
 
+def is_full_name(text: str) -> bool:
+    """Return whether GitHub can give a repository this `owner/name`."""
+    return _FULL_NAME.fullmatch(text) is not None
+
+
 def repository_path() -> str:
     """Return the path of the repository that `GITHUB_REPOSITORY` names: `/repos/owner/name`.
 
@@ -192,7 +198,7 @@ def repository_path() -> str:
         SetupInvalid: it is not owner/name.
     """
     repository = os.environ.get("GITHUB_REPOSITORY", "")
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}/(?!\.\.?$)[A-Za-z0-9._-]{1,100}", repository):
+    if not is_full_name(repository):
         raise SetupInvalid("GITHUB_REPOSITORY is not the name of a repository; write owner/name")
     return f"/repos/{repository}"
 

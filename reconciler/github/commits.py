@@ -16,6 +16,8 @@ def merge_base_on_github(github: GitHub, repository: str, base: str, head: str) 
         NotFound: GitHub does not have both commits, or they have no history in common.
         Unavailable: the answer has no commit.
     """
+    if not (_COMMIT.fullmatch(base) and _COMMIT.fullmatch(head)):
+        raise Unavailable("GitHub's answer has a commit without a full name; try again later")
     # The files of the difference are on the first page only, and are not needed.
     compared = github.get(f"{repository}/compare/{base}...{head}", per_page=1, page=2)
     found = str(compared["merge_base_commit"]["sha"])

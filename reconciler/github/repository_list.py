@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import quote
 
-from reconciler.errors import NotFound, SetupInvalid
-from reconciler.github.client import GitHub
+from reconciler.errors import NotFound, SetupInvalid, Unavailable
+from reconciler.github.client import GitHub, is_full_name
 
 _QUERY: Final = """\
 query($login: String!, $after: String) {
@@ -79,7 +80,7 @@ def list_pages(github: GitHub, kind: OwnerKind, login: str) -> Iterator[Reposito
 def find_by_id(github: GitHub, github_id: int) -> str | None:
     """Return the full name of a repository now, under any owner; None where it is deleted or hidden."""
     try:
-        return str(github.get(f"/repositories/{github_id}")["full_name"])
+        return _full_name(github.get(f"/repositories/{github_id}")["full_name"])
     except NotFound:
         return None
 
@@ -87,7 +88,8 @@ def find_by_id(github: GitHub, github_id: int) -> str | None:
 def count_contributors(github: GitHub, full_name: str) -> int | None:
     """Return the number of contributors; None where GitHub gives none: deleted, blocked or too large."""
     try:
-        return github.count(f"/repos/{full_name}/contributors")
+        owner, name = (quote(part, safe="") for part in full_name.split("/"))
+        return github.count(f"/repos/{owner}/{name}/contributors")
     except NotFound:
         return None
     except SetupInvalid as refused:
@@ -96,11 +98,20 @@ def count_contributors(github: GitHub, full_name: str) -> int | None:
         raise
 
 
+def _full_name(name: Any) -> str:
+    """Return a name of an answer where GitHub can give it; it becomes a part of paths."""
+    if not isinstance(name, str) or not is_full_name(name):
+        raise Unavailable(
+            "an answer has a repository name that GitHub does not give; check GITHUB_API_URL"
+        )
+    return name
+
+
 def _repository(node: Any) -> GitHubRepository:
     pushed_at = node["pushedAt"]
     return GitHubRepository(
         github_id=int(node["databaseId"]),
-        full_name=str(node["nameWithOwner"]),
+        full_name=_full_name(node["nameWithOwner"]),
         stars=int(node["stargazerCount"]),
         pull_requests=int(node["pullRequests"]["totalCount"]),
         pushed_at=None if pushed_at is None else datetime.fromisoformat(pushed_at),

@@ -39,6 +39,8 @@ def test_a_hostile_reason_is_escaped_and_stored_complete(site: Site, words: str)
     stopped = site.reconcile("stop", "--reason", reason)
     shown = [site.reconcile(*each) for each in (["status"], ["history"], ["verify"])]
     told = site.reconcile("history", "--format", "json")
+    shown += [told, site.reconcile("status", "--format", "json")]
+    shown += [site.reconcile("--dry-run", "--format", "json")]
     resumed = site.reconcile("resume", "--reason", reason)
 
     for done in (stopped, resumed, *shown):

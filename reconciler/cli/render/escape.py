@@ -1,5 +1,6 @@
 """Making text that comes from a file, a database or git harmless where it is printed."""
 
+import json
 import re
 from typing import Final
 
@@ -21,6 +22,14 @@ def for_line(text: str) -> str:
     """Return text for one line of a terminal: line breaks and tabs are spelled out as well."""
     return "".join(
         character if character.isprintable() else _spelled(character) for character in text
+    )
+
+
+def for_json(text: str) -> str:
+    """Return JSON with every character escaped that acts on a terminal; its value is the same."""
+    return "".join(
+        character if character == "\n" or character.isprintable() else json.dumps(character)[1:-1]
+        for character in text
     )
 
 

@@ -250,3 +250,44 @@ def test_the_table_of_a_host_application_is_not_changed(synced: Site) -> None:
 
     with pytest.raises(SetupInvalid, match="belongs to a service"):
         sync(synced)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "acme/../../evil?x=1#",
+        "acme/..",
+        "acme/a b",
+        "acme/a%2Fb",
+        "acme/r\u202etools",
+        "acme/a/b",
+        "acme/\x1b[2J",
+        "acme/",
+    ],
+)
+def test_a_name_that_github_does_not_give_is_refused(
+    synced: Site, hub: FakeGitHub, name: str
+) -> None:
+    hub.repositories[9] = {"full_name": name}
+
+    done = synced.reconcile("repositories", "sync", "--org", "acme")
+
+    assert done.exit_code == 1
+    assert done.stderr.endswith(
+        "error: an answer has a repository name that GitHub does not give; check GITHUB_API_URL\n"
+    )
+    assert "9" not in {str(row["github_id"]) for row in synced.database.rows(FIGURES)}
+    assert not [each for each in hub.asked if "contributors" in each.path]
+
+
+def test_a_moved_repository_with_an_impossible_name_is_refused(
+    synced: Site, hub: FakeGitHub
+) -> None:
+    hub.repositories[5] = {"full_name": "other/../../evil"}
+
+    done = synced.reconcile("repositories", "sync", "--org", "acme")
+
+    assert done.exit_code == 1
+    assert (
+        synced.database.value("SELECT full_name FROM repositories WHERE github_id = 5") == "Acme/r5"
+    )

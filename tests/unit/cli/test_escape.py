@@ -1,10 +1,12 @@
 """What comes from a file, a database or git is harmless where it is printed."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.cli.render.escape import for_cell, for_line, for_markdown, for_terminal
+from reconciler.cli.render.escape import for_cell, for_json, for_line, for_markdown, for_terminal
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,15 @@ def test_no_run_of_backticks_closes_the_span_early(text: str) -> None:
     runs = inside.replace("`", " ` ").split(" ")
     assert span.endswith(fence)
     assert fence not in inside or fence != "`" * max(map(len, runs))
+
+
+@given(st.text(st.characters(), max_size=40))
+def test_json_on_a_terminal_is_harmless_and_means_the_same(text: str) -> None:
+    shown = for_json(json.dumps({text: [text]}, indent=2, ensure_ascii=False))
+
+    assert json.loads(shown) == {text: [text]}
+    assert all(each == "\n" or each.isprintable() for each in shown)
+
+
+def test_json_keeps_letters_of_every_script() -> None:
+    assert for_json('"é 日本 😀 \u202e\x9b"') == '"é 日本 😀 \\u202e\\u009b"'
