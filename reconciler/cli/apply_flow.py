@@ -19,7 +19,7 @@ from reconciler.database.apply import Application
 from reconciler.errors import Refused
 from reconciler.operations import reconcile
 from reconciler.operations.reconcile import Permission, read_source
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guards import Allowed
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file
 
@@ -48,7 +48,7 @@ class Request:
         cls,
         settings: Settings,
         *,
-        allowed: frozenset[GuardName],
+        allowed: frozenset[Allowed],
         accept_history_rewrite: bool,
         writes_back: bool = True,
     ) -> Self:

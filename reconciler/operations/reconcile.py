@@ -26,7 +26,7 @@ from reconciler.database.transactions import (
 from reconciler.errors import HistoryRewritten, ReconcilerError, Refused, Stale, Unavailable
 from reconciler.git.discovery import find_top
 from reconciler.planning.drift import AudienceChange
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guards import Allowed, read_allowed
 from reconciler.planning.health import JobMetrics, MetricsSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
@@ -54,7 +54,7 @@ ALLOW_TRAILER = "Rollout-Allow"
 class Permission:
     """What a person allows an apply beyond the ordinary."""
 
-    guards: frozenset[GuardName] = frozenset()
+    guards: frozenset[Allowed] = frozenset()
     history_rewrite: bool = False
 
 
@@ -286,17 +286,22 @@ def _measure(
         thresholds=categories.after if categories.changed else None,
     )
     desired = rollout.features.get(feature.name)
-    return with_blast_radius(feature, radius, Guards() if desired is None else desired.guards)
+    return with_blast_radius(
+        feature,
+        radius,
+        Guards() if desired is None else desired.guards,
+        recategorises=bool(categories.changed),
+    )
 
 
 def _file(source: Source) -> Path:
     return Path(source.place).absolute()
 
 
-def _guards_allowed_by_commits(source: Source, plan: Plan) -> frozenset[GuardName]:
+def _guards_allowed_by_commits(source: Source, plan: Plan) -> frozenset[Allowed]:
     if source.commit is None:
         return frozenset()
     from reconciler.git.ancestry import trailers
 
     values = trailers(_file(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
-    return frozenset(GuardName(value) for value in values if value in set(GuardName))
+    return frozenset(each for value in values for each in read_allowed(value)[0])

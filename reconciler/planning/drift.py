@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+from uuid import uuid5
 
 from reconciler.planning.export import Names
 from reconciler.planning.feature_config import (
@@ -19,8 +20,8 @@ from reconciler.planning.feature_config import (
     ListField,
     ScalarField,
 )
-from reconciler.planning.live_state import Directory
-from reconciler.rollout_file.model import Feature
+from reconciler.planning.live_state import Directory, LiveFeature
+from reconciler.rollout_file.model import Feature, Override
 
 
 class Decision(StrEnum):
@@ -112,6 +113,27 @@ def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:
         return None
     percentages = [each.live for each in kept if each.field.name == "percentage"]
     return Limit(percentages[0] if len(kept) == len(percentages) else None)
+
+
+def kept_override(found: LiveFeature, drift: tuple[Drift, ...], generation: int) -> Override | None:
+    """Return the override that keeps what drift narrowed; None where nothing of it is kept."""
+    limit = kept_limit(drift)
+    if found is None or limit is None:
+        return None
+    changes = ", ".join(
+        f"{each.field.column} {each.field.show(each.last_applied)} → {each.field.show(each.live)}"
+        for each in drift
+        if isinstance(each.field, ScalarField) and each.decision is Decision.KEEP
+    )
+    return Override(
+        # The same for a preview and its apply, and another for every database.
+        id=uuid5(found.id, f"drift kept at generation {generation}"),
+        percentage=limit.percentage,
+        emergency_stop=True if limit.percentage is None else None,
+        reason=f"changed in the database: {changes}",
+        by="database",
+        at=found.updated_at,
+    )
 
 
 def without_drift(

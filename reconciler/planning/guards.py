@@ -5,6 +5,7 @@ else. A finding makes its own sentence; the plan decides whether it is allowed. 
 so no guard refuses a change that only narrows.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,10 +30,44 @@ class GuardName(StrEnum):
     SOAK = "soak"
     MAX_GAIN = "max-gain"
     NAME_REUSED = "name-reused"
+    AUDIENCE_MOVED = "audience-moved"
 
+
+MAX_MOVED_PERCENT: Final = 1
+MIN_MOVED: Final = 10
+"""At most so many repositories, or that share of all, move unnoticed where the percentage stays."""
 
 MIN_ENTRIES_FOR_REMOVAL: Final = 10
 """Of a shorter list any removal is a large share, and says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A guard that a person or a commit allows by name."""
+
+    guard: GuardName
+    feature: str | None = None
+    """The feature that it is allowed for; None for every feature."""
+    commit: str | None = None
+    """The commit that allows it; None where the person applying does."""
+
+
+def read_allowed(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
+    """Return what the value of a trailer `Rollout-Allow` allows, and the names in it that are no guard's.
+
+    A value has guards, separated by commas, in any case, each with a feature's name or without one:
+    `max-increase`, `max-increase search, soak`. What follows `#` or stands in parentheses is a comment.
+    """
+    allowed, unknown = [], []
+    for part in re.sub(r"#.*|\([^)]*\)", "", text).split(","):
+        match part.split():
+            case []:
+                continue
+            case [name, *feature] if name.lower() in set(GuardName) and len(feature) <= 1:
+                allowed.append(Allowed(GuardName(name.lower()), feature[0] if feature else None))
+            case _:
+                unknown.append(part.strip())
+    return tuple(allowed), tuple(unknown)
 
 
 class Finding(Protocol):
@@ -130,6 +165,25 @@ class TooMuchGain:
 
 
 @dataclass(frozen=True, slots=True)
+class AudienceMoved:
+    """Another salt, strategy or threshold chooses other repositories at the same percentage."""
+
+    guard: ClassVar = GuardName.AUDIENCE_MOVED
+    gained: int
+    lost: int
+    repositories: int
+
+    @property
+    def message(self) -> str:
+        """How many gain and lose."""
+        return (
+            f"{self.gained:,} repositories would gain and {self.lost:,} would lose, of "
+            f"{self.repositories:,}, by a change other than of the percentage; at most "
+            f"{MAX_MOVED_PERCENT} % or {MIN_MOVED} may move so"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class NameReused:
     """A name means another repository than at the last apply."""
 
@@ -202,3 +256,22 @@ def guard_gain(gained: int, guards: Guards) -> Iterator[Finding]:
     """Refuse too many repositories that gain, where the file sets a number."""
     if guards.max_gain is not None and gained > guards.max_gain:
         yield TooMuchGain(gained, guards.max_gain)
+
+
+def guard_audience(
+    before: Configuration, after: Configuration, *, gained: int, lost: int, repositories: int
+) -> Iterator[Finding]:
+    """Refuse a change of salt, strategy or thresholds that moves the audience beside its percentage.
+
+    Where the percentage rises, the repositories that lose are moved; where it falls, those that gain.
+    The caller asks only where such a change is planned, of a feature that is open before and after.
+    """
+    if after.percentage > before.percentage:
+        moved = lost
+    elif after.percentage < before.percentage:
+        moved = gained
+    else:
+        moved = gained + lost
+    is_large = moved > MIN_MOVED and 100 * moved > MAX_MOVED_PERCENT * repositories
+    if gained and is_large:
+        yield AudienceMoved(gained, lost, repositories)

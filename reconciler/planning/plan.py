@@ -17,7 +17,7 @@ from reconciler.planning.feature_config import (
     ListField,
     ScalarField,
 )
-from reconciler.planning.guards import Finding, GuardName
+from reconciler.planning.guards import Allowed, Finding, GuardName
 from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.model import Override
@@ -230,7 +230,7 @@ class Plan:
     """What each name of the file means, `owner/name` in lower case → id: remembered with the apply."""
     has_new_names: bool = False
     """Whether one of them means something that the last apply does not remember."""
-    allowed: frozenset[GuardName] = frozenset()
+    allowed: frozenset[Allowed] = frozenset()
     """The guards that the person applying, or a commit, allows by name."""
 
     @property
@@ -273,7 +273,7 @@ class Plan:
             (feature.name, finding)
             for feature in self.features
             for finding in feature.findings
-            if finding.guard not in self.allowed
+            if finding.guard not in self.allowed_for(feature.name)
         )
 
     @property
@@ -286,6 +286,12 @@ class Plan:
         """Whether an apply writes nothing until a person decides."""
         return bool(self.refusing or self.held)
 
-    def allowing(self, guards: frozenset[GuardName]) -> Self:
+    def allowed_for(self, feature: str) -> frozenset[GuardName]:
+        """Return the guards that are allowed for a feature."""
+        return frozenset(
+            each.guard for each in self.allowed if each.feature is None or each.feature == feature
+        )
+
+    def allowing(self, guards: frozenset[Allowed]) -> Self:
         """Return this plan with guards allowed by name."""
         return replace(self, allowed=guards)

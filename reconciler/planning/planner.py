@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Self
-from uuid import uuid5
 
 from reconciler.planning.desired import (
     desired_configuration,
@@ -16,18 +15,18 @@ from reconciler.planning.desired import (
     desired_thresholds,
 )
 from reconciler.planning.drift import (
-    Decision,
     Drift,
     fields_judged_by_audience,
     find_drift,
-    kept_limit,
+    kept_override,
     with_adopted,
     without_drift,
 )
-from reconciler.planning.feature_config import Configuration, ScalarField
+from reconciler.planning.feature_config import Configuration, Direction, ScalarField
 from reconciler.planning.guards import (
     FeatureRemoved,
     Finding,
+    guard_audience,
     guard_gain,
     guard_increase,
     guard_lists,
@@ -47,6 +46,7 @@ from reconciler.planning.plan import (
     MarksPlan,
     OverridesPlan,
     Plan,
+    ScalarChange,
     configuration_changes,
     named,
 )
@@ -80,10 +80,39 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
     )
 
 
-def with_blast_radius(feature: FeaturePlan, radius: BlastRadius, guards: Guards) -> FeaturePlan:
-    """Return a feature's plan with what the database counted, and the guard that looks at it."""
-    findings = (*feature.findings, *guard_gain(radius.gained, guards))
+def with_blast_radius(
+    feature: FeaturePlan, radius: BlastRadius, guards: Guards, *, recategorises: bool = False
+) -> FeaturePlan:
+    """Return a feature's plan with the blast radius that the database counted, and its guards' findings.
+
+    `recategorises` is whether the plan moves thresholds, and so repositories of unchanged features.
+    """
+    findings = (
+        *feature.findings,
+        *guard_gain(radius.gained, guards),
+        *_audience_findings(feature, radius, recategorises=recategorises),
+    )
     return replace(feature, blast_radius=radius, findings=findings)
+
+
+def _audience_findings(
+    feature: FeaturePlan, radius: BlastRadius, *, recategorises: bool
+) -> Iterator[Finding]:
+    before, after = feature.before, feature.after
+    if before is None or before.targeting.off_rule or after.targeting.off_rule:
+        return
+    if recategorises or any(
+        isinstance(change, ScalarChange)
+        and change.field.direction(change.before, change.after) is Direction.BY_AUDIENCE
+        for change in feature.changes
+    ):
+        yield from guard_audience(
+            before,
+            after,
+            gained=radius.gained,
+            lost=radius.lost,
+            repositories=radius.repositories,
+        )
 
 
 def feature_drift(name: str, inputs: PlanInputs) -> tuple[Drift, ...]:
@@ -253,30 +282,13 @@ def _plan_overrides(
     ids = {row.id for row in stored} | ({file_id} if file_id is not None else set())
     known = {each: context.inputs.trace(context.name, each, file_id) for each in ids}
     traces = {each: trace for each, trace in known.items() if trace is not None}
-    kept = _kept_override(context, drift)
+    kept = (
+        None
+        if context.found is None
+        else kept_override(context.found, drift, context.inputs.live.generation)
+    )
     settled = settle_overrides(in_file, stored, traces, kept)
     return OverridesPlan(settled.in_force, kept, settled.written, settled.resumed)
-
-
-def _kept_override(context: _Context, drift: tuple[Drift, ...]) -> Override | None:
-    limit = kept_limit(drift)
-    found = context.found
-    if found is None or limit is None:
-        return None
-    changes = ", ".join(
-        f"{each.field.column} {each.field.show(each.last_applied)} → {each.field.show(each.live)}"
-        for each in drift
-        if isinstance(each.field, ScalarField) and each.decision is Decision.KEEP
-    )
-    return Override(
-        # The same for a preview and its apply, and another for every database.
-        id=uuid5(found.id, f"drift kept at generation {context.inputs.live.generation}"),
-        percentage=limit.percentage,
-        emergency_stop=True if limit.percentage is None else None,
-        reason=f"changed in the database: {changes}",
-        by="database",
-        at=found.updated_at,
-    )
 
 
 def _findings(

@@ -243,7 +243,7 @@ def _missing(feature: Feature, current: FeaturePlan, promoted: Plan) -> Iterator
         if finding.guard is GuardName.SOAK:
             holds_at = finding.holds_at if isinstance(finding, StageNotSoaked) else None
             yield Missing(finding.message, holds_at)
-        elif finding.guard not in promoted.allowed:
+        elif finding.guard not in promoted.allowed_for(current.name):
             yield Missing(f"the guard {finding.guard} refuses: {finding.message}")
 
 

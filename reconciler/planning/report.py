@@ -170,7 +170,9 @@ def plan_schema() -> dict[str, Any]:
 
 def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
     """Return a plan as the contract's object."""
-    features = [_report_feature(feature, plan.allowed) for feature in plan.features]
+    features = [
+        _report_feature(feature, plan.allowed_for(feature.name)) for feature in plan.features
+    ]
     marks = _report_marks(plan.test_repositories)
     categories = _report_categories(plan.categories)
     return PlanReport(

@@ -24,7 +24,7 @@ from reconciler.database.apply import Application
 from reconciler.errors import Refused, Stale
 from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Applied, Permission, apply
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Feature, Override, Rollout
 from reconciler.targeting.categories import Category
@@ -35,7 +35,7 @@ from tests.replay import live_state, replayed_state
 
 ALPHA = "alpha"
 NAMES = tuple(f"acme/{letter}" for letter in "abcdefgh")
-EVERY_GUARD = Permission(guards=frozenset(GuardName))
+EVERY_GUARD = Permission(frozenset(map(Allowed, GuardName)))
 STOP = None
 
 # Append-only tables refuse to be emptied, and so do keys, wherever triggers are heeded.

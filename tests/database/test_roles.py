@@ -11,7 +11,7 @@ from reconciler.errors import SetupInvalid
 from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Permission, apply, preview
 from reconciler.operations.verify import verify
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
 from tests.builders import RepositoryRow, add_repositories
@@ -76,7 +76,7 @@ def dry_run(database: Database) -> None:
 
 
 def apply_file(database: Database) -> None:
-    allowing_all = Permission(frozenset(GuardName))
+    allowing_all = Permission(frozenset(map(Allowed, GuardName)))
     applied = apply(OpenedDatabase.at(database.address), application(), allowing_all)
     assert not applied.plan.is_refused
 

@@ -256,7 +256,7 @@ MISSING = (
     ),
     Missing(
         "drift that narrows is kept as an override",
-        planner={"kept_limit": lambda *_: None},
+        planner={"kept_override": lambda *_: None},
         fails=STAYS_STOPPED,
         way="""
             apply commit 0

@@ -5,7 +5,7 @@ import click
 from reconciler.cli.arguments import FILE
 from reconciler.cli.choices import Name
 from reconciler.cli.options import Format, Settings, settings_of
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guards import Allowed, GuardName
 
 
 @click.command(
@@ -75,7 +75,7 @@ def apply_command(
 
     request = applying.Request.make(
         settings,
-        allowed=frozenset(map(GuardName, allow)),
+        allowed=frozenset(Allowed(GuardName(each)) for each in allow),
         accept_history_rewrite=accept_history_rewrite,
         writes_back=not no_write_back,
     )

@@ -27,6 +27,6 @@ def _parts(plan: Plan, file: str) -> Iterator[str]:
         yield f"> **An apply would refuse this** until a person allows it by name: {guards}"
     for feature in plan.features:
         if is_shown(feature):
-            yield from feature_parts(feature, plan.allowed)
+            yield from feature_parts(feature, plan.allowed_for(feature.name))
     yield from marks_parts(plan)
     yield from categories_parts(plan)

@@ -37,7 +37,7 @@ def plan_annotations(plan: Plan, document: Document) -> Iterator[Annotation]:
 
 def _findings(feature: FeaturePlan, plan: Plan, document: Document) -> Iterator[Annotation]:
     for finding in feature.findings:
-        is_allowed = finding.guard in plan.allowed
+        is_allowed = finding.guard in plan.allowed_for(feature.name)
         level = Level.NOTICE if is_allowed else Level.ERROR
         title = f"{finding.guard} {'allowed' if is_allowed else 'refused'}"
         path = (feature.name, *_key_of(finding))

@@ -47,7 +47,7 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
         yield "\n".join(f"- {way}" for way in ways_on(plan))
     for feature in plan.features:
         if is_shown(feature):
-            yield from feature_parts(feature, plan.allowed)
+            yield from feature_parts(feature, plan.allowed_for(feature.name))
     yield from marks_parts(plan)
     yield from categories_parts(plan)
     if plan.has_changes:

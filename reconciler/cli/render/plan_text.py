@@ -55,7 +55,9 @@ def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
     """Return a plan with its headline, what it does, and its summary."""
     parts = [_headline(plan, source)]
     parts += [
-        "\n".join(_feature(feature, plan.allowed)) for feature in plan.features if is_shown(feature)
+        "\n".join(_feature(feature, plan.allowed_for(feature.name)))
+        for feature in plan.features
+        if is_shown(feature)
     ]
     if len(plan.test_repositories) or plan.test_repositories.unresolved:
         parts.append("\n".join(_marks(plan)))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from reconciler.planning.guards import GuardName, TooMuchIncrease, TooMuchRemoval
+from reconciler.planning.guards import Allowed, GuardName, TooMuchIncrease, TooMuchRemoval
 from reconciler.planning.live_state import Directory
 from reconciler.planning.plan import (
     BlastRadius,
@@ -284,8 +284,8 @@ def test_a_guard_refuses_until_it_is_allowed_by_name(
     plan = whole(refused)
 
     assert plan.is_refused
-    assert plan.allowing(frozenset(set(GuardName) - {guard})).is_refused
-    assert not plan.allowing(frozenset({guard})).is_refused
+    assert plan.allowing(frozenset(map(Allowed, set(GuardName) - {guard}))).is_refused
+    assert not plan.allowing(frozenset({Allowed(guard)})).is_refused
 
 
 def test_no_guard_allows_held_drift() -> None:
@@ -294,7 +294,7 @@ def test_no_guard_allows_held_drift() -> None:
     plan = whole(plan_feature(meant, applied=meant, live=live))
 
     assert plan.held == ("capture",)
-    assert plan.allowing(frozenset(GuardName)).is_refused
+    assert plan.allowing(frozenset(map(Allowed, GuardName))).is_refused
 
 
 def test_all_findings_are_reported_at_once() -> None:
