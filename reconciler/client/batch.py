@@ -55,7 +55,7 @@ class Batch:
                     self.refused[" ".join(str(error).split())] += 1
 
     def _write(self, connection: Connection, piece: Sequence[Outcome]) -> None:
-        with connection.transaction():
+        with connection.begun():
             row = connection.execute(
                 statement("record"),
                 {
@@ -78,7 +78,7 @@ class Batch:
         transaction, recorded = self._in_doubt
         try:
             row = connection.execute(
-                "SELECT pg_xact_status(%s::text::xid8)", (transaction,)
+                "SELECT pg_catalog.pg_xact_status(%s::text::xid8)", (transaction,)
             ).fetchone()
         except psycopg.DataError:
             row = None

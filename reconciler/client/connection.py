@@ -5,6 +5,8 @@ that waits for it must come back, try elsewhere, and let what is known grow stal
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from math import ceil
 from typing import Any, Final, TypeVar
@@ -19,6 +21,7 @@ APPLICATION_NAME: Final = "reconcile-client"
 _CONNECT_TIMEOUT_SECONDS: Final = 10
 
 _Result = TypeVar("_Result")
+_BEGIN = queries("transaction")["begin"].encode()
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
@@ -31,6 +34,13 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         self, gen: PQGen[_Result], interval: float = 0.1, timeout: float | None = None
     ) -> _Result:
         return super().wait(gen, interval, self.patience if timeout is None else timeout)
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Open a transaction with the settings that each transaction of the reconciler has."""
+        with self.transaction():
+            self.execute(_BEGIN)
+            yield
 
 
 def connect(address: DatabaseAddress, *, patience: float) -> Connection:

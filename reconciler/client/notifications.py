@@ -75,7 +75,7 @@ def _is_behind_proxy(connection: Connection) -> bool:
 
 
 def _backend(connection: Connection) -> int:
-    (row,) = connection.execute("SELECT pg_backend_pid()").fetchall()
+    (row,) = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchall()
     return int(row[0])
 
 

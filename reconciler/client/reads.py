@@ -44,16 +44,8 @@ def read_features(
     Raises:
         psycopg.Error: The database did not answer, or refused.
     """
-    with connection.cursor(binary=True) as cursor:
-        cursor.execute(
-            statement("features"),
-            {
-                "followed": None if followed is None else list(followed),
-                "known_features": list(known),
-                "known_versions": [each.version for each in known.values()],
-            },
-        )
-        return MappingProxyType({row[0]: _feature(row, known.get(row[0])) for row in cursor})
+    with connection.begun():
+        return _read_features(connection, followed, known)
 
 
 def read_everything(
@@ -74,8 +66,8 @@ def read_everything(
     """
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
-    with connection.transaction():
-        features = read_features(connection, followed, known_features)
+    with connection.begun():
+        features = _read_features(connection, followed, known_features)
         connection.execute(statement("without_compiling"))
         categories = needs_categories(features)
         fingerprint = _read_fingerprint(connection, categories=categories)
@@ -90,6 +82,21 @@ def read_everything(
 def needs_categories(features: Features) -> bool:
     """Return whether any feature is decided by the size of repositories."""
     return any(each.targeting.strategy is Strategy.REPOSITORY_SIZE for each in features.values())
+
+
+def _read_features(
+    connection: Connection, followed: Collection[str] | None, known: Features
+) -> Features:
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(
+            statement("features"),
+            {
+                "followed": None if followed is None else list(followed),
+                "known_features": list(known),
+                "known_versions": [each.version for each in known.values()],
+            },
+        )
+        return MappingProxyType({row[0]: _feature(row, known.get(row[0])) for row in cursor})
 
 
 def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:

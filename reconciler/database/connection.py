@@ -1,7 +1,8 @@
 """Connections to the database, and its errors as messages for people.
 
-Each connection is opened when it is used and closed afterwards. No code relies on session state, so that
-a transaction pooler can be used. An error message is one line, without URL or password.
+Each connection is opened when it is used and closed afterwards. Each transaction begins with the settings
+of `sql/transaction.sql`; no code relies on session state, so that a transaction pooler can be used. An error
+message is one line, without URL or password.
 """
 
 import re
@@ -17,7 +18,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from reconciler.database.address import DatabaseAddress
+from reconciler.database.queries import queries
 from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
+
+_SQL = queries("transaction")
 
 CONNECT_TIMEOUT_SECONDS = 10
 APPLICATION_NAME = "reconcile"
@@ -46,9 +50,15 @@ def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
             "prepare_threshold": None,
         },
     )
+    sqlalchemy.event.listen(engine, "begin", _fix_settings)
     if address.embedded_in is not None:
         sqlalchemy.event.listen(engine, "do_connect", partial(_connect, address.embedded_in))
     return engine
+
+
+def _fix_settings(connection: sqlalchemy.Connection) -> None:
+    """Give a transaction its settings; they end with it, so that a pooled session keeps none."""
+    connection.exec_driver_sql(_SQL["begin"] + _SQL["limits"])
 
 
 def _connect(

@@ -57,6 +57,8 @@ def upgrade(engine: "Engine") -> bool:
     from reconciler.database.transactions import run_transaction
 
     def migrate(connection: "Connection") -> bool:
+        # A large table takes its time.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
         if _own_revision(connection) == NEWEST_REVISION:
             return False

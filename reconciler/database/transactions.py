@@ -82,7 +82,9 @@ def _attempt(engine: Engine, work: Callable[[Connection], Result]) -> Result:
     with engine.connect() as connection:
         # Independent of the server's default: reads after a lock see what its last holder wrote.
         connection.execution_options(isolation_level="READ COMMITTED")
-        transaction = connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one()
+        transaction = connection.exec_driver_sql(
+            "SELECT pg_catalog.pg_current_xact_id()::text"
+        ).scalar_one()
         result = work(connection)
         try:
             connection.commit()
@@ -114,7 +116,7 @@ def _is_worth_another_try(error: exc.DBAPIError) -> bool:
 
 def _was_committed(engine: Engine, transaction: str) -> bool:
     """Return whether a transaction committed whose COMMIT got no answer."""
-    statement = "SELECT pg_xact_status(%s::text::xid8)"
+    statement = "SELECT pg_catalog.pg_xact_status(%s::text::xid8)"
     for question in range(1, QUESTIONS + 1):
         # Asked at once, the server would still report it in progress.
         time.sleep(_backoff(question))

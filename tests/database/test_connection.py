@@ -129,7 +129,7 @@ def test_a_server_that_never_answers_is_unavailable() -> None:
 
 
 def test_a_missing_permission_is_named(guarded: DatabaseAddress) -> None:
-    error = error_of(changed(guarded, user="app", password=PASSWORD), "DELETE FROM precious")
+    error = error_of(changed(guarded, user="app", password=PASSWORD), "DELETE FROM public.precious")
     assert type(error) is SetupInvalid
     assert "permission denied for table precious; use an account with this permission" in str(error)
 
@@ -174,7 +174,9 @@ def test_a_held_lock_is_unavailable(empty_database: Database) -> None:
     empty_database.execute("CREATE TABLE held ()")
     with empty_database.connect() as holder:
         holder.execute("LOCK TABLE held")
-        error = error_of(empty_database.address, "SET LOCAL lock_timeout = 1; LOCK TABLE held")
+        error = error_of(
+            empty_database.address, "SET LOCAL lock_timeout = 1; LOCK TABLE public.held"
+        )
     assert type(error) is Unavailable
     assert "another transaction holds the lock: nothing was written; try again" in str(error)
 
@@ -184,16 +186,16 @@ def test_a_server_killed_in_the_middle_is_unavailable(tmp_path: Path) -> None:
     address = embedded_address(tmp_path / "rollout.yaml")
     assert address.describe() == "the embedded database"
     with create_engine(address).connect() as connection:
-        connection.execute(text("CREATE TABLE half ()"))
+        connection.execute(text("CREATE TABLE public.half ()"))
         server.stop()
         with (
             pytest.raises(Unavailable, match="nothing was written; try again") as error,
             translated_errors(address),
         ):
-            connection.execute(text("CREATE TABLE other_half ()"))
+            connection.execute(text("CREATE TABLE public.other_half ()"))
     assert len(str(error.value).splitlines()) == 1
     with create_engine(embedded_address(tmp_path / "rollout.yaml")).connect() as connection:
-        assert connection.scalar(text("SELECT to_regclass('half')")) is None
+        assert connection.scalar(text("SELECT to_regclass('public.half')")) is None
     server.stop()
 
 

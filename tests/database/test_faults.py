@@ -199,7 +199,7 @@ def was_told(messages: list[Message], position: Position) -> bool:
         position.rule(ready) is not Deed.CUT_BEFORE
         for place in answered
         for ready in messages[place + 1 :]
-        if ready.side is Side.BACKEND
+        if ready.side is Side.BACKEND and ready.kind == b"Z"
     )
 
 

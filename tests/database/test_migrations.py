@@ -175,7 +175,7 @@ def test_an_upgrade_waits_until_another_upgrade_ends(
 
 @pytest.mark.parametrize(
     ("revision", "message"),
-    [("9999", "install the newest"), ("1975ea83b712", "another program keeps it")],
+    [("9999", "install the newest"), ("1975ea83b712", "it belongs to another program")],
 )
 def test_a_schema_of_another_release_is_not_changed(
     database: Database, revision: str, message: str
@@ -191,11 +191,11 @@ def test_a_first_revision_of_another_program_is_not_recognised(empty_database: D
     empty_database.execute(
         "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('0001')"
     )
-    with pytest.raises(SetupInvalid, match="another program keeps it"):
+    with pytest.raises(SetupInvalid, match="it belongs to another program"):
         schema.upgrade(empty_database.engine)
     with (
         empty_database.engine.connect() as connection,
-        pytest.raises(SetupInvalid, match="another program keeps it"),
+        pytest.raises(SetupInvalid, match="it belongs to another program"),
     ):
         schema.require_newest(connection)
 

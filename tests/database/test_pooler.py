@@ -123,7 +123,9 @@ def test_a_server_lost_behind_a_pooler_is_retried(database: Database) -> None:
     def work(connection: Connection) -> None:
         nonlocal attempts
         attempts += 1
-        connection.execute(text("INSERT INTO written VALUES (:attempt)"), {"attempt": attempts})
+        connection.execute(
+            text("INSERT INTO public.written VALUES (:attempt)"), {"attempt": attempts}
+        )
         if attempts < transactions.TRIES:
             connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
@@ -139,7 +141,7 @@ def test_a_server_lost_at_commit_behind_a_pooler_is_looked_up(database: Database
         CREATE SEQUENCE ended;
         CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF nextval('ended') = 1 THEN
+            IF nextval('public.ended') = 1 THEN
                 PERFORM pg_terminate_backend(pg_backend_pid());
             END IF;
             RETURN NULL;
@@ -152,7 +154,9 @@ def test_a_server_lost_at_commit_behind_a_pooler_is_looked_up(database: Database
     def work(connection: Connection) -> None:
         nonlocal attempts
         attempts += 1
-        connection.execute(text("INSERT INTO written VALUES (:attempt)"), {"attempt": attempts})
+        connection.execute(
+            text("INSERT INTO public.written VALUES (:attempt)"), {"attempt": attempts}
+        )
 
     with pooled(database) as through:
         write_transaction(OpenedDatabase.at(through.address), work)
