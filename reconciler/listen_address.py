@@ -1,4 +1,4 @@
-"""Where a server listens, as people write it."""
+"""The address that a server listens on, as HOST:PORT."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _LAST_PORT: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where to listen; port 0 is any that is free."""
+    """An address to listen on; port 0 is any free port."""
 
     host: str
     port: int
@@ -21,16 +21,16 @@ class ListenAddress:
         """Return the address that `host:port` names, an IPv6 host in brackets.
 
         Raises:
-            ValueError: it is none; the message says what to write.
+            ValueError: it is not an address; the message has the right form.
         """
         found = _ADDRESS.fullmatch(text)
         if found is None or int(found[3]) > _LAST_PORT:
-            raise ValueError(f"{text!r} is no address; write host:port, such as 127.0.0.1:9464")
+            raise ValueError(f"{text!r} is not an address; write host:port, such as 127.0.0.1:9464")
         return cls(found[1] or found[2], int(found[3]))
 
     @property
     def is_loopback(self) -> bool:
-        """Whether this machine alone reaches it."""
+        """Whether only this machine can reach it."""
         return is_loopback(self.host)
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class ListenAddress:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, a name or an address without brackets, is this machine to itself."""
+    """Return whether a host, a name or an address without brackets, is a loopback address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

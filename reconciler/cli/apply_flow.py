@@ -1,25 +1,22 @@
-"""Doing what `reconcile` without a command asks for: preview, apply, apply what was shown.
+"""The apply: preview, apply, apply a saved plan, apply after a question; each prints the plan.
 
 Each function returns the exit code of the command.
 """
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from reconciler.cli.context import open_database, who_acts
+from reconciler.cli.context import actor, open_database
 from reconciler.cli.metrics_source import choose_metrics_source
 from reconciler.cli.options import Format, Settings
-from reconciler.cli.output import print_result
-from reconciler.cli.question import ask
+from reconciler.cli.output import ask, can_ask, print_result
 from reconciler.cli.render.plan_text import Outcome, plan_text, summary
 from reconciler.database.apply import Application
 from reconciler.errors import Refused
 from reconciler.operations import reconcile
-from reconciler.operations.reconcile import Permission, read_source
-from reconciler.planning.guards import Allowed
+from reconciler.operations.reconcile import NOTHING_ALLOWED, Permission, read_source
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file
 
@@ -34,45 +31,38 @@ EXIT_CHANGES_PENDING: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be applied, and what the person allows."""
+    """The file to apply, and what the person allows."""
 
     settings: Settings
     document: "Document"
     application: Application
     permission: Permission
     writes_back: bool = True
-    """Whether an override that the apply makes, of drift that is kept, is carried into git."""
+    """Whether the override of kept drift, which the apply creates, is written back to git."""
 
     @classmethod
     def make(
         cls,
         settings: Settings,
+        permission: Permission = NOTHING_ALLOWED,
         *,
-        allowed: frozenset[Allowed],
-        accept_history_rewrite: bool,
         writes_back: bool = True,
     ) -> Self:
-        """Read the file that the settings name, and which commit it is."""
+        """Read the file of the settings, and its commit."""
         document = read_rollout_file(settings.path)
         application = Application(
             read_source(document),
             document.rollout,
-            applied_by=who_acts(),
+            applied_by=actor(),
             metrics_source=choose_metrics_source(),
         )
-        permission = Permission(allowed, accept_history_rewrite)
         return cls(settings, document, application, permission, writes_back)
-
-
-def can_ask(settings: Settings) -> bool:
-    """Tell whether a person is there to read a plan and answer."""
-    return settings.format is Format.TEXT and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def require_commit(request: Request, *, is_asked_for: bool | None) -> None:
     """Refuse a file with local changes where that is asked for, or where CI is set.
 
-    Outside git there is no commit to require, so only who asks for one in so many words is refused.
+    Outside git there is no commit to require, so only an explicit request is refused there.
     """
     is_required = bool(os.environ.get("CI")) if is_asked_for is None else is_asked_for
     source = request.application.source
@@ -82,13 +72,13 @@ def require_commit(request: Request, *, is_asked_for: bool | None) -> None:
         )
     if is_asked_for and source.commit is None:
         raise Refused(
-            f"{source.file} is outside git, so it is at no commit; nothing was written; "
-            "commit it, or leave --require-commit away"
+            f"{source.file} is outside git, so it has no commit; nothing was written; "
+            "commit it, or omit --require-commit"
         )
 
 
 def preview(request: Request, *, plan_out: str | None, detailed_exitcode: bool) -> int:
-    """Show what an apply would do; with `plan_out` save it."""
+    """Print what an apply would do; with `plan_out` save it."""
     database = open_database(request.settings)
     plan = reconcile.preview(database, request.application, request.permission)
     show(request, plan, Outcome.PREVIEWED)
@@ -103,14 +93,14 @@ def preview(request: Request, *, plan_out: str | None, detailed_exitcode: bool) 
 
 
 def apply(request: Request) -> int:
-    """Apply, and show what was done."""
+    """Apply, and print what was done."""
     return _exit_code(_apply(request, expected=None))
 
 
 def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
-    """Apply as a part of another command, which has the report in its own JSON; return it.
+    """Apply as a part of another command, whose JSON holds the report; return the report.
 
-    On a terminal it is shown and asked about first, unless there is a yes.
+    On a terminal the plan is printed and a question asked first, unless `yes`.
     """
     from reconciler.planning.report import make_report
 
@@ -118,8 +108,8 @@ def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
     if request.settings.format is Format.JSON:
         database = open_database(request.settings, to_write=True)
         plan = reconcile.apply(database, request.application, request.permission).plan
-        _carry_kept_drift(request, database, plan)
-    elif yes or not can_ask(request.settings):
+        _write_back_kept_drift(request, database, plan)
+    elif yes or not asks(request.settings):
         plan = _apply(request, expected=None)
     else:
         plan = _apply_after_asking(request)
@@ -134,8 +124,13 @@ def apply_saved(request: Request, plan_in: str) -> int:
     return _exit_code(_apply(request, expected=expect(read_plan(Path(plan_in)))))
 
 
+def asks(settings: Settings) -> bool:
+    """Return whether an apply prints its plan and asks first."""
+    return settings.format is Format.TEXT and can_ask()
+
+
 def apply_after_asking(request: Request) -> int:
-    """Show the plan, ask, and apply exactly that plan."""
+    """Print the plan, ask, and apply exactly that plan."""
     return _exit_code(_apply_after_asking(request))
 
 
@@ -154,11 +149,11 @@ def _apply_after_asking(request: Request) -> Plan:
     ask("Apply this?", "nothing was applied")
     applied = reconcile.apply(database, request.application, request.permission, expected=shown)
     if applied.plan.is_refused:
-        # A guard found something since: a person is to see what.
+        # A guard has found something since: a person has to see it.
         show(request, applied.plan, Outcome.REFUSED)
     else:
         print_result(request.settings, summary(applied.plan, Outcome.APPLIED))
-    _carry_kept_drift(request, database, applied.plan)
+    _write_back_kept_drift(request, database, applied.plan)
     return applied.plan
 
 
@@ -167,20 +162,20 @@ def _apply(request: Request, *, expected: "Expectation | None") -> Plan:
     applied = reconcile.apply(database, request.application, request.permission, expected=expected)
     is_refused = applied.plan.is_refused
     show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
-    _carry_kept_drift(request, database, applied.plan)
+    _write_back_kept_drift(request, database, applied.plan)
     return applied.plan
 
 
-def _carry_kept_drift(request: Request, database: "Database", plan: Plan) -> None:
-    """Carry the overrides that an apply made of drift into git, as every command does that makes one."""
-    makes_overrides = any(feature.overrides.kept is not None for feature in plan.features)
-    if plan.is_refused or not makes_overrides or not request.writes_back:
+def _write_back_kept_drift(request: Request, database: "Database", plan: Plan) -> None:
+    """Write the overrides of kept drift back to git, as every command does that creates one."""
+    has_kept_drift = any(feature.overrides.kept is not None for feature in plan.features)
+    if plan.is_refused or not has_kept_drift or not request.writes_back:
         return
-    from reconciler.cli.commands.write_back import carry, report_text
+    from reconciler.cli.write_back_report import report_text, write_back_and_warn
 
-    report = carry(request.settings, database)
+    report = write_back_and_warn(request.settings, database)
     if report.overrides:
-        request.settings.say(report_text(report))
+        request.settings.inform(report_text(report))
 
 
 def _exit_code(plan: Plan) -> int:
@@ -188,11 +183,11 @@ def _exit_code(plan: Plan) -> int:
 
 
 def show(request: Request, plan: Plan, outcome: Outcome) -> None:
-    """Show a plan in the format asked for."""
+    """Print a plan in the requested format."""
     settings, source = request.settings, request.application.source
     match settings.format:
         case Format.JSON:
-            from reconciler.cli.render.escape import for_json
+            from reconciler.cli.render.text import for_json
             from reconciler.planning.report import make_report
 
             report = make_report(plan, source, applied=outcome is Outcome.APPLIED)
@@ -202,7 +197,7 @@ def show(request: Request, plan: Plan, outcome: Outcome) -> None:
 
             print_result(settings, plan_markdown(plan, source, outcome))
         case Format.GITHUB:
-            from reconciler.cli.render.plan_annotations import plan_annotations
+            from reconciler.cli.render.annotations import plan_annotations
             from reconciler.cli.render.plan_markdown import plan_markdown
             from reconciler.cli.workflow_output import annotate, print_plainly, summarize
 

@@ -1,29 +1,32 @@
-"""Opening what a command works on: the file, the database, the feature it means."""
+"""The database, the features and the person that a command works with."""
 
 import getpass
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.options import Settings
-from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.text import for_line
 from reconciler.errors import NotFound
 from reconciler.rollout_file.characters import cut
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from reconciler.database.address import DatabaseAddress
     from reconciler.database.embedded import EmbeddedServer
     from reconciler.database.transactions import Database
 
 
 def open_database(settings: Settings, *, to_write: bool = False) -> "Database":
-    """Return the database that the settings name; the embedded one is started where it does not run.
+    """Return the database of the settings; the embedded one is started where it does not run.
 
-    A fresh embedded database gets its schema here; an older one is migrated only where the command
-    writes. Any other database is left as it is.
+    A new embedded database gets its schema here; an older one is migrated only where the command
+    writes. The schema of any other database is not changed.
     """
     from reconciler.database.address import resolve_address
 
@@ -46,18 +49,29 @@ def open_address(address: "DatabaseAddress", *, to_write: bool) -> "Database":
     return database
 
 
+@contextmanager
+def reading(settings: Settings) -> "Iterator[Connection]":
+    """Yield a connection for one read-only transaction over a database with this release's schema."""
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import read_only_transaction
+
+    with read_only_transaction(open_database(settings)) as connection:
+        require_newest(connection)
+        yield connection
+
+
 def embedded_server(settings: Settings) -> "EmbeddedServer":
-    """Return the embedded server beside the rollout file, as it is."""
+    """Return the embedded server beside the rollout file; it is not started."""
     from reconciler.database.address import EMBEDDED_FOLDER
     from reconciler.database.embedded import EmbeddedServer
 
     return EmbeddedServer(settings.path.absolute().parent / EMBEDDED_FOLDER)
 
 
-def who_acts() -> str:
-    """Return who runs this, as far as the machine can tell."""
-    if actor := os.environ.get("GITHUB_ACTOR"):
-        return f"{actor} (GitHub Actions)"
+def actor() -> str:
+    """Return the name of the person who runs this, as far as the machine knows it."""
+    if name := os.environ.get("GITHUB_ACTOR"):
+        return f"{name} (GitHub Actions)"
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -65,10 +79,10 @@ def who_acts() -> str:
 
 
 def choose_feature(settings: Settings, features: Collection[str]) -> str:
-    """Return the feature that a command means: the one named, or the only one there is.
+    """Return the feature of a command: the named one, or the only one.
 
     Raises:
-        NotFound: there is no such feature, or none at all.
+        NotFound: there is no such feature, or no feature at all.
         click.UsageError: there are several and none is named.
     """
     if settings.feature is not None:
@@ -85,8 +99,15 @@ def choose_feature(settings: Settings, features: Collection[str]) -> str:
             )
 
 
-def read_features(settings: Settings, database: "Database") -> "Sequence[str]":
-    """Return the features that a command looks at: the one named, or all there are.
+def choose_live_feature(settings: Settings, connection: "Connection") -> str:
+    """Return the feature of a command that reads the database, as `choose_feature` does."""
+    from reconciler.database.live_state import read_feature_names
+
+    return choose_feature(settings, read_feature_names(connection))
+
+
+def choose_features(settings: Settings, database: "Database") -> "Sequence[str]":
+    """Return the features that a command looks at: the named one, or all.
 
     Raises:
         NotFound: there is no such feature.

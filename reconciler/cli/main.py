@@ -1,71 +1,95 @@
-"""`reconcile`: the program, its commands by name, and what an error looks like.
+"""`reconcile`: the program, its commands, and the output of an error.
 
-A command's module is imported when the command is, and imports what it needs when it runs, so that
-`--help` and `validate` wait for no database driver.
+A command's module is imported when the command is used, and imports what it needs when it runs, so that
+`--help` and `validate` do not wait for the database driver.
 """
 
-import gc
-import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
 
 from reconciler._version import __version__
-from reconciler.cli.arguments import as_text
 from reconciler.cli.options import Format, Settings, shared_options
-from reconciler.cli.output import print_into_nothing
-from reconciler.cli.question import what_became
-from reconciler.cli.render.escape import for_terminal
+from reconciler.cli.output import describe_interruption, guarded_streams
+from reconciler.cli.render.text import for_terminal
+from reconciler.cli.types import as_text
 from reconciler.errors import ReconcilerError
 
-COMMANDS: Final = {
-    "auto-rollback": "edits",
-    "categories": "categories",
-    "categorize": "categories",
-    "completion": "completion",
-    "console": "console",
-    "db": "database",
-    "drift": "drift",
-    "exclude": "lists",
-    "explain": "explain",
-    "github": "github",
-    "health": "health",
-    "history": "history",
-    "import": "import_",
-    "init": "init",
-    "metrics": "metrics",
-    "promote": "promote",
-    "repositories": "repositories",
-    "resume": "override_actions",
-    "rollback": "override_actions",
-    "schema": "schema",
-    "serve": "serve",
-    "set": "edits",
-    "stats": "stats",
-    "status": "status",
-    "stop": "override_actions",
-    "strategy": "edits",
-    "test-repos": "lists",
-    "validate": "validate",
-    "verify": "verify",
-    "watch": "watch",
-    "whitelist": "lists",
-    "write-back": "write_back",
+GROUPS: Final = {
+    "Emergency": ("stop", "rollback", "resume", "verify"),
+    "Everyday": (
+        "set",
+        "whitelist",
+        "exclude",
+        "test-repos",
+        "strategy",
+        "auto-rollback",
+        "promote",
+        "drift",
+        "write-back",
+    ),
+    "Look": (
+        "status",
+        "health",
+        "explain",
+        "history",
+        "stats",
+        "categories",
+        "repositories",
+        "metrics",
+    ),
+    "Set up": (
+        "init",
+        "validate",
+        "schema",
+        "import",
+        "categorize",
+        "db",
+        "watch",
+        "serve",
+        "github",
+        "console",
+        "completion",
+    ),
 }
-"""Each command's name, and the module of `reconciler.cli.commands` that has it."""
+"""The commands, in the groups of `--help`. Command `auto-rollback` is in `commands/auto_rollback.py`."""
+COMMANDS: Final = tuple(name for names in GROUPS.values() for name in names)
 
-COLLECT_AFTER: Final = 200_000
-"""Objects made before the first look for garbage in cycles."""
+OTHER_NAMES: Final = {
+    "plan": "reconcile --dry-run",
+    "diff": "reconcile --dry-run",
+    "preview": "reconcile --dry-run",
+    "dry-run": "reconcile --dry-run",
+    "apply": "reconcile",
+    "sync": "reconcile",
+    "reconcile": "reconcile",
+    "undo": "reconcile rollback --to PERCENT --reason TEXT",
+    "pause": "reconcile stop --reason TEXT",
+    "halt": "reconcile stop --reason TEXT",
+    "start": "reconcile resume --reason TEXT",
+    "blacklist": "reconcile exclude",
+    "exclusions": "reconcile exclude",
+    "include": "reconcile whitelist",
+    "log": "reconcile history",
+    "audit": "reconcile history",
+    "why": "reconcile explain REPOSITORY",
+    "list": "reconcile repositories list",
+    "check": "reconcile validate",
+    "lint": "reconcile validate",
+    "migrate": "reconcile db upgrade",
+    "psql": "reconcile db psql",
+    "help": "reconcile --help",
+}
+"""Names that people know from other programs, and the command line here."""
 
 MAX_SENTENCE: Final = 200
-"""Characters of the sentence that says what a command does."""
+"""Characters of the sentence that describes a command in a list."""
 
 EXIT_COMMAND_LINE_WRONG: Final = 64
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
@@ -73,33 +97,48 @@ EXIT_PIPE_CLOSED: Final = 128 + signal.SIGPIPE
 
 
 class Program(click.Group):
-    """The group that imports a command when it is asked for it."""
+    """The group that imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in GROUPS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [
+                (name, each.get_short_help_str(MAX_SENTENCE)) for name, each in commands if each
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"reconciler.cli.commands.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        name = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
+        module = import_module(f"reconciler.cli.commands.{name}")
+        command: click.Command = module.command
         return with_shared_options(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"no command is called {args[0]!r}{hint}", ctx)
+            raise click.UsageError(f"no command is called {args[0]!r}{_hint(args[0])}", ctx)
         return super().resolve_command(ctx, args)
 
 
+def _hint(name: str) -> str:
+    if name.lower() in OTHER_NAMES:
+        return f"; use: {OTHER_NAMES[name.lower()]}"
+    near = get_close_matches(name, COMMANDS, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def with_shared_options(command: click.Command) -> click.Command:
-    """Add the shared options to a command and all that are under it, once."""
+    """Add the shared options to a command and its subcommands, once."""
     if not any(parameter.name == "database_url" for parameter in command.params):
         command.params.extend(shared_options())
-        # A list of commands has the whole sentence, over as many lines as it needs.
+        # A list of commands shows the whole sentence.
         command.short_help = command.get_short_help_str(limit=MAX_SENTENCE)
         if isinstance(command, click.Group):
             for each in command.commands.values():
@@ -108,16 +147,16 @@ def with_shared_options(command: click.Command) -> click.Command:
 
 
 def make_program() -> Program:
-    """Return the program; what it does without a command is the apply."""
-    from reconciler.cli.commands.apply import apply_command
+    """Return the program; without a command it applies."""
+    from reconciler.cli.commands.apply import command as apply
 
     program = Program(
         name="reconcile",
-        callback=apply_command.callback,
-        params=[*apply_command.params, *shared_options()],
+        callback=apply.callback,
+        params=[*apply.params, *shared_options()],
         invoke_without_command=True,
-        help=apply_command.help,
-        epilog=apply_command.epilog,
+        help=apply.help,
+        epilog=apply.epilog,
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
     )
     return click.version_option(__version__, prog_name="reconcile")(program)
@@ -125,33 +164,20 @@ def make_program() -> Program:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit with its code."""
-    # What is read in bulk has no cycles; looking for them again and again costs a fifth of the time.
-    gc.set_threshold(COLLECT_AFTER, 20, 20)
-    _open_what_is_closed()
-    settings = Settings()
-    if not sys.stdout.isatty():
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    exit_code = _run(settings, arguments)
-    if settings.unprinted is not None and exit_code == 0:
-        exit_code = _show_unprinted(settings.unprinted)
+    with guarded_streams() as stdout:
+        if not stdout.isatty():
+            stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        exit_code = _run(Settings(), sys.argv[1:] if arguments is None else arguments)
+        stdout.flush()
+        if exit_code == 0 and stdout.failure is not None:
+            exit_code = _report_failed_output(stdout.failure)
     sys.exit(exit_code)
 
 
-def _open_what_is_closed() -> None:
-    """Open nothing for a standard stream that is closed, as a job's may be.
-
-    The next file or socket would take its number, and have what is meant for the stream.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
-
-
-def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
-    program = make_program()
+def _run(settings: Settings, arguments: Sequence[str]) -> int:
     try:
-        result: Any = program.main(
-            [as_text(each) for each in (sys.argv[1:] if arguments is None else arguments)],
+        result: Any = make_program().main(
+            [as_text(each) for each in arguments],
             prog_name="reconcile",
             standalone_mode=False,
             obj=settings,
@@ -162,12 +188,9 @@ def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
         _show_error(error, settings)
         return error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt) as interruption:
-        click.echo(what_became(interruption), err=True)
+        click.echo(describe_interruption(interruption), err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        print_into_nothing()
-        return EXIT_PIPE_CLOSED
-    except Exception as error:  # noqa: BLE001 - the last place: a fault of ours is told in one line too
+    except Exception as error:  # noqa: BLE001 - a fault of the program is reported in one line too
         _show_fault(error, settings)
         return 1
     return result if isinstance(result, int) else 0
@@ -183,29 +206,26 @@ def _show_usage_error(error: click.ClickException) -> int:
 
 def _show_error(error: ReconcilerError, settings: Settings) -> None:
     if settings.verbose:
-        click.echo(for_terminal(traceback.format_exc().rstrip()), err=True)
+        settings.warn(traceback.format_exc().rstrip())
     if settings.format is Format.GITHUB:
         from reconciler.cli.workflow_output import annotate_error
 
         annotate_error(settings, error)
         return
-    settings.complain_of(error)
+    settings.show_error(error)
 
 
-def _show_unprinted(error: OSError) -> int:
-    if isinstance(error, BrokenPipeError):
+def _report_failed_output(failure: OSError) -> int:
+    if isinstance(failure, BrokenPipeError):
         return EXIT_PIPE_CLOSED
-    click.echo(f"error: the result cannot be printed: {error.strerror}", err=True)
+    click.echo(f"error: the result cannot be printed: {failure.strerror}", err=True)
     return 1
 
 
 def _show_fault(error: Exception, settings: Settings) -> None:
     if settings.verbose:
-        click.echo(for_terminal(traceback.format_exc().rstrip()), err=True)
-    click.echo(
-        for_terminal(
-            f"error: this is a fault of reconcile: {type(error).__name__}; "
-            "please report it with what --verbose shows"
-        ),
-        err=True,
+        settings.warn(traceback.format_exc().rstrip())
+    settings.warn(
+        f"error: this is a fault of reconcile: {type(error).__name__}; "
+        "please report it with the output of --verbose"
     )

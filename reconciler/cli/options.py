@@ -1,4 +1,4 @@
-"""The options that every command shares, which mean the same before a command and after it."""
+"""The options that every command shares; they have the same meaning before a command and after it."""
 
 import os
 import shlex
@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from reconciler.cli.arguments import FILE
-from reconciler.cli.render.escape import for_terminal
+from reconciler.cli.render.text import for_terminal
+from reconciler.cli.types import FILE
 from reconciler.errors import FileInvalid, ReconcilerError
 
 
@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 @dataclass(slots=True)
 class Settings:
-    """What the shared options say; a later one on the command line wins."""
+    """The values of the shared options; the last one on the command line counts."""
 
     file: str = field(default_factory=lambda: os.environ.get("ROLLOUT_FILE") or "rollout.yaml")
     database_url: str | None = None
@@ -34,8 +34,6 @@ class Settings:
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
-    unprinted: OSError | None = None
-    """Why a result could not be printed, if one could not."""
 
     @property
     def path(self) -> Path:
@@ -44,29 +42,31 @@ class Settings:
 
     @property
     def program(self) -> str:
-        """How the program is called for this file, in a line that tells what comes next."""
+        """The command line of the program for this file, for a message that names the next step."""
         is_default = self.file == Settings().file
         return "reconcile" if is_default else f"reconcile --file {shlex.quote(self.file)}"
 
-    def say(self, message: str) -> None:
-        """Tell people something that is not the result, unless they asked for quiet."""
+    def inform(self, message: str) -> None:
+        """Print a message that is not the result, unless --quiet is given."""
         if not self.quiet:
             click.echo(for_terminal(message), err=True)
 
-    def complain(self, message: str) -> None:
-        """Tell people what is wrong, however quiet they asked to be."""
+    def warn(self, message: str) -> None:
+        """Print a message about a problem, also with --quiet."""
         click.echo(for_terminal(message), err=True)
 
-    def complain_of(self, error: ReconcilerError) -> None:
-        """Tell people what ended a command, or a part of it; a file's errors begin with their place."""
+    def show_error(self, error: ReconcilerError) -> None:
+        """Print the error that ended a command or a part of it; errors of a file begin with their place."""
         prefix = "" if isinstance(error, FileInvalid) else "error: "
-        self.complain(f"{prefix}{error}")
+        self.warn(f"{prefix}{error}")
 
     def choose_format(self, *formats: Format) -> Format:
-        """Return the format asked for; refuse one that the command does not have."""
+        """Return the requested format; refuse one that the command does not have."""
         if self.format not in formats:
             names = " and ".join(formats)
-            raise click.BadOptionUsage("format", f"--format {self.format}: this has {names} only")
+            raise click.BadOptionUsage(
+                "format", f"--format {self.format}: this command has {names} only"
+            )
         return self.format
 
 
@@ -87,7 +87,7 @@ def _remember_format(context: click.Context, parameter: click.Parameter, value: 
 def _features_in_file(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Return the features that a shell may complete; the database is not asked."""
+    """Return the features of the file that a shell may complete."""
     from reconciler.rollout_file import read_rollout_file
 
     try:
@@ -110,26 +110,26 @@ def shared_options() -> list[click.Parameter]:
             "-f",
             type=FILE,
             metavar="PATH",
-            help="The rollout file; default rollout.yaml, or ROLLOUT_FILE.",
+            help="The rollout file; default: ROLLOUT_FILE, else rollout.yaml.",
         ),
         _shared(
             "--database-url",
             metavar="URL",
-            help="The database; default DATABASE_URL, else the embedded one beside the file.",
+            help="The database; default: DATABASE_URL, else the embedded database beside the file.",
         ),
         _shared(
             "--feature",
             metavar="NAME",
-            help="The feature; needed only where there are several.",
+            help="The feature; required only where there are several.",
             shell_complete=_features_in_file,
         ),
         _shared(
             "--format",
             type=click.Choice([each.value for each in Format]),
             callback=_remember_format,
-            help="How the result is written; default text.",
+            help="The format of the result; default: text.",
         ),
-        _shared("--quiet", is_flag=True, default=None, help="Say only the result."),
-        _shared("--verbose", is_flag=True, default=None, help="Show the traceback of an error."),
-        _shared("--no-color", is_flag=True, default=None, help="No colour; also NO_COLOR."),
+        _shared("--quiet", is_flag=True, default=None, help="Print only the result."),
+        _shared("--verbose", is_flag=True, default=None, help="Print the traceback of an error."),
+        _shared("--no-color", is_flag=True, default=None, help="Print no colour; also NO_COLOR."),
     ]

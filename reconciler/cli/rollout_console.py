@@ -1,18 +1,16 @@
-"""The operator's console: one method for each thing an operator does, for a prompt, a notebook or a script.
+"""The operator's console: one method for each operator task, for a prompt, a notebook or a script.
 
-Each method runs the command of its name in this process: what that prints is printed, what it found is
-returned. So no output and no rule is defined twice.
+Each method does and prints the same as the command of its name, and returns the data.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
-import click
-
-from reconciler.cli.arguments import as_text
+from reconciler.cli.edit_command import Afterwards, exit_code
 from reconciler.cli.options import Settings
+from reconciler.cli.types import as_text, require_reason
 from reconciler.errors import Refused
 
 if TYPE_CHECKING:
@@ -21,10 +19,11 @@ if TYPE_CHECKING:
 
 Names = str | Iterable[str]
 Number = int | float | Decimal | str
+Data = TypeVar("Data")
 
 
 class Then(TypedDict, total=False):
-    """What is to be done with the file once it is edited; by default nothing."""
+    """What to do with the edited file; by default nothing."""
 
     commit: bool
     push: bool
@@ -34,22 +33,22 @@ class Then(TypedDict, total=False):
 
 
 class RolloutConsole:
-    """The rollout in an operator's hands.
+    """The rollout, with one method for each operator task.
 
-    Each method prints what the command of the same name prints and returns its data. Methods that edit
+    Each method prints the output of the command of the same name and returns the data. Methods that edit
     (`set_rollout`, `add_to_whitelist`, …) change the rollout file and nothing live, unless `apply=True`;
-    `commit=True` and `push=True` carry the file into git, with `reason` as the message. Methods that act
+    `commit=True` and `push=True` commit and push the file, with `reason` as the message. Methods that act
     (`emergency_stop`, `rollback_to_percentage`, `resume`) take effect at once, and are then committed.
 
     Raises of every method:
-        ReconcilerError: what the command would say on stderr, as one line.
+        ReconcilerError: the error of the command, as one line.
         ValueError: an argument is wrong.
 
     Example:
         from reconciler import RolloutConsole
         rollout = RolloutConsole(file="rollout.yaml")
         rollout.status()
-        rollout.set_rollout(25, commit=True, reason="Take small ones in")
+        rollout.set_rollout(25, commit=True, reason="Add small repositories")
         rollout.emergency_stop("capture jobs time out")
     """
 
@@ -59,12 +58,12 @@ class RolloutConsole:
         file: str | None = None,
         feature: str | None = None,
     ) -> None:
-        """Open a console; nothing is read or connected to until a method is called.
+        """Open a console; a method reads the file and connects when it is called.
 
         Args:
             database_url: The database; None for DATABASE_URL, else the embedded one beside the file.
             file: The rollout file; None for ROLLOUT_FILE, else rollout.yaml.
-            feature: The feature that is meant; needed only where there are several.
+            feature: The feature; required only where there are several.
         """
         self._settings = Settings(database_url=database_url, feature=feature)
         if file is not None:
@@ -76,140 +75,211 @@ class RolloutConsole:
         return f"RolloutConsole(file={settings.file!r}, feature={settings.feature!r})"
 
     def status(self) -> "Status":
-        """The rollout on one screen: strategy, percentage, override, who is in, what was applied."""
-        found: Status = self._run("status")
-        return found
+        """Show each feature on one screen: strategy, percentage, eligible repositories, limits."""
+        from reconciler.cli.commands.status import run
+
+        return self._run(run)
 
     def stats(self) -> dict[str, Any]:
-        """How far it has come: how many repositories there are, are eligible and active; their jobs."""
-        return self._run_for_data("stats")
+        """Show participation: the number of all, eligible and active repositories, and their jobs."""
+        from reconciler.cli.commands.stats import run
+
+        return self._run(run)
 
     def categories(self) -> dict[str, Any]:
-        """Count, stars, contributors, pull requests and mean activity of each category."""
-        return self._run_for_data("categories")
+        """Show repositories, stars, contributors, pull requests and mean activity of each category."""
+        from reconciler.cli.commands.categories import run
+
+        return self._run(run)
 
     def check_health(self) -> dict[str, Any]:
-        """Judge by the errors of jobs, and roll back what fails where the file allows it."""
-        return self._run_for_data("health", "--rollback")
+        """Judge by the errors of jobs, and roll back a failing feature where the file allows it."""
+        from reconciler.cli.commands.health import as_json, check_and_roll_back
+        from reconciler.cli.metrics_source import choose_metrics_source
+
+        return self._run(
+            lambda settings: as_json(check_and_roll_back(settings, choose_metrics_source()))
+        )
 
     def show_metrics(self) -> dict[str, Any]:
-        """Jobs and errors by window of five minutes and processor, the newest first."""
-        return self._run_for_data("metrics", "show")
+        """Show jobs and errors by window of five minutes and processor, the newest first."""
+        from reconciler.cli.commands.metrics import show_windows
+
+        return self._run(show_windows)
 
     def history(self, limit: int = 20) -> dict[str, Any]:
-        """What happened, when, by whom and why; the newest first."""
-        return self._run_for_data("history", f"--limit={limit}")
+        """Show the audit trail: what changed, when, by whom and why; the newest first."""
+        from reconciler.cli.commands.history import run
+
+        return self._run(lambda settings: run(settings, limit=_positive(limit)))
 
     def explain(self, repository: str, at: str | int | None = None) -> dict[str, Any]:
-        """Why a repository gets the feature or doesn't; `at` a generation, commit or time: as it was."""
-        then = () if at is None else (f"--at={at}",)
-        return self._run_for_data("explain", *then, "--", repository)
+        """Show whether a repository has the feature, and why; `at`: a generation, commit or time."""
+        from reconciler.cli.commands.explain import run
+        from reconciler.cli.types import MomentType
+
+        def explain(settings: Settings) -> dict[str, Any]:
+            moment = None if at is None else MomentType().convert(str(at), None, None)
+            return run(settings, as_text(repository), moment)
+
+        return self._run(explain)
 
     def set_rollout(self, percentage: Number, **then: Unpack[Then]) -> dict[str, Any]:
         """Set the percentage in the file, from 0 to 100."""
-        return self._run_for_data("set", *_options(then), "--", str(percentage))
+        from reconciler.cli.commands.set import run
 
-    def emergency_stop(self, reason: str) -> dict[str, Any]:
-        """Let nobody in, at once, until somebody resumes."""
-        return self._run_for_data("stop", f"--reason={reason}")
+        return self._edit(then, lambda settings, done: run(settings, str(percentage), done))
 
-    def resume(self, reason: str = "resumed from the console") -> dict[str, Any]:
-        """Lift what limits the feature, at once: it is as the last apply's file means it."""
-        return self._run_for_data("resume", f"--reason={reason}")
+    def emergency_stop(self, reason: str | None = None) -> dict[str, Any]:
+        """Stop the feature for all repositories, at once, until it is resumed."""
+        from reconciler.cli.commands.stop import run
 
-    def rollback_to_zero(self, reason: str = "rolled back from the console") -> dict[str, Any]:
-        """Take the feature down to 0 percent, at once: the whitelist alone stays in."""
+        return self._run(lambda settings: run(settings, _reason(reason)))
+
+    def resume(self, reason: str | None = "resumed from the console") -> dict[str, Any]:
+        """Lift the limits of the feature, at once: it is again as the last applied file has it."""
+        from reconciler.cli.commands.resume import run
+
+        return self._run(lambda settings: run(settings, _reason(reason)))
+
+    def rollback_to_zero(
+        self, reason: str | None = "rolled back from the console"
+    ) -> dict[str, Any]:
+        """Lower the percentage to 0, at once; the whitelist stays eligible."""
         return self.rollback_to_percentage(0, reason)
 
     def rollback_to_percentage(
-        self, percentage: Number, reason: str = "rolled back from the console"
+        self, percentage: Number, reason: str | None = "rolled back from the console"
     ) -> dict[str, Any]:
-        """Take the feature down to a percentage, at once, until somebody resumes."""
-        return self._run_for_data("rollback", f"--to={percentage}", f"--reason={reason}")
+        """Lower the percentage, at once, until the feature is resumed."""
+        from reconciler.cli.commands.rollback import run
+        from reconciler.cli.types import Percentage
+
+        def roll_back(settings: Settings) -> dict[str, Any]:
+            return run(settings, Percentage().convert(str(percentage), None, None), _reason(reason))
+
+        return self._run(roll_back)
 
     def add_to_whitelist(self, names: Names, **then: Unpack[Then]) -> dict[str, Any]:
         """Add to the whitelist in the file: `owner/name`, `owner/*` or ids."""
-        return self._run_for_data("whitelist", "add", *_options(then), "--", *_listed(names))
+        return self._edit(then, _added("whitelist", names))
 
     def remove_from_whitelist(self, names: Names, **then: Unpack[Then]) -> dict[str, Any]:
         """Remove from the whitelist in the file."""
-        return self._run_for_data("whitelist", "remove", *_options(then), "--", *_listed(names))
+        return self._edit(then, _removed("whitelist", names))
 
     def show_whitelist(self) -> dict[str, Any]:
-        """What is always in, as it is live."""
-        return self._run_for_data("whitelist", "list")
+        """Show the whitelist as it is live."""
+        from reconciler.cli.list_command import show_entries
+
+        return self._run(lambda settings: show_entries(settings, "whitelist"))
 
     def categorize_all(self) -> "Categorized":
-        """Categorise all repositories by their figures; say what moved."""
-        done: Categorized = self._run("categorize")
-        return done
+        """Categorise all repositories by size; print the changes."""
+        from reconciler.cli.commands.categorize import run
+
+        return self._run(run)
 
     def mark_as_test(self, names: Names, **then: Unpack[Then]) -> dict[str, Any]:
         """Mark repositories as test in the file."""
-        return self._run_for_data("test-repos", "add", *_options(then), "--", *_listed(names))
+        return self._edit(then, _added("test_repositories", names))
 
     def unmark_as_test(self, names: Names, **then: Unpack[Then]) -> dict[str, Any]:
-        """Take repositories from those marked as test in the file."""
-        return self._run_for_data("test-repos", "remove", *_options(then), "--", *_listed(names))
+        """Remove repositories from those marked as test in the file."""
+        return self._edit(then, _removed("test_repositories", names))
 
     def enable_auto_rollback(self, **then: Unpack[Then]) -> dict[str, Any]:
-        """Say in the file that a failing feature is rolled back at once."""
-        return self._run_for_data("auto-rollback", *_options(then), "on")
+        """Turn automatic rollback of a failing feature on, in the file."""
+        from reconciler.cli.commands.auto_rollback import run
+
+        return self._edit(then, lambda settings, done: run(settings, done, is_on=True))
 
     def disable_auto_rollback(self, **then: Unpack[Then]) -> dict[str, Any]:
-        """Say in the file that a failing feature waits for a person."""
-        return self._run_for_data("auto-rollback", *_options(then), "off")
+        """Turn automatic rollback of a failing feature off, in the file."""
+        from reconciler.cli.commands.auto_rollback import run
+
+        return self._edit(then, lambda settings, done: run(settings, done, is_on=False))
 
     def repositories_by_category(self, category: str) -> dict[str, Any]:
-        """The repositories of a category: test, small, medium, large or enterprise."""
-        return self._run_for_data("repositories", "list", f"--category={category}")
+        """List the repositories of a category: test, small, medium, large or enterprise."""
+        from reconciler.cli.commands.repositories import show_list
+        from reconciler.cli.types import Name
+        from reconciler.targeting.categories import Category
+
+        def show(settings: Settings) -> dict[str, Any]:
+            chosen = Name(Category).convert(category, None, None)
+            return show_list(settings, category=Category(chosen))
+
+        return self._run(show)
 
     def test_repositories(self) -> dict[str, Any]:
-        """The repositories that count as test: marked so, or of the category."""
-        return self._run_for_data("repositories", "list", "--test")
+        """List the repositories that count as test: marked as test, or of that category."""
+        from reconciler.cli.commands.repositories import show_list
+
+        return self._run(lambda settings: show_list(settings, only_test=True))
 
     def ready_repositories(self, most: int = 50) -> dict[str, Any]:
-        """The next to take in, by priority and activity."""
-        return self._run_for_data("repositories", "list", f"--ready={most}")
+        """List the next repositories to make eligible, by priority and activity."""
+        from reconciler.cli.commands.repositories import show_ready
+
+        return self._run(lambda settings: show_ready(settings, _positive(most)))
 
     def _has_just_returned(self, value: object) -> bool:
-        """Tell whether the last method returned this, and so has printed it."""
+        """Return whether the last method returned this value, and so has printed it."""
         return value is self._returned
 
-    def _run_for_data(self, *arguments: str) -> dict[str, Any]:
-        data: dict[str, Any] = self._run(*arguments)
-        return data
-
-    def _run(self, *arguments: str) -> Any:
-        from reconciler.cli.main import make_program
-
-        settings = replace(self._settings)
-        try:
-            data = make_program().main(
-                [as_text(each) for each in arguments],
-                prog_name="reconcile",
-                standalone_mode=False,
-                obj=settings,
+    def _edit(
+        self, then: Then, edit: Callable[[Settings, Afterwards], dict[str, Any]]
+    ) -> dict[str, Any]:
+        if unknown := then.keys() - Then.__annotations__.keys():
+            raise TypeError(
+                f"unexpected {', '.join(sorted(unknown))}; "
+                f"there are: {', '.join(Then.__annotations__)}"
             )
+        done = self._run(lambda settings: edit(settings, Afterwards.make(**then)))
+        if exit_code(done):
+            raise Refused("the apply was refused, as shown; the file is edited")
+        return done
+
+    def _run(self, run: Callable[[Settings], Data]) -> Data:
+        import click
+
+        from reconciler.cli.output import guarded_streams
+
+        try:
+            with guarded_streams() as stdout:
+                data = run(replace(self._settings))
         except click.ClickException as error:
             raise ValueError(error.format_message()) from None
-        if settings.unprinted is not None:
-            raise settings.unprinted
-        if data == Refused.exit_code:
-            raise Refused("the apply was refused, as shown; the file is edited")
+        if stdout.failure is not None:
+            raise stdout.failure
         self._returned = data
         return data
 
 
-def _options(then: Then) -> list[str]:
-    if unknown := then.keys() - Then.__annotations__.keys():
-        raise TypeError(
-            f"unexpected {', '.join(sorted(unknown))}; there are: {', '.join(Then.__annotations__)}"
-        )
-    given = [f"--{name}" for name in ("commit", "push", "apply") if then.get(name)]
-    reason = then.get("reason")
-    return given if reason is None else [*given, f"--reason={reason}"]
+def _added(key: str, names: Names) -> Callable[[Settings, Afterwards], dict[str, Any]]:
+    from reconciler.cli.list_command import add_entries, distinct
+
+    return lambda settings, done: add_entries(settings, key, distinct(_listed(names)), done)
+
+
+def _removed(key: str, names: Names) -> Callable[[Settings, Afterwards], dict[str, Any]]:
+    from reconciler.cli.list_command import distinct, remove_entries
+
+    return lambda settings, done: remove_entries(settings, key, distinct(_listed(names)), done)
 
 
 def _listed(names: Names) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
+    return [as_text(each) for each in ([names] if isinstance(names, str) else names)]
+
+
+def _reason(reason: str | None) -> str:
+    given = "no reason given" if reason is None else as_text(reason)
+    require_reason(given)
+    return given
+
+
+def _positive(most: int) -> int:
+    if most < 1:
+        raise ValueError(f"{most} is less than 1")
+    return most

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import click
 
-from reconciler.cli.render.escape import for_line, for_terminal
+from reconciler.cli.render.text import for_line, for_terminal
+from reconciler.cli.render.wording import describe_written_back
 from reconciler.operations.events import (
     BecameActive,
     CommitApplied,
@@ -27,7 +28,7 @@ from reconciler.operations.events import (
     StandsBy,
     WroteBack,
 )
-from reconciler.operations.write_back_pass import Outcome, WrittenBack
+from reconciler.operations.write_back_pass import Outcome
 from reconciler.rollout_file.model import Override
 from reconciler.wording import counted, short_commit, show_number
 
@@ -174,25 +175,11 @@ def _wrote_back(event: WroteBack) -> Line:
         "branch": event.branch,
         "commit": written.commit,
     }
+    where = f"{event.remote}/{event.branch}"
     is_open = written.outcome in {Outcome.PENDING, Outcome.PROPOSED}
     return Line(
         Level.WARNING if is_open else Level.INFO,
         "write_back",
-        f"{written.feature}: {_outcome(event, written)}",
+        f"{written.feature}: {describe_written_back(where, written)}",
         fields,
     )
-
-
-def _outcome(event: WroteBack, written: WrittenBack) -> str:
-    where = f"{event.remote}/{event.branch}"
-    match written.outcome:
-        case Outcome.WRITTEN:
-            return f"override written to {where} by {short_commit(written.commit or '')}"
-        case Outcome.REMOVED:
-            return f"override removed from {where} by {short_commit(written.commit or '')}"
-        case Outcome.SETTLED:
-            return f"{where} is up to date already"
-        case Outcome.PROPOSED:
-            return f"{where} refuses pushes; merge {written.branch}"
-        case Outcome.PENDING:
-            return "not in git yet" + (f": {written.why}" if written.why else "")

@@ -1,6 +1,6 @@
-"""What `--format github` writes: annotations and plain text in the log, Markdown in the job's summary.
+"""Output of `--format github`: annotations and plain text in the log, Markdown in the job's summary.
 
-Errors are annotations too, so that they stand in the pull request and not in a log alone.
+Errors are annotations too, so that the pull request shows them and not only the log.
 """
 
 import os
@@ -21,28 +21,28 @@ from reconciler.errors import FileInvalid, ReconcilerError, SetupInvalid, Stale
 
 
 def print_plainly(settings: Settings, text: str) -> None:
-    """Print a result in which the runner finds no command."""
+    """Print a result with workflow commands disabled."""
     import click
 
     print_result(settings, plain_output(click.unstyle(text)))
 
 
 def annotate(settings: Settings, annotations: Iterable[Annotation]) -> None:
-    """Print annotations, as many as GitHub shows."""
+    """Print annotations, at most as many as GitHub shows."""
     for command in workflow_commands(annotations):
         print_result(settings, command)
 
 
 def annotate_error(settings: Settings, error: ReconcilerError) -> None:
-    """Print what ended a command: at the lines of the file where it has some, and in the log in full."""
+    """Print the error that ended a command: at the lines of its file, and in full in the log."""
     annotate_errors(settings, (error,))
 
 
 def annotate_errors(settings: Settings, errors: Sequence[ReconcilerError]) -> None:
-    """Print what is wrong with several files, together, since GitHub shows few annotations of a step."""
+    """Print the errors of several files together, since GitHub shows few annotations of a step."""
     if not errors:
         return
-    from reconciler.cli.render.errors_markdown import errors_markdown
+    from reconciler.cli.render.plan_markdown import errors_markdown
 
     invalid = [error for error in errors if isinstance(error, FileInvalid)]
     if invalid:
@@ -52,7 +52,7 @@ def annotate_errors(settings: Settings, errors: Sequence[ReconcilerError]) -> No
 
 
 def summarize(markdown: str) -> None:
-    """Add Markdown to the job's summary, where there is one.
+    """Append Markdown to the job's summary, where there is one.
 
     Raises:
         SetupInvalid: the summary's file cannot be written.

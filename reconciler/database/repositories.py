@@ -129,11 +129,11 @@ def require_stand_alone(connection: "Connection") -> None:
 def list_repositories(
     connection: "Connection",
     *,
-    owner: str | None,
-    category: Category | None,
-    only_test: bool,
-    eligible_for: str | None,
-    limit: int | None,
+    owner: str | None = None,
+    category: Category | None = None,
+    only_test: bool = False,
+    eligible_for: str | None = None,
+    limit: int | None = None,
 ) -> list[ListedRepository]:
     """Return the repositories that pass every filter given, by name."""
     parameters = {

@@ -73,7 +73,7 @@ def test_a_stop_is_in_force_before_git_is_asked_and_then_on_the_branch(rollout: 
     assert done.exit_code == 0, done.stderr
     first, percentage, *_ = done.stdout.splitlines()
     assert (first, percentage) == snapshot(("capture: stopped", "    percentage   50 → 0"))
-    assert "capture: written to origin/main by " in done.stdout
+    assert "capture: override written to origin/main by " in done.stdout
     assert live(rollout) == (0, True)
     assert rollout.database.value("SELECT count(*) FROM eligible_repositories('capture')") == 0
     text = rollout.remote_text()
@@ -151,7 +151,7 @@ def test_a_narrower_act_replaces_the_block_and_one_resume_lifts_both(rollout: Si
         (("rollback", "--to", "10"), 64, "Missing option '--reason'"),
         (("stop", "--reason", "x", "--feature", "captur"), 1, "did you mean capture?"),
         (("stop",), 64, "Missing option '--reason'"),
-        (("stop", "--reason", " "), 64, "--reason is empty; say why"),
+        (("stop", "--reason", " "), 64, "--reason is empty; give a reason"),
     ],
 )
 def test_an_impossible_act_is_one_line(
@@ -257,7 +257,7 @@ def test_a_feature_that_cannot_roll_back_does_not_block_others(rollout: Site) ->
     told = {each["name"]: each["rolled_back"] for each in json.loads(done.stdout)["features"]}
     assert told == {"capture": False, "export": True}
     assert done.exit_code == 1
-    assert "export: written to origin/main" in done.stderr
+    assert "export: override written to origin/main" in done.stderr
     *_, which, why = done.stderr.splitlines()
     assert which == "capture: not rolled back"
     assert "somebody holds it" in why

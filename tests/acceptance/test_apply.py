@@ -70,7 +70,7 @@ def test_a_second_apply_of_the_same_file_changes_nothing(site: Site) -> None:
     again = site.reconcile()
 
     assert again.exit_code == 0
-    assert again.stdout.endswith("Nothing to change: live is what the file says.\n")
+    assert again.stdout.endswith("Nothing to change: the live state matches the file.\n")
     assert site.database.rows("SELECT * FROM rollout_history") == history
     assert site.database.value("SELECT generation FROM rollout_state") == 1
 
@@ -153,7 +153,7 @@ def test_test_repositories_are_marked_and_unmarked(site: Site) -> None:
     site.write(rollout_file({}, test_repositories=["other/three"]))
     site.reconcile()
 
-    assert "+ acme/one   + acme/two   (1 not known yet)" in marked.stdout
+    assert "+ acme/one   + acme/two   (1 not in the database yet)" in marked.stdout
     names = site.database.rows("""
         SELECT full_name FROM repositories
         JOIN repository_categories AS categories ON repository_id = repositories.id
@@ -217,7 +217,7 @@ def test_a_repository_renamed_twice_keeps_its_entry(site: Site) -> None:
 
     done = site.reconcile()
 
-    assert written.stdout.endswith("Nothing to change: live is what the file says.\n")
+    assert written.stdout.endswith("Nothing to change: the live state matches the file.\n")
     assert json.loads(again.stdout)["generation"] == 2
     assert "acme/two is called acme/three now" in " ".join(done.stdout.split())
     assert site.database.value(
@@ -281,7 +281,7 @@ def test_history_shows_rows_of_others_with_any_metadata(site: Site) -> None:
     shown = site.reconcile("history")
 
     assert (shown.exit_code, shown.stderr) == (0, "")
-    row = "2025-01-02T00:00:00Z  every feature  paused\n    by ada\n"
+    row = "2025-01-02T00:00:00Z  all features  paused\n    by ada\n"
     assert shown.stdout == row * 6
     told = json.loads(site.reconcile("history", "--format", "json").stdout)["history"]
     assert [row["metadata"] for row in told] == [

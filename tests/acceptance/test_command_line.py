@@ -29,23 +29,26 @@ def test_the_option_after_the_command_wins(site: Site) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dry-run", "status"], "--dry-run before 'status' means nothing"),
-        (["--yes", "db", "status"], "--yes before 'db' means nothing"),
-        (["--detailed-exitcode"], "--detailed-exitcode goes with --dry-run"),
+        (["--dry-run", "status"], "--dry-run before 'status' has no effect"),
+        (["--yes", "db", "status"], "--yes before 'db' has no effect"),
+        (["--detailed-exitcode"], "--detailed-exitcode needs --dry-run"),
         (["--no-such-option"], "No such option"),
         (["histry"], "did you mean history?"),
         (["history", "--limit", "0"], "Invalid value for '--limit'"),
-        (["history", "--since", "yesterday"], "'yesterday' is no time"),
-        (["--format", "markdown", "status"], "--format markdown: this has text and json only"),
-        (["--feature", "x"], "--feature: the file is applied as a whole"),
+        (["history", "--since", "yesterday"], "'yesterday' is not a time"),
+        (
+            ["--format", "markdown", "status"],
+            "--format markdown: this command has text and json only",
+        ),
+        (["--feature", "x"], "--feature cannot be used here: the file is applied as a whole"),
         (["repositories", "list", "--category", "huge"], "Invalid value for '--category'"),
         (["repositories", "list", "--category", "smal"], "'smal' is unknown; did you mean small?"),
         (["history", "--action", "percentage"], "did you mean percentage_changed?"),
         (["--allow", "max-increse"], "did you mean max-increase?"),
-        (["db", "upgrade", "--format", "json"], "--format json: this has text only"),
-        (["completion", "bash", "--format", "json"], "--format json: this has text only"),
-        (["init", "--format", "json"], "--format json: this has text only"),
-        (["schema", "--format", "github"], "--format github: this has text and json only"),
+        (["db", "upgrade", "--format", "json"], "--format json: this command has text only"),
+        (["completion", "bash", "--format", "json"], "--format json: this command has text only"),
+        (["init", "--format", "json"], "--format json: this command has text only"),
+        (["schema", "--format", "github"], "--format github: this command has text and json only"),
     ],
 )
 def test_a_wrong_command_line_exits_with_64_and_the_reason(
@@ -164,7 +167,7 @@ def test_the_next_step_names_the_file_that_was_given(site: Site) -> None:
     named = site.reconcile("set", "20", env={"ROLLOUT_FILE": "rollout.yaml"})
 
     assert begun.stdout.endswith("reconcile --file 'my other.yaml' --dry-run\n")
-    assert "loses: reconcile --file 'my other.yaml' --dry-run. Next: commit" in edited.stderr
+    assert "lose: reconcile --file 'my other.yaml' --dry-run. Next: commit" in edited.stderr
     assert edited.stderr.endswith("apply it now: reconcile --file 'my other.yaml'\n")
     assert named.stderr.endswith("apply it now: reconcile\n")
 
@@ -267,4 +270,4 @@ def test_several_features_need_one_to_be_named(site: Site) -> None:
 
     assert unnamed.exit_code == 64
     assert "name one with --feature: one, two" in unnamed.stderr
-    assert named.stdout == "a/b  (not known yet)\n"
+    assert named.stdout == "a/b  (not in the database)\n"

@@ -191,7 +191,7 @@ def test_break_glass_by_sql_survives_an_apply_of_another_commit(site: Site) -> N
     done = site.reconcile()
 
     assert done.exit_code == 0, done.stdout
-    assert "kept, since it narrows" in " ".join(done.stdout.split())
+    assert "the apply keeps it as an override" in " ".join(done.stdout.split())
     assert site.database.rows(
         "SELECT rollout_percentage::int AS percentage, emergency_stop FROM rollout_configuration"
     ) == [{"percentage": 0, "emergency_stop": True}]
@@ -200,7 +200,7 @@ def test_break_glass_by_sql_survives_an_apply_of_another_commit(site: Site) -> N
     ) == [{"state": "on", "emergency_stop": True, "triggered_by": "database"}]
     kept = "SELECT count(*) FROM rollout_history WHERE action = 'drift_kept'"
     assert site.database.value(kept) == 2
-    assert site.reconcile().stdout.endswith("live is what the file says.\n")
+    assert site.reconcile().stdout.endswith("the live state matches the file.\n")
 
 
 def test_history_has_the_percentage_at_which_a_feature_resumes(site: Site) -> None:

@@ -260,7 +260,7 @@ def test_the_package_alone_imports_no_command_line() -> None:
 
 def test_a_prompt_on_a_narrow_terminal(rolled_out: Site) -> None:
     terminal = at_terminal(rolled_out, "console", columns=60)
-    terminal.expect_exact("rollout is in hand: ")
+    terminal.expect_exact("rollout.status() shows the rollout")
     terminal.expect_exact(">>> ")
 
     def enter(line: str, *answers: str) -> str:

@@ -88,7 +88,7 @@ def test_upgrade_creates_the_schema_once(site: Site) -> None:
     second = site.reconcile("db", "upgrade")
 
     assert first.stdout == f"the schema is {schema.NEWEST_REVISION} now\n", first.stderr
-    assert second.stdout == f"the schema is {schema.NEWEST_REVISION} already; nothing to do\n"
+    assert second.stdout == f"the schema is {schema.NEWEST_REVISION} already; no action is needed\n"
 
 
 def test_another_database_is_never_migrated_implicitly(site: Site) -> None:

@@ -31,7 +31,9 @@ def test_drift_is_shown_with_the_decision_of_an_apply(drifted: Site) -> None:
     text = drifted.reconcile("drift")
     found = json.loads(drifted.reconcile("drift", "--format", "json").stdout)
 
-    assert "rollout_percentage 10 → 5, by somebody live: kept" in " ".join(text.stdout.split())
+    assert "rollout_percentage 10 → 5, changed live by hand: the apply keeps it" in " ".join(
+        text.stdout.split()
+    )
     assert found["features"][0]["drift"] == [
         {"field": "rollout_percentage", "last_applied": 10, "live": 5, "decision": "keep"},
         {
@@ -66,7 +68,7 @@ def test_reverting_without_held_drift_writes_nothing(site: Site) -> None:
 
     done = site.reconcile("drift", "revert")
 
-    assert done.stdout == "nothing is held; nothing was written\n"
+    assert done.stdout == "no drift holds an apply; nothing was written\n"
     assert site.database.rows("SELECT * FROM rollout_history") == before
 
 
@@ -119,7 +121,7 @@ def test_adopting_writes_held_drift_to_the_file(narrowed: Site) -> None:
     assert (held.exit_code, adopted.exit_code, applied.exit_code) == (3, 0, 0)
     assert "reconcile drift adopt" in held.stdout
     assert adopted.stderr == snapshot(
-        "The file says what is live. Review it, commit it, then: reconcile\n"
+        "The file has the live state now. Next: review it, commit it, and run reconcile\n"
     )
     assert adopted.stdout == snapshot("""\
 --- rollout.yaml
@@ -137,15 +139,10 @@ def test_adopting_writes_held_drift_to_the_file(narrowed: Site) -> None:
     assert text == COMMENTED.replace("      - acme/site  # since May\n", "").replace(
         '      - "beta/later"  # not there yet\n', ""
     ).replace("[legacy/one]", "[legacy/one, Acme/Shop]")
-    assert (
-        "target_repositories −2, by somebody live: stays, since the file says so" in applied.stdout
-    )
-    assert (
-        "excluded_repositories +1, by somebody live: stays, since the file says so"
-        in applied.stdout
-    )
+    assert "target_repositories −2, changed live by hand: the apply keeps it" in applied.stdout
+    assert "excluded_repositories +1, changed live by hand: the apply keeps it" in applied.stdout
     assert live_state(narrowed.database) == live == replayed_state(narrowed.database)
-    assert narrowed.reconcile("drift").stdout == "nothing drifted\n"
+    assert narrowed.reconcile("drift").stdout == "there is no drift\n"
     assert narrowed.reconcile("--dry-run", "--detailed-exitcode").exit_code == 0
 
 
@@ -209,7 +206,7 @@ def test_adopting_a_second_time_changes_nothing(drifted: Site) -> None:
     again = drifted.reconcile("drift", "adopt")
 
     assert (again.exit_code, again.stdout) == (0, "")
-    assert "says what is live already" in again.stderr
+    assert "has the live state already" in again.stderr
     assert drifted.file.read_text() == text
 
 
@@ -218,7 +215,10 @@ def test_adopting_without_held_drift_keeps_the_file(site: Site) -> None:
 
     done = site.reconcile("drift", "adopt")
 
-    assert (done.exit_code, done.stdout) == (0, "nothing is held; the file stays as it is\n")
+    assert (done.exit_code, done.stdout) == (
+        0,
+        "no drift holds an apply; the file was not changed\n",
+    )
     assert site.git("status", "--porcelain") == ""
 
 
@@ -257,7 +257,7 @@ def test_on_a_terminal_adopting_shows_the_diff_and_asks(drifted: Site) -> None:
 def test_the_absence_of_drift_is_reported(site: Site) -> None:
     site.reconcile()
 
-    assert site.reconcile("drift").stdout == "nothing drifted\n"
+    assert site.reconcile("drift").stdout == "there is no drift\n"
 
 
 @pytest.fixture

@@ -58,8 +58,8 @@ def test_setting_a_percentage_shows_the_diff_and_the_next_step(commented: Site) 
        - my-company/*
 """)
     assert done.stderr == snapshot(
-        "rollout.yaml is edited. See who gains and loses: reconcile --dry-run. Next: commit it and open "
-        "a pull request, whose merge applies it; or apply it now: reconcile\n"
+        "rollout.yaml is edited. To see which repositories gain and lose: reconcile --dry-run. Next: commit it and open "
+        "a pull request; its merge applies it. To apply it now: reconcile\n"
     )
     assert commented.file.read_text() == FILE.replace("percentage: 10", "percentage: 25")
 
@@ -110,13 +110,13 @@ def test_existing_entries_are_reported_and_new_ones_added(commented: Site) -> No
     plural = commented.reconcile("test-repos", "remove", "acme/tolls")
 
     assert (nothing.exit_code, nothing.stdout, nothing.stderr) == snapshot(
-        (0, "the whitelist of capture has Acme/Tools already\n", "")
+        (0, "the whitelist of capture already has Acme/Tools\n", "")
     )
-    assert some["remarks"] == ["the whitelist of capture has acme/tools already"]
+    assert some["remarks"] == ["the whitelist of capture already has acme/tools"]
     assert absent.stdout == snapshot("""\
 the whitelist of capture does not have acme/tolls; did you mean acme/tools?
 the whitelist of capture does not have my-company/site; did you mean my-company/*?
-the whitelist of capture has my-company/* still, which stands for my-company/site too
+the whitelist of capture still has my-company/*, which includes my-company/site
 """)
     assert plural.stdout == "the test repositories do not have acme/tolls\n"
 
@@ -142,9 +142,9 @@ the whitelist of capture has my-company/* still, which stands for my-company/sit
             1,
             "no feature is called captur; did you mean capture?",
         ),
-        (["set", "20", "--reason", "why"], 64, "--reason goes with --commit or --push"),
+        (["set", "20", "--reason", "why"], 64, "--reason needs --commit or --push"),
         (["set", "20", "--commit", "--reason", " "], 64, "--reason is empty"),
-        (["set", "20", "--yes"], 64, "--yes goes with --apply"),
+        (["set", "20", "--yes"], 64, "--yes needs --apply"),
         (["auto-rollback", "maybe"], 64, "'maybe' is not one of 'on', 'off'"),
         (["whitelist", "ad", "a/b"], 64, "Did you mean 'add'?"),
         (["set", "20", "--aply"], 64, "Did you mean '--apply'?"),

@@ -203,4 +203,4 @@ def test_explaining_writes_nothing(explained: Site) -> None:
 
     done = explained.reconcile("explain", "acme/tools")
 
-    assert "(not categorised yet, as of now)" in done.stdout
+    assert "(not recorded yet, as of now)" in done.stdout

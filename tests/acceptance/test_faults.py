@@ -201,5 +201,5 @@ def test_an_apply_killed_after_commit_is_complete(merged: Site) -> None:
         done = merged.reconcile()
 
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.endswith("live is what the file says.\n")
+    assert done.stdout.endswith("the live state matches the file.\n")
     assert is_whole(merged, 2)

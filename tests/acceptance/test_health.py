@@ -86,7 +86,7 @@ def test_a_job_is_recorded_and_shown(filled: Site) -> None:
 
 
 def test_metrics_are_a_table_by_window(filled: Site) -> None:
-    assert filled.reconcile("metrics", "show").stdout == "no job was recorded\n"
+    assert filled.reconcile("metrics", "show").stdout == "no job is recorded in this time\n"
     add_jobs(filled, 1200, 300)
     add_jobs(filled, 8, 0, repository="acme/tools")
 
@@ -115,9 +115,9 @@ def test_old_windows_are_pruned(filled: Site) -> None:
         (["record", "acme/tool", "--processor", "x"], 1, "did you mean acme/tools?"),
         (["record", "acme/tools"], 64, "Missing option '--processor'"),
         (["record", "acme/tools", "--processor", "x" * 51], 64, "write 1 to 50 characters"),
-        (["record", "acme/tools", "--processor", "x", "--error", "why"], 64, "goes with --failed"),
-        (["record", "acme/tools", "--processor", "x", "--seconds", "-1"], 64, "is no time"),
-        (["record", "acme/tools", "--processor", "x", "--seconds", "nan"], 64, "is no time"),
+        (["record", "acme/tools", "--processor", "x", "--error", "why"], 64, "needs --failed"),
+        (["record", "acme/tools", "--processor", "x", "--seconds", "-1"], 64, "is not a time"),
+        (["record", "acme/tools", "--processor", "x", "--seconds", "nan"], 64, "is not a time"),
         (["record", "acme/tools", "--processor", "x", "--feature", "captur"], 1, "mean capture?"),
         (["prune", "--keep", "ever"], 64, "is not a duration; write a whole number and a unit"),
         (["prune"], 64, "Missing option '--keep'"),
@@ -143,9 +143,9 @@ capture: fail
     by category    small             25.00 % of 1,200 jobs
                    medium           100.00 % of 8 jobs
     by processor   inngest           25.50 % of 1,208 jobs
-    participation  ok      100.0 % of the repositories are eligible; over 10 % is the target
-    concentration  ok      50.0 % of those eligible are of one category; at most 80 % is the target
-    test           warned  1 test repository; 5 or more is the target
+    participation  ok      100.0 % of the repositories are eligible; target: over 10 %
+    concentration  ok      50.0 % of the eligible ones are in one category; target: at most 80 %
+    test           warned  1 test repository; target: 5 or more
 """)
 
 

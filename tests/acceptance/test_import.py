@@ -48,7 +48,7 @@ def test_an_adopted_database_is_imported_and_a_dry_run_has_nothing_to_do(adopted
     text = re.sub(r"at: \d.*Z", "at: TIME", text)
     assert text == snapshot("""\
 # yaml-language-server: $schema=schemas/rollout.schema.json
-# What was live when `reconcile import` wrote this; `reconcile --dry-run` shows what has changed since.
+# The live state when `reconcile import` wrote this; `reconcile --dry-run` shows later changes.
 version: 1
 
 features:
@@ -145,7 +145,7 @@ def test_import_does_not_overwrite_a_file(site: Site) -> None:
 
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: rollout.yaml is there already and stays as it is; name another file, or --force\n"
+        "error: rollout.yaml is there already and stays as it is; name another file, or use --force\n"
     )
     assert site.file.read_bytes() == before
     assert sorted(each.name for each in site.folder.iterdir()) == [".git", "rollout.yaml"]
@@ -172,7 +172,7 @@ def test_import_replaces_a_file_completely_and_keeps_its_mode(site: Site) -> Non
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (("--force",), 64, "--force goes with --output"),
+        (("--force",), 64, "--force needs --output"),
         (("--format", "json"), 64, "--format json"),
         (("--output", "nowhere/rollout.yaml"), 1, "nowhere/rollout.yaml cannot be written"),
     ],

@@ -166,7 +166,7 @@ def test_everything_missing_is_shown_with_the_earliest_time(at_ten: Site) -> Non
     assert shown.exit_code == 3
     lines = " ".join(shown.stdout.split())
     assert lines.startswith(
-        "capture: not yet 10 → 25, stage 2 of 5; nothing was written"
+        "capture: 10 → 25, stage 2 of 5: not yet; nothing was written"
         " missing percentage 10 → 25: stage 10 reached 20"
     )
     assert "the verdict is fail, error rate 10.00% over 5% (4 of 40 jobs in 24h)" in lines

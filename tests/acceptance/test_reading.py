@@ -52,7 +52,7 @@ def test_categorize_reports_changes_and_a_second_run_writes_nothing(filled: Site
     other/linux → enterprise
     other/platform → large
 """)
-    assert second.stdout == "nothing changed; every repository is in its category\n"
+    assert second.stdout == "no change; every repository is in its category\n"
 
 
 def test_categorize_works_for_one_repository(filled: Site) -> None:
@@ -80,13 +80,13 @@ def test_stats_shows_participation(filled: Site) -> None:
 
     assert filled.reconcile("stats").stdout == snapshot("""\
 capture
-    repositories  6
-    categorised   6
-    test          1
-    eligible      2 (33.3 %)
-                  test 1   enterprise 1
-    active        0 with a job in the window
-    jobs          0, 0 errors
+    repositories 6
+    categorised  6
+    test         1
+    eligible     2 (33.3 %)
+                 test 1   enterprise 1
+    active       0 with a job in the window
+    jobs         0, 0 errors
 
 category    repositories   stars  contributors  pull requests  mean activity
 test                   1       0             0              0            0.0
@@ -192,7 +192,7 @@ def test_history_shows_values_as_people_write_them(filled: Site) -> None:
     told = [line.partition("Z  ")[2] for line in lines if not line.startswith(" ")]
     assert told == snapshot(
         [
-            "every feature  updated  categories.small stars 50, priority 80, contributors",
+            "all features  updated  categories.small stars 50, priority 80, contributors",
             "capture  updated  description (none) → Why",
             "capture  drift_reverted  whitelist 3 entries → 1 entry",
             "capture  drift_reverted  auto_rollback off → on",
@@ -246,7 +246,7 @@ def test_the_plan_markdown_names_gained_and_lost_repositories(filled: Site) -> N
 | whitelist | − `other/linux` |  |
 | exclusions |  | + `other/linux` |
 
-**2 → 3** of 6 repositories are in: **+2** gain, **−1** lose.
+**2 → 3** of 6 repositories are eligible: **+2** gain, **−1** lose.
 
 Gain: `acme/tools`, `acme/site`
 
@@ -254,7 +254,7 @@ Lose: `other/linux`
 
 <details><summary>By category and owner</summary>
 
-| who | gain | lose |
+| repositories | gain | lose |
 | --- | --- | --- |
 | category `small` | 2 | 0 |
 | category `enterprise` | 0 | 1 |
@@ -277,5 +277,5 @@ def test_the_plan_markdown_stays_under_githubs_limit(filled: Site) -> None:
     done = filled.reconcile("--dry-run", "--format", "markdown", "--allow", "feature-removed")
 
     assert len(done.stdout) <= 60_000
-    assert "_More than fits here" in done.stdout
+    assert "_The rest does not fit here" in done.stdout
     assert "<!-- rollout-plan sha256:" in done.stdout.splitlines()[-1]

@@ -65,7 +65,7 @@ TOOLS = {
 def test_each_format_loads_the_same(site: Site, name: str, text: str) -> None:
     done = load(site, name, text)
 
-    assert done.stdout == f"{name}: 1 repository, 1 added, 0 updated, 0 as they were\n"
+    assert done.stdout == f"{name}: 1 repository, 1 added, 0 updated, 0 unchanged\n"
     assert known(site) == [TOOLS]
     assert site.database.value("SELECT id FROM repositories") == UUID(ID)
 
@@ -79,7 +79,7 @@ def test_a_second_load_updates_rows_and_deletes_none(site: Site) -> None:
 
     again = load(site, "r.csv", "full_name,stars\nAcme/Tools,100\na/b,0\nnew/one,5\n")
 
-    assert again.stdout == "r.csv: 3 repositories, 1 added, 1 updated, 1 as they were\n"
+    assert again.stdout == "r.csv: 3 repositories, 1 added, 1 updated, 1 unchanged\n"
     assert known(site)[0] == {
         **TOOLS,
         "full_name": "Acme/Tools",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli import apply_flow as applying
+from reconciler.cli import apply_flow
 from reconciler.cli.options import Settings
 from reconciler.database.transactions import Database
 from reconciler.errors import Stale
@@ -90,9 +90,9 @@ def test_a_permission_may_be_given_when_it_is_applied(site: Site) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "plan.json is no saved plan"),
-        ("{}", "plan.json is no saved plan: applied: Field required"),
-        ("[" * 100_000, "plan.json is no saved plan"),
+        ("", "plan.json is not a saved plan"),
+        ("{}", "plan.json is not a saved plan: applied: Field required"),
+        ("[" * 100_000, "plan.json is not a saved plan"),
     ],
 )
 def test_an_invalid_plan_is_one_line(planned: Site, content: str, message: str) -> None:
@@ -133,11 +133,11 @@ def test_a_plan_that_changed_after_the_question_is_not_applied(
         return plan
 
     settings = Settings(file=str(site.file), database_url=site.database.url)
-    request = applying.Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
+    request = apply_flow.Request.make(settings)
     monkeypatch.setattr(
-        applying, "reconcile", SimpleNamespace(preview=preview, apply=reconcile.apply)
+        apply_flow, "reconcile", SimpleNamespace(preview=preview, apply=reconcile.apply)
     )
 
     with pytest.raises(Stale, match="the live state changed"):
-        applying.apply_after_asking(request)
+        apply_flow.apply_after_asking(request)
     assert site.database.value("SELECT min_jobs FROM rollout_configuration") == 99

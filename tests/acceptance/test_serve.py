@@ -370,9 +370,9 @@ def test_serve_does_not_start_with_wrong_settings(
         "error: the token is no token: it is empty, too long, or has other characters",
         "error: the token is no token: it is empty, too long, or has other characters",
         "error: nowhere: the token cannot be read: No such file or directory",
-        "error: there are --token-file and ROLLOUT_OFREP_TOKEN; choose one",
+        "error: --token-file and ROLLOUT_OFREP_TOKEN are both set; use one of them",
         "error: cannot listen on ADDRESS: Address already in use; name another address",
-        "error: --listen: '8016' is no address; write host:port, such as 127.0.0.1:9464",
+        "error: Invalid value for '--listen': '8016' is not an address; write host:port, such as 127.0.0.1:9464",
     ]
     assert [each.exit_code for each in ended] == [1, 1, 1, 1, 1, 1, 64]
 

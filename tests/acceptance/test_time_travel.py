@@ -97,7 +97,7 @@ def test_an_explanation_names_its_point_in_time(filled: Site) -> None:
     ]
     assert lines[2].startswith(f"    as of generation 1 ({commit[:7]}), applied ")
     assert lines[3] == snapshot(
-        "    names and the figures behind categories are today's; no environment variable counts"
+        "    names and sizes are those of today; environment variables do not count"
     )
     assert (told["eligible"], told["rule"], told["as_of"]["generation"]) == (True, "whitelisted", 1)
     assert told["as_of"]["commit"] == commit
@@ -127,9 +127,9 @@ def test_a_past_stop_is_shown_with_its_time(filled: Site) -> None:
             "2020-01-01",
             "nothing was applied before 2020-01-01T00:00:00Z; the first apply made generation 1, at ",
         ),
-        ("yesterday", "'yesterday' is no time; write 2026-11-23T12:00Z or 24h"),
-        ("99999d", "'99999d' is no time"),
-        ("HEAD", "or a generation's number, or seven characters or more of a commit's name"),
+        ("yesterday", "'yesterday' is not a time; write 2026-11-23T12:00Z or 24h"),
+        ("99999d", "'99999d' is not a time"),
+        ("HEAD", "the number of a generation, or seven characters or more of a commit"),
         (
             "99999999999999999999999999",
             "99999999999999999999999999 is neither a generation nor an applied commit; the newest generations are",
@@ -165,4 +165,4 @@ def test_at_works_only_with_eligible(site: Site) -> None:
     done = site.reconcile("repositories", "list", "--at", "1")
 
     assert done.exit_code == 64
-    assert "--at goes with --eligible" in done.stderr
+    assert "--at needs --eligible" in done.stderr

@@ -172,7 +172,7 @@ def test_an_invalid_listen_address_is_refused(site: Site) -> None:
     refused = site.reconcile("watch", "--listen", "9464")
 
     assert (refused.exit_code, refused.stdout) == (64, "")
-    assert "--listen: '9464' is no address; write host:port" in refused.stderr
+    assert "'--listen': '9464' is not an address; write host:port" in refused.stderr
 
 
 def test_an_unknown_branch_or_a_used_port_ends_the_watch_at_once(rollout: Site) -> None:

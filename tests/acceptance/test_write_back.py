@@ -63,7 +63,9 @@ def test_an_override_becomes_one_commit_of_its_block_with_the_reason(
     written = block(applied)
     assert written is not None
     assert (written.id, written.percentage, written.by) == (override, Decimal(5), "auto-rollback")
-    assert applied.reconcile("write-back").stdout == "nothing to carry: git has every override\n"
+    assert (
+        applied.reconcile("write-back").stdout == "nothing to write back: git has every override\n"
+    )
 
 
 def test_the_author_is_the_reconciler_in_any_checkout(applied: Site) -> None:

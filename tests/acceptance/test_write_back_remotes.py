@@ -184,7 +184,7 @@ def test_a_protected_branch_gets_one_proposed_branch(applied: Site) -> None:
 
     assert outcomes(first) == ["proposed"]
     assert again.stdout == (
-        f"{FEATURE}: origin/main takes no pushes; merge\n    {branch}\n    override {override}\n"
+        f"{FEATURE}: origin/main refuses pushes; merge\n    {branch}\n    override {override}\n"
     )
     assert (applied.remote / "pushes").read_text().split() == [
         "refs/heads/main",

@@ -121,7 +121,7 @@ def test_the_second_of_two_concurrent_upgrades_changes_nothing(empty_database: D
     outcomes = [(*process.communicate(timeout=120), process.returncode) for process in processes]
 
     assert sorted(outcomes) == [
-        (f"the schema is {schema.NEWEST_REVISION} already; nothing to do\n", "", 0),
+        (f"the schema is {schema.NEWEST_REVISION} already; no action is needed\n", "", 0),
         (f"the schema is {schema.NEWEST_REVISION} now\n", "", 0),
     ]
     assert (

@@ -59,7 +59,7 @@ def test_two_upgrades_at_once_behind_a_pooler_migrate_once(
         assert percentage(site) == 10
     assert [upgrade.returncode for upgrade in upgrades] == [0, 0]
     assert said == [
-        f"the schema is {schema.NEWEST_REVISION} already; nothing to do\n",
+        f"the schema is {schema.NEWEST_REVISION} already; no action is needed\n",
         f"the schema is {schema.NEWEST_REVISION} now\n",
     ]
     assert applied.exit_code == 0, applied.stderr

@@ -2,9 +2,8 @@
 
 import click
 
-from reconciler.cli.arguments import FILE
-from reconciler.cli.choices import Name
 from reconciler.cli.options import Format, Settings, settings_of
+from reconciler.cli.types import FILE, Name
 from reconciler.planning.guards import Allowed, GuardName
 
 
@@ -15,7 +14,7 @@ from reconciler.planning.guards import Allowed, GuardName
 @click.option(
     "--detailed-exitcode", is_flag=True, help="With --dry-run: exit 2 where changes are pending."
 )
-@click.option("--yes", "-y", is_flag=True, help="Apply without asking.")
+@click.option("--yes", "-y", is_flag=True, help="Apply without a question.")
 @click.option(
     "--allow",
     type=Name(GuardName),
@@ -32,21 +31,19 @@ from reconciler.planning.guards import Allowed, GuardName
     "--require-commit",
     is_flag=True,
     default=None,
-    help="Refuse a file with local changes; on by itself where CI is set.",
+    help="Refuse a file with local changes; the default where CI is set.",
 )
 @click.option(
     "--no-write-back",
     is_flag=True,
-    help="Leave git alone where drift that is kept makes an override.",
+    help="Do not write the override of kept drift back to git.",
 )
 @click.option(
     "--plan-out", type=FILE, metavar="FILE", help="With --dry-run: save the plan as JSON."
 )
-@click.option(
-    "--plan-in", type=FILE, metavar="FILE", help="Apply this saved plan and nothing else."
-)
+@click.option("--plan-in", type=FILE, metavar="FILE", help="Apply exactly this saved plan.")
 @click.pass_context
-def apply_command(
+def command(
     context: click.Context,
     /,
     *,
@@ -60,51 +57,50 @@ def apply_command(
     plan_out: str | None,
     plan_in: str | None,
 ) -> int:
-    """Make the database say what rollout.yaml says; with --dry-run only show the difference.
+    """Apply rollout.yaml to the database; with --dry-run only show the difference.
 
-    Compares the file with what was applied last and what is live, and writes the difference, with
-    its history, in one transaction. Commands below do one thing each.
+    Compares the file with the last apply and with the live state, and writes the difference and its
+    history in one transaction. On a terminal it shows the plan and asks first.
     """
     if context.invoked_subcommand is not None:
         _refuse_options_of_the_apply(context)
         return 0
     settings = settings_of(context)
-    _refuse_what_does_not_go_together(context, settings)
-    # Only now, and only here: commands below do not wait for what an apply imports.
-    from reconciler.cli import apply_flow as applying
+    _refuse_combinations(context, settings)
+    # Imported here, so that other commands do not wait for it.
+    from reconciler.cli import apply_flow
+    from reconciler.operations.reconcile import Permission
 
-    request = applying.Request.make(
-        settings,
-        allowed=frozenset(Allowed(GuardName(each)) for each in allow),
-        accept_history_rewrite=accept_history_rewrite,
-        writes_back=not no_write_back,
+    permission = Permission(
+        frozenset(Allowed(GuardName(each)) for each in allow), accept_history_rewrite
     )
+    request = apply_flow.Request.make(settings, permission, writes_back=not no_write_back)
     if dry_run:
-        return applying.preview(request, plan_out=plan_out, detailed_exitcode=detailed_exitcode)
-    applying.require_commit(request, is_asked_for=require_commit)
+        return apply_flow.preview(request, plan_out=plan_out, detailed_exitcode=detailed_exitcode)
+    apply_flow.require_commit(request, is_asked_for=require_commit)
     if plan_in is not None:
-        return applying.apply_saved(request, plan_in)
-    if yes or not applying.can_ask(settings):
-        return applying.apply(request)
-    return applying.apply_after_asking(request)
+        return apply_flow.apply_saved(request, plan_in)
+    if yes or not apply_flow.asks(settings):
+        return apply_flow.apply(request)
+    return apply_flow.apply_after_asking(request)
 
 
 def _refuse_options_of_the_apply(context: click.Context) -> None:
-    for parameter in apply_command.params:
+    for parameter in command.params:
         if parameter.name is not None and context.params.get(parameter.name):
             raise click.UsageError(
-                f"{parameter.opts[0]} before {context.invoked_subcommand!r} means nothing: "
+                f"{parameter.opts[0]} before {context.invoked_subcommand!r} has no effect: "
                 "it is an option of the apply"
             )
 
 
-def _refuse_what_does_not_go_together(context: click.Context, settings: Settings) -> None:
+def _refuse_combinations(context: click.Context, settings: Settings) -> None:
     given = {name for name, value in context.params.items() if value}
     for name, option in (("detailed_exitcode", "--detailed-exitcode"), ("plan_out", "--plan-out")):
         if name in given and "dry_run" not in given:
-            raise click.UsageError(f"{option} goes with --dry-run")
+            raise click.UsageError(f"{option} needs --dry-run")
     if {"plan_in", "dry_run"} <= given:
-        raise click.UsageError("--plan-in applies: it does not go with --dry-run")
+        raise click.UsageError("--plan-in applies a plan; it cannot be used with --dry-run")
     if settings.feature is not None:
-        raise click.UsageError("--feature: the file is applied as a whole")
+        raise click.UsageError("--feature cannot be used here: the file is applied as a whole")
     settings.choose_format(*Format)

@@ -1,4 +1,4 @@
-"""`reconcile completion`: the script by which a shell completes commands, options and names of the file."""
+"""`reconcile completion`: a script for the shell, which completes commands, options and names."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -7,18 +7,19 @@ from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_result
 
 VARIABLE = "_RECONCILE_COMPLETE"
-"""What the script sets when it asks the program; the name is the toolkit's."""
+"""The variable that the script sets when it runs the program; click defines the name."""
 
 
 @click.command(
-    epilog="Example: reconcile completion bash > ~/.local/share/bash-completion/completions/reconcile"
+    "completion",
+    epilog="Example: reconcile completion bash > ~/.local/share/bash-completion/completions/reconcile",
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
 @click.pass_context
-def completion(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete commands, options, features and entries of the lists.
+def command(context: click.Context, shell: str) -> None:
+    """Print a script with which a shell completes commands, options, features and list entries.
 
-    For one session: eval "$(reconcile completion bash)", for fish: reconcile completion fish | source.
+    For one session: eval "$(reconcile completion bash)"; in fish: reconcile completion fish | source.
     """
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)

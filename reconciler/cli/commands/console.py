@@ -1,4 +1,4 @@
-"""`reconcile console`: a Python prompt with the rollout in hand."""
+"""`reconcile console`: a Python prompt with the object `rollout`."""
 
 import builtins
 import code
@@ -8,32 +8,29 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.options import Format, Settings, settings_of
-from reconciler.cli.output import print_result
-from reconciler.cli.question import what_became
-from reconciler.cli.render.escape import for_terminal
+from reconciler.cli.output import describe_interruption, print_result
+from reconciler.cli.render.text import for_terminal
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
     from reconciler.cli.rollout_console import RolloutConsole
 
-BANNER = (
-    "rollout is in hand: rollout.status(), help(rollout), tab completes; exit() or Ctrl-D leaves"
-)
+BANNER = "rollout.status() shows the rollout, help(rollout) the methods, tab completes; Ctrl-D ends"
 
 
 @click.command(epilog="Example: reconcile console, and there: rollout.status()")
 @click.pass_context
-def console(context: click.Context) -> None:
-    """Open a Python prompt with `rollout`, one method for each thing an operator does.
+def command(context: click.Context) -> None:
+    """Open a Python prompt with the object `rollout`: one method for each operator task.
 
-    Each prints what the command of its name prints, and returns its data: help(rollout) lists them.
+    Each method prints the output of its command and returns the data: help(rollout) lists them.
     """
     from reconciler.cli.rollout_console import RolloutConsole
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
     rollout = RolloutConsole()
-    rollout._settings = settings  # noqa: SLF001 - what was asked of the prompt is asked of each method
+    rollout._settings = settings  # noqa: SLF001 - the options of the prompt are those of each method
     namespace: dict[str, Any] = {"__name__": "__console__", "__doc__": None, "rollout": rollout}
     _complete_by_tab(namespace)
     displayhook, sys.displayhook = sys.displayhook, lambda value: _display(value, rollout)
@@ -44,28 +41,28 @@ def console(context: click.Context) -> None:
 
 
 class _Prompt(code.InteractiveConsole):
-    """A prompt at which what a command refuses is a line, not a traceback."""
+    """A prompt that shows the error of a method in one line, without a traceback."""
 
     def __init__(self, settings: Settings, namespace: dict[str, Any]) -> None:
         super().__init__(namespace)
         self._settings = settings
 
     def showtraceback(self) -> None:
-        """Show what went wrong in one line, where a person or the world did it."""
+        """Show an error in one line, unless it is a fault of the program or of typed Python."""
         match sys.exc_info()[1]:
             case ReconcilerError() | ValueError() as error if not self._settings.verbose:
                 self.write(f"{for_terminal(f'error: {error}')}\n")
             case KeyboardInterrupt() | click.Abort() as interruption:
-                self.write(f"{what_became(interruption)}\n")
+                self.write(f"{describe_interruption(interruption)}\n")
             case _:
                 super().showtraceback()
 
 
 def _display(value: Any, rollout: "RolloutConsole") -> None:
-    """Show a value, unless a method has just printed it for people; `_` has it either way."""
+    """Show a value, unless a method has just printed it; `_` has the value in both cases."""
     if value is None:
         return
-    if not rollout._has_just_returned(value):  # noqa: SLF001 - no business of who uses it
+    if not rollout._has_just_returned(value):  # noqa: SLF001 - not for its users
         print_result(Settings(), for_terminal(repr(value)))
     vars(builtins)["_"] = value
 

@@ -1,60 +1,60 @@
-"""`reconcile drift`: what somebody changed live, keeping it, and taking it back."""
+"""`reconcile drift`: show changes made live by hand, keep them, or revert them."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.context import open_database, require_feature, who_acts
+from reconciler.cli.context import actor, open_database, require_feature
 from reconciler.cli.options import Format, Settings, settings_of
-from reconciler.cli.output import print_json, print_result
-from reconciler.cli.question import ask
-from reconciler.cli.render.escape import for_line
+from reconciler.cli.output import ask, can_ask, print_json, print_result
 from reconciler.cli.render.file_diff import file_diff
+from reconciler.cli.render.text import for_line
 
 if TYPE_CHECKING:
     from reconciler.operations.drift import DriftByFeature
 
 
-@click.group(invoke_without_command=True, epilog="Example: reconcile drift --format json")
+@click.group("drift", invoke_without_command=True, epilog="Example: reconcile drift --format json")
 @click.pass_context
-def drift(context: click.Context) -> None:
-    """Show what somebody changed live since the last apply, and what an apply does about it."""
+def command(context: click.Context) -> None:
+    """Show what was changed live by hand since the last apply, and what an apply does about it."""
     if context.invoked_subcommand is not None:
         return
     from reconciler.operations.drift import read_drift
 
     settings = settings_of(context)
-    _show(settings, _chosen(settings, read_drift(open_database(settings))), "nothing drifted")
+    _show(settings, _chosen(settings, read_drift(open_database(settings))), "there is no drift")
 
 
-@drift.command(epilog='Example: reconcile drift revert --reason "the entry was removed by mistake"')
-@click.option("--reason", metavar="TEXT", help="Why; history keeps it.")
-@click.option("--yes", "-y", is_flag=True, help="Take it back without asking.")
+@command.command(
+    epilog='Example: reconcile drift revert --reason "the entry was removed by mistake"'
+)
+@click.option("--reason", metavar="TEXT", help="The reason, for history.")
+@click.option("--yes", "-y", is_flag=True, help="Revert it without a question.")
 @click.pass_context
 def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
-    """Take back, at once, what holds an apply; what narrows and is kept stays."""
+    """Revert, at once, the drift that holds an apply; other drift is left to the next apply."""
     from reconciler.operations.drift import read_drift, revert_held_drift
 
     settings = settings_of(context)
     database = open_database(settings, to_write=True)
     found = _chosen(settings, read_drift(database))
-    if found and not yes and sys.stdin.isatty() and sys.stdout.isatty():
-        _show(settings, found, "nothing drifted")
-        ask("Take back what is held?", "nothing was taken back")
+    if found and not yes and can_ask():
+        _show(settings, found, "there is no drift")
+        ask("Revert the drift that holds an apply?", "nothing was reverted")
     reverted = revert_held_drift(
-        database, found.keys(), by=who_acts(), reason=reason or "held drift taken back"
+        database, found.keys(), by=actor(), reason=reason or "held drift reverted"
     )
-    _show(settings, reverted, "nothing is held; nothing was written")
+    _show(settings, reverted, "no drift holds an apply; nothing was written")
 
 
-@drift.command(epilog="Example: reconcile drift adopt && git commit --all && reconcile")
-@click.option("--yes", "-y", is_flag=True, help="Edit the file without asking.")
+@command.command(epilog="Example: reconcile drift adopt && git commit --all && reconcile")
+@click.option("--yes", "-y", is_flag=True, help="Edit the file without a question.")
 @click.pass_context
 def adopt(context: click.Context, *, yes: bool) -> None:
-    """Write what holds an apply into the file, as it is live; nothing is applied.
+    """Write the live state that holds an apply into the file; nothing is applied.
 
-    What narrows and is kept needs no file: an override says it.
+    Kept drift needs no change of the file: an override records it.
     """
     from reconciler.operations.drift import adopt_held_drift, read_drift
     from reconciler.rollout_file.editing import edit_rollout_file
@@ -70,17 +70,21 @@ def adopt(context: click.Context, *, yes: bool) -> None:
         adopted, after = adopt_held_drift(database, before, features)
         if after != before and chosen is Format.TEXT:
             print_result(settings, file_diff(settings.file, before, after))
-        if after != before and not yes and sys.stdin.isatty() and sys.stdout.isatty():
-            ask(f"Edit {for_line(settings.file)}?", "the file stays as it is")
+        if after != before and not yes and can_ask():
+            ask(f"Edit {for_line(settings.file)}?", "the file was not changed")
         return after
 
     before, after = edit_rollout_file(settings.path, edit)
     if chosen is Format.JSON or not adopted:
-        _show(settings, adopted, "nothing is held; the file stays as it is")
+        _show(settings, adopted, "no drift holds an apply; the file was not changed")
     if after != before:
-        settings.say(f"The file says what is live. Review it, commit it, then: {settings.program}")
+        settings.inform(
+            f"The file has the live state now. Next: review it, commit it, and run {settings.program}"
+        )
     elif adopted:
-        settings.say(f"The file says what is live already. Commit it, then: {settings.program}")
+        settings.inform(
+            f"The file has the live state already. Next: commit it, and run {settings.program}"
+        )
 
 
 def _chosen(settings: Settings, found: "DriftByFeature") -> "DriftByFeature":
@@ -108,8 +112,8 @@ def _as_json(found: "DriftByFeature") -> list[dict[str, Any]]:
 
 
 def _as_text(found: "DriftByFeature") -> str:
-    from reconciler.cli.render.drift_words import describe_drift
-    from reconciler.cli.render.lines import paragraph
+    from reconciler.cli.render.text import paragraph
+    from reconciler.cli.render.wording import describe_drift
 
     lines: list[str] = []
     for name, drift in found.items():

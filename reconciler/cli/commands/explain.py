@@ -1,15 +1,16 @@
-"""`reconcile explain`: is this repository in, and why."""
+"""`reconcile explain`: whether a repository is eligible, and why."""
 
 import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.as_of import AS_OF_NOTE, AT_HELP, MomentType, as_of, as_of_words
-from reconciler.cli.context import choose_feature, open_database
-from reconciler.cli.options import Format, settings_of
+from reconciler.cli.context import choose_live_feature, reading
+from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
-from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.as_of import AS_OF_NOTE, AT_HELP, as_of, as_of_words
+from reconciler.cli.render.text import beside, for_line, wrapped
+from reconciler.cli.types import MomentType
 from reconciler.wording import counted
 
 if TYPE_CHECKING:
@@ -18,34 +19,34 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Example: reconcile explain microsoft/vscode, and as it was: "
+    epilog="Example: reconcile explain microsoft/vscode, and in the past: "
     "reconcile explain microsoft/vscode --at 24h"
 )
 @click.argument("repository", metavar="REPOSITORY")
 @click.option("--at", type=MomentType(), metavar="GENERATION|TIME|COMMIT", help=AT_HELP)
 @click.pass_context
-def explain(context: click.Context, repository: str, at: "Moment | None") -> dict[str, Any]:
-    """Tell whether a repository (owner/name or id) gets the feature, and what each rule found.
+def command(context: click.Context, repository: str, at: "Moment | None") -> None:
+    """Show whether a repository (owner/name or id) has the feature, and the result of each rule.
 
-    ROLLOUT_EMERGENCY_STOP and ROLLOUT_PERCENTAGE count as they are set here; with --at they do not.
+    ROLLOUT_EMERGENCY_STOP and ROLLOUT_PERCENTAGE count as they are set here, except with --at.
     """
+    run(settings_of(context), repository, at)
+
+
+def run(settings: Settings, repository: str, at: "Moment | None" = None) -> dict[str, Any]:
+    """Print whether a repository has the feature and why, and return it."""
     from reconciler.database.eligibility import explain_repository, explain_then
-    from reconciler.database.live_state import read_configurations
     from reconciler.database.repositories import FoundRepository, find_repository
-    from reconciler.database.schema import require_newest
     from reconciler.database.time_travel import read_then
-    from reconciler.database.transactions import read_only_transaction
     from reconciler.targeting.environment import EnvironmentOverride
     from reconciler.uuid_text import is_uuid
 
-    settings = settings_of(context)
     settings.choose_format(Format.TEXT, Format.JSON)
     environment = EnvironmentOverride.parse(os.environ)
-    with read_only_transaction(open_database(settings)) as connection:
-        require_newest(connection)
-        feature = settings.feature or choose_feature(settings, read_configurations(connection))
+    with reading(settings) as connection:
+        feature = settings.feature or choose_live_feature(settings, connection)
         found = (
-            # An id needs no finding: that nobody has it is an answer too.
+            # An id needs no lookup: an unknown id has an answer too.
             FoundRepository(repository.lower(), repository)
             if is_uuid(repository)
             else find_repository(connection, repository)
@@ -88,25 +89,26 @@ def _as_text(explanation: "Explanation", then: "Then | None") -> str:
     )
     lines = [
         f"{for_line(name or explanation.repository_id)} and {for_line(explanation.feature)}: {verdict}",
-        f"    {decision.rule}: {for_line(decision.reason)}",
+        *wrapped(f"{decision.rule}: {for_line(decision.reason)}", indent="    "),
     ]
     if then is not None:
         lines += [f"    as of {as_of_words(then)};", f"    {AS_OF_NOTE}"]
     lines.append("")
     for number, finding in enumerate(explanation.rules, start=1):
         sign = "→" if finding.decides else " "
-        line = f"  {sign} {number:>2}  {finding.rule:<21}{for_line(finding.found)}"
-        lines.append(click.style(line, bold=True) if finding.decides else line)
-    return "\n".join([*lines, *_figures(explanation)])
+        beginning = f"  {sign} {number:>2}  {finding.rule:<21}"
+        for line in beside(beginning, for_line(finding.found)):
+            lines.append(click.style(line, bold=True) if finding.decides else line)
+    return "\n".join([*lines, *_size(explanation)])
 
 
-def _figures(explanation: "Explanation") -> list[str]:
+def _size(explanation: "Explanation") -> list[str]:
     decision, activity = explanation.decision, explanation.activity
     lines = [""]
     if decision.bucket is not None:
         lines.append(f"    bucket    {decision.bucket} of 10,000")
     if decision.category is not None and activity is not None:
-        recorded = "recorded" if explanation.is_categorized else "not categorised yet, as of now"
+        recorded = "recorded" if explanation.is_categorized else "not recorded yet, as of now"
         lines.append(
             f"    category  {decision.category} ({recorded}): {counted(activity.stars, 'star')}, "
             f"{counted(activity.contributors, 'contributor')}, "

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from reconciler.github.issues import DesiredIssue
 
 
-@click.group(epilog="Example: reconcile github preview")
+@click.group("github", epilog="Example: reconcile github preview")
 @click.pass_context
-def github(context: click.Context) -> None:
+def command(context: click.Context) -> None:
     """Comments, issues and pull requests, for workflows on GitHub."""
     settings = settings_of(context)
     if settings.format is Format.TEXT:
         settings.format = Format.GITHUB
 
 
-@github.command(epilog="Example: reconcile github preview")
+@command.command(epilog="Example: reconcile github preview")
 @click.pass_context
 def preview(context: click.Context) -> int:
     """Write what a merge would change into one comment of the pull request, and update that comment.
@@ -52,13 +52,13 @@ def preview(context: click.Context) -> int:
     event, repository, client = (
         pull_request_event(),
         repository_path(),
-        GitHub.from_environment(settings.say),
+        GitHub.from_environment(settings.inform),
     )
     try:
-        request = Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
+        request = Request.make(settings)
         body, exit_code = _preview(request, event.base_commit)
     except ReconcilerError as error:
-        from reconciler.cli.render.errors_markdown import errors_markdown
+        from reconciler.cli.render.plan_markdown import errors_markdown
         from reconciler.cli.workflow_output import annotate_error
 
         annotate_error(settings, error)
@@ -69,7 +69,7 @@ def preview(context: click.Context) -> int:
 
 
 def _preview(request: "Request", base: str) -> tuple[str, int]:
-    from reconciler.cli import apply_flow as applying
+    from reconciler.cli import apply_flow
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
     from reconciler.git.ancestry import Relation, relate
@@ -86,12 +86,12 @@ def _preview(request: "Request", base: str) -> tuple[str, int]:
             f"{applied[:7]} was applied after GitHub made the test merge with {base[:7]}; update the branch "
             "to preview its merge again"
         ) from None
-    applying.show(request, plan, Outcome.PREVIEWED)
+    apply_flow.show(request, plan, Outcome.PREVIEWED)
     body = plan_markdown(plan, request.application.source, Outcome.PREVIEWED)
-    return body, Refused.exit_code if plan.is_refused else applying.EXIT_DONE
+    return body, Refused.exit_code if plan.is_refused else apply_flow.EXIT_DONE
 
 
-@github.command(epilog='Example: reconcile github check --base "$BASE" --copy-to preview')
+@command.command(epilog='Example: reconcile github check --base "$BASE" --copy-to preview')
 @click.option(
     "--base",
     metavar="COMMIT",
@@ -129,7 +129,7 @@ def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
     summarize(difference.markdown)
 
 
-@github.command(epilog="Example: reconcile github comment")
+@command.command(epilog="Example: reconcile github comment")
 @click.pass_context
 def comment(context: click.Context) -> None:
     """Comment on a fork's pull request, for the end of its run (workflow_run).
@@ -148,9 +148,9 @@ def comment(context: click.Context) -> None:
     settings = settings_of(context)
     event, repository = workflow_run_event(), repository_path()
     if not event.is_fork:
-        settings.say("not a pull request from a fork: its own run comments")
+        settings.inform("not a pull request from a fork: its own run comments")
         return
-    client = GitHub.from_environment(settings.say)
+    client = GitHub.from_environment(settings.inform)
     try:
         pull_request = find_pull_request(client, repository, event.head, event.head_commit)
     except NotFound as gone:
@@ -161,7 +161,7 @@ def comment(context: click.Context) -> None:
     put_comment(client, repository, pull_request.number, marker, body)
 
 
-@github.command(epilog="Example: reconcile github apply")
+@command.command(epilog="Example: reconcile github apply")
 @click.pass_context
 def apply(context: click.Context) -> int:
     """Apply the file, as reconcile does; succeed with a notice where a newer commit is applied already."""
@@ -172,7 +172,7 @@ def apply(context: click.Context) -> int:
     return apply_unless_stale(settings)
 
 
-@github.command("write-back", epilog="Example: reconcile github write-back")
+@command.command("write-back", epilog="Example: reconcile github write-back")
 @click.pass_context
 def write_back(context: click.Context) -> int:
     """Write overrides back to git, and apply the new commits of the branch.
@@ -185,7 +185,7 @@ def write_back(context: click.Context) -> int:
     return write_back_and_apply(settings, _open_named_database(settings))
 
 
-@github.command(epilog="Example: reconcile github promote")
+@command.command(epilog="Example: reconcile github promote")
 @click.pass_context
 def promote(context: click.Context) -> None:
     """Open a pull request with its blast radius for each feature whose next stage is due."""
@@ -195,7 +195,7 @@ def promote(context: click.Context) -> None:
     propose_promotions(settings, _open_named_database(settings))
 
 
-@github.command(epilog="Example: reconcile github issue health")
+@command.command(epilog="Example: reconcile github issue health")
 @click.argument("kind", type=click.Choice(["health", "drift"]))
 @click.pass_context
 def issue(context: click.Context, *, kind: str) -> None:
@@ -205,7 +205,7 @@ def issue(context: click.Context, *, kind: str) -> None:
     from reconciler.github.names import Names
 
     settings = settings_of(context)
-    repository, client = repository_path(), GitHub.from_environment(settings.say)
+    repository, client = repository_path(), GitHub.from_environment(settings.inform)
     desired = _incidents(settings) if kind == "health" else _drift(settings)
     changes = update_issues(client, repository, Names.of(settings.path), kind, desired)
     for verb, addresses in (
@@ -214,7 +214,7 @@ def issue(context: click.Context, *, kind: str) -> None:
         ("closed", changes.closed),
     ):
         for address in addresses:
-            settings.say(f"{verb} {address}")
+            settings.inform(f"{verb} {address}")
 
 
 def _open_named_database(settings: Settings) -> "Database":

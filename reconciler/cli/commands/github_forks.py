@@ -26,14 +26,14 @@ class Difference:
     @property
     def markdown(self) -> str:
         """The comment of a pull request."""
-        from reconciler.cli.render.difference_markdown import difference_markdown
+        from reconciler.cli.render.plan_markdown import difference_markdown
 
         return difference_markdown(self.plan, self.head.path)
 
     @property
     def annotations(self) -> Iterator[Annotation]:
         """Annotations at the file's lines; a refusal is a warning here, since nothing is applied."""
-        from reconciler.cli.render.plan_annotations import plan_annotations
+        from reconciler.cli.render.annotations import plan_annotations
 
         for each in plan_annotations(self.plan, self.head):
             yield replace(each, level=Level.WARNING) if each.level is Level.ERROR else each
@@ -65,7 +65,7 @@ def comment_on_run(
     pull_request: "FoundPullRequest",
 ) -> str:
     """Return the comment for the artifact of a fork's run, valid or not."""
-    from reconciler.cli.render.errors_markdown import errors_markdown
+    from reconciler.cli.render.plan_markdown import errors_markdown
     from reconciler.github.artifacts import read_artifact
     from reconciler.github.commits import merge_base_on_github
     from reconciler.github.names import Names

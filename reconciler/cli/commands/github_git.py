@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.options import Settings
-from reconciler.cli.render.escape import for_line, for_markdown
+from reconciler.cli.render.text import for_line, for_markdown
 from reconciler.errors import Stale
 from reconciler.github.client import GitHub, repository_path
 from reconciler.github.names import Names
@@ -21,14 +21,14 @@ def write_back_and_apply(settings: Settings, database: "Database") -> int:
 
     A push with a job's own token starts no workflow, so this job applies the new commits.
     """
-    from reconciler.cli.commands.write_back import report_text
     from reconciler.cli.render.annotations import Annotation, Level
     from reconciler.cli.workflow_output import annotate, print_plainly
+    from reconciler.cli.write_back_report import report_text
     from reconciler.git.user_commit import follow_upstream
-    from reconciler.operations import write_back as writing_back
+    from reconciler.operations.write_back import write_back
 
     proposals = _Proposals(settings)
-    report = writing_back.write_back(database, settings.path, propose=proposals.open)
+    report = write_back(database, settings.path, propose=proposals.open)
     for each in report.overrides:
         if each.branch is not None:
             proposals.open_where_none_is(each.branch, each.feature)
@@ -45,13 +45,13 @@ def write_back_and_apply(settings: Settings, database: "Database") -> int:
 
 def apply_unless_stale(settings: Settings) -> int:
     """Apply the file; succeed with a notice where a newer commit is applied already."""
-    from reconciler.cli import apply_flow as applying
+    from reconciler.cli import apply_flow
     from reconciler.cli.workflow_output import annotate_error
 
     try:
-        request = applying.Request.make(settings, allowed=frozenset(), accept_history_rewrite=False)
-        applying.require_commit(request, is_asked_for=True)
-        return applying.apply(request)
+        request = apply_flow.Request.make(settings)
+        apply_flow.require_commit(request, is_asked_for=True)
+        return apply_flow.apply(request)
     except Stale as stale:
         annotate_error(settings, stale)
         return 0
@@ -61,7 +61,7 @@ class _Proposals:
     """Opens a pull request for each pushed branch, once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._github = GitHub.from_environment(settings.say)
+        self._github = GitHub.from_environment(settings.inform)
         self._repository = repository_path()
         self.names = Names.of(settings.path)
         self.base = os.environ.get("GITHUB_REF_NAME") or "main"
@@ -91,17 +91,17 @@ class _Proposals:
 def propose_promotions(settings: Settings, database: "Database") -> None:
     """Open a pull request for each feature whose next stage is due; print what the others wait for."""
     from reconciler.atomic_write import replace_file
-    from reconciler.cli.context import who_acts
+    from reconciler.cli.context import actor
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
     from reconciler.github.promotions import push_promotion
-    from reconciler.operations import promote as promoting
+    from reconciler.operations.promote import promote
     from reconciler.rollout_file import read_rollout_file
 
     proposals = _Proposals(settings)
     document = read_rollout_file(settings.path)
     for feature in document.rollout.features:
-        promotion = promoting.promote(database, document, feature, by=who_acts())
+        promotion = promote(database, document, feature, by=actor())
         if promotion is None:
             continue
         for each in promotion.missing:

@@ -1,19 +1,18 @@
-"""`reconcile health`: does each feature do well, and what else is worth a look."""
+"""`reconcile health`: the verdict of each feature, by the errors of its jobs, and its indicators."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.cli.commands.override_actions import acted_lines
-from reconciler.cli.commands.write_back import carry, report_text
-from reconciler.cli.context import open_database, read_features
+from reconciler.cli.context import choose_features, open_database
+from reconciler.cli.limit_command import acted_lines
 from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result
-from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.text import beside, for_line, wrapped
+from reconciler.cli.write_back_report import report_text, write_back_and_warn
 from reconciler.planning.health import (
     Indicator,
     Indicators,
@@ -21,14 +20,13 @@ from reconciler.planning.health import (
     Reason,
     Tally,
     Verdict,
-    find_indicators,
 )
 from reconciler.wording import count, counted
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from collections.abc import Sequence
 
-    from reconciler.operations.safeguard import Watched
+    from reconciler.operations.health import Checked
     from reconciler.planning.health import MetricsSource
 
 EXIT_FAILING: Final = 2
@@ -37,25 +35,19 @@ EXIT_INCONCLUSIVE: Final = 3
 _COLORS: Final = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """One feature as the safeguard found it, and what else is worth a look."""
-
-    found: "Watched"
-    indicators: Indicators
-
-
 @click.command(epilog="Example: reconcile health --detailed-exitcode")
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
     help="Exit 2 where a feature fails, else 3 where one is inconclusive.",
 )
-@click.option("--rollback", is_flag=True, help="Roll back what fails, where the file allows it.")
-@click.option("--no-write-back", is_flag=True, help="With --rollback: leave git alone.")
+@click.option(
+    "--rollback", is_flag=True, help="Roll back a failing feature where the file allows it."
+)
+@click.option("--no-write-back", is_flag=True, help="With --rollback: do not write to git.")
 @metrics_source_options
 @click.pass_context
-def health(
+def command(
     context: click.Context,
     /,
     *,
@@ -63,30 +55,65 @@ def health(
     rollback: bool,
     no_write_back: bool,
     **metrics: str | None,
-) -> dict[str, Any]:
-    """Judge every feature, or one, by the errors of its jobs."""
-    from reconciler.database.transactions import read_only_transaction
-    from reconciler.operations.safeguard import judge_and_roll_back
-
+) -> int:
+    """Judge each feature by the errors of its jobs, and show its indicators."""
     if no_write_back and not rollback:
-        raise click.UsageError("--no-write-back goes with --rollback")
+        raise click.UsageError("--no-write-back needs --rollback")
     settings = settings_of(context)
     source = choose_metrics_source(**metrics)
-    chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.GITHUB)
-    database = open_database(settings, to_write=rollback)
-    features = read_features(settings, database)
-    watched = judge_and_roll_back(database, features, source) if rollback else ()
-    with read_only_transaction(database) as connection:
-        found = watched or [_judge(connection, feature, source) for feature in features]
-        checked = [_check(connection, each) for each in found]
-    data = {"features": [_as_json(each) for each in checked]}
+    if rollback:
+        checked = check_and_roll_back(settings, source, writes_back=not no_write_back)
+    else:
+        checked = check(settings, source)
+    return _exit_code(checked) if detailed_exitcode else 0
+
+
+def check(settings: Settings, source: "MetricsSource | None" = None) -> "Sequence[Checked]":
+    """Judge features, print the verdicts and return them."""
+    from reconciler.operations.health import check_health
+
+    settings.choose_format(Format.TEXT, Format.JSON, Format.GITHUB)
+    database = open_database(settings)
+    checked = check_health(database, choose_features(settings, database), source)
+    _show(settings, checked)
+    return checked
+
+
+def check_and_roll_back(
+    settings: Settings, source: "MetricsSource | None" = None, *, writes_back: bool = True
+) -> "Sequence[Checked]":
+    """Judge features and roll back those that fail, print all of it and return it.
+
+    Raises:
+        ReconcilerError: a feature could not be rolled back; the others were.
+    """
+    from reconciler.operations.health import check_and_roll_back as roll_back
+
+    settings.choose_format(Format.TEXT, Format.JSON, Format.GITHUB)
+    database = open_database(settings, to_write=True)
+    checked = roll_back(database, choose_features(settings, database), source)
+    _show(settings, checked)
+    if writes_back:
+        report = write_back_and_warn(settings, database)
+        if report.overrides:
+            settings.inform(report_text(report))
+    _raise_failure(settings, checked)
+    return checked
+
+
+def as_json(checked: "Sequence[Checked]") -> dict[str, Any]:
+    """Return the verdicts for JSON."""
+    return {"features": [_as_json(each) for each in checked]}
+
+
+def _show(settings: Settings, checked: "Sequence[Checked]") -> None:
     text = "\n\n".join(map(_as_text, checked)) or "there is no feature yet"
-    match chosen:
+    match settings.format:
         case Format.JSON:
             for each in checked:
                 if each.found.health.judgement.reason is Reason.SOURCE_FAILED:
-                    settings.complain(f"{each.found.feature}: {each.found.health.sentence}")
-            print_json(settings, data)
+                    settings.warn(f"{each.found.feature}: {each.found.health.sentence}")
+            print_json(settings, as_json(checked))
         case Format.GITHUB:
             from reconciler.cli.render.health_github import failing, health_markdown
             from reconciler.cli.workflow_output import annotate, print_plainly, summarize
@@ -96,54 +123,26 @@ def health(
             summarize(health_markdown(text))
         case _:
             print_result(settings, text)
-    if rollback and not no_write_back:
-        report = carry(settings, database)
-        if report.overrides:
-            settings.say(report_text(report))
-    _raise_failure(settings, watched)
-    if detailed_exitcode:
-        context.exit(_exit_code(checked))
-    return data
 
 
-def _judge(connection: "Connection", feature: str, source: "MetricsSource | None") -> "Watched":
-    from reconciler.database.health import read_health
-    from reconciler.operations.safeguard import Watched
-
-    return Watched(feature, read_health(connection, feature, source=source), rollback=None)
-
-
-def _check(connection: "Connection", found: "Watched") -> _Checked:
-    from reconciler.database.eligibility import read_participation
-
-    participation = read_participation(connection, found.feature)
-    return _Checked(
-        found,
-        find_indicators(
-            repositories=participation.total,
-            eligible_by_category=participation.eligible_by_category,
-            test_repositories=participation.test_repositories,
-        ),
-    )
-
-
-def _raise_failure(settings: Settings, watched: "Iterable[Watched]") -> None:
-    """Say what could not be rolled back, and raise why, once all else is done and told."""
-    failed = {each.feature: each.failure for each in watched if each.failure is not None}
+def _raise_failure(settings: Settings, checked: "Iterable[Checked]") -> None:
+    """Name the features that could not be rolled back, and raise the first reason."""
+    found = [each.found for each in checked]
+    failed = {each.feature: each.failure for each in found if each.failure is not None}
     for feature in failed:
-        settings.complain(f"{feature}: not rolled back")
+        settings.warn(f"{feature}: not rolled back")
     for failure in failed.values():
         raise failure
 
 
-def _exit_code(checked: Iterable[_Checked]) -> int:
+def _exit_code(checked: "Iterable[Checked]") -> int:
     verdicts = {each.found.health.judgement.verdict for each in checked}
     if Verdict.FAIL in verdicts:
         return EXIT_FAILING
     return EXIT_INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else 0
 
 
-def _as_json(checked: _Checked) -> dict[str, Any]:
+def _as_json(checked: "Checked") -> dict[str, Any]:
     judgement, metrics = checked.found.health.judgement, checked.found.health.metrics
     total = None if metrics is None else metrics.total
     return {
@@ -167,19 +166,21 @@ def _tallies(tallies: Mapping[Any, Tally]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _as_text(checked: _Checked) -> str:
+def _as_text(checked: "Checked") -> str:
     judgement, metrics = checked.found.health.judgement, checked.found.health.metrics
     verdict = click.style(judgement.verdict, fg=_COLORS[judgement.verdict], bold=True)
     lines = [
         f"{click.style(for_line(checked.found.feature), bold=True)}: {verdict}",
-        f"    {for_line(checked.found.health.sentence)}",
+        *wrapped(for_line(checked.found.health.sentence), indent="    "),
     ]
     if metrics is not None:
         lines += _shown("by category", metrics.by_category)
         lines += _shown("by processor", metrics.by_processor)
     if checked.found.rollback is not None:
         lines += acted_lines(checked.found.rollback)
-    return "\n".join([*lines, *_indicator_lines(checked.indicators)])
+    for each in _indicators(checked.indicators):
+        lines += each
+    return "\n".join(lines)
 
 
 def _shown(label: str, tallies: Mapping[Any, Tally]) -> Iterable[str]:
@@ -190,26 +191,26 @@ def _shown(label: str, tallies: Mapping[Any, Tally]) -> Iterable[str]:
         label = ""
 
 
-def _indicator_lines(indicators: Indicators) -> Iterable[str]:
+def _indicators(indicators: Indicators) -> Iterable[list[str]]:
     participation, concentration = indicators.participation, indicators.concentration
     tests = indicators.test_repositories
-    yield _line(
+    yield _indicator(
         "participation",
         participation,
         f"{_percent(participation)} of the repositories are eligible; "
-        f"over {participation.limit} % is the target",
+        f"target: over {participation.limit} %",
     )
-    yield _line(
+    yield _indicator(
         "concentration",
         concentration,
-        f"{_percent(concentration)} of those eligible are of one category; "
-        f"at most {concentration.limit} % is the target",
+        f"{_percent(concentration)} of the eligible ones are in one category; "
+        f"target: at most {concentration.limit} %",
     )
-    yield _line(
+    yield _indicator(
         "test",
         tests,
         f"{counted(int(tests.value or 0), 'test repository')}; "
-        f"{count(tests.limit)} or more is the target",
+        f"target: {count(tests.limit)} or more",
     )
 
 
@@ -217,7 +218,7 @@ def _percent(indicator: Indicator) -> str:
     return f"{Decimal(indicator.value or 0):.1f} %"
 
 
-def _line(label: str, indicator: Indicator, text: str) -> str:
+def _indicator(label: str, indicator: Indicator, text: str) -> list[str]:
     color = "green" if indicator.status is IndicatorStatus.OK else "yellow"
     status = click.style(f"{indicator.status:<8}", fg=color)
-    return f"    {label:<15}{status}{text}"
+    return beside(f"    {label:<15}{status}", text)

@@ -1,17 +1,15 @@
-"""`reconcile metrics`: report a job's outcome, see the figures, let go of old ones."""
+"""`reconcile metrics`: record the outcome of a job, show and delete metrics."""
 
-import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.commands.history import Since
-from reconciler.cli.context import choose_feature, open_database
-from reconciler.cli.options import Format, settings_of
+from reconciler.cli.context import choose_live_feature, open_database, reading
+from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result, show_result
-from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.table import Column, table
+from reconciler.cli.render.text import Column, for_line, table
+from reconciler.cli.types import Duration, Processor, Seconds, Since
 from reconciler.wording import count, counted, show_time
 
 if TYPE_CHECKING:
@@ -22,73 +20,27 @@ if TYPE_CHECKING:
     from reconciler.database.metrics import MetricsWindow
 
 _ERROR_WIDTH = 40
-_MAX_PROCESSOR_LENGTH = 50
+DEFAULT_LIMIT = 50
+"""Windows that are shown where no other limit is given."""
 
 
-class Duration(click.ParamType[timedelta]):
-    """A time as the file writes it: `90s`, `15m`, `24h`, `7d`."""
-
-    name = "duration"
-
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        """Return the time."""
-        from reconciler.rollout_file.durations import parse_duration
-
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+@click.group("metrics", epilog="Example: reconcile metrics show --since 6h")
+def command() -> None:
+    """Jobs and errors: record the outcome of a job, show and delete metrics."""
 
 
-class Seconds(click.ParamType[float]):
-    """A number of seconds from 0."""
-
-    name = "seconds"
-
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number; what is none, or not finite, is refused."""
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        if not (math.isfinite(seconds) and seconds >= 0):
-            self.fail(f"{value!r} is no time; write seconds from 0, such as 1.5", param, ctx)
-        return seconds
-
-
-class Processor(click.ParamType[str]):
-    """What ran a job, such as `inngest`."""
-
-    name = "processor"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name."""
-        if not 1 <= len(value) <= _MAX_PROCESSOR_LENGTH or not value.isprintable():
-            self.fail(
-                f"{value!r} is no processor; write 1 to {_MAX_PROCESSOR_LENGTH} characters",
-                param,
-                ctx,
-            )
-        return value
-
-
-@click.group(epilog="Example: reconcile metrics show --since 6h")
-def metrics() -> None:
-    """What jobs came to: report one, see the figures."""
-
-
-@metrics.command(epilog="Example: reconcile metrics record acme/tools --processor github_actions")
+@command.command(epilog="Example: reconcile metrics record acme/tools --processor github_actions")
 @click.argument("repository", metavar="REPOSITORY")
 @click.option(
-    "--processor", type=Processor(), required=True, metavar="NAME", help="What ran the job."
+    "--processor",
+    type=Processor(),
+    required=True,
+    metavar="NAME",
+    help="The system that ran the job.",
 )
-@click.option("--failed", is_flag=True, help="The job failed; else it succeeded.")
-@click.option("--seconds", type=Seconds(), metavar="S", help="How long the job took.")
-@click.option("--error", metavar="TEXT", help="With --failed: what it said.")
+@click.option("--failed", is_flag=True, help="The job failed; without it the job succeeded.")
+@click.option("--seconds", type=Seconds(), metavar="S", help="The seconds that the job took.")
+@click.option("--error", metavar="TEXT", help="With --failed: the error message.")
 @click.pass_context
 def record(
     context: click.Context,
@@ -99,10 +51,9 @@ def record(
     seconds: float | None,
     error: str | None,
 ) -> None:
-    """Count one job's outcome for a repository (owner/name or id)."""
+    """Record the outcome of one job of a repository (owner/name or id)."""
     if error is not None and not failed:
-        raise click.UsageError("--error goes with --failed")
-    from reconciler.database.live_state import read_configurations
+        raise click.UsageError("--error needs --failed")
     from reconciler.database.metrics import Job, record_job
     from reconciler.database.repositories import find_repository
     from reconciler.database.schema import require_newest
@@ -110,12 +61,12 @@ def record(
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
-    # No text in Postgres holds it.
+    # Text in Postgres cannot hold NUL.
     message = None if error is None else error.replace("\0", " ")
 
     def record_one(connection: "Connection") -> tuple[str, str]:
         require_newest(connection)
-        feature = choose_feature(settings, read_configurations(connection))
+        feature = choose_live_feature(settings, connection)
         found = find_repository(connection, repository)
         job = Job(found.id, processor, succeeded=not failed, seconds=seconds, error=message)
         record_job(connection, feature, job)
@@ -129,50 +80,52 @@ def record(
         print_result(settings, f"{for_line(feature)}: a job of {for_line(name)} {outcome}")
 
 
-@metrics.command(epilog="Example: reconcile metrics show --since 6h")
+@command.command(epilog="Example: reconcile metrics show --since 6h")
 @click.option(
     "--since",
     type=Since(),
     metavar="TIME",
-    help="A time, or how long ago: 6h; default the feature's own window.",
+    help="A time, or so long ago: 6h; default: the feature's own window.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(1, 100_000),
-    default=50,
+    default=DEFAULT_LIMIT,
     show_default=True,
     metavar="N",
-    help="At most so many windows.",
+    help="At most N windows.",
 )
 @click.pass_context
-def show(context: click.Context, *, since: datetime | None, limit: int) -> dict[str, Any]:
+def show(context: click.Context, *, since: datetime | None, limit: int) -> None:
     """Show jobs and errors by window of five minutes and processor, the newest first."""
-    from reconciler.database.live_state import read_configurations
-    from reconciler.database.metrics import read_windows
-    from reconciler.database.schema import require_newest
-    from reconciler.database.transactions import read_only_transaction
+    show_windows(settings_of(context), since=since, limit=limit)
 
-    settings = settings_of(context)
+
+def show_windows(
+    settings: Settings, *, since: datetime | None = None, limit: int = DEFAULT_LIMIT
+) -> dict[str, Any]:
+    """Print jobs and errors by window and processor, and return them."""
+    from reconciler.database.metrics import read_windows
+
     settings.choose_format(Format.TEXT, Format.JSON)
-    with read_only_transaction(open_database(settings)) as connection:
-        require_newest(connection)
-        feature = choose_feature(settings, read_configurations(connection))
+    with reading(settings) as connection:
+        feature = choose_live_feature(settings, connection)
         windows = read_windows(connection, feature, since=since, limit=limit)
     found = {"feature": feature, "windows": windows}
-    return show_result(settings, found, lambda: _listing(windows))
+    return show_result(settings, found, lambda: _as_text(windows))
 
 
-@metrics.command(epilog="Example: reconcile metrics prune --keep 90d")
+@command.command(epilog="Example: reconcile metrics prune --keep 90d")
 @click.option(
     "--keep",
     type=Duration(),
     required=True,
     metavar="TIME",
-    help="Windows that ended longer ago go: 90d.",
+    help="Delete the windows that ended longer ago: 90d.",
 )
 @click.pass_context
 def prune(context: click.Context, *, keep: timedelta) -> None:
-    """Delete old windows; what a feature's own window still reaches stays."""
+    """Delete old windows; those inside a feature's own window stay."""
     from reconciler.database.metrics import prune_metrics
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import write_transaction
@@ -191,9 +144,9 @@ def prune(context: click.Context, *, keep: timedelta) -> None:
         print_result(settings, f"{counted(pruned, 'row')} deleted")
 
 
-def _listing(windows: "Sequence[MetricsWindow]") -> str:
+def _as_text(windows: "Sequence[MetricsWindow]") -> str:
     if not windows:
-        return "no job was recorded"
+        return "no job is recorded in this time"
     columns = (
         Column("window"),
         Column("processor"),

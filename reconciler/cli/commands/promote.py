@@ -1,4 +1,4 @@
-"""`reconcile promote`: the next stage of a progression, written into the file when all holds."""
+"""`reconcile promote`: write the next stage of a progression into the file."""
 
 import re
 from datetime import datetime
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.cli.context import choose_feature, open_database, who_acts
+from reconciler.cli.context import actor, choose_feature, open_database
 from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_json, print_result
-from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.text import for_line
 from reconciler.errors import Refused
 from reconciler.wording import show_time
 
@@ -21,28 +21,29 @@ if TYPE_CHECKING:
 MAX_HEAD_CHARACTERS: Final = 4_000
 
 EXIT_NOT_YET: Final = Refused.exit_code
-"""As an apply of the promoted file would end now."""
+"""The exit code that an apply of the promoted file would have now."""
 
 
 @click.command(epilog="Example: reconcile promote --format markdown > pull-request.md")
 @metrics_source_options
 @click.pass_context
-def promote(context: click.Context, /, **figures: str | None) -> int:
-    """Write the next stage of the progression into the file, when all holds.
+def command(context: click.Context, /, **metrics: str | None) -> int:
+    """Write the next stage of the progression into the file, when all conditions are met.
 
-    All holds where the stage has soaked, the verdict is pass and nothing limits the feature. Else says
-    what is missing and when it will hold, writes nothing and exits with 3. Nothing is applied.
+    The stage has to have soaked, the verdict has to be pass, and no override may limit the feature.
+    Otherwise it prints the missing conditions and when they will be met, writes nothing and exits with 3.
+    Nothing is applied.
     """
-    from reconciler.operations import promote as promoting
+    from reconciler.operations import promote
     from reconciler.rollout_file import read_rollout_file
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.MARKDOWN)
-    source = choose_metrics_source(**figures)
+    source = choose_metrics_source(**metrics)
     document = read_rollout_file(settings.path)
     feature = choose_feature(settings, document.rollout.features)
-    promotion = promoting.promote(
-        open_database(settings), document, feature, by=who_acts(), metrics_source=source
+    promotion = promote.promote(
+        open_database(settings), document, feature, by=actor(), metrics_source=source
     )
     match chosen:
         case Format.JSON:
@@ -55,8 +56,8 @@ def promote(context: click.Context, /, **figures: str | None) -> int:
 
 
 def _as_text(document: "Document", feature: str, promotion: "Promotion | None") -> str:
-    from reconciler.cli.render.lines import line, paragraph
     from reconciler.cli.render.plan_text import Outcome, plan_text
+    from reconciler.cli.render.text import paragraph
 
     heading = _heading(document, feature, promotion)
     if promotion is None:
@@ -66,7 +67,7 @@ def _as_text(document: "Document", feature: str, promotion: "Promotion | None") 
         for each in promotion.missing:
             lines += paragraph("missing", for_line(each.message))
         if (earliest := _earliest(promotion)) is not None:
-            lines.append(line("earliest", show_time(earliest)))
+            lines += paragraph("earliest", show_time(earliest))
         return "\n".join(lines)
     return "\n\n".join(
         (
@@ -79,10 +80,9 @@ def _as_text(document: "Document", feature: str, promotion: "Promotion | None") 
 
 
 def _as_markdown(document: "Document", feature: str, promotion: "Promotion | None") -> str:
-    from reconciler.cli.render.escape import for_markdown
-    from reconciler.cli.render.markdown import joined
-    from reconciler.cli.render.plan_markdown import plan_markdown
+    from reconciler.cli.render.plan_markdown import joined, plan_markdown
     from reconciler.cli.render.plan_text import Outcome
+    from reconciler.cli.render.text import for_markdown
 
     heading = f"## {_heading(document, feature, promotion)}"
     if promotion is None:
@@ -93,7 +93,7 @@ def _as_markdown(document: "Document", feature: str, promotion: "Promotion | Non
         )
     diff = click.unstyle(_diff(document, promotion))
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", diff)), default=0))
-    # GitHub takes no more than what the plan leaves; a long line of the file is not worth a cut plan.
+    # GitHub limits the whole; a long line of the file must not cut the plan.
     head = joined([heading, f"{fence}diff\n{diff}\n{fence}"], MAX_HEAD_CHARACTERS)
     plan = plan_markdown(promotion.plan, promotion.source, Outcome.PROPOSED)
     return f"{head}\n\n{plan}"
@@ -140,7 +140,7 @@ def _heading(document: "Document", feature: str, promotion: "Promotion | None") 
     rise = f"{show_number(step.before)} → {show_number(step.stage.percentage)}"
     stage = f"stage {step.number} of {step.stages}"
     if promotion.missing:
-        return f"{feature}: not yet {rise}, {stage}; nothing was written"
+        return f"{feature}: {rise}, {stage}: not yet; nothing was written"
     return f"{feature}: {rise}, {stage}; written to {for_line(document.path)}"
 
 
@@ -151,7 +151,7 @@ def _diff(document: "Document", promotion: "Promotion") -> str:
 
 
 def _earliest(promotion: "Promotion") -> datetime | None:
-    """Return when all that time alone brings will hold; None where nothing of it is missing."""
+    """Return the time of the last missing condition that time alone meets; None where there is none."""
     times = [each.holds_at for each in promotion.missing]
     known = [each for each in times if each is not None]
     return max(known) if known else None

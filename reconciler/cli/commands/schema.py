@@ -9,7 +9,7 @@ from reconciler.cli.output import print_json
 @click.command(epilog="Example: reconcile schema > schemas/rollout.schema.json")
 @click.argument("what", type=click.Choice(["rollout", "plan"]), default="rollout", metavar="[plan]")
 @click.pass_context
-def schema(context: click.Context, what: str) -> None:
+def command(context: click.Context, what: str) -> None:
     """Print the JSON Schema (2020-12) of rollout.yaml, or with `plan` of a plan's JSON."""
     settings = settings_of(context)
     settings.choose_format(Format.TEXT, Format.JSON)

@@ -1,4 +1,4 @@
-"""`reconcile serve`: flags for whoever asks by OFREP."""
+"""`reconcile serve`: features as flags over OFREP."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler.cli.commands.metrics import Duration
 from reconciler.cli.options import Format, settings_of
+from reconciler.cli.types import Duration, Listen
 from reconciler.errors import SetupInvalid
 from reconciler.listen_address import ListenAddress
 
@@ -23,17 +23,18 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 @click.command(epilog="Example: reconcile serve --listen 127.0.0.1:8016")
 @click.option(
     "--listen",
+    type=Listen(),
     default="127.0.0.1:8016",
     show_default=True,
     metavar="HOST:PORT",
-    help="Where to serve; port 0 takes a free one.",
+    help="The address to serve on; port 0 is any free port.",
 )
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Who asks needs the token in this file; also ROLLOUT_OFREP_TOKEN. "
-    "Needed where others reach the address.",
+    help="Requests need the token in this file; also ROLLOUT_OFREP_TOKEN. "
+    "Required unless the address is of this machine only.",
 )
 @click.option(
     "--max-staleness",
@@ -41,37 +42,36 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
     default="5m",
     show_default=True,
     metavar="TIME",
-    help="Every flag is off when the database has not confirmed what is known for so long.",
+    help="Every flag is off when the database has not confirmed the state for so long.",
 )
 @click.option(
     "--snapshot-file",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Keep what is known here, for a start without the database.",
+    help="Keep the state in this file, for a start without the database.",
 )
 @click.pass_context
-def serve(
+def command(
     context: click.Context,
     *,
-    listen: str,
+    listen: ListenAddress,
     token_file: Path | None,
     max_staleness: timedelta,
     snapshot_file: Path | None,
 ) -> int:
-    """Evaluate features as OpenFeature's flags over HTTP (OFREP).
+    """Serve features as OpenFeature flags over HTTP (OFREP).
 
-    With --feature only that one. SIGTERM ends it, once requests under way are answered.
+    With --feature only that feature. SIGTERM ends it after the open requests are answered.
     """
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
-    address = _parse_address(listen)
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise SetupInvalid("serve needs an extra: pip install 'rollout-reconciler[ofrep]'")
     from reconciler.client.client import RolloutClient
     from reconciler.database.address import resolve_address
-    from reconciler.ofrep.server import serve as serve_flags
+    from reconciler.ofrep.server import serve
 
-    access = _access(address, token_file)
+    access = _access(listen, token_file)
     client = RolloutClient(
         resolve_address(settings.database_url, settings.path).url,
         None if settings.feature is None else [settings.feature],
@@ -79,20 +79,13 @@ def serve(
         snapshot_file=snapshot_file,
     )
     try:
-        ended_by = serve_flags(
-            client, address, access, lambda at: settings.say(f"serving http://{at}/ofrep/v1")
+        ended_by = serve(
+            client, listen, access, lambda at: settings.inform(f"serving http://{at}/ofrep/v1")
         )
     finally:
         client.close()
-    settings.say(f"ended by {ended_by.name}")
+    settings.inform(f"ended by {ended_by.name}")
     return 0 if ended_by is signal.SIGTERM else EXIT_INTERRUPTED
-
-
-def _parse_address(text: str) -> ListenAddress:
-    try:
-        return ListenAddress.parse(text)
-    except ValueError as error:
-        raise click.BadOptionUsage("listen", f"--listen: {error}") from None
 
 
 def _access(address: ListenAddress, token_file: Path | None) -> "Access":
@@ -101,6 +94,6 @@ def _access(address: ListenAddress, token_file: Path | None) -> "Access":
     token = os.environ.get(TOKEN_VARIABLE)
     if token_file is not None:
         if token is not None:
-            raise SetupInvalid(f"there are --token-file and {TOKEN_VARIABLE}; choose one")
+            raise SetupInvalid(f"--token-file and {TOKEN_VARIABLE} are both set; use one of them")
         token = read_token(token_file)
     return Access.make(address, token)

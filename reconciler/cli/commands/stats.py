@@ -1,15 +1,15 @@
-"""`reconcile stats`: how far the rollout has come."""
+"""`reconcile stats`: the participation of a rollout."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.context import choose_feature, open_database
-from reconciler.cli.options import Format, settings_of
+from reconciler.cli.context import choose_live_feature, reading
+from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.category_table import category_table
-from reconciler.cli.render.escape import for_line
-from reconciler.wording import count
+from reconciler.cli.render.text import for_line, paragraph
+from reconciler.wording import count, counted
 
 if TYPE_CHECKING:
     from reconciler.database.eligibility import Participation
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: reconcile stats --feature hybrid_progressive_capture")
 @click.pass_context
-def stats(context: click.Context) -> dict[str, Any]:
-    """Show participation: how many repositories there are, are eligible and active, and their jobs."""
+def command(context: click.Context) -> None:
+    """Show participation: the number of all, eligible and active repositories, and their jobs."""
+    run(settings_of(context))
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Print a feature's participation and the totals of each category, and return them."""
     from reconciler.database.categories import read_category_totals
     from reconciler.database.eligibility import read_participation
-    from reconciler.database.live_state import read_configurations
-    from reconciler.database.schema import require_newest
-    from reconciler.database.transactions import read_only_transaction
 
-    settings = settings_of(context)
     settings.choose_format(Format.TEXT, Format.JSON)
-    with read_only_transaction(open_database(settings)) as connection:
-        require_newest(connection)
-        feature = choose_feature(settings, read_configurations(connection))
+    with reading(settings) as connection:
+        feature = choose_live_feature(settings, connection)
         participation = read_participation(connection, feature)
         totals = read_category_totals(connection)
     found = {
@@ -39,11 +39,11 @@ def stats(context: click.Context) -> dict[str, Any]:
         "categories": totals,
     }
     return show_result(
-        settings, found, lambda: f"{_figures(feature, participation)}\n\n{category_table(totals)}"
+        settings, found, lambda: f"{_as_text(feature, participation)}\n\n{category_table(totals)}"
     )
 
 
-def _figures(feature: str, participation: "Participation") -> str:
+def _as_text(feature: str, participation: "Participation") -> str:
     by_category = "   ".join(
         f"{category} {count(number)}"
         for category, number in participation.eligible_by_category.items()
@@ -56,7 +56,7 @@ def _figures(feature: str, participation: "Participation") -> str:
         ("eligible", f"{count(participation.eligible)} ({100 * participation.rate:.1f} %)"),
         ("", by_category),
         ("active", f"{count(participation.active)} with a job in the window"),
-        ("jobs", f"{count(participation.jobs)}, {count(participation.errors)} errors"),
+        ("jobs", f"{count(participation.jobs)}, {counted(participation.errors, 'error')}"),
     )
-    body = "\n".join(f"    {label:<14}{text}" for label, text in lines if text)
-    return f"{click.style(for_line(feature), bold=True)}\n{body}"
+    body = [part for label, text in lines if text for part in paragraph(label, text)]
+    return "\n".join([click.style(for_line(feature), bold=True), *body])

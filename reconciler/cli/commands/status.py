@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.context import open_database, require_feature
-from reconciler.cli.options import Format, settings_of
+from reconciler.cli.context import choose_live_feature, reading
+from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
-from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.lines import line, paragraph
+from reconciler.cli.render.text import for_line, paragraph
+from reconciler.cli.render.wording import short_limit
 from reconciler.wording import count, counted, short_commit, show_number, show_time
 
 if TYPE_CHECKING:
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: reconcile status --format json")
 @click.pass_context
-def status(context: click.Context) -> "Status":
-    """Show strategy, percentage and audience of each feature, and what was applied last."""
-    from reconciler.database.live_state import read_configurations
-    from reconciler.database.schema import require_newest
-    from reconciler.database.status import read_status
-    from reconciler.database.transactions import read_only_transaction
+def command(context: click.Context) -> None:
+    """Show each feature on one screen: strategy, percentage, eligible repositories, health, limits."""
+    run(settings_of(context))
 
-    settings = settings_of(context)
+
+def run(settings: Settings) -> "Status":
+    """Print the state of each feature and the last apply, and return them."""
+    from reconciler.database.status import read_status
+
     settings.choose_format(Format.TEXT, Format.JSON)
-    with read_only_transaction(open_database(settings)) as connection:
-        require_newest(connection)
+    with reading(settings) as connection:
         if settings.feature is not None:
-            require_feature(settings.feature, read_configurations(connection))
+            choose_live_feature(settings, connection)
         found = read_status(connection, feature=settings.feature)
     return show_result(settings, found, lambda: "\n\n".join(_screen(found)))
 
@@ -59,25 +59,25 @@ def _feature(feature: "FeatureStatus", repositories: int) -> str:
         ("exclusions", counted(feature.exclusions, "entry")),
         ("changed", show_time(feature.updated_at)),
     )
-    body = [line(label, value) for label, value in lines]
+    body = [part for label, value in lines for part in paragraph(label, value)]
     health = feature.health
     body += paragraph("health", for_line(f"{health.verdict}: {health.summary}"))
     if feature.override is not None:
         body += paragraph("override", for_line(_override(feature.override)))
     if feature.resumed_in_git:
-        told = f"{counted(feature.resumed_in_git, 'resumed override')} may still be there"
-        body += paragraph("git", f"{told}: reconcile write-back")
+        resumed = counted(feature.resumed_in_git, "resumed override")
+        body += paragraph("git", f"{resumed} may still be in git: reconcile write-back")
     return "\n".join([click.style(for_line(feature.name), bold=True), *body])
 
 
 def _override(override: "OverrideStatus") -> str:
-    limit = "stop" if override.percentage is None else f"at most {show_number(override.percentage)}"
-    said = f"{limit} by {override.by} since {show_time(override.at)}: {override.reason}"
+    limit = short_limit(override.percentage)
+    text = f"{limit} by {override.by} since {show_time(override.at)}: {override.reason}"
     if override.in_git:
-        return said
+        return text
     if override.proposed_branch is not None:
-        return f"{said}; not in git yet, merge {override.proposed_branch}"
-    return f"{said}; not in git yet: reconcile write-back"
+        return f"{text}; not in git yet, merge {override.proposed_branch}"
+    return f"{text}; not in git yet: reconcile write-back"
 
 
 def _state(feature: "FeatureStatus") -> str:

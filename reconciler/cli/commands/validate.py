@@ -4,18 +4,18 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.arguments import FILE
 from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_json, print_result
-from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.text import for_line
+from reconciler.cli.types import FILE
 from reconciler.errors import FileInvalid, Finding, ReconcilerError
 
 
 @click.command(epilog="Example: reconcile validate rollout.yaml other/rollout.yaml")
 @click.argument("files", type=FILE, nargs=-1, metavar="[FILE]...")
 @click.pass_context
-def validate(context: click.Context, files: tuple[str, ...]) -> int:
-    """Check rollout files; every error of every file is told, with line and column."""
+def command(context: click.Context, files: tuple[str, ...]) -> int:
+    """Check rollout files without a database; print every error of every file, with line and column."""
     from reconciler.rollout_file import read_rollout_file
 
     settings = settings_of(context)
@@ -40,11 +40,11 @@ def validate(context: click.Context, files: tuple[str, ...]) -> int:
             annotate_errors(settings, [failure for _, failure in failures])
         case _:
             for _, failure in failures:
-                settings.complain_of(failure)
+                settings.show_error(failure)
     return 1 if failures else 0
 
 
 def _as_json(file: str, error: ReconcilerError) -> dict[str, object]:
-    """Return a file's errors; one that can't be read is an error of its first line."""
+    """Return a file's errors; a file that cannot be read has one error, in its first line."""
     findings = error.findings if isinstance(error, FileInvalid) else (Finding(1, 1, str(error)),)
     return {"file": file, "findings": list(findings)}

@@ -1,14 +1,13 @@
-"""`reconcile verify`: did a rollback come through, everywhere?"""
+"""`reconcile verify`: evidence that a stop or a rollback took effect everywhere."""
 
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.cli.context import open_database, read_features
+from reconciler.cli.context import choose_features, open_database
 from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_json, print_result
-from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.lines import WIDTH
+from reconciler.cli.render.text import beside, for_line
 from reconciler.planning.verification import FALLBACK_PROCESSOR, CheckStatus
 from reconciler.wording import describe_limit
 
@@ -34,28 +33,28 @@ _COLORS: Final = {
     metavar="PROCESSOR",
     default=FALLBACK_PROCESSOR,
     show_default=True,
-    help="Where the jobs are to run of repositories that are not in.",
+    help="Where the jobs of repositories that are not eligible have to run.",
 )
-@click.option("--no-git", is_flag=True, help="Do not ask the remote.")
+@click.option("--no-git", is_flag=True, help="Do not check the remote.")
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
-    help="Exit 2 where a check failed, else 3 where one can't be told yet.",
+    help="Exit 2 where a check failed, else 3 where a check has no result yet.",
 )
 @click.pass_context
-def verify(context: click.Context, *, fallback: str, no_git: bool, detailed_exitcode: bool) -> int:
-    """Prove what an override demands: configuration, who is in, jobs, history, git.
+def command(context: click.Context, *, fallback: str, no_git: bool, detailed_exitcode: bool) -> int:
+    """Check that an override took effect: configuration, eligibility, jobs, history, git.
 
     Exits 1 where a check failed.
     """
-    from reconciler.operations import verify as verifying
+    from reconciler.operations.verify import verify
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     database = open_database(settings)
-    features = read_features(settings, database)
+    features = choose_features(settings, database)
     file = None if no_git else settings.path
-    found = verifying.verify(database, features, file=file, fallback=fallback)
+    found = verify(database, features, file=file, fallback=fallback)
     if chosen is Format.JSON:
         print_json(settings, {"features": [_as_json(each) for each in found]})
     else:
@@ -89,13 +88,5 @@ def _as_text(found: "Verified") -> str:
     for check in found.checks:
         status = click.style(f"{check.status:<8}", fg=_COLORS[check.status])
         beginning = f"    {check.name:<14}{status}"
-        lines += _under(beginning, for_line(check.detail))
+        lines += beside(beginning, for_line(check.detail))
     return "\n".join(lines)
-
-
-def _under(beginning: str, text: str) -> list[str]:
-    import textwrap
-
-    indent = len(click.unstyle(beginning))
-    first, *rest = textwrap.wrap(text, WIDTH - indent, break_long_words=False) or [""]
-    return [f"{beginning}{first}", *(f"{'':{indent}}{part}" for part in rest)]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler.cli.context import open_database, who_acts
-from reconciler.cli.interval import Interval
+from reconciler.cli.context import actor, open_database
 from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, Settings, settings_of
+from reconciler.cli.types import Interval, Listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,7 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 )
 @click.option(
     "--listen",
+    type=Listen(),
     metavar="HOST:PORT",
     help="Serve /healthz and /metrics at this address, such as 127.0.0.1:9464; port 0 takes a free one.",
 )
@@ -51,13 +52,13 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 )
 @metrics_source_options
 @click.pass_context
-def watch(
+def command(
     context: click.Context,
     /,
     *,
     interval: float,
     follow: str | None,
-    listen: str | None,
+    listen: "ListenAddress | None",
     log_format: str,
     **metrics_options: str | None,
 ) -> int:
@@ -68,7 +69,6 @@ def watch(
     """
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
-    address = None if listen is None else _parse_address(listen)
     from reconciler.cli.watch_log import Log, LogFormat
     from reconciler.operations.events import emit_to
     from reconciler.watching.metrics import RollbackCounter, WatchMetrics
@@ -81,7 +81,7 @@ def watch(
         features=() if settings.feature is None else (settings.feature,),
         metrics_source=choose_metrics_source(**metrics_options),
         followed=None if follow is None else _parse_branch(settings, follow),
-        applied_by=who_acts(),
+        applied_by=actor(),
     )
     log = Log(LogFormat(log_format), quiet=settings.quiet, verbose=settings.verbose)
     rollbacks = RollbackCounter()
@@ -97,7 +97,7 @@ def watch(
             return False
         return True
 
-    with _serving(watcher, WatchMetrics(watcher, rollbacks), address) as listening:
+    with _serving(watcher, WatchMetrics(watcher, rollbacks), listen) as listening:
         served = "" if listening is None else f", serving http://{listening}"
         log.write_info(
             "started",
@@ -108,15 +108,6 @@ def watch(
         watcher.run(wait)
     log.write_info("ended", f"by {ended_by.name}", signal=ended_by.name)
     return 0 if ended_by is signal.SIGTERM else EXIT_INTERRUPTED
-
-
-def _parse_address(text: str) -> "ListenAddress":
-    from reconciler.listen_address import ListenAddress
-
-    try:
-        return ListenAddress.parse(text)
-    except ValueError as error:
-        raise click.BadOptionUsage("listen", f"--listen: {error}") from None
 
 
 @contextmanager

@@ -1,28 +1,47 @@
 """Annotations: a sentence that GitHub shows at a file's line, written as a workflow command.
 
-The runner takes every line of output that looks like a command for one. So what a command holds is
-escaped here, and all other output of `--format github` goes through `plain_output`, which has the
-runner read no commands until an unguessable word.
+The runner reads every line of output that looks like a command as one. So the text of a command is
+escaped here, and all other output of `--format github` goes through `plain_output`, which disables
+commands until a word that cannot be guessed.
 """
 
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.text import for_line
+from reconciler.cli.render.wording import describe_drift
 from reconciler.errors import FileInvalid
+from reconciler.planning.drift import Decision
+from reconciler.planning.guards import (
+    Finding,
+    ListEmptied,
+    TooMuchGain,
+    TooMuchIncrease,
+    TooMuchRemoval,
+)
+from reconciler.planning.plan import FeaturePlan, Plan
+from reconciler.planning.promotion import (
+    HealthNotPassing,
+    StageLimited,
+    StageNotSoaked,
+    StageSkipped,
+)
+from reconciler.rollout_file.nodes import KeyPath, Place
+from reconciler.rollout_file.reader import Document
 from reconciler.wording import count
 
 MAX_OF_A_LEVEL: Final = 10
-"""GitHub shows so many errors, warnings and notices of a step, and drops the rest unsaid."""
+"""GitHub shows so many errors, warnings and notices of a step, and drops the rest without a word."""
 MAX_MESSAGE: Final = 4_000
-"""Characters of a message; GitHub cuts at 64 KiB, and nobody reads so far."""
+"""Characters of a message; GitHub cuts at 64 KiB."""
 
+_LISTS = ("whitelist", "exclusions")
 _IN_A_MESSAGE: Final = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _IN_A_PROPERTY: Final = str.maketrans(
     {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"}
@@ -39,7 +58,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One sentence, and where it belongs; line and column count from 1."""
+    """One sentence and its place; line and column count from 1."""
 
     level: Level
     message: str
@@ -72,7 +91,7 @@ def workflow_command(annotation: Annotation) -> str:
 
 
 def workflow_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
-    """Yield annotations as lines; the last one of a level that GitHub shows says how many more there are."""
+    """Yield annotations as lines; the last one of a level that GitHub shows counts the rest."""
     found = list(annotations)
     totals = Counter(each.level for each in found)
     written: Counter[Level] = Counter()
@@ -87,7 +106,7 @@ def workflow_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
 
 
 def plain_output(text: str) -> str:
-    """Return text in which the runner finds no command, whoever wrote it."""
+    """Return text in which the runner finds no command, whatever is in it."""
     word = secrets.token_hex(16)
     return f"::stop-commands::{word}\n{text}\n::{word}::"
 
@@ -102,6 +121,77 @@ def findings_as_annotations(invalid: FileInvalid) -> Iterator[Annotation]:
             line=finding.line,
             column=finding.column,
         )
+
+
+def plan_annotations(plan: Plan, document: Document) -> Iterator[Annotation]:
+    """Yield what a reviewer of the file has to know, the most urgent first within a feature."""
+    for feature in plan.features:
+        yield from _plan_findings(feature, plan, document)
+        yield from _plan_drift(feature, document)
+        for warning in feature.warnings:
+            yield _at(document, (feature.name,), Level.WARNING, warning, feature.name)
+        yield from _unresolved(feature, document)
+
+
+def _plan_findings(feature: FeaturePlan, plan: Plan, document: Document) -> Iterator[Annotation]:
+    for finding in feature.findings:
+        is_allowed = finding.guard in plan.allowed_for(feature.name)
+        level = Level.NOTICE if is_allowed else Level.ERROR
+        title = f"{finding.guard} {'allowed' if is_allowed else 'refused'}"
+        path = (feature.name, *_key_of(finding))
+        yield _at(document, path, level, f"{feature.name}: {finding.message}", title)
+
+
+def _key_of(finding: Finding) -> KeyPath:
+    match finding:
+        case (
+            TooMuchIncrease()
+            | StageSkipped()
+            | StageNotSoaked()
+            | StageLimited()
+            | HealthNotPassing()
+        ):
+            return ("percentage",)
+        case TooMuchRemoval() | ListEmptied():
+            return (finding.list_name,)
+        case TooMuchGain():
+            return ("guards", "max_gain")
+        case _:
+            return ()
+
+
+def _plan_drift(feature: FeaturePlan, document: Document) -> Iterator[Annotation]:
+    for drift in feature.drift:
+        is_held = drift.decision is Decision.HOLD
+        level, title = (Level.ERROR, "held drift refused") if is_held else (Level.WARNING, "drift")
+        message = f"{feature.name}: {describe_drift(drift)}"
+        yield _at(document, (feature.name, drift.field.name), level, message, title)
+
+
+def _unresolved(feature: FeaturePlan, document: Document) -> Iterator[Annotation]:
+    unknown = frozenset(feature.unresolved)
+    desired = document.rollout.features.get(feature.name)
+    if desired is None or not unknown:
+        return
+    for key in _LISTS:
+        for index, entry in enumerate(getattr(desired, key)):
+            if entry in unknown:
+                message = f"{entry} is not in the database yet"
+                yield _at(document, (feature.name, key, index), Level.NOTICE, message, feature.name)
+
+
+def _at(document: Document, path: KeyPath, level: Level, message: str, title: str) -> Annotation:
+    place = _place(document.places, ("features", *path))
+    return Annotation(
+        level, message, title, file=document.path, line=place.line, column=place.column
+    )
+
+
+def _place(places: Mapping[KeyPath, Place], path: KeyPath) -> Place:
+    """Return the place of a path, or of the nearest path around it."""
+    while path not in places and path:
+        path = path[:-1]
+    return places[path]
 
 
 def _from_the_root(file: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from reconciler.cli.render.table import Column, table
+from reconciler.cli.render.text import Column, table
 from reconciler.wording import count
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What an edit does to a file, as a unified diff."""
+"""An edit of a file as a unified diff."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -6,13 +6,13 @@ from difflib import Match, SequenceMatcher
 
 import click
 
-from reconciler.cli.render.escape import for_line
+from reconciler.cli.render.text import for_line
 
 _COLORS = {"-": "red", "+": "green", "@": "cyan"}
 
 
 def file_diff(path: str, before: bytes, after: bytes) -> str:
-    """Return the diff of a file's content, a line break that is no line feed spelled out."""
+    """Return the diff of a file's content; a carriage return is spelled out."""
     return "\n".join(_lines(path, before.decode(), after.decode()))
 
 
@@ -28,7 +28,7 @@ def _lines(path: str, before: str, after: str) -> Iterator[str]:
 
 
 def _unified(old: Sequence[str], new: Sequence[str], name: str) -> Iterator[str]:
-    """Yield what `difflib.unified_diff` would, in a time that grows with the lines alone."""
+    """Yield the lines of `difflib.unified_diff`, in a time that is linear in the number of lines."""
     hunks = list(_Aligned(old, new).get_grouped_opcodes())
     if hunks:
         yield from (f"--- {name}\n", f"+++ {name}\n")
@@ -49,9 +49,9 @@ def _range(begin: int, end: int) -> str:
 
 
 class _Aligned(SequenceMatcher[str]):
-    """Compares only what is between lines that each of the two has once: an edit moves no line.
+    """Compares only the lines between those that occur once in both texts, since an edit moves no line.
 
-    Compared as a whole, a thousand entries out of a long list take minutes.
+    A comparison of the whole texts takes minutes when a thousand entries leave a long list.
     """
 
     def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ class _Aligned(SequenceMatcher[str]):
 
 
 def _common(old: Sequence[str], new: Sequence[str], i: int, j: int) -> Iterator[Match]:
-    """Yield what two stretches have in common, which begin at `i` and at `j`."""
+    """Yield the blocks that two sections share; the sections begin at `i` and at `j`."""
     if not (old and new):
         return
     for each in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks():

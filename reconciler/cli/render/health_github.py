@@ -1,4 +1,4 @@
-"""Health on GitHub: an annotation for each feature that fails, and the text in the job's summary."""
+"""Health on GitHub: an annotation for each feature that fails, and the job's summary."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.render.annotations import Annotation, Level
-from reconciler.cli.render.markdown import MAX_CHARACTERS, code_block
+from reconciler.cli.render.plan_markdown import MAX_CHARACTERS, code_block
 from reconciler.planning.health import Verdict
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def failing(watched: "Iterable[Watched]") -> Iterator[Annotation]:
-    """Yield what a run has to show of features that fail: those rolled back, and those left."""
+    """Yield an annotation for each feature that was rolled back, or that fails and was not."""
     for each in watched:
         if each.rollback is not None:
             yield Annotation(Level.ERROR, f"{each.feature}: {each.health.sentence}", "rolled back")
@@ -23,5 +23,5 @@ def failing(watched: "Iterable[Watched]") -> Iterator[Annotation]:
 
 
 def health_markdown(text: str) -> str:
-    """Return what a terminal shows as Markdown."""
+    """Return the text of the command as Markdown."""
     return f"### Rollout: health\n\n{code_block(click.unstyle(text)[:MAX_CHARACTERS])}"

@@ -6,8 +6,8 @@ The same state gives the same text, so that an issue changes only when its state
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from reconciler.cli.render.drift_words import describe_drift
-from reconciler.cli.render.escape import for_markdown
+from reconciler.cli.render.text import for_markdown
+from reconciler.cli.render.wording import describe_drift
 from reconciler.github.issues import DesiredIssue
 from reconciler.planning.drift import Decision, Drift
 from reconciler.rollout_file.model import Override
@@ -29,7 +29,7 @@ def incident_issue(incident: "Incident") -> DesiredIssue:
             f"To roll it back now: `reconcile rollback --feature {feature} --to 0 --reason …`"
         )
         return DesiredIssue(feature, f"Rollout: {feature} fails", body)
-    title = f"Rollout: {feature} is held back"
+    title = f"Rollout: {feature} is limited"
     return DesiredIssue(feature, title, "\n\n".join(_override(feature, incident.override)))
 
 

@@ -1,18 +1,15 @@
-"""A plan as a pull request shows it: a headline with counts, tables, details folded.
+"""Markdown for a pull request: a plan, the difference of two files, and errors.
 
-Every text that people wrote, in the file, the database or git, stands in a code span, so that nothing
-in it formats, links or mentions; sentences of our own hold figures and checked names alone. The whole
-stays under GitHub's limit for a comment.
+Every text that people wrote, in the file, the database or git, is in a code span, so that nothing
+in it formats, links or mentions; the program's own sentences hold only numbers and checked names. The
+whole stays under GitHub's limit for a comment.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import click
 
-from reconciler.cli.render.drift_words import describe_drift
-from reconciler.cli.render.escape import for_cell, for_markdown
-from reconciler.cli.render.markdown import MAX_CHARACTERS, code_block, joined
 from reconciler.cli.render.plan_text import (
     Outcome,
     is_shown,
@@ -20,13 +17,22 @@ from reconciler.cli.render.plan_text import (
     shown_changes,
     summary,
 )
-from reconciler.cli.render.refusal import HEADLINE, ways_on
+from reconciler.cli.render.text import fixed_width, for_cell, for_line, for_markdown
+from reconciler.cli.render.wording import REFUSED, describe_drift, ways_on
+from reconciler.errors import FileInvalid, ReconcilerError, Stale
 from reconciler.planning.guards import GuardName
 from reconciler.planning.plan import BlastRadius, FeaturePlan, ListChange, Plan, ScalarChange
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
 from reconciler.wording import count, counted, short_commit
 
+MAX_CHARACTERS: Final = 60_000
+"""GitHub refuses a comment of more than 65,536; some are left for what a workflow adds."""
+MAX_FINDINGS: Final = 50
+MAX_MESSAGE: Final = 400
+"""Characters of one message; with `MAX_FINDINGS` of them a comment stays under GitHub's limit."""
+
+_CUT: Final = "_The rest does not fit here; to see it:_ `reconcile --dry-run`"
 _ENTRIES_IN_A_CELL: Final = 10
 
 
@@ -41,7 +47,7 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
     yield f"### {_headline(plan)}"
     yield (
         f"{for_markdown(source.file)}{_where(source)} against generation "
-        f"{plan.generation}. {HEADLINE if plan.is_refused else summary(plan, outcome)}"
+        f"{plan.generation}. {REFUSED if plan.is_refused else summary(plan, outcome)}"
     )
     if plan.is_refused:
         yield "\n".join(f"- {way}" for way in ways_on(plan))
@@ -51,7 +57,8 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
     yield from marks_parts(plan)
     yield from categories_parts(plan)
     if plan.has_changes:
-        text = plan_text(plan, source, outcome)
+        with fixed_width():
+            text = plan_text(plan, source, outcome)
         yield _folded("As in a terminal", code_block(click.unstyle(text)))
 
 
@@ -66,7 +73,7 @@ def _headline(plan: Plan) -> str:
     if plan.is_refused:
         return f"Rollout: refused, a person decides ({_counts(plan)})"
     if not plan.has_changes:
-        return "Rollout: nothing changes"
+        return "Rollout: no change"
     return f"Rollout: {_counts(plan)}"
 
 
@@ -81,7 +88,7 @@ def _counts(plan: Plan) -> str:
 
 
 def feature_parts(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[str]:
-    """Yield what happens to one feature."""
+    """Yield the changes of one feature."""
     yield f"#### {for_markdown(feature.name)} ({feature.action})"
     if feature.overrides.in_force is not None:
         yield f"An override is in force: {for_markdown(feature.overrides.in_force.reason)}"
@@ -95,7 +102,7 @@ def feature_parts(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterat
         yield _table(("field", "before", "after"), rows)
     if feature.unresolved:
         names = _names(feature.unresolved, len(feature.unresolved))
-        yield f"Not known to the database yet: {names}"
+        yield f"Not in the database yet: {names}"
     if feature.blast_radius is not None:
         yield from _blast_radius(feature.blast_radius)
     for warning in feature.warnings:
@@ -120,7 +127,7 @@ def _change(change: ScalarChange | ListChange) -> tuple[str, ...]:
 def _blast_radius(radius: BlastRadius) -> Iterator[str]:
     yield (
         f"**{count(radius.before)} → {count(radius.after)}** of "
-        f"{counted(radius.repositories, 'repository')} are in: "
+        f"{counted(radius.repositories, 'repository')} are eligible: "
         f"**+{count(radius.gained)}** gain, **−{count(radius.lost)}** lose."
     )
     for sign, sample, number in (
@@ -138,26 +145,26 @@ def _blast_radius(radius: BlastRadius) -> Iterator[str]:
         rows = [
             (f"{kind} {for_markdown(name)}", gained, lost) for kind, name, gained, lost in moved
         ]
-        yield _folded("By category and owner", _table(("who", "gain", "lose"), rows))
+        yield _folded("By category and owner", _table(("repositories", "gain", "lose"), rows))
 
 
 def marks_parts(plan: Plan) -> Iterator[str]:
-    """Yield which repositories become test repositories, and which no longer are."""
+    """Yield the repositories that become test repositories, and those that no longer are."""
     marks = plan.test_repositories
     for title, entries in (
         ("Marked as test", marks.added.values()),
         ("No longer marked as test", marks.removed.values()),
-        ("To be marked as test, not known to the database yet", marks.unresolved),
+        ("To be marked as test, not in the database yet", marks.unresolved),
     ):
         if entries:
             yield f"{title}: {_names(entries, len(entries))}"
 
 
 def categories_parts(plan: Plan) -> Iterator[str]:
-    """Yield which thresholds move, if any does."""
+    """Yield the thresholds that change, if any does."""
     if plan.categories.changed:
         names = ", ".join(map(for_markdown, plan.categories.changed))
-        yield f"Thresholds move: {names}. Every repository is categorised again."
+        yield f"Changed thresholds: {names}. All repositories are categorised again."
 
 
 def _names(names: Iterable[str], number: int, shown: int = _ENTRIES_IN_A_CELL) -> str:
@@ -173,3 +180,71 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _folded(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def difference_markdown(plan: Plan, file: str) -> str:
+    """Return the difference between two files as Markdown, for a check without a database."""
+    return joined(_difference_parts(plan, file))
+
+
+def _difference_parts(plan: Plan, file: str) -> Iterator[str]:
+    changes = counted(plan.change_count, "change") if plan.has_changes else "no change"
+    yield f"### Rollout: {changes} against the base"
+    yield (
+        f"{for_markdown(file)} is valid. It was compared with the file that it replaces, and not with "
+        "a database: the repositories that gain or lose are counted where the database can be read."
+    )
+    if plan.refusing:
+        guards = ", ".join(sorted({f"`{finding.guard}`" for _, finding in plan.refusing}))
+        yield f"> **An apply would refuse this** until a person allows it by name: {guards}"
+    for feature in plan.features:
+        if is_shown(feature):
+            yield from feature_parts(feature, plan.allowed_for(feature.name))
+    yield from marks_parts(plan)
+    yield from categories_parts(plan)
+
+
+def errors_markdown(errors: Sequence[ReconcilerError]) -> str:
+    """Return what ended a command as Markdown, with the first findings of each file."""
+    return joined(part for error in errors for part in _error_parts(error))
+
+
+def _error_parts(error: ReconcilerError) -> Iterator[str]:
+    match error:
+        case FileInvalid():
+            total = len(error.findings)
+            yield f"### Rollout: {for_markdown(error.path)} has {counted(total, 'error')}"
+            shown = error.findings[:MAX_FINDINGS]
+            yield "\n".join(
+                f"- line {each.line}, column {each.column}: {_cut(each.message)}" for each in shown
+            )
+            if total > len(shown):
+                yield f"… and {count(total - len(shown))} more."
+        case Stale():
+            yield f"### Rollout: no action needed\n\n{_cut(str(error))}"
+        case _:
+            yield f"### Rollout: failed\n\n{_cut(str(error))}"
+
+
+def _cut(message: str) -> str:
+    shown = for_line(message)
+    return for_markdown(shown if len(shown) <= MAX_MESSAGE else f"{shown[:MAX_MESSAGE]} …")
+
+
+def joined(parts: Iterable[str], most: int = MAX_CHARACTERS) -> str:
+    """Return parts of Markdown as one text of at most so many characters; a cut is reported."""
+    room = most - len(_CUT) - 2
+    fitting: list[str] = []
+    for part in parts:
+        room -= len(part) + 2
+        if room < 0:
+            fitting.append(_CUT)
+            break
+        fitting.append(part)
+    return "\n\n".join(fitting)
+
+
+def code_block(text: str) -> str:
+    """Return text as a block of code that no fence in the text ends."""
+    harmless = text.replace("```", "`\u200b``")
+    return f"```text\n{harmless}\n```"

@@ -1,16 +1,13 @@
-"""A plan as people read it in a terminal: at most 100 columns, unless a name is longer."""
+"""A plan as text for a terminal."""
 
-import textwrap
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from typing import Final
 
 import click
 
-from reconciler.cli.render.drift_words import describe_drift
-from reconciler.cli.render.escape import for_line
-from reconciler.cli.render.lines import WIDTH, line, listed, paragraph
-from reconciler.cli.render.refusal import HEADLINE, ways_on
+from reconciler.cli.render.text import for_line, line, listed, paragraph, wrapped
+from reconciler.cli.render.wording import REFUSED, describe_drift, short_limit, ways_on
 from reconciler.planning.desired import default_configuration
 from reconciler.planning.guards import GuardName
 from reconciler.planning.plan import (
@@ -24,7 +21,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.plan_inputs import Source
 from reconciler.targeting.categories import Threshold
-from reconciler.wording import count, counted, gains, short_commit, show_number
+from reconciler.wording import count, counted, gains, short_commit
 
 _SHOWN_ENTRIES: Final = 20
 
@@ -43,7 +40,7 @@ _VERBS: Final = {
 
 
 class Outcome(Enum):
-    """What became of the plan that is shown."""
+    """What was done with the plan that is shown."""
 
     PREVIEWED = auto()
     PROPOSED = auto()
@@ -52,7 +49,7 @@ class Outcome(Enum):
 
 
 def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
-    """Return a plan with its headline, what it does, and its summary."""
+    """Return a plan with its headline, its changes, and its summary."""
     parts = [_headline(plan, source)]
     parts += [
         "\n".join(_feature(feature, plan.allowed_for(feature.name)))
@@ -67,12 +64,12 @@ def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
 
 
 def summary(plan: Plan, outcome: Outcome) -> str:
-    """Return the last line: how much changes, and whether anything was written."""
+    """Return the last line: how much changes, and whether it was written."""
     if plan.is_refused:
-        return "\n".join([HEADLINE, *_ways_on(plan)])
+        return "\n".join([REFUSED, *_ways_on(plan)])
     if not plan.has_changes:
         written = "" if outcome is Outcome.APPLIED else " Nothing was written."
-        return f"Nothing to change: live is what the file says.{written}"
+        return f"Nothing to change: the live state matches the file.{written}"
     applied = outcome is Outcome.APPLIED
     features = [
         f"{counted(number, 'feature')} {'' if applied else 'to '}{_VERBS[action][applied]}"
@@ -103,7 +100,7 @@ def _where(source: Source) -> str:
 
 
 def is_shown(feature: FeaturePlan) -> bool:
-    """Tell whether a plan says anything of a feature that people want to see."""
+    """Return whether a plan has anything to show about a feature."""
     return (
         feature.action is not FeatureAction.NONE
         or bool(feature.warnings or feature.findings)
@@ -132,27 +129,18 @@ def _feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[st
 def _override(feature: FeaturePlan) -> Iterator[str]:
     override = feature.overrides.in_force
     if override is not None:
-        limit = (
-            "stop" if override.percentage is None else f"at most {show_number(override.percentage)}"
-        )
+        limit = short_limit(override.percentage)
         text = f"{limit}: {for_line(override.reason)} ({for_line(override.by)})"
         yield from paragraph("override", text)
 
 
 def _ways_on(plan: Plan) -> Iterator[str]:
     for way in ways_on(plan):
-        yield textwrap.fill(
-            for_line(way),
-            WIDTH,
-            initial_indent="  ",
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield "\n".join(wrapped(for_line(way), indent="  ", hanging="  "))
 
 
 def shown_changes(feature: FeaturePlan) -> list[Change]:
-    """Return a feature's changes but for what is worth no line: the defaults of a new feature."""
+    """Return a feature's changes, without the defaults of a new feature."""
     return [each for each in feature.changes if not _is_default_of_a_new_feature(feature, each)]
 
 
@@ -175,7 +163,7 @@ def _change(change: Change, unresolved: tuple[str, ...]) -> Iterator[str]:
             )
         case ListChange(field, added, removed, resolved):
             unknown = len(set(added.values()) & {name.lower() for name in unresolved})
-            note = f"({count(unknown)} not known yet)" if unknown else ""
+            note = f"({count(unknown)} not in the database yet)" if unknown else ""
             entries = [
                 *_signed("+", added, "green"),
                 *_signed("−", removed, "red"),
@@ -214,7 +202,7 @@ def _marks(plan: Plan) -> Iterator[str]:
     yield click.style("~ test repositories", fg="yellow", bold=True)
     entries = [*_signed("+", marks.added, "green"), *_signed("−", marks.removed, "red")]
     unknown = len(marks.unresolved)
-    note = f"({count(unknown)} not known yet)" if unknown else ""
+    note = f"({count(unknown)} not in the database yet)" if unknown else ""
     yield from listed("marked", entries, "   ", len(marks), note)
 
 
@@ -223,11 +211,11 @@ def _categories(plan: Plan) -> Iterator[str]:
     for category in plan.categories.changed:
         before, after = plan.categories.before[category], plan.categories.after[category]
         yield from paragraph(category, f"{_limits(before)} → {_limits(after)}")
-    yield line("", "every repository is categorised again")
+    yield line("", "all repositories are categorised again")
 
 
 def _limits(threshold: Threshold) -> str:
-    """Return a threshold as figures: 50 stars, 10 contributors, 100 pull requests, priority 80."""
+    """Return a threshold in words: 50 stars, 10 contributors, 100 pull requests, priority 80."""
     figures = (
         (threshold.stars, "star"),
         (threshold.contributors, "contributor"),

@@ -104,7 +104,7 @@ def test_a_preview_without_changes_replaces_the_comment(job: Site, hub: FakeGitH
 
     assert done.exit_code == 0
     (comment,) = comments(hub)
-    assert comment.startswith("### Rollout: nothing changes")
+    assert comment.startswith("### Rollout: no change")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_refused_plan_is_annotated_at_its_lines(site: Site, summary: Path) -> 
         f"::warning file=rollout.yaml,line=3,col=3,title={FEATURE}::"
         "60 is between the steps of repository_size: 50 is in force",
         f"::notice file=rollout.yaml,line=6,col=17,title={FEATURE}::"
-        "a/unknown is not known to the database yet",
+        "a/unknown is not in the database yet",
     ]
     assert summary.read_text().startswith(
         "### Rollout: refused, a person decides (1 change in 1 feature, +"
@@ -82,7 +82,7 @@ def test_held_drift_is_annotated_at_its_line(site: Site) -> None:
     assert done.exit_code == 3
     assert commands(done.stdout) == [
         f"::error file=rollout.yaml,line=6,col=5,title=held drift refused::{FEATURE}: "
-        "target_repositories −1, by somebody live: held, since it narrows and no override can say it"
+        "target_repositories −1, changed live by hand: it holds the apply: it narrows the rollout, and an override cannot express it"
     ]
 
 
@@ -125,7 +125,7 @@ def test_an_error_that_ends_a_command_is_an_annotation(site: Site, summary: Path
     assert (done.exit_code, done.stderr) == (4, "")
     (command,) = commands(done.stdout)
     assert command.startswith(f"::notice title=stale::{older[:7]} is older than ")
-    assert "### Rollout: nothing to do" in summary.read_text()
+    assert "### Rollout: no action needed" in summary.read_text()
 
 
 def test_no_text_of_a_job_is_a_workflow_command(site: Site, summary: Path) -> None:

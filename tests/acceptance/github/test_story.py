@@ -72,7 +72,7 @@ def test_a_pull_request_an_error_burst_and_the_resume(
     run(PREVIEW, "pull_request", change(site, 7, "percentage: 10", "percentage: 25"))
     (comment,) = hub.comments.values()
     assert "| percentage | `10` | `25` |" in comment["body"]
-    assert "of 200 repositories are in" in comment["body"]
+    assert "of 200 repositories are eligible" in comment["body"]
     run(PREVIEW, "pull_request", change(site, 7, "percentage: 10", "percentage: 30"))
     (comment,) = hub.comments.values()
     assert "| percentage | `10` | `30` |" in comment["body"]
@@ -90,7 +90,7 @@ def test_a_pull_request_an_error_burst_and_the_resume(
     assert live_percentage(site) == 0
     assert "override:" in site.remote_text()
     (issue,) = hub.open_issues()
-    assert issue["title"] == f"Rollout: {FEATURE} is held back"
+    assert issue["title"] == f"Rollout: {FEATURE} is limited"
     assert "is limited to 0 percent, by `auto-rollback`" in issue["body"]
     assert "error rate 100.00% over 5% (20 of 20 jobs in 24h)" in issue["body"]
 

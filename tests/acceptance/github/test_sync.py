@@ -99,7 +99,7 @@ def test_a_sync_counts_again_only_repositories_with_pushes(synced: Site, hub: Fa
 
     assert done.stderr == ""
     assert done.stdout == (
-        "acme: 5 repositories, 0 added, 1 updated, 4 as they were; 0 followed to another owner; "
+        "acme: 5 repositories, 0 added, 1 updated, 4 unchanged; 0 transferred from another owner; "
         "contributors of 1 counted\n"
     )
     assert (row(synced, 2)["stars"], row(synced, 2)["people"]) == (99, 2)
@@ -137,7 +137,7 @@ def test_a_deleted_repository_gives_up_its_name(synced: Site, hub: FakeGitHub) -
     done = synced.reconcile("repositories", "sync", "--org", "acme")
 
     assert done.exit_code == 0, done
-    assert "; 2 gone and replaced; contributors of 1 counted\n" in done.stdout
+    assert "; 2 deleted and replaced; contributors of 1 counted\n" in done.stdout
     names = [each["full_name"] for each in synced.database.rows(FIGURES)]
     stranger = names.pop()
     assert names == ["Acme/r1", "Acme/r2", "Acme/r3~3", "Acme/new", "Acme/r5", "acme/R3"]

@@ -55,7 +55,7 @@ def test_the_next_stage_is_proposed_once_with_its_blast_radius(
     assert hub.changes() == [("POST", f"/repos/{REPOSITORY}/pulls")]
     (pull,) = hub.pulls.values()
     assert pull["title"] == f"Promote {FEATURE}: 0 → 10"
-    assert "repositories are in" in pull["body"]
+    assert "repositories are eligible" in pull["body"]
     assert "percentage: 10\n" in adopted.remote_text(f"rollout/promote-{FEATURE}-10")
     assert "percentage: 0\n" in adopted.remote_text("main")
 
@@ -67,7 +67,7 @@ def test_the_drift_job_needs_no_checkout(adopted: Site, hub: FakeGitHub, runner:
 
     assert done.succeeded, done.log
     (issue,) = hub.open_issues()
-    assert "rollout_percentage 0 → 90, by somebody live: taken back" in issue["body"]
+    assert "rollout_percentage 0 → 90, changed live by hand: the apply reverts it" in issue["body"]
 
 
 def test_a_run_by_hand_applies_only_the_default_branch(

@@ -1,7 +1,6 @@
 """Errors as Markdown: within GitHub's limit, and nothing in them formats."""
 
-from reconciler.cli.render.errors_markdown import errors_markdown
-from reconciler.cli.render.markdown import MAX_CHARACTERS, code_block
+from reconciler.cli.render.plan_markdown import MAX_CHARACTERS, code_block, errors_markdown
 from reconciler.errors import FileInvalid, Finding, Refused, Stale
 
 
@@ -21,7 +20,7 @@ def test_many_files_stay_within_the_limit() -> None:
     text = errors_markdown([invalid] * 100)
 
     assert len(text) <= MAX_CHARACTERS
-    assert "More than fits here" in text
+    assert "The rest does not fit here" in text
 
 
 def test_text_of_others_in_an_error_is_shown_as_code() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.cli.render.escape import for_cell, for_json, for_line, for_markdown, for_terminal
+from reconciler.cli.render.text import for_cell, for_json, for_line, for_markdown, for_terminal
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Lines of a terminal: a label, and text beside it."""
 
-from reconciler.cli.render.lines import line
+from reconciler.cli.render.text import line
 
 
 def test_a_label_stands_apart_from_its_text_however_long_it_is() -> None:

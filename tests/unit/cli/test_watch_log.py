@@ -6,7 +6,7 @@ import re
 import pytest
 from click import BadParameter
 
-from reconciler.cli.interval import Interval
+from reconciler.cli.types import Interval
 from reconciler.cli.watch_log import Log, LogFormat
 from reconciler.listen_address import ListenAddress
 from reconciler.operations.events import CommitNotApplied, Failed, Recovered, StandsBy, Subject
@@ -91,5 +91,5 @@ def test_intervals(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["soon", "", "-1s", "1ms", "0", "61m", "1h", "1.2345s"])
 def test_an_invalid_interval_is_refused(text: str) -> None:
-    with pytest.raises(BadParameter, match="no interval from 100ms to 60m"):
+    with pytest.raises(BadParameter, match="not an interval from 100ms to 60m"):
         Interval().convert(text, None, None)

@@ -14,18 +14,18 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result, show_result
 
 
-@click.group(epilog="Example: reconcile db status")
-def db() -> None:
-    """The database: start, stop, look, migrate, grant.
+@click.group("db", epilog="Example: reconcile db status")
+def command() -> None:
+    """The database: start, stop, show, migrate, grant.
 
     Without --database-url and DATABASE_URL it is an embedded Postgres beside the rollout file.
     """
 
 
-@db.command(epilog="Example: reconcile db start")
+@command.command(epilog="Example: reconcile db start")
 @click.pass_context
 def start(context: click.Context) -> None:
-    """Start the embedded database (every command does so on demand)."""
+    """Start the embedded database, and create it where it does not exist."""
     from reconciler.database.address import embedded_address
 
     settings = settings_of(context)
@@ -35,7 +35,7 @@ def start(context: click.Context) -> None:
     print_result(settings, f"the embedded database runs at {address.url_without_secrets}")
 
 
-@db.command(epilog="Example: reconcile db stop")
+@command.command(epilog="Example: reconcile db stop")
 @click.pass_context
 def stop(context: click.Context) -> None:
     """Stop the embedded database; its data stays."""
@@ -48,10 +48,10 @@ def stop(context: click.Context) -> None:
     )
 
 
-@db.command(epilog="Example: reconcile db status --format json")
+@command.command(epilog="Example: reconcile db status --format json")
 @click.pass_context
 def status(context: click.Context) -> None:
-    """Show where the database is, whether it answers, and its schema's version."""
+    """Show the database, whether it answers, and the version of its schema."""
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     found = _database_status(settings)
@@ -64,7 +64,7 @@ def status(context: click.Context) -> None:
         )
 
 
-@db.command(epilog="Example: psql $(reconcile db url)")
+@command.command(epilog="Example: psql $(reconcile db url)")
 @click.pass_context
 def url(context: click.Context) -> None:
     """Print the database's URL for libpq, without a password."""
@@ -76,14 +76,14 @@ def url(context: click.Context) -> None:
     show_result(settings, found, lambda: address.url_without_secrets)
 
 
-@db.command(
+@command.command(
     context_settings={"ignore_unknown_options": True},
     epilog="Example: reconcile db psql -- -c 'SELECT * FROM rollout_configuration'",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
-    """Open psql on the database; what follows `--` is psql's."""
+    """Open psql on the database; arguments after `--` go to psql."""
     from reconciler.database.address import resolve_address
     from reconciler.database.embedded import installed_binaries
 
@@ -91,20 +91,20 @@ def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
     settings.choose_format(Format.TEXT)
     address = resolve_address(settings.database_url, settings.path)
     psql_program = installed_binaries().program("psql")
-    command = [str(psql_program), "--dbname", address.url_without_secrets, *arguments]
+    psql_command = [str(psql_program), "--dbname", address.url_without_secrets, *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    with _interrupts_left_to_others():
+    with _ctrl_c_for_psql():
         if address.password is None:
-            return subprocess.run(command, env=environment, check=False).returncode
+            return subprocess.run(psql_command, env=environment, check=False).returncode
         with _password_file(address.password) as password_file:
             environment["PGPASSFILE"] = password_file
-            return subprocess.run(command, env=environment, check=False).returncode
+            return subprocess.run(psql_command, env=environment, check=False).returncode
 
 
-@db.command(epilog="Example: reconcile db upgrade --database-url postgresql://localhost/app")
+@command.command(epilog="Example: reconcile db upgrade --database-url postgresql://localhost/app")
 @click.pass_context
 def upgrade(context: click.Context) -> None:
-    """Migrate the database to this release's schema; of two at once, one waits."""
+    """Migrate the database to the schema of this release; of two at once, one waits."""
     from reconciler.database import schema
     from reconciler.database.address import resolve_address
     from reconciler.database.connection import translated_errors
@@ -119,15 +119,15 @@ def upgrade(context: click.Context) -> None:
         settings,
         f"the schema is {schema.NEWEST_REVISION} now"
         if migrated
-        else f"the schema is {schema.NEWEST_REVISION} already; nothing to do",
+        else f"the schema is {schema.NEWEST_REVISION} already; no action is needed",
     )
 
 
-@db.command(epilog="Example: reconcile db roles | psql app")
-@click.option("--apply", is_flag=True, help="Run them, as the owner of the tables.")
+@command.command(epilog="Example: reconcile db roles | psql app")
+@click.option("--apply", is_flag=True, help="Run the SQL, as the owner of the tables.")
 @click.pass_context
 def roles(context: click.Context, /, *, apply: bool) -> None:
-    """Print the grants of the rollout's four roles, as SQL that may be run again; --apply runs it."""
+    """Print the grants of the four roles as SQL, which can be run more than once; --apply runs it."""
     from reconciler.database.roles import apply_roles, roles_script
 
     settings = settings_of(context)
@@ -138,14 +138,14 @@ def roles(context: click.Context, /, *, apply: bool) -> None:
     apply_roles(open_database(settings, to_write=True))
     print_result(
         settings,
-        "rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler are granted",
+        "granted: rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler",
     )
 
 
 @contextmanager
-def _interrupts_left_to_others() -> Iterator[None]:
-    """Outlive Ctrl-C, which is psql's: there it cancels a query, and it goes on."""
-    # Not ignored, which psql would inherit.
+def _ctrl_c_for_psql() -> Iterator[None]:
+    """Keep Ctrl-C for psql, where it cancels a query."""
+    # psql would inherit an ignored signal, but not a handler.
     before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         yield
@@ -155,7 +155,7 @@ def _interrupts_left_to_others() -> Iterator[None]:
 
 @contextmanager
 def _password_file(password: str) -> Iterator[str]:
-    """Yield a file from which libpq takes the password: no list of processes shows it."""
+    """Yield a file with the password for libpq, since a process list shows arguments."""
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="reconcile-") as file:
         file.write(f"*:*:*:*:{escaped}\n")

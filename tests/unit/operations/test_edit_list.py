@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.cli.commands import list_edits
-from reconciler.cli.commands.list_edits import MAX_COMPARED_ENTRIES, MAX_GUESSED_NAMES, FoundList
+from reconciler.operations import edit_list
+from reconciler.operations.edit_list import MAX_COMPARED_ENTRIES, MAX_GUESSED_NAMES, FoundList
 
 LONG = tuple(f"owner-{number}/repository-{number}" for number in range(MAX_COMPARED_ENTRIES + 1))
 
@@ -35,7 +35,7 @@ def test_a_mistyped_name_is_compared_with_a_few_entries(
         compared.append(len(candidates))
         return []
 
-    monkeypatch.setattr(list_edits, "get_close_matches", compare)
+    monkeypatch.setattr(edit_list, "get_close_matches", compare)
     names = [f"gone/{number}" for number in range(3 * MAX_GUESSED_NAMES)]
 
     edit = found(*LONG).remove(content(*LONG), names)
@@ -52,5 +52,5 @@ def test_a_remaining_pattern_is_shown_for_each_name_it_matches() -> None:
 
     assert edit.remarks == (
         "the list does not have Beta/site; did you mean beta/*?",
-        "the list has acme/* still, which stands for ACME/tools too",
+        "the list still has acme/*, which includes ACME/tools",
     )

@@ -1,0 +1,132 @@
+"""The parts of `stop`, `rollback` and `resume`: their options, the question, the act and its report."""
+
+from collections.abc import Callable
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reconciler.cli.context import actor, choose_feature, choose_features, open_database
+from reconciler.cli.options import Format, Settings
+from reconciler.cli.output import ask, can_ask, print_json, print_result
+from reconciler.cli.render.text import for_line, paragraph
+from reconciler.cli.types import require_reason
+from reconciler.cli.write_back_report import report_text, write_back_and_warn
+from reconciler.wording import count, counted, show_number
+
+if TYPE_CHECKING:
+    from reconciler.operations.limit_change import Changed, LimitChange
+    from reconciler.operations.safeguard import Acted
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _check_reason(_context: click.Context, _option: click.Parameter, reason: str) -> str:
+    require_reason(reason)
+    return reason
+
+
+def limit_options(command: Command) -> Command:
+    """Add the options of every command that changes the limit."""
+    for option in (
+        click.option("--no-write-back", is_flag=True, help="Do not write to git."),
+        click.option("--yes", "-y", is_flag=True, help="Do it without a question."),
+        click.option(
+            "--reason",
+            metavar="TEXT",
+            required=True,
+            callback=_check_reason,
+            help="The reason, for history and git.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def change_and_report(
+    settings: Settings,
+    change: "LimitChange",
+    question: str,
+    *,
+    reason: str,
+    yes: bool = False,
+    no_write_back: bool = False,
+) -> dict[str, Any]:
+    """Ask, change the limit in the database, print that, write back to git, print that; return all of it."""
+    from reconciler.operations.limit_change import change_limit
+
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    database = open_database(settings, to_write=True)
+    feature = choose_feature(settings, choose_features(settings, database))
+    if not yes and can_ask():
+        ask(question.format(feature=for_line(feature)), "nothing was done")
+    changed = change_limit(database, feature, change, by=actor(), reason=reason)
+    if chosen is Format.TEXT:
+        print_result(settings, "\n".join(_lines(changed)))
+    report = None if no_write_back else write_back_and_warn(settings, database)
+    done = acted_as_json(changed.acted) | {"eligible": changed.eligible, "write_back": report}
+    if chosen is Format.JSON:
+        print_json(settings, done)
+    elif report is not None and report.overrides:
+        print_result(settings, report_text(report))
+    return done
+
+
+def acted_as_json(acted: "Acted") -> dict[str, Any]:
+    """Return what an act did, for JSON."""
+    from reconciler.planning.report import report_override
+
+    act, override = acted.act, acted.override
+    return {
+        "feature": acted.feature,
+        "changed": act is not None,
+        "before": None if act is None else act.before,
+        "after": None if act is None else act.after,
+        "override": None if override is None else report_override(override).model_dump(),
+    }
+
+
+def acted_lines(acted: "Acted") -> list[str]:
+    """Return what an act did, as lines of text."""
+    name = click.style(for_line(acted.feature), bold=True)
+    act, override = acted.act, acted.override
+    if act is None:
+        lines = [f"{name}: {_unchanged(acted)}; nothing was written"]
+    else:
+        lines = [f"{name}: {_outcome(acted)}"]
+        before, after = show_number(act.before.percentage), show_number(act.after.percentage)
+        lines += paragraph("percentage", before if before == after else f"{before} → {after}")
+    if override is not None:
+        lines += paragraph("override", f"{override.id}, by {for_line(override.by)}")
+        lines += paragraph("reason", for_line(override.reason))
+    return lines
+
+
+def _lines(changed: "Changed") -> list[str]:
+    repositories = (
+        f"{count(changed.eligible)} of {counted(changed.total, 'repository')} have the feature now"
+    )
+    return [*acted_lines(changed.acted), *paragraph("who", repositories)]
+
+
+def _unchanged(acted: "Acted") -> str:
+    override = acted.override
+    if override is None:
+        return "not limited"
+    limit = "stopped" if override.percentage is None else f"at {show_number(override.percentage)}"
+    at = override.at.astimezone(UTC)
+    on = "" if at.date() == acted.at.astimezone(UTC).date() else f"{at:%Y-%m-%d} "
+    by, reason = for_line(override.by), for_line(override.reason)
+    return f"already {limit} by {by} at {on}{at:%H:%M} ({reason})"
+
+
+def _outcome(acted: "Acted") -> str:
+    match acted.override:
+        case None:
+            return click.style("resumed", fg="green", bold=True)
+        case override if override.percentage is None:
+            return click.style("stopped", fg="red", bold=True)
+        case override:
+            return click.style(
+                f"rolled back to {show_number(override.percentage)}", fg="red", bold=True
+            )

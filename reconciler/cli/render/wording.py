@@ -1,0 +1,79 @@
+"""Sentences that several renderings share: drift, refusals, overrides, write-back."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.feature_config import ListField, ScalarField
+from reconciler.planning.plan import Plan
+from reconciler.wording import count, short_commit, show_number
+
+if TYPE_CHECKING:
+    from reconciler.operations.write_back_pass import WrittenBack
+
+REFUSED = "Refused: nothing was written. A person decides:"
+"""The line that precedes the ways to go on."""
+
+
+def describe_drift(drift: Drift) -> str:
+    """Return what was changed live, and what an apply does about it."""
+    match drift.decision:
+        case Decision.KEEP:
+            fate = "the apply keeps it as an override, because it narrows the rollout"
+        case Decision.REVERT:
+            fate = "the apply reverts it"
+        case Decision.HOLD:
+            fate = "it holds the apply: it narrows the rollout, and an override cannot express it"
+        case Decision.ADOPT:
+            fate = "the apply keeps it, because the file has the same value"
+    return f"{drift.field.column} {_change(drift)}, changed live by hand: {fate}"
+
+
+def _change(drift: Drift) -> str:
+    match drift.field:
+        case ScalarField():
+            return f"{drift.field.show(drift.last_applied)} → {drift.field.show(drift.live)}"
+        case ListField():
+            gone, come = drift.last_applied - drift.live, drift.live - drift.last_applied
+            counts = (("−", len(gone)), ("+", len(come)))
+            return " ".join(f"{sign}{count(number)}" for sign, number in counts if number)
+
+
+def ways_on(plan: Plan) -> Iterator[str]:
+    """Yield each way to go on after a refusal, in a sentence."""
+    if guards := sorted({finding.guard for _, finding in plan.refusing}):
+        flags = " ".join(f"--allow {guard}" for guard in guards)
+        trailers = " and ".join(f"Rollout-Allow: {guard}" for guard in guards)
+        yield "change the file to ask for less"
+        yield (
+            f"or allow it by name: {flags}; "
+            f"in a pull request, by a trailer of one of its commits: {trailers}"
+        )
+    if plan.held:
+        yield f"{', '.join(plan.held)}: the live state was narrowed by hand"
+        yield "keep the change by writing it into the file: reconcile drift adopt"
+        yield "or revert it: reconcile drift revert"
+
+
+def describe_written_back(where: str, written: "WrittenBack") -> str:
+    """Return what became of one override in write-back, `where` being the remote's branch."""
+    # Imported late, as all that needs the database is.
+    from reconciler.operations.write_back_pass import Outcome
+
+    match written.outcome:
+        case Outcome.WRITTEN:
+            return f"override written to {where} by {short_commit(written.commit or '')}"
+        case Outcome.REMOVED:
+            return f"override removed from {where} by {short_commit(written.commit or '')}"
+        case Outcome.SETTLED:
+            return f"{where} is up to date already"
+        case Outcome.PROPOSED:
+            return f"{where} refuses pushes; merge {written.branch}"
+        case Outcome.PENDING:
+            return "not in git yet" + (f": {written.why}" if written.why else "")
+
+
+def short_limit(percentage: Decimal | None) -> str:
+    """Return a limit in a word or two: `stop` (None), `at most 25`."""
+    return "stop" if percentage is None else f"at most {show_number(percentage)}"

@@ -1,0 +1,217 @@
+"""What options and arguments take: names, percentages, times, durations, moments."""
+
+import math
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from reconciler.database.time_travel import Moment
+    from reconciler.listen_address import ListenAddress
+
+FILE: Final = click.Path(readable=False)
+"""A file's name, which a shell completes; the command that opens it checks that it exists."""
+
+_NOT_TEXT: Final = re.compile("[\ud800-\udfff]")
+_PERCENTAGE: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,2})?) ?%?")
+_MAX_PERCENTAGE: Final = 100
+_INTERVAL: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|m|)")
+_INTERVAL_SECONDS: Final = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
+_MIN_INTERVAL_SECONDS: Final = 0.1
+_MAX_INTERVAL_SECONDS: Final = 3600.0
+_AGO: Final = re.compile(r"[1-9][0-9]*[smhd]")
+_GENERATION: Final = re.compile("[0-9]{1,30}")
+_COMMIT: Final = re.compile("[0-9a-f]{7,64}")
+_MAX_PROCESSOR_LENGTH: Final = 50
+
+
+def as_text(argument: str) -> str:
+    """Return an argument that a database, git and a terminal can store.
+
+    A byte that is not UTF-8 becomes a replacement character, NUL becomes a space: an operator who stops
+    a feature in a hurry is not refused for what the terminal pasted.
+    """
+    return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", argument).replace("\0", " ")
+
+
+def require_reason(reason: str) -> None:
+    """Refuse an empty reason.
+
+    Raises:
+        click.UsageError: it is empty.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason is empty; give a reason")
+
+
+class Name(click.Choice[str]):
+    """One of some names; a wrong one is answered with the nearest."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__([str(each) for each in names])
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return the nearest name, or all names where none is near."""
+        near = get_close_matches(str(value), self.choices, n=1)
+        if near:
+            return f"{value!r} is unknown; did you mean {near[0]}?"
+        return super().get_invalid_choice_message(value, ctx)
+
+
+class Percentage(click.ParamType[Decimal]):
+    """A percentage from 0 to 100 with at most two decimals: 25, 12.5, 25%."""
+
+    name = "percent"
+
+    def convert(
+        self, value: str | Decimal, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        """Return the number."""
+        written = _PERCENTAGE.fullmatch(str(value))
+        if written is None or Decimal(written[1]) > _MAX_PERCENTAGE:
+            self.fail(
+                f"{value!r} is not a percentage; write a number from 0 to 100, such as 25 or 12.5",
+                param,
+                ctx,
+            )
+        return Decimal(written[1])
+
+
+class Interval(click.ParamType[float]):
+    """An interval in seconds, from 100ms to 60m: 5, 5s, 500ms, 1m."""
+
+    name = "interval"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds."""
+        written = _INTERVAL.fullmatch(str(value))
+        seconds = float(written[1]) * _INTERVAL_SECONDS[written[2]] if written else 0.0
+        if not _MIN_INTERVAL_SECONDS <= seconds <= _MAX_INTERVAL_SECONDS:
+            self.fail(
+                f"{value!r} is not an interval from 100ms to 60m; write 5s or 500ms", param, ctx
+            )
+        return seconds
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration as the file has it: `90s`, `15m`, `24h`, `7d`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Return the duration."""
+        from reconciler.rollout_file.durations import parse_duration
+
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Seconds(click.ParamType[float]):
+    """A number of seconds from 0."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; anything else, and infinity, is refused."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not (math.isfinite(seconds) and seconds >= 0):
+            self.fail(f"{value!r} is not a time; write seconds from 0, such as 1.5", param, ctx)
+        return seconds
+
+
+class Processor(click.ParamType[str]):
+    """The name of what ran a job, such as `inngest`."""
+
+    name = "processor"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if not 1 <= len(value) <= _MAX_PROCESSOR_LENGTH or not value.isprintable():
+            self.fail(
+                f"{value!r} is not a processor; write 1 to {_MAX_PROCESSOR_LENGTH} characters",
+                param,
+                ctx,
+            )
+        return value
+
+
+class Since(click.ParamType[datetime]):
+    """A time, as `2026-11-23`, `2026-11-23T12:00Z`, or how long ago, as `24h`."""
+
+    name = "time"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the time; a time without a zone is UTC."""
+        from reconciler.rollout_file.durations import parse_duration
+
+        try:
+            if _AGO.fullmatch(value):
+                return datetime.now(UTC) - parse_duration(value)
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time; write 2026-11-23T12:00Z or 24h", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class MomentType(click.ParamType["Moment"]):
+    """A generation by its number, a commit by seven characters or more, or a time as `Since` reads it."""
+
+    name = "moment"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Moment":
+        """Return the moment; digits alone may be a generation or a commit."""
+        from reconciler.database.time_travel import Moment
+
+        written = value.lower()
+        generation = int(written) if _GENERATION.fullmatch(written) else None
+        commit = written if _COMMIT.fullmatch(written) else None
+        if generation is not None or commit is not None:
+            return Moment(written, generation, commit)
+        try:
+            time = Since().convert(value, None, None)
+        except click.BadParameter as error:
+            self.fail(
+                f"{error.message}, the number of a generation, or seven characters or more of a "
+                "commit",
+                param,
+                ctx,
+            )
+        # A time without a fraction, as output shows it, includes all of its second.
+        return Moment(written, time=time if time.microsecond else time.replace(microsecond=999_999))
+
+
+class Listen(click.ParamType["ListenAddress"]):
+    """An address to serve on, as HOST:PORT."""
+
+    name = "address"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "ListenAddress":
+        """Return the address."""
+        from reconciler.listen_address import ListenAddress
+
+        try:
+            return ListenAddress.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

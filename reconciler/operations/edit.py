@@ -1,0 +1,146 @@
+"""Editing the rollout file: the edit, then as far as is asked the commit and the push.
+
+An edit is made once: a second request changes nothing in the file, and still does what is left of
+committing and pushing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ReconcilerError
+from reconciler.rollout_file.editing import edit_rollout_file, with_value
+from reconciler.wording import show_number
+
+if TYPE_CHECKING:
+    from reconciler.git.user_commit import Branch
+    from reconciler.rollout_file.model import Rollout
+
+
+class Reach(Enum):
+    """How far an edit goes; each step includes those before it."""
+
+    FILE = auto()
+    COMMIT = auto()
+    PUSH = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The edit of one command."""
+
+    feature: str | None
+    """The feature that it changes; None where it changes something of all features."""
+    content: bytes
+    """The file's content after it."""
+    message: str
+    """The message of its commit, where no other is given."""
+    remarks: tuple[str, ...] = ()
+    """What the file has already, a sentence each."""
+
+
+MakeEdit = Callable[[bytes], Edit]
+"""Returns the edit of a file's content; raises `EditRefused` or `FileInvalid`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """An edit as it was done."""
+
+    edit: Edit
+    before: bytes
+    commit: str | None = None
+    """The commit; None where none was asked for or HEAD has the content already."""
+    holds_earlier_changes: bool = False
+    """Whether the commit also holds changes that the file had before."""
+    pushed: str | None = None
+    """The remote's branch, as REMOTE/BRANCH; None where no push was asked for."""
+    failure: ReconcilerError | None = None
+    """Why the commit or the push failed; the file is edited."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the file was changed."""
+        return self.before != self.edit.content
+
+
+def edit_file(
+    path: Path, make_edit: MakeEdit, *, reach: Reach = Reach.FILE, message: str | None = None
+) -> Edited:
+    """Edit a file, commit and push it as far as `reach` says; return what was done.
+
+    Args:
+        path: the rollout file.
+        make_edit: returns the edit of its content.
+        reach: how far to go.
+        message: the message of the commit; None for the edit's own.
+
+    Raises:
+        EditRefused: the file would be wrong, or cannot be edited so; nothing is written.
+        FileInvalid: it is wrong already.
+        SetupInvalid: git cannot do what is asked for; nothing is written.
+    """
+    from reconciler.git import user_commit
+
+    branch: Branch | None = None
+    was_changed = False
+    if reach is not Reach.FILE:
+        user_commit.require_repository(path)
+        branch = user_commit.find_branch(path) if reach is Reach.PUSH else None
+        was_changed = user_commit.is_changed(path)
+    made: list[Edit] = []
+
+    def make(content: bytes) -> bytes:
+        made.append(make_edit(content))
+        return made[-1].content
+
+    before, _ = edit_rollout_file(path, make)
+    (edit,) = made
+    if reach is Reach.FILE:
+        return Edited(edit, before)
+    commit: str | None = None
+    is_mixed = False
+    try:
+        commit = user_commit.commit_file(path, message or edit.message)
+        is_mixed = commit is not None and was_changed and before != edit.content
+        if branch is not None:
+            user_commit.push_branch(path, branch)
+    except ReconcilerError as failure:
+        return Edited(edit, before, commit, is_mixed, failure=failure)
+    return Edited(edit, before, commit, is_mixed, None if branch is None else branch.shown)
+
+
+def set_percentage(
+    content: bytes, rollout: "Rollout", feature: str, percentage: Decimal | str
+) -> Edit:
+    """Return the edit that sets a feature's percentage; text that is not a number is refused by the file."""
+    shown = percentage if isinstance(percentage, str) else show_number(percentage)
+    message = f"Set {feature} to {shown} percent"
+    if rollout.features[feature].percentage == percentage:
+        return Edit(feature, content, message, (f"{feature} is at {shown} already",))
+    edited = with_value(content, ("features", feature, "percentage"), percentage)
+    return Edit(feature, edited, message)
+
+
+def set_strategy(content: bytes, rollout: "Rollout", feature: str, strategy: str) -> Edit:
+    """Return the edit that sets a feature's strategy."""
+    message = f"Set the strategy of {feature} to {strategy}"
+    if rollout.features[feature].strategy == strategy:
+        remark = f"the strategy of {feature} is {strategy} already"
+        return Edit(feature, content, message, (remark,))
+    edited = with_value(content, ("features", feature, "strategy"), strategy)
+    return Edit(feature, edited, message)
+
+
+def set_auto_rollback(content: bytes, rollout: "Rollout", feature: str, *, is_on: bool) -> Edit:
+    """Return the edit that turns a feature's automatic rollback on or off."""
+    state = "on" if is_on else "off"
+    message = f"Turn automatic rollback of {feature} {state}"
+    if rollout.features[feature].health.auto_rollback is is_on:
+        remark = f"automatic rollback of {feature} is {state} already"
+        return Edit(feature, content, message, (remark,))
+    edited = with_value(content, ("features", feature, "health", "auto_rollback"), is_on)
+    return Edit(feature, edited, message)

@@ -1,0 +1,78 @@
+"""The health check: a verdict for each feature, its indicators, and on request the rollback."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.database.eligibility import read_participation
+from reconciler.database.health import read_health
+from reconciler.database.schema import require_newest
+from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.operations.safeguard import Watched, judge_and_roll_back
+from reconciler.planning.health import Indicators, find_indicators
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from reconciler.planning.health import MetricsSource
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One feature: its health, what was done about it, and its indicators."""
+
+    found: Watched
+    indicators: Indicators
+
+
+def check_health(
+    database: Database, features: Sequence[str], source: "MetricsSource | None" = None
+) -> tuple[Checked, ...]:
+    """Judge features; writes nothing.
+
+    Args:
+        database: where the rollout is.
+        features: their names.
+        source: where metrics are; None for the database.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        return tuple(
+            _with_indicators(
+                connection, Watched(name, read_health(connection, name, source=source), None)
+            )
+            for name in features
+        )
+
+
+def check_and_roll_back(
+    database: Database, features: Sequence[str], source: "MetricsSource | None" = None
+) -> tuple[Checked, ...]:
+    """Judge features, and roll back those that fail where the file allows it.
+
+    A feature whose rollback failed has its `failure`; the others are judged all the same.
+
+    Args:
+        database: where the rollout is.
+        features: their names.
+        source: where metrics are; None for the database.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    watched = judge_and_roll_back(database, features, source) if features else ()
+    with read_only_transaction(database) as connection:
+        return tuple(_with_indicators(connection, each) for each in watched)
+
+
+def _with_indicators(connection: "Connection", found: Watched) -> Checked:
+    participation = read_participation(connection, found.feature)
+    indicators = find_indicators(
+        repositories=participation.total,
+        eligible_by_category=participation.eligible_by_category,
+        test_repositories=participation.test_repositories,
+    )
+    return Checked(found, indicators)

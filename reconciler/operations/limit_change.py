@@ -1,0 +1,130 @@
+"""Stop, rollback and resume: what each would change, and doing it, in the database.
+
+The database comes first and alone: from the commit of `change_limit` on, every client is safe. The write-back
+to git follows it, in `write_back`.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from reconciler.database.blast_radius import measure_blast_radius
+from reconciler.database.eligibility import read_participation
+from reconciler.database.live_state import read_configurations
+from reconciler.database.override_actions import read_feature
+from reconciler.database.schema import require_newest
+from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.operations import safeguard
+from reconciler.operations.safeguard import Acted
+from reconciler.planning.override_actions import Act, impose, lift
+from reconciler.rollout_file.model import Override
+
+if TYPE_CHECKING:
+    from reconciler.database.override_actions import FoundFeature
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Make no repository eligible."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Lower the percentage."""
+
+    to: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Lift every limit."""
+
+
+LimitChange = Stop | RollBack | Resume
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What was done, and how many repositories have the feature after it."""
+
+    acted: Acted
+    eligible: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a change of the limit would do now."""
+
+    act: Act | None
+    """None where it would change nothing."""
+    in_force: Override | None
+    """The override that is in force now."""
+    eligible_before: int
+    eligible_after: int
+    total: int
+
+
+def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
+    """Return what a stop, rollback or resume would do now; writes nothing.
+
+    Raises:
+        NotFound: there is no such feature.
+        Refused: as `change_limit` would be.
+    """
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        found = read_feature(connection, feature)
+        act = _act(found, change)
+        live = read_configurations(connection)[feature]
+        after = live
+        if act is not None:
+            after = replace(
+                live,
+                active=act.after.active,
+                emergency_stop=act.after.emergency_stop,
+                percentage=act.after.percentage,
+            )
+        radius = measure_blast_radius(connection, feature, live.targeting, after.targeting)
+    in_force = found.standing.in_force
+    return Forecast(act, in_force, radius.before, radius.after, radius.repositories)
+
+
+def change_limit(
+    database: Database, feature: str, change: LimitChange, *, by: str, reason: str
+) -> Changed:
+    """Stop, roll back or resume a feature, at once; return what was done.
+
+    Raises:
+        NotFound: there is no such feature.
+        Refused: a narrower limit is in force, or the percentage excludes no repository.
+    """
+    match change:
+        case Stop():
+            acted = safeguard.stop(database, feature, by=by, reason=reason)
+        case RollBack(to):
+            acted = safeguard.roll_back(database, feature, to, by=by, reason=reason)
+        case Resume():
+            acted = safeguard.resume(database, feature, by=by, reason=reason)
+    with read_only_transaction(database) as connection:
+        participation = read_participation(connection, feature)
+    return Changed(acted, participation.eligible, participation.total)
+
+
+def _act(found: "FoundFeature", change: LimitChange) -> Act | None:
+    match change:
+        case Stop():
+            return impose(found.standing, _imagined(None, found.now))
+        case RollBack(to):
+            return impose(found.standing, _imagined(to, found.now))
+        case Resume():
+            return lift(found.standing)
+
+
+def _imagined(percentage: Decimal | None, now: datetime) -> Override:
+    is_stop = True if percentage is None else None
+    return Override(
+        id=uuid4(), percentage=percentage, emergency_stop=is_stop, reason="-", by="-", at=now
+    )
