@@ -35,6 +35,14 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     ) -> _Result:
         return super().wait(gen, interval, self.patience if timeout is None else timeout)
 
+    def notified(self) -> list[str]:
+        """Return the payloads of the notifications that arrived since the last call."""
+        payloads = [each.payload for each in self.notifies(timeout=0)]
+        # One that came with the answer to COMMIT: libpq has read it, and the driver waits for more to read.
+        while found := self.pgconn.notifies():
+            payloads.append(found.extra.decode(errors="replace"))
+        return payloads
+
     @contextmanager
     def begun(self) -> Iterator[None]:
         """Open a transaction with the settings that each transaction of the reconciler has."""

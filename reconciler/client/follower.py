@@ -233,7 +233,7 @@ class Follower:
             selector.register(connection.fileno(), selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while not self._stopping.is_set():
-                heard = [self._concerns(each.payload) for each in connection.notifies(timeout=0)]
+                heard = [self._concerns(payload) for payload in connection.notified()]
                 if any(heard) or not selector.select(max(0.0, deadline - time.monotonic())):
                     return
 

@@ -316,7 +316,7 @@ def test_a_session_ended_at_commit_is_looked_up(database: Database) -> None:
     database.execute("""
         CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF nextval('ended') = 1 THEN
+            IF nextval('public.ended') = 1 THEN
                 PERFORM pg_terminate_backend(pg_backend_pid());
             END IF;
             RETURN NULL;
@@ -485,7 +485,7 @@ def test_a_serialization_failure_is_retried(database: Database) -> None:
     """)
 
     def work(connection: Connection) -> None:
-        connection.execute(text("UPDATE parted SET worth = worth + 1"))
+        connection.execute(text("UPDATE public.parted SET worth = worth + 1"))
 
     with FaultProxy(database) as proxy, ThreadPoolExecutor(1) as pool:
         with database.connect() as other:
