@@ -106,11 +106,13 @@ class Background:
 
     def restart_after_fork(self) -> None:
         """In a forked child: leave the threads and their connections to the parent."""
-        follower = self._follower
+        follower, keeper = self._follower, self._keeper
         self._reset()
         self._notifier.restart_after_fork()
         if follower is not None:
             follower.restart_after_fork()
+        if keeper is not None:
+            keeper.restart_after_fork()
 
     def _reset(self) -> None:
         # Reentrant: a signal handler may record while the code under it starts the client.

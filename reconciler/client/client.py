@@ -237,6 +237,7 @@ class RolloutClient:
             dropped=self._recorder.dropped,
             refused=self._recorder.refused,
             failure=self._background.failure or self._recorder.failure,
+            lost=self._recorder.lost,
         )
 
     def subscribe(self, listener: Callable[[frozenset[str]], None]) -> None:

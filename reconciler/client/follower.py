@@ -26,6 +26,7 @@ from reconciler.client.fork import abandon
 from reconciler.client.notifications import concerns, listen
 from reconciler.client.reads import Features, read_everything, read_features
 from reconciler.client.store import Store
+from reconciler.client.threads import park
 from reconciler.database.address import DatabaseAddress
 from reconciler.targeting.environment import EnvironmentOverride
 
@@ -113,6 +114,7 @@ class Follower:
                 ("repositories", self._follow_repositories),
             )
         ]
+        self._is_abandoned = False
         self._failures: dict[str, str] = {}
         self._connections: set[Connection] = set()
 
@@ -150,6 +152,7 @@ class Follower:
 
     def restart_after_fork(self) -> None:
         """In a forked child: leave what is the parent's, without a word to its server."""
+        self._is_abandoned = True
         self._stopping.set()
         for connection in self._connections:
             # One that was lost just now has no socket any more.
@@ -198,6 +201,8 @@ class Follower:
                         )
                     )
                 )
+        if self._is_abandoned:
+            park()
 
     def _listen(self) -> None:
         following = self._following

@@ -29,6 +29,7 @@ class Notifier:
             if not self._is_running and not self._is_stopped:
                 # Before it starts: a signal handler that interrupts this line starts no second one.
                 self._is_running = True
+                self._wake = Wake()
                 self._is_running = start_thread(self._run, "rollout-changes")
         self._wake.set()
 

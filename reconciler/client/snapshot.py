@@ -24,7 +24,7 @@ from reconciler.client.reads import Feature, Features
 from reconciler.client.repositories import Page, Repositories
 from reconciler.client.state import State
 from reconciler.client.store import Store
-from reconciler.client.threads import Wake
+from reconciler.client.threads import Wake, park
 from reconciler.errors import SetupInvalid
 from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.eligibility import Targeting
@@ -220,6 +220,7 @@ class SnapshotKeeper:
         self._every = every
         self._clock = clock
         self._stopping = threading.Event()
+        self._is_abandoned = False
         self._changed = Wake()
         self._kept_at = -inf, -inf
         """When the content of the file was read."""
@@ -253,6 +254,10 @@ class SnapshotKeeper:
         self._changed.set()
         self._thread.join(timeout)
 
+    def restart_after_fork(self) -> None:
+        """In a forked child: leave the file to the parent; a keeper of the child's own writes it too."""
+        self._is_abandoned = True
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._changed.wait(self._every)
@@ -264,6 +269,8 @@ class SnapshotKeeper:
 
     def _write(self) -> None:
         """Write it, unless nothing was read since: another process may have written what it read later."""
+        if self._is_abandoned:
+            park()
         state = self._store.current.state
         read_at = state.newest_at, state.whole_at
         if state.confirmed_at == -inf or read_at == self._kept_at:

@@ -26,3 +26,5 @@ class Status:
     """Outcomes that the database did not take, as of a feature or repository that it does not have."""
     failure: str | None
     """What keeps the database from being read or written, in a line; None while it is."""
+    lost: int = 0
+    """Outcomes of forked processes that ended before they wrote them; the client was made before the fork."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from math import inf
 from uuid import UUID
 
-from reconciler.client.fork import renewed
 from reconciler.client.reads import Features
 from reconciler.client.repositories import Repositories
 from reconciler.client.state import State
@@ -60,15 +59,16 @@ class Store:
         """Wait until something is known that is not stale; return False where that takes longer."""
         if not self.is_stale:
             return True
-        # Set since an earlier load; in this order no load between the two is missed.
-        self._loaded.clear()
-        return not self.is_stale or (self._loaded.wait(timeout) and not self.is_stale)
+        # A new one, made by the thread that waits: the old one is set since an earlier load, and where gevent
+        # patches a process late, it is not of its classes. In this order no load between the two is missed.
+        loaded = self._loaded = threading.Event()
+        return not self.is_stale or (loaded.wait(timeout) and not self.is_stale)
 
     def restart_after_fork(self) -> None:
         """In a forked child: with locks of its own, and no answers that no thread keeps up to date."""
         self._lock = threading.RLock()
         self.current = replace(self.current, answers={})
-        self._loaded = renewed(self._loaded)
+        self._loaded = threading.Event()
 
     def set_newest(self, features: Features, at: float) -> None:
         """Take in features read by themselves at a time."""

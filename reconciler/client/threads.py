@@ -30,6 +30,14 @@ class Wake:
         return self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
 
 
+def park() -> None:
+    """Never return: for a thread of the parent that gevent, unlike the system, goes on with in a child.
+
+    If it ended there, `threading`, which forgot it at the fork, would report a failure.
+    """
+    threading.Event().wait()
+
+
 def start_thread(target: Callable[[], None], name: str) -> bool:
     """Start a daemon thread; return False, and log it, where the system gives none now.
 
@@ -38,7 +46,11 @@ def start_thread(target: Callable[[], None], name: str) -> bool:
 
     def run() -> None:
         threading.current_thread().name = name
-        target()
+        try:
+            target()
+        finally:
+            # Before Python 3.12 the entry of a thread that `threading` did not start stays after its end.
+            getattr(threading, "_active", {}).pop(threading.get_ident(), None)
 
     try:
         _thread.start_new_thread(run, ())

@@ -1,0 +1,1 @@
+"""The client under real programs: servers and job runners, as a service runs them."""

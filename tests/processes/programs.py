@@ -1,0 +1,124 @@
+"""Programs that run a service: started, asked, stopped as their operators do."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.postgres import PROJECT, Database
+from tests.waiting import DEADLINE_SECONDS, eventually
+
+REPOSITORY = "10000000-0000-4000-8000-000000000001"
+
+
+def load(database: Database) -> None:
+    database.execute(
+        "INSERT INTO repositories (id, owner, name, full_name)"
+        f" VALUES ('{REPOSITORY}', 'acme', 'site', 'acme/site');"
+        "INSERT INTO rollout_configuration (feature_name, rollout_percentage) VALUES ('f', 100)"
+    )
+
+
+def recorded(database: Database) -> int:
+    """How many outcomes the database has."""
+    return int(database.value("SELECT coalesce(sum(total_jobs), 0) FROM rollout_metrics"))
+
+
+class _UnixConnection(HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("service", timeout=DEADLINE_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that runs, with its processes and its output."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    socket: Path
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Ask the service, each time by a connection of its own, so that any worker may answer."""
+        with closing(_UnixConnection(self.socket)) as connection:
+            connection.request("GET", path, headers={"Connection": "close"})
+            with closing(connection.getresponse()) as response:
+                body = response.read()
+        assert response.status == HTTPStatus.OK, self.text()
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
+    def wait_until_serving(self) -> None:
+        def is_serving() -> bool:
+            assert self.process.poll() is None, self.text()
+            try:
+                self.get("/")
+            except OSError:
+                return False
+            return True
+
+        eventually(is_serving)
+
+    def text(self) -> str:
+        return self.log.read_text("utf-8", "replace")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end, and wait until it has."""
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_SECONDS)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            parent = psutil.Process(self.process.pid)
+            for each in [*parent.children(recursive=True), parent]:
+                each.kill()
+            self.process.wait()
+
+
+@contextmanager
+def running(
+    command: Sequence[str], database: Database, environment: Mapping[str, str] = {}
+) -> Iterator[Program]:
+    """A program of this environment's, such as `gunicorn`; it listens on `service.sock` in its folder."""
+    # The path of a socket has at most a hundred characters.
+    folder = Path(tempfile.mkdtemp(prefix="service-"))
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).parent / command[0]), *command[1:]],
+            cwd=folder,
+            env={
+                **os.environ,
+                "DATABASE_URL": database.url,
+                "PYTHONPATH": str(PROJECT),
+                "HOME": str(folder),
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    program = Program(process, log, folder / "service.sock")
+    try:
+        yield program
+    finally:
+        program.close()
+        shutil.rmtree(folder)

@@ -1,0 +1,30 @@
+"""Under gunicorn, with each kind of worker, and the service loaded before workers fork."""
+
+import pytest
+
+from tests.postgres import Database
+from tests.processes.programs import load, recorded, running
+from tests.waiting import eventually
+
+
+@pytest.mark.parametrize("ready", ["", "yes"])
+@pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
+def test_each_worker_follows_a_stop_and_records_until_its_end(
+    database: Database, worker: str, ready: str
+) -> None:
+    load(database)
+    command = [
+        "gunicorn", "--workers", "2", "--worker-class", worker, "--preload",
+        "--bind", "unix:service.sock", "tests.processes.wsgi_service:application",
+    ]  # fmt: skip
+    with running(command, database, {"READY_BEFORE_FORK": ready}) as gunicorn:
+        gunicorn.wait_until_serving()
+        eventually(lambda: gunicorn.get("/decide")["eligible"] is True)
+        database.execute("UPDATE rollout_configuration SET emergency_stop = true")
+        eventually(lambda: not any(gunicorn.get("/decide")["eligible"] for _ in range(10)))
+        assert all(gunicorn.get("/decide")["failure"] is None for _ in range(10))
+
+        taken = sum(gunicorn.get("/record")["taken"] is True for _ in range(10))
+        assert gunicorn.stop() == 0, gunicorn.text()
+
+    assert (taken, recorded(database)) == (10, 10), gunicorn.text()

@@ -1,0 +1,216 @@
+"""In pools of processes, whose workers end by themselves, and in processes that end at once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import PROJECT, Database
+from tests.processes.programs import REPOSITORY, load, recorded
+from tests.waiting import eventually
+
+POOL = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from reconciler.client import RolloutClient
+
+url, repository, method, begun = sys.argv[1:]
+client = RolloutClient(url)
+
+def work(_number):
+    assert client.is_eligible(repository, "f", wait=10)
+    return client.record(repository, "f", "github_actions", succeeded=True)
+
+if __name__ == "__main__":
+    if begun == "begun":
+        assert client.is_eligible(repository, "f", wait=10)
+        client.record(repository, "f", "github_actions", succeeded=True)
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        assert all(pool.map(work, range(10)))
+    assert client.status().lost == 0, client.status()
+"""
+
+
+def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return _python("-c", program, *arguments)
+
+
+def _python(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("begun", ["begun", "fresh"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_pool_of_processes_writes_what_its_workers_recorded(
+    database: Database, tmp_path: Path, method: str, begun: str
+) -> None:
+    load(database)
+    path = tmp_path / "pool.py"
+    path.write_text(POOL)
+    ended = _python(str(path), database.url, REPOSITORY, method, begun)
+    assert ended.returncode == 0, ended.stderr
+    assert recorded(database) == (11 if begun == "begun" else 10), ended.stderr
+
+
+ENDING = """
+import atexit, os, signal, sys, threading, time
+from reconciler.client import RolloutClient
+url, repository, way = sys.argv[1:]
+client = RolloutClient(url)
+assert client.wait_until_ready(10)
+
+def record(**settings):
+    assert client.record(repository, "f", "github_actions", succeeded=True, **settings)
+
+match way:
+    case "waits":
+        record(wait=True)
+        os._exit(0)
+    case "flushes":
+        record()
+        assert client.flush(10)
+        os._exit(0)
+    case "goes_on":
+        record()
+        sys.stdin.read()
+        os._exit(0)
+    case "at_exit":
+        atexit.register(record)
+    case "in_handler":
+        def handle(*_):
+            record()
+            sys.exit()
+        signal.signal(signal.SIGTERM, handle)
+        os.kill(os.getpid(), signal.SIGTERM)
+    case "in_thread":
+        threading.Thread(target=record).start()
+"""
+
+
+@pytest.mark.parametrize("way", ["waits", "flushes", "at_exit", "in_handler", "in_thread"])
+def test_an_outcome_is_written_however_the_process_ends(database: Database, way: str) -> None:
+    load(database)
+    ended = run(ENDING, database.url, REPOSITORY, way)
+    assert ended.returncode == 0, ended.stderr
+    assert recorded(database) == 1
+
+
+def test_an_outcome_is_written_while_the_process_goes_on(database: Database) -> None:
+    load(database)
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDING, database.url, REPOSITORY, "goes_on"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.PIPE,
+    ) as process:
+        try:
+            eventually(lambda: recorded(database) == 1)
+            assert process.poll() is None
+        finally:
+            process.kill()
+
+
+INTERRUPTED = """
+import signal, sys, time
+from reconciler.client import CircuitSettings, RolloutClient
+
+url, repository = sys.argv[1:]
+changes = []
+client = RolloutClient(
+    url, on_change=changes.append, circuit=CircuitSettings(min_jobs=2, max_failures_in_a_row=2)
+)
+taken = []
+
+def record(*_):
+    # An id, a name and one that is not known: each takes another way.
+    for each in (repository, "acme/site", "not/known"):
+        if client.record(each, "f", "github_actions", succeeded=len(taken) % 7 < 4):
+            taken.append(each)
+
+signal.signal(signal.SIGALRM, record)
+signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+assert client.wait_until_ready(10)
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    record()
+    client.is_eligible(repository, "f")
+    client.status()
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert client.flush(30)
+print(len(taken), client.status().waiting)
+"""
+
+
+def test_a_signal_handler_may_record_whatever_it_interrupts(database: Database) -> None:
+    load(database)
+    ended = run(INTERRUPTED, database.url, REPOSITORY)
+    assert ended.returncode == 0, ended.stderr
+    taken, waiting = map(int, ended.stdout.split())
+    assert taken > 0
+    assert (waiting, recorded(database)) == (0, taken)
+
+
+WITHOUT_THREADS = """
+import sys, threading, time
+from reconciler.client import RolloutClient
+
+url, repository = sys.argv[1:]
+client = RolloutClient(url)
+usual = threading.stack_size(1 << 46)  # more than there is: the system gives no thread
+assert not client.is_eligible(repository, "f")
+assert "cannot start" in client.status().failure, client.status()
+assert client.record(repository, "f", "github_actions", succeeded=True)
+assert client.flush(10), "without a thread it is written here"
+threading.stack_size(usual)
+assert client.is_eligible(repository, "f", wait=10)
+assert client.status().failure is None, client.status()
+assert client.record(repository, "f", "github_actions", succeeded=True)
+"""
+
+
+def test_where_no_thread_can_be_started_it_is_tried_again(database: Database) -> None:
+    load(database)
+    ended = run(WITHOUT_THREADS, database.url, REPOSITORY)
+    assert ended.returncode == 0, ended.stderr
+    assert "the client cannot start: can't start new thread; it is tried again" in ended.stderr
+    assert recorded(database) == 2
+
+
+GEVENT = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import os, sys, time
+import gevent
+from reconciler.client import RolloutClient
+
+url, repository = sys.argv[1:]
+client = RolloutClient(url)
+assert client.is_eligible(repository, "f", wait=10)
+assert client.record(repository, "f", "github_actions", succeeded=True, wait=True)
+child = os.fork()
+for _ in range(20):
+    # Other greenlets run meanwhile, and those of the parent end here.
+    gevent.sleep(0.05)
+    assert client.is_eligible(repository, "f"), (child, client.status())
+assert client.record(repository, "f", "github_actions", succeeded=True, wait=True)
+assert client.status().failure is None, client.status()
+client.close()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_gevent_process_may_fork_while_it_follows(database: Database) -> None:
+    load(database)
+    ended = run(GEVENT, database.url, REPOSITORY)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert recorded(database) == 3

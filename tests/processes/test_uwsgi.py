@@ -1,0 +1,38 @@
+"""Under uWSGI, which forks its workers without Python's knowledge."""
+
+import signal
+
+import pytest
+
+from tests.postgres import Database
+from tests.processes.programs import load, recorded, running
+from tests.waiting import eventually
+
+UWSGI = [
+    "uwsgi", "--master", "--processes", "2", "--enable-threads", "--need-app", "--die-on-term",
+    "--http-socket", "service.sock", "--module", "tests.processes.wsgi_service:application",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ready", ["", "yes"])
+def test_each_worker_follows_a_stop_and_records(database: Database, ready: str) -> None:
+    load(database)
+    with running(UWSGI, database, {"READY_BEFORE_FORK": ready}) as uwsgi:
+        uwsgi.wait_until_serving()
+        workers: set[int] = set()
+
+        def asked(path: str) -> dict[str, object]:
+            answer = uwsgi.get(path)
+            workers.add(answer["pid"])
+            return answer
+
+        eventually(lambda: asked("/decide")["eligible"] is True and len(workers) == 2)
+        database.execute("UPDATE rollout_configuration SET emergency_stop = true")
+        eventually(lambda: not any(asked("/decide")["eligible"] for _ in range(10)))
+        assert all(asked("/decide")["failure"] is None for _ in range(10))
+
+        taken = sum(asked("/record")["taken"] is True for _ in range(10))
+        eventually(lambda: recorded(database) == taken)
+        asked("/record")
+        assert uwsgi.stop(signal.SIGTERM) == 0, uwsgi.text()
+    assert recorded(database) == 11
