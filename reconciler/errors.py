@@ -5,8 +5,9 @@ docstring is the message where none is given. A message is one line: place, what
 next; it never holds a database URL or a password.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class ReconcilerError(Exception):
@@ -27,14 +28,32 @@ class Finding:
     message: str
 
 
-class FileInvalid(ReconcilerError):
-    """Fix the file: everything that is wrong in it, in line order."""
+MAX_FINDINGS: Final = 1_000
+"""The findings of one file that are shown; a hostile file can have millions."""
 
-    def __init__(self, path: str, findings: tuple[Finding, ...]) -> None:
+
+class FileInvalid(ReconcilerError):
+    """Fix the file: the first errors in it, in line order, and how many more there are."""
+
+    def __init__(self, path: str, findings: Sequence[Finding], more: int = 0) -> None:
+        """`more` counts errors that are not in `findings`."""
         self.path = path
-        self.findings = tuple(sorted(findings))
+        shown = tuple(sorted(findings)[:MAX_FINDINGS])
+        more += len(findings) - len(shown)
+        self.total = len(shown) + more
+        """The number of all errors."""
+        if more:
+            last = shown[-1]
+            message = f"{more:,} more errors are not shown; fix these first"
+            shown = (*shown, Finding(last.line, last.column, message))
+        self.findings = shown
         lines = (f"{path}:{each.line}:{each.column}: {each.message}" for each in self.findings)
         super().__init__("\n".join(lines))
+
+    def renamed(self, path: str) -> "FileInvalid":
+        """Return the same errors for a file that is called otherwise."""
+        kept = self.findings[:MAX_FINDINGS]
+        return FileInvalid(path, kept, self.total - len(kept))
 
 
 class EditRefused(ReconcilerError):

@@ -37,9 +37,9 @@ ROOT_HINT = "version: 1, and the other keys as `key: value` lines below it"
 MAX_GUESSED_KEY_LENGTH = 100
 
 
-def model_findings(error: "ValidationError", root: Node) -> Iterator[Finding]:
-    """Return a finding for each value below `root` that the model refused."""
-    for each in error.errors(include_url=False, include_input=False):
+def model_findings(error: "ValidationError", root: Node, most: int) -> Iterator[Finding]:
+    """Yield a finding for each of the first `most` values below `root` that the model refused."""
+    for each in error.errors(include_url=False, include_input=False)[:most]:
         finding = _finding(each, root)
         if finding is not None:
             yield finding

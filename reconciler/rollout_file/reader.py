@@ -6,11 +6,12 @@ error or a limit, after which the reader cannot go on, hides later findings.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from reconciler.errors import FileInvalid, Finding
+from reconciler.errors import MAX_FINDINGS, FileInvalid, Finding
 from reconciler.rollout_file.characters import (
     forbidden_characters,
     position,
@@ -73,9 +74,9 @@ def parse_rollout(content: bytes | str, *, path: str = "rollout.yaml") -> Docume
         content = content.encode(errors="surrogatepass")
     check_size(content, path)
     text = decode(content, path)
-    root, rollout, findings = _examine(text)
+    root, rollout, findings, more = _examine(text)
     if root is None or rollout is None or findings:
-        raise FileInvalid(path, tuple(findings))
+        raise FileInvalid(path, findings, more)
     return Document(
         path=path,
         content=content,
@@ -84,28 +85,35 @@ def parse_rollout(content: bytes | str, *, path: str = "rollout.yaml") -> Docume
     )
 
 
-def _examine(text: str) -> tuple[Node | None, Rollout | None, list[Finding]]:
+def _examine(text: str) -> tuple[Node | None, Rollout | None, list[Finding], int]:
     forbidden = _forbidden_findings(text)
     if len(forbidden) >= MAX_FORBIDDEN_CHARACTERS:
-        return None, None, forbidden
+        return None, None, forbidden, 0
     composition = compose(without_forbidden_characters(text) if forbidden else text)
-    findings = list(composition.findings)
+    findings, more = list(composition.findings), composition.more
     root, rollout = composition.root, None
     if root is not None:
-        rollout, refused = _validate(root)
+        rollout, refused, not_kept = _validate(root)
         findings += refused
+        more += not_kept
     affected = {finding.line for finding in forbidden}
-    return root, rollout, forbidden + [each for each in findings if each.line not in affected]
+    findings = forbidden + [each for each in findings if each.line not in affected]
+    return root, rollout, findings, more
 
 
-def _validate(root: Node) -> tuple[Rollout | None, list[Finding]]:
-    contradictions = list(rule_findings(root))
+def _validate(root: Node) -> tuple[Rollout | None, list[Finding], int]:
+    """Return the model, the findings that are kept, and the number of the others."""
+    rules = rule_findings(root)
+    contradictions = list(islice(rules, MAX_FINDINGS))
+    more = sum(1 for _ in rules)
     try:
-        return Rollout.model_validate(node_value(root)), contradictions
+        return Rollout.model_validate(node_value(root)), contradictions, more
     except ValidationError as error:
         from reconciler.rollout_file.model_findings import model_findings
 
-        return None, contradictions + list(model_findings(error, root))
+        refused = list(model_findings(error, root, MAX_FINDINGS))
+        more += max(0, error.error_count() - MAX_FINDINGS)
+        return None, contradictions + refused, more
 
 
 def _forbidden_findings(text: str) -> list[Finding]:

@@ -7,11 +7,12 @@ duplicate keys are findings here.
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import yaml
 
-from reconciler.errors import Finding
+from reconciler.errors import MAX_FINDINGS, Finding
 from reconciler.rollout_file.characters import cut, position, quoted
 from reconciler.rollout_file.nodes import (
     NOTHING,
@@ -46,6 +47,8 @@ class Composition:
 
     root: Node | None
     findings: tuple[Finding, ...]
+    more: int = 0
+    """The number of findings that were not kept."""
 
 
 def compose(text: str) -> Composition:
@@ -69,7 +72,8 @@ def compose(text: str) -> Composition:
         composer.refuse(
             Place(1, 1), "the file is empty; write `version: 1`, or run `reconcile init`"
         )
-    return Composition(composer.root if complete else None, tuple(composer.findings))
+    root = composer.root if complete else None
+    return Composition(root, tuple(composer.findings), composer.more)
 
 
 class _GivenUp(Exception):
@@ -98,6 +102,7 @@ class _Composer:
         self._text = text
         self.root: Node | None = None
         self.findings: list[Finding] = []
+        self.more = 0
         self.last = Place(1, 1)
         self._stack: list[_Open] = []
         self._nodes = 0
@@ -105,7 +110,10 @@ class _Composer:
 
     def refuse(self, place: Place, message: str) -> None:
         """Add a finding about what is being read now."""
-        self.findings.append(finding_at(place, self._path(), message))
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(finding_at(place, self._path(), message))
+        else:
+            self.more += 1
 
     def without_directives(self) -> str:
         """Return the text with the directives at its head as comments, and refuse each of them.
@@ -115,9 +123,11 @@ class _Composer:
         found = _HEAD.match(self._text)
         head = "" if found is None else found[0]
         place, before = (1, 1), 0
-        for each in _DIRECTIVE.finditer(head):
+        directives = _DIRECTIVE.finditer(head)
+        for each in islice(directives, MAX_FINDINGS):
             place, before = position(head[before : each.start()], place), each.start()
             self.refuse(Place(*place), DIRECTIVES)
+        self.more += sum(1 for _ in directives)
         return _DIRECTIVE.sub("#", head) + self._text[len(head) :]
 
     def take(self, event: yaml.Event) -> None:

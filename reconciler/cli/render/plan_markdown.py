@@ -212,7 +212,7 @@ def errors_markdown(errors: Sequence[ReconcilerError]) -> str:
 def _error_parts(error: ReconcilerError) -> Iterator[str]:
     match error:
         case FileInvalid():
-            total = len(error.findings)
+            total = error.total
             yield f"### Rollout: {for_markdown(error.path)} has {counted(total, 'error')}"
             shown = error.findings[:MAX_FINDINGS]
             yield "\n".join(

@@ -26,7 +26,7 @@ def edit_rollout_file(path: Path, edit: Callable[[bytes], bytes]) -> tuple[bytes
         try:
             after = edit(before)
         except FileInvalid as error:
-            raise FileInvalid(str(path), error.findings) from error
+            raise error.renamed(str(path)) from error
         except EditRefused as error:
             raise EditRefused(f"{path}: {error}") from error
         if after != before:

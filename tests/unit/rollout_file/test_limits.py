@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from reconciler.errors import FileInvalid
+from reconciler.errors import MAX_FINDINGS, FileInvalid
 from reconciler.rollout_file import characters, parse_rollout, reader
 from reconciler.rollout_file.file_content import MAX_BYTES
 from reconciler.rollout_file.yaml_parser import MAX_NODES, compose
@@ -26,13 +26,28 @@ def test_a_whitelist_of_100_000_entries_is_read() -> None:
     assert document.places["features", "a", "whitelist", 99_999].line == 100_004
 
 
-def test_every_one_of_many_wrong_entries_is_named() -> None:
-    content = "version: 1\ntest_repositories:\n" + "- wrong\n" * 3_000
-
+@pytest.mark.parametrize(
+    ("content", "more"),
+    [
+        ("version: 1\ntest_repositories:\n" + "- wrong\n" * 3_000, 2 * 3_000 - 1 - MAX_FINDINGS),
+        ("version: 1\n" + "".join(f"k{n}: 1\n" for n in range(3_000)), 2_000),
+        ("version: 1\n" + "%TAG ! x\n" * 3_000, None),
+        ("%TAG ! x\n" * 3_000 + "---\nversion: 1\n", 2_000),
+        ("version: 1\n" + "a: 1\n" * 3_000, 2_999 + 1 - MAX_FINDINGS),
+    ],
+)
+def test_the_first_thousand_errors_are_shown_and_the_others_counted(
+    content: str, more: int | None
+) -> None:
     found = refusals(content)
 
-    assert sum("is not an entry" in each for each in found) == 3_000
-    assert sum("duplicate entry" in each for each in found) == 2_999
+    if more is None:
+        assert len(found) == 1
+    else:
+        assert len(found) == MAX_FINDINGS + 1
+        assert found[-1].endswith(f": {more:,} more errors are not shown; fix these first")
+        lines = [int(each.split(":")[1]) for each in found]
+        assert lines == sorted(lines)
 
 
 def test_16_mebibytes_are_read_and_one_byte_more_is_refused() -> None:
@@ -75,7 +90,7 @@ def test_directives_are_not_compared_with_each_other(before: str) -> None:
     found = refusals(content + "---\nversion: 2\n")
 
     assert "directives such as" in found[0]
-    assert len(found) == (1 if before else 3_001)
+    assert len(found) == (1 if before else MAX_FINDINGS + 1)
 
 
 def test_aliases_are_not_followed() -> None:
