@@ -93,7 +93,7 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker the folder of its run."""
+    """Pass the folder of the run to a worker."""
     node.workerinput["test_run"] = str(node.config.stash[_RUN].folder)
 
 
@@ -167,7 +167,7 @@ def empty_database(pytestconfig: pytest.Config) -> Iterator[Database]:
 
 @pytest.fixture
 def copy_of(pytestconfig: pytest.Config) -> Iterator[Callable[[Database], Database]]:
-    """Makes another database that holds what one does; nobody may be connected to that one."""
+    """Makes a copy of a database that has no connections."""
     with ExitStack() as copies:
 
         def copy(database: Database) -> Database:

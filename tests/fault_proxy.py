@@ -66,7 +66,7 @@ class Message:
 
     @property
     def answers_commit(self) -> bool:
-        """Whether this tells that COMMIT is done."""
+        """Whether this message confirms COMMIT."""
         return (self.side, self.kind, self.content) == (Side.BACKEND, b"C", b"COMMIT\0")
 
     @property
@@ -126,7 +126,7 @@ class FaultProxy:
         return self.address.url
 
     def release(self) -> None:
-        """Let go on what is held; nothing is held from now on."""
+        """Forward all held messages, and hold no more."""
         self._released.set()
 
     def drop(self) -> None:
@@ -233,7 +233,7 @@ class _Wire:
         kind = _read(source, 1)
         content = _read(source, _length(source))
         if self._severed:
-            # Only the answer's end matters now, and nobody is there to get it.
+            # The receiver is gone; only the end of the answer matters.
             return kind != b"Z"
         message, deed = self._proxy.decide(side, self._number, kind, content)
         return self._deliver(message, deed, target)

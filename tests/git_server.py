@@ -30,7 +30,7 @@ class GitServer:
     protected: frozenset[str] = frozenset()
     """Branches that a push to is answered with 403."""
     authorization: str | None = None
-    """The header of that name without which nobody is let in."""
+    """The header that every request must have."""
     answers_to_drop: int = 0
     """So many pushes that come are taken, and not answered."""
     goes_on: threading.Event = field(default_factory=threading.Event)
@@ -54,7 +54,7 @@ class GitServer:
 
 @contextmanager
 def git_server(remote: Path, folder: Path) -> Iterator[GitServer]:
-    """Serve a bare repository to whoever trusts its certificate."""
+    """Serve a bare repository to clients that trust its certificate."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
         [

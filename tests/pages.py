@@ -107,7 +107,7 @@ def run(command: str, site: Site) -> tuple[int, str]:
 
 
 def matches(shown: str, said: str) -> bool:
-    """Tell whether a page shows what a command said; where a page shows nothing, anything will do."""
+    """Return whether the output matches what a page shows; an empty block matches any output."""
     if not shown.strip():
         return True
     lines = [line.rstrip() for line in shown.strip("\n").splitlines()]

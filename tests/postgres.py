@@ -92,7 +92,7 @@ class TestRun:
 
     @contextmanager
     def database(self, *, template: str) -> Iterator["Database"]:
-        """A new database, dropped afterwards with whoever is still connected."""
+        """A new database; it is dropped afterwards, with its open connections."""
         name = f"test_{uuid.uuid4().hex}"
         self.administration.execute(
             f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY".encode()

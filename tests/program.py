@@ -75,7 +75,7 @@ def start(
     stdin: str,
     streams: str,
 ) -> BaseProcess:
-    """Start the program; what it says is in the files `1` and `2` of the folder of its streams."""
+    """Start the program; its output goes to the files `1` and `2` of the folder of its streams."""
     Path(streams, "0").write_text(stdin, encoding="utf-8")
     process = PROCESSES.Process(
         target=_main, args=(list(arguments), str(folder), dict(environment), streams)

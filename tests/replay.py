@@ -34,7 +34,7 @@ def live_state(database: Database) -> State:
 
 
 def replayed_state(database: Database) -> State:
-    """Each feature's fields, as history alone tells them."""
+    """Each feature's fields, computed from the history alone."""
     features: State = {}
     rows = database.rows("""
         SELECT feature_name, action, history.metadata
@@ -76,7 +76,7 @@ def marks(database: Database) -> set[str]:
 
 
 def replayed_marks(database: Database) -> set[str]:
-    """The ids of the repositories marked as test, as history alone tells them."""
+    """The ids of the repositories marked as test, computed from the history alone."""
     found: set[str] = set()
     rows = database.rows("""
         SELECT action, metadata ->> 'key' AS id FROM rollout_history

@@ -57,7 +57,7 @@ class Watcher:
         return "\n".join(self.lines)
 
     def events(self, event: str, **figures: Any) -> list[dict[str, Any]]:
-        """The lines of its log that tell of an event, with these figures."""
+        """The log lines of an event with these values."""
         found = [each for each in map(json.loads, tuple(self.lines)) if each["event"] == event]
         return [each for each in found if figures.items() <= each.items()]
 

@@ -35,7 +35,7 @@ REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
 
 @pytest.fixture
 def rollout(site: Site) -> Site:
-    """A site where half of twelve repositories are in, applied and pushed."""
+    """A site where half of twelve repositories are eligible, applied and pushed."""
     (site.folder / "r.csv").write_text(REPOSITORIES)
     site.reconcile("repositories", "load", "r.csv")
     site.write(FILE)

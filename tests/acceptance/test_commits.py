@@ -216,7 +216,7 @@ def test_history_has_the_percentage_at_which_a_feature_resumes(site: Site) -> No
     )
     site.commit("Carry the stop into git")
     site.reconcile()
-    # Nobody is in, so this is no drift; nor is it a change once it is what the file asks for.
+    # No repository is eligible, so this is neither drift nor, once the file has it, a change.
     site.database.execute("UPDATE rollout_configuration SET rollout_percentage = 20")
     site.write(resumed)
     site.commit("Resume")

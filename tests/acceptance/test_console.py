@@ -58,7 +58,7 @@ METHODS = {
 
 @pytest.fixture
 def rolled_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A site where half of twelve repositories are in, applied and pushed; tests run in its folder."""
+    """A site where six of twelve repositories are eligible, applied and pushed; tests run in its folder."""
     (site.folder / "r.csv").write_text(REPOSITORIES)
     site.reconcile("repositories", "load", "r.csv")
     site.write(FILE)

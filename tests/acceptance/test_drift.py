@@ -1,4 +1,4 @@
-"""`reconcile drift`: what somebody changed live is shown, and adopted or taken back where it holds an apply."""
+"""`reconcile drift`: live changes are shown; held ones can be adopted or reverted."""
 
 import json
 import os
@@ -17,7 +17,7 @@ FEATURE = "hybrid_progressive_capture"
 
 @pytest.fixture
 def drifted(site: Site) -> Site:
-    """A site where somebody took an entry off the whitelist and pulled the percentage, by SQL."""
+    """A site whose whitelist and percentage were narrowed by SQL."""
     site.write(f"version: 1\nfeatures:\n  {FEATURE}: {{percentage: 10, whitelist: [a/b, c/d]}}\n")
     site.commit("Begin")
     assert site.reconcile().exit_code == 0

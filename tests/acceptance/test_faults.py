@@ -132,7 +132,7 @@ def kill(process: Popen[str]) -> None:
 
 
 def locks(database: Database, *, granted: bool) -> Callable[[], bool]:
-    """Whether somebody holds the lock of an apply, or waits for it."""
+    """Whether a session holds the lock of an apply, or waits for it."""
     return lambda: database.value(
         "SELECT count(*) > 0 FROM pg_locks JOIN pg_database ON pg_database.oid = database"
         " WHERE datname = current_database() AND locktype = 'advisory' AND granted = %(granted)s"

@@ -1,4 +1,4 @@
-"""Jobs reported, figures shown, verdicts told: as people and scripts read them."""
+"""Reported jobs, metrics and verdicts, as people and scripts read them."""
 
 import json
 import re

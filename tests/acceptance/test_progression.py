@@ -56,7 +56,7 @@ def wait_for_the_soak(database: Database) -> None:
 
 
 def apply_with(site: Site, source: MetricsSource) -> Plan:
-    """Apply the file as it is checked out, judged by figures from elsewhere, in this process."""
+    """Apply the checked-out file in this process, with metrics from another source."""
     document = read_rollout_file(site.file)
     application = Application(reconcile.read_source(document), document.rollout, "a test", source)
     return reconcile.apply(Opened.at(site.database.address), application).plan

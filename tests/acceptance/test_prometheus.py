@@ -1,4 +1,4 @@
-"""Figures from Prometheus: a real one that scrapes a service, and servers that only look like one."""
+"""Metrics from Prometheus: a real one that scrapes a service, and servers that imitate one."""
 
 import json
 import shutil
@@ -218,7 +218,7 @@ def test_an_invalid_setting_is_refused(url: str, token: str | None) -> None:
 
 @pytest.fixture
 def applied(site: Site) -> Site:
-    """A site where everybody has the feature."""
+    """A site where all repositories have the feature."""
     site.write(FILE)
     site.commit("Begin")
     assert site.reconcile().exit_code == 0

@@ -1,4 +1,4 @@
-"""Commands that stay until they are told to go, at a real terminal; and the server's own."""
+"""Commands that run until they are stopped, at a real terminal; and the commands of the server."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The whole story of the safeguard: a rollout that hurts is pulled back, told, mended and resumed."""
+"""The safeguard from start to end: a failing rollout is rolled back, written back, fixed and resumed."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def eligible(site: Site) -> int:
 def test_a_failing_rollout_is_rolled_back_fixed_and_resumed(  # noqa: PLR0915 - a whole story
     site: Site, tmp_path: Path
 ) -> None:
-    # Half of the repositories are in.
+    # Half of the repositories are eligible.
     (site.folder / "r.csv").write_text(
         "full_name\n" + "".join(f"acme/tool-{number}\n" for number in range(20))
     )
@@ -39,7 +39,7 @@ def test_a_failing_rollout_is_rolled_back_fixed_and_resumed(  # noqa: PLR0915 - 
         watcher = start("--listen", "127.0.0.1:0")
         watcher.tells("active")
 
-        # Jobs begin to fail: the feature is rolled back, nobody awake.
+        # Jobs start to fail: the feature is rolled back automatically.
         fail_jobs(site, jobs=6, succeeded=True)
         watcher.ticks_on()
         assert actions(site) == []

@@ -26,7 +26,7 @@ def declare(site: Site, fields: str, rest: str = "") -> str:
 
 
 def in_now(site: Site) -> tuple[str, list[str]]:
-    """The database's time, and who is in by its own function."""
+    """The database's time, and the repositories that its function returns as eligible."""
     (row,) = site.database.rows(
         "SELECT clock_timestamp() AS at, array(SELECT full_name FROM repositories"
         " WHERE id IN (SELECT eligible_repositories('capture')) ORDER BY 1) AS names"

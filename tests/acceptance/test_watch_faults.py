@@ -86,7 +86,7 @@ def test_an_override_is_pending_until_the_remote_is_back(rollout: Site, start: S
     fail_jobs(rollout)
     watcher.tells("rolled_back", feature="capture")
     told = watcher.tells("failed", subject="write-back")
-    # Nothing of the remote's is told of the ticks, nor told twice.
+    # The log has the remote's failure once, and not under the ticks.
     watcher.ticks_on(10)
     assert watcher.metric("rollout_pending_write_back") == 1
     assert watcher.metric('rollout_watch_failing{subject="write-back"}') == 1

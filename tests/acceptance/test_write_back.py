@@ -156,7 +156,7 @@ def test_a_block_that_was_removed_in_git_never_comes_back(applied: Site) -> None
     override = limit(applied.database)
     carry(applied)
     edit_on_the_branch(applied, first, "Resume")
-    # As after a push whose answer was lost: nobody knows that git had it.
+    # As after a push with a lost answer: the database does not know that git had it.
     applied.database.execute("UPDATE rollout_override SET written_back_at = NULL")
 
     report = carry(applied)

@@ -117,7 +117,7 @@ class Program:
                 eventually(is_held)
                 os.kill(process.pid or 0, signal.SIGKILL)
                 process.join()
-            # What was asked to commit does so, though nobody hears of it.
+            # The server commits, though the client is gone.
             eventually(lambda: not locks(self.site))
         process.join()
         assert process.exitcode == -signal.SIGKILL, point

@@ -158,7 +158,7 @@ def test_a_moving_remote_is_tried_five_times_and_never_forced(
         applied,
         "pre-receive",
         "#!/bin/sh\necho >>tries\n"
-        # Somebody else's commit comes between each look and its push.
+        # Another person's commit comes between each fetch and its push.
         "unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\n"
         "git update-ref refs/heads/main $(git -c user.name=x -c user.email=x commit-tree -p main -m other main^{tree})\n",
     )

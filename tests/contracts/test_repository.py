@@ -61,7 +61,7 @@ def test_branches_and_pull_requests(job: Site, hub: FakeGitHub) -> None:
     run(job, "github", "promote")
     run(job, "stop", "--yes", "--no-write-back", "--reason", "it hurts")
     run(job, "github", "write-back")
-    # Somebody merges the proposal, and it is in git.
+    # A person merges the proposal.
     (job.remote / "hooks" / "pre-receive").unlink()
     job.git("pull", "--quiet", "origin", override_branch(hub))
     job.push()

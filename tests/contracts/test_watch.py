@@ -1,4 +1,4 @@
-"""What `reconcile watch` logs and serves: events with their figures, metrics, `/healthz`, exit codes."""
+"""What `reconcile watch` logs and serves: events with their values, metrics, `/healthz`, exit codes."""
 
 import json
 import signal

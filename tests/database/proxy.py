@@ -47,7 +47,7 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.is_up = True
-        """While it isn't, whoever connects is turned away."""
+        """While it is not, new connections are refused."""
         parameters = database.address.parameters
         self.url = (
             f"postgresql://{parameters['user']}@127.0.0.1:{self._listener.getsockname()[1]}"

@@ -129,7 +129,7 @@ def _apply(
 
 
 def _eligible(connection: Connection) -> dict[str, tuple[str, Category]]:
-    """Name → id and category of everyone who is in."""
+    """Name → id and category of each eligible repository."""
     rows = connection.execute(
         text(
             "SELECT r.full_name, r.id::text AS id,"

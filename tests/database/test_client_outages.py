@@ -81,7 +81,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
 
 @pytest.fixture
 def own(server: OwnServer) -> OwnServer:
-    """With one feature that lets everybody in."""
+    """With one feature that makes all repositories eligible."""
     server.database.execute("DELETE FROM rollout_configuration; DELETE FROM repositories")
     load(server.database)
     return server

@@ -1,4 +1,4 @@
-"""What goes wrong with a database is told in one line, by what its reader can do about it."""
+"""A database error is one line, with what its reader can do about it."""
 
 import socket
 from collections.abc import Iterator

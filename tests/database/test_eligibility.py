@@ -1,4 +1,4 @@
-"""Eligibility in SQL: the same answers as in Python, word for word, for whoever asks however."""
+"""Eligibility in SQL: the same answers and reasons as in Python."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def _name(number: int) -> str:
 
 @dataclass(frozen=True)
 class WrittenFeature:
-    """A row of `rollout_configuration` as anybody may write it."""
+    """A row of `rollout_configuration` as a hand-written statement may leave it."""
 
     active: bool
     emergency_stop: bool

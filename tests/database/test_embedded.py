@@ -44,7 +44,7 @@ STARTED: "list[subprocess.Popen[str]]" = []
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
-    """A project's folder, closed to everybody else, with no database yet."""
+    """A project's folder, closed to other users, with no database yet."""
     folder = tmp_path / "project"
     folder.mkdir(mode=0o700)
     yield folder
@@ -234,7 +234,7 @@ def test_a_server_whose_socket_was_deleted_gets_a_new_one(server: EmbeddedServer
 
 
 def test_a_socket_folder_of_another_user_is_not_used(server: EmbeddedServer) -> None:
-    """An open folder at the socket's place could be anybody's."""
+    """An open folder at the socket's place could belong to another user."""
     url = server.start()
     socket_folder(url).chmod(0o777)
     assert server.start() != url

@@ -67,7 +67,7 @@ def run(address: DatabaseAddress, number: int) -> Applied:
 
 @dataclass(frozen=True)
 class Written:
-    """What the database tells of all applies so far."""
+    """The database's record of all applies so far."""
 
     generation: int
     number: int
@@ -76,7 +76,7 @@ class Written:
 
 
 def written(database: Database) -> Written:
-    """What is written, found to be whole: state, generations, history and live tell one story."""
+    """Return the written state, and check that state, generations, history and live agree."""
     (row,) = database.rows("""
         SELECT
             generation,
@@ -442,12 +442,12 @@ def test_a_deadlock_is_retried(database: Database) -> None:
 
 
 def is_blocked(database: Database, process: int) -> bool:
-    """Whether a server process waits for a lock that somebody holds."""
+    """Whether a server process waits for a lock."""
     return bool(database.value("SELECT cardinality(pg_blocking_pids(%(pid)s)) > 0", pid=process))
 
 
 def errors(proxy: FaultProxy) -> list[str]:
-    """The SQLSTATEs of the errors that the server told."""
+    """The SQLSTATEs of the errors that the server sent."""
     return [
         field[1:].decode()
         for message in proxy.messages
@@ -459,7 +459,7 @@ def errors(proxy: FaultProxy) -> list[str]:
 
 def test_a_generation_taken_by_another_apply_is_planned_again(database: Database) -> None:
     run(database.address, 1)
-    # Somebody who knows no lock: an older release, or a hand.
+    # A writer without the lock: an older release, or a person.
     with (
         FaultProxy(database, hold("INTO public.rollout_generation")) as proxy,
         in_background(proxy.address, 2) as applied,
@@ -489,7 +489,7 @@ def test_a_serialization_failure_is_retried(database: Database) -> None:
 
     with FaultProxy(database) as proxy, ThreadPoolExecutor(1) as pool:
         with database.connect() as other:
-            # Whoever waits for the row finds it in another partition: that is no row to go on with.
+            # A session that waits for the row finds it in another partition and cannot use it.
             other.execute("UPDATE parted SET part = 2")
             writing = pool.submit(write_transaction, OpenedDatabase.at(proxy.address), work)
             eventually(waits_for_lock(database))

@@ -1,4 +1,4 @@
-"""Finding a repository by what somebody wrote."""
+"""Finding a repository by the text of a user."""
 
 import pytest
 from sqlalchemy import Connection

@@ -1,4 +1,4 @@
-"""Figures and verdicts from the database: which jobs count, and since when a stage holds."""
+"""Metrics and verdicts from the database: which jobs count, and when a stage started."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,7 +32,7 @@ LINUX = "0b8a1f0d-6f8e-4c34-9a55-019343a72c11"
 
 @pytest.fixture
 def rollout(database: Database) -> Database:
-    """A feature that everybody has, one small repository and one of a recorded category."""
+    """A feature at 100 percent, a small repository and one with a recorded category."""
     add_repositories(
         database,
         RepositoryRow("acme/tools", id=TOOLS, stars=30),
@@ -229,7 +229,7 @@ def test_only_jobs_after_a_resume_count(
 
 @dataclass(frozen=True)
 class OtherSource:
-    """Figures from elsewhere."""
+    """Metrics from another source."""
 
     found: JobMetrics | None
 

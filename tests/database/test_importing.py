@@ -225,7 +225,7 @@ def test_an_export_leaves_out_what_no_file_can_declare(
     gained = {
         feature.name: feature.blast_radius.gained
         for feature in plan.features
-        # Another salt deals anew, and says so.
+        # Another salt selects other repositories, with a warning.
         if feature.blast_radius is not None
         and not any("deals anew" in each for each in description.remarks)
     }

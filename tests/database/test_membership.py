@@ -1,4 +1,4 @@
-"""Membership: the keys of both lists, in step with the arrays whoever writes them."""
+"""Membership: the keys of both lists follow the arrays after every write."""
 
 from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database

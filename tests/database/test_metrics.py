@@ -1,4 +1,4 @@
-"""Recording jobs: each counted once, however many report at once, and let go of when old."""
+"""Recording jobs: each counts once, also with concurrent reports; old ones are deleted."""
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal

@@ -146,7 +146,7 @@ def test_an_upgrade_killed_in_the_middle_leaves_nothing(empty_database: Database
 
 
 def wait_for_a_waiting_lock(database: Database) -> None:
-    """Return once somebody waits for the table."""
+    """Return as soon as a session waits for the table."""
     waiting = """
         SELECT count(*) FROM pg_locks
         WHERE NOT granted AND relation = 'rollout_history'::regclass

@@ -1,4 +1,4 @@
-"""Whoever changes what decides who is in, by whatever statement, listeners are told."""
+"""Every change that affects eligibility notifies the listeners, by whatever statement."""
 
 from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
@@ -27,7 +27,7 @@ def told(database: Database, statement: str) -> list[str]:
 STEPS = [
     ("UPDATE rollout_configuration SET emergency_stop = NOT emergency_stop", [FEATURE]),
     ("UPDATE rollout_configuration SET emergency_stop = emergency_stop", []),
-    # What the trigger writes is told by the feature.
+    # The feature's notification covers the rows that the trigger writes.
     ("UPDATE rollout_configuration SET target_repositories = '{a/b,c/d}'", [FEATURE]),
     (
         "INSERT INTO rollout_configuration (feature_name, target_repositories)"

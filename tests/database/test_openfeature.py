@@ -1,4 +1,4 @@
-"""The OpenFeature provider: what the SDK is told, in its own words, and when."""
+"""The OpenFeature provider: its answers and events in the SDK's terms."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Reading who is in, for people: one repository explained, participation, who is next."""
+"""Reading eligibility: the explanation of a repository, participation, the next repositories."""
 
 from sqlalchemy import Connection, text
 

@@ -186,12 +186,12 @@ class ReconcileMachine(RuleBasedStateMachine):
         self.names_ever: dict[str, set[str]] = {}
         self.let_in: set[str] = set()
         self.limits: dict[UUID, Decimal | None] = {}
-        """What the safeguard limited to and nobody has resumed."""
+        """The limit of the safeguard that is not resumed."""
         self.narrowed: tuple[Decimal, bool] | None = None
-        """What somebody narrowed to by SQL since the last apply."""
+        """The limit set by SQL since the last apply."""
         self.is_touched = False
         self.is_told = False
-        """Whether history has told, since the last apply, how far the feature is open."""
+        """Whether the history has a new exposure since the last apply."""
         for number in range(3):
             self.appears(NAMES[number * 2])
         self._commit(Feature(percentage=Decimal(10)))
@@ -258,7 +258,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             )
             self._is_called(repository, new)
 
-    # What somebody with psql does.
+    # The acts of a person with psql.
 
     @precondition(lambda self: self.applied >= 0)
     @rule(percentage=PERCENTAGES, stop=st.booleans())
@@ -419,7 +419,7 @@ class ReconcileMachine(RuleBasedStateMachine):
         self.narrowed, self.is_touched, self.is_told = None, False, False
 
     def _check_overrides(self, index: int, live: dict[str, Any]) -> None:
-        """What was removed from git is not on; what was not, and nobody resumed, still limits."""
+        """An override removed from git is not on; one that is neither removed nor resumed still limits."""
         block = self.branch[index].feature.override
         for override in {*self.limits, *(each.id for each in self._on())}:
             is_there = block is not None and block.id == override
@@ -450,7 +450,7 @@ class ReconcileMachine(RuleBasedStateMachine):
         return {row[0] for row in self.world.rows("SELECT eligible_repositories('alpha')::text")}
 
     def _let_in(self, commit: Commit) -> None:
-        """Add whom a file lets in, by any name that a repository has had."""
+        """Add the repositories of a file, by any name that a repository has had."""
         feature = commit.feature
         for repository, names in self.names_ever.items():
             listed = names & set(feature.whitelist)

@@ -190,7 +190,7 @@ def test_a_role_has_its_grants_and_no_others(granted: Database, role: str) -> No
                 connection.execute(statement.encode())
                 may.add(operation)
             except psycopg.errors.InsufficientPrivilege as error:
-                # The trigger's no is the second line; the first is that nobody was granted it.
+                # The trigger is the second check; the missing grant is the first.
                 if "append-only" in str(error):
                     may.add(operation)
             connection.rollback()

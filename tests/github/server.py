@@ -105,7 +105,7 @@ class FakeGitHub:
         return [each for each in self.issues.values() if each["state"] == "open"]
 
     def add_comment(self, number: int, body: str, user: Mapping[str, Any], association: str) -> int:
-        """Write a comment as somebody else would."""
+        """Write a comment as another user."""
         identifier = 1000 + len(self.comments)
         self.comments[identifier] = {
             "issue": number,
@@ -118,7 +118,7 @@ class FakeGitHub:
         return identifier
 
     def add_pull(self, **values: Any) -> int:
-        """Open a pull request as somebody else would; `head` is `owner:branch`."""
+        """Open a pull request as another user; `head` is `owner:branch`."""
         number = self._number()
         head = values.pop("head")
         self.pulls[number] = {

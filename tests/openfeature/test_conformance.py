@@ -202,7 +202,7 @@ def _flags_of(scenario: ScenarioTemplate) -> Iterator[tuple[str, str]]:
 
 
 class RetrievingProvider(RolloutProvider):
-    """Tells in which context it was asked."""
+    """Returns the context of the evaluation."""
 
     context: EvaluationContext | None = None
 
@@ -217,7 +217,7 @@ class RetrievingProvider(RolloutProvider):
 
 
 class KnowsWhose(Hook):
-    """Names the repository of whoever has an e-mail address, as an application would."""
+    """Returns the repository for an e-mail address, as an application would."""
 
     def before(self, hook_context: HookContext, hints: HookHints) -> EvaluationContext | None:
         email = hook_context.evaluation_context.attributes.get("email")

@@ -128,7 +128,7 @@ def test_renames_swaps_and_transfers_are_followed_by_githubs_id(
 
 def test_a_deleted_repository_gives_up_its_name(synced: Site, hub: FakeGitHub) -> None:
     before = synced.database.rows("SELECT id, github_id FROM repositories ORDER BY github_id")
-    # Deleted, and made anew under the same name; and a stranger without GitHub's id has a name of ours.
+    # Deleted and created again under the same name; and a row without GitHub's id has one of the names.
     del hub.repositories[3]
     hub.repositories[33] = {"full_name": "acme/R3"}
     add_repositories(synced.database, "acme/new")

@@ -1,4 +1,4 @@
-"""Annotations: one line each, whatever is in them, and as many as GitHub shows."""
+"""Annotations: one line each with any text, and no more than GitHub shows."""
 
 import re
 

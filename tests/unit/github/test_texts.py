@@ -1,4 +1,4 @@
-"""Comments, issues and pull requests: one of each, found again, whoever else writes markers there."""
+"""Comments, issues and pull requests: one of each, found again among markers of others."""
 
 import io
 import zipfile

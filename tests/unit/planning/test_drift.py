@@ -1,4 +1,4 @@
-"""What somebody changed live: what narrows is kept, what widens taken back, the rest held."""
+"""Drift: a narrowing change is kept, a widening one reverted, any other one held."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Samples of jobs and errors: what figures they come to, and for what time they are asked."""
+"""Samples of jobs and errors: the metrics that they give, and the time that is queried."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

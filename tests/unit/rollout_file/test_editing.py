@@ -291,7 +291,7 @@ COMMENT_LINES = ["", "# a comment", "#", "# - acme/old", "# override: {percentag
 
 @dataclass
 class Writer:
-    """Writes a desired state in a style that is drawn anew for each line."""
+    """Writes a desired state with a random style for each line."""
 
     draw: st.DrawFn
     step: int

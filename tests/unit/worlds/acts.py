@@ -1,4 +1,4 @@
-"""What everybody may do in a small world: jobs, people, the safeguard, somebody with psql."""
+"""The possible acts in a small world, of jobs, people, the safeguard and a person with psql."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -173,7 +173,7 @@ def _resume(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, W
 
 
 def _stop_by_hand(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
-    """Somebody stops by SQL, as the runbook says."""
+    """A person stops the feature by SQL, as in the runbook."""
     stopped = (Decimal(0), True)
     if world.live is not None and world.live != stopped:
         yield "stop by SQL", world._replace(live=stopped, stops=world.stops | {(None, STOP)})

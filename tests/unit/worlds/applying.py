@@ -84,7 +84,7 @@ def _narrowed_by_edits(world: World, index: int) -> frozenset[tuple[UUID | None,
 
 
 def _traces(world: World, index: int, rules: Rules) -> tuple[tuple[UUID, Trace], ...]:
-    """Return what git tells of the overrides that it is asked of."""
+    """Return git's traces of the given overrides."""
     block = identifier(world.branch[index].block)
     asked = {block} | {
         row.override.id

@@ -86,7 +86,7 @@ def failing_claim(world: World, rules: Rules) -> str | None:
 
 
 def is_at_rest(world: World, rules: Rules) -> bool:
-    """Tell whether no job and no write-back has anything to do, and nobody changed live by hand."""
+    """Return whether no job and no write-back is pending, and live was not changed by hand."""
     tip = len(world.branch) - 1
     return (
         world.applied == tip
@@ -97,7 +97,7 @@ def is_at_rest(world: World, rules: Rules) -> bool:
 
 
 def _tip_says_what_is(world: World, rules: Rules) -> bool:
-    """Tell whether the branch says what is live, and the rows are settled by it."""
+    """Return whether the branch equals the live state, and the rows are settled."""
     tip = world.branch[-1]
     in_force = on_row(world.rows)
     again = apply(world, len(world.branch) - 1, rules)
@@ -110,7 +110,7 @@ def _tip_says_what_is(world: World, rules: Rules) -> bool:
 
 
 def _file_is_heeded(world: World) -> bool:
-    """Tell whether the file and what it never had, together, say what is live."""
+    """Return whether the file and the overrides it never had give the live state."""
     tip = world.branch[-1]
     on = on_row(world.rows)
     if on is not None and on.override.id in world.seen and identifier(tip.block) != on.override.id:

@@ -137,7 +137,7 @@ def configuration(percentage: int | Decimal, stopped: bool) -> Configuration:
 
 @cache
 def trace(branch: tuple[File, ...], override: UUID) -> Trace:
-    """Return what a history tells of an id, as `git.overrides` reads it."""
+    """Return the trace of an id in a history, as `git.override_trace` reads it."""
     there = [identifier(file.block) == override for file in branch]
     if not any(there):
         return NEVER_THERE
@@ -146,7 +146,7 @@ def trace(branch: tuple[File, ...], override: UUID) -> Trace:
 
 
 class _Override(Override):
-    """Told from others by its id and limit alone, which is quicker than by all that it says."""
+    """Compares by id and limit only, which is faster than by all fields."""
 
     def __hash__(self) -> int:
         return self.id.int

@@ -67,7 +67,7 @@ def write_back_edit(rows: tuple[Row, ...], branch: tuple[File, ...]) -> File | N
 
 
 def is_pending(rows: tuple[Row, ...], branch: tuple[File, ...]) -> bool:
-    """Tell whether write-back has still to look after an override."""
+    """Return whether an override is pending for write-back."""
     unsettled = {row.override.id for row in rows if row.state is not OverrideState.DONE}
     return bool(unsettled - planning.seen_in_git(*_found(rows, branch)))
 
