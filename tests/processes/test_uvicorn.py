@@ -18,7 +18,7 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_the_client_is_ready_at_the_first_request_and_writes_until_the_end(
+def test_the_client_is_ready_for_the_first_request_and_writes_last(
     database: Database, server: str
 ) -> None:
     load(database)
