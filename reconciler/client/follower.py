@@ -34,6 +34,8 @@ _LOG = logging.getLogger("reconciler.client")
 
 FIRST_BACKOFF_SECONDS: Final = 0.1
 LONGEST_BACKOFF_SECONDS: Final = 5.0
+SHORTEST_READ_INTERVAL_SECONDS: Final = 0.1
+"""From one read of the features to the next: a flood of notifications causes ten reads a second."""
 _FEATURES_PATIENCE_SECONDS: Final = 10.0
 _REPOSITORIES_PATIENCE_SECONDS: Final = 60.0
 _SHORTEST_REST_SECONDS: Final = 0.1
@@ -211,7 +213,7 @@ class Follower:
             self._ask_for_notifications(connection)
             while not self._stopping.is_set():
                 self._refresh_environment()
-                at = following.clock()
+                began, at = time.monotonic(), following.clock()
                 read = read_features(connection, following.features, known)
                 self._store.set_newest(read, at)
                 self._note_success()
@@ -219,6 +221,7 @@ class Follower:
                 if self._store.current.state.widened_since_whole:
                     self._whole_wanted.set()
                 self._wait_for_change(connection)
+                self._rest_since(began, connection)
 
     def _ask_for_notifications(self, connection: Connection) -> None:
         """Listen; where that leads to no notifications, polling has to do."""
@@ -241,6 +244,14 @@ class Follower:
                 heard = [self._concerns(payload) for payload in connection.notified()]
                 if any(heard) or not selector.select(max(0.0, deadline - time.monotonic())):
                     return
+
+    def _rest_since(self, began: float, connection: Connection) -> None:
+        """Wait until features may be read again; drop the notifications that the next read covers."""
+        seconds = began + SHORTEST_READ_INTERVAL_SECONDS - time.monotonic()
+        if seconds > 0:
+            self._sleep_or_wake(seconds)
+            for each in connection.notifies(timeout=0):
+                self._concerns(each.payload)
 
     def _concerns(self, payload: str) -> bool:
         heard = concerns(payload, self._following.features, self._store.current.state.newest)

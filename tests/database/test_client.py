@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -10,9 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from reconciler.client import ClientRule, RolloutClient
+from reconciler.client import ClientRule, RolloutClient, follower
 from reconciler.client.connection import connect
-from reconciler.client.reads import Features, read_everything
+from reconciler.client.reads import Features, read_everything, read_features
 from reconciler.client.repositories import NO_REPOSITORIES, Repositories
 from reconciler.database import schema
 from reconciler.database.roles import apply_roles
@@ -94,6 +95,40 @@ def test_a_stop_reaches_the_client_by_notification(database: Database) -> None:
 
         eventually(lambda: not client.is_eligible(ACME, "f"))
         assert client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP
+
+
+def test_a_flood_of_notifications_causes_few_reads_and_delays_no_stop(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(database)
+    reads: list[float] = []
+
+    def count(*arguments: Any) -> Features:
+        reads.append(time.monotonic())
+        return read_features(*arguments)
+
+    monkeypatch.setattr(follower, "read_features", count)
+    flooding = threading.Event()
+
+    def flood() -> None:
+        with database.connect(autocommit=True) as connection:
+            while not flooding.is_set():
+                connection.execute("SELECT pg_notify('rollout_changed', 'x' || random())")
+
+    with following(database) as client:
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            first = len(reads)
+            eventually(lambda: len(reads) >= first + 20)
+            change(database, "emergency_stop = true")
+            eventually(lambda: not client.is_eligible(ACME, "f"))
+        finally:
+            flooding.set()
+            thread.join()
+
+    # 19 intervals of a tenth of a second, on a machine that may have been busy at the first read.
+    assert reads[first + 19] - reads[first] >= 1.5
 
 
 def test_a_stop_without_notification_reaches_the_client_by_polling(database: Database) -> None:
