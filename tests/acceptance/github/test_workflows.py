@@ -115,8 +115,11 @@ def test_a_release_publishes_what_was_built_once_and_attested(
 ) -> None:
     build = site.folder / "scripts" / "build-release"
     build.parent.mkdir()
-    build.write_text("#!/bin/sh\nmkdir -p $1/packages\ntouch $1/packages/a.whl $1/sbom.cdx.json\n")
+    build.write_text("#!/bin/sh\nmkdir -p $1/packages\ntouch $1/packages/a.whl $1/requirements.txt\n")
     build.chmod(0o755)
+    contents = build.with_name("build-sbom")
+    contents.write_text("#!/bin/sh\nmkdir -p $1\ntouch $1/sbom.cdx.json\n")
+    contents.chmod(0o755)
     site.commit("Build")
     site.push()
 
@@ -124,9 +127,11 @@ def test_a_release_publishes_what_was_built_once_and_attested(
 
     assert done.succeeded, done.log
     assert done.summary.splitlines() == [
-        "attest dist/packages/a.whl",
-        "attest dist/packages/a.whl dist/sbom.cdx.json",
+        "attest dist/packages/a.whl dist/requirements.txt",
+        "attest dist/packages/a.whl contents/sbom.cdx.json",
         "publish dist/packages/a.whl",
+        f"gh release create main --repo {REPOSITORY} --verify-tag"
+        " dist/requirements.txt contents/sbom.cdx.json",
     ]
 
 
@@ -137,15 +142,19 @@ def test_each_installs_this_release_and_holds_no_logic(workflow: Path) -> None:
 
     assert found["permissions"] == {}
     # YAML 1.1 reads the key `on` as true.
-    package = found[True]["workflow_call"]["inputs"]["package"]["default"]
-    assert package == f"rollout-reconciler=={__version__}"
-    assert text.count(package) == 1 + len(found["jobs"])
+    requirements = found[True]["workflow_call"]["inputs"]["requirements"]["default"]
+    assert requirements.endswith(f"/releases/download/v{__version__}/requirements.txt")
+    assert text.count(requirements) == 1 + len(found["jobs"])
     for job in found["jobs"].values():
         assert job["timeout-minutes"] <= 30
         for step in job["steps"]:
             if run := step.get("run"):
                 assert "${{" not in run, "somebody's text could become a command"
-                assert re.match(r'(uv tool install "\$PACKAGE"|reconcile [a-z -]+[a-z])', run)
+                assert re.match(
+                    r'(uv pip install --require-hashes --requirement "\$REQUIREMENTS"'
+                    "|reconcile [a-z -]+[a-z])",
+                    run,
+                )
                 assert "\n" not in run.strip()
             else:
                 assert re.fullmatch(r"[a-z-]+/[a-z-]+@[0-9a-f]{40}", step["uses"])
