@@ -115,7 +115,9 @@ def test_a_release_publishes_what_was_built_once_and_attested(
 ) -> None:
     build = site.folder / "scripts" / "build-release"
     build.parent.mkdir()
-    build.write_text("#!/bin/sh\nmkdir -p $1/packages\ntouch $1/packages/a.whl $1/requirements.txt\n")
+    build.write_text(
+        "#!/bin/sh\nmkdir -p $1/packages\ntouch $1/packages/a.whl $1/requirements.txt\n"
+    )
     build.chmod(0o755)
     contents = build.with_name("build-sbom")
     contents.write_text("#!/bin/sh\nmkdir -p $1\ntouch $1/sbom.cdx.json\n")
