@@ -1,12 +1,10 @@
 """Sticky comments: one of each kind on a pull request, found by a hidden marker and updated."""
 
-from typing import Any, Final
+from typing import Any
 
 from reconciler.github.client import GitHub
 from reconciler.github.creation import create_once
 from reconciler.github.markers import is_ours, with_marker
-
-MAX_CHARACTERS: Final = 65_536
 
 
 def put_comment(github: GitHub, repository: str, number: int, marker: str, body: str) -> str:
@@ -16,7 +14,7 @@ def put_comment(github: GitHub, repository: str, number: int, marker: str, body:
         OutcomeUnknown: GitHub did not answer, several times.
     """
     path = f"{repository}/issues/{number}/comments"
-    text = with_marker(body[: MAX_CHARACTERS - len(marker) - 2], marker)
+    text = with_marker(body, marker)
 
     def find() -> Any:
         return next((each for each in github.pages(path) if is_ours(each, marker)), None)

@@ -67,17 +67,23 @@ def update_issues(
         there = next((each for each in lasting if is_ours(each, marker)), None)
         if there is None:
             opened.append(tracker.open(marker, wanted))
-        elif there["state"] == "open" and {key: there[key] for key in wanted} != wanted:
+        elif there["state"] == "open" and there["body"] != wanted["body"]:
+            # Another title alone is a person's.
             updated.append(tracker.change(there, wanted))
     for each in lasting:
         if not any(is_ours(each, marker) for marker in present):
-            body = f"{_RESOLVED} The text before:\n\n{each['body']}"
+            body = _resolved(each["body"])
             changes = {"state": "closed", "state_reason": "completed", "body": body}
             if each["state"] == "open":
                 closed.append(tracker.change(each, changes))
             else:
                 tracker.change(each, {"body": body})
     return IssueChanges(tuple(opened), tuple(updated), tuple(closed))
+
+
+def _resolved(body: str) -> str:
+    text, _, marker = body.rstrip().rpartition("\n")
+    return with_marker(f"{_RESOLVED} The text before:\n\n{text.rstrip()}", marker)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ A marker is the last line of a text. The lines before it may quote any text, als
 from collections.abc import Mapping
 from typing import Any, Final
 
+MAX_CHARACTERS: Final = 65_536
+"""Of a comment, an issue or a pull request."""
+
 _OWN: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 
 
@@ -21,5 +24,5 @@ def is_ours(entry: Mapping[str, Any], marker: str) -> bool:
 
 
 def with_marker(body: str, marker: str) -> str:
-    """Return a text with its marker as the last line."""
-    return f"{body}\n\n{marker}"
+    """Return a text with its marker as the last line, within GitHub's limit."""
+    return f"{body[: MAX_CHARACTERS - len(marker) - 2]}\n\n{marker}"

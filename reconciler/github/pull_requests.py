@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.errors import NotFound, SetupInvalid
 from reconciler.github.client import GitHub
 from reconciler.github.creation import create_once
+from reconciler.github.markers import MAX_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
         "head": proposal.branch,
         "base": proposal.base,
         "title": proposal.title,
-        "body": proposal.body,
+        "body": _body(proposal),
         "maintainer_can_modify": True,
     }
     try:
@@ -101,10 +102,15 @@ def _find(github: GitHub, repository: str, branch: str, base: str) -> Any:
 
 
 def _keep(github: GitHub, repository: str, proposal: Proposal, there: Any) -> Proposed:
-    wanted = {"title": proposal.title, "body": proposal.body}
-    if there["state"] == "open" and {key: there[key] for key in wanted} != wanted:
+    # The title stays: a person may have added the number of a ticket.
+    wanted = {"body": _body(proposal)}
+    if there["state"] == "open" and there["body"] != wanted["body"]:
         there = github.change("PATCH", f"{repository}/pulls/{int(there['number'])}", wanted)
     return _proposed(there, is_new=False)
+
+
+def _body(proposal: Proposal) -> str:
+    return proposal.body[:MAX_CHARACTERS]
 
 
 def _proposed(entry: Any, *, is_new: bool) -> Proposed:

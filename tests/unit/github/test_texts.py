@@ -2,14 +2,16 @@
 
 import io
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from reconciler.errors import NotFound, SetupInvalid
 from reconciler.github.artifacts import MAX_BYTES, read_artifact
 from reconciler.github.client import GitHub
-from reconciler.github.comments import MAX_CHARACTERS, put_comment
+from reconciler.github.comments import put_comment
 from reconciler.github.issues import DesiredIssue, IssueChanges, update_issues
+from reconciler.github.markers import MAX_CHARACTERS
 from reconciler.github.names import Names
 from reconciler.github.pull_requests import FoundPullRequest, Proposal, find_pull_request, propose
 from tests.github.server import REPOSITORY, FakeGitHub, Trouble
@@ -182,6 +184,35 @@ def test_an_issue_whose_answer_was_lost_is_not_opened_again(
     update_issues(github, PATH, NAMES, "drift", [STATE])
 
     assert len(fake.issues) == 1
+
+
+def test_a_title_that_a_person_edited_is_kept(fake: FakeGitHub, github: GitHub) -> None:
+    propose(github, PATH, PROPOSAL)
+    fake.pulls[7]["title"] = "[OPS-7] Take 25 % in"
+    propose(github, PATH, replace(PROPOSAL, body="The next stage, planned again."))
+    update_issues(github, PATH, NAMES, "drift", [STATE])
+    fake.issues[8]["title"] = "[SEV2] Drift of a"
+    update_issues(github, PATH, NAMES, "drift", [STATE])
+
+    assert fake.pulls[7]["title"] == "[OPS-7] Take 25 % in"
+    assert fake.pulls[7]["body"] == "The next stage, planned again."
+    assert fake.issues[8]["title"] == "[SEV2] Drift of a"
+
+
+def test_long_issues_and_pull_requests_stay_within_githubs_limit(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    long = DesiredIssue("a", "Drift of a", "x" * 100_000)
+    update_issues(github, PATH, NAMES, "drift", [long])
+    assert len(fake.issues[7]["body"]) == MAX_CHARACTERS
+    assert update_issues(github, PATH, NAMES, "drift", [long]) == IssueChanges()
+    update_issues(github, PATH, NAMES, "drift", [])
+    propose(github, PATH, replace(PROPOSAL, body="x" * 100_000))
+
+    assert fake.issues[7]["state"] == "closed"
+    assert len(fake.issues[7]["body"]) == MAX_CHARACTERS
+    assert fake.issues[7]["body"].endswith(NAMES.marker("drift", "a"))
+    assert len(fake.pulls[8]["body"]) == MAX_CHARACTERS
 
 
 def test_a_pull_request_is_opened_once_for_a_branch(fake: FakeGitHub, github: GitHub) -> None:
