@@ -2,23 +2,64 @@
 
 Reading imports no alembic, to keep every command fast. Migrating is one transaction under a
 transaction-level advisory lock, so that of two upgrades at once one waits, also with a connection pooler.
+A migration waits for the tables only briefly, since every call of a service waits behind it.
 """
 
 import re
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler.errors import SetupInvalid
+from reconciler.backoff import backoff_seconds, with_jitter
+from reconciler.errors import Refused, SetupInvalid, Unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-NEWEST_REVISION: Final = "0002"
+    from reconciler.database.adoption import Adoption
+
+NEWEST_REVISION: Final = "0003"
 """The revision that this release works with; a test compares it with the migrations' head."""
+
+VERSION_TABLE: Final = "rollout_schema_version"
+"""The table that holds the revision: a service may keep one of alembic's own name."""
 
 _REVISION: Final = re.compile("[0-9]{4}")
 
 UPGRADE_LOCK: Final = 0x726F6C6C6F757430
 """The number of an upgrade's advisory lock."""
+
+LOCK_TIMEOUT: Final = "400ms"
+"""How long a migration waits for a table, and a service's calls behind it."""
+LOCK_TRIES: Final = 6
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 4.0
+_RETRIED_SQLSTATES: Final = ("55P03", "40001")
+"""A lock that was not there in time, and a configuration that changed while the audience was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What an upgrade did, or would do."""
+
+    changed: bool
+    """Whether the schema was not the newest."""
+    before: str | None
+    """The revision that was found."""
+    adoption: "Adoption | None" = None
+    """The audience of each feature, where a service's tables were adopted."""
+
+
+class AudienceWouldChange(Refused):
+    """Ask a person: repositories would gain a feature by the adoption, and nothing was written."""
+
+    def __init__(self, adoption: "Adoption") -> None:
+        self.adoption = adoption
+        features = ", ".join(feature.name for feature in adoption.features if feature.gained)
+        super().__init__(
+            f"repositories would gain {features}; nothing was written. Change the configuration so that the "
+            "service's function and the rollout agree, or allow it: --accept-audience-change"
+        )
 
 
 def require_newest(connection: "Connection") -> None:
@@ -39,61 +80,142 @@ def require_newest(connection: "Connection") -> None:
 
 def current_revision(connection: "Connection") -> str | None:
     """Return the database's revision; None if it was never migrated."""
-    return _find_revision(connection)[0]
+    return _find_revision(connection)
 
 
-def upgrade(engine: "Engine") -> bool:
-    """Migrate to the newest revision, all or nothing; return whether the schema changed.
+def upgrade(
+    engine: "Engine", *, accept_audience_change: bool = False, dry_run: bool = False
+) -> Upgrade:
+    """Migrate to the newest revision, all or nothing; return what changed.
 
-    The tables of a service are adopted.
+    The tables of a service are adopted. A dry run does the same and rolls it back.
 
     Raises:
+        AudienceWouldChange: repositories would gain a feature, and that is not accepted; a dry run does not
+            raise it.
         SetupInvalid: the schema is newer than this release's, or the tables cannot be adopted before
             a person decides.
+        Unavailable: another transaction holds the tables; the message names its process.
     """
-    from alembic import command
-    from alembic.config import Config
+    import psycopg
+    from sqlalchemy import exc
 
     from reconciler.database.transactions import run_transaction
 
-    def migrate(connection: "Connection") -> bool:
-        # A large table takes its time.
-        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
-        if _own_revision(connection) == NEWEST_REVISION:
-            return False
-        config = Config()
-        config.set_main_option("script_location", "reconciler.database:migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        return True
+    def migrate(connection: "Connection") -> Upgrade:
+        done = _migrate(connection)
+        if dry_run:
+            raise _DryRunDone(done)
+        if done.adoption is not None and done.adoption.gains and not accept_audience_change:
+            raise AudienceWouldChange(done.adoption)
+        return done
 
-    return run_transaction(engine, migrate)
+    for failures in range(1, LOCK_TRIES + 1):
+        try:
+            return run_transaction(engine, migrate)
+        except _DryRunDone as end:
+            return end.upgrade
+        except (exc.DBAPIError, psycopg.Error) as error:
+            state = getattr(getattr(error, "orig", error), "sqlstate", None)
+            if state not in _RETRIED_SQLSTATES:
+                raise
+        holders = _holders(engine)
+        if failures < LOCK_TRIES:
+            pause = backoff_seconds(
+                failures,
+                first_seconds=_FIRST_PAUSE_SECONDS,
+                longest_seconds=_LONGEST_PAUSE_SECONDS,
+            )
+            time.sleep(with_jitter(pause))
+    raise Unavailable(
+        f"the rollout's tables are locked by {holders}; nothing was written; "
+        "end that transaction or wait for it, and try again"
+    )
 
 
-def _find_revision(connection: "Connection") -> tuple[str | None, bool]:
-    """Return the recorded revision, and whether the rollout's tables are there."""
-    versions, tables = connection.exec_driver_sql(
-        "SELECT to_regclass('public.alembic_version'), to_regclass('public.rollout_state')"
-    ).one()
-    if versions is None:
-        return None, tables is not None
-    found = connection.exec_driver_sql("SELECT version_num FROM public.alembic_version").scalar()
-    return found, tables is not None
+class _DryRunDone(Exception):
+    """Ends the transaction of a dry run."""
+
+    def __init__(self, upgrade: Upgrade) -> None:
+        self.upgrade = upgrade
+
+
+def _migrate(connection: "Connection") -> Upgrade:
+    from alembic import command
+    from alembic.config import Config
+
+    from reconciler.database.adoption import read_after, read_before
+
+    # A large table takes its time, and another upgrade is waited for.
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+    found = _own_revision(connection)
+    if found == NEWEST_REVISION:
+        return Upgrade(changed=False, before=found)
+    before = read_before(connection) if found is None else None
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+    if found is not None:
+        _take_version_table_over(connection)
+    config = Config()
+    config.set_main_option("script_location", "reconciler.database:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    return Upgrade(
+        changed=True,
+        before=found,
+        adoption=None if before is None else read_after(connection, before),
+    )
+
+
+def _take_version_table_over(connection: "Connection") -> None:
+    """Rename the version table of a schema before 0003, which had the name that a service may use."""
+    if _table_exists(connection, VERSION_TABLE):
+        return
+    connection.exec_driver_sql(f"ALTER TABLE public.alembic_version RENAME TO {VERSION_TABLE}")
+    connection.exec_driver_sql(
+        f"ALTER TABLE public.{VERSION_TABLE} RENAME CONSTRAINT alembic_version_pkc TO {VERSION_TABLE}_pkc"
+    )
+
+
+def _holders(engine: "Engine") -> str:
+    """Return who holds a lock on the tables, for people."""
+    from sqlalchemy import text
+
+    from reconciler.database.queries import queries
+
+    with engine.connect() as connection:
+        rows = connection.execute(text(queries("adoption")["holders"])).all()
+    described = [
+        f"process {row.pid} ({row.program}, role {row.role}, {row.state}, "
+        f"transaction open for {row.seconds} s)"
+        for row in rows
+    ]
+    return "; ".join(described) or "a transaction that has ended meanwhile"
+
+
+def _table_exists(connection: "Connection", name: str) -> bool:
+    found = connection.exec_driver_sql("SELECT to_regclass(%s)", (f"public.{name}",)).scalar()
+    return found is not None
+
+
+def _find_revision(connection: "Connection") -> str | None:
+    """Return the recorded revision. A service's own version table is not ours."""
+    if _table_exists(connection, VERSION_TABLE):
+        return connection.exec_driver_sql(
+            "SELECT version_num FROM public.rollout_schema_version"
+        ).scalar()
+    if _table_exists(connection, "rollout_state") and _table_exists(connection, "alembic_version"):
+        found: str | None = connection.exec_driver_sql(
+            "SELECT version_num FROM public.alembic_version"
+        ).scalar()
+        return found if found is not None and _REVISION.fullmatch(found) else None
+    return None
 
 
 def _own_revision(connection: "Connection") -> str | None:
-    """Return the database's revision, or None; refuse one of another program or a newer release."""
-    found, has_tables = _find_revision(connection)
-    if found is None:
-        return None
-    # Other programs number their revisions from 0001, too.
-    if not (has_tables and _REVISION.fullmatch(found)):
-        raise SetupInvalid(
-            f"public.alembic_version has {found}, which is not a revision of the rollout's schema: "
-            "it belongs to another program; use a separate database for the rollout"
-        )
-    if found > NEWEST_REVISION:
+    """Return the database's revision, or None; refuse one of a newer release."""
+    found = _find_revision(connection)
+    if found is not None and found > NEWEST_REVISION:
         raise SetupInvalid(
             f"the database's schema is {found}, newer than this release's {NEWEST_REVISION}; "
             "install the newest rollout-reconciler"

@@ -93,7 +93,7 @@ def test_an_invalid_file_shows_every_error_and_uses_no_database(site: Site) -> N
 
 
 def test_a_missing_schema_names_the_command_that_creates_it(site: Site) -> None:
-    site.database.execute("DROP TABLE alembic_version")
+    site.database.execute("DROP TABLE rollout_schema_version")
 
     done = site.reconcile()
 
@@ -108,7 +108,7 @@ def test_a_missing_schema_names_the_command_that_creates_it(site: Site) -> None:
     [("0000", "run: reconcile db upgrade"), ("9999", "install the newest rollout-reconciler")],
 )
 def test_another_schema_version_gets_the_next_step(site: Site, revision: str, message: str) -> None:
-    site.database.execute(f"UPDATE alembic_version SET version_num = '{revision}'")
+    site.database.execute(f"UPDATE rollout_schema_version SET version_num = '{revision}'")
 
     done = site.reconcile("--dry-run")
 

@@ -188,7 +188,7 @@ def test_an_impossible_request_is_one_line(
 def test_import_needs_the_schema_and_no_file(site: Site) -> None:
     site.file.unlink()
     assert site.reconcile("import").exit_code == 0
-    site.database.execute("DROP TABLE alembic_version")
+    site.database.execute("DROP TABLE rollout_schema_version")
     done = site.reconcile("import")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "run: reconcile db upgrade" in done.stderr

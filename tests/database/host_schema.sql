@@ -130,11 +130,22 @@ CREATE FUNCTION public.is_repository_eligible_for_rollout(
 LANGUAGE plpgsql AS $$
 DECLARE
     config record;
+    known record;
 BEGIN
     SELECT * INTO config FROM public.rollout_configuration AS c
     WHERE c.feature_name = is_repository_eligible_for_rollout.feature_name AND c.is_active = true;
     IF NOT FOUND OR config.emergency_stop THEN RETURN false; END IF;
+    IF repo_id::text = ANY (config.excluded_repositories) THEN RETURN false; END IF;
     IF repo_id::text = ANY (config.target_repositories) THEN RETURN true; END IF;
+    IF config.rollout_strategy = 'whitelist' THEN RETURN false; END IF;
+    IF config.rollout_strategy = 'repository_size' THEN
+        SELECT * INTO known FROM public.repository_categories WHERE repository_id = repo_id;
+        RETURN (config.rollout_percentage >= 10 AND (known.is_test_repository OR known.category = 'test'))
+            OR (config.rollout_percentage >= 25 AND known.category = 'small')
+            OR (config.rollout_percentage >= 50 AND known.category = 'medium')
+            OR (config.rollout_percentage >= 75 AND known.category = 'large')
+            OR config.rollout_percentage >= 100;
+    END IF;
     RETURN abs(hashtext(repo_id::text)) % 100 < config.rollout_percentage;
 END
 $$;

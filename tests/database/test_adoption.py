@@ -51,7 +51,7 @@ def test_columns_become_wider_and_every_row_keeps_its_values(host: Database) -> 
     kept = "id, feature_name, created_at, updated_at"
     before = host.rows(f"SELECT {kept} FROM rollout_configuration ORDER BY id")
 
-    assert schema.upgrade(host.engine) is True
+    assert schema.upgrade(host.engine).changed
 
     assert host.rows(f"SELECT {kept} FROM rollout_configuration ORDER BY id") == before
     types = columns(host, "rollout_configuration")
@@ -70,7 +70,7 @@ def test_adopting_again_changes_nothing(host: Database) -> None:
     schema.upgrade(host.engine)
     before = host.rows("SELECT * FROM rollout_history")
 
-    assert schema.upgrade(host.engine) is False
+    assert not schema.upgrade(host.engine).changed
 
     assert host.rows("SELECT * FROM rollout_history") == before
 
@@ -95,31 +95,17 @@ def test_nulls_become_defaults_that_widen_no_feature(host: Database) -> None:
     }
 
 
-def test_duplicate_windows_are_merged_into_one(host: Database) -> None:
+def test_duplicate_windows_stay_and_all_of_them_count(host: Database) -> None:
+    before = host.rows("SELECT id, total_jobs FROM rollout_metrics ORDER BY id")
+
     schema.upgrade(host.engine)
 
-    assert host.rows("""
-        SELECT success_count, error_count, total_jobs, average_processing_time::float,
-            last_error_message, to_char(metrics_window_end AT TIME ZONE 'UTC', 'MI') AS ends
-        FROM rollout_metrics ORDER BY metrics_window_start
-    """) == [
-        {
-            "success_count": 37,
-            "error_count": 3,
-            "total_jobs": 40,
-            "average_processing_time": 3.0,
-            "last_error_message": "newer",
-            "ends": "06",
-        },
-        {
-            "success_count": 1,
-            "error_count": 0,
-            "total_jobs": 1,
-            "average_processing_time": None,
-            "last_error_message": None,
-            "ends": "10",
-        },
-    ]
+    assert host.rows("SELECT id, total_jobs FROM rollout_metrics ORDER BY id") == before
+    assert host.value(f"""
+        SELECT sum(total_jobs) FROM rollout_metrics_since(
+            (SELECT id FROM rollout_configuration WHERE feature_name = '{FEATURE}'), '2025-01-01'
+        )
+    """) == sum(row["total_jobs"] for row in before)
 
 
 def test_adoption_keeps_marks_and_only_known_categories(host: Database) -> None:
@@ -129,7 +115,7 @@ def test_adoption_keeps_marks_and_only_known_categories(host: Database) -> None:
         SELECT repository_id::text AS id, category, is_test_repository AS test, marked_as_test
         FROM repository_categories ORDER BY repository_id
     """) == [
-        {"id": TOOLS, "category": "test", "test": True, "marked_as_test": False},
+        {"id": TOOLS, "category": "test", "test": True, "marked_as_test": True},
         {"id": SITE, "category": "large", "test": True, "marked_as_test": True},
         {"id": CORE, "category": "enterprise", "test": False, "marked_as_test": False},
     ]
@@ -241,7 +227,7 @@ def test_grants_on_tables_and_replaced_functions_are_unchanged(host: Database, r
             has_function_privilege('{role}', 'categorize_repository(uuid)', 'EXECUTE') AS may,
             has_function_privilege('public', 'categorize_repository(uuid)', 'EXECUTE') AS all_may,
             has_function_privilege(
-                'public', 'is_repository_eligible_for_rollout(uuid, text)', 'EXECUTE'
+                'public', 'is_repository_eligible_for_rollout(uuid, varchar)', 'EXECUTE'
             ) AS all_may_ask,
             has_table_privilege('{role}', 'rollout_configuration', 'UPDATE') AS may_update,
             has_table_privilege('{role}', 'rollout_membership', 'SELECT') AS may_read_keys
@@ -343,7 +329,7 @@ def test_grants_by_default_privileges_are_revoked(host: Database, role: str) -> 
         "TRUNCATE rollout_generation",
         "UPDATE category_threshold SET stars = 1000000",
         "DELETE FROM rollout_membership",
-        "UPDATE alembic_version SET version_num = '0000'",
+        "UPDATE rollout_schema_version SET version_num = '0000'",
         "SELECT setval('rollout_history_position_seq', 1)",
         trigger_on_another_table("keep_rollout_membership"),
         trigger_on_another_table("cut_metric_windows"),
@@ -445,7 +431,7 @@ def test_missing_columns_get_their_defaults(host: Database) -> None:
         ALTER TABLE repository_categories DROP COLUMN monthly_activity_score;
         DROP FUNCTION is_repository_eligible_for_rollout CASCADE;
     """)
-    schema.upgrade(host.engine)
+    schema.upgrade(host.engine, accept_audience_change=True)
     assert host.value("SELECT bool_or(emergency_stop) FROM rollout_configuration") is False
     assert host.value("SELECT max(max_error_rate)::int FROM rollout_configuration") == 5
 
@@ -506,7 +492,7 @@ def test_lists_of_another_type_become_text(host: Database, kind: str, value: str
         ALTER TABLE rollout_configuration DROP COLUMN target_repositories;
         ALTER TABLE rollout_configuration ADD COLUMN target_repositories {kind} DEFAULT {value};
     """)
-    schema.upgrade(host.engine)
+    schema.upgrade(host.engine, accept_audience_change=True)
     assert host.value(
         f"SELECT target_repositories FROM rollout_configuration WHERE feature_name = '{FEATURE}'"
     ) == [TOOLS]
@@ -564,12 +550,12 @@ feature stopped:
 nothing was changed; keep the one that is meant and give every other another name, by its id:
   UPDATE public.rollout_configuration SET feature_name = left(feature_name, 91) || '_' || left(id::text, 8), is_active = false WHERE id = 'ID';\
 """)
-    assert host.value("SELECT to_regclass('alembic_version')") is None
+    assert host.value("SELECT to_regclass('rollout_schema_version')") is None
     assert columns(host, "rollout_configuration")["rollout_percentage"] == "integer"
 
     statement = str(refusal.value).splitlines()[-1]
     host.execute(statement.replace("ID", "00000000-0000-4000-8000-00000000000f"))
-    assert schema.upgrade(host.engine) is True
+    assert schema.upgrade(host.engine).changed
 
 
 REFUSALS = {

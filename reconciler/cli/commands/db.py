@@ -102,10 +102,28 @@ def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
 
 
 @command.command(epilog="Example: reconcile db upgrade --database-url postgresql://localhost/app")
+@click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
+@click.option(
+    "--accept-audience-change",
+    is_flag=True,
+    help="Adopt a service's tables although repositories gain a feature by it.",
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Make the schema's functions, triggers and views again, as this release has them.",
+)
 @click.pass_context
-def upgrade(context: click.Context) -> None:
-    """Migrate the database to the schema of this release; of two at once, one waits."""
-    from reconciler.database import schema
+def upgrade(
+    context: click.Context, /, *, dry_run: bool, accept_audience_change: bool, repair: bool
+) -> None:
+    """Migrate the database to this release's schema, or adopt the tables of a service.
+
+    Of two upgrades at once, one waits. An adoption prints which repositories would gain and lose each
+    feature, and is refused where one would gain.
+    """
+    from reconciler.cli.render.adoption_text import adoption_lines
+    from reconciler.database import schema, schema_objects
     from reconciler.database.address import resolve_address
     from reconciler.database.connection import translated_errors
     from reconciler.database.transactions import Database
@@ -114,13 +132,32 @@ def upgrade(context: click.Context) -> None:
     settings.choose_format(Format.TEXT)
     database = Database.at(resolve_address(settings.database_url, settings.path))
     with translated_errors(database.address):
-        migrated = schema.upgrade(database.engine)
-    print_result(
-        settings,
-        f"the schema is {schema.NEWEST_REVISION} now"
-        if migrated
-        else f"the schema is {schema.NEWEST_REVISION} already; no action is needed",
-    )
+        try:
+            done = schema.upgrade(
+                database.engine, accept_audience_change=accept_audience_change, dry_run=dry_run
+            )
+        except schema.AudienceWouldChange as refusal:
+            print_result(settings, "\n".join(adoption_lines(refusal.adoption)))
+            raise
+        repaired = (
+            ()
+            if done.changed
+            else schema_objects.repair(database.engine, dry_run=dry_run)
+            if repair
+            else ()
+        )
+    lines = [] if done.adoption is None else [*adoption_lines(done.adoption), ""]
+    if done.changed:
+        lines.append(
+            f"the schema would be {schema.NEWEST_REVISION}; nothing was written"
+            if dry_run
+            else f"the schema is {schema.NEWEST_REVISION} now"
+        )
+    elif not repaired:
+        lines.append(f"the schema is {schema.NEWEST_REVISION} already; no action is needed")
+    would_be = "would be made again" if dry_run else "is made again"
+    lines += (f"{each} {would_be}" for each in repaired)
+    print_result(settings, "\n".join(lines))
 
 
 @command.command(epilog="Example: reconcile db roles | psql app")

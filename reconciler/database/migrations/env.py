@@ -1,6 +1,12 @@
-"""Where alembic runs: on the connection that `schema.upgrade` hands over, in its transaction."""
+"""Where alembic runs: on the connection that `schema.upgrade` gives, in its transaction."""
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], version_table_schema="public")
+from reconciler.database.schema import VERSION_TABLE
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table=VERSION_TABLE,
+    version_table_schema="public",
+)
 context.run_migrations()

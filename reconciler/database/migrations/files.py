@@ -1,26 +1,41 @@
-"""Running a migration's `.sql` file, statement after statement, on alembic's connection."""
+"""Running a migration's `.sql` file, statement after statement, on a connection."""
 
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from alembic import op
 
 from reconciler.errors import SetupInvalid
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 REFUSAL_SQLSTATE = "RR001"
-"""What a file raises to refuse with a sentence for people: its message, and what to do as its hint."""
+"""The SQLSTATE of an error that a file raises to refuse: its message, and what to do as its hint."""
+
+OBJECT_FILES: Final = (
+    "0001_triggers.sql",
+    "0001_eligibility.sql",
+    "0002_eligibility.sql",
+    "0001_recording.sql",
+    "0003_functions.sql",
+)
+"""Every function, trigger and view, in an order in which a later file replaces what an earlier one made."""
 
 
-def run_file(name: str) -> None:
-    """Run the file `sql/<name>` of this package; any error ends the migration's transaction.
+def run_file(name: str, connection: "Connection | None" = None) -> None:
+    """Run the file `sql/<name>` of this package, on alembic's connection unless another one is given.
 
     Raises:
-        SetupInvalid: the file refuses, and says what a person has to decide first.
+        SetupInvalid: the file refuses; the message says what a person has to decide.
     """
     text = files("reconciler.database.migrations").joinpath("sql", name).read_text("utf-8")
+    if connection is None:
+        from alembic import op
+
+        connection = op.get_bind()
     # Straight to the driver: a file holds many statements, and its % and : are not parameters.
-    driver_connection: Any = op.get_bind().connection.driver_connection
+    driver_connection: Any = connection.connection.driver_connection
     try:
         driver_connection.execute(text)
     except psycopg.Error as error:
@@ -29,3 +44,18 @@ def run_file(name: str) -> None:
         raise SetupInvalid(
             f"{error.diag.message_primary}\nnothing was changed; {error.diag.message_hint}"
         ) from error
+
+
+def run_objects(connection: "Connection | None" = None) -> None:
+    """Make every function, trigger and view as this release has it, and record them.
+
+    Raises:
+        SetupInvalid: an object of the service needs a function that has to be made again.
+    """
+    for name in (
+        *OBJECT_FILES,
+        "0003_host_functions.sql",
+        "0001_service_functions.sql",
+        "0003_record.sql",
+    ):
+        run_file(name, connection)

@@ -110,7 +110,7 @@ SELECT
 FROM unnest(CAST(:ids AS uuid [])) AS wanted (id)
 INNER JOIN public.repository_activity AS activity ON wanted.id = activity.repository_id
 INNER JOIN public.category_threshold AS threshold
-    ON threshold.category = public.categorize_repository(activity.repository_id)
+    ON threshold.category = public.category_of_repository(activity.repository_id)
 ON CONFLICT (repository_id) DO UPDATE
 SET marked_as_test = true, updated_at = now();
 

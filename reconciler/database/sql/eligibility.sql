@@ -44,7 +44,7 @@ SELECT
     activity.stars,
     activity.contributors,
     activity.pull_requests,
-    coalesce(recorded.category, public.categorize_repository(repository.id)) AS category,
+    coalesce(recorded.category, public.category_of_repository(repository.id)) AS category,
     recorded.category IS NOT null AS is_categorized,
     coalesce(recorded.marked_as_test, false) AS marked_as_test
 FROM public.repositories AS repository
@@ -69,7 +69,7 @@ SELECT
         WHERE
             recorded.marked_as_test
             OR coalesce(
-                recorded.category, public.categorize_repository(activity.repository_id)
+                recorded.category, public.category_of_repository(activity.repository_id)
             ) = 'test'
     ) AS test_repositories,
     (SELECT count(*) FROM public.eligible_repositories(:feature)) AS eligible;
@@ -80,7 +80,7 @@ SELECT
     counted.category,
     count(*) AS repositories
 FROM (
-    SELECT coalesce(recorded.category, public.categorize_repository(eligible.id)) AS category
+    SELECT coalesce(recorded.category, public.category_of_repository(eligible.id)) AS category
     FROM public.eligible_repositories(:feature) AS eligible (id)
     LEFT JOIN public.repository_categories AS recorded ON eligible.id = recorded.repository_id
 ) AS counted
@@ -93,10 +93,10 @@ SELECT
     coalesce(sum(metrics.error_count), 0) AS errors,
     count(DISTINCT metrics.repository_id) FILTER (WHERE metrics.total_jobs > 0) AS active
 FROM public.rollout_configuration AS configuration
-INNER JOIN public.rollout_metrics AS metrics ON configuration.id = metrics.rollout_config_id
-WHERE
-    configuration.feature_name = :feature
-    AND metrics.metrics_window_end > now() - configuration.monitoring_window;
+CROSS JOIN LATERAL public.rollout_metrics_since(
+    configuration.id, now() - configuration.monitoring_window
+) AS metrics
+WHERE configuration.feature_name = :feature;
 
 -- name: ready
 -- The repositories to add next: neither eligible nor excluded, by priority, then by activity. An

@@ -21,7 +21,8 @@ SELECT count(*) FROM public.eligible_repositories(:feature);
 -- The sums of a feature's jobs: in all (both groups null), by category and by processor. The window in which
 -- the period begins counts as a whole. Windows from before a resume or a rollback do not count:
 -- `record_rollout_job` begins a new window there, and a window that another program continued has jobs of
--- both sides. The newest job is not later than its window's end, also if its row has a later time.
+-- both sides. A longer window, as a service writes it, counts from when its row was written. The newest job is
+-- not later than its window's end, also if its row has a later time.
 WITH counted AS (
     SELECT
         metrics.repository_id,
@@ -30,16 +31,12 @@ WITH counted AS (
         sum(metrics.error_count) AS errors,
         max(least(metrics.updated_at, metrics.metrics_window_end)) AS newest_at
     FROM public.rollout_configuration AS configuration
-    INNER JOIN public.rollout_metrics AS metrics ON configuration.id = metrics.rollout_config_id
+    CROSS JOIN LATERAL public.rollout_metrics_since(
+        configuration.id, CAST(:begin AS timestamptz), CAST(:cut_at AS timestamptz)
+    ) AS metrics
     WHERE
         configuration.feature_name = :feature
         AND metrics.total_jobs > 0
-        AND metrics.metrics_window_start > CAST(:begin AS timestamptz) - interval '5 minutes'
-        AND metrics.metrics_window_end > :begin
-        AND (
-            CAST(:cut_at AS timestamptz) IS null
-            OR metrics.metrics_window_start >= :cut_at
-        )
     GROUP BY metrics.repository_id, metrics.processor_type
 ),
 
@@ -52,7 +49,7 @@ categorized AS (
     SELECT
         having_jobs.repository_id,
         coalesce(
-            recorded.category, public.categorize_repository(having_jobs.repository_id)
+            recorded.category, public.category_of_repository(having_jobs.repository_id)
         ) AS category
     FROM having_jobs
     LEFT JOIN public.repository_categories AS recorded

@@ -30,12 +30,11 @@ SELECT
         FILTER (WHERE metrics.last_error_at IS NOT null)
     )[1] AS last_error
 FROM public.rollout_configuration AS configuration
-INNER JOIN public.rollout_metrics AS metrics ON configuration.id = metrics.rollout_config_id
-WHERE
-    configuration.feature_name = :feature
-    AND metrics.metrics_window_end > coalesce(
-        CAST(:since AS timestamptz), now() - configuration.monitoring_window
-    )
+CROSS JOIN LATERAL public.rollout_metrics_since(
+    configuration.id,
+    coalesce(CAST(:since AS timestamptz), now() - configuration.monitoring_window)
+) AS metrics
+WHERE configuration.feature_name = :feature
 GROUP BY metrics.metrics_window_start, metrics.processor_type
 ORDER BY metrics.metrics_window_start DESC, metrics.processor_type ASC
 LIMIT :limit;

@@ -188,11 +188,11 @@ SELECT
     repositories.id::text AS id,
     coalesce(repositories.full_name, repositories.id::text) AS full_name,
     coalesce(
-        categories.category, public.categorize_repository(repositories.id)
+        categories.category, public.category_of_repository(repositories.id)
     ) AS category,
     coalesce(categories.is_test_repository, false)
     OR coalesce(
-        categories.category, public.categorize_repository(repositories.id)
+        categories.category, public.category_of_repository(repositories.id)
     ) = 'test' AS test,
     activity.stars,
     activity.contributors,
@@ -206,14 +206,14 @@ WHERE (CAST(:owner AS text) IS null OR lower(repositories.owner) = lower(:owner)
     AND (
         CAST(:category AS text) IS null
         OR coalesce(
-            categories.category, public.categorize_repository(repositories.id)
+            categories.category, public.category_of_repository(repositories.id)
         ) = :category
     )
     AND (
         NOT CAST(:test AS boolean)
         OR categories.is_test_repository
         OR coalesce(
-            categories.category, public.categorize_repository(repositories.id)
+            categories.category, public.category_of_repository(repositories.id)
         ) = 'test'
     )
     AND (

@@ -45,7 +45,8 @@ public.rollout_membership,
 public.rollout_metrics,
 public.rollout_override,
 public.rollout_state,
-public.alembic_version
+public.rollout_schema_object,
+public.rollout_schema_version
 FROM rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
 
 REVOKE CREATE ON SCHEMA public
@@ -55,9 +56,39 @@ GRANT USAGE ON SCHEMA public
 TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
 
 -- Eligibility. Of the repositories only the columns that the rollout reads: a service stores more there.
-GRANT SELECT (id, github_id, owner, name, full_name, stargazers_count, contributors_count)
-ON public.repositories
-TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
+DO $$
+DECLARE
+    readable record;
+BEGIN
+    FOR readable IN
+        SELECT
+            relation.name,
+            string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS columns
+        FROM (
+            VALUES
+            (
+                'public.repositories',
+                ARRAY[
+                    'id', 'github_id', 'owner', 'name', 'full_name', 'stargazers_count',
+                    'contributors_count', 'pull_requests_count'
+                ]
+            ),
+            ('public.pull_requests', ARRAY['repository_id'])
+        ) AS relation (name, columns)
+        INNER JOIN pg_attribute
+            ON pg_attribute.attrelid = to_regclass(relation.name)
+                AND pg_attribute.attname = ANY (relation.columns)
+                AND NOT pg_attribute.attisdropped
+        GROUP BY relation.name
+    LOOP
+        EXECUTE format(
+            'GRANT SELECT (%s) ON %s'
+            ' TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler',
+            readable.columns, readable.name
+        );
+    END LOOP;
+END
+$$;
 
 GRANT SELECT ON
 public.repository_activity,
@@ -66,34 +97,31 @@ public.category_limits,
 public.category_threshold,
 public.rollout_configuration,
 public.rollout_membership,
-public.alembic_version
+public.rollout_schema_object,
+public.rollout_schema_version
 TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
 
-GRANT EXECUTE ON FUNCTION
-public.categorize_repository(uuid),
-public.is_repository_eligible_for_rollout(uuid, text),
-public.explain_repository_eligibility(uuid, text),
-public.eligible_repositories(text),
-public.rollout_bucket(text, uuid)
-TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
-
--- The functions that these call, for services that revoke EXECUTE from PUBLIC.
+-- A service that was adopted has arguments of its own in two of them.
 DO $$
 DECLARE
-    helper regprocedure;
+    needed regprocedure;
 BEGIN
-    FOR helper IN
+    FOR needed IN
         SELECT oid FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace
             AND proname IN (
-                'category_within', 'category_priority', 'category_changes',
+                'categorize_repository', 'is_repository_eligible_for_rollout',
+                'explain_repository_eligibility', 'eligible_repositories', 'rollout_bucket',
+                -- The functions that these call.
+                'category_of_repository', 'category_within', 'category_priority', 'category_changes',
                 'monthly_activity_score', 'rollout_bucket_of_digest', 'rollout_hashtext_bucket',
-                'rollout_step', 'rollout_listed_repositories', 'rollout_ids'
+                'rollout_step', 'rollout_listed_repositories', 'rollout_metrics_since',
+                'rollout_schema_objects'
             )
     LOOP
         EXECUTE format(
             'GRANT EXECUTE ON FUNCTION %s'
-            ' TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler', helper
+            ' TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler', needed
         );
     END LOOP;
 END
@@ -154,10 +182,10 @@ BEGIN
         WHERE relnamespace = 'public'::regnamespace
             AND relrowsecurity
             AND relname IN (
-                'repositories', 'repository_categories', 'category_threshold',
+                'repositories', 'pull_requests', 'repository_categories', 'category_threshold',
                 'rollout_configuration', 'rollout_generation', 'rollout_history',
                 'rollout_lease', 'rollout_membership', 'rollout_metrics', 'rollout_override', 'rollout_state',
-                'alembic_version'
+                'rollout_schema_object', 'rollout_schema_version'
             )
         ORDER BY 1, 2
     LOOP

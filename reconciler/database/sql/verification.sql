@@ -15,11 +15,10 @@ SELECT
     max(least(metrics.updated_at, metrics.metrics_window_end))
         FILTER (WHERE metrics.processor_type <> :fallback) AS last_elsewhere_at
 FROM public.rollout_configuration AS configuration
-INNER JOIN public.rollout_metrics AS metrics ON configuration.id = metrics.rollout_config_id
+CROSS JOIN LATERAL public.rollout_metrics_since(configuration.id, :since, :since) AS metrics
 WHERE
     configuration.feature_name = :feature
     AND metrics.total_jobs > 0
-    AND metrics.metrics_window_start >= :since
     AND NOT EXISTS (
         SELECT FROM eligible
         WHERE eligible.id = metrics.repository_id

@@ -65,7 +65,11 @@ CREATE TEMPORARY TABLE host_statement (
 CREATE TEMPORARY TABLE replaced_function ON COMMIT DROP AS
 SELECT
     pg_proc.oid AS function,
-    successors.signature AS successor,
+    -- The two that services call keep their arguments (`0001_service_functions.sql`).
+    CASE
+        WHEN coalesce((host_object.definition ->> 'kept')::boolean, false) THEN host_object.name
+        ELSE successors.signature
+    END AS successor,
     pg_proc.proacl AS grants,
     pg_proc.proowner AS owner
 FROM (
@@ -97,6 +101,8 @@ INNER JOIN pg_proc
             -- An overload with a default of its own would make a call ambiguous.
             OR (successors.with_every_overload AND pg_proc.proargtypes[0] = 'uuid'::regtype)
         )
+LEFT JOIN host_object
+    ON host_object.kind = 'function' AND pg_proc.oid::regprocedure::text = host_object.name
 WHERE pg_proc.pronamespace = 'public'::regnamespace;
 
 -- Takes every grant on a relation away, those by default privileges too; its owner's stay.
@@ -663,6 +669,32 @@ FROM unnest(ARRAY[
     'rollout_configuration', 'repository_categories', 'rollout_metrics', 'rollout_history'
 ]) AS tables (name);
 
+-- The rows that are changed below, as they were.
+CREATE FUNCTION pg_temp.keep_row() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO pg_temp.host_row (relation, id, before, after)
+    VALUES (
+        TG_TABLE_NAME, OLD.id, to_jsonb(OLD), CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(NEW) END
+    )
+    ON CONFLICT (relation, id) DO UPDATE SET after = excluded.after;
+    RETURN CASE WHEN TG_OP = 'UPDATE' THEN NEW ELSE OLD END;
+END
+$$;
+
+DO $$
+DECLARE
+    each record;
+BEGIN
+    FOR each IN SELECT * FROM pg_temp.adopted LOOP
+        EXECUTE format(
+            'CREATE TRIGGER keep_row BEFORE UPDATE OR DELETE ON %s'
+            ' FOR EACH ROW EXECUTE FUNCTION pg_temp.keep_row()', each.relation
+        );
+    END LOOP;
+END
+$$;
+
 -- The contract has more of these words than a service may have allowed; where it has but a few, its own rule
 -- says so below.
 DO $$
@@ -727,7 +759,7 @@ UPDATE public.repository_categories
 SET category = 'enterprise'
 WHERE category NOT IN ('test', 'small', 'medium', 'large', 'enterprise');
 
--- What a service set by hand is people's word; what follows from the category is not.
+-- A repository that the service marked by hand stays marked, whatever its category becomes.
 UPDATE public.repository_categories
 SET marked_as_test = true
 WHERE is_test_repository AND category <> 'test' AND NOT marked_as_test;
@@ -760,58 +792,17 @@ SET
 FROM ranked
 WHERE repository_categories.id = ranked.id AND ranked.place = 1 AND ranked.times > 1;
 
--- Of several rows of one window one stays, with what all of them counted.
-WITH merged AS (
-    SELECT
-        rollout_config_id,
-        repository_id,
-        processor_type,
-        metrics_window_start,
-        (array_agg(id ORDER BY created_at, id))[1] AS id,
-        sum(success_count) AS success_count,
-        sum(error_count) AS error_count,
-        sum(total_jobs) AS total_jobs,
-        coalesce(
-            sum(average_processing_time * total_jobs)
-            / nullif(sum(total_jobs) FILTER (WHERE average_processing_time IS NOT null), 0),
-            avg(average_processing_time)
-        ) AS average_processing_time,
-        (
-            array_agg(last_error_message ORDER BY last_error_at DESC NULLS LAST)
-            FILTER (WHERE last_error_message IS NOT null)
-        )[1] AS last_error_message,
-        max(last_error_at) AS last_error_at,
-        max(metrics_window_end) AS metrics_window_end,
-        min(created_at) AS created_at,
-        max(updated_at) AS updated_at
-    FROM public.rollout_metrics
-    GROUP BY rollout_config_id, repository_id, processor_type, metrics_window_start
-    HAVING count(*) > 1
-),
+DO $$
+DECLARE
+    each record;
+BEGIN
+    FOR each IN SELECT * FROM pg_temp.adopted LOOP
+        EXECUTE format('DROP TRIGGER keep_row ON %s', each.relation);
+    END LOOP;
+END
+$$;
 
-removed AS (
-    DELETE FROM public.rollout_metrics
-    USING merged
-    WHERE rollout_metrics.rollout_config_id = merged.rollout_config_id
-        AND rollout_metrics.repository_id = merged.repository_id
-        AND rollout_metrics.processor_type = merged.processor_type
-        AND rollout_metrics.metrics_window_start = merged.metrics_window_start
-        AND rollout_metrics.id <> merged.id
-)
-
-UPDATE public.rollout_metrics
-SET
-    success_count = merged.success_count,
-    error_count = merged.error_count,
-    total_jobs = merged.total_jobs,
-    average_processing_time = merged.average_processing_time,
-    last_error_message = merged.last_error_message,
-    last_error_at = merged.last_error_at,
-    metrics_window_end = merged.metrics_window_end,
-    created_at = merged.created_at,
-    updated_at = merged.updated_at
-FROM merged
-WHERE rollout_metrics.id = merged.id;
+DROP FUNCTION pg_temp.keep_row();
 
 -- Rows of one transaction share a time; those from before have no other order.
 UPDATE public.rollout_history

@@ -9,7 +9,7 @@
 -- Categories
 
 -- Every threshold in one row. No limit is the largest figure there is.
-CREATE VIEW public.category_limits AS
+CREATE OR REPLACE VIEW public.category_limits AS
 SELECT
     max(coalesce(stars, 2147483647)) FILTER (WHERE category = 'test') AS test_stars,
     max(coalesce(contributors, 2147483647)) FILTER (WHERE category = 'test') AS test_contributors,
@@ -37,7 +37,7 @@ SELECT
 FROM public.category_threshold;
 
 -- The first category whose every limit holds; everything else is `enterprise`.
-CREATE FUNCTION public.category_within(
+CREATE OR REPLACE FUNCTION public.category_within(
     limits public.category_limits, stars integer, contributors integer, pull_requests integer
 ) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -65,7 +65,7 @@ RETURN CASE
     ELSE 'enterprise'
 END;
 
-CREATE FUNCTION public.category_priority(
+CREATE OR REPLACE FUNCTION public.category_priority(
     limits public.category_limits, category text
 ) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -78,14 +78,16 @@ RETURN CASE category
 END;
 
 -- Activity as one figure from 0 to 100, by which the most active are taken first.
-CREATE FUNCTION public.monthly_activity_score(
+CREATE OR REPLACE FUNCTION public.monthly_activity_score(
     stars integer, contributors integer, pull_requests integer
 ) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- Each part is cut to 100 first, so that no sum of figures overflows.
 RETURN least(100, least(stars, 100) + least(contributors, 100) + pull_requests / 10);
 
-CREATE FUNCTION public.categorize_repository(repo_id uuid) RETURNS text
+-- The category by the metrics of now; null for an unknown repository. `categorize_repository` is for services
+-- (`0001_service_functions.sql`).
+CREATE OR REPLACE FUNCTION public.category_of_repository(repo_id uuid) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT
@@ -94,12 +96,12 @@ BEGIN ATOMIC
         )
     FROM public.repository_activity AS activity
     CROSS JOIN public.category_limits AS limits
-    WHERE activity.repository_id = categorize_repository.repo_id;
+    WHERE activity.repository_id = category_of_repository.repo_id;
 END;
 
 -- What categorising would write: repositories without a category, and those whose category, priority or
 -- figures are no longer what was written down. The mark as test is people's, and not among it.
-CREATE FUNCTION public.category_changes(limits public.category_limits) RETURNS TABLE (
+CREATE OR REPLACE FUNCTION public.category_changes(limits public.category_limits) RETURNS TABLE (
     repository_id uuid,
     previous_category text,
     category text,
@@ -140,7 +142,7 @@ BEGIN ATOMIC
 END;
 
 -- Categorise the repositories given; returns how many rows it wrote. Rows that are right stay as they are.
-CREATE FUNCTION public.categorize_repositories(repo_ids uuid []) RETURNS bigint
+CREATE OR REPLACE FUNCTION public.categorize_repositories(repo_ids uuid []) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -179,7 +181,7 @@ $$;
 
 -- Looking is apart from writing because a statement that writes gets no parallel workers, and mostly
 -- there is nothing to write. EXECUTE plans it for the limits as they are, as constants, and in parallel.
-CREATE FUNCTION public.categorize_all_repositories() RETURNS bigint
+CREATE OR REPLACE FUNCTION public.categorize_all_repositories() RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -201,14 +203,14 @@ $$;
 
 -- The first four bytes as an unsigned number, modulo 10000: 2^24 and 2^16 leave 7216 and 5536, which keeps
 -- every sum within an integer.
-CREATE FUNCTION public.rollout_bucket_of_digest(digest bytea) RETURNS integer
+CREATE OR REPLACE FUNCTION public.rollout_bucket_of_digest(digest bytea) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
     get_byte(digest, 0) * 7216 + get_byte(digest, 1) * 5536
     + get_byte(digest, 2) * 256 + get_byte(digest, 3)
 ) % 10000;
 
-CREATE FUNCTION public.rollout_bucket(salt text, repo_id uuid) RETURNS integer
+CREATE OR REPLACE FUNCTION public.rollout_bucket(salt text, repo_id uuid) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT public.rollout_bucket_of_digest(hashed.digest)
@@ -224,7 +226,7 @@ END;
 -- Eligibility
 
 -- The step of `repository_size` from which a repository is in, in percent.
-CREATE FUNCTION public.rollout_step(category text, marked_as_test boolean) RETURNS integer
+CREATE OR REPLACE FUNCTION public.rollout_step(category text, marked_as_test boolean) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN marked_as_test THEN 10
@@ -237,7 +239,7 @@ END;
 
 -- The first rule that applies decides, and says why. Rule 1, the process's own environment, is not the
 -- database's to see. Every argument has an answer: what is not known is not eligible.
-CREATE FUNCTION public.explain_repository_eligibility(repo_id uuid, feature_name text)
+CREATE OR REPLACE FUNCTION public.explain_repository_eligibility(repo_id uuid, feature_name text)
 RETURNS TABLE (eligible boolean, rule text, reason text, bucket integer, category text)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
@@ -320,7 +322,7 @@ BEGIN ATOMIC
                     recorded.category,
                     CASE
                         WHEN repository.id IS NOT null
-                            THEN public.categorize_repository(repository.id)
+                            THEN public.category_of_repository(repository.id)
                     END
                 ) AS category,
                 coalesce(recorded.marked_as_test, false) AS marked_as_test
@@ -362,23 +364,9 @@ BEGIN ATOMIC
     ) AS decided;
 END;
 
--- PL/pgSQL, since it keeps its plan for the session; on releases before 18 SQL functions do not.
-CREATE FUNCTION public.is_repository_eligible_for_rollout(
-    repo_id uuid, feature_name text DEFAULT 'hybrid_progressive_capture'
-) RETURNS boolean
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $$
-BEGIN
-    RETURN (
-        SELECT explained.eligible
-        FROM public.explain_repository_eligibility(repo_id, feature_name) AS explained
-    );
-END
-$$;
-
 -- The repositories that a feature's two lists have, by id, by name and by owner's pattern. A repository
 -- comes once for each key that has it; an id comes whether or not there is such a repository.
-CREATE FUNCTION public.rollout_listed_repositories(feature_name text)
+CREATE OR REPLACE FUNCTION public.rollout_listed_repositories(feature_name text)
 RETURNS TABLE (list text, key text, repository_id uuid, by_id boolean)
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -426,7 +414,7 @@ END;
 
 -- Everyone who is in. An arm for each rule that lets in; only the arms that the configuration asks for are
 -- run, each is a scan that parallel workers share, and no repository comes twice.
-CREATE FUNCTION public.eligible_repositories(feature_name text) RETURNS SETOF uuid
+CREATE OR REPLACE FUNCTION public.eligible_repositories(feature_name text) RETURNS SETOF uuid
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000
 BEGIN ATOMIC
     -- whitelisted

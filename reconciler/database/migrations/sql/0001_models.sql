@@ -66,7 +66,8 @@ CREATE TEMPORARY TABLE repository_categories (
     marked_as_test boolean NOT NULL DEFAULT false
 ) ON COMMIT DROP;
 
--- One row per configuration, repository, processor and five-minute window.
+-- `record_rollout_job` keeps one row per configuration, repository, processor and five-minute window; a service
+-- may write rows of its own.
 CREATE TEMPORARY TABLE rollout_metrics (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     rollout_config_id uuid NOT NULL,
@@ -81,8 +82,7 @@ CREATE TEMPORARY TABLE rollout_metrics (
     metrics_window_start timestamptz NOT NULL,
     metrics_window_end timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (rollout_config_id, repository_id, processor_type, metrics_window_start)
+    updated_at timestamptz NOT NULL DEFAULT now()
 ) ON COMMIT DROP;
 
 -- What happened and why, append-only. No configuration means: it concerns no one feature.

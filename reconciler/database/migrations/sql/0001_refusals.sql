@@ -26,7 +26,7 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION 'the database has % already, and no record of an upgrade', problem
             USING ERRCODE = 'RR001',
-                HINT = 'rename what is another program''s, or restore public.alembic_version';
+                HINT = 'rename what is another program''s, or restore public.rollout_schema_version';
     END IF;
 
     SELECT format('public.%I is no table', relname) INTO problem
@@ -86,8 +86,6 @@ BEGIN
         ('repositories', 'owner', NULL),
         ('repositories', 'name', NULL),
         ('repositories', 'full_name', NULL),
-        ('repositories', 'stargazers_count', NULL),
-        ('repositories', 'contributors_count', NULL),
         ('rollout_configuration', 'id', 'uuid'),
         ('rollout_configuration', 'feature_name', NULL),
         ('rollout_configuration', 'rollout_percentage', NULL),

@@ -50,6 +50,7 @@ SELECT
             'strategy', configuration.rollout_strategy,
             'percentage', trim_scale(configuration.rollout_percentage),
             'salt', coalesce(configuration.salt, configuration.feature_name),
+            'bucketing', coalesce(nullif(current_setting('rollout.bucketing', true), ''), 'sha256'),
             'max_error_rate', trim_scale(configuration.max_error_rate),
             'min_jobs', configuration.min_jobs,
             'window', trim_scale(extract(EPOCH FROM configuration.monitoring_window)) || 's',
@@ -93,7 +94,7 @@ FROM unnest(CAST(ARRAY[
     'public.rollout_lease',
     'public.repository_activity',
     'public.category_limits',
-    'public.alembic_version',
+    'public.rollout_schema_version',
     pg_get_serial_sequence('public.rollout_history', 'position')
 ] AS regclass [])) AS relations (relation);
 
@@ -164,7 +165,7 @@ BEGIN
         ALTER TABLE public.rollout_state ENABLE ROW LEVEL SECURITY;
         ALTER TABLE public.rollout_override ENABLE ROW LEVEL SECURITY;
         ALTER TABLE public.rollout_lease ENABLE ROW LEVEL SECURITY;
-        ALTER TABLE public.alembic_version ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE public.rollout_schema_version ENABLE ROW LEVEL SECURITY;
         CREATE POLICY rollout_read ON public.rollout_membership FOR SELECT
         USING (EXISTS (
             SELECT FROM public.rollout_configuration WHERE id = rollout_config_id

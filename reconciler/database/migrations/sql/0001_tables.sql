@@ -22,10 +22,9 @@ DECLARE
         WHERE attrelid = to_regclass('public.pull_requests')
             AND attname = 'repository_id' AND atttypid = 'uuid'::regtype AND NOT attisdropped
     );
-    has_column boolean := EXISTS (
-        SELECT FROM pg_attribute
-        WHERE attrelid = 'public.repositories'::regclass
-            AND attname = 'pull_requests_count' AND NOT attisdropped
+    columns CONSTANT name [] := ARRAY(
+        SELECT attname FROM pg_attribute
+        WHERE attrelid = 'public.repositories'::regclass AND attnum > 0 AND NOT attisdropped
     );
 BEGIN
     -- The bounds are those of a count that is an integer: what a service writes may be wider, and below 0
@@ -35,16 +34,25 @@ BEGIN
         CREATE VIEW public.repository_activity AS
         SELECT
             repositories.id AS repository_id,
-            least(greatest(repositories.stargazers_count, 0), 2147483647)::integer AS stars,
-            least(greatest(repositories.contributors_count, 0), 2147483647)::integer
-                AS contributors,
+            least(greatest(%s, 0), 2147483647)::integer AS stars,
+            least(greatest(%s, 0), 2147483647)::integer AS contributors,
             least(greatest(%s, 0), 2147483647)::integer AS pull_requests
         FROM public.repositories
         %s
         $view$,
+        -- A metric that the service does not have counts as 0.
+        CASE
+            WHEN 'stargazers_count' = ANY (columns) THEN 'repositories.stargazers_count' ELSE '0'
+        END,
+        CASE
+            WHEN 'contributors_count' = ANY (columns)
+                THEN 'repositories.contributors_count'
+            ELSE '0'
+        END,
         CASE
             WHEN pull_requests IS NOT NULL THEN 'counted.pull_requests'
-            WHEN has_column THEN 'repositories.pull_requests_count'
+            WHEN 'pull_requests_count' = ANY (columns)
+                THEN 'repositories.pull_requests_count'
             ELSE '0'
         END,
         CASE WHEN pull_requests IS NOT NULL THEN

@@ -2,7 +2,7 @@
 
 -- Membership follows the two arrays. It runs with its owner's rights, so that whoever may edit the
 -- arrays needs no rights on the keys kept from them; its search_path is fixed.
-CREATE FUNCTION public.keep_rollout_membership() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.keep_rollout_membership() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -42,13 +42,13 @@ $$;
 -- Whoever could make a trigger of it on a table of their own would write keys with its owner's rights.
 REVOKE EXECUTE ON FUNCTION public.keep_rollout_membership() FROM public;
 
-CREATE TRIGGER keep_rollout_membership
+CREATE OR REPLACE TRIGGER keep_rollout_membership
 AFTER INSERT OR UPDATE OF target_repositories, excluded_repositories
 ON public.rollout_configuration
 FOR EACH ROW EXECUTE FUNCTION public.keep_rollout_membership();
 
 -- The exact window and its hours say the same, whichever of them was written.
-CREATE FUNCTION public.keep_monitoring_window() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.keep_monitoring_window() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -65,14 +65,14 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER keep_monitoring_window
+CREATE OR REPLACE TRIGGER keep_monitoring_window
 BEFORE INSERT OR UPDATE OF monitoring_window, monitoring_window_hours
 ON public.rollout_configuration
 FOR EACH ROW EXECUTE FUNCTION public.keep_monitoring_window();
 
 -- A repository is a test repository when it is marked so or its category is `test`. Who sets
 -- `is_test_repository` by hand, as people did before there was a mark, sets the mark.
-CREATE FUNCTION public.keep_test_mark() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.keep_test_mark() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -91,12 +91,12 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER keep_test_mark
+CREATE OR REPLACE TRIGGER keep_test_mark
 BEFORE INSERT OR UPDATE ON public.repository_categories
 FOR EACH ROW EXECUTE FUNCTION public.keep_test_mark();
 
 -- A service that always could write null goes on: nothing is in the list, nothing is counted.
-CREATE FUNCTION public.fill_configuration() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.fill_configuration() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -107,14 +107,14 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER fill_configuration
+CREATE OR REPLACE TRIGGER fill_configuration
 BEFORE INSERT OR UPDATE ON public.rollout_configuration
 FOR EACH ROW WHEN (
     (NEW.target_repositories IS null OR NEW.excluded_repositories IS null OR NEW.metadata IS null)
 )
 EXECUTE FUNCTION public.fill_configuration();
 
-CREATE FUNCTION public.fill_figures() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.fill_figures() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -125,7 +125,7 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER fill_figures
+CREATE OR REPLACE TRIGGER fill_figures
 BEFORE INSERT OR UPDATE ON public.repository_categories
 FOR EACH ROW WHEN (
     (NEW.star_count IS null OR NEW.contributor_count IS null OR NEW.pr_count IS null)
@@ -133,7 +133,7 @@ FOR EACH ROW WHEN (
 EXECUTE FUNCTION public.fill_figures();
 
 -- History and generations are append-only: what happened stays told.
-CREATE FUNCTION public.refuse_rewriting() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.refuse_rewriting() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -143,17 +143,17 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER refuse_rewriting
+CREATE OR REPLACE TRIGGER refuse_rewriting
 BEFORE UPDATE OR DELETE OR TRUNCATE ON public.rollout_history
 FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
-CREATE TRIGGER refuse_rewriting
+CREATE OR REPLACE TRIGGER refuse_rewriting
 BEFORE UPDATE OR DELETE OR TRUNCATE ON public.rollout_generation
 FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
 -- Whoever listens on `rollout_changed` learns what moved: `{"table": …}` and, where it is one
 -- feature's, `"feature": …`. Sent at commit, once a transaction for equal payloads.
-CREATE FUNCTION public.notify_configuration_changed() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.notify_configuration_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -170,16 +170,16 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER notify_configuration_inserted_or_deleted
+CREATE OR REPLACE TRIGGER notify_configuration_inserted_or_deleted
 AFTER INSERT OR DELETE ON public.rollout_configuration
 FOR EACH ROW EXECUTE FUNCTION public.notify_configuration_changed();
 
-CREATE TRIGGER notify_configuration_updated
+CREATE OR REPLACE TRIGGER notify_configuration_updated
 AFTER UPDATE ON public.rollout_configuration
 FOR EACH ROW WHEN (OLD IS DISTINCT FROM NEW)
 EXECUTE FUNCTION public.notify_configuration_changed();
 
-CREATE FUNCTION public.notify_rows_changed() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.notify_rows_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -191,27 +191,27 @@ END
 $$;
 
 -- Transition tables allow one event a trigger.
-CREATE TRIGGER notify_categories_inserted
+CREATE OR REPLACE TRIGGER notify_categories_inserted
 AFTER INSERT ON public.repository_categories REFERENCING NEW TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
-CREATE TRIGGER notify_categories_updated
+CREATE OR REPLACE TRIGGER notify_categories_updated
 AFTER UPDATE ON public.repository_categories REFERENCING NEW TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
-CREATE TRIGGER notify_categories_deleted
+CREATE OR REPLACE TRIGGER notify_categories_deleted
 AFTER DELETE ON public.repository_categories REFERENCING OLD TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
-CREATE TRIGGER notify_thresholds_inserted
+CREATE OR REPLACE TRIGGER notify_thresholds_inserted
 AFTER INSERT ON public.category_threshold REFERENCING NEW TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
-CREATE TRIGGER notify_thresholds_updated
+CREATE OR REPLACE TRIGGER notify_thresholds_updated
 AFTER UPDATE ON public.category_threshold REFERENCING NEW TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
-CREATE TRIGGER notify_thresholds_deleted
+CREATE OR REPLACE TRIGGER notify_thresholds_deleted
 AFTER DELETE ON public.category_threshold REFERENCING OLD TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
 
 -- What has no rows to look at, or is told whatever they are.
-CREATE FUNCTION public.notify_table_changed() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.notify_table_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -220,20 +220,20 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER notify_categories_emptied
+CREATE OR REPLACE TRIGGER notify_categories_emptied
 AFTER TRUNCATE ON public.repository_categories
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_table_changed();
-CREATE TRIGGER notify_thresholds_emptied
+CREATE OR REPLACE TRIGGER notify_thresholds_emptied
 AFTER TRUNCATE ON public.category_threshold
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_table_changed();
 -- Keys that somebody writes; those that a trigger keeps are told by their configuration.
-CREATE TRIGGER notify_membership_changed
+CREATE OR REPLACE TRIGGER notify_membership_changed
 AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON public.rollout_membership
 FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0)
 EXECUTE FUNCTION public.notify_table_changed();
 
 -- Whoever moves an override on in its life, git has to be looked at again.
-CREATE FUNCTION public.forget_write_back() RETURNS trigger
+CREATE OR REPLACE FUNCTION public.forget_write_back() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -242,7 +242,7 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER forget_write_back
+CREATE OR REPLACE TRIGGER forget_write_back
 BEFORE UPDATE ON public.rollout_override
 FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state)
 EXECUTE FUNCTION public.forget_write_back();

@@ -12,9 +12,17 @@ BEGIN
 END
 $$;
 
-ALTER TABLE public.rollout_configuration
-ADD COLUMN bucketing text NOT NULL DEFAULT 'sha256'
-CHECK (bucketing IN ('sha256', 'hashtext'));
+-- The features of a service that is adopted get the bucketing that its own function has.
+DO $$
+BEGIN
+    EXECUTE format(
+        'ALTER TABLE public.rollout_configuration ADD COLUMN bucketing text NOT NULL DEFAULT %L'
+        ' CHECK (bucketing IN (''sha256'', ''hashtext''))',
+        coalesce(nullif(current_setting('rollout.bucketing', true), ''), 'sha256')
+    );
+END
+$$;
+ALTER TABLE public.rollout_configuration ALTER COLUMN bucketing SET DEFAULT 'sha256';
 
 -- Roles that read single columns need this one for eligibility, as they need the salt.
 DO $$

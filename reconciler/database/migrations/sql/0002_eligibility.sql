@@ -1,5 +1,18 @@
 -- Eligibility with the bucketing of each feature. It replaces functions of `0001_eligibility.sql`.
 
+-- The category by the metrics of now. `categorize_repository` is for services; the rollout uses this one.
+CREATE OR REPLACE FUNCTION public.category_of_repository(repo_id uuid) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        public.category_within(
+            limits, activity.stars, activity.contributors, activity.pull_requests
+        )
+    FROM public.repository_activity AS activity
+    CROSS JOIN public.category_limits AS limits
+    WHERE activity.repository_id = category_of_repository.repo_id;
+END;
+
 -- In hundredths of a percent, as `rollout_bucket`: a multiple of 100, from 0 to 9900.
 CREATE OR REPLACE FUNCTION public.rollout_hashtext_bucket(repo_id uuid) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -94,7 +107,7 @@ BEGIN ATOMIC
                     recorded.category,
                     CASE
                         WHEN repository.id IS NOT null
-                            THEN public.categorize_repository(repository.id)
+                            THEN public.category_of_repository(repository.id)
                     END
                 ) AS category,
                 coalesce(recorded.marked_as_test, false) AS marked_as_test

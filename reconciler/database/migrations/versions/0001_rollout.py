@@ -10,12 +10,15 @@ def upgrade() -> None:
     """Make everything that the first release needs, of what there is."""
     for name in (
         "0001_refusals.sql",
+        "0001_capture.sql",
         "0001_models.sql",
         "0001_adoption.sql",
         "0001_tables.sql",
         "0001_triggers.sql",
         "0001_eligibility.sql",
         "0001_metrics.sql",
+        "0001_recording.sql",
+        "0001_service_functions.sql",
         "0001_settling.sql",
     ):
         run_file(name)

@@ -1,0 +1,61 @@
+-- What a service needs that hands its tables over: its rows of metrics stay its own, what it had is kept for the
+-- way back, and what the migration makes is closed to everybody first.
+
+-- Whether `record_rollout_job` keeps this row as the one of its window. All rows were until now, but those of a
+-- service that is adopted in this transaction.
+ALTER TABLE public.rollout_metrics ADD COLUMN is_window boolean NOT NULL DEFAULT true;
+ALTER TABLE public.rollout_metrics ALTER COLUMN is_window SET DEFAULT false;
+
+DO $$
+DECLARE
+    unique_window name;
+BEGIN
+    IF to_regclass('pg_temp.adopted') IS NOT NULL THEN
+        UPDATE public.rollout_metrics SET is_window = false;
+        RETURN;
+    END IF;
+    FOR unique_window IN
+        SELECT conname FROM pg_constraint
+        WHERE conrelid = 'public.rollout_metrics'::regclass AND contype = 'u'
+            AND pg_get_constraintdef(oid)
+            = 'UNIQUE (rollout_config_id, repository_id, processor_type, metrics_window_start)'
+    LOOP
+        EXECUTE format('ALTER TABLE public.rollout_metrics DROP CONSTRAINT %I', unique_window);
+    END LOOP;
+END
+$$;
+
+CREATE UNIQUE INDEX rollout_metrics_window_key ON public.rollout_metrics (
+    rollout_config_id, repository_id, processor_type, metrics_window_start
+) WHERE is_window;
+
+CREATE INDEX rollout_metrics_written_index
+ON public.rollout_metrics (rollout_config_id, greatest(created_at, updated_at))
+WHERE metrics_window_end - metrics_window_start > interval '5 minutes';
+
+-- What a service had before it was adopted; `reconcile db remove` restores it.
+CREATE TABLE public.rollout_adopted_object (
+    kind text NOT NULL,
+    relation text NOT NULL,
+    name text NOT NULL,
+    definition jsonb NOT NULL,
+    PRIMARY KEY (kind, relation, name)
+);
+CREATE TABLE public.rollout_adopted_row (
+    relation text NOT NULL,
+    id uuid NOT NULL,
+    before jsonb NOT NULL,
+    -- Null where adoption deleted the row.
+    after jsonb,
+    PRIMARY KEY (relation, id)
+);
+
+-- The functions, triggers and views of this schema, as the last upgrade made them.
+CREATE TABLE public.rollout_schema_object (
+    kind text NOT NULL,
+    name text NOT NULL,
+    fingerprint text NOT NULL,
+    -- Another major release of Postgres writes definitions in another way.
+    server_version integer NOT NULL,
+    PRIMARY KEY (kind, name)
+);

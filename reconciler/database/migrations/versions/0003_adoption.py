@@ -1,0 +1,13 @@
+"""Adoption without a changed audience: a service's own functions, rows, marks and grants."""
+
+from reconciler.database.migrations.files import run_file, run_objects
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Add what adoption keeps, and make every function, trigger and view again as this release has them."""
+    run_file("0003_adoption.sql")
+    run_objects()
+    run_file("0003_closing.sql")

@@ -1,0 +1,55 @@
+"""The schema's functions, triggers and views: compared with what the last upgrade made, and made again.
+
+A service's deploy may run its own `CREATE OR REPLACE FUNCTION` again, and answers then differ.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.database.schema import LOCK_TIMEOUT, UPGRADE_LOCK
+from reconciler.errors import SetupInvalid
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+_SQL = queries("schema_objects")
+
+
+def find_differences(connection: "Connection") -> Sequence[str]:
+    """Return what differs from the schema, each as a sentence without its end; sorted by kind and name."""
+    rows = connection.execute(text(_SQL["differences"]))
+    return [f"{row.kind} {row.name} {row.problem}" for row in rows]
+
+
+def require_own_objects(connection: "Connection") -> None:
+    """Refuse to go on where a function, trigger or view is not the schema's.
+
+    Raises:
+        SetupInvalid: something differs; the message names it and the command that repairs it.
+    """
+    differences = find_differences(connection)
+    if differences:
+        raise SetupInvalid("; ".join(differences) + "; run: reconcile db upgrade --repair")
+
+
+def repair(engine: "Engine", *, dry_run: bool = False) -> Sequence[str]:
+    """Make every function, trigger and view again, all or nothing; return what differed before.
+
+    Raises:
+        SetupInvalid: something that the service made needs a function that has to be dropped.
+    """
+    from reconciler.database.migrations.files import run_objects
+    from reconciler.database.transactions import run_transaction
+
+    def work(connection: "Connection") -> Sequence[str]:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+        differences = find_differences(connection)
+        if differences and not dry_run:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            run_objects(connection)
+        return differences
+
+    return run_transaction(engine, work)

@@ -1,0 +1,34 @@
+-- name: differences
+-- Functions, triggers and views that are missing, changed, or beside the schema's own. After an upgrade of the
+-- server the text of definitions may differ, so that only PL/pgSQL functions and what is missing count.
+SELECT
+    coalesce(recorded.kind, found.kind) AS kind,
+    coalesce(recorded.name, found.name) AS name,
+    CASE
+        WHEN found.name IS null THEN 'is missing'
+        WHEN recorded.name IS null THEN 'does not belong to the schema'
+        ELSE 'is not the one of the schema'
+    END AS problem
+FROM public.rollout_schema_object AS recorded
+FULL OUTER JOIN public.rollout_schema_objects() AS found
+    ON recorded.kind = found.kind AND recorded.name = found.name
+WHERE
+    recorded.name IS null
+    OR found.name IS null
+    OR (
+        recorded.fingerprint <> found.fingerprint
+        AND (
+            recorded.server_version
+            = CAST(current_setting('server_version_num') AS integer) / 10000
+            OR EXISTS (
+                SELECT
+                FROM pg_proc
+                INNER JOIN pg_language ON pg_proc.prolang = pg_language.oid
+                WHERE
+                    recorded.kind = 'function'
+                    AND pg_proc.oid = to_regprocedure(recorded.name)
+                    AND pg_language.lanname = 'plpgsql'
+            )
+        )
+    )
+ORDER BY kind, name;
