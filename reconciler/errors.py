@@ -89,8 +89,20 @@ class HistoryRewritten(Refused):
         self.applied_commit = applied_commit
         super().__init__(
             f"{commit[:7]} does not descend from {applied_commit[:7]}, which is applied: "
-            "history was rewritten, or this is another repository; nothing was written; "
-            "if that is meant: --accept-history-rewrite"
+            "history was rewritten, this clone lacks newer commits, or this is another repository; "
+            "nothing was written; fetch and look; to apply it all the same: --accept-history-rewrite"
+        )
+
+
+class BranchBehind(HistoryRewritten):
+    """Merge the rollout's branch first: it has the applied commit, and this commit lacks it."""
+
+    def __init__(self, commit: str, applied_commit: str, branch: str) -> None:
+        self.applied_commit = applied_commit
+        Refused.__init__(
+            self,
+            f"{commit[:7]} lacks {applied_commit[:7]} of {branch}, which is applied; nothing was written; "
+            f"merge {branch} first",
         )
 
 

@@ -93,8 +93,11 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
         _write_categories(connection, plan.categories, history)
         _write_marks(connection, plan.test_repositories, history)
         _write_generation(connection, plan, application, generation)
-    features = application.rollout.features.values()
-    look_again(connection, (each.override.id for each in features if each.override is not None))
+    declared = application.rollout.features.values()
+    there = {each.override.id for each in declared if each.override is not None}
+    limits = (each.overrides.in_force for each in plan.features)
+    absent = {each.id for each in limits if each is not None} - there
+    look_again(connection, there=there, absent=absent)
     connection.execute(
         text(_SQL["move_state"]), {"generation": generation, "commit": application.source.commit}
     )

@@ -1,4 +1,4 @@
-"""Which overrides git is not known to say yet, and marking those that it says."""
+"""Which overrides git has to have, and which of them it was seen to have."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,40 +18,56 @@ _SQL = queries("write_back")
 
 
 @dataclass(frozen=True, slots=True)
-class PendingFeature:
-    """A feature that has overrides to carry."""
+class StandingFeature:
+    """A feature with overrides that git has to have, or has to lose."""
 
     name: str
     rows: tuple[StoredOverride, ...]
     """All of its overrides, in any state."""
-    pending: Sequence[UUID]
-    """Those of which it is not known that git says them."""
+    standing: Sequence[UUID]
+    """Those in force, and those resumed whose block may still be in git."""
+    seen: frozenset[UUID]
+    """Those of them that git was seen to have."""
     proposed: Mapping[UUID, str]
-    """The branch that was pushed for one, where its own branch took none."""
+    """The branch that was pushed for one, where the rollout's branch takes no pushes."""
 
     @property
-    def waiting(self) -> tuple[StoredOverride, ...]:
-        """The rows that are pending."""
-        return tuple(row for row in self.rows if row.id in self.pending)
+    def pending(self) -> tuple[UUID, ...]:
+        """The overrides that git was not seen to have, or to have lost."""
+        return tuple(each for each in self.standing if each not in self.seen)
 
 
-def read_pending(connection: "Connection") -> tuple[PendingFeature, ...]:
-    """Return the features that have overrides to carry, the oldest override first."""
-    found: dict[UUID, list[UUID]] = {}
+def read_standing(connection: "Connection") -> tuple[StandingFeature, ...]:
+    """Return the features with overrides that git has to have or to lose, the oldest override first."""
+    standing: dict[UUID, list[UUID]] = {}
     names: dict[UUID, str] = {}
     proposed: dict[UUID, str] = {}
-    for row in connection.execute(text(_SQL["pending"])):
-        found.setdefault(row.rollout_config_id, []).append(row.id)
+    seen: set[UUID] = set()
+    for row in connection.execute(text(_SQL["standing"])):
+        standing.setdefault(row.rollout_config_id, []).append(row.id)
         names[row.rollout_config_id] = row.feature_name
         if row.proposed_branch is not None:
             proposed[row.id] = row.proposed_branch
-    if not found:
+        if row.is_seen:
+            seen.add(row.id)
+    if not standing:
         return ()
     overrides = read_overrides(connection)
     return tuple(
-        PendingFeature(names[each], overrides.get(each, ()), tuple(pending), proposed)
-        for each, pending in found.items()
+        StandingFeature(
+            names[each],
+            overrides.get(each, ()),
+            tuple(ids),
+            frozenset(seen.intersection(ids)),
+            {override: proposed[override] for override in ids if override in proposed},
+        )
+        for each, ids in standing.items()
     )
+
+
+def read_pending(connection: "Connection") -> tuple[StandingFeature, ...]:
+    """Return the features with an override that git was not seen to have, or to have lost."""
+    return tuple(each for each in read_standing(connection) if each.pending)
 
 
 def mark_seen(connection: "Connection", rows: Iterable[StoredOverride]) -> None:
@@ -64,13 +80,22 @@ def mark_seen(connection: "Connection", rows: Iterable[StoredOverride]) -> None:
     connection.execute(text(_SQL["mark_seen"]), parameters)
 
 
-def look_again(connection: "Connection", overrides: Iterable[UUID]) -> None:
-    """Have write-back look after the resumed ones among those whose block a file has.
+def look_again(
+    connection: "Connection", *, there: Iterable[UUID] = (), absent: Iterable[UUID] = ()
+) -> None:
+    """Have write-back look at overrides again that a file has, or lacks, against what was seen before.
 
-    A push that outlived its pass, and a lease, can bring a block after it was seen not to be there.
+    A push that outlived its pass, and a lease, can bring a resumed one's block after it was seen to be
+    gone; a forced push or a deleted branch can lose the block of one that is in force.
+
+    Args:
+        connection: a transaction.
+        there: overrides whose block the file has.
+        absent: overrides in force whose block the file lacks.
     """
-    if ids := list(overrides):
-        connection.execute(text(_SQL["look_again"]), {"ids": ids})
+    parameters = {"there": list(there), "absent": list(absent)}
+    if any(parameters.values()):
+        connection.execute(text(_SQL["look_again"]), parameters)
 
 
 def mark_proposed(connection: "Connection", override: UUID, branch: str) -> None:

@@ -25,10 +25,12 @@ class Relation(Enum):
     """It descends from the applied one."""
     BEHIND = auto()
     """The applied one descends from it: something newer is applied already."""
+    DIVERGED = auto()
+    """Each has commits that the other lacks, and the rollout's branch has the applied one."""
     APART = auto()
-    """Neither: history was rewritten, or it is another repository."""
+    """Neither descends from the other: history was rewritten, or it is another repository."""
     UNKNOWN = auto()
-    """The applied one is not in this clone: it came after the last fetch, or is as above."""
+    """The applied one is not known: it came after the last fetch, or history was rewritten."""
 
 
 def relate(file: Path, applied: str, head: str) -> Relation:

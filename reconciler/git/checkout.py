@@ -94,7 +94,7 @@ def find_checkout(file: Path) -> Checkout:
         objects = repository.git.rev_parse("--path-format=absolute", "--git-path", "objects")
     except NoRepository:
         raise CannotWriteBack(f"there is no repository around {file} to write to") from None
-    except SetupInvalid as problem:
+    except (SetupInvalid, GitFailed) as problem:
         raise CannotWriteBack(str(problem)) from None
     path = PurePosixPath(repository.path_of(file))
     _refuse_symlink_above(file, repository.top, path)

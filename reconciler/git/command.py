@@ -15,7 +15,7 @@ from io import BytesIO
 from types import MappingProxyType
 from typing import IO, Any, Final
 
-from reconciler.errors import SetupInvalid
+from reconciler.errors import ReconcilerError, SetupInvalid
 from reconciler.git import process
 from reconciler.git.gitpython import Git, GitCommandError
 
@@ -51,35 +51,45 @@ _SAFER: Final = (
     *("-c", "safe.bareRepository=explicit"),
 )
 
+SIGNING_VARIABLES: Final = ("GNUPGHOME", "GPG_TTY")
+"""What a signature needs of the environment beside what every command gets."""
+
 _CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)\S*@")
 """Up to the last of several: git itself leaves what follows the first, or a slash that is not encoded."""
+
+_ERRORS: Final = ("fatal:", "error:", "ssh:")
+_ERROR: Final = re.compile("^(fatal|error): ")
 
 NOTHING_ELSE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class GitMissing(SetupInvalid):
-    """git cannot be run: the program is not on PATH, or may not be run; install git."""
+    """There is no git here, or it may not be run."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "git cannot be run: it is not on PATH, or its file is not executable; install git"
+        )
 
 
-class GitFailed(GitCommandError):
-    """A git command ended with an error: its own words, without credentials, are the message."""
+class GitFailed(ReconcilerError, GitCommandError):
+    """A git command ended with an error: its own words, without credentials, in one line."""
 
     def __init__(
         self, command: Sequence[str], exit_code: int, messages: str, output: str = ""
     ) -> None:
-        super().__init__(list(command), exit_code)
-        self.exit_code = exit_code
+        GitCommandError.__init__(self, list(command), exit_code)
         self.messages = _CREDENTIALS_IN_URL.sub("", messages).strip()
+        """What it had written to stderr."""
         self.output = _CREDENTIALS_IN_URL.sub("", output)
         """What it had printed as its result."""
 
     def __str__(self) -> str:
-        return self.messages
-
-    @property
-    def first_line(self) -> str:
-        """The first line of the message, without git's own prefix."""
-        return self.messages.partition("\n")[0].removeprefix("fatal: ")
+        lines = [line.strip() for line in self.messages.splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith(_ERRORS)] or lines or ["no message"]
+        # The first says what happened, the last what could not be done for that.
+        shown = dict.fromkeys(_ERROR.sub("", each) for each in (errors[0], errors[-1]))
+        return "".join(each if each.isprintable() else " " for each in "; ".join(shown))
 
 
 class GitTimedOut(GitFailed):

@@ -22,7 +22,7 @@ class Head:
     commit: str | None
     """None in a repository that has no commit yet."""
     subject: str | None
-    """The commit's first line."""
+    """The first line of the newest commit up to this one that changed the file; None without one."""
     uncommitted: bool
     """Whether the file has changes that this commit does not hold, or is not in it at all."""
 
@@ -38,15 +38,15 @@ def read_head(file: Path) -> Head | None:
     except NoRepository:
         return None
     try:
-        commit, _, subject = repository.git.log("-1", "--format=%H%n%s", "HEAD").partition("\n")
+        commit = repository.git.rev_parse("--verify", "HEAD")
+        path = literally(repository.path_of(file))
+        subject = repository.git.log("-1", "--format=%s", commit, "--", path)
         uncommitted = bool(changes_of(repository, file))
     except GitFailed as failure:
-        if _has_no_commit_yet(str(failure)):
+        if _has_no_commit_yet(failure.messages):
             return Head(commit=None, subject=None, uncommitted=True)
-        raise SetupInvalid(
-            f"git cannot read the repository around {file}: {failure.first_line}"
-        ) from None
-    return Head(commit=commit, subject=subject.strip(), uncommitted=uncommitted)
+        raise SetupInvalid(f"git cannot read the repository around {file}: {failure}") from None
+    return Head(commit=commit, subject=subject.strip() or None, uncommitted=uncommitted)
 
 
 def changes_of(repository: Repository, file: Path) -> str:
@@ -110,4 +110,4 @@ def read_blob(repository: Repository, blob: str, shown: str) -> bytes:
 
 def _has_no_commit_yet(message: str) -> bool:
     """Return whether git failed only because there is no commit, in its words under the C locale."""
-    return "does not have any commits yet" in message or "ambiguous argument 'HEAD'" in message
+    return "Needed a single revision" in message

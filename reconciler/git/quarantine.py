@@ -18,6 +18,8 @@ from uuid import uuid4
 from reconciler.git.checkout import CannotWriteBack, Checkout, Remote
 from reconciler.git.command import GitFailed, RestrictedGit
 from reconciler.git.repository import Repository
+from reconciler.rollout_file.characters import one_line
+from reconciler.rollout_file.model import MAX_REASON_LENGTH
 
 NETWORK_TIMEOUT_SECONDS: Final = 30
 """After so long without an end a command that talks to a remote is ended."""
@@ -34,6 +36,7 @@ _SAFER: Final = {
 _DECLINED: Final = re.compile(
     r"\[remote rejected\].*(declined|protected|prohibited|denied|checked out)", re.IGNORECASE
 )
+_REJECTED: Final = re.compile(r"\[(remote )?rejected\]")
 _FORBIDDEN: Final = re.compile(r"returned error: 403|HTTP 403", re.IGNORECASE)
 
 
@@ -135,10 +138,10 @@ class Quarantine:
                 kill_after_timeout=NETWORK_TIMEOUT_SECONDS,
             )
         except GitFailed as failure:
-            said = f"{failure.output}\n{failure}"
-            is_declined = _DECLINED.search(said) or _FORBIDDEN.search(said)
+            answer = f"{failure.output}\n{failure.messages}"
+            is_declined = _DECLINED.search(answer) or _FORBIDDEN.search(answer)
             outcome = PushOutcome.DECLINED if is_declined else PushOutcome.UNCERTAIN
-            return Pushed(outcome, _in_a_line(said))
+            return Pushed(outcome, _reason(failure))
         return Pushed(PushOutcome.UNCERTAIN, "the push was taken")
 
     def is_on(self, commit: str, tip: str) -> bool:
@@ -154,7 +157,7 @@ class Quarantine:
             return str(ask(*arguments, kill_after_timeout=NETWORK_TIMEOUT_SECONDS))
         except GitFailed as failure:
             raise CannotWriteBack(
-                f"the remote {self.remote.name} cannot be reached: {_in_a_line(str(failure))}"
+                f"the remote {self.remote.name} cannot be reached: {failure}"
             ) from None
 
 
@@ -169,9 +172,7 @@ def quarantine(checkout: Checkout, remote: Remote) -> Iterator[Quarantine]:
         with TemporaryDirectory(prefix="rollout-write-back-") as temporary:
             yield _quarantine_in(Path(temporary), checkout, remote)
     except (GitFailed, OSError) as failure:
-        raise CannotWriteBack(
-            f"git cannot work beside {checkout.file.parent}: {_in_a_line(str(failure))}"
-        ) from None
+        raise CannotWriteBack(f"git cannot work beside {checkout.file.parent}: {failure}") from None
 
 
 def _quarantine_in(folder: Path, checkout: Checkout, remote: Remote) -> Quarantine:
@@ -200,12 +201,15 @@ def _as_environment(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     return variables
 
 
-def _in_a_line(said: str) -> str:
-    """Return the line that tells most, without control characters."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if "rejected" in line]
-    fatal = [line for line in lines if line.startswith(("fatal:", "error:", "ssh:"))]
-    line = (telling or fatal or lines or ["git said nothing"])[0]
-    # Of a push's answer what follows the refs.
-    line = line[line.index("[") :] if telling and "[" in line else line.removeprefix("fatal: ")
-    return "".join(each if each.isprintable() else " " for each in line)
+def _reason(failure: GitFailed) -> str:
+    """Return why a push was refused, in a line: git's word for it, and all that the remote says."""
+    answer = [line.strip() for line in failure.output.splitlines()]
+    refused = next((line[line.index("[") :] for line in answer if _REJECTED.search(line)), None)
+    if refused is None:
+        return str(failure)
+    remote = [
+        " ".join(line.removeprefix("remote:").split())
+        for line in failure.messages.splitlines()
+        if line.startswith("remote:")
+    ]
+    return one_line("; ".join([refused, *(line for line in remote if line)]), MAX_REASON_LENGTH)

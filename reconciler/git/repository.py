@@ -50,7 +50,7 @@ class Repository(Repo):
             # From where `.git` is: what else is in a working tree says nothing of the repository.
             repository = cls(RestrictedGit(top).rev_parse("--show-toplevel"), expand_vars=False)
         except GitFailed as failure:
-            if "not a git repository (or any" in str(failure):
+            if "not a git repository (or any" in failure.messages:
                 raise NoRepository(f"there is no repository around {file}") from None
             raise SetupInvalid(
                 f"git cannot read the repository around {file}: {_with_remedy(failure)}"
@@ -108,6 +108,6 @@ def require_supported_git() -> None:
 
 
 def _with_remedy(failure: GitFailed) -> str:
-    """Return the first line of git's message, and what git says to do where the owner is another."""
-    remedy = _REMEDY.search(str(failure))
-    return failure.first_line if remedy is None else f"{failure.first_line}; run: {remedy[1]}"
+    """Return git's message, and what git says to do where the owner is another."""
+    remedy = _REMEDY.search(failure.messages)
+    return str(failure) if remedy is None else f"{failure}; run: {remedy[1]}"

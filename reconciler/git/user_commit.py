@@ -12,14 +12,12 @@ from typing import Final
 
 from reconciler.errors import SetupInvalid
 from reconciler.git.checkout import FALLBACK_REMOTE, read_branch_ref, read_upstream
-from reconciler.git.command import GitFailed
+from reconciler.git.command import SIGNING_VARIABLES, GitFailed
 from reconciler.git.head import changes_of
 from reconciler.git.repository import Repository, literally
 
 NETWORK_TIMEOUT_SECONDS: Final = 60
 
-SIGNING_VARIABLES: Final = ("GNUPGHOME", "GPG_TTY")
-"""What a signature needs of the environment beside what every command gets."""
 _OF_THE_PERSON: Final = (
     "GIT_AUTHOR_NAME",
     "GIT_AUTHOR_EMAIL",
@@ -105,8 +103,7 @@ def commit_file(file: Path, message: str) -> str | None:
         return str(repository.git.rev_parse("HEAD"))
     except GitFailed as failure:
         raise SetupInvalid(
-            f"{file} is edited, but not committed: {failure.first_line}; "
-            "set that right, and commit it"
+            f"{file} is edited, but not committed: {failure}; set that right, and commit it"
         ) from None
 
 
@@ -145,11 +142,11 @@ def follow_upstream(file: Path) -> bool:
         git.pull("--quiet", "--ff-only", "--no-tags", kill_after_timeout=NETWORK_TIMEOUT_SECONDS)
         return bool(git.rev_parse("HEAD") != before)
     except GitFailed as failure:
-        raise SetupInvalid(f"the checkout cannot follow its branch: {failure.first_line}") from None
+        raise SetupInvalid(f"the checkout cannot follow its branch: {failure}") from None
 
 
 def _refusal(failure: GitFailed) -> str:
     """Return the line with the reason, which git writes behind its hints and the remote's messages."""
-    lines = [line.strip() for line in str(failure).splitlines()]
+    lines = [line.strip() for line in failure.messages.splitlines()]
     refused = next((line for line in lines if line.startswith("! ")), None)
-    return failure.first_line if refused is None else " ".join(refused[2:].split())
+    return str(failure) if refused is None else " ".join(refused[2:].split())

@@ -28,9 +28,9 @@ def worktree_at(place: Quarantine, tip: TipFile) -> Iterator[Path]:
             _make_repository(place, root, tip.commit)
         except GitFailed as failure:
             raise CannotWriteBack(
-                f"{short_commit(tip.commit)} cannot be laid out: {failure.first_line}"
+                f"{short_commit(tip.commit)} cannot be laid out: {failure}"
             ) from None
-        file = root / place.checkout.path
+        file = root / tip.path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(tip.document.content)
         yield file

@@ -5,17 +5,20 @@ Trees are written one folder at a time, without an index and without a checkout.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
+from pathlib import PurePosixPath
+from typing import Final, Protocol
 from uuid import UUID
 
 from reconciler.errors import FileInvalid, SetupInvalid
 from reconciler.git.checkout import CannotWriteBack
+from reconciler.git.command import SIGNING_VARIABLES, GitFailed
 from reconciler.git.head import read_blob
-from reconciler.git.override_trace import trace_at
-from reconciler.git.quarantine import Quarantine
+from reconciler.git.override_trace import names_of, newest_name, trace_at
+from reconciler.git.quarantine import PushOutcome, Quarantine
+from reconciler.git.repository import literally
 from reconciler.planning.overrides import Trace
 from reconciler.planning.write_back import Add, Remove, Replace
 from reconciler.rollout_file.characters import cut, one_line
@@ -59,9 +62,30 @@ class TipFile:
     """The rollout file at the tip of a branch."""
 
     commit: str
+    path: str
+    """The file's path there, also where it was moved since the checkout's commit."""
     document: Document
     levels: tuple[Level, ...]
     """The folders on the file's path, from the root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The file's new content, and the message of the commit that has it."""
+
+    content: bytes
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The commits that were made, and what became of them."""
+
+    commits: tuple[str, ...]
+    """In the order of their changes; fewer where one was refused."""
+    outcome: PushOutcome
+    said: str
+    """What git or the remote said, in a line."""
 
 
 def read_tip(place: Quarantine, branch: str) -> TipFile:
@@ -72,36 +96,38 @@ def read_tip(place: Quarantine, branch: str) -> TipFile:
             that can be edited.
     """
     commit = place.fetch(branch)
-    return TipFile(commit, *_read_file(place, commit, branch))
+    path = newest_name(place.repository, commit, place.checkout.path.as_posix())
+    document, levels = _read_file(place, commit, path, f"{path} on {place.remote.name}/{branch}")
+    return TipFile(commit, path, document, levels)
 
 
-def trace_block(place: Quarantine, tip: TipFile, override: UUID) -> Trace:
-    """Return what the branch's history tells of an override's id in the file."""
+def trace_blocks(
+    place: Quarantine, tip: TipFile, overrides: Iterable[UUID]
+) -> Mapping[UUID, Trace]:
+    """Return what the branch's history shows of each override's id in the file."""
     blocks = (feature.override for feature in tip.document.rollout.features.values())
-    return trace_at(
-        place.repository,
-        tip.commit,
-        place.checkout.path.as_posix(),
-        override,
-        is_there=any(block is not None and block.id == override for block in blocks),
-    )
+    there = {block.id for block in blocks if block is not None}
+    names = names_of(place.repository, tip.commit, tip.path)
+    return {
+        each: trace_at(place.repository, tip.commit, names, each, is_there=each in there)
+        for each in overrides
+    }
 
 
-def commit_file(place: Quarantine, parent: str, tip: TipFile, content: bytes, message: str) -> str:
-    """Write a commit on a parent that changes the file alone; return its name.
+def commit_file(place: Quarantine, parents: Sequence[str], tip: TipFile, change: Change) -> str:
+    """Write a commit that has the tip's tree with the file changed; return its name.
 
-    The parent has everything but the file as the tip has it.
+    It is signed where git is configured to sign commits; the committer is the one who signs then.
     """
-    blob = place.git.hash_object("-w", "--stdin", istream=BytesIO(content))
+    blob = place.git.hash_object("-w", "--stdin", istream=BytesIO(change.content))
     tree = _write_trees(place, tip.levels, blob)
     return str(
         place.git(c="i18n.commitEncoding=UTF-8").commit_tree(
-            "--no-gpg-sign",
-            "-p",
-            parent,
+            "--gpg-sign" if _signs(place) else "--no-gpg-sign",
+            *(argument for parent in parents for argument in ("-p", parent)),
             tree,
-            istream=BytesIO(message.encode()),
-            env=_IDENTITY,
+            istream=BytesIO(change.message.encode()),
+            env=_identity(place),
         )
     )
 
@@ -180,15 +206,90 @@ def _harmless(text: str) -> str:
     return _REFERENCE.sub(" ", cut(text).translate(_BRACKETS))
 
 
-def _read_file(place: Quarantine, commit: str, branch: str) -> tuple[Document, tuple[Level, ...]]:
-    path = place.checkout.path
-    shown = f"{path} on {place.remote.name}/{branch}"
+class Publish(Protocol):
+    """Makes commits that change the file, on a branch of the remote."""
+
+    def __call__(
+        self,
+        place: Quarantine,
+        tip: TipFile,
+        branch: str,
+        changes: Sequence[Change],
+        outdated: str | None = None,
+    ) -> Published:
+        """Write a commit for each change, one on the other, on the tip; return what became of them.
+
+        The branch is the tip's own, a new one, or one that proposed the change before: then `outdated` is
+        the commit that it is at, and stays part of its history. Nothing is ever forced.
+        """
+
+
+def publish_by_push(
+    place: Quarantine,
+    tip: TipFile,
+    branch: str,
+    changes: Sequence[Change],
+    outdated: str | None = None,
+) -> Published:
+    """Write the commits here and push them, as `Publish` says."""
+    commits: list[str] = []
+    for change in changes:
+        parents = [commits[-1] if commits else tip.commit]
+        if outdated is not None and not commits:
+            parents = [outdated, tip.commit]
+        commits.append(commit_file(place, parents, tip, change))
+    pushed = place.push(commits[-1], branch)
+    return Published(tuple(commits), pushed.outcome, pushed.said)
+
+
+def is_own(place: Quarantine, commit: str) -> bool:
+    """Return whether a commit was made by write-back, and not by people."""
+    return bool(place.git.log("-1", "--format=%an", commit) == AUTHOR)
+
+
+def is_outdated(place: Quarantine, proposal: str, tip: TipFile) -> bool:
+    """Return whether the file changed on the branch since a proposal left it."""
+    left_at = place.git.merge_base(proposal, tip.commit)
+    changed = place.git.diff_tree(
+        "-r", "--name-only", left_at, tip.commit, "--", literally(tip.path)
+    )
+    return bool(changed)
+
+
+def _signs(place: Quarantine) -> bool:
+    return _setting(place, "--type=bool", "commit.gpgSign") == "true"
+
+
+def _identity(place: Quarantine) -> Mapping[str, str]:
+    """Return who writes the commit, and who commits it: a signature is by a key of the committer."""
+    if not _signs(place):
+        return _IDENTITY
+    passed_on = {each: os.environ[each] for each in SIGNING_VARIABLES if each in os.environ}
+    committer = {
+        f"GIT_COMMITTER_{each.upper()}": found
+        for each in ("name", "email")
+        if (found := _setting(place, f"committer.{each}") or _setting(place, f"user.{each}"))
+    }
+    return {**_IDENTITY, **committer, **passed_on}
+
+
+def _setting(place: Quarantine, *arguments: str) -> str:
+    try:
+        return str(place.git.config(*arguments))
+    except GitFailed:
+        return ""
+
+
+def _read_file(
+    place: Quarantine, commit: str, path: str, shown: str
+) -> tuple[Document, tuple[Level, ...]]:
     levels, name = [], f"{commit}^{{tree}}"
-    for depth, part in enumerate(path.parts, start=1):
+    parts = PurePosixPath(path).parts
+    for depth, part in enumerate(parts, start=1):
         level, name = _read_level(place, name, part)
         if level.mode == _SYMLINK:
             raise CannotWriteBack(f"{shown} is a symlink, or below one, which is not followed")
-        if not (_REGULAR_FILE if depth == len(path.parts) else _FOLDER).fullmatch(level.mode):
+        if not (_REGULAR_FILE if depth == len(parts) else _FOLDER).fullmatch(level.mode):
             raise CannotWriteBack(f"there is no file {shown}")
         levels.append(level)
     try:

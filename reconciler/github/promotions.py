@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.errors import Stale, Unavailable
 from reconciler.git.checkout import check_branch, find_checkout
 from reconciler.git.quarantine import Quarantine, quarantine
-from reconciler.git.write_back import commit_file, read_tip
+from reconciler.git.write_back import Change, commit_file, read_tip
 from reconciler.github.names import Names
 from reconciler.operations.promote import Promotion
 from reconciler.rollout_file.reader import Document
@@ -48,7 +48,7 @@ def push_promotion(
             return PushedPromotion(branch, title)
         text = f"Stage {step.number} of {step.stages}: its conditions are met."
         message = f"{title}\n\n{text}\n\nRollout-Feature: {feature}\n"
-        commit = commit_file(place, tip.commit, tip, promotion.content, message)
+        commit = commit_file(place, [tip.commit], tip, Change(promotion.content, message))
         answer = place.push(commit, branch)
         if place.look([branch]).get(branch) != commit:
             raise Unavailable(f"the branch {branch} could not be pushed: {answer.said}")

@@ -5,8 +5,8 @@ cannot write, an apply in one that locks out every other writer.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,13 @@ from reconciler.database.transactions import (
     read_only_transaction,
     write_transaction,
 )
-from reconciler.errors import HistoryRewritten, ReconcilerError, Refused, Stale, Unavailable
+from reconciler.errors import (
+    BranchBehind,
+    HistoryRewritten,
+    ReconcilerError,
+    Stale,
+    Unavailable,
+)
 from reconciler.git.discovery import find_top
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.guards import Allowed, read_allowed
@@ -95,7 +101,10 @@ def preview(
         Stale: a newer commit is applied already.
         HistoryRewritten: history was rewritten since the last apply.
     """
-    with read_only_transaction(database) as connection:
+    with (
+        _refusing_with_the_remotes_answer(application.source),
+        read_only_transaction(database) as connection,
+    ):
         require_newest(connection)
         return plan_against(connection, application, permission)
 
@@ -128,7 +137,8 @@ def apply(
             return Applied(plan, plan.generation)
         return Applied(plan, write_plan(connection, plan, application))
 
-    return write_transaction(database, plan_and_write)
+    with _refusing_with_the_remotes_answer(application.source):
+        return write_transaction(database, plan_and_write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,18 +228,44 @@ def _require_newer(source: Source, applied_commit: str | None, permission: Permi
         case Relation.SAME | Relation.AHEAD:
             return
         case Relation.BEHIND:
-            raise Stale(
-                f"{source.commit[:7]} is older than {applied_commit[:7]}, which is applied already; "
-                "nothing was written; no action is needed"
-            )
-        case Relation.UNKNOWN if not permission.history_rewrite:
-            raise Refused(
-                f"{applied_commit[:7]}, which is applied, is not in this clone: it is newer than what was "
-                "fetched here, or history was rewritten; nothing was written; fetch and see; "
-                "if a rewrite is meant: --accept-history-rewrite"
-            )
-        case Relation.APART if not permission.history_rewrite:
+            raise _stale(source.commit, applied_commit)
+        case _ if not permission.history_rewrite:
             raise HistoryRewritten(source.commit, applied_commit)
+
+
+@contextmanager
+def _refusing_with_the_remotes_answer(source: Source) -> Iterator[None]:
+    """Refuse a commit by what the remote's branch has too, once no transaction waits for its answer."""
+    try:
+        yield
+    except HistoryRewritten as refused:
+        raise _refusal_at_remote(source, refused) from None
+
+
+def _refusal_at_remote(source: Source, refused: HistoryRewritten) -> ReconcilerError:
+    from reconciler.git.ancestry import Relation
+    from reconciler.git.checkout import CannotWriteBack
+    from reconciler.git.rollout_branch import relate_at_remote
+
+    commit, applied = source.commit or "", refused.applied_commit
+    try:
+        relation, branch = relate_at_remote(_file(source), applied, commit)
+    except CannotWriteBack:
+        return refused
+    match relation:
+        case Relation.BEHIND:
+            return _stale(commit, applied)
+        case Relation.DIVERGED:
+            return BranchBehind(commit, applied, branch)
+        case _:
+            return refused
+
+
+def _stale(commit: str, applied_commit: str) -> Stale:
+    return Stale(
+        f"{commit[:7]} is older than {applied_commit[:7]}, which is applied already; "
+        "nothing was written; no action is needed"
+    )
 
 
 def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, Trace]:
@@ -246,13 +282,10 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
         # A superseded one comes back where people remove only what took its place.
         if row.state is not OverrideState.DONE or row.superseded_by is not None
     }
-    from reconciler.git.override_trace import trace_override
+    from reconciler.git.override_trace import trace_overrides
 
-    file = _file(source)
-    return {
-        override: trace_override(file, override, is_there=override in in_file)
-        for override in sorted(in_file | unsettled)
-    }
+    asked = {override: override in in_file for override in sorted(in_file | unsettled)}
+    return trace_overrides(_file(source), asked)
 
 
 def judge_drift(

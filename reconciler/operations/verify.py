@@ -12,8 +12,8 @@ from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.verification import read_rollback_facts
 from reconciler.git.checkout import CannotWriteBack, find_checkout
 from reconciler.git.quarantine import quarantine
-from reconciler.git.write_back import read_tip, trace_block
-from reconciler.operations.write_back import default_branch
+from reconciler.git.rollout_branch import rollout_branch
+from reconciler.git.write_back import read_tip, trace_blocks
 from reconciler.planning.verification import (
     FALLBACK_PROCESSOR,
     Check,
@@ -81,9 +81,9 @@ def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
         checkout = find_checkout(file)
         remote = checkout.choose_remote(None)
         with quarantine(checkout, remote) as place:
-            branch = default_branch(checkout, place)
+            branch = rollout_branch(checkout, place)
             tip = read_tip(place, branch)
-            was_there = trace_block(place, tip, override.id).was_there
+            was_there = trace_blocks(place, tip, [override.id])[override.id].was_there
     except CannotWriteBack as problem:
         return GitAnswer(CheckStatus.NOT_YET, str(problem))
     where = f"{remote.name}/{branch} at {tip.commit[:7]}"

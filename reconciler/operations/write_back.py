@@ -18,13 +18,14 @@ from reconciler.database import lease as leases
 from reconciler.database.lease import Lease, LeaseLost
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
-from reconciler.database.write_back import PendingFeature, read_pending
-from reconciler.errors import SetupInvalid
-from reconciler.git.checkout import CannotWriteBack, Checkout, check_branch, find_checkout
-from reconciler.git.quarantine import NETWORK_TIMEOUT_SECONDS, Quarantine, quarantine
+from reconciler.database.write_back import StandingFeature, read_standing
+from reconciler.git.checkout import CannotWriteBack, check_branch, find_checkout
+from reconciler.git.quarantine import NETWORK_TIMEOUT_SECONDS, quarantine
+from reconciler.git.rollout_branch import rollout_branch
+from reconciler.git.write_back import Publish, publish_by_push
 from reconciler.operations.write_back_pass import Outcome, Pass, Propose, WrittenBack
 
-__all__ = ["Outcome", "Propose", "WriteBackReport", "WrittenBack", "default_branch", "write_back"]
+__all__ = ["Outcome", "Propose", "WriteBackReport", "WrittenBack", "write_back"]
 
 LEASE: Final = "write-back"
 LEASE_LENGTH: Final = timedelta(seconds=3 * NETWORK_TIMEOUT_SECONDS + 10)
@@ -55,9 +56,10 @@ def write_back(
     remote: str | None = None,
     branch: str | None = None,
     propose: Propose | None = None,
+    publish: Publish = publish_by_push,
     patience: timedelta = LEASE_LENGTH,
 ) -> WriteBackReport:
-    """Write back every override that git is not known to have yet; return what became of each.
+    """Write back every override that git has to have and lacks; return what became of each.
 
     A remote that cannot be reached, a branch that takes no pushes, no git at all: each leaves overrides
     pending, and the report says so.
@@ -66,8 +68,9 @@ def write_back(
         database: where the overrides are.
         file: the rollout file in a checkout, which stays as it is.
         remote: the remote; by default the upstream's, else `origin`.
-        branch: the branch; by default the upstream, else the remote's default branch.
+        branch: the branch; by default the rollout's (`rollout_branch`).
         propose: what proposes a branch that was pushed where the rollout's own takes no pushes.
+        publish: what makes the commits on the remote's branch.
         patience: how long to wait for another pass to end.
 
     Raises:
@@ -77,8 +80,8 @@ def write_back(
     """
     with read_only_transaction(database) as connection:
         require_newest(connection)
-        pending = read_pending(connection)
-    if not pending:
+        standing = read_standing(connection)
+    if not standing:
         return WriteBackReport()
     target: tuple[str | None, str | None] = (remote, branch)
     try:
@@ -88,26 +91,12 @@ def write_back(
             check_branch(checkout.repository, branch)
         target = (chosen.name, branch)
         with _lease(database, patience) as lease, quarantine(checkout, chosen) as place:
-            target = (chosen.name, branch or default_branch(checkout, place))
-            return WriteBackReport(*target, Pass(database, lease, place, target[1], propose).run())
+            target = (chosen.name, branch or rollout_branch(checkout, place))
+            return WriteBackReport(
+                *target, Pass(database, lease, place, target[1], propose, publish).run()
+            )
     except (CannotWriteBack, LeaseLost) as problem:
-        return WriteBackReport(*target, tuple(_left(pending)), str(problem))
-
-
-def default_branch(checkout: Checkout, place: Quarantine) -> str:
-    """Return the branch to write to where none is named: the upstream, else the remote's default.
-
-    Raises:
-        CannotWriteBack: the remote does not answer, or has no default branch.
-    """
-    if checkout.upstream is not None and checkout.upstream.remote == place.remote.name:
-        found = checkout.upstream.branch
-    else:
-        found = place.default_branch()
-    try:
-        return check_branch(checkout.repository, found)
-    except SetupInvalid as error:
-        raise CannotWriteBack(str(error)) from None
+        return WriteBackReport(*target, tuple(_left(standing)), str(problem))
 
 
 @contextmanager
@@ -128,7 +117,7 @@ def _lease(database: Database, patience: timedelta) -> Iterator[Lease]:
         time.sleep(with_jitter(LEASE_POLL_SECONDS))
 
 
-def _left(pending: Sequence[PendingFeature]) -> Iterator[WrittenBack]:
-    for feature in pending:
+def _left(standing: Sequence[StandingFeature]) -> Iterator[WrittenBack]:
+    for feature in standing:
         for override in feature.pending:
             yield WrittenBack(feature.name, override, Outcome.PENDING)

@@ -15,34 +15,30 @@ from uuid import UUID
 from reconciler.backoff import backoff_seconds, with_jitter
 from reconciler.database.lease import Lease
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
-from reconciler.database.write_back import PendingFeature, mark_proposed, mark_seen, read_pending
+from reconciler.database.write_back import (
+    look_again,
+    mark_proposed,
+    mark_seen,
+    read_standing,
+)
 from reconciler.errors import EditRefused, FileInvalid
-from reconciler.git.quarantine import Pushed, PushOutcome, Quarantine
+from reconciler.git.quarantine import PushOutcome, Quarantine
 from reconciler.git.write_back import (
+    Change,
     Edit,
+    Publish,
     TipFile,
-    block_branch,
-    commit_file,
     commit_message,
     describe_edit,
     edit_content,
+    is_outdated,
+    is_own,
     proposal_branch,
     read_tip,
-    trace_block,
 )
+from reconciler.operations.write_back_look import Look, look_at
 from reconciler.planning.overrides import OverrideState, StoredOverride
-from reconciler.planning.write_back import (
-    Add,
-    Decision,
-    Nothing,
-    Remove,
-    Replace,
-    Tip,
-    Wait,
-    Why,
-    decide,
-    seen_in_git,
-)
+from reconciler.planning.write_back import Nothing, Wait, Why
 
 TRIES: Final = 5
 """How often a push is tried."""
@@ -83,24 +79,6 @@ class WrittenBack:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """A feature, as it was found at the tip of the branch."""
-
-    feature: PendingFeature
-    decision: Decision
-    seen: frozenset[UUID]
-
-    @property
-    def edit(self) -> Edit | None:
-        """The edit that is to be written; None where there is none."""
-        match self.decision:
-            case Add() | Replace() | Remove():
-                return self.decision
-            case Nothing() | Wait():
-                return None
-
-
-@dataclass(frozen=True, slots=True)
 class _Attempt:
     """What was tried for one override's edit."""
 
@@ -114,6 +92,20 @@ class _Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class _Planned:
+    """An edit that is to be written, and the file with it."""
+
+    feature: str
+    edit: Edit
+    change: Change
+
+    @property
+    def override(self) -> UUID:
+        """The override that is written or removed."""
+        return self.edit.override.id
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One pass over all that is pending."""
 
@@ -122,6 +114,7 @@ class Pass:
     place: Quarantine
     branch: str
     propose: Propose | None
+    publish: Publish
 
     def run(self) -> tuple[WrittenBack, ...]:
         """Try until the branch shows every edit that it takes; remember in the database what it shows."""
@@ -130,112 +123,103 @@ class Pass:
             if failures:
                 time.sleep(_backoff(failures))
             tip, looks = self._look()
-            made = list(self._commit(tip, looks))
-            attempts |= _by_override(made)
-            commits = [each.commit for each in made if each.commit is not None]
-            if not commits:
+            attempts |= _by_override(self._renew_proposals(tip, looks))
+            planned, refused = _plan(tip, looks)
+            attempts |= _by_override(refused)
+            if not planned:
                 break
             self.lease.renew()
-            answer = self.place.push(commits[-1], self.branch)
-            if answer.outcome is PushOutcome.DECLINED:
-                attempts |= _by_override(self._propose_all(tip, looks, answer))
+            written = self.publish(self.place, tip, self.branch, [each.change for each in planned])
+            made = [
+                _Attempt(each.override, commit=commit)
+                for each, commit in zip(planned, written.commits, strict=False)
+            ]
+            attempts |= _by_override(made)
+            if written.outcome is PushOutcome.DECLINED:
+                attempts |= _by_override(
+                    self._propose(tip, each, f"{self.branch} takes no pushes ({written.said})")
+                    for each in planned
+                )
                 break
             tip, looks = self._look()
-            if self.place.is_on(commits[-1], tip.commit):
+            if written.commits and self.place.is_on(written.commits[-1], tip.commit):
                 break
-            why = f"the push did not come through: {answer.said}"
-            attempts |= _by_override(replace(each, why=why) for each in made if each.commit)
+            why = f"the push did not come through: {written.said}"
+            attempts |= _by_override(replace(each, why=why) for each in made)
         return self._finish(tip, looks, attempts)
 
-    def _look(self) -> tuple[TipFile, list[_Look]]:
-        """Read the branch and the database again."""
+    def _look(self) -> tuple[TipFile, list[Look]]:
+        """Read the branch, the branches that propose edits, and the database again."""
         self.lease.renew()
         tip = read_tip(self.place, self.branch)
         with read_only_transaction(self.database) as connection:
-            pending = read_pending(connection)
-        return tip, [self._look_at(feature, tip) for feature in pending]
+            standing = read_standing(connection)
+        named = {branch for feature in standing for branch in feature.proposed.values()}
+        proposals = self.place.look(named) if named else {}
+        looks = []
+        for feature in standing:
+            # A long history is read for each feature.
+            self.lease.renew()
+            looks.append(look_at(self.place, tip, feature, proposals))
+        lost = [override for look in looks for override in look.lost]
+        if lost:
+            write_transaction(self.database, partial(look_again, absent=lost))
+        return tip, looks
 
-    def _look_at(self, feature: PendingFeature, tip: TipFile) -> _Look:
-        # A long history is read for each feature.
-        self.lease.renew()
-        found = tip.document.rollout.features.get(feature.name)
-        block = None if found is None else found.override
-        wanted = set(feature.pending) | ({block.id} if block is not None else set())
-        traces = {
-            row.id: trace_block(self.place, tip, row.id) for row in feature.rows if row.id in wanted
-        }
-        at_tip = None if found is None else Tip(found.percentage, block)
-        may_come = {
-            each for each, branch in feature.proposed.items() if branch == block_branch(each)
-        } - {each for each, trace in traces.items() if trace.was_there}
-        return _Look(
-            feature,
-            decide(at_tip, feature.rows, traces),
-            seen_in_git(at_tip, feature.rows, traces, may_come) & set(feature.pending),
-        )
-
-    def _commit(self, tip: TipFile, looks: Sequence[_Look]) -> Iterator[_Attempt]:
-        """Write a commit for each edit that no branch proposes, one on the other, in order."""
-        parent, content = tip.commit, tip.document.content
+    def _renew_proposals(self, tip: TipFile, looks: Sequence[Look]) -> Iterator[_Attempt]:
+        """Yield each edit that a branch proposes, once that branch proposes it on today's tip."""
         for look in looks:
             edit = look.edit
-            if edit is None:
+            if edit is None or not look.is_proposed:
                 continue
-            if _is_proposed(look, edit):
-                yield _Attempt(edit.override.id, branch=proposal_branch(edit))
-                continue
-            try:
-                content = edit_content(content, look.feature.name, edit)
-            except (EditRefused, FileInvalid) as error:
-                yield _cannot_be_written(edit, error)
-                continue
-            message = commit_message(look.feature.name, edit)
-            parent = commit_file(self.place, parent, tip, content, message)
-            yield _Attempt(edit.override.id, commit=parent)
+            branch, proposal = look.proposed[edit.override.id]
+            self.place.fetch(branch)
+            if is_own(self.place, proposal) and is_outdated(self.place, proposal, tip):
+                planned = _planned(tip.document.content, look.feature.name, edit)
+                if isinstance(planned, _Attempt):
+                    yield planned
+                    continue
+                self.lease.renew()
+                self.publish(self.place, tip, branch, [planned.change], proposal)
+            yield _Attempt(edit.override.id, branch=branch)
 
-    def _propose_all(
-        self, tip: TipFile, looks: Sequence[_Look], answer: Pushed
-    ) -> Iterator[_Attempt]:
-        """Push a branch of its own for each edit that no branch proposes yet."""
-        for look in looks:
-            if look.edit is not None and not _is_proposed(look, look.edit):
-                yield self._propose(tip, look.feature.name, look.edit, answer)
-
-    def _propose(self, tip: TipFile, feature: str, edit: Edit, answer: Pushed) -> _Attempt:
+    def _propose(self, tip: TipFile, planned: _Planned, why: str) -> _Attempt:
         """Push a branch of its own for an edit, and remember it, so that it is pushed once."""
-        override, branch = edit.override.id, proposal_branch(edit)
-        try:
-            content = edit_content(tip.document.content, feature, edit)
-        except (EditRefused, FileInvalid) as error:
-            return _cannot_be_written(edit, error)
+        override, branch = planned.override, proposal_branch(planned.edit)
+        # Of a row of edits each is proposed alone.
+        alone = _planned(tip.document.content, planned.feature, planned.edit)
+        if isinstance(alone, _Attempt):
+            return alone
         self.lease.renew()
         # A run that was killed may have pushed it already.
         if branch not in self.place.look([branch]):
-            message = commit_message(feature, edit)
-            commit = commit_file(self.place, tip.commit, tip, content, message)
-            reason = self.place.push(commit, branch).said
+            answer = self.publish(self.place, tip, branch, [alone.change])
             if branch not in self.place.look([branch]):
-                why = f"{self.branch} takes no pushes ({answer.said}), nor does {branch} ({reason})"
-                return _Attempt(override, why=why)
+                return _Attempt(override, why=f"{why}, nor does {branch} ({answer.said})")
         if self.propose is not None:
-            self.propose(branch, *describe_edit(feature, edit))
+            self.propose(branch, *describe_edit(planned.feature, planned.edit))
         write_transaction(self.database, partial(mark_proposed, override=override, branch=branch))
         return _Attempt(override, branch=branch)
 
     def _finish(
-        self, tip: TipFile, looks: Sequence[_Look], attempts: Mapping[UUID, _Attempt]
+        self, tip: TipFile, looks: Sequence[Look], attempts: Mapping[UUID, _Attempt]
     ) -> tuple[WrittenBack, ...]:
-        seen = [row for look in looks for row in look.feature.rows if row.id in look.seen]
+        seen = [
+            row
+            for look in looks
+            for row in look.feature.rows
+            if row.id in look.seen - (look.feature.seen - look.lost)
+        ]
         if seen:
             write_transaction(self.database, partial(mark_seen, rows=seen))
         return tuple(
             self._result(tip, look, row, attempts.get(row.id, _Attempt(row.id)))
             for look in looks
-            for row in look.feature.waiting
+            for row in look.reported
         )
 
     def _result(
-        self, tip: TipFile, look: _Look, row: StoredOverride, attempt: _Attempt
+        self, tip: TipFile, look: Look, row: StoredOverride, attempt: _Attempt
     ) -> WrittenBack:
         name, override = look.feature.name, row.id
         if override in look.seen:
@@ -263,15 +247,32 @@ def _by_override(attempts: Iterable[_Attempt]) -> dict[UUID, _Attempt]:
     return {each.override: each for each in attempts}
 
 
-def _is_proposed(look: _Look, edit: Edit) -> bool:
-    return look.feature.proposed.get(edit.override.id) == proposal_branch(edit)
+def _plan(tip: TipFile, looks: Sequence[Look]) -> tuple[Sequence[_Planned], Sequence[_Attempt]]:
+    """Return the edits that no branch proposes, each on the one before; and those that cannot be written."""
+    content = tip.document.content
+    planned: list[_Planned] = []
+    refused: list[_Attempt] = []
+    for look in looks:
+        if look.edit is None or look.is_proposed:
+            continue
+        found = _planned(content, look.feature.name, look.edit)
+        if isinstance(found, _Attempt):
+            refused.append(found)
+        else:
+            planned.append(found)
+            content = found.change.content
+    return planned, refused
 
 
-def _cannot_be_written(edit: Edit, error: EditRefused | FileInvalid) -> _Attempt:
-    return _Attempt(edit.override.id, why=f"its block cannot be written: {error}")
+def _planned(content: bytes, feature: str, edit: Edit) -> "_Planned | _Attempt":
+    try:
+        edited = edit_content(content, feature, edit)
+    except (EditRefused, FileInvalid) as error:
+        return _Attempt(edit.override.id, why=f"its block cannot be written: {error}")
+    return _Planned(feature, edit, Change(edited, commit_message(feature, edit)))
 
 
-def _why(look: _Look, row: StoredOverride, attempt: _Attempt) -> str | None:
+def _why(look: Look, row: StoredOverride, attempt: _Attempt) -> str | None:
     match look.decision:
         case Wait(why):
             return str(why)

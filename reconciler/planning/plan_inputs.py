@@ -26,7 +26,7 @@ class Source:
     uncommitted: bool
     """Whether the file differs from that commit's."""
     subject: str | None
-    """The commit's first line: why the change was made."""
+    """The first line of the newest commit that changed the file: why it is as it is."""
     found_at: str | None = None
     """Where the file lies, with the history of its commit, where that is not at `file`."""
 

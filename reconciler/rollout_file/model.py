@@ -39,6 +39,7 @@ MAX_DESCRIPTION_LENGTH = 1_000
 MAX_SALT_LENGTH = 200
 MAX_REASON_LENGTH = 1_000
 MAX_AUTHOR_LENGTH = 100
+MAX_BRANCH_LENGTH = 200
 
 
 Entries = Annotated[tuple[Entry, ...], Field(json_schema_extra={"uniqueItems": True})]
@@ -182,3 +183,7 @@ class Rollout(Model):
         {}, examples=[{"small": {"stars": 50, "contributors": 10}}]
     )
     """The categories whose thresholds differ from the defaults; each number is the largest allowed."""
+    branch: Annotated[Text, Field(max_length=MAX_BRANCH_LENGTH)] | None = Field(
+        None, examples=["production"]
+    )
+    """The branch that overrides are written back to; default: the remote's default branch."""

@@ -74,7 +74,7 @@ def test_rewritten_history_is_refused_unless_it_is_accepted(site: Site) -> None:
     assert (accepted.exit_code, percentage(site)) == (0, 12)
 
 
-def test_a_clone_without_the_applied_commit_gets_the_fetch_command(
+def test_an_applied_commit_that_was_not_fetched_is_looked_up_remotely(
     site: Site, tmp_path: Path
 ) -> None:
     site.git("clone", "--quiet", site.remote.as_uri(), str(tmp_path / "older"))
@@ -83,12 +83,78 @@ def test_a_clone_without_the_applied_commit_gets_the_fetch_command(
     site.reconcile()
     older = Site(tmp_path / "older", site.remote, site.database)
 
-    unknown = older.reconcile()
+    unfetched = older.reconcile()
+    preview = older.reconcile("--dry-run")
     older.git("fetch", "--quiet")
-    known = older.reconcile()
+    fetched = older.reconcile()
 
-    assert (unknown.exit_code, known.exit_code, percentage(site)) == (3, 4, 12)
-    assert f"{newer[:7]}, which is applied, is not in this clone" in unknown.stderr
+    assert (unfetched.exit_code, preview.exit_code, fetched.exit_code) == (4, 4, 4)
+    assert f"is older than {newer[:7]}, which is applied already" in unfetched.stderr
+    assert percentage(site) == 12
+
+
+def test_where_the_remote_cannot_be_asked_a_person_decides(site: Site, tmp_path: Path) -> None:
+    site.git("clone", "--quiet", site.remote.as_uri(), str(tmp_path / "older"))
+    commit_percentage(site, 12)
+    site.push()
+    site.reconcile()
+    site.remote.rename(tmp_path / "away.git")
+
+    done = Site(tmp_path / "older", site.remote, site.database).reconcile()
+
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "this clone lacks newer commits" in done.stderr
+    assert percentage(site) == 12
+
+
+@pytest.mark.parametrize("is_fetched", [False, True])
+def test_a_branch_behind_the_applied_commit_must_merge_it_first(
+    site: Site, tmp_path: Path, is_fetched: bool
+) -> None:
+    site.git("clone", "--quiet", site.remote.as_uri(), str(tmp_path / "branch"))
+    branch = Site(tmp_path / "branch", site.remote, site.database)
+    branch.git("checkout", "--quiet", "-b", "try-it")
+    behind = commit_percentage(branch, 15)
+    newer = commit_percentage(site, 12)
+    site.push()
+    site.reconcile()
+    if is_fetched:
+        branch.git("fetch", "--quiet")
+
+    done = branch.reconcile("--dry-run")
+
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"error: {behind[:7]} lacks {newer[:7]} of origin/main, which is applied; "
+        "nothing was written; merge origin/main first\n"
+    )
+
+
+def test_a_commit_that_the_remotes_branch_lost_is_rewritten_history(site: Site) -> None:
+    commit_percentage(site, 12)
+    site.push()
+    site.reconcile()
+    site.git("reset", "--quiet", "--hard", "HEAD~1")
+    commit_percentage(site, 15)
+    site.git("push", "--quiet", "--force", "origin", "HEAD:main")
+
+    done = site.reconcile()
+
+    assert done.exit_code == 3
+    assert "--accept-history-rewrite" in done.stderr
+    assert percentage(site) == 12
+
+
+def test_the_reason_in_history_is_the_newest_change_of_the_file(site: Site) -> None:
+    commit_percentage(site, 12)
+    subject = site.git("log", "-1", "--format=%s")
+    (site.folder / "README.md").write_text("Hello\n")
+    site.commit("Press Ctrl-C in tests")
+
+    site.reconcile()
+
+    reasons = site.database.rows("SELECT DISTINCT reason FROM rollout_history")
+    assert [row["reason"] for row in reasons] == [subject]
 
 
 def test_a_shallow_clone_gets_the_fetch_command(site: Site, tmp_path: Path) -> None:
@@ -160,6 +226,7 @@ def test_a_commit_is_read_if_git_is_set_to_show_signatures(site: Site, tmp_path:
         ("log.showSignature", "true"),
     ):
         site.git("config", key, value)
+    site.replace("percentage: 10", "percentage: 11")
     commit = site.commit("Sign this")
 
     head = read_head(site.file)

@@ -232,10 +232,11 @@ def test_a_broken_or_missing_file_on_the_branch_is_reported(
     applied: Site, text: str | None, problem: str
 ) -> None:
     if text is None:
-        applied.git("mv", "rollout.yaml", "elsewhere.yaml")
-        applied.commit("Move it")
+        text_before = applied.file.read_text()
+        applied.git("rm", "--quiet", "rollout.yaml")
+        applied.commit("Remove it")
         applied.push()
-        applied.git("mv", "elsewhere.yaml", "rollout.yaml")
+        applied.write(text_before)
     else:
         edit_on_the_branch(applied, text)
     limit(applied.database)
@@ -380,19 +381,51 @@ def test_a_remote_without_a_default_branch_gets_the_checked_out_one(
     assert (report.branch, outcomes(report)) == ("main", ["written"])
 
 
-def test_write_back_goes_to_the_upstream_or_to_the_named_branch(
-    applied: Site,
+def test_a_stop_on_a_feature_branch_goes_to_the_default_branch(applied: Site) -> None:
+    applied.git("checkout", "--quiet", "-b", "try-it")
+    applied.push()
+    before = applied.remote_text("try-it")
+
+    stopped = applied.reconcile("stop", "--reason", "boom")
+    verified = applied.reconcile("verify")
+
+    assert stopped.exit_code == 0, stopped.stderr
+    assert "emergency_stop: true" in applied.remote_text("main")
+    assert applied.remote_text("try-it") == before
+    assert "origin/main at" in verified.stdout
+
+
+def test_a_block_on_another_branch_alone_is_not_in_git(applied: Site) -> None:
+    limit(applied.database)
+    applied.git("checkout", "--quiet", "-b", "try-it")
+    applied.push()
+
+    named = carry(applied, branch="try-it")
+    verified = applied.reconcile("verify")
+    again = carry(applied)
+
+    assert (named.branch, outcomes(named)) == ("try-it", ["written"])
+    assert "does not have it" in verified.stdout
+    assert (again.branch, outcomes(again)) == ("main", ["written"])
+
+
+@pytest.mark.parametrize("setting", ["variable", "file"])
+def test_a_setting_names_the_rollouts_branch(
+    applied: Site, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
-    applied.git("checkout", "--quiet", "-b", "release/1")
+    applied.git("checkout", "--quiet", "-b", "production")
+    if setting == "variable":
+        monkeypatch.setenv("ROLLOUT_BRANCH", "production")
+    else:
+        applied.write(applied.remote_text() + "branch: production\n")
+        applied.commit("Apply from production")
     applied.push()
     limit(applied.database)
 
-    to_upstream = carry(applied)
-    applied.database.execute("UPDATE rollout_override SET written_back_at = NULL")
-    to_main = carry(applied, remote="origin", branch="main")
+    report = carry(applied)
 
-    assert (to_upstream.branch, outcomes(to_upstream)) == ("release/1", ["written"])
-    assert (to_main.branch, outcomes(to_main)) == ("main", ["written"])
+    assert (report.branch, outcomes(report)) == ("production", ["written"])
+    assert "override" not in applied.remote_text("main")
 
 
 @pytest.mark.parametrize(
@@ -409,9 +442,11 @@ def test_a_branch_that_is_more_than_a_name_to_git_is_refused(applied: Site, bran
             carry(applied, branch=branch)
 
 
-def test_an_upstream_that_is_more_than_a_name_to_git_is_refused(applied: Site) -> None:
+def test_a_setting_that_is_more_than_a_name_to_git_is_refused(
+    applied: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limit(applied.database)
-    applied.git("config", "branch.main.merge", "refs/heads/main:refs/heads/stolen")
+    monkeypatch.setenv("ROLLOUT_BRANCH", "main:refs/heads/stolen")
 
     assert "is not a branch's name" in str(carry(applied).problem)
 

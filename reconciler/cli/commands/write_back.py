@@ -13,7 +13,7 @@ from reconciler.cli.write_back_report import report_text, warn_of_problem
 @click.option(
     "--branch",
     metavar="NAME",
-    help="The branch; default: the upstream, else the remote's default branch.",
+    help="The branch; default: ROLLOUT_BRANCH, branch of the file, or the remote's default branch.",
 )
 @click.pass_context
 def command(context: click.Context, *, remote: str | None, branch: str | None) -> None:

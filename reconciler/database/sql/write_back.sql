@@ -1,14 +1,18 @@
--- name: pending
--- What git is not known to say yet: overrides in force, and resumed ones whose block may still be there.
+-- name: standing
+-- What git has to say: overrides in force, and resumed ones whose block may still be there; and whether it
+-- was seen to say so.
 SELECT
     override.id,
     override.rollout_config_id,
     override.proposed_branch,
-    configuration.feature_name
+    configuration.feature_name,
+    override.written_back_at IS NOT null AS is_seen
 FROM public.rollout_override AS override
 INNER JOIN public.rollout_configuration AS configuration
     ON override.rollout_config_id = configuration.id
-WHERE override.state IN ('on', 'off') AND override.written_back_at IS null
+WHERE
+    override.state = 'on'
+    OR (override.state = 'off' AND override.written_back_at IS null)
 ORDER BY override.created_at, override.id;
 
 -- name: mark_seen
@@ -19,10 +23,16 @@ FROM unnest(CAST(:ids AS uuid []), CAST(:states AS text [])) AS seen (id, state)
 WHERE override.id = seen.id AND override.state = seen.state AND override.written_back_at IS null;
 
 -- name: look_again
--- A resumed override that was taken for gone, and whose block is in a file that is applied.
+-- Overrides of which git was seen to have what it has no more: a resumed one whose block is in a file that
+-- is applied, and one in force whose block is not.
 UPDATE public.rollout_override
 SET written_back_at = null
-WHERE id = ANY(CAST(:ids AS uuid [])) AND state = 'off' AND written_back_at IS NOT null;
+WHERE
+    written_back_at IS NOT null
+    AND (
+        (state = 'off' AND id = ANY(CAST(:there AS uuid [])))
+        OR (state = 'on' AND id = ANY(CAST(:absent AS uuid [])))
+    );
 
 -- name: mark_proposed
 -- The branch that proposes what its own branch did not take, so that it is pushed once.

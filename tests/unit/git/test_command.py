@@ -119,9 +119,9 @@ def test_a_flood_of_output_does_not_fill_the_memory(clone: Path, stream: int) ->
     if stream == 1:
         assert "it printed more than 64 MiB" in str(failed.value)
     else:
-        assert failed.value.exit_code == 3
-        assert str(failed.value).startswith("first")
-        assert str(failed.value).endswith("last")
+        assert failed.value.status == 3
+        assert failed.value.messages.startswith("first")
+        assert failed.value.messages.endswith("last")
 
 
 def test_without_git_one_sentence_says_what_to_install(

@@ -9,7 +9,7 @@ import pytest
 from reconciler.git.checkout import CannotWriteBack, find_checkout
 from reconciler.git.quarantine import PushOutcome, Quarantine, quarantine
 from reconciler.git.worktree import worktree_at
-from reconciler.git.write_back import commit_file, read_tip
+from reconciler.git.write_back import Change, commit_file, read_tip
 from tests.site import FIRST_FILE
 from tests.unit.git.conftest import run_git
 
@@ -42,7 +42,7 @@ def test_a_commit_reaches_the_remote_and_the_clone_stays_as_it_is(
     before = contents(clone)
 
     tip = read_tip(place, "main")
-    made = commit_file(place, tip.commit, tip, EDITED, "Hold to 5 percent")
+    made = commit_file(place, [tip.commit], tip, Change(EDITED, "Hold to 5 percent"))
     pushed = place.push(made, "main")
 
     assert tip.commit == newest
@@ -58,7 +58,7 @@ def test_a_commit_reaches_the_remote_and_the_clone_stays_as_it_is(
 
 def test_a_push_over_a_newer_commit_is_not_forced(clone: Path, place: Quarantine) -> None:
     tip = read_tip(place, "main")
-    made = commit_file(place, tip.commit, tip, EDITED, "Hold to 5 percent")
+    made = commit_file(place, [tip.commit], tip, Change(EDITED, "Hold to 5 percent"))
     newest = commit_elsewhere(clone, FIRST_FILE + "# first\n")
 
     place.push(made, "main")
@@ -74,7 +74,7 @@ def test_a_branch_that_takes_no_pushes_is_not_taken_for_a_lost_race(
     hook.chmod(0o755)
     tip = read_tip(place, "main")
 
-    pushed = place.push(commit_file(place, tip.commit, tip, EDITED, "Hold"), "main")
+    pushed = place.push(commit_file(place, [tip.commit], tip, Change(EDITED, "Hold")), "main")
 
     assert pushed.outcome is PushOutcome.DECLINED
     assert "pre-receive hook declined" in pushed.said

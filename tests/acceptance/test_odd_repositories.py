@@ -1,0 +1,192 @@
+"""Repositories and machines as people have them: git missing, old or foreign, and what others plant."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.merges import commit_percentage, percentage
+from tests.overrides import limit
+from tests.site import Site
+from tests.writing_back import remote_git
+
+NOTHING_APPLIED = "SELECT count(*) FROM rollout_generation"
+
+
+def git_that(folder: Path, script: str) -> dict[str, str]:
+    """An environment in which `git` is a script that ends in the real one."""
+    programs = folder / "programs"
+    programs.mkdir()
+    (programs / "git").write_text(f'#!/bin/sh\n{script}\nexec {shutil.which("git")} "$@"\n')
+    (programs / "git").chmod(0o755)
+    return {"PATH": f"{programs}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("env", [{}, {"CI": "true"}])
+def test_a_checkout_without_the_program_git_is_not_outside_git(
+    site: Site, tmp_path: Path, env: dict[str, str]
+) -> None:
+    done = site.reconcile(env={**env, "PATH": str(tmp_path / "empty")})
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: git cannot be run: it is not on PATH, or its file is not executable; install git\n"
+    )
+    assert site.database.value(NOTHING_APPLIED) == 0
+
+
+def test_a_checkout_of_another_owner_is_refused_with_gits_remedy(
+    site: Site, tmp_path: Path
+) -> None:
+    env = git_that(tmp_path, "export GIT_TEST_ASSUME_DIFFERENT_OWNER=1")
+
+    done = site.reconcile(env=env)
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "detected dubious ownership" in done.stderr
+    assert f"run: git config --global --add safe.directory {site.folder}" in done.stderr
+    assert site.database.value(NOTHING_APPLIED) == 0
+
+
+@pytest.mark.parametrize("command", [["--dry-run"], ["set", "25", "--commit"]])
+def test_a_git_that_is_too_old_is_refused_in_a_sentence(
+    site: Site, tmp_path: Path, command: list[str]
+) -> None:
+    env = git_that(tmp_path, 'case "$*" in *version) echo git version 2.30.2; exit;; esac')
+
+    done = site.reconcile(*command, env=env)
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "git version 2.30.2 is too old; install git 2.38 or newer" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "percentage: 10" in site.file.read_text()
+
+
+def plant_bare_repository(folder: Path, ran: Path) -> None:
+    """What a pull request can bring: a bare repository whose configuration names programs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "HEAD").write_text("ref: refs/heads/main\n")
+    for each in ("objects/info", "refs/heads"):
+        (folder / each).mkdir(parents=True)
+        (folder / each / "kept").write_text("")
+    (folder / "config").write_text(
+        "[core]\n"
+        "\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n"
+        f'\tfsmonitor = "touch {ran}; false"\n\tsshCommand = "touch {ran}; false"\n'
+        f'[filter "run"]\n\tclean = "touch {ran}; cat"\n\tsmudge = "touch {ran}; cat"\n'
+        f'[gpg]\n\tprogram = "touch {ran}; false"\n'
+        "[commit]\n\tgpgSign = true\n"
+        f'[remote "origin"]\n\turl = "ssh://nowhere.invalid/x"\n\tuploadpack = "touch {ran}; false"\n'
+        f'[diff "run"]\n\ttextconv = "touch {ran}; cat"\n'
+    )
+    (folder / ".gitattributes").write_text("* filter=run diff=run\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--dry-run"],
+        ["set", "25", "--commit"],
+        ["set", "25", "--commit", "--push"],
+        ["stop", "--reason", "boom"],
+    ],
+)
+@pytest.mark.parametrize("above", ["services/rollout", "services"])
+def test_a_planted_bare_repository_decides_and_runs_nothing(
+    site: Site, tmp_path: Path, command: list[str], above: str
+) -> None:
+    ran = tmp_path / "ran"
+    folder = site.folder / "services" / "rollout"
+    folder.mkdir(parents=True)
+    (folder / "rollout.yaml").write_text(site.file.read_text())
+    plant_bare_repository(site.folder / above, ran)
+    site.git("add", "--all", "--force")
+    site.commit("A pull request of somebody")
+    site.push()
+    file = ["--file", "services/rollout/rollout.yaml"]
+    site.reconcile(*file, "--yes")
+    before = site.git("rev-parse", "HEAD")
+
+    done = site.reconcile(command[0], *file, *command[1:])
+
+    assert done.exit_code == 0, done.stderr
+    assert not ran.exists()
+    # The repository that counts is the one that people cloned.
+    if "--commit" in command:
+        assert site.git("rev-parse", "HEAD~1") == before
+    if "stop" in command:
+        assert "emergency_stop: true" in remote_git(
+            site.remote, "show", "main:services/rollout/rollout.yaml"
+        )
+
+
+def test_a_planted_bare_repository_outside_git_runs_nothing(site: Site, tmp_path: Path) -> None:
+    ran, folder = tmp_path / "ran", tmp_path / "unpacked" / "inner"
+    plant_bare_repository(folder.parent, ran)
+    folder.mkdir()
+    (folder / "rollout.yaml").write_text(site.file.read_text())
+
+    done = site.reconcile("--file", str(folder / "rollout.yaml"), "--dry-run", "--format", "json")
+
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["commit"] is None
+    assert not ran.exists()
+
+
+def test_a_partial_clone_whose_remote_is_away_is_one_line(site: Site, tmp_path: Path) -> None:
+    site.reconcile()
+    limit(site.database)
+    for number in (11, 12):
+        commit_percentage(site, number)
+    site.push()
+    remote_git(site.remote, "config", "uploadpack.allowFilter", "true")
+    partial = Site(tmp_path / "partial", site.remote, site.database)
+    site.git("clone", "--quiet", "--filter=blob:none", site.remote.as_uri(), str(partial.folder))
+    site.remote.rename(tmp_path / "away.git")
+
+    done = partial.reconcile()
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "promisor remote" in done.stderr
+    assert percentage(site) == 0
+
+
+def test_a_partial_clone_reads_what_it_lacks_from_its_remote(site: Site, tmp_path: Path) -> None:
+    site.reconcile()
+    limit(site.database)
+    commit_percentage(site, 12)
+    site.push()
+    remote_git(site.remote, "config", "uploadpack.allowFilter", "true")
+    partial = Site(tmp_path / "partial", site.remote, site.database)
+    site.git("clone", "--quiet", "--filter=blob:none", site.remote.as_uri(), str(partial.folder))
+
+    done = partial.reconcile("write-back")
+
+    assert done.exit_code == 0, done.stderr
+    assert "emergency_stop: true" in site.remote_text()
+
+
+def test_a_text_conversion_of_yaml_hides_no_override(site: Site) -> None:
+    (site.folder / ".gitattributes").write_text("*.yaml diff=hide\n")
+    site.git("config", "diff.hide.textconv", "echo hidden; true")
+    site.commit("Convert it")
+    site.push()
+    before = site.remote_text()
+    site.reconcile()
+    limit(site.database)
+    site.reconcile("write-back")
+    site.git("pull", "--quiet")
+    site.reconcile()
+    site.write(before)
+    site.commit("Resume")
+    site.push()
+
+    done = site.reconcile()
+
+    assert done.exit_code == 0, done.stderr
+    assert site.database.value("SELECT state FROM rollout_override") == "done"
+    assert site.remote_text() == before

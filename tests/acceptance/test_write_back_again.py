@@ -1,0 +1,273 @@
+"""Write-back after people moved, lost or deleted what it had written: what is in force comes back to git."""
+
+import json
+
+import pytest
+
+from tests.merges import commit_percentage
+from tests.overrides import FEATURE, limit, resume
+from tests.site import Site
+from tests.writing_back import apply_file, block, carry, commits, outcomes, remote_git
+
+DECLINES_MAIN = """\
+#!/bin/sh
+while read old new ref; do
+    if [ "$ref" = refs/heads/main ]; then echo "this branch is protected" >&2; exit 1; fi
+done
+"""
+
+
+@pytest.fixture
+def applied(site: Site) -> Site:
+    """A site whose first file is applied."""
+    apply_file(site)
+    return site
+
+
+@pytest.fixture
+def protected(applied: Site) -> Site:
+    """A site whose remote takes no pushes to main."""
+    hook = applied.remote / "hooks" / "pre-receive"
+    hook.write_text(DECLINES_MAIN)
+    hook.chmod(0o755)
+    return applied
+
+
+def merge_by_hand(site: Site) -> None:
+    """Bring the checkout's commit to main, past the protection, as a merge on the host does."""
+    site.git("push", "--quiet", "origin", "HEAD:refs/heads/merged")
+    remote_git(site.remote, "update-ref", "refs/heads/main", "refs/heads/merged")
+    remote_git(site.remote, "update-ref", "-d", "refs/heads/merged")
+
+
+def is_in_git(site: Site) -> bool:
+    status = json.loads(site.reconcile("status", "--format", "json").stdout)
+    return bool(status["features"][0]["override"]["in_git"])
+
+
+def test_a_block_lost_by_a_forced_push_is_written_again(applied: Site) -> None:
+    override = limit(applied.database)
+    carry(applied)
+    assert is_in_git(applied)
+    applied.git("push", "--quiet", "--force", "origin", "HEAD:main")
+
+    apply_file(applied)
+    was_in_git = is_in_git(applied)
+    report = carry(applied)
+
+    found = block(applied)
+    assert not was_in_git
+    assert outcomes(report) == ["written"]
+    assert found is not None
+    assert found.id == override
+    assert is_in_git(applied)
+
+
+def test_a_lost_block_is_found_without_an_apply(applied: Site) -> None:
+    limit(applied.database)
+    carry(applied)
+    applied.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    applied.remote.rename(applied.remote.with_name("away.git"))
+    away = carry(applied)
+    applied.remote.with_name("away.git").rename(applied.remote)
+
+    report = carry(applied)
+
+    assert "cannot be reached" in str(away.problem)
+    assert outcomes(report) == ["written"]
+    assert outcomes(carry(applied)) == []
+
+
+def test_a_lost_block_that_cannot_be_written_shows_in_the_status(protected: Site) -> None:
+    limit(protected.database)
+    hook = protected.remote / "hooks" / "pre-receive"
+    hook.chmod(0o644)
+    carry(protected)
+    protected.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+
+    report = carry(protected)
+
+    assert outcomes(report) == ["pending"]
+    assert not is_in_git(protected)
+
+
+def test_a_block_whose_branch_was_deleted_is_written_to_the_new_one(applied: Site) -> None:
+    limit(applied.database)
+    carry(applied)
+    remote_git(applied.remote, "update-ref", "-d", "refs/heads/main")
+    gone = carry(applied)
+    applied.push()
+
+    report = carry(applied)
+
+    assert "has no branch main" in str(gone.problem) or "no default branch" in str(gone.problem)
+    assert outcomes(report) == ["written"]
+    assert block(applied) is not None
+
+
+@pytest.mark.parametrize("folder", ["ops", "a/deep/one"])
+def test_a_block_removed_while_the_file_is_moved_stays_removed(applied: Site, folder: str) -> None:
+    before = applied.remote_text()
+    limit(applied.database)
+    carry(applied)
+    applied.git("pull", "--quiet")
+    apply_file(applied)
+    (applied.folder / folder).mkdir(parents=True)
+    applied.git("mv", "rollout.yaml", f"{folder}/rollout.yaml")
+    (applied.folder / folder / "rollout.yaml").write_text(before)
+    applied.commit("Move the file, and resume")
+    applied.push()
+    moved = ["--file", f"{folder}/rollout.yaml"]
+
+    left_alone = applied.reconcile("write-back", *moved)
+    done = applied.reconcile(*moved)
+
+    assert left_alone.stdout == "nothing to carry: git has every override\n"
+    assert done.exit_code == 0, done.stderr
+    assert applied.database.value("SELECT state FROM rollout_override") == "done"
+    assert (
+        applied.database.rows("SELECT reason FROM rollout_history WHERE action = 'resumed'") != []
+    )
+    assert remote_git(applied.remote, "show", f"main:{folder}/rollout.yaml") == before.strip("\n")
+
+
+def test_a_block_that_moves_with_its_file_stays_in_force(applied: Site) -> None:
+    limit(applied.database)
+    carry(applied)
+    applied.git("pull", "--quiet")
+    for folder in ("ops", "deploy"):
+        (applied.folder / folder).mkdir()
+    applied.git("mv", "rollout.yaml", "ops/rollout.yaml")
+    applied.commit("Move it")
+    applied.git("mv", "ops/rollout.yaml", "deploy/rollout.yml")
+    applied.commit("Move it again")
+    applied.push()
+
+    done = applied.reconcile("--file", "deploy/rollout.yml")
+
+    assert done.exit_code == 0, done.stderr
+    assert applied.database.value("SELECT state FROM rollout_override") == "on"
+    resume(applied.database)
+
+    report = carry(applied)
+
+    assert outcomes(report) == ["removed"], report
+    assert "override" not in remote_git(applied.remote, "show", "main:deploy/rollout.yml")
+
+
+def test_a_stop_from_before_a_move_goes_into_the_moved_file(applied: Site) -> None:
+    older = applied.git("rev-parse", "HEAD")
+    (applied.folder / "ops").mkdir()
+    applied.git("mv", "rollout.yaml", "ops/rollout.yaml")
+    applied.commit("Move it")
+    applied.push()
+    applied.git("checkout", "--quiet", older)
+
+    stopped = applied.reconcile("stop", "--reason", "boom")
+
+    assert stopped.exit_code == 0, stopped.stderr
+    assert "emergency_stop: true" in remote_git(applied.remote, "show", "main:ops/rollout.yaml")
+
+
+def test_a_proposal_whose_branch_is_deleted_is_proposed_again(protected: Site) -> None:
+    override = limit(protected.database)
+    branch = f"rollout/override-{override}"
+    carry(protected)
+    remote_git(protected.remote, "update-ref", "-d", f"refs/heads/{branch}")
+    newest = commit_percentage(protected, 12)
+    merge_by_hand(protected)
+    proposed: list[str] = []
+
+    report = carry(protected, propose=lambda name, *_: proposed.append(name))
+
+    assert outcomes(report) == ["proposed"]
+    assert proposed == [branch]
+    assert remote_git(protected.remote, "rev-parse", f"{branch}~1") == newest
+    found = block(protected, branch=branch)
+    assert found is not None
+    assert found.id == override
+
+
+def test_a_deleted_proposal_is_written_where_pushes_are_taken_now(protected: Site) -> None:
+    override = limit(protected.database)
+    carry(protected)
+    remote_git(protected.remote, "update-ref", "-d", f"refs/heads/rollout/override-{override}")
+    (protected.remote / "hooks" / "pre-receive").unlink()
+
+    assert outcomes(carry(protected)) == ["written"]
+
+
+def test_an_outdated_proposal_is_renewed_on_todays_tip(protected: Site) -> None:
+    override = limit(protected.database)
+    branch = f"rollout/override-{override}"
+    carry(protected)
+    first = remote_git(protected.remote, "rev-parse", branch)
+    newest = commit_percentage(protected, 12)
+    merge_by_hand(protected)
+
+    report = carry(protected)
+
+    renewed = remote_git(protected.remote, "rev-parse", branch)
+    assert outcomes(report) == ["proposed"]
+    assert remote_git(protected.remote, "show", "--no-patch", "--format=%P", renewed).split() == [
+        first,
+        newest,
+    ]
+    assert "percentage: 12" in protected.remote_text(branch)
+    assert "emergency_stop: true" in protected.remote_text(branch)
+    carry(protected)
+    assert remote_git(protected.remote, "rev-parse", branch) == renewed
+
+
+def test_a_proposal_that_people_went_on_with_is_left_to_them(protected: Site) -> None:
+    override = limit(protected.database)
+    branch = f"rollout/override-{override}"
+    carry(protected)
+    protected.git("fetch", "--quiet")
+    protected.git("checkout", "--quiet", "-b", "theirs", f"origin/{branch}")
+    theirs = protected.commit("Say more")
+    protected.git("push", "--quiet", "origin", f"HEAD:{branch}")
+    protected.git("checkout", "--quiet", "main")
+    commit_percentage(protected, 12)
+    merge_by_hand(protected)
+
+    assert outcomes(carry(protected)) == ["proposed"]
+
+    assert remote_git(protected.remote, "rev-parse", branch) == theirs
+
+
+def test_a_resumed_override_is_settled_once_its_proposal_is_deleted(protected: Site) -> None:
+    override = limit(protected.database)
+    carry(protected)
+    resume(protected.database)
+    waiting = carry(protected)
+    remote_git(protected.remote, "update-ref", "-d", f"refs/heads/rollout/override-{override}")
+
+    report = carry(protected)
+
+    assert outcomes(waiting) == ["pending"]
+    assert outcomes(report) == ["settled"]
+    assert outcomes(carry(protected)) == []
+
+
+def test_two_features_of_which_one_is_lost_have_both_blocks_in_the_end(applied: Site) -> None:
+    applied.write(
+        f"version: 1\nfeatures:\n  {FEATURE}: {{percentage: 10}}\n  other: {{percentage: 10}}\n"
+    )
+    applied.commit("Two features")
+    applied.push()
+    apply_file(applied)
+    limit(applied.database)
+    carry(applied)
+    kept = commits(applied)[0].id
+    limit(applied.database, "other")
+    carry(applied)
+    remote_git(applied.remote, "update-ref", "refs/heads/main", kept)
+
+    report = carry(applied)
+
+    assert outcomes(report) == ["written"]
+    assert block(applied) is not None
+    assert block(applied, "other") is not None
