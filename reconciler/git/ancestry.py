@@ -5,12 +5,15 @@ answer, the question is refused.
 """
 
 import re
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
 
 from reconciler.errors import SetupInvalid
 from reconciler.git.command import GitFailed
+from reconciler.git.file_history import names_of
+from reconciler.git.head import file_at
 from reconciler.git.repository import Repository
 from reconciler.wording import short_commit
 
@@ -90,13 +93,56 @@ def refuse_shallow(repository: Repository, question: str) -> None:
         )
 
 
-def trailers(file: Path, key: str, applied: str | None, head: str) -> frozenset[str]:
-    """Return the values of a trailer in the commits after `applied` up to `head`.
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A commit, its message, and the file before and after it; None where the file is not there."""
+
+    commit: str
+    message: str
+    before: bytes | None
+    after: bytes | None
+
+
+def changes_that_say(
+    file: Path, words: str, applied: str | None, head: str
+) -> tuple[FileChange, ...]:
+    """Return the commits after `applied` up to `head` whose message has words, in any case, the newest first.
 
     Where nothing is applied, or what is applied is not in this history, `head` alone is read.
     """
     repository = Repository.around(file)
     is_known = applied is not None and repository.has_commit(applied)
-    span = [f"{applied}..{head}"] if is_known else ["-1", head]
-    found = repository.git.log(f"--format=%(trailers:key={key},valueonly,only)", *span)
-    return frozenset(line.strip() for line in found.splitlines() if line.strip())
+    listed = repository.git.log(
+        "-z",
+        "--format=%H%n%P%n%B",
+        "--encoding=UTF-8",
+        "--regexp-ignore-case",
+        "--fixed-strings",
+        f"--grep={words}",
+        f"{applied}..{head}" if is_known else f"{head}^!",
+    )
+    entries = [entry.split("\n", 2) for entry in listed.split("\0") if entry]
+    if not entries:
+        return ()
+    names = names_of(repository, head, repository.path_of(file))
+    return tuple(
+        FileChange(
+            commit,
+            message,
+            _content(repository, parents.split(" ")[0], names),
+            _content(repository, commit, names),
+        )
+        for commit, parents, message in entries
+    )
+
+
+def _content(repository: Repository, commit: str, names: tuple[str, ...]) -> bytes | None:
+    """Return the file at a commit, under the newest of its names that the commit has."""
+    if not commit:
+        return None
+    try:
+        found = (file_at(repository, commit, each) for each in names)
+        return next((each for each in found if each is not None), None)
+    except (GitFailed, SetupInvalid):
+        # Not in this clone, or not a file that can be read.
+        return None

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from reconciler.errors import SetupInvalid
@@ -76,16 +76,23 @@ def content_at(file: Path, commit: str) -> bytes | None:
     if not _COMMIT.fullmatch(commit):
         raise SetupInvalid(f"{commit!r} is not a commit; give its full name")
     repository = Repository.around(file.absolute())
-    shown = f"{file.name} at {short_commit(commit)}"
-    try:
-        listed = repository.git.ls_tree(
-            commit, "--", literally(repository.path_of(file.absolute()))
-        )
-    except GitFailed as error:
+    if commit != "HEAD" and not repository.has_commit(commit):
         raise SetupInvalid(
             f"this clone has no commit {short_commit(commit)}; "
             "fetch all of it (on GitHub: fetch-depth: 0)"
-        ) from error
+        )
+    return file_at(repository, commit, repository.path_of(file.absolute()))
+
+
+def file_at(repository: Repository, commit: str, path: str) -> bytes | None:
+    """Return the file at a path of a commit; None where the commit does not have it.
+
+    Raises:
+        GitFailed: the clone lacks the commit or the file, and cannot fetch them.
+        SetupInvalid: it is not a regular file, or larger than a rollout file may be.
+    """
+    shown = f"{PurePosixPath(path).name} at {short_commit(commit)}"
+    listed = repository.git.ls_tree(commit, "--", literally(path))
     if not listed:
         return None
     mode, _, blob = listed.partition("\t")[0].split()

@@ -15,8 +15,9 @@ from uuid import UUID
 from reconciler.errors import FileInvalid, SetupInvalid
 from reconciler.git.checkout import CannotWriteBack
 from reconciler.git.command import SIGNING_VARIABLES, GitFailed
+from reconciler.git.file_history import names_of, newest_name
 from reconciler.git.head import read_blob
-from reconciler.git.override_trace import names_of, newest_name, trace_at
+from reconciler.git.override_trace import trace_at
 from reconciler.git.quarantine import PushOutcome, Quarantine
 from reconciler.git.repository import literally
 from reconciler.planning.overrides import Trace

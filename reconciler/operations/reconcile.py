@@ -25,14 +25,21 @@ from reconciler.database.transactions import (
 )
 from reconciler.errors import (
     BranchBehind,
+    FileInvalid,
     HistoryRewritten,
     ReconcilerError,
     Stale,
     Unavailable,
 )
 from reconciler.git.discovery import find_top
+from reconciler.planning.commit_permission import (
+    ALLOW_TRAILER,
+    AllowingCommit,
+    CommitPermission,
+    read_permission,
+)
 from reconciler.planning.drift import AudienceChange
-from reconciler.planning.guards import Allowed, read_allowed
+from reconciler.planning.guards import Allowed
 from reconciler.planning.health import JobMetrics, MetricsSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
@@ -52,8 +59,6 @@ if TYPE_CHECKING:
     from reconciler.planning.report import Expectation
     from reconciler.rollout_file.model import Rollout
     from reconciler.rollout_file.reader import Document
-
-ALLOW_TRAILER = "Rollout-Allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +200,8 @@ def plan_against(
         plan = replace(plan, features=tuple(measured))
     if not plan.refusing:
         return plan
-    return plan.allowing(permission.guards | _guards_allowed_by_commits(source, plan))
+    by_commits = _commit_permission(source, plan)
+    return plan.allowing(permission.guards | by_commits.allowed, by_commits.notes)
 
 
 def _read_soaking(
@@ -331,10 +337,31 @@ def _file(source: Source) -> Path:
     return Path(source.place).absolute()
 
 
-def _guards_allowed_by_commits(source: Source, plan: Plan) -> frozenset[Allowed]:
+def _commit_permission(source: Source, plan: Plan) -> CommitPermission:
+    """Return what the commits since the last apply allow by their messages."""
     if source.commit is None:
-        return frozenset()
-    from reconciler.git.ancestry import trailers
+        return CommitPermission()
+    from reconciler.git.ancestry import changes_that_say
 
-    values = trailers(_file(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
-    return frozenset(each for value in values for each in read_allowed(value)[0])
+    found = changes_that_say(_file(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
+    return read_permission(
+        tuple(
+            AllowingCommit(
+                commit=each.commit,
+                message=each.message,
+                changes_file=each.before != each.after,
+                before=_parsed(each.before),
+                after=_parsed(each.after),
+            )
+            for each in found
+        )
+    )
+
+
+def _parsed(content: bytes | None) -> "Rollout | None":
+    from reconciler.rollout_file import parse_rollout
+
+    try:
+        return None if content is None else parse_rollout(content).rollout
+    except FileInvalid:
+        return None

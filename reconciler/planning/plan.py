@@ -286,12 +286,17 @@ class Plan:
         """Whether an apply writes nothing until a person decides."""
         return bool(self.refusing or self.held)
 
-    def allowed_for(self, feature: str) -> frozenset[GuardName]:
-        """Return the guards that are allowed for a feature."""
-        return frozenset(
-            each.guard for each in self.allowed if each.feature is None or each.feature == feature
-        )
+    def allowed_for(self, feature: str) -> Mapping[GuardName, Allowed]:
+        """Return the guards that are allowed for a feature, each with what allows it."""
+        counting = (each for each in self.allowed if each.feature in {None, feature})
+        return {each.guard: each for each in sorted(counting, key=lambda each: each.commit or "")}
 
-    def allowing(self, guards: frozenset[Allowed]) -> Self:
-        """Return this plan with guards allowed by name."""
-        return replace(self, allowed=guards)
+    def allowing(self, guards: frozenset[Allowed], notes: tuple[str, ...] = ()) -> Self:
+        """Return this plan with guards allowed by name; `notes` warn the features that are still refused."""
+        allowing = replace(self, allowed=guards)
+        refused = {name for name, _ in allowing.refusing}
+        features = tuple(
+            replace(each, warnings=(*each.warnings, *notes)) if each.name in refused else each
+            for each in self.features
+        )
+        return replace(allowing, features=features)

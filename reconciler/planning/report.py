@@ -6,6 +6,7 @@ plan itself.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import Plain, plain
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import (
     CategoriesPlan,
     Change,
@@ -192,7 +193,7 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
     )
 
 
-def _report_feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> FeatureReport:
+def _report_feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> FeatureReport:
     in_force = feature.overrides.in_force
     return FeatureReport(
         name=feature.name,

@@ -235,20 +235,6 @@ def test_a_commit_is_read_if_git_is_set_to_show_signatures(site: Site, tmp_path:
     assert head == Head(commit, "Sign this", uncommitted=False)
 
 
-def test_a_guard_is_allowed_by_a_trailer_of_a_commit(site: Site) -> None:
-    site.reconcile()
-    commit_percentage(site, 90)
-    refused = site.reconcile()
-    site.commit("Go on\n\nRollout-Allow: max-increase")
-
-    allowed = site.reconcile()
-
-    assert (refused.exit_code, allowed.exit_code) == (3, 0)
-    assert "--allow max-increase" in refused.stdout
-    assert "Rollout-Allow: max-increase" in refused.stdout
-    assert percentage(site) == 90
-
-
 def test_break_glass_by_sql_survives_an_apply_of_another_commit(site: Site) -> None:
     commit_percentage(site, 20)
     site.reconcile()

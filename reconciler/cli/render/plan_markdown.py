@@ -5,7 +5,7 @@ in it formats, links or mentions; the program's own sentences hold only numbers 
 whole stays under GitHub's limit for a comment.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import click
@@ -20,7 +20,7 @@ from reconciler.cli.render.plan_text import (
 from reconciler.cli.render.text import fixed_width, for_cell, for_line, for_markdown
 from reconciler.cli.render.wording import REFUSED, describe_drift, ways_on
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import BlastRadius, FeaturePlan, ListChange, Plan, ScalarChange
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
@@ -87,14 +87,15 @@ def _counts(plan: Plan) -> str:
     )
 
 
-def feature_parts(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[str]:
+def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> Iterator[str]:
     """Yield the changes of one feature."""
     yield f"#### {for_markdown(feature.name)} ({feature.action})"
     if feature.overrides.in_force is not None:
         yield f"An override is in force: {for_markdown(feature.overrides.in_force.reason)}"
     for finding in feature.findings:
-        verdict = "Allowed" if finding.guard in allowed else "Refused"
-        yield f"> **{verdict}** by `{finding.guard}`: {finding.message}"
+        by = allowed.get(finding.guard)
+        verdict = "Refused" if by is None else "Allowed"
+        yield f"> **{verdict}** by `{finding.guard}`: {finding.message}{_allowing_commit(by)}"
     for drift in feature.drift:
         yield f"> **Drift:** {for_markdown(describe_drift(drift))}"
     rows = [_change(change) for change in shown_changes(feature)]
@@ -107,6 +108,15 @@ def feature_parts(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterat
         yield from _blast_radius(feature.blast_radius)
     for warning in feature.warnings:
         yield f"> **Warning:** {for_markdown(warning)}"
+
+
+def _allowing_commit(by: Allowed | None) -> str:
+    if by is None or by.commit is None:
+        return ""
+    return (
+        f" (`Rollout-Allow` in {for_markdown(short_commit(by.commit))}; a merge or a rebase keeps it, "
+        "a squash only if its message has that line)"
+    )
 
 
 def _change(change: ScalarChange | ListChange) -> tuple[str, ...]:

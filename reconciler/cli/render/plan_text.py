@@ -9,7 +9,7 @@ import click
 from reconciler.cli.render.text import for_line, line, listed, paragraph, wrapped
 from reconciler.cli.render.wording import REFUSED, describe_drift, short_limit, ways_on
 from reconciler.planning.desired import default_configuration
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import (
     BlastRadius,
     Change,
@@ -108,7 +108,7 @@ def is_shown(feature: FeaturePlan) -> bool:
     )
 
 
-def _feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[str]:
+def _feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> Iterator[str]:
     sign, color = _SIGNS[feature.action]
     yield click.style(f"{sign} {feature.name}", fg=color, bold=True)
     if feature.overrides.in_force is not None:
@@ -120,8 +120,10 @@ def _feature(feature: FeaturePlan, allowed: frozenset[GuardName]) -> Iterator[st
     if feature.blast_radius is not None:
         yield from _who(feature.blast_radius)
     for finding in feature.findings:
-        label, color = ("allowed", None) if finding.guard in allowed else ("refused", "red")
-        yield from paragraph(label, for_line(f"{finding.guard}: {finding.message}"), color)
+        by = allowed.get(finding.guard)
+        label, color = ("refused", "red") if by is None else ("allowed", None)
+        where = f" (Rollout-Allow in {short_commit(by.commit)})" if by and by.commit else ""
+        yield from paragraph(label, for_line(f"{finding.guard}: {finding.message}{where}"), color)
     for warning in feature.warnings:
         yield from paragraph("warning", for_line(warning), "yellow")
 

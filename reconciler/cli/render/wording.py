@@ -48,7 +48,7 @@ def ways_on(plan: Plan) -> Iterator[str]:
         yield "change the file to ask for less"
         yield (
             f"or allow it by name: {flags}; "
-            f"in a pull request, by a trailer of one of its commits: {trailers}"
+            f"in a pull request, by a line in the message of the commit that changes it: {trailers}"
         )
     if plan.held:
         yield f"{', '.join(plan.held)}: the live state was narrowed by hand"

@@ -1,0 +1,107 @@
+"""What the trailer `Rollout-Allow` of a commit allows: guards, for the features that the commit changes.
+
+A permission counts only in a commit that changes the file. One that names a feature counts for that feature;
+one without a name counts for each feature of which the commit changes a field that the guard looks at.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reconciler.planning.guards import Allowed, GuardName, read_allowed
+from reconciler.rollout_file.model import Feature, Rollout
+from reconciler.wording import short_commit
+
+ALLOW_TRAILER: Final = "Rollout-Allow"
+
+_LINE: Final = re.compile(rf"^[ \t*>-]*{ALLOW_TRAILER}[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
+"""Anywhere in a message: a squash merge puts the messages of its commits into one, often as a list."""
+
+_LISTS: Final = frozenset({"whitelist", "exclusions"})
+_AUDIENCE: Final = frozenset({"active", "strategy", "percentage", "salt", "override"})
+_FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
+    GuardName.MAX_INCREASE: _AUDIENCE,
+    GuardName.SOAK: _AUDIENCE | {"progression"},
+    GuardName.MAX_GAIN: _AUDIENCE | _LISTS,
+    GuardName.AUDIENCE_MOVED: _AUDIENCE,
+    GuardName.MAX_REMOVAL: _LISTS,
+    GuardName.LIST_EMPTIED: _LISTS,
+    GuardName.NAME_REUSED: _LISTS,
+    GuardName.FEATURE_REMOVED: frozenset(),
+}
+"""The fields of a feature that a guard looks at; a feature that comes or goes changes all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowingCommit:
+    """A commit whose message has the trailer."""
+
+    commit: str
+    message: str
+    changes_file: bool
+    before: Rollout | None
+    """The file before the commit; None where there was none, or none that is valid."""
+    after: Rollout | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitPermission:
+    """What commits allow, and why some of what they say allows nothing."""
+
+    allowed: frozenset[Allowed] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
+    """Return what commits allow by their messages."""
+    allowed: set[Allowed] = set()
+    notes: list[str] = []
+    for commit in commits:
+        named, unknown = read_allowed(",".join(_LINE.findall(commit.message)))
+        where = f"{ALLOW_TRAILER} in {short_commit(commit.commit)}"
+        notes += [f"{where}: {name!r} is not the name of a guard" for name in unknown]
+        for permission in named:
+            found = set(_counting(permission, commit))
+            if not found:
+                notes.append(f"{where}: {permission.guard} does not count, since {_why(commit)}")
+            allowed |= found
+    return CommitPermission(frozenset(allowed), tuple(notes))
+
+
+def _counting(permission: Allowed, commit: AllowingCommit) -> Iterator[Allowed]:
+    if not commit.changes_file:
+        return
+    permission = replace(permission, commit=commit.commit)
+    if permission.feature is not None:
+        yield permission
+        return
+    for name in _changed(permission.guard, commit):
+        yield replace(permission, feature=name)
+
+
+def _changed(guard: GuardName, commit: AllowingCommit) -> Iterator[str]:
+    """Yield the features of which a commit changes what a guard looks at."""
+    before = {} if commit.before is None else commit.before.features
+    after = {} if commit.after is None else commit.after.features
+    recategorises = guard is GuardName.AUDIENCE_MOVED and _categories(commit.before) != _categories(
+        commit.after
+    )
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if recategorises or old is None or new is None or _differ(old, new, _FIELDS[guard]):
+            yield name
+
+
+def _differ(old: Feature, new: Feature, fields: frozenset[str]) -> bool:
+    return any(getattr(old, field) != getattr(new, field) for field in fields)
+
+
+def _categories(rollout: Rollout | None) -> object:
+    return None if rollout is None else rollout.categories
+
+
+def _why(commit: AllowingCommit) -> str:
+    if not commit.changes_file:
+        return "that commit does not change the file"
+    return "that commit changes no field that the guard looks at; name the feature behind the guard"
