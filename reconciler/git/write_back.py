@@ -245,7 +245,9 @@ def publish_by_push(
 
 def is_own(place: Quarantine, commit: str) -> bool:
     """Return whether a commit was made by write-back, and not by people."""
-    return bool(place.git.log("-1", "--format=%an", commit) == AUTHOR)
+    return bool(
+        place.git.log("-1", f"--format=%(trailers:key={OVERRIDE_TRAILER},valueonly)", commit)
+    )
 
 
 def is_outdated(place: Quarantine, proposal: str, tip: TipFile) -> bool:

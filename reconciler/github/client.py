@@ -108,13 +108,29 @@ class GitHub:
             NotFound: the object does not exist, or it is hidden from this token.
             SetupInvalid: GitHub refuses the query.
         """
+        return self._graphql(document, variables, is_query=True)
+
+    def mutate(self, document: str, variables: Mapping[str, Any]) -> Any:
+        """Return the data of a GraphQL mutation, which is sent once.
+
+        Raises:
+            NotFound: the object does not exist, or it is hidden from this token.
+            SetupInvalid: GitHub refuses the mutation.
+            Unavailable: what it was to change has changed meanwhile; nothing was done.
+            OutcomeUnknown: no answer came, and the mutation must not be sent twice.
+        """
+        return self._graphql(document, variables, is_query=False)
+
+    def _graphql(self, document: str, variables: Mapping[str, Any], *, is_query: bool) -> Any:
         url = f"{self.api_url.removesuffix('/v3')}/graphql"
         body = {"query": document, "variables": variables}
-        answer = self._ask(Request("POST", url, body=body, is_query=True)).json()
+        answer = self._ask(Request("POST", url, body=body, is_query=is_query)).json()
         if errors := answer.get("errors"):
             message = f"GitHub answers: {str(errors[0].get('message', ''))[:300]}"
             if all(each.get("type") == "NOT_FOUND" for each in errors):
                 raise NotFound(message)
+            if any(each.get("type") == "STALE_DATA" for each in errors):
+                raise Unavailable(message)
             raise SetupInvalid(message)
         if not answer.get("data"):
             raise Unavailable("GitHub's answer to a query has no data; try again later")

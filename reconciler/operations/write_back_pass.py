@@ -192,14 +192,20 @@ class Pass:
             return alone
         self.lease.renew()
         # A run that was killed may have pushed it already.
-        if branch not in self.place.look([branch]):
+        if not self._is_pushed(branch, tip):
             answer = self.publish(self.place, tip, branch, [alone.change])
-            if branch not in self.place.look([branch]):
+            if not self._is_pushed(branch, tip):
                 return _Attempt(override, why=f"{why}, nor does {branch} ({answer.said})")
         if self.propose is not None:
             self.propose(branch, *describe_edit(planned.feature, planned.edit))
         write_transaction(self.database, partial(mark_proposed, override=override, branch=branch))
         return _Attempt(override, branch=branch)
+
+    def _is_pushed(self, branch: str, tip: TipFile) -> bool:
+        """Return whether the remote has a branch with a commit that the tip lacks."""
+        if branch not in self.place.look([branch]):
+            return False
+        return not self.place.is_on(self.place.fetch(branch), tip.commit)
 
     def _finish(
         self, tip: TipFile, looks: Sequence[Look], attempts: Mapping[UUID, _Attempt]

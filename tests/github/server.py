@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.github import listing, shapes
+from tests.github import commits, listing, shapes
 
 TOKEN = "ghs_secretSECRETsecret0123456789abcdef"
 REPOSITORY = "acme/rollouts"
@@ -61,6 +62,8 @@ class FakeGitHub:
     """By GitHub's id: all repositories that there are, of whomever."""
     merge_base: Callable[[str, str], str | None] = field(default=lambda _base, _head: None)
     """The merge base of two commits; None where GitHub does not have them."""
+    remote: Path | None = None
+    """The bare repository in which commits are made."""
     account: dict[str, Any] = field(default_factory=lambda: dict(BOT))
     """Whose token it is."""
     asked: list[Asked] = field(default_factory=list)
@@ -299,6 +302,11 @@ class _Handler(BaseHTTPRequestHandler):
         assert asked.headers.get("x-github-api-version") == "2022-11-28"
         assert asked.headers.get("user-agent", "").startswith("rollout-reconciler/")
         repositories = self.github.repositories
+        if asked.path == "/graphql" and commits.MUTATION in asked.body["query"]:
+            assert self.github.remote is not None, "the test does not say where commits go"
+            wanted = asked.body["variables"]["input"]
+            made = commits.create_commit(self.github.remote, REPOSITORY, wanted)
+            return 200, {}, json.dumps(made).encode()
         if asked.path == "/graphql":
             answered = listing.query(repositories, asked.body, self.github.page_size)
             return 200, {}, json.dumps(answered).encode()

@@ -25,10 +25,16 @@ def write_back_and_apply(settings: Settings, database: "Database") -> int:
     from reconciler.cli.workflow_output import annotate, print_plainly
     from reconciler.cli.write_back_report import report_text
     from reconciler.git.user_commit import follow_upstream
+    from reconciler.github.signed_commits import SignedCommits
     from reconciler.operations.write_back import write_back
 
     proposals = _Proposals(settings)
-    report = write_back(database, settings.path, propose=proposals.open)
+    report = write_back(
+        database,
+        settings.path,
+        propose=proposals.open,
+        publish=SignedCommits(proposals.github, proposals.repository),
+    )
     for each in report.overrides:
         if each.branch is not None:
             proposals.open_where_none_is(each.branch, each.feature)
@@ -61,8 +67,8 @@ class _Proposals:
     """Opens a pull request for each pushed branch, once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._github = GitHub.from_environment(settings.inform)
-        self._repository = repository_path()
+        self.github = GitHub.from_environment(settings.inform)
+        self.repository = repository_path()
         self.names = Names.of(settings.path)
         self.base = os.environ.get("GITHUB_REF_NAME") or "main"
         self._seen: set[str] = set()
@@ -75,7 +81,7 @@ class _Proposals:
         """Open a pull request for a branch, with a title and Markdown, or update the existing one."""
         self._seen.add(branch)
         proposal = Proposal(branch, self.base, for_line(title), body)
-        proposed = propose(self._github, self._repository, proposal)
+        proposed = propose(self.github, self.repository, proposal)
         existing = "declined; not opened again:" if proposed.is_declined else "open:"
         click.echo(f"pull request {'opened:' if proposed.is_new else existing} {proposed.url}")
 
@@ -83,7 +89,7 @@ class _Proposals:
         """Open a pull request for a branch that was pushed without one, for instance from a laptop."""
         if branch in self._seen:
             return
-        if not is_proposed(self._github, self._repository, branch, self.base):
+        if not is_proposed(self.github, self.repository, branch, self.base):
             text = "It is in force already; the commit of the branch has the reason."
             self.open(branch, f"Write the override of {feature} into the rollout file", text)
 

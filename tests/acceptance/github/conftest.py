@@ -22,4 +22,5 @@ def hub() -> Iterator[FakeGitHub]:
 def runner(site: Site, hub: FakeGitHub, tmp_path: Path) -> Runner:
     folder = tmp_path / "runs"
     folder.mkdir()
+    hub.remote = site.remote
     return Runner(site, hub, folder)
