@@ -40,6 +40,7 @@ def job(site: Site, hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> Site:
     site.commit("Begin")
     site.push()
     run(site, "--yes")
+    hub.remote = site.remote
     return site
 
 
@@ -103,7 +104,7 @@ def test_a_trailer_allows_what_a_guard_refuses(site: Site) -> None:
     site.commit("Go on")
 
     refused = site.reconcile("--yes")
-    site.commit("Allow it\n\nRollout-Allow: max-increase")
+    site.git("commit", "--quiet", "--amend", "--message", "Go on\n\nRollout-Allow: max-increase")
 
     assert refused.exit_code == 3
     run(site, "--yes")
