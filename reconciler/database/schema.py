@@ -8,6 +8,7 @@ A migration waits for the tables only briefly, since every call of a service wai
 import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from reconciler.backoff import backoff_seconds, with_jitter
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
     from reconciler.database.adoption import Adoption
 
-NEWEST_REVISION: Final = "0003"
+_VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
+
+NEWEST_REVISION: Final = max(each.name[:4] for each in _VERSIONS.glob("[0-9]*.py"))
 """The revision that this release works with; a test compares it with the migrations' head."""
 
 VERSION_TABLE: Final = "rollout_schema_version"

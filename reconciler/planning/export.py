@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from datetime import timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import uuid5
 
-from reconciler.planning.feature_config import Configuration
+from reconciler.planning.feature_config import SCALAR_FIELDS, Configuration
 from reconciler.planning.live_state import Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, narrow
 from reconciler.rollout_file.characters import one_line, quoted, text_problem
@@ -117,26 +117,46 @@ def _describe_feature(
         # A limit above the percentage limits nothing, and a file refuses it.
         override = override.model_copy(update={"percentage": min(override.percentage, percentage)})
     exclusions = _entries(configuration.exclusions, names, "exclusions", said)
-    feature = Feature(
-        description=_text(
+    declared = _declared(configuration)
+    values = _part(declared, "") | {
+        "description": _text(
             configuration.description, "the description", MAX_DESCRIPTION_LENGTH, said
         ),
-        active=configuration.active,
-        strategy=configuration.strategy,
-        percentage=percentage,
-        salt=_salt(name, configuration.salt, said),
-        bucketing=configuration.bucketing,
-        whitelist=_without(
+        "percentage": percentage,
+        "salt": _salt(name, configuration.salt, said),
+        "whitelist": _without(
             exclusions, _entries(configuration.whitelist, names, "whitelist", said), said
         ),
-        exclusions=exclusions,
-        health=_health(configuration, said),
+        "exclusions": exclusions,
+    }
+    health = _part(declared, "health.") | {
+        "min_jobs": _min_jobs(configuration.min_jobs, said),
+        "window": _window(configuration.window, said),
+    }
+    feature = Feature(
+        **values,
+        health=Health(**health),
         guards=Guards() if written is None else written.guards,
         progression=() if written is None else written.progression,
         override=override,
     )
     remarks += (f"{name}: {each}" for each in said)
     return feature
+
+
+def _declared(configuration: Configuration) -> dict[str, Any]:
+    """Return the values that a file declares, by their places in the model."""
+    return {
+        field.declared_at: field.read(configuration)
+        for field in SCALAR_FIELDS
+        if field.declared_at is not None
+    }
+
+
+def _part(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the values of one part of the model, by their names there."""
+    names = {place: place.removeprefix(prefix) for place in values if place.startswith(prefix)}
+    return {name: values[place] for place, name in names.items() if "." not in name}
 
 
 def _override(found: LiveFeature) -> Override | None:
@@ -224,27 +244,19 @@ def _without(
     return tuple(entry for entry in whitelist if entry_key(entry) not in excluded)
 
 
-def _health(configuration: Configuration, said: list[str]) -> Health:
-    min_jobs = max(1, configuration.min_jobs)
-    if min_jobs != configuration.min_jobs:
-        said.append(f"min_jobs {configuration.min_jobs} is written as {min_jobs}")
-    window = _window(configuration.window)
-    if window != configuration.window:
-        said.append(
-            f"window {format_duration(configuration.window)} is written as {format_duration(window)}"
-        )
-    return Health(
-        max_error_rate=configuration.max_error_rate,
-        min_jobs=min_jobs,
-        window=window,
-        auto_rollback=configuration.auto_rollback,
-        rollback_to=configuration.rollback_to,
-    )
+def _min_jobs(live: int, said: list[str]) -> int:
+    min_jobs = max(1, live)
+    if min_jobs != live:
+        said.append(f"min_jobs {live} is written as {min_jobs}")
+    return min_jobs
 
 
-def _window(window: timedelta) -> timedelta:
-    seconds = -(-window // timedelta(seconds=1))
-    return min(LONGEST_DURATION, max(SHORTEST_DURATION, timedelta(seconds=seconds)))
+def _window(live: timedelta, said: list[str]) -> timedelta:
+    seconds = -(-live // timedelta(seconds=1))
+    window = min(LONGEST_DURATION, max(SHORTEST_DURATION, timedelta(seconds=seconds)))
+    if window != live:
+        said.append(f"window {format_duration(live)} is written as {format_duration(window)}")
+    return window
 
 
 def _thresholds(

@@ -227,7 +227,7 @@ def test_an_export_leaves_out_what_no_file_can_declare(
         for feature in plan.features
         # Another salt selects other repositories, with a warning.
         if feature.blast_radius is not None
-        and not any("deals anew" in each for each in description.remarks)
+        and not any("another salt" in each for each in description.remarks)
     }
     assert not any(gained.values())
     # Resolving names, and recording a stop in force, is an apply's own work: all else is remarked upon.
