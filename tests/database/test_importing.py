@@ -264,7 +264,7 @@ def test_an_export_reports_what_it_left_out(repositories: Database) -> None:
         " deactivates it; rename it in public.rollout_configuration first",
         "odd: the description 'two\\nlines' is no line of 1 to 1,000 characters; it is left out",
         "odd: the salt '' is no line of 1 to 200 characters; it is left out",
-        "odd: with another salt an apply deals anew who is in by percentage",
+        "odd: with another salt an apply chooses other repositories by percentage",
         "odd: whitelist: '' is no entry of a list, and is left out",
         "odd: whitelist: not-yet/there is excluded too, which wins, so it is left out here",
         "odd: min_jobs 0 is written as 1",
