@@ -27,7 +27,11 @@ needs_pgbouncer = pytest.mark.skipif(
 
 @contextmanager
 def pooled(
-    database: Database, *, connections: int = 3, users: tuple[str, ...] = ("postgres",)
+    database: Database,
+    *,
+    connections: int = 3,
+    users: tuple[str, ...] = ("postgres",),
+    mode: str = "transaction",
 ) -> Iterator[Database]:
     """The same database behind a pooler with so many server connections; its users need no password."""
     assert PROGRAM is not None
@@ -44,7 +48,7 @@ listen_port = 6432
 unix_socket_dir = {folder}
 auth_type = trust
 auth_file = {folder}/users
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {connections}
 max_client_conn = 200
 server_login_retry = 1

@@ -102,7 +102,7 @@ def repository_named(targeting_key: object, attributes: Mapping[str, object]) ->
     """
     named = attributes.get(REPOSITORY_ATTRIBUTE)
     asked = targeting_key if named is None else named
-    if asked is None or asked == "":
+    if asked is None:
         return None
     if not isinstance(asked, str | UUID):
         what = "the targeting key" if named is None else f"the attribute {REPOSITORY_ATTRIBUTE}"

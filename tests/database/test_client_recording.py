@@ -1,8 +1,10 @@
 """The client's own jobs: where they go, how they are recorded, and what they do to its circuit."""
 
 import logging
+import re
 import threading
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -260,3 +262,44 @@ def test_an_outcome_refused_at_commit_does_not_affect_others(database: Database)
 
     assert (recorder.waiting, recorder.refused, recorder.dropped) == (0, 1, 0)
     assert recorded(database) == [(ACME, "inngest", 2, 0, None)]
+
+
+@pytest.mark.parametrize("succeeded", [True, False, 1, 0, 1.0, Decimal(0)])
+def test_what_equals_true_or_false_is_recorded_as_that(database: Database, succeeded: Any) -> None:
+    load(database)
+    with following(database) as client:
+        assert client.record(ACME, "f", "inngest", succeeded=succeeded)
+    assert recorded(database) == [(ACME, "inngest", 1, 0 if succeeded else 1, None)]
+
+
+@pytest.mark.parametrize("succeeded", [re.match("a", "a"), None, "yes", 2, [True], float("nan")])
+def test_what_is_neither_true_nor_false_is_refused_and_holds_no_other(
+    database: Database, succeeded: Any
+) -> None:
+    load(database)
+    with following(database) as client:
+        with pytest.raises(ValueError, match="it has to be True or False"):
+            client.record(ACME, "f", "inngest", succeeded=succeeded)
+        assert client.record(ACME, "f", "inngest", succeeded=True, wait=True)
+        assert client.status().waiting == 0
+
+
+def test_an_outcome_may_have_a_timedelta_and_an_exception(database: Database) -> None:
+    load(database)
+    with following(database) as client:
+        client.record(ACME, "f", "inngest", succeeded=True, seconds=timedelta(seconds=2))
+        client.record(ACME, "f", "inngest", succeeded=False, seconds=2, error=KeyError("no"))
+    assert recorded(database) == [(ACME, "inngest", 2, 1, "'no'")]
+    assert database.value("SELECT max(average_processing_time) FROM rollout_metrics") == 2
+
+
+def test_the_log_has_why_outcomes_were_not_recorded(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(database)
+    with following(database) as client:
+        client.record(ACME, "no_feature", "inngest", succeeded=True)
+        client.record("not/known", "f", "inngest", succeeded=True)
+    logged = " ".join(each for each in caplog.messages if "were not recorded" in each)
+    assert "1 because the database does not have their feature or repository" in logged
+    assert "1 because no repository of this name is known" in logged

@@ -202,3 +202,15 @@ def test_a_client_without_connection_keeps_a_newer_snapshot(proxy: Proxy, file: 
         assert client.is_eligible(ACME, "f")
         file.write_bytes(b"what another process read later")
     assert file.read_bytes() == b"what another process read later"
+
+
+def test_what_a_killed_process_left_beside_it_is_removed(proxy: Proxy, file: Path) -> None:
+    left, young = (file.parent / f".{file.name}.{name}" for name in ("abcdefgh", "12345678"))
+    other = file.parent / ".other.snapshot.abcdefgh"
+    for each in (left, young, other):
+        each.write_bytes(b"half")
+    for each in (left, other):
+        os.utime(each, (time.time() - 3600,) * 2)
+    with cut_off(proxy, file):
+        pass
+    assert {each.name for each in file.parent.iterdir()} == {file.name, young.name, other.name}
