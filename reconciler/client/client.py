@@ -16,7 +16,8 @@ from typing import Final, Self
 from uuid import UUID
 
 from reconciler.client import fork, hints
-from reconciler.client.arguments import Duration, checked_features, checked_url, seconds_of
+from reconciler.client.address import address_of
+from reconciler.client.arguments import Duration, checked_features, seconds_of
 from reconciler.client.background import Background
 from reconciler.client.circuits import Circuits, CircuitSettings
 from reconciler.client.decider import Decider
@@ -28,7 +29,6 @@ from reconciler.client.route import Job, Route, Routing
 from reconciler.client.state import Answer, State
 from reconciler.client.status import Status
 from reconciler.client.store import Store
-from reconciler.database.address import DatabaseAddress
 from reconciler.targeting.environment import EnvironmentOverride
 
 MAX_STALENESS: Final = timedelta(minutes=5)
@@ -55,7 +55,8 @@ class RolloutClient:
     the database with connections of its own from its first question on.
 
     Args:
-        database_url: where the database is; role `rollout_worker` is enough.
+        database_url: where the database is, or a function that returns it, which is asked before each
+            connection; role `rollout_worker` is enough.
         features: the features to follow; None is all. Any other is unknown.
         max_staleness: how long an answer counts after the database last confirmed what it is made from.
         poll_every: how often to look where no notification comes, as behind a transaction pooler.
@@ -75,7 +76,7 @@ class RolloutClient:
 
     def __init__(
         self,
-        database_url: str,
+        database_url: str | Callable[[], str],
         features: Iterable[str] | None = None,
         *,
         max_staleness: Duration = MAX_STALENESS,
@@ -95,7 +96,7 @@ class RolloutClient:
             raise ValueError("max_staleness, poll_every and start_timeout have to be above zero")
         most = staleness / _POLLS_WITHIN_STALENESS
         self._following = Following(
-            address=DatabaseAddress.parse(checked_url(database_url)),
+            address=address_of(database_url),
             features=checked_features(features),
             poll_every=min(poll_seconds, most),
             whole_every=most,

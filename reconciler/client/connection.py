@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
-from reconciler.database.address import DatabaseAddress
+from reconciler.client.address import Address
 from reconciler.database.queries import queries
 
 APPLICATION_NAME: Final = "reconcile-client"
@@ -51,7 +51,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             yield
 
 
-def connect(address: DatabaseAddress, *, patience: float) -> Connection:
+def connect(address: Address, *, patience: float) -> Connection:
     """Open a connection that commits each statement by itself.
 
     Raises:
@@ -75,7 +75,7 @@ def statement(name: str) -> bytes:
     return _PARAMETER.sub(r"%(\1)s", queries("client")[name].replace("%", "%%")).encode()
 
 
-def in_a_line(error: Exception, address: DatabaseAddress) -> str:
+def in_a_line(error: Exception, address: Address) -> str:
     """Return what went wrong in one line, without secrets."""
     said = " ".join(str(error).split()) or type(error).__name__
     printable = "".join(each if each.isprintable() else " " for each in said)

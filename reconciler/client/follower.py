@@ -21,13 +21,13 @@ from typing import Final
 import psycopg
 
 from reconciler.backoff import backoff_seconds, with_jitter
+from reconciler.client.address import Address
 from reconciler.client.connection import Connection, connect, in_a_line
 from reconciler.client.fork import abandon
 from reconciler.client.notifications import concerns, listen
 from reconciler.client.reads import Features, read_everything, read_features
 from reconciler.client.store import Store
 from reconciler.client.threads import park
-from reconciler.database.address import DatabaseAddress
 from reconciler.targeting.environment import EnvironmentOverride
 
 _LOG = logging.getLogger("reconciler.client")
@@ -90,7 +90,7 @@ def next_rest(found: Found, took: float, pages_seconds: float) -> Rest:
 class Following:
     """What is followed, and how often; times in seconds."""
 
-    address: DatabaseAddress
+    address: Address
     features: frozenset[str] | None
     """None is all."""
     poll_every: float

@@ -14,9 +14,9 @@ from typing import Final
 
 import psycopg
 
+from reconciler.client.address import Address
 from reconciler.client.connection import Connection, connect
 from reconciler.client.reads import Features, needs_categories
-from reconciler.database.address import DatabaseAddress
 
 LISTEN: Final = b"LISTEN rollout_changed"
 _PATIENCE_SECONDS: Final = 5.0
@@ -32,7 +32,7 @@ class Heard:
     everything: bool = False
 
 
-def listen(connection: Connection, address: DatabaseAddress) -> str | None:
+def listen(connection: Connection, address: Address) -> str | None:
     """Listen for changes; return why no notification would come, None where they do.
 
     Raises:
@@ -79,7 +79,7 @@ def _backend(connection: Connection) -> int:
     return int(row[0])
 
 
-def _hears_itself(connection: Connection, address: DatabaseAddress) -> bool:
+def _hears_itself(connection: Connection, address: Address) -> bool:
     """Return whether a notification that another connection sends arrives while this one is idle."""
     channel = f"rollout_client_{token_hex(8)}"
     with connection.transaction():

@@ -14,13 +14,13 @@ from typing import Final
 import psycopg
 
 from reconciler.backoff import backoff_seconds, with_jitter
+from reconciler.client.address import Address
 from reconciler.client.batch import Batch
 from reconciler.client.connection import Connection, connect, in_a_line
 from reconciler.client.fork import abandon
 from reconciler.client.ledger import Ledger
 from reconciler.client.outcome import Outcome
 from reconciler.client.threads import Wake, start_thread
-from reconciler.database.address import DatabaseAddress
 
 _LOG = logging.getLogger("reconciler.client")
 
@@ -38,7 +38,7 @@ _CLOSED: Final = "the client is closed"
 class OutcomeQueue:
     """The outcomes of one client in one process."""
 
-    def __init__(self, address: DatabaseAddress, longest: int, ledger: Ledger) -> None:
+    def __init__(self, address: Address, longest: int, ledger: Ledger) -> None:
         self.outcomes: deque[Outcome] = deque()
         self.dropped: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()

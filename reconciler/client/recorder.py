@@ -11,10 +11,10 @@ from typing import Final
 from weakref import WeakSet
 
 from reconciler.client import fork
+from reconciler.client.address import Address
 from reconciler.client.ledger import Ledger
 from reconciler.client.outcome import Outcome
 from reconciler.client.outcome_queue import OutcomeQueue
-from reconciler.database.address import DatabaseAddress
 
 QUEUE_LENGTH: Final = 10_000
 EXIT_TIMEOUT_SECONDS: Final = 5.0
@@ -30,7 +30,7 @@ class Recorder:
     parent is the parent's to write.
     """
 
-    def __init__(self, address: DatabaseAddress, queue_length: int) -> None:
+    def __init__(self, address: Address, queue_length: int) -> None:
         self._address = address
         self._queue_length = queue_length
         self._ledger = Ledger()

@@ -1,23 +1,26 @@
-"""The application: OFREP's two evaluations and `/healthz`, answered from a client's memory.
+"""The application: OFREP's two evaluations, probes and metrics, answered from the memory of a client.
 
 Its shapes and words are the protocol's. For reasons that the protocol does not have, the metadata's `rule`
 names which it is.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.client.client import RolloutClient
 from reconciler.ofrep.access import Access
+from reconciler.ofrep.observation import Answered, Metrics, Observed
 from reconciler.ofrep.request import RequestRefused, read_repository
 from reconciler.openfeature.evaluation import (
     ErrorCode,
@@ -38,15 +41,48 @@ Json = dict[str, Any]
 
 
 def make_application(
-    client: RolloutClient, access: Access, *, max_requests_at_once: int = MAX_REQUESTS_AT_ONCE
+    client: RolloutClient,
+    access: Access,
+    *,
+    cors_origins: Sequence[str] = (),
+    on_answered: Callable[[Answered], None] | None = None,
+    max_requests_at_once: int = MAX_REQUESTS_AT_ONCE,
 ) -> Starlette:
-    """Return the application that evaluates flags by a client, where `access` allows it."""
+    """Return the application that evaluates flags by a client, where `access` allows it.
+
+    Args:
+        client: what decides.
+        access: which requests are answered.
+        cors_origins: the origins whose pages may ask from a browser; `*` is all.
+        on_answered: called with each request after its answer.
+        max_requests_at_once: how many are answered at a time; others get 429.
+    """
     evaluations = _Evaluations(client, access, max_requests_at_once)
+    metrics = Metrics(client)
+
+    def observe(answered: Answered) -> None:
+        metrics.count(answered)
+        if on_answered is not None:
+            on_answered(answered)
+
     return Starlette(
+        middleware=[
+            Middleware(Observed, observe),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", "If-None-Match", "X-API-Key"],
+                expose_headers=["ETag", "Retry-After"],
+            ),
+        ],
         routes=[
             Route("/ofrep/v1/evaluate/flags", evaluations.all, methods=["POST"]),
             Route("/ofrep/v1/evaluate/flags/{key:path}", evaluations.one, methods=["POST"]),
+            Route("/livez", evaluations.live, methods=["GET"]),
+            Route("/readyz", evaluations.health, methods=["GET"]),
             Route("/healthz", evaluations.health, methods=["GET"]),
+            Route("/metrics", metrics.serve, methods=["GET"]),
         ],
         exception_handlers={Exception: _show_fault},
     )
@@ -87,6 +123,10 @@ class _Evaluations:
             return response
 
         return await self._answer(request, answer, {})
+
+    async def live(self, _request: Request) -> Response:
+        """Return that the process answers, whatever it knows: to start it again would not help."""
+        return _json(HTTPStatus.OK, {"status": "ok"})
 
     async def health(self, _request: Request) -> Response:
         """Return whether flags can be on."""

@@ -2,7 +2,7 @@
 
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import uvicorn
@@ -12,6 +12,7 @@ from reconciler.errors import SetupInvalid
 from reconciler.listen_address import ListenAddress
 from reconciler.ofrep.access import Access
 from reconciler.ofrep.application import make_application
+from reconciler.ofrep.observation import Answered
 from reconciler.ofrep.protocol import BoundedProtocol
 
 GRACE_SECONDS: Final = 5
@@ -24,6 +25,9 @@ def serve(
     address: ListenAddress,
     access: Access,
     announce: Callable[[ListenAddress], None],
+    *,
+    cors_origins: Sequence[str] = (),
+    on_answered: Callable[[Answered], None] | None = None,
 ) -> signal.Signals:
     """Start the client and serve; return the signal that ended it.
 
@@ -34,7 +38,7 @@ def serve(
     """
     server = uvicorn.Server(
         uvicorn.Config(
-            make_application(client, access),
+            make_application(client, access, cors_origins=cors_origins, on_answered=on_answered),
             loop="asyncio",
             http=BoundedProtocol,
             ws="none",

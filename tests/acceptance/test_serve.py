@@ -251,6 +251,89 @@ def test_without_the_token_nothing_is_disclosed(
     assert response.json() == {"errorDetails": "a token is needed"}
 
 
+@pytest.mark.parametrize("foreign", ["Bearer of-a-proxy", "Basic dTpw", "Bearer"])
+def test_an_api_key_counts_beside_an_authorization_of_a_proxy(served: Served, foreign: str) -> None:
+    headers = {"Authorization": foreign, "X-API-Key": TOKEN}
+
+    assert served.one("f", {"targetingKey": ACME}, **headers).json()["value"] is True
+
+
+def test_a_page_of_an_allowed_origin_may_ask_from_a_browser(module_database: Database) -> None:
+    with serving(module_database.url, "--cors-origin", "https://app.example") as served:
+
+        def preflight(origin: str) -> httpx.Response:
+            return served.http.options(
+                "/ofrep/v1/evaluate/flags",
+                headers={
+                    "Origin": origin,
+                    "Access-Control-Request-Method": "POST",
+                    "Access-Control-Request-Headers": "authorization,content-type,if-none-match",
+                },
+            )
+
+        allowed = preflight("https://app.example")
+        assert allowed.status_code == 200
+        assert allowed.headers["access-control-allow-origin"] == "https://app.example"
+        assert preflight("https://evil.example").status_code == 400
+
+        eventually(lambda: served.health()[0] == 200)
+        answer = served.all({"targetingKey": ACME}, Origin="https://app.example")
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        assert "ETag" in answer.headers["access-control-expose-headers"]
+
+
+def test_tokens_of_a_file_are_exchanged_while_it_runs(
+    module_database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("old-token\nother-token\n")
+
+    def status(served: Served, token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return served.one("f", {"targetingKey": ACME}, **headers).status_code
+
+    with serving(module_database.url, "--token-file", str(file), token=None) as served:
+        eventually(lambda: served.health()[0] == 200)
+        assert [status(served, each) for each in ("old-token", "other-token", TOKEN)] == [
+            200,
+            200,
+            401,
+        ]
+        (tmp_path / "next").write_text("other-token\nnew-token\n")
+        (tmp_path / "next").replace(file)
+        eventually(lambda: status(served, "new-token") == 200)
+        assert [status(served, each) for each in ("old-token", "other-token")] == [401, 200]
+
+        file.unlink()
+        file.write_text("two words\n")
+        eventually(lambda: status(served, "new-token") == 200)
+
+
+def test_probes_metrics_and_the_request_log(database: Database) -> None:
+    load(database, rollout_percentage=100)
+    with Proxy(database) as proxy:
+        proxy.is_up = False
+        with serving(proxy.url, "--log-format", "json") as served:
+            assert served.http.get("/livez").json() == {"status": "ok"}
+            assert served.http.get("/readyz").status_code == 503
+            assert "rollout_ofrep_stale 1.0" in served.http.get("/metrics").text
+            proxy.is_up = True
+            eventually(lambda: served.http.get("/readyz").status_code == 200)
+            served.one("f", {"targetingKey": ACME})
+            metrics = served.http.get("/metrics").text
+            assert "rollout_ofrep_stale 0.0" in metrics
+            assert 'rollout_ofrep_requests_total{status="503"}' in metrics
+            served.process.send_signal(signal.SIGTERM)
+            logged = [
+                json.loads(line)
+                for line in served.process.communicate(timeout=30)[1].splitlines()
+                if line.startswith("{")
+            ]
+    assert {"method": "POST", "path": "/ofrep/v1/evaluate/flags/f", "status": 200}.items() <= (
+        next(each for each in logged if each["path"].endswith("/f")).items()
+    )
+
+
 def test_the_token_may_come_as_an_api_key(served: Served) -> None:
     headers = {"Authorization": "", "X-API-Key": TOKEN}
 

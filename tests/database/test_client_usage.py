@@ -134,3 +134,19 @@ def test_explain_leaves_the_probe_of_a_circuit_to_a_decision(database: Database)
         assert not any(client.explain(ACME, "f").eligible for _ in range(3))
         assert client.decide(ACME, "f").eligible
         assert not client.decide(ACME, "f").eligible
+
+
+def test_a_function_is_asked_for_the_address_before_each_connection(database: Database) -> None:
+    load(database)
+    asked = 0
+
+    def address() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise OSError("the secret is being written")
+        return database.url
+
+    with closing(RolloutClient(address)) as client:
+        assert client.is_eligible(ACME, "f", wait=DEADLINE_SECONDS)
+        assert asked > 2

@@ -1,6 +1,7 @@
 """`reconcile serve`: features as flags over OFREP."""
 
 import os
+import re
 import signal
 from datetime import timedelta
 from importlib.util import find_spec
@@ -9,15 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler.cli.options import Format, settings_of
+from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.types import Duration, Listen
 from reconciler.errors import SetupInvalid
 from reconciler.listen_address import ListenAddress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.ofrep.access import Access
+    from reconciler.ofrep.observation import Answered
 
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
+_ORIGIN: Final = re.compile(r"https?://[^/?#\s]+")
 
 
 @click.command(epilog="Example: reconcile serve --listen 127.0.0.1:8016")
@@ -33,8 +38,20 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
     "--token-file",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Requests need the token in this file; also ROLLOUT_OFREP_TOKEN. "
-    "Required unless the address is of this machine only.",
+    help="Requests need a token of this file, one a line, read again when it changes; also "
+    "ROLLOUT_OFREP_TOKEN. Required unless the address is of this machine only.",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Pages of this origin, such as https://app.example, may ask from a browser; repeatable.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="Log each request to stderr in this format.",
 )
 @click.option(
     "--max-staleness",
@@ -56,6 +73,8 @@ def command(
     *,
     listen: ListenAddress,
     token_file: Path | None,
+    cors_origins: tuple[str, ...],
+    log_format: str | None,
     max_staleness: timedelta,
     snapshot_file: Path | None,
 ) -> int:
@@ -68,19 +87,24 @@ def command(
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise SetupInvalid("serve needs an extra: pip install 'rollout-reconciler[ofrep]'")
     from reconciler.client.client import RolloutClient
-    from reconciler.database.address import resolve_address
     from reconciler.ofrep.server import serve
 
     access = _access(listen, token_file)
+    _check_origins(cors_origins, access)
     client = RolloutClient(
-        resolve_address(settings.database_url, settings.path).url,
+        _database_url(settings),
         None if settings.feature is None else [settings.feature],
         max_staleness=max_staleness,
         snapshot_file=snapshot_file,
     )
     try:
         ended_by = serve(
-            client, listen, access, lambda at: settings.inform(f"serving http://{at}/ofrep/v1")
+            client,
+            listen,
+            access,
+            lambda at: settings.inform(f"serving http://{at}/ofrep/v1"),
+            cors_origins=cors_origins,
+            on_answered=None if log_format is None else _request_log(log_format),
         )
     finally:
         client.close()
@@ -89,11 +113,52 @@ def command(
 
 
 def _access(address: ListenAddress, token_file: Path | None) -> "Access":
-    from reconciler.ofrep.access import TOKEN_VARIABLE, Access, read_token
+    from reconciler.ofrep.access import TOKEN_VARIABLE, Access, FixedToken, TokenFile
 
     token = os.environ.get(TOKEN_VARIABLE)
     if token_file is not None:
         if token is not None:
             raise SetupInvalid(f"--token-file and {TOKEN_VARIABLE} are both set; use one of them")
-        token = read_token(token_file)
-    return Access.make(address, token)
+        return Access.make(address, TokenFile(token_file))
+    return Access.make(address, None if token is None else FixedToken.parse(token))
+
+
+def _check_origins(origins: tuple[str, ...], access: "Access") -> None:
+    for origin in origins:
+        if origin == "*" and access.tokens is None:
+            raise SetupInvalid("--cors-origin * needs a token: any page would be answered")
+        if origin != "*" and _ORIGIN.fullmatch(origin) is None:
+            raise click.BadOptionUsage(
+                "cors_origins",
+                f"--cors-origin: {origin!r} is no origin, such as https://app.example",
+            )
+
+
+def _database_url(settings: Settings) -> "str | Callable[[], str]":
+    """Return the address; that of the embedded server is looked up again, since it may move."""
+    from reconciler.database.address import resolve_address
+    from reconciler.database.embedded import EmbeddedServer
+
+    address = resolve_address(settings.database_url, settings.path)
+    if address.embedded_in is None:
+        return address.url
+    server = EmbeddedServer(address.embedded_in)
+    return lambda: server.status().url or address.url
+
+
+def _request_log(log_format: str) -> "Callable[[Answered], None]":
+    from reconciler.cli.watch_log import Log, LogFormat
+
+    log = Log(LogFormat(log_format))
+
+    def write(answered: "Answered") -> None:
+        log.write_info(
+            "request",
+            f"{answered.method} {answered.path} {answered.status} in {answered.seconds * 1000:.1f} ms",
+            method=answered.method,
+            path=answered.path,
+            status=answered.status,
+            seconds=round(answered.seconds, 6),
+        )
+
+    return write
