@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from math import inf
-from pathlib import Path
 from typing import Final
 
 from reconciler.client import hints
@@ -30,12 +29,12 @@ class Background:
         self,
         following: Following,
         store: Store,
-        snapshot_path: Path | None,
+        snapshot: SnapshotFile | None,
         on_change: Callable[[frozenset[str]], None],
     ) -> None:
         self._following = following
         self._store = store
-        self._snapshot_path = snapshot_path
+        self._snapshot = snapshot
         self._notifier = Notifier(on_change)
         self._failure: str | None = None
         self.is_stopped = False
@@ -139,11 +138,10 @@ class Background:
     def _start_threads(self) -> None:
         hints.note_server_without_threads()
         following = self._following
-        if self._snapshot_path is not None and self._keeper is None:
-            file = SnapshotFile(
-                self._snapshot_path, following.address.describe(), following.features
+        if self._snapshot is not None and self._keeper is None:
+            keeper = SnapshotKeeper(
+                self._snapshot, self._store, following.whole_every, following.clock
             )
-            keeper = SnapshotKeeper(file, self._store, following.whole_every, following.clock)
             keeper.start()
             self._keeper = keeper
         follower = Follower(following, self._store)

@@ -26,6 +26,7 @@ from reconciler.client.outcome import Outcome
 from reconciler.client.recorder import EXIT_TIMEOUT_SECONDS, QUEUE_LENGTH, Recorder
 from reconciler.client.repositories import is_id
 from reconciler.client.route import Job, Route, Routing
+from reconciler.client.snapshot import SnapshotFile
 from reconciler.client.state import Answer, State
 from reconciler.client.status import Status
 from reconciler.client.store import Store
@@ -65,6 +66,7 @@ class RolloutClient:
         circuit: when the circuit of a feature opens in this process.
         queue_length: how many outcomes may wait to be recorded.
         snapshot_file: where to keep what is known, for a start without the database.
+        snapshot_group: whether the group of that file is trusted with it, as with Kubernetes' `fsGroup`.
         on_change: called with the features whose answers may have changed, one call at a time, in a thread
             of its own. Changes that come while it runs are in its next call.
         clock: seconds that never go back.
@@ -86,6 +88,7 @@ class RolloutClient:
         circuit: CircuitSettings = _CIRCUIT,
         queue_length: int = QUEUE_LENGTH,
         snapshot_file: Path | None = None,
+        snapshot_group: bool = False,
         on_change: Callable[[frozenset[str]], None] | None = None,
         clock: Callable[[], float] = _CLOCK,
     ) -> None:
@@ -112,7 +115,14 @@ class RolloutClient:
         self._background = Background(
             self._following,
             self._store,
-            None if snapshot_file is None else Path(snapshot_file),
+            None
+            if snapshot_file is None
+            else SnapshotFile(
+                Path(snapshot_file),
+                self._following.address.describe(),
+                self._following.features,
+                snapshot_group,
+            ),
             self._call_on_change,
         )
         self._routing = routing or {}

@@ -35,6 +35,7 @@ _LOG = logging.getLogger("reconciler.client")
 FORMAT: Final = 2
 """A release that reads another format does not know which repositories the features mean."""
 _OWNER_ONLY: Final = 0o600
+_AND_GROUP: Final = 0o640
 _REST_FOR_WORK: Final = 20
 """Writing takes at most one part in so many of the time."""
 _SHORTEST_REST_SECONDS: Final = 0.5
@@ -58,6 +59,8 @@ class SnapshotFile:
     """Which database, without secrets."""
     features: frozenset[str] | None
     """Which features are followed; None is all."""
+    allows_group: bool = False
+    """Whether the group of the file may read and write it, as with Kubernetes' `fsGroup`."""
 
     def write(self, state: State, age: float, now: float) -> None:
         """Replace the file, in one step, with a state that was confirmed `age` seconds before `now`.
@@ -96,7 +99,9 @@ class SnapshotFile:
         for part in parts:
             digest.update(part)
         header = json.dumps({"format": FORMAT, "digest": digest.hexdigest()}).encode()
-        replace_file(self.path, header, b"\n", *parts, mode=_OWNER_ONLY)
+        replace_file(
+            self.path, header, b"\n", *parts, mode=_AND_GROUP if self.allows_group else _OWNER_ONLY
+        )
 
     def read(self, now: float) -> tuple[State, float]:
         """Return the state that is kept, without times, and its age in seconds.
@@ -104,7 +109,7 @@ class SnapshotFile:
         Raises:
             SnapshotUnusable: There is no file, or it cannot be trusted.
         """
-        body = _checked(_read_own(self.path))
+        body = _checked(_read_own(self.path, allows_group=self.allows_group))
         try:
             written, _, content = body.partition(b"\n")
             described = json.loads(written)
@@ -121,20 +126,36 @@ class SnapshotFile:
         return state, max(0.0, age)
 
 
-def _read_own(path: Path) -> bytes:
+def _read_own(path: Path, *, allows_group: bool) -> bytes:
     try:
         # To open a pipe is to wait for a process that writes into it.
         with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise SnapshotUnusable("it is not a regular file")
-            if hasattr(os, "geteuid") and status.st_uid not in (0, os.geteuid()):
-                raise SnapshotUnusable("another user owns it")
-            if hasattr(os, "geteuid") and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise SnapshotUnusable("other users may write to it; set its mode to 600")
+            if hasattr(os, "geteuid"):
+                _refuse_foreign(status, allows_group=allows_group)
             return file.read()
     except OSError as error:
         raise SnapshotUnusable(error.strerror or "it can't be read") from error
+
+
+def _refuse_foreign(status: os.stat_result, *, allows_group: bool) -> None:
+    """Refuse a file that an untrusted user may have written.
+
+    Raises:
+        SnapshotUnusable: One may have.
+    """
+    own_groups = {os.getegid(), *os.getgroups()} if allows_group else set()
+    is_own_group = status.st_gid in own_groups
+    if status.st_uid not in (0, os.geteuid()) and not is_own_group:
+        raise SnapshotUnusable("another user owns it; remove it")
+    if status.st_mode & stat.S_IWOTH:
+        raise SnapshotUnusable("all users may write to it; set its mode to 600")
+    if status.st_mode & stat.S_IWGRP and not is_own_group:
+        raise SnapshotUnusable(
+            "its group may write to it; set its mode to 600, or allow the group by snapshot_group"
+        )
 
 
 def _checked(text: bytes) -> bytes:
@@ -237,7 +258,8 @@ class SnapshotKeeper:
             try:
                 state, age = self._file.read(time.time())
             except SnapshotUnusable as error:
-                _LOG.info("%s is not used: %s", self._file.path, error)
+                level = logging.WARNING if self._file.path.exists() else logging.INFO
+                _LOG.log(level, "snapshot %s is not used: %s", self._file.path, error)
             else:
                 at = self._clock() - age
                 self._kept_at = at, at

@@ -214,3 +214,22 @@ def test_what_a_killed_process_left_beside_it_is_removed(proxy: Proxy, file: Pat
     with cut_off(proxy, file):
         pass
     assert {each.name for each in file.parent.iterdir()} == {file.name, young.name, other.name}
+
+
+def test_a_snapshot_that_its_group_can_write_is_used_where_that_is_allowed(
+    proxy: Proxy, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.chmod(0o660)
+    assert_not_believed(proxy, file)
+    assert (
+        f"snapshot {file} is not used: its group may write to it; set its mode to 600, or allow the "
+        "group by snapshot_group"
+    ) in caplog.messages
+
+    with cut_off(proxy, file, snapshot_group=True) as client:
+        assert client.is_eligible(ACME, "f")
+    with following(Database(proxy.url), snapshot_file=file, snapshot_group=True):
+        pass
+    assert file.stat().st_mode & 0o777 == 0o640
+    file.chmod(0o666)
+    assert_not_believed(proxy, file)

@@ -67,6 +67,11 @@ _ORIGIN: Final = re.compile(r"https?://[^/?#\s]+")
     metavar="PATH",
     help="Keep the state in this file, for a start without the database.",
 )
+@click.option(
+    "--snapshot-group",
+    is_flag=True,
+    help="Trust the group of the snapshot file with it, as with Kubernetes' fsGroup.",
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -77,6 +82,7 @@ def command(
     log_format: str | None,
     max_staleness: timedelta,
     snapshot_file: Path | None,
+    snapshot_group: bool,
 ) -> int:
     """Serve features as OpenFeature flags over HTTP (OFREP).
 
@@ -96,6 +102,7 @@ def command(
         None if settings.feature is None else [settings.feature],
         max_staleness=max_staleness,
         snapshot_file=snapshot_file,
+        snapshot_group=snapshot_group,
     )
     try:
         ended_by = serve(
