@@ -1,5 +1,6 @@
 """The embedded server: made once, found again, and right again whatever was done to it."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -380,6 +382,74 @@ def test_a_link_instead_of_the_folder_is_refused(tmp_path: Path, project: Path) 
     with pytest.raises(SetupInvalid, match="is a link"):
         EmbeddedServer(project / ".reconcile").start()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["project"]
+
+
+@pytest.mark.parametrize("name", [".gitignore", "start.lock", "postgres.log", "postgres"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_in_the_folder_leads_to_no_file_elsewhere(
+    tmp_path: Path, project: Path, name: str, *, exists: bool
+) -> None:
+    target = tmp_path / "target"
+    if exists:
+        target.write_text("precious")
+    (project / ".reconcile").mkdir()
+    (project / ".reconcile" / name).symlink_to(target)
+
+    with suppress(ReconcilerError):
+        EmbeddedServer(project / ".reconcile").start()
+
+    assert target.exists() == exists
+    assert not exists or target.read_text() == "precious"
+    (project / ".reconcile" / name).unlink()
+
+
+@pytest.fixture
+def strangers_folder() -> Iterator[Path]:
+    """The `.reconcile` folder of a project that belongs to another user."""
+    if os.geteuid() != 0:
+        pytest.skip("only root works for other users")
+    with reachable_folder() as folder:
+        (folder / ".reconcile").mkdir()
+        for path in (folder, folder / ".reconcile"):
+            os.chown(path, ORDINARY_USER, ORDINARY_USER)
+        yield folder / ".reconcile"
+
+
+def test_root_ends_no_process_that_another_user_names(strangers_folder: Path) -> None:
+    data = strangers_folder / "postgres"
+    data.mkdir()
+    (data / "server.lock").touch()
+    with subprocess.Popen(["sleep", "600"]) as victim:
+        (data / "postmaster.pid").write_text(f"{victim.pid}\n/\n1\n5432\n\n\n\nready\n")
+        for path in (data, *data.iterdir()):
+            os.chown(path, ORDINARY_USER, ORDINARY_USER)
+        lock = os.open(data / "server.lock", os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # The lock ends soon, as if the server had.
+        threading.Timer(1, os.close, [lock]).start()
+        EmbeddedServer(strangers_folder).stop()
+
+        assert victim.poll() is None
+        victim.kill()
+
+
+@pytest.mark.parametrize("name", [".gitignore", "start.lock", "postgres.log", "postgres"])
+def test_root_changes_nothing_where_another_users_link_leads(
+    tmp_path: Path, strangers_folder: Path, name: str
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir() if name == "postgres" else target.write_text("precious")
+    before = target.stat()
+    (strangers_folder / name).symlink_to(target)
+
+    with suppress(ReconcilerError):
+        EmbeddedServer(strangers_folder).start()
+
+    after = target.stat()
+    kept = ("st_uid", "st_gid", "st_mode", "st_size", "st_mtime_ns")
+    assert [getattr(after, each) for each in kept] == [getattr(before, each) for each in kept]
+    (strangers_folder / name).unlink()
+    EmbeddedServer(strangers_folder).stop()
 
 
 @pytest.mark.parametrize(("made_before", "largest_file"), [(False, 200_000), (True, 4096)])

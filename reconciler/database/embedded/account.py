@@ -6,9 +6,11 @@ it under their own account. This module gives every file of the server to that a
 
 import os
 import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from reconciler.errors import SetupInvalid
 
@@ -54,6 +56,40 @@ class Account:
                     name, self.user_id, self.group_id, dir_fd=descriptor, follow_symlinks=False
                 )
         self.give(folder)
+
+
+ROOT: Final = Account(0, 0)
+
+
+@contextmanager
+def acting_as(account: Account) -> Iterator[None]:
+    """Run with the rights of an account, and with root's again afterwards; only root can call this.
+
+    A link, a name or a process id that another user wrote then reaches only what that user can reach.
+    A child process cannot return to root's rights.
+    """
+    users, groups, others = os.getresuid(), os.getresgid(), os.getgroups()
+    _set_rights(account, [] if account != ROOT else others)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+        os.setgroups(others)
+        os.setresgid(*groups)
+        os.setresuid(*users)
+
+
+def is_acting() -> bool:
+    """Return whether root acts with the rights of another account now."""
+    return os.geteuid() != 0 and os.getresuid()[2] == 0
+
+
+def _set_rights(account: Account, groups: list[int]) -> None:
+    # The saved ids stay root's: they are the way back.
+    os.setresuid(0, 0, 0)
+    os.setgroups(groups)
+    os.setresgid(account.group_id, account.group_id, 0)
+    os.setresuid(account.user_id, account.user_id, 0)
 
 
 def account_for(project: Path) -> Account:

@@ -56,11 +56,20 @@ def make_data_folder(data: Path, binaries: Binaries, account: Account) -> None:
     try:
         account.give(unfinished)
         _run_initdb(unfinished, binaries, account)
-        (unfinished / "PG_VERSION").chmod(_MODE_OF_OUR_VERSION_FILE)
+        _mark_as_ours(unfinished / "PG_VERSION")
         unfinished.rename(data)
         _make_durable(data.parent)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _mark_as_ours(version_file: Path) -> None:
+    """Give the version file the mode by which the folder is recognised; a link is refused."""
+    descriptor = os.open(version_file, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(descriptor, _MODE_OF_OUR_VERSION_FILE)
+    finally:
+        os.close(descriptor)
 
 
 def account_of_data_folder(data: Path, account: Account) -> Account:

@@ -7,6 +7,7 @@ gives the id to another process.
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,11 +15,11 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.database.embedded.account import Account
+from reconciler.database.embedded.account import Account, acting_as
 from reconciler.database.embedded.binaries import Binaries
 from reconciler.database.embedded.data import path_for, server_environment
 
@@ -48,6 +49,7 @@ _SOCKET_PARENT = Path("/tmp")  # noqa: S108 - only a new private folder is made 
 _SOCKET_PREFIX = "reconcile-"
 _SOCKET_NAME = f".s.PGSQL.{PORT}"
 _LARGEST_LOG_BYTES = 1_000_000
+_LARGEST_ENTRY_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,19 @@ class RunningServer:
         )
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server, which may have ended already."""
-        try:
-            os.kill(self.process_id, number)
-        except ProcessLookupError:
+        """Send a signal to the server, with the rights of its account; it may have ended already.
+
+        Anybody who can write to the data folder can write another process's id there.
+        """
+        is_root = os.geteuid() == 0
+        if is_root and self.owner_id == 0:
+            # Postgres does not run as root, so this is not its entry.
             return
+        with (
+            acting_as(Account(self.owner_id, self.owner_id)) if is_root else nullcontext(),
+            suppress(ProcessLookupError, PermissionError),
+        ):
+            os.kill(self.process_id, number)
 
 
 def has_server(data: Path) -> bool:
@@ -103,13 +113,17 @@ def has_server(data: Path) -> bool:
 
 def running_server(data: Path) -> RunningServer | None:
     """Return the entry of the server on this data folder; None before it wrote one."""
-    entry = data / "postmaster.pid"
     try:
-        owner_id = entry.lstat().st_uid
-        lines = entry.read_text(encoding="utf-8").splitlines()
+        descriptor = os.open(data / "postmaster.pid", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
-    if not lines or not lines[0].isdigit():
+    with os.fdopen(descriptor, encoding="utf-8", errors="replace") as entry:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        owner_id = found.st_uid
+        lines = entry.read(_LARGEST_ENTRY_BYTES).splitlines()
+    if not lines or not re.fullmatch("[1-9][0-9]{0,9}", lines[0]):
         return None
     # By line: process id, data folder, start, port, socket folder, address, shared memory, state.
     socket_folder = Path(lines[4]) if len(lines) > 4 and lines[4] else None  # noqa: PLR2004

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from reconciler.database.embedded.account import Account, account_for
+from reconciler.database.embedded.account import ROOT, Account, account_for, acting_as, is_acting
 from reconciler.database.embedded.process import (
     PORT,
     LaunchedServer,
@@ -75,7 +75,7 @@ class EmbeddedServer:
             SetupInvalid: a permission, an account, a program or the data folder is wrong.
             Unavailable: it does not start; the message has its last log line.
         """
-        with self._own_errors():
+        with self._own_errors(), self._owners_rights():
             server = self._answering_server()
             if server is None:
                 with self._start_lock():
@@ -89,8 +89,8 @@ class EmbeddedServer:
             SetupInvalid: it belongs to another user.
             Unavailable: it does not end.
         """
-        with self._own_errors():
-            if not self._data.is_dir():
+        with self._own_errors(), self._owners_rights():
+            if not self._has_data():
                 return False
             with self._start_lock():
                 if not has_server(self._data):
@@ -105,8 +105,8 @@ class EmbeddedServer:
         Raises:
             SetupInvalid: it belongs to another user.
         """
-        with self._own_errors():
-            if not self._data.is_dir():
+        with self._own_errors(), self._owners_rights():
+            if not self._has_data():
                 return ServerStatus(ServerState.ABSENT, self._data, self._log)
             if not has_server(self._data):
                 return ServerStatus(ServerState.STOPPED, self._data, self._log)
@@ -154,10 +154,12 @@ class EmbeddedServer:
         )
 
         account = account_for(self._folder.parent)
-        has_data = self._data.exists()
+        has_data = self._has_data()
         if has_data:
             account = account_of_data_folder(self._data, account)
-        binaries = runnable_binaries(installed_binaries(), account)
+        # The packages may be in a folder that only root can read.
+        with acting_as(ROOT) if is_acting() else nullcontext():
+            binaries = runnable_binaries(installed_binaries(), account)
         if has_data:
             check_version(self._data, binaries.major_version(account))
         else:
@@ -234,9 +236,33 @@ class EmbeddedServer:
         self._folder.mkdir(mode=0o755, exist_ok=True)
         self._give_to_project_owner(self._folder)
         ignored = self._folder / ".gitignore"
-        if not ignored.exists():
-            ignored.write_text("*\n", encoding="utf-8")
+        with suppress(FileExistsError):
+            # A link counts as there: nothing is written where it leads.
+            descriptor = os.open(ignored, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write("*\n")
             self._give_to_project_owner(ignored)
+
+    def _has_data(self) -> bool:
+        if self._data.is_symlink():
+            raise SetupInvalid(
+                f"{self._data} is a link, which a checkout can contain: replace it by a folder"
+            )
+        return self._data.is_dir()
+
+    @contextmanager
+    def _owners_rights(self) -> Iterator[None]:
+        """Act with the rights of the project's owner where root works for another user.
+
+        An owner without an entry in the account database cannot run Postgres; root then keeps its rights.
+        """
+        project = self._folder.parent
+        if os.geteuid() != 0 or not project.is_dir():
+            yield
+            return
+        account = account_for(project)
+        with acting_as(account) if account.user_id == project.stat().st_uid else nullcontext():
+            yield
 
     def _give_to_project_owner(self, path: Path) -> None:
         """Give a file that root creates to the project's owner, who can then go on without root."""
