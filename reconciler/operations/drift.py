@@ -13,6 +13,7 @@ from reconciler.database.export import read_names
 from reconciler.database.history import HistoryWriter
 from reconciler.database.live_state import read_live
 from reconciler.database.schema import require_newest
+from reconciler.database.schema_objects import require_own_objects
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.operations.reconcile import judge_drift
 from reconciler.planning.drift import (
@@ -43,6 +44,7 @@ def read_drift(database: Database) -> DriftByFeature:
     """Return the drift of every feature that has any, with what an apply would do about it."""
     with read_only_transaction(database) as connection:
         require_newest(connection)
+        require_own_objects(connection)
         return _find(_read_basis(connection))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.database.live_state import read_feature_names
 from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
+from reconciler.database.schema_objects import require_own_objects
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.verification import read_rollback_facts
 from reconciler.git.checkout import CannotWriteBack, find_checkout
@@ -60,6 +61,7 @@ def verify(
     """
     with read_only_transaction(database) as connection:
         require_newest(connection)
+        require_own_objects(connection)
         names = features or read_feature_names(connection)
         standing = {name: read_feature(connection, name).standing for name in names}
     limited = {name: each.in_force for name, each in standing.items() if each.in_force is not None}

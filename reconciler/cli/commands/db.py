@@ -50,8 +50,11 @@ def stop(context: click.Context) -> None:
 
 @command.command(epilog="Example: reconcile db status --format json")
 @click.pass_context
-def status(context: click.Context) -> None:
-    """Show the database, whether it answers, and the version of its schema."""
+def status(context: click.Context) -> int:
+    """Show the database, whether it answers, its schema's version, and what differs from the schema.
+
+    Exits 1 where a function, trigger or view is not the schema's.
+    """
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     found = _database_status(settings)
@@ -62,6 +65,7 @@ def status(context: click.Context) -> None:
         print_result(
             settings, "\n".join(f"{key:<{width}}{value or '-'}" for key, value in found.items())
         )
+    return 0 if found["differs"] is None else 1
 
 
 @command.command(epilog="Example: psql $(reconcile db url)")
@@ -204,7 +208,8 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
     from reconciler.database.address import resolve_address
     from reconciler.database.connection import translated_errors
     from reconciler.database.embedded import ServerState
-    from reconciler.database.schema import current_revision
+    from reconciler.database.schema import NEWEST_REVISION, current_revision
+    from reconciler.database.schema_objects import find_differences
     from reconciler.database.transactions import Database
 
     if settings.database_url is None and "DATABASE_URL" not in os.environ:
@@ -215,14 +220,17 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
                 "state": server.state.value,
                 "server": None,
                 "schema": None,
+                "differs": None,
             }
     address = resolve_address(settings.database_url, settings.path)
     with translated_errors(address), Database.at(address).engine.connect() as connection:
         revision = current_revision(connection)
         version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+        differences = find_differences(connection) if revision == NEWEST_REVISION else []
     return {
         "database": address.describe(),
         "state": "running",
         "server": f"Postgres {version}",
         "schema": revision,
+        "differs": "; ".join(differences) or None,
     }

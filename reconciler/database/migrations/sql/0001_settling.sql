@@ -98,6 +98,15 @@ FROM unnest(CAST(ARRAY[
     pg_get_serial_sequence('public.rollout_history', 'position')
 ] AS regclass [])) AS relations (relation);
 
+-- So are grants on the tables that a service did not have.
+SELECT pg_temp.take_grants(to_regclass('public.' || tables.name))
+FROM unnest(ARRAY[
+    'repositories', 'rollout_configuration', 'repository_categories', 'rollout_metrics',
+    'rollout_history'
+]) AS tables (name)
+LEFT JOIN host_object ON host_object.kind = 'table' AND tables.name = host_object.name
+WHERE host_object.name IS null;
+
 -- So is the right to make triggers of what runs with its owner's rights.
 DO $$
 DECLARE

@@ -92,6 +92,17 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- Who checks the schema's version can check its objects.
+    FOR grantee IN
+        SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
+        FROM pg_class, aclexplode(relacl) AS entry
+        WHERE pg_class.oid = 'public.rollout_schema_version'::regclass
+            AND entry.grantee <> relowner AND entry.privilege_type = 'SELECT'
+    LOOP
+        EXECUTE format('GRANT SELECT ON public.rollout_schema_object TO %s', grantee);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION public.rollout_schema_objects() TO %s', grantee);
+    END LOOP;
+
     FOR made IN
         SELECT pg_proc.oid::regprocedure AS function, pg_proc.*
         FROM pg_proc
