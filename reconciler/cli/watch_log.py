@@ -4,9 +4,11 @@ Text from a file, the database or a remote is escaped, so that it cannot start a
 """
 
 import json
+import os
+import select
+import sys
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -33,6 +35,10 @@ from reconciler.rollout_file.model import Override
 from reconciler.wording import counted, short_commit, show_number
 
 TRACEBACK: Final = "traceback"
+DROPPED: Final = "dropped"
+
+_ROOM_SECONDS: Final = 0.1
+"""How long to wait for a reader of the log."""
 
 
 class LogFormat(StrEnum):
@@ -70,6 +76,8 @@ class Log:
         self._quiet = quiet
         self._verbose = verbose
         self._lock = Lock()
+        self._dropped = 0
+        """Lines that stderr did not take, since the last one that it took."""
 
     def write_event(self, event: Event) -> None:
         """Write the line of an event."""
@@ -86,14 +94,24 @@ class Log:
     def _write(self, line: Line) -> None:
         if self._quiet and line.level is Level.INFO:
             return
+        with self._lock:
+            dropped = {DROPPED: self._dropped} if self._dropped else {}
+            text = self._shown(replace(line, fields={**line.fields, **dropped}))
+            # A reader that stopped, a closed stream or a full disk must not stop a rollback.
+            self._dropped = 0 if write_to_stderr(text) else self._dropped + 1
+
+    def _shown(self, line: Line) -> str:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         match self._format:
             case LogFormat.TEXT:
                 text = for_line(f"{now} {line.level:<7} {line.event}: {line.message}")
+                if DROPPED in line.fields:
+                    text += f" ({counted(line.fields[DROPPED], 'line')} before this one dropped)"
                 if TRACEBACK in line.fields:
                     text += f"\n{for_terminal(line.fields[TRACEBACK])}"
+                return text
             case LogFormat.JSON:
-                text = json.dumps(
+                return json.dumps(
                     {
                         "time": now,
                         "level": line.level,
@@ -102,9 +120,31 @@ class Log:
                         **line.fields,
                     }
                 )
-        # A closed stream or a full disk must not stop a rollback.
-        with self._lock, suppress(OSError):
-            click.echo(text, err=True)
+
+
+def write_to_stderr(text: str) -> bool:
+    """Write a line to stderr where it has room; return whether all of it was written.
+
+    A pipe whose reader has stopped has no room; the line is dropped then.
+    """
+    try:
+        descriptor = sys.stderr.fileno()
+    except (OSError, ValueError):
+        click.echo(text, err=True)
+        return True
+    content = f"{text}\n".encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    try:
+        while content:
+            if not room.poll(_ROOM_SECONDS * 1000):
+                return False
+            # A pipe with room takes this much without waiting.
+            written = os.write(descriptor, content[: select.PIPE_BUF])
+            content = content[written:]
+    except OSError:
+        return False
+    return True
 
 
 def describe(event: Event) -> Line:

@@ -1,7 +1,11 @@
 """The log of a watch: one line each, whatever a person wrote."""
 
 import json
+import os
 import re
+import select
+import sys
+import time
 
 import pytest
 from click import BadParameter
@@ -93,3 +97,34 @@ def test_intervals(text: str, seconds: float) -> None:
 def test_an_invalid_interval_is_refused(text: str) -> None:
     with pytest.raises(BadParameter, match="not an interval from 100ms to 60m"):
         Interval().convert(text, None, None)
+
+
+def test_a_reader_that_stopped_costs_lines_and_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with open(writing, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stderr", stream)
+        log = Log(LogFormat.JSON)
+        began = time.monotonic()
+        events = 0
+        while time.monotonic() < began + 60:
+            log.write_event(StandsBy("another " * 100))
+            events += 1
+            if not has_room(writing):
+                break
+        for _ in range(3):
+            log.write_event(StandsBy("dropped"))
+        assert time.monotonic() - began < 30
+        # The reader goes on, and the next line has the number of those that it did not get.
+        drained = os.read(reading, 1_000_000)
+        log.write_event(StandsBy("after"))
+        drained += os.read(reading, 1_000_000)
+    os.close(reading)
+
+    last = json.loads(drained.splitlines()[-1])
+    assert (last["holder"], last["dropped"] >= 3) == ("after", True)
+
+
+def has_room(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
