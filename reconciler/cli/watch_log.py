@@ -25,6 +25,7 @@ from reconciler.operations.events import (
     CommitNotApplied,
     Event,
     Failed,
+    LimitRestored,
     Recovered,
     RolledBack,
     StandsBy,
@@ -32,7 +33,7 @@ from reconciler.operations.events import (
 )
 from reconciler.operations.write_back_pass import Outcome
 from reconciler.rollout_file.model import Override
-from reconciler.wording import counted, short_commit, show_number
+from reconciler.wording import counted, describe_limit, short_commit, show_number
 
 TRACEBACK: Final = "traceback"
 DROPPED: Final = "dropped"
@@ -156,6 +157,16 @@ def describe(event: Event) -> Line:
             line = Line(Level.INFO, "standby", f"{holder} is active", {"holder": holder})
         case RolledBack():
             line = _rolled_back(event)
+        case LimitRestored(feature, override):
+            limit = None if override is None else override.percentage
+            message = (
+                f"{feature}: {describe_limit(limit)} is in force; live exceeded it and was reset"
+            )
+            fields = {
+                "feature": feature,
+                "override": None if override is None else str(override.id),
+            }
+            line = Line(Level.WARNING, "limit_restored", message, fields)
         case WroteBack():
             line = _wrote_back(event)
         case CommitApplied():

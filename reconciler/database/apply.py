@@ -147,10 +147,13 @@ def _write_configuration(
                         "override": str(override.id),
                         "removed_from": "the file",
                         # The percentage of a stopped feature is not drift, so this row records it.
-                        "after": {"percentage": plain(feature.after.percentage)},
+                        "after": {
+                            "percentage": plain(feature.after.percentage),
+                            "emergency_stop": feature.after.emergency_stop,
+                        },
                     },
                 )
-            for change in feature.changes:
+            for change in feature.recorded:
                 _record_change(feature.name, change, history)
 
 

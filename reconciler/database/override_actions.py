@@ -14,6 +14,7 @@ from reconciler.database.history import HistoryWriter
 from reconciler.database.overrides import read_overrides, write_overrides
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
+from reconciler.planning.drift import reverted
 from reconciler.planning.feature_config import Exposure, exposure_from_state, plain
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import Act, RollbackSettings, Standing, with_superseded
@@ -121,6 +122,23 @@ def write_act(
         },
         percentages=(act.before.percentage, act.after.percentage),
     )
+
+
+def write_restored(
+    connection: "Connection", feature: FoundFeature, act: Act, cause: HistoryCause
+) -> None:
+    """Write a limit in force that is put back, and one row of history for each field, as an apply does."""
+    connection.execute(
+        text(_SQL["expose"]),
+        {
+            "configuration": feature.id,
+            "percentage": act.after.percentage,
+            "emergency_stop": act.after.emergency_stop,
+        },
+    )
+    history = HistoryWriter(connection, feature.generation, cause)
+    for drift in reverted(act.before, act.after):
+        history.drift(feature.name, drift)
 
 
 def _desired(name: str, applied: "Row[Any]") -> Exposure | None:

@@ -53,6 +53,14 @@ class RolledBack:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitRestored:
+    """The safeguard put a limit in force back, which live had exceeded."""
+
+    feature: str
+    override: "Override | None"
+
+
+@dataclass(frozen=True, slots=True)
 class WroteBack:
     """Write-back has a new result for an override that was not in git."""
 
@@ -98,6 +106,7 @@ Event = (
     BecameActive
     | StandsBy
     | RolledBack
+    | LimitRestored
     | WroteBack
     | CommitApplied
     | CommitNotApplied

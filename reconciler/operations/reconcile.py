@@ -39,13 +39,13 @@ from reconciler.planning.commit_permission import (
     read_permission,
 )
 from reconciler.planning.drift import AudienceChange
+from reconciler.planning.feature_context import drift_to_judge, kept_ids
 from reconciler.planning.guards import Allowed
 from reconciler.planning.health import JobMetrics, MetricsSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.plan_inputs import PlanInputs, Source
 from reconciler.planning.planner import (
-    drift_to_judge,
     make_plan,
     stages_to_judge,
     with_blast_radius,
@@ -194,6 +194,7 @@ def plan_against(
         audience=judge_drift(connection, inputs),
         soaking=_read_soaking(connection, rollout, inputs, application.metrics_source),
     )
+    inputs = _with_kept_traces(inputs, source)
     plan = make_plan(rollout, inputs)
     if plan.has_changes:
         measured = [_measure(connection, feature, plan, rollout) for feature in plan.features]
@@ -292,6 +293,18 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
 
     asked = {override: override in in_file for override in sorted(in_file | unsettled)}
     return trace_overrides(_file(source), asked)
+
+
+def _with_kept_traces(inputs: PlanInputs, source: Source) -> PlanInputs:
+    """Ask git also of the ids that drift would be kept under, until each is one that git does not know."""
+    if source.commit is None:
+        return inputs
+    from reconciler.git.override_trace import trace_overrides
+
+    while unknown := set(kept_ids(inputs)) - inputs.traces.keys():
+        found = trace_overrides(_file(source), dict.fromkeys(unknown, False))
+        inputs = replace(inputs, traces={**inputs.traces, **found})
+    return inputs
 
 
 def judge_drift(

@@ -14,18 +14,32 @@ from uuid import uuid4
 
 from reconciler.database.health import read_health
 from reconciler.database.live_state import read_feature_names
-from reconciler.database.override_actions import FoundFeature, lock_feature, read_feature, write_act
+from reconciler.database.override_actions import (
+    FoundFeature,
+    lock_feature,
+    read_feature,
+    write_act,
+    write_restored,
+)
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import ReconcilerError
-from reconciler.operations.events import Emit, RolledBack, emit_to_no_listener
+from reconciler.operations.events import Emit, LimitRestored, RolledBack, emit_to_no_listener
 from reconciler.planning.drift import Limit
 from reconciler.planning.feature_config import plain
 from reconciler.planning.health import NO_JOBS, Health, MetricsSource
 from reconciler.planning.history import Action, HistoryCause
-from reconciler.planning.override_actions import AUTO_ROLLBACK, Act, automatic_limit, impose, lift
+from reconciler.planning.override_actions import (
+    AUTO_ROLLBACK,
+    Act,
+    automatic_limit,
+    impose,
+    lift,
+    restore,
+)
 from reconciler.rollout_file.characters import one_line
 from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
+from reconciler.wording import describe_limit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -63,12 +77,17 @@ class Judged:
     found: FoundFeature
     health: Health
     since: Health
-    """Since the automatic rollback that it is under; without one the same as `health`."""
+    """Since the override that it is under; without one the same as `health`."""
 
     @property
     def limit(self) -> Limit | None:
         """What is to be imposed on it; None where nothing is."""
-        return automatic_limit(self.found.standing, self.found.settings, self.since)
+        return automatic_limit(self.found.standing, self.found.settings, self.health, self.since)
+
+    @property
+    def needs_act(self) -> bool:
+        """Whether a limit is to be imposed, or the one in force to be put back."""
+        return self.limit is not None or restore(self.found.standing) is not None
 
 
 def stop(database: Database, feature: str, *, by: str, reason: str) -> Acted:
@@ -133,7 +152,7 @@ def resume(database: Database, feature: str, *, by: str, reason: str) -> Acted:
 def judge_and_roll_back(
     database: Database, features: Sequence[str] = (), source: MetricsSource | None = None
 ) -> tuple[Watched, ...]:
-    """Judge features, all where none is named, and roll back those that fail and may be.
+    """Judge features, all where none is named; roll back those that fail, put back limits that live exceeds.
 
     A feature is judged before anything is locked. What was judged is compared with what is there under
     the lock: where the feature changed in between, nothing is done, and the next round judges again. A
@@ -144,7 +163,7 @@ def judge_and_roll_back(
     """
     with read_only_transaction(database) as connection:
         judged = tuple(judge(connection, features, source))
-    return tuple(roll_back_failing(database, each) for each in judged)
+    return tuple(act_on(database, each) for each in judged)
 
 
 def judge(
@@ -160,33 +179,49 @@ def judge(
         yield _judge(connection, name, source)
 
 
-def roll_back_failing(
-    database: Database, judged: Judged, emit: Emit = emit_to_no_listener
-) -> Watched:
-    """Roll back a failing feature, where this is allowed and it has not changed since it was judged.
+def act_on(database: Database, judged: Judged, emit: Emit = emit_to_no_listener) -> Watched:
+    """Roll back a failing feature, or put back a limit in force that live exceeds.
 
-    A rollback is emitted once it is committed.
+    Does nothing where the feature has changed since it was judged. An act is emitted once it is committed.
     """
-    limit = judged.limit
-    if limit is None:
+    if not judged.needs_act:
         return Watched(judged.found.name, judged.health, None)
 
-    def limit_unless_moved(connection: "Connection") -> Acted | None:
+    def act_unless_moved(connection: "Connection") -> Acted | None:
         found = lock_feature(connection, judged.found.name)
         if (found.standing, found.settings) != (judged.found.standing, judged.found.settings):
             return None
+        if judged.limit is None:
+            return _restore(connection, found)
         cause = HistoryCause(
             by=AUTO_ROLLBACK, reason=judged.since.sentence, details=_metrics(judged.since)
         )
-        return _impose(connection, found, limit, Action.AUTO_ROLLBACK, cause)
+        return _impose(connection, found, judged.limit, Action.AUTO_ROLLBACK, cause)
 
     try:
-        acted = write_transaction(database, limit_unless_moved)
+        acted = write_transaction(database, act_unless_moved)
     except ReconcilerError as failure:
         return Watched(judged.found.name, judged.health, None, failure)
     if acted is not None and acted.act is not None:
-        emit(_rolled_back(acted, judged.health))
+        emit(
+            LimitRestored(acted.feature, acted.override)
+            if judged.limit is None
+            else _rolled_back(acted, judged.health)
+        )
     return Watched(judged.found.name, judged.health, acted)
+
+
+def _restore(connection: "Connection", found: FoundFeature) -> Acted | None:
+    act = restore(found.standing)
+    if act is None:
+        return None
+    in_force = found.standing.in_force
+    limit = None if in_force is None else in_force.percentage
+    cause = HistoryCause(
+        by=AUTO_ROLLBACK, reason=f"{describe_limit(limit)} is in force, and live exceeded it"
+    )
+    write_restored(connection, found, act, cause)
+    return Acted(found.name, act, in_force, found.now)
 
 
 def _rolled_back(acted: Acted, health: Health) -> RolledBack:
@@ -199,7 +234,7 @@ def _judge(connection: "Connection", name: str, source: MetricsSource | None) ->
     found = read_feature(connection, name)
     health = read_health(connection, name, source=source)
     in_force = found.standing.in_force
-    if in_force is None or in_force.by != AUTO_ROLLBACK:
+    if in_force is None:
         return Judged(found, health, health)
     since = read_health(connection, name, source=source, limited_at=in_force.at)
     return Judged(found, health, since)
@@ -224,8 +259,10 @@ def _impose(
     act = impose(found.standing, override)
     if act is None:
         return Acted(found.name, None, found.standing.in_force, found.now)
-    write_act(connection, found, act, action=action, override=override.id, cause=cause)
-    return Acted(found.name, act, override, found.now)
+    in_force = override if act.written else found.standing.in_force
+    assert in_force is not None  # noqa: S101 - only a limit in force is put back
+    write_act(connection, found, act, action=action, override=in_force.id, cause=cause)
+    return Acted(found.name, act, in_force, found.now)
 
 
 def _metrics(health: Health) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ _LINE: Final = re.compile(rf"^[ \t*>-]*{ALLOW_TRAILER}[ \t]*:(.*)$", re.IGNORECA
 """Anywhere in a message: a squash merge puts the messages of its commits into one, often as a list."""
 
 _LISTS: Final = frozenset({"whitelist", "exclusions"})
-_AUDIENCE: Final = frozenset({"active", "strategy", "percentage", "salt", "override"})
+_AUDIENCE: Final = frozenset({"active", "strategy", "percentage", "salt", "bucketing", "override"})
 _FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
     GuardName.MAX_INCREASE: _AUDIENCE,
     GuardName.SOAK: _AUDIENCE | {"progression"},

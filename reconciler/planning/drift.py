@@ -4,12 +4,13 @@ The safer of the two wins until a person decides: what narrows by percentage, st
 an override, what widens is reverted, any other narrowing holds the feature until a person decides.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
-from uuid import uuid5
+from itertools import count
+from typing import Any, Final
+from uuid import UUID, uuid5
 
 from reconciler.planning.export import Names
 from reconciler.planning.feature_config import (
@@ -17,11 +18,15 @@ from reconciler.planning.feature_config import (
     SCALAR_FIELDS,
     Configuration,
     Direction,
+    Exposure,
     ListField,
     ScalarField,
 )
 from reconciler.planning.live_state import Directory, LiveFeature
 from reconciler.rollout_file.model import Feature, Override
+
+KEPT_BY: Final = "database"
+"""The author of an override that was made of a live change."""
 
 
 class Decision(StrEnum):
@@ -73,6 +78,16 @@ def find_drift(
     return (*_scalar_drift(expected, live, audience), *_list_drift(expected, live))
 
 
+def reverted(live: Exposure, restored: Exposure) -> tuple[Drift, ...]:
+    """Return how a live exposure differs from the one that it is put back to, as drift that is reverted."""
+    names = {each.name for each in fields(Exposure)}
+    return tuple(
+        Drift(field, getattr(restored, field.name), getattr(live, field.name), Decision.REVERT)
+        for field in SCALAR_FIELDS
+        if field.name in names and getattr(restored, field.name) != getattr(live, field.name)
+    )
+
+
 def fields_judged_by_audience(
     expected: Configuration, live: Configuration
 ) -> tuple[ScalarField, ...]:
@@ -97,13 +112,35 @@ def with_adopted(
     )
 
 
+def with_adopted_lists(before: Configuration, drift: tuple[Drift, ...]) -> Configuration:
+    """Return the state that guards of lists count from: what was adopted is gone already.
+
+    An entry that is excluded live is not eligible, whether or not it is still in the whitelist.
+    """
+    adopted = {
+        each.field.name: each.live
+        for each in drift
+        if each.decision is Decision.ADOPT and isinstance(each.field, ListField)
+    }
+    if not adopted:
+        return before
+    after = replace(before, **adopted)
+    return replace(after, whitelist=after.whitelist - after.exclusions)
+
+
 def _is_asked_for(drift: Drift, desired: Configuration, directory: Directory) -> bool:
     match drift.field:
         case ScalarField() as field:
             return bool(field.read(desired) == drift.live)
         case ListField() as field:
             # An entry that was live by its name may have become known since.
-            return bool(field.read(desired) == directory.keys(drift.live))
+            before, live = directory.keys(drift.last_applied), directory.keys(drift.live)
+            declared: frozenset[str] = field.read(desired)
+            return (
+                before - live <= before - declared
+                if field.adding is Direction.WIDENS
+                else live - before <= declared
+            )
 
 
 def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:
@@ -115,8 +152,14 @@ def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:
     return Limit(percentages[0] if len(kept) == len(percentages) else None)
 
 
-def kept_override(found: LiveFeature, drift: tuple[Drift, ...], generation: int) -> Override | None:
-    """Return the override that keeps what drift narrowed; None where nothing of it is kept."""
+def kept_override(
+    found: LiveFeature | None, drift: tuple[Drift, ...], generation: int, used: Container[UUID]
+) -> Override | None:
+    """Return the override that keeps what drift narrowed; None where nothing of it is kept.
+
+    Its id is the same for a preview and its apply, and another for every database. `used` has the ids that
+    git or the database knows: after a restore from a backup a generation is made a second time.
+    """
     limit = kept_limit(drift)
     if found is None or limit is None:
         return None
@@ -126,13 +169,19 @@ def kept_override(found: LiveFeature, drift: tuple[Drift, ...], generation: int)
         if isinstance(each.field, ScalarField) and each.decision is Decision.KEEP
     )
     return Override(
-        # The same for a preview and its apply, and another for every database.
-        id=uuid5(found.id, f"drift kept at generation {generation}"),
+        id=next(each for each in _ids(found.id, generation) if each not in used),
         percentage=limit.percentage,
         emergency_stop=True if limit.percentage is None else None,
         reason=f"changed in the database: {changes}",
-        by="database",
+        by=KEPT_BY,
         at=found.updated_at,
+    )
+
+
+def _ids(feature: UUID, generation: int) -> Iterator[UUID]:
+    yield uuid5(feature, f"drift kept at generation {generation}")
+    yield from (
+        uuid5(feature, f"drift kept at generation {generation}, time {time}") for time in count(2)
     )
 
 

@@ -113,9 +113,6 @@ def _describe_feature(
     configuration = found.configuration
     override = _override(found)
     percentage = _percentage(configuration, override, written)
-    if override is not None and override.percentage is not None:
-        # A limit above the percentage limits nothing, and a file refuses it.
-        override = override.model_copy(update={"percentage": min(override.percentage, percentage)})
     exclusions = _entries(configuration.exclusions, names, "exclusions", said)
     declared = _declared(configuration)
     values = _part(declared, "") | {

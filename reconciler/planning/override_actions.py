@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from reconciler.errors import Refused
-from reconciler.planning.drift import Limit
+from reconciler.planning.drift import KEPT_BY, Limit
 from reconciler.planning.feature_config import Exposure
 from reconciler.planning.health import Health, Verdict
 from reconciler.planning.overrides import (
@@ -62,24 +62,43 @@ class Act:
     before: Exposure
     after: Exposure
     written: tuple[StoredOverride, ...]
+    """Empty where the limit in force is only put back, or SQL alone narrowed what a resume lifts."""
+
+
+def restore(standing: Standing) -> Act | None:
+    """Return what puts the limit in force back; None where live does not exceed it.
+
+    Somebody lifted it by SQL, in part or whole: no resume asked for that.
+    """
+    in_force, live = standing.in_force, standing.live
+    if in_force is None or live.emergency_stop:
+        return None
+    limited = narrow(live, in_force)
+    if limited == live:
+        return None
+    after = replace(limited, percentage=min(limited.percentage, standing.desired.percentage))
+    return Act(before=live, after=after, written=())
 
 
 def impose(standing: Standing, override: Override) -> Act | None:
-    """Return what a new override does; None where one as narrow is in force already.
+    """Return what a new override does; None where one as narrow is in force, and live heeds it.
+
+    Where one as narrow is in force and live exceeds it, it is put back, and no new one is made.
 
     Raises:
         Refused: a narrower one is in force, or the limit would exclude no repository.
     """
     in_force = standing.in_force
     if in_force is not None and not is_narrower(override, in_force):
-        if not is_narrower(in_force, override):
-            return None
-        raise Refused(
-            f"{describe_limit(in_force.percentage)} is in force, which allows less; nothing was written; "
-            "to allow more: reconcile resume"
-        )
+        restored = restore(standing)
+        if restored is None and is_narrower(in_force, override):
+            raise Refused(
+                f"{describe_limit(in_force.percentage)} is in force, which allows less; nothing was written; "
+                "to allow more: reconcile resume"
+            )
+        return restored
     if override.percentage is not None:
-        _refuse_without_effect(standing, override)
+        _refuse_without_effect(standing, override.percentage)
     superseded = (
         replace(row, state=OverrideState.DONE, superseded_by=override.id)
         for row in standing.overrides
@@ -111,33 +130,47 @@ def lift(standing: Standing) -> Act | None:
     return Act(before=standing.live, after=after, written=written)
 
 
-def automatic_limit(standing: Standing, settings: RollbackSettings, health: Health) -> Limit | None:
+def automatic_limit(
+    standing: Standing, settings: RollbackSettings, health: Health, since: Health
+) -> Limit | None:
     """Return the limit that the safeguard imposes on a feature; None where it does nothing.
 
-    It escalates to a stop where a percentage can't help: under the strategy `whitelist`, at or under what a
-    rollback leaves, or where jobs since an automatic rollback fail again. An override of people's stays as
-    they made it.
+    It rolls back where that narrows. Otherwise it stops: under the strategy `whitelist`, at or under the
+    percentage that a rollback leaves, and where jobs fail again after an automatic rollback. Under an
+    override only jobs since then count, whoever made it; but a live change that was kept as one hides no
+    failure from before it.
 
     Args:
         standing: the feature.
         settings: what the file lets the safeguard do.
-        health: its health; under an automatic override that of the time since.
+        health: the feature's health.
+        since: its health since the override in force; without one the same.
     """
-    nobody_is_in = standing.live.emergency_stop or not standing.live.active
-    if not settings.auto_rollback or nobody_is_in:
-        return None
-    if health.judgement.verdict is not Verdict.FAIL:
+    is_closed = standing.live.emergency_stop or not standing.live.active
+    if not settings.auto_rollback or is_closed:
         return None
     in_force = standing.in_force
     if in_force is None:
-        can_help = (
-            standing.strategy is not Strategy.WHITELIST
-            and settings.rollback_to < standing.desired.percentage
-        )
-        return Limit(settings.rollback_to if can_help else None)
-    if in_force.by == AUTO_ROLLBACK and health.period.begin >= in_force.at:
-        return Limit(None)
-    return None
+        fails, most = _fails(health), standing.desired.percentage
+    elif in_force.percentage is None:
+        return None
+    else:
+        fails = _fails(since) and since.period.begin >= in_force.at
+        most = min(in_force.percentage, standing.desired.percentage)
+    can_help = (
+        standing.strategy is not Strategy.WHITELIST
+        and settings.rollback_to < most
+        and (in_force is None or in_force.by != AUTO_ROLLBACK)
+    )
+    if in_force is not None and in_force.by == KEPT_BY and can_help:
+        fails = fails or _fails(health)
+    if not fails:
+        return None
+    return Limit(settings.rollback_to if can_help else None)
+
+
+def _fails(health: Health) -> bool:
+    return health.judgement.verdict is Verdict.FAIL
 
 
 def with_superseded(override: UUID, rows: Sequence[StoredOverride]) -> frozenset[UUID]:
@@ -148,16 +181,18 @@ def with_superseded(override: UUID, rows: Sequence[StoredOverride]) -> frozenset
     return found
 
 
-def _refuse_without_effect(standing: Standing, override: Override) -> None:
+def _refuse_without_effect(standing: Standing, percentage: Decimal) -> None:
     if standing.strategy is Strategy.WHITELIST:
         raise Refused(
             "the strategy is whitelist, which no percentage limits; nothing was written; "
             "to exclude every repository: reconcile stop"
         )
-    if override.percentage is not None and override.percentage >= standing.desired.percentage:
+    live = standing.live
+    is_exceeded = not live.emergency_stop and live.percentage > percentage
+    if percentage >= standing.desired.percentage and not is_exceeded:
         raise Refused(
             f"the percentage is {show_number(standing.desired.percentage)}, "
-            f"so {show_number(override.percentage)} is no rollback; nothing was written; "
+            f"so {show_number(percentage)} is no rollback; nothing was written; "
             "to raise it, change the file"
         )
 

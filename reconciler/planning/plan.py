@@ -181,7 +181,18 @@ class FeaturePlan:
         """How many changes, as history counts them: a new feature is one."""
         if self.action is FeatureAction.CREATE:
             return 1
-        return sum(map(len, self.changes)) + len(self.drift) + len(self.overrides.resumed)
+        return sum(map(len, self.recorded)) + len(self.drift) + len(self.overrides.resumed)
+
+    @property
+    def recorded(self) -> tuple[Change, ...]:
+        """The changes that are a row of history by themselves: a resume has one row, whatever it lifts."""
+        if not self.overrides.resumed:
+            return self.changes
+        return tuple(
+            each
+            for each in self.changes
+            if not (isinstance(each, ScalarChange) and each.field.name == "emergency_stop")
+        )
 
     @property
     def is_held(self) -> bool:

@@ -5,9 +5,8 @@ reads a clock, a file or a database.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Self
 
 from reconciler.planning.desired import (
     desired_configuration,
@@ -16,13 +15,12 @@ from reconciler.planning.desired import (
 )
 from reconciler.planning.drift import (
     Drift,
-    fields_judged_by_audience,
-    find_drift,
     kept_override,
     with_adopted,
-    without_drift,
+    with_adopted_lists,
 )
-from reconciler.planning.feature_config import Configuration, Direction, ScalarField
+from reconciler.planning.feature_config import Configuration, Direction
+from reconciler.planning.feature_context import FeatureContext, drift_before_any_apply
 from reconciler.planning.guards import (
     FeatureRemoved,
     Finding,
@@ -32,10 +30,11 @@ from reconciler.planning.guards import (
     guard_lists,
     guard_names,
 )
-from reconciler.planning.live_state import Directory, LiveFeature
+from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import (
-    OverrideState,
     effective,
+    is_narrower,
+    narrow,
     settle_overrides,
 )
 from reconciler.planning.plan import (
@@ -117,92 +116,24 @@ def _audience_findings(
 
 def feature_drift(name: str, inputs: PlanInputs) -> tuple[Drift, ...]:
     """Return the drift of one feature, with what an apply does about each field."""
-    return _Context.of(name, inputs).drift
-
-
-def drift_to_judge(
-    inputs: PlanInputs,
-) -> Iterator[tuple[str, ScalarField, Configuration, Configuration]]:
-    """Yield the drift whose direction only the audience shows: feature, field, expected, live."""
-    for name, found in inputs.live.features.items():
-        expected = _Context.of(name, inputs).expected
-        if expected is not None:
-            for field in fields_judged_by_audience(expected, found.configuration):
-                yield name, field, expected, found.configuration
+    return FeatureContext.of(name, inputs).drift
 
 
 def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str, Stage]]:
     """Yield the stages that have to soak before a percentage rises as the file asks: by feature."""
     for name, feature in rollout.features.items():
-        before = _Context.of(name, inputs).percentage
+        before = FeatureContext.of(name, inputs).percentage
         stage = stage_to_hold(before, feature.percentage, feature.progression)
         if stage is not None:
             yield name, stage
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """One feature as a plan finds it, before the file is looked at."""
-
-    name: str
-    inputs: PlanInputs
-    found: LiveFeature | None
-    applied: AppliedFeature | None
-
-    @classmethod
-    def of(cls, name: str, inputs: PlanInputs) -> Self:
-        return cls(name, inputs, inputs.live.features.get(name), inputs.applied.features.get(name))
-
-    @property
-    def live(self) -> Configuration | None:
-        """The live configuration; None for a new feature."""
-        return None if self.found is None else self.found.configuration
-
-    @property
-    def limit(self) -> Override | None:
-        """The override in force, as the database has it."""
-        rows = () if self.found is None else self.found.overrides
-        return next((row.override for row in rows if row.state is OverrideState.ON), None)
-
-    @property
-    def expected(self) -> Configuration | None:
-        """What should be live: the last applied state under the override in force since."""
-        if self.found is None or self.applied is None:
-            return None
-        return effective(self.applied.desired, self.limit, self.found.configuration)
-
-    @property
-    def drift(self) -> tuple[Drift, ...]:
-        """How the live configuration differs from the expected one."""
-        if self.live is None or self.expected is None:
-            return ()
-        return find_drift(self.expected, self.live, self.inputs.audience.get(self.name, {}))
-
-    @property
-    def desired(self) -> Configuration | None:
-        """The desired state until now: the last applied, or the live one that no apply knows."""
-        if self.live is None or self.applied is None:
-            return self.live
-        return self.applied.desired
-
-    @property
-    def percentage(self) -> Decimal | None:
-        """The desired percentage until now; None for a new feature."""
-        return None if self.desired is None else self.desired.percentage
-
-    def without(self, drift: tuple[Drift, ...]) -> Configuration | None:
-        """Return the live configuration once the drift that is reverted is undone."""
-        if self.live is None or self.expected is None:
-            return self.live
-        return without_drift(self.live, drift, self.expected)
-
-
 def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePlan:
-    context = _Context.of(name, inputs)
+    context = FeatureContext.of(name, inputs)
     directory = inputs.live.directory
     desired = desired_configuration(name, feature, directory)
     drift = (
-        _stop_before_any_apply(context, feature.override)
+        drift_before_any_apply(context, desired, feature.override)
         if context.applied is None
         else with_adopted(context.drift, desired, directory)
     )
@@ -222,8 +153,12 @@ def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePla
         overrides=overrides,
         is_newly_desired=is_newly_desired(desired, context.applied),
         drift=drift,
-        findings=tuple(_findings(context, desired, feature, overrides)),
-        warnings=(*feature_warnings(base, after), *rename_warnings(entries, directory)),
+        findings=tuple(_findings(context, desired, feature, overrides, drift)),
+        warnings=(
+            *feature_warnings(base, after),
+            *limit_warnings(desired, overrides.in_force),
+            *rename_warnings(entries, directory),
+        ),
     )
 
 
@@ -236,7 +171,7 @@ def is_newly_desired(desired: Configuration, applied: AppliedFeature | None) -> 
 
 
 def _plan_removal(name: str, inputs: PlanInputs) -> FeaturePlan:
-    context = _Context.of(name, inputs)
+    context = FeatureContext.of(name, inputs)
     drift = context.drift
     overrides = _plan_overrides(context, None, drift)
     base = context.without(drift)
@@ -262,43 +197,35 @@ def _plan_removal(name: str, inputs: PlanInputs) -> FeaturePlan:
     )
 
 
-def _stop_before_any_apply(context: _Context, in_file: Override | None) -> tuple[Drift, ...]:
-    """Return a stop that was set by hand on a live feature before its first apply, as drift.
-
-    No apply stored what to compare other fields with; but a stop survives every apply, also the first.
-    """
-    live = context.live
-    limits = (context.limit, in_file)
-    if live is None or any(limit is not None and limit.percentage is None for limit in limits):
-        return ()
-    return find_drift(replace(live, emergency_stop=False), live, {})
-
-
 def _plan_overrides(
-    context: _Context, in_file: Override | None, drift: tuple[Drift, ...]
+    context: FeatureContext, in_file: Override | None, drift: tuple[Drift, ...]
 ) -> OverridesPlan:
     stored = () if context.found is None else context.found.overrides
     file_id = None if in_file is None else in_file.id
     ids = {row.id for row in stored} | ({file_id} if file_id is not None else set())
     known = {each: context.inputs.trace(context.name, each, file_id) for each in ids}
     traces = {each: trace for each, trace in known.items() if trace is not None}
-    kept = (
-        None
-        if context.found is None
-        else kept_override(context.found, drift, context.inputs.live.generation)
+    kept = kept_override(
+        context.found, drift, context.inputs.live.generation, context.used_ids(file_id)
     )
     settled = settle_overrides(in_file, stored, traces, kept)
     return OverridesPlan(settled.in_force, kept, settled.written, settled.resumed)
 
 
 def _findings(
-    context: _Context, desired: Configuration, feature: Feature, overrides: OverridesPlan
+    context: FeatureContext,
+    desired: Configuration,
+    feature: Feature,
+    overrides: OverridesPlan,
+    drift: tuple[Drift, ...],
 ) -> Iterator[Finding]:
     directory = context.inputs.live.directory
     before = context.desired
-    yield from guard_increase(before, desired, feature.guards)
+    yield from guard_increase(*_guarded_increase(context, desired, overrides), feature.guards)
     if before is not None:
-        yield from guard_lists(before, desired, feature.guards, directory)
+        yield from guard_lists(
+            with_adopted_lists(before, drift), desired, feature.guards, directory
+        )
     yield from guard_names((*feature.whitelist, *feature.exclusions), directory)
     yield from guard_soak(
         context.percentage,
@@ -307,6 +234,20 @@ def _findings(
         context.inputs.soaking.get(context.name),
         is_limited=overrides.in_force is not None or bool(overrides.resumed),
     )
+
+
+def _guarded_increase(
+    context: FeatureContext, desired: Configuration, overrides: OverridesPlan
+) -> tuple[Configuration | None, Configuration]:
+    """Return the increase that is guarded: of the desired percentage, or of a limit that people widened."""
+    before, limit, in_force = context.desired, context.limit, overrides.in_force
+    if before is None or limit is None or in_force is None or not is_narrower(limit, in_force):
+        return before, desired
+    limited = replace(narrow(before, limit), emergency_stop=False), narrow(desired, in_force)
+    is_larger = (
+        limited[1].percentage - limited[0].percentage > desired.percentage - before.percentage
+    )
+    return limited if is_larger else (before, desired)
 
 
 def _action(before: Configuration | None, *, is_touched: bool) -> FeatureAction:
@@ -345,6 +286,17 @@ def _warnings(before: Configuration | None, after: Configuration) -> Iterator[st
         yield "another salt draws other repositories at the same percentage"
     if before is not None and before.bucketing is not after.bucketing:
         yield "another bucketing draws other repositories at the same percentage"
+
+
+def limit_warnings(desired: Configuration, in_force: Override | None) -> tuple[str, ...]:
+    """Return a warning of a limit that has no effect."""
+    limit = None if in_force is None else in_force.percentage
+    if limit is None or limit <= desired.percentage:
+        return ()
+    return (
+        f"the override's limit of {show_number(limit)} is above the percentage "
+        f"{show_number(desired.percentage)}: it limits nothing",
+    )
 
 
 def rename_warnings(entries: Iterable[str], directory: Directory) -> tuple[str, ...]:

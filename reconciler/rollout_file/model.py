@@ -101,7 +101,7 @@ class Override(Model):
     id: Identifier = Field(examples=["019343a7-6f8e-7c34-9a55-0b8a1f0d2c11"])
     """The id of this override in git, in the database and in the history."""
     percentage: Percentage | None = Field(None, examples=[0])
-    """The limit, a percentage not above the feature's own."""
+    """The limit, a percentage; above the feature's own it has no effect."""
     emergency_stop: OnlyTrue | None = Field(None, examples=[True])
     """A stop: no repository is eligible, also none of the whitelist."""
     reason: Annotated[Text, Field(max_length=MAX_REASON_LENGTH)] = Field(

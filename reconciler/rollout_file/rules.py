@@ -22,7 +22,6 @@ from reconciler.rollout_file.nodes import (
     scalar_value,
 )
 
-DEFAULT_PERCENTAGE = Decimal(0)
 MOST_PERCENT = 100
 
 
@@ -53,6 +52,7 @@ def rule_findings(root: Node) -> Iterator[Finding]:
             yield from _in_both(whitelist, exclusions)
             yield from _stages_that_do_not_rise(feature, path)
             yield from _override_limits(feature, path)
+    yield from _repeated_override_ids(features)
 
 
 def _entries(table: Table, key: str, path: KeyPath) -> _Entries:
@@ -117,17 +117,23 @@ def _override_limits(feature: Table, path: KeyPath) -> Iterator[Finding]:
         later = max(override.keys[limit] for limit in limits)
         message = "percentage and emergency_stop are both written; keep one of the two"
         yield finding_at(later, path, message)
-    limit = _percentage(override)
-    own = _percentage(feature)
-    if "percentage" in feature.values and own is None:
-        return
-    own_percentage = own[0] if own else DEFAULT_PERCENTAGE
-    if limit is not None and limit[0] > own_percentage:
-        message = (
-            f"{limit[0]} is more than the feature's own {own_percentage}; "
-            f"an override only narrows, write {own_percentage} or less"
-        )
-        yield finding_at(limit[1], (*path, "percentage"), message)
+
+
+def _repeated_override_ids(features: Table) -> Iterator[Finding]:
+    firsts: dict[str, tuple[str, Place]] = {}
+    for name, feature in features.values.items():
+        override = feature.values.get("override") if isinstance(feature, Table) else None
+        value = override.values.get("id") if isinstance(override, Table) else None
+        if not isinstance(override, Table) or not isinstance(value, Scalar) or not _is_text(value):
+            continue
+        place = override.keys["id"]
+        first, where = firsts.setdefault(value.text.lower(), (name, place))
+        if where is not place:
+            message = (
+                f"the override {quoted(value.text)} also limits {quoted(first)}, on line {where.line}; "
+                "an override has one feature: give each block an id of its own"
+            )
+            yield finding_at(place, ("features", name, "override", "id"), message)
 
 
 def _is_text(node: Node) -> TypeGuard[Scalar]:

@@ -12,7 +12,7 @@ from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError
 from reconciler.operations.events import BecameActive, Emit, StandsBy, Subject
-from reconciler.operations.safeguard import Judged, Watched, judge, roll_back_failing
+from reconciler.operations.safeguard import Judged, Watched, act_on, judge
 from reconciler.planning.health import MetricsSource
 from reconciler.planning.watch import lease_seconds, retry_seconds
 from reconciler.watching.failures import FailureTracker
@@ -133,12 +133,12 @@ class Watch:
                 raise each.failure
 
     def _roll_back(self, judged: Sequence[Judged]) -> Mapping[str, Watched]:
-        """Roll back the failing features."""
+        """Roll back the failing features, and put back the limits that live exceeds."""
         watched = {}
         for each in judged:
-            if each.limit is not None:
+            if each.needs_act:
                 self._leadership.confirm()
-                found = roll_back_failing(self._task.database, each, self._emit)
+                found = act_on(self._task.database, each, self._emit)
                 watched[found.feature] = found
         return watched
 

@@ -89,7 +89,9 @@ SELECT
                 'auto_rollback', 'rollback', 'emergency_stop', 'emergency_rollback', 'resumed',
                 'drift_kept', 'reactivated'
             )
-        )
+        ),
+        -- A feature that is not live does not soak.
+        CASE WHEN configuration.emergency_stop OR NOT configuration.is_active THEN now() END
     )
 FROM public.rollout_configuration AS configuration
 LEFT JOIN public.rollout_history AS history ON configuration.id = history.rollout_config_id

@@ -18,7 +18,7 @@ WHERE CAST(:feature AS text) IS null OR configuration.feature_name = :feature
 ORDER BY override.created_at, override.id;
 
 -- name: write_override
--- An override's row: new, or where it is in its life now.
+-- An override's row: a new one, or its state and its limit from now on.
 INSERT INTO public.rollout_override (
     id,
     rollout_config_id,
@@ -44,8 +44,13 @@ SELECT
     :removals
 FROM public.rollout_configuration AS configuration
 WHERE configuration.feature_name = :feature_name
-ON CONFLICT (id) DO UPDATE
+ON CONFLICT (rollout_config_id, id) DO UPDATE
 SET
+    percentage = excluded.percentage,
+    emergency_stop = excluded.emergency_stop,
+    reason = excluded.reason,
+    triggered_by = excluded.triggered_by,
+    created_at = excluded.created_at,
     state = excluded.state,
     superseded_by = excluded.superseded_by,
     removals = excluded.removals,

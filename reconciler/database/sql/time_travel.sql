@@ -79,6 +79,7 @@ WHERE
     AND history.action IN ('auto_rollback', 'rollback', 'emergency_stop', 'resumed')
     AND history.metadata -> 'generation' = to_jsonb(CAST(:generation AS bigint))
     AND history.metadata #> '{after,emergency_stop}' IS NOT null
+    AND history.metadata ->> 'removed_from' IS null
     AND history.created_at <= :time
 ORDER BY history.position DESC
 LIMIT 1;

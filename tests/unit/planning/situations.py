@@ -30,25 +30,24 @@ def configuration(of: Feature | None = None, **changes: Any) -> Configuration:
     return replace(desired_configuration(FEATURE, of or Feature(), NOBODY_KNOWN), **changes)
 
 
-def plan_feature(
-    desired: Feature | None,
-    *,
+def inputs_of(
     applied: Feature | Configuration | None = None,
+    *,
     live: Configuration | None = None,
     overrides: tuple[StoredOverride, ...] = (),
     traces: Mapping[UUID, Trace] | None = None,
     audience: Mapping[str, AudienceChange] | None = None,
     directory: Directory = NOBODY_KNOWN,
-) -> FeaturePlan:
-    """The plan for one feature; where nothing else is said, live is as it was applied."""
-    meant = (
+) -> PlanInputs:
+    """What a plan of one feature is made from; where nothing else is said, live is as it was applied."""
+    desired = (
         desired_configuration(FEATURE, applied, directory)
         if isinstance(applied, Feature)
         else applied
     )
-    found = live or meant
+    found = live or desired
     block = applied.override if isinstance(applied, Feature) else None
-    inputs = PlanInputs(
+    return PlanInputs(
         live=Live(
             generation=7,
             applied_commit=None,
@@ -60,10 +59,31 @@ def plan_feature(
             directory=directory,
         ),
         applied=NOTHING_APPLIED
-        if meant is None
-        else LastApplied({FEATURE: AppliedFeature(meant, None if block is None else block.id)}),
+        if desired is None
+        else LastApplied({FEATURE: AppliedFeature(desired, None if block is None else block.id)}),
         traces=traces or {},
         audience={FEATURE: audience or {}},
+    )
+
+
+def plan_feature(
+    desired: Feature | None,
+    *,
+    applied: Feature | Configuration | None = None,
+    live: Configuration | None = None,
+    overrides: tuple[StoredOverride, ...] = (),
+    traces: Mapping[UUID, Trace] | None = None,
+    audience: Mapping[str, AudienceChange] | None = None,
+    directory: Directory = NOBODY_KNOWN,
+) -> FeaturePlan:
+    """The plan for one feature; where nothing else is said, live is as it was applied."""
+    inputs = inputs_of(
+        applied,
+        live=live,
+        overrides=overrides,
+        traces=traces,
+        audience=audience,
+        directory=directory,
     )
     (plan,) = make_plan(
         Rollout(version=1, features={} if desired is None else {FEATURE: desired}), inputs

@@ -8,13 +8,15 @@ import pytest
 
 from reconciler.planning.drift import AudienceChange, Decision
 from reconciler.planning.feature_config import LIST_FIELDS, SCALAR_FIELDS
+from reconciler.planning.feature_context import drift_to_judge
 from reconciler.planning.live_state import Directory
-from reconciler.planning.overrides import OverrideState, StoredOverride
+from reconciler.planning.overrides import OverrideState, StoredOverride, Trace
 from reconciler.planning.plan import FeatureAction
+from reconciler.rollout_file.model import Override
 from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.strategy import Strategy
 from tests.builders import override
-from tests.unit.planning.situations import configuration, feature, plan_feature
+from tests.unit.planning.situations import configuration, feature, inputs_of, plan_feature
 
 FILE = feature(percentage=50, whitelist=["acme/a", "acme/b"], exclusions=["acme/x"])
 
@@ -171,7 +173,6 @@ def test_kept_drift_is_the_same_override_in_a_preview_and_its_apply() -> None:
         ({"whitelist": ["acme/a"]}, Decision.ADOPT),
         ({"whitelist": ["ACME/A"]}, Decision.ADOPT),
         ({"whitelist": ["acme/b"]}, Decision.HOLD),
-        ({"whitelist": []}, Decision.HOLD),
         ({"percentage": 40}, Decision.HOLD),
     ],
 )
@@ -218,3 +219,109 @@ def test_an_entry_resolved_after_the_drift_is_adopted_by_its_id() -> None:
 
     assert [drift.decision for drift in plan.drift] == [Decision.ADOPT]
     assert plan.after.whitelist == {"1a"}
+
+
+def test_a_file_that_narrows_further_adopts_what_is_live() -> None:
+    live = configuration(FILE, whitelist=frozenset({"acme/a"}))
+    desired = FILE.model_copy(update={"whitelist": ()})
+
+    plan = plan_feature(desired, applied=FILE, live=live)
+
+    assert [drift.decision for drift in plan.drift] == [Decision.ADOPT]
+    assert plan.after.whitelist == frozenset()
+
+
+def test_an_exclusion_and_a_removed_entry_by_sql_can_be_adopted() -> None:
+    applied = feature(percentage=10, whitelist=["acme/a", "acme/b"])
+    live = configuration(applied, whitelist=frozenset({"acme/a"}), exclusions=frozenset({"acme/a"}))
+    # A file has an entry in one list only, so what is excluded leaves the whitelist.
+    adopted = feature(percentage=10, exclusions=["acme/a"])
+
+    plan = plan_feature(adopted, applied=applied, live=live)
+
+    assert [drift.decision for drift in plan.drift] == [Decision.ADOPT, Decision.ADOPT]
+    assert plan.after == configuration(adopted)
+    assert plan.findings == ()
+
+
+def test_an_adopted_entry_does_not_hide_that_the_file_empties_the_list() -> None:
+    applied = feature(percentage=10, whitelist=["acme/a", "acme/b"])
+    live = configuration(applied, whitelist=frozenset({"acme/a"}))
+
+    plan = plan_feature(feature(percentage=10), applied=applied, live=live)
+
+    assert [each.guard for each in plan.findings] == ["list-emptied"]
+
+
+@pytest.mark.parametrize(
+    ("live", "limit"),
+    [
+        pytest.param({"percentage": Decimal(20)}, Decimal(20), id="a percentage"),
+        pytest.param({"percentage": Decimal(20), "emergency_stop": True}, None, id="a stop"),
+    ],
+)
+def test_a_narrowing_before_the_first_apply_is_kept(
+    live: dict[str, Any], limit: Decimal | None
+) -> None:
+    found = configuration(feature(percentage=50), **live)
+
+    plan = plan_feature(feature(percentage=50), live=found)
+
+    assert plan.overrides.kept is not None
+    assert plan.overrides.kept.percentage == limit
+    assert [drift.decision for drift in plan.drift] == [Decision.KEEP]
+    assert (plan.after.percentage, plan.after.emergency_stop) == (
+        found.percentage,
+        found.emergency_stop,
+    )
+
+
+@pytest.mark.parametrize(
+    ("live", "block"),
+    [
+        pytest.param(0, None, id="a feature that never began"),
+        pytest.param(50, None, id="as the file"),
+        pytest.param(80, None, id="above the file"),
+        pytest.param(20, override(1, 20), id="as its block limits it"),
+    ],
+)
+def test_nothing_else_is_kept_before_the_first_apply(live: int, block: Override | None) -> None:
+    desired = feature(percentage=50, override=block)
+    found = configuration(feature(percentage=50), percentage=Decimal(live))
+
+    plan = plan_feature(desired, live=found)
+
+    assert (plan.drift, plan.overrides.kept) == ((), None)
+
+
+def test_after_a_restore_kept_drift_gets_an_id_that_git_does_not_know() -> None:
+    live = configuration(FILE, emergency_stop=True, percentage=Decimal(0))
+    first = plan_feature(FILE, applied=FILE, live=live).overrides.kept
+    assert first is not None
+
+    removed = {first.id: Trace(was_there=True, removals=1)}
+    again = plan_feature(FILE, applied=FILE, live=live, traces=removed).overrides.kept
+    done = (StoredOverride(first, OverrideState.DONE),)
+    later = plan_feature(FILE, applied=FILE, live=live, overrides=done).overrides.kept
+
+    assert again is not None
+    assert again.id != first.id
+    assert later is not None
+    assert later.id == again.id
+
+
+def test_a_strategy_narrowed_by_sql_is_judged_without_a_stop() -> None:
+    stop = override(1)
+    stopped = configuration(
+        FILE, strategy=Strategy.WHITELIST, emergency_stop=True, percentage=Decimal(0), active=False
+    )
+    inputs = inputs_of(FILE, live=stopped, overrides=(StoredOverride(stop, OverrideState.ON),))
+
+    ((name, field, expected, live),) = drift_to_judge(inputs)
+
+    assert (name, field.name) == ("capture", "strategy")
+    assert (expected.exposure, live.exposure) == (
+        configuration(FILE).exposure,
+        configuration(FILE).exposure,
+    )
+    assert (expected.strategy, live.strategy) == (Strategy.PERCENTAGE, Strategy.WHITELIST)

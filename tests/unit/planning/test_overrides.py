@@ -16,6 +16,8 @@ from reconciler.planning.overrides import (
     narrow,
     settle_overrides,
 )
+from reconciler.planning.plan import FeaturePlan
+from reconciler.rollout_file.model import Feature, Override
 from tests.builders import override
 from tests.unit.planning.situations import configuration, feature, plan_feature
 
@@ -229,3 +231,143 @@ def test_a_stop_is_narrower_than_every_percentage() -> None:
     assert is_narrower(STOP, override(3, 0))
     assert is_narrower(override(3, 0), ROLLBACK)
     assert not is_narrower(ROLLBACK, ROLLBACK)
+
+
+LIMIT = override(1, 20)
+HUNDRED = feature(percentage=100)
+
+
+def limited_by(block: Override | None) -> Feature:
+    return HUNDRED.model_copy(update={"override": block})
+
+
+def plan_edit(
+    before: Override, after: Override | None, *, live: Decimal | None = None
+) -> FeaturePlan:
+    """The plan of a file whose block is another, after the block before it was applied."""
+    is_removed = after is None or after.id != before.id
+    return plan_feature(
+        limited_by(after),
+        applied=limited_by(before),
+        live=narrow(
+            configuration(HUNDRED, **({} if live is None else {"percentage": live})), before
+        ),
+        overrides=(StoredOverride(before, ON),),
+        traces={before.id: REMOVED if is_removed else THERE},
+    )
+
+
+@pytest.mark.parametrize("limit", [5, 0, None])
+def test_a_limit_that_people_lower_in_the_file_is_in_force(limit: int | None) -> None:
+    block = override(1, limit)
+
+    plan = plan_edit(LIMIT, block)
+
+    assert plan.overrides.in_force == block
+    assert plan.overrides.written == (StoredOverride(block, ON),)
+    assert plan.after == narrow(configuration(HUNDRED), block)
+    assert {each.field.name for each in plan.changes} == (
+        {"percentage", "emergency_stop"} if limit is None else {"percentage"}
+    )
+    assert (plan.drift, plan.findings, plan.overrides.resumed) == ((), (), ())
+
+
+def test_a_stop_that_people_turn_into_a_limit_in_the_file_is_that_limit() -> None:
+    plan = plan_edit(override(1), LIMIT)
+
+    assert not plan.after.emergency_stop
+    assert plan.after.percentage == 20
+    assert plan.overrides.written == (StoredOverride(LIMIT, ON),)
+    assert plan.overrides.resumed == ()
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [pytest.param(override(1, 60), id="edited"), pytest.param(override(2, 60), id="replaced")],
+)
+def test_a_limit_that_people_widen_is_guarded_as_an_increase(wider: Override) -> None:
+    plan = plan_edit(LIMIT, wider)
+
+    assert plan.after.percentage == 60
+    (finding,) = plan.findings
+    assert finding.message == ("percentage 20 → 60 is 40 points at once, at most 25 are allowed")
+
+
+def test_a_limit_edited_above_the_percentage_limits_nothing_and_warns() -> None:
+    before = feature(percentage=30, override=LIMIT)
+    after = feature(percentage=30, override=override(1, 40))
+
+    plan = plan_feature(
+        after,
+        applied=before,
+        live=configuration(before, percentage=Decimal(20)),
+        overrides=(StoredOverride(LIMIT, ON),),
+        traces={LIMIT.id: THERE},
+    )
+
+    assert plan.after.percentage == 30
+    assert plan.warnings == (
+        "the override's limit of 40 is above the percentage 30: it limits nothing",
+    )
+
+
+def test_an_edited_limit_and_a_narrowing_by_sql_leave_the_narrower() -> None:
+    plan = plan_feature(
+        limited_by(override(1, 30)),
+        applied=limited_by(LIMIT),
+        live=configuration(HUNDRED, percentage=Decimal(10)),
+        overrides=(StoredOverride(LIMIT, ON),),
+        traces={LIMIT.id: THERE},
+    )
+
+    assert plan.overrides.kept is not None
+    assert plan.overrides.in_force == plan.overrides.kept
+    assert plan.after.percentage == 10
+
+
+def test_a_block_replaced_by_hand_is_superseded_and_not_resumed() -> None:
+    stop = override(2)
+
+    plan = plan_edit(LIMIT, stop)
+
+    assert plan.overrides.in_force == stop
+    assert plan.overrides.resumed == ()
+    assert set(plan.overrides.written) == {
+        StoredOverride(LIMIT, DONE, superseded_by=stop.id),
+        StoredOverride(stop, ON, removals=0),
+    }
+
+
+def test_a_resume_by_the_file_counts_its_stop_once() -> None:
+    stop = override(1)
+
+    plan = plan_edit(stop, None)
+
+    assert plan.overrides.resumed == (stop,)
+    assert [each.field.name for each in plan.changes] == ["emergency_stop", "percentage"]
+    assert [each.field.name for each in plan.recorded] == ["percentage"]
+    assert plan.change_count == 2
+
+
+def test_an_override_that_a_widened_one_superseded_is_on_again() -> None:
+    held, stop = override(1, 5), override(2)
+    widened = override(2, 50)
+    rows = [StoredOverride(held, DONE, superseded_by=stop.id), StoredOverride(stop, ON)]
+
+    settled = settle_overrides(widened, rows, {held.id: NEVER, stop.id: THERE})
+
+    assert settled.in_force == held
+    assert states(settled) == {held.id: ON, stop.id: DONE}
+
+
+def test_the_id_of_another_feature_is_a_new_row() -> None:
+    moved = override(1, 5)
+
+    plan = plan_feature(
+        feature(percentage=50, override=moved),
+        applied=feature(percentage=50),
+        traces={moved.id: THERE},
+    )
+
+    assert plan.overrides.in_force == moved
+    assert plan.overrides.written == (StoredOverride(moved, ON),)

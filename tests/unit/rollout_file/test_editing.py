@@ -131,9 +131,10 @@ def test_a_reason_with_line_breaks_adds_only_the_block(field: str) -> None:
         with_override(FILE, "capture", override(**{field: "x\n    percentage: 100"}))
 
 
-def test_an_override_that_widens_is_refused() -> None:
-    with pytest.raises(EditRefused, match="30 is more than the feature's own 25"):
-        with_override(FILE, "capture", override(percentage=Decimal(30)))
+def test_an_override_above_the_percentage_is_written() -> None:
+    edited = with_override(FILE, "capture", override(percentage=Decimal(30)))
+
+    assert b"      percentage: 30\n" in edited
 
 
 def test_an_existing_entry_makes_no_diff() -> None:

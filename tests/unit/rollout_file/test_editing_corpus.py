@@ -209,8 +209,9 @@ def test_reverting_the_commit_restores_the_file(stem: str, tmp_path: Path) -> No
     file.write_bytes(content)
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
     commit(tmp_path, "Declare")
-    for feature in parse_rollout(content).rollout.features:
-        edit_rollout_file(file, partial(with_override, feature=feature, override=STOP))
+    for number, feature in enumerate(parse_rollout(content).rollout.features):
+        stop = STOP.model_copy(update={"id": UUID(int=number)})
+        edit_rollout_file(file, partial(with_override, feature=feature, override=stop))
     stopped = file.read_bytes()
     commit(tmp_path, "Stop")
 

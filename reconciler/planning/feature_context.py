@@ -1,0 +1,143 @@
+"""One feature as a plan finds it, before the file is looked at: what should be live, and how live differs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Self
+from uuid import UUID
+
+from reconciler.planning.drift import (
+    Decision,
+    Drift,
+    fields_judged_by_audience,
+    find_drift,
+    kept_override,
+    without_drift,
+)
+from reconciler.planning.feature_config import Configuration, ScalarField
+from reconciler.planning.live_state import LiveFeature
+from reconciler.planning.overrides import OverrideState, effective, limit_of
+from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
+from reconciler.rollout_file.model import Override
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureContext:
+    """One feature as a plan finds it, before the file is looked at."""
+
+    name: str
+    inputs: PlanInputs
+    found: LiveFeature | None
+    applied: AppliedFeature | None
+
+    @classmethod
+    def of(cls, name: str, inputs: PlanInputs) -> Self:
+        """Return the context of one feature, live or not."""
+        return cls(name, inputs, inputs.live.features.get(name), inputs.applied.features.get(name))
+
+    @property
+    def live(self) -> Configuration | None:
+        """The live configuration; None for a new feature."""
+        return None if self.found is None else self.found.configuration
+
+    @property
+    def limit(self) -> Override | None:
+        """The override in force, as the database has it."""
+        rows = () if self.found is None else self.found.overrides
+        return next((row.override for row in rows if row.state is OverrideState.ON), None)
+
+    @property
+    def expected(self) -> Configuration | None:
+        """What should be live: the last applied state under the override in force since."""
+        if self.found is None or self.applied is None:
+            return None
+        return effective(self.applied.desired, self.limit, self.found.configuration)
+
+    @property
+    def drift(self) -> tuple[Drift, ...]:
+        """How the live configuration differs from the expected one."""
+        if self.live is None or self.expected is None:
+            return ()
+        return find_drift(self.expected, self.live, self.inputs.audience.get(self.name, {}))
+
+    @property
+    def desired(self) -> Configuration | None:
+        """The desired state until now: the last applied, or the live one that no apply knows."""
+        if self.live is None or self.applied is None:
+            return self.live
+        return self.applied.desired
+
+    @property
+    def percentage(self) -> Decimal | None:
+        """The desired percentage until now; None for a new feature."""
+        return None if self.desired is None else self.desired.percentage
+
+    def without(self, drift: tuple[Drift, ...]) -> Configuration | None:
+        """Return the live configuration once the drift that is reverted is undone."""
+        if self.live is None or self.expected is None:
+            return self.live
+        return without_drift(self.live, drift, self.expected)
+
+    def used_ids(self, in_file: UUID | None) -> set[UUID]:
+        """Return the override ids that the database or git knows, but for the one that the file has."""
+        stored = () if self.found is None else self.found.overrides
+        traces = self.inputs.traces.items()
+        known = {row.id for row in stored} | {each for each, trace in traces if trace.was_there}
+        return known - {in_file}
+
+
+def drift_to_judge(
+    inputs: PlanInputs,
+) -> Iterator[tuple[str, ScalarField, Configuration, Configuration]]:
+    """Yield the drift whose direction only the audience shows: feature, field, expected, live.
+
+    Both sides are as open as the file declares: a stop or a limit hides what a change does to the audience.
+    """
+    for name, found in inputs.live.features.items():
+        context = FeatureContext.of(name, inputs)
+        if context.applied is not None and context.expected is not None:
+            for field in fields_judged_by_audience(context.expected, found.configuration):
+                percentage = context.applied.desired.percentage
+                yield (
+                    name,
+                    field,
+                    _opened(context.expected, percentage),
+                    _opened(found.configuration, percentage),
+                )
+
+
+def _opened(configuration: Configuration, percentage: Decimal) -> Configuration:
+    return replace(configuration, active=True, emergency_stop=False, percentage=percentage)
+
+
+def kept_ids(inputs: PlanInputs) -> Iterator[UUID]:
+    """Yield the ids of the overrides that drift is kept under, as far as git was asked."""
+    for name, found in inputs.live.features.items():
+        context = FeatureContext.of(name, inputs)
+        kept = kept_override(found, context.drift, inputs.live.generation, context.used_ids(None))
+        if kept is not None:
+            yield kept.id
+
+
+def drift_before_any_apply(
+    context: FeatureContext, desired: Configuration, in_file: Override | None
+) -> tuple[Drift, ...]:
+    """Return a stop, or a percentage below the file's, that a live feature has before its first apply.
+
+    No apply stored what to compare it with; but a narrowing survives every apply, also the first. A
+    percentage of 0 is where a feature begins, so it is no narrowing.
+    """
+    live = context.live
+    if live is None:
+        return ()
+    expected = effective(desired, _narrower(context.limit, in_file), live)
+    percentage = max(expected.percentage, live.percentage) if live.percentage else Decimal(0)
+    if live.emergency_stop:
+        percentage = live.percentage
+    before = replace(live, emergency_stop=expected.emergency_stop, percentage=percentage)
+    return tuple(each for each in find_drift(before, live, {}) if each.decision is Decision.KEEP)
+
+
+def _narrower(limit: Override | None, other: Override | None) -> Override | None:
+    both = [each for each in (limit, other) if each is not None]
+    return min(both, key=limit_of, default=None)
