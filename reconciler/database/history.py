@@ -75,12 +75,7 @@ class HistoryWriter:
         percentages: tuple[Decimal | None, Decimal | None] = (None, None),
     ) -> None:
         """Write one row; `feature` is None for what concerns no single feature."""
-        previous_percentage, new_percentage = percentages
-        parameters = self._row(action, feature, details) | {
-            "previous_percentage": previous_percentage,
-            "new_percentage": new_percentage,
-        }
-        self.connection.execute(text(_SQL["record_change"]), parameters)
+        self._record(self._row(action, feature, details), percentages)
 
     def entries(
         self,
@@ -110,16 +105,28 @@ class HistoryWriter:
                 percentages = drift.live, drift.last_applied
             case Decision.HOLD:
                 raise AssertionError("a plan with held drift is refused before it is written")
-        self.change(
-            action,
-            feature=feature,
-            details={
-                "field": drift.field.name,
-                "live": live,
-                "before": last_applied,
-                "after": after,
+        details = {
+            "field": drift.field.name,
+            "live": live,
+            "before": last_applied,
+            "after": after,
+        }
+        is_percentage = drift.field.name == "percentage"
+        # Why the file is as it is does not say why the live state was changed.
+        parameters = self._row(action, feature, details) | {"reason": None}
+        self._record(parameters, percentages if is_percentage else (None, None))
+
+    def _record(
+        self, parameters: Mapping[str, Any], percentages: tuple[Decimal | None, Decimal | None]
+    ) -> None:
+        previous_percentage, new_percentage = percentages
+        self.connection.execute(
+            text(_SQL["record_change"]),
+            {
+                **parameters,
+                "previous_percentage": previous_percentage,
+                "new_percentage": new_percentage,
             },
-            percentages=percentages if drift.field.name == "percentage" else (None, None),
         )
 
     def _row(

@@ -121,9 +121,12 @@ class RemoteWorker:
             case CommitApplied(commit):
                 self._finished_commit, self._refused_commit = commit, None
                 self.emit(result)
+                # A branch that was rewritten may have lost a block that it had.
+                return self._write_back()
             case CommitNotApplied(commit):
                 if commit != self._refused_commit:
                     self.emit(result)
+                    self._write_back()
                 # The reason may go away: a soak ends, or a person reverts drift.
                 self._refused_commit = commit
                 return False

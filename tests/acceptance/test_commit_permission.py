@@ -133,3 +133,28 @@ def test_markdown_warns_of_a_squash_that_drops_the_line(applied: Site) -> None:
     done = applied.reconcile("--dry-run", "--format", "markdown")
 
     assert "a squash only if its message has that line" in done.stdout
+
+
+def test_a_commit_that_a_merge_brings_counts(applied: Site) -> None:
+    applied.git("checkout", "--quiet", "-b", "raise")
+    change(applied, 90, "Raise it\n\nRollout-Allow: max-increase")
+    applied.git("checkout", "--quiet", "main")
+    (applied.folder / "README.md").write_text("Meanwhile\n")
+    applied.commit("Meanwhile")
+    applied.git("merge", "--quiet", "--no-ff", "-m", "Merge pull request #7 from raise", "raise")
+
+    done = applied.reconcile()
+
+    assert (done.exit_code, percentage(applied)) == (0, 90), done.stdout
+
+
+def test_the_message_of_a_merge_commit_counts_for_what_it_brings(applied: Site) -> None:
+    applied.git("checkout", "--quiet", "-b", "raise")
+    change(applied, 90, "Raise it")
+    applied.git("checkout", "--quiet", "main")
+    message = "Merge pull request #7 from raise\n\nRollout-Allow: max-increase"
+    applied.git("merge", "--quiet", "--no-ff", "-m", message, "raise")
+
+    done = applied.reconcile()
+
+    assert (done.exit_code, percentage(applied)) == (0, 90), done.stdout

@@ -235,6 +235,20 @@ def test_a_commit_is_read_if_git_is_set_to_show_signatures(site: Site, tmp_path:
     assert head == Head(commit, "Sign this", uncommitted=False)
 
 
+def test_a_row_of_drift_has_no_reason_of_a_commit(site: Site) -> None:
+    commit_percentage(site, 20)
+    site.reconcile()
+    site.database.execute(
+        "UPDATE rollout_configuration SET rollout_percentage = 80, description = 'by hand'"
+    )
+
+    site.reconcile()
+
+    rows = site.database.rows("SELECT reason FROM rollout_history WHERE action = 'drift_reverted'")
+    assert rows
+    assert {row["reason"] for row in rows} == {None}
+
+
 def test_break_glass_by_sql_survives_an_apply_of_another_commit(site: Site) -> None:
     commit_percentage(site, 20)
     site.reconcile()

@@ -190,3 +190,126 @@ def test_a_text_conversion_of_yaml_hides_no_override(site: Site) -> None:
     assert done.exit_code == 0, done.stderr
     assert site.database.value("SELECT state FROM rollout_override") == "done"
     assert site.remote_text() == before
+
+
+SIGNS = """\
+#!/bin/sh
+echo "$@" >>{log}
+cat >/dev/null
+echo '[GNUPG:] SIG_CREATED ' >&2
+echo '-----BEGIN PGP SIGNATURE-----'
+echo
+echo 'c2lnbmVk'
+echo '-----END PGP SIGNATURE-----'
+"""
+
+
+def sign_with(site: Site, folder: Path, script: str) -> None:
+    """Have git sign commits, by a program that is a script."""
+    program = folder / "sign"
+    program.write_text(script)
+    program.chmod(0o755)
+    for key, value in (
+        ("gpg.program", str(program)),
+        ("commit.gpgSign", "true"),
+        ("user.name", "Grace Signer"),
+        ("user.email", "grace@example.com"),
+        ("user.signingKey", "ABCD"),
+    ):
+        site.git("config", key, value)
+
+
+def test_write_back_signs_where_git_is_configured_to(site: Site, tmp_path: Path) -> None:
+    log = tmp_path / "signed"
+    site.reconcile()
+    sign_with(site, tmp_path, SIGNS.format(log=log))
+    limit(site.database)
+
+    done = site.reconcile("write-back")
+
+    assert done.exit_code == 0, done.stderr
+    commit = remote_git(site.remote, "cat-file", "commit", "main")
+    assert "gpgsig -----BEGIN PGP SIGNATURE-----" in commit
+    assert "author rollout-reconciler <rollout-reconciler@localhost>" in commit
+    # A host compares the signature's key with the committer's address.
+    assert "committer Grace Signer <grace@example.com>" in commit
+    assert "ABCD" in log.read_text()
+
+
+def test_a_signature_that_fails_leaves_the_override_pending(site: Site, tmp_path: Path) -> None:
+    site.reconcile()
+    sign_with(site, tmp_path, "#!/bin/sh\necho 'no secret key' >&2\nexit 2\n")
+    limit(site.database)
+    before = remote_git(site.remote, "rev-parse", "main")
+
+    done = site.reconcile("write-back")
+
+    assert done.exit_code == 0
+    assert len(done.stderr.splitlines()) == 1
+    assert "gpg failed to sign" in done.stderr
+    assert remote_git(site.remote, "rev-parse", "main") == before
+
+
+def test_write_back_without_a_signature_names_itself(site: Site) -> None:
+    site.reconcile()
+    limit(site.database)
+
+    site.reconcile("write-back")
+
+    commit = remote_git(site.remote, "cat-file", "commit", "main")
+    assert "gpgsig" not in commit
+    assert commit.count("rollout-reconciler <rollout-reconciler@localhost>") == 2
+
+
+def test_the_remotes_own_reason_is_shown_whole(site: Site) -> None:
+    site.reconcile()
+    hook = site.remote / "hooks" / "pre-receive"
+    hook.write_text(
+        "#!/bin/sh\necho 'error: GH013: Repository rule violations found' >&2\n"
+        "echo '- Commits must have verified signatures.' >&2\n"
+        "printf 'see\\tthe \\033[31mrules\\n' >&2\nexit 1\n"
+    )
+    hook.chmod(0o755)
+    limit(site.database)
+
+    done = site.reconcile("write-back", "--format", "json")
+
+    (override,) = json.loads(done.stdout)["overrides"]
+    assert override["outcome"] == "pending"
+    assert "GH013: Repository rule violations found" in override["why"]
+    assert "Commits must have verified signatures" in override["why"]
+    assert "\n" not in override["why"]
+    assert "\x1b" not in override["why"]
+
+
+def test_variables_of_a_hook_lead_to_no_other_repository(site: Site, tmp_path: Path) -> None:
+    site.git("init", "--quiet", str(tmp_path / "other"))
+    other = tmp_path / "other" / ".git"
+    env = {
+        "GIT_DIR": str(other),
+        "GIT_WORK_TREE": str(tmp_path / "other"),
+        "GIT_INDEX_FILE": str(other / "index"),
+        "GIT_OBJECT_DIRECTORY": str(other / "objects"),
+        "GIT_COMMON_DIR": str(other),
+        "GIT_NAMESPACE": "elsewhere",
+        "GIT_PREFIX": "elsewhere/",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "core.worktree",
+        "GIT_CONFIG_VALUE_0": str(tmp_path),
+        "GIT_TRACE": str(tmp_path / "trace"),
+        "GIT_EXTERNAL_DIFF": f"touch {tmp_path}/ran",
+        "GIT_PROXY_COMMAND": f"touch {tmp_path}/ran",
+        "GIT_ASKPASS": f"touch {tmp_path}/ran",
+    }
+    before = {str(path) for path in other.rglob("*")}
+
+    applied = site.reconcile("--yes", env=env)
+    edited = site.reconcile("set", "12", "--commit", env=env)
+    stopped = site.reconcile("stop", "--reason", "boom", env=env)
+
+    assert [done.exit_code for done in (applied, edited, stopped)] == [0, 0, 0], edited.stderr
+    assert "12" in site.git("log", "-1", "--format=%s")
+    assert "emergency_stop: true" in site.remote_text()
+    assert {str(path) for path in other.rglob("*")} == before
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "trace").exists()

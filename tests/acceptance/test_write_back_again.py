@@ -271,3 +271,32 @@ def test_two_features_of_which_one_is_lost_have_both_blocks_in_the_end(applied: 
     assert outcomes(report) == ["written"]
     assert block(applied) is not None
     assert block(applied, "other") is not None
+
+
+def test_a_proposal_that_was_squashed_and_left_is_settled(protected: Site) -> None:
+    override = limit(protected.database)
+    carry(protected)
+    protected.git("fetch", "--quiet")
+    protected.git("merge", "--quiet", "--squash", f"origin/rollout/override-{override}")
+    protected.commit("Stop it (#7)")
+    merge_by_hand(protected)
+
+    report = carry(protected)
+
+    assert outcomes(report) == ["settled"]
+    assert outcomes(carry(protected)) == []
+
+
+def test_a_resume_after_a_squashed_proposal_removes_the_block(protected: Site) -> None:
+    override = limit(protected.database)
+    carry(protected)
+    protected.git("fetch", "--quiet")
+    protected.git("merge", "--quiet", "--squash", f"origin/rollout/override-{override}")
+    protected.commit("Stop it (#7)")
+    merge_by_hand(protected)
+    resume(protected.database)
+
+    report = carry(protected)
+
+    assert outcomes(report) == ["proposed"]
+    assert block(protected, branch=f"rollout/resume-{override}") is None
