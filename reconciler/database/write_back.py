@@ -71,7 +71,7 @@ def read_pending(connection: "Connection") -> tuple[StandingFeature, ...]:
 
 
 def mark_seen(connection: "Connection", rows: Iterable[StoredOverride]) -> None:
-    """Remember that git says what these rows do, as they were when it was looked at."""
+    """Remember that git has what these rows have, as they were when git was read."""
     listed = list(rows)
     parameters = {
         "ids": [row.id for row in listed],

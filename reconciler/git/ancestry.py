@@ -1,4 +1,4 @@
-"""How two commits relate, and what the commits between them say.
+"""How two commits relate, and the messages of the commits between them.
 
 Questions of the history that a clone has. A shallow clone has not all of it: where that could change an
 answer, the question is refused.
@@ -88,7 +88,7 @@ def refuse_shallow(repository: Repository, question: str) -> None:
     """Raise `SetupInvalid` where the clone lacks the history that a question is about."""
     if repository.is_shallow():
         raise SetupInvalid(
-            f"this clone is shallow, so it cannot tell {question}; "
+            f"this clone is shallow, so git does not show {question}; "
             "fetch all of it (on GitHub: fetch-depth: 0)"
         )
 
@@ -103,10 +103,8 @@ class FileChange:
     after: bytes | None
 
 
-def changes_that_say(
-    file: Path, words: str, applied: str | None, head: str
-) -> tuple[FileChange, ...]:
-    """Return the commits after `applied` up to `head` whose message has words, in any case, the newest first.
+def changes_with(file: Path, words: str, applied: str | None, head: str) -> tuple[FileChange, ...]:
+    """Return the commits after `applied` up to `head` whose message has words in any case, newest first.
 
     Where nothing is applied, or what is applied is not in this history, `head` alone is read.
     """

@@ -88,7 +88,7 @@ def find_checkout(file: Path) -> Checkout:
         repository = Repository.around(file)
         if repository.is_shallow():
             raise CannotWriteBack(
-                "this clone is shallow, so it cannot tell what was in the file before; "
+                "this clone is shallow, so git does not show what was in the file before; "
                 "fetch all of it (on GitHub: fetch-depth: 0)"
             )
         objects = repository.git.rev_parse("--path-format=absolute", "--git-path", "objects")
@@ -145,7 +145,7 @@ def check_branch(repository: Repository, name: str) -> str:
 
 
 def _refuse_symlink_above(file: Path, top: Path, path: PurePosixPath) -> None:
-    """Refuse a file that the checkout has in another place than its path says."""
+    """Refuse a file whose place in the checkout is not the one of its path."""
     for parent in file.parents:
         if parent.resolve() == top:
             if file.relative_to(parent).as_posix() != path.as_posix():

@@ -87,7 +87,7 @@ class GitFailed(ReconcilerError, GitCommandError):
     def __str__(self) -> str:
         lines = [line.strip() for line in self.messages.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith(_ERRORS)] or lines or ["no message"]
-        # The first says what happened, the last what could not be done for that.
+        # The first is what happened, the last what could not be done because of it.
         shown = dict.fromkeys(_ERROR.sub("", each) for each in (errors[0], errors[-1]))
         return "".join(each if each.isprintable() else " " for each in "; ".join(shown))
 

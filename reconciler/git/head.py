@@ -116,5 +116,5 @@ def read_blob(repository: Repository, blob: str, shown: str) -> bytes:
 
 
 def _has_no_commit_yet(message: str) -> bool:
-    """Return whether git failed only because there is no commit, in its words under the C locale."""
+    """Return whether git failed only because there is no commit, by its message under the C locale."""
     return "Needed a single revision" in message

@@ -41,20 +41,20 @@ _FORBIDDEN: Final = re.compile(r"returned error: 403|HTTP 403", re.IGNORECASE)
 
 
 class PushOutcome(Enum):
-    """What became of a push, as far as its answer tells."""
+    """What became of a push, as far as its answer shows."""
 
     UNCERTAIN = auto()
-    """It was taken, it lost a race, or its answer was lost: only a fresh look at the branch tells."""
+    """It was taken, it lost a race, or its answer was lost: only a fresh look at the branch shows which."""
     DECLINED = auto()
     """The remote does not take pushes to this branch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """A push's outcome, and what git or the remote said of it in a line."""
+    """A push's outcome, and the answer of git or the remote in a line."""
 
     outcome: PushOutcome
-    said: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Quarantine:
         return commit
 
     def push(self, commit: str, branch: str) -> Pushed:
-        """Push a commit to a branch, never forced; what its answer says is no proof."""
+        """Push a commit to a branch, never forced; its answer is not a proof."""
         try:
             self.git.push(
                 "--porcelain",
@@ -202,7 +202,7 @@ def _as_environment(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
 
 
 def _reason(failure: GitFailed) -> str:
-    """Return why a push was refused, in a line: git's word for it, and all that the remote says."""
+    """Return why a push was refused, in a line: git's word for it, and the remote's whole message."""
     answer = [line.strip() for line in failure.output.splitlines()]
     refused = next((line[line.index("[") :] for line in answer if _REJECTED.search(line)), None)
     if refused is None:

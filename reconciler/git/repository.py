@@ -47,7 +47,7 @@ class Repository(Repo):
             raise NoRepository(f"there is no repository around {file}")
         require_supported_git()
         try:
-            # From where `.git` is: what else is in a working tree says nothing of the repository.
+            # From where `.git` is: nothing else in a working tree decides which repository is used.
             repository = cls(RestrictedGit(top).rev_parse("--show-toplevel"), expand_vars=False)
         except GitFailed as failure:
             if "not a git repository (or any" in failure.messages:
@@ -108,6 +108,6 @@ def require_supported_git() -> None:
 
 
 def _with_remedy(failure: GitFailed) -> str:
-    """Return git's message, and what git says to do where the owner is another."""
+    """Return git's message, and the command that git names where the owner is another."""
     remedy = _REMEDY.search(failure.messages)
     return str(failure) if remedy is None else f"{failure}; run: {remedy[1]}"

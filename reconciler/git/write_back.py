@@ -35,7 +35,7 @@ _IDENTITY: Final = {
     "GIT_COMMITTER_NAME": AUTHOR,
     "GIT_COMMITTER_EMAIL": _EMAIL,
 }
-"""As variables, which count more than whatever a configuration says of authors."""
+"""As variables, which count more than the authors of any configuration."""
 OVERRIDE_TRAILER: Final = "Override-Id"
 FEATURE_TRAILER: Final = "Rollout-Feature"
 
@@ -85,8 +85,8 @@ class Published:
     commits: tuple[str, ...]
     """In the order of their changes; fewer where one was refused."""
     outcome: PushOutcome
-    said: str
-    """What git or the remote said, in a line."""
+    answer: str
+    """The answer of git or the remote, in a line."""
 
 
 def read_tip(place: Quarantine, branch: str) -> TipFile:
@@ -138,7 +138,7 @@ def edit_content(content: bytes, feature: str, edit: Edit) -> bytes:
 
     Raises:
         EditRefused: the file is written in a way that an edit would change more of.
-        FileInvalid: what the edit makes is no valid file.
+        FileInvalid: the edited file is not valid.
     """
     match edit:
         case Add(override) | Replace(override):
@@ -164,7 +164,7 @@ def block_branch(override: UUID) -> str:
 
 
 def describe_edit(feature: str, edit: Edit) -> tuple[str, str]:
-    """Return what an edit does in a line, with why, and what more there is to say, as two texts."""
+    """Return two texts about an edit: what it does and why, in a line; and what a reader can do."""
     override = edit.override
     match edit:
         case Add() | Replace():
@@ -180,7 +180,7 @@ def describe_edit(feature: str, edit: Edit) -> tuple[str, str]:
 
 
 def commit_message(feature: str, edit: Edit) -> str:
-    """Return a commit's message: why, in a line, and the trailers that tell what is carried."""
+    """Return a commit's message: the reason in a line, and trailers for the override and its feature."""
     title, body = describe_edit(feature, edit)
     trailers = f"{OVERRIDE_TRAILER}: {edit.override.id}\n{FEATURE_TRAILER}: {feature}"
     return f"{title}\n\n{body}\n\n{trailers}\n"
@@ -203,7 +203,7 @@ def _as_written(override: Override) -> Override:
 
 
 def _harmless(text: str) -> str:
-    """Return text that starts no line, closes no issue, names nobody and tells no workflow to skip."""
+    """Return text that starts no line, closes no issue, mentions no person and skips no workflow."""
     return _REFERENCE.sub(" ", cut(text).translate(_BRACKETS))
 
 
@@ -232,7 +232,7 @@ def publish_by_push(
     changes: Sequence[Change],
     outdated: str | None = None,
 ) -> Published:
-    """Write the commits here and push them, as `Publish` says."""
+    """Write the commits here and push them: one form of `Publish`."""
     commits: list[str] = []
     for change in changes:
         parents = [commits[-1] if commits else tip.commit]
@@ -240,7 +240,7 @@ def publish_by_push(
             parents = [outdated, tip.commit]
         commits.append(commit_file(place, parents, tip, change))
     pushed = place.push(commits[-1], branch)
-    return Published(tuple(commits), pushed.outcome, pushed.said)
+    return Published(tuple(commits), pushed.outcome, pushed.answer)
 
 
 def is_own(place: Quarantine, commit: str) -> bool:

@@ -49,9 +49,9 @@ def push_promotion(
         text = f"Stage {step.number} of {step.stages}: its conditions are met."
         message = f"{title}\n\n{text}\n\nRollout-Feature: {feature}\n"
         commit = commit_file(place, [tip.commit], tip, Change(promotion.content, message))
-        answer = place.push(commit, branch)
+        pushed = place.push(commit, branch)
         if place.look([branch]).get(branch) != commit:
-            raise Unavailable(f"the branch {branch} could not be pushed: {answer.said}")
+            raise Unavailable(f"the branch {branch} could not be pushed: {pushed.answer}")
     return PushedPromotion(branch, title)
 
 

@@ -24,7 +24,7 @@ mutation ($input: CreateCommitOnBranchInput!) {
 
 @dataclass(frozen=True, slots=True)
 class SignedCommits:
-    """Makes commits on branches of a repository on GitHub, as `Publish` says."""
+    """Makes commits on branches of a repository on GitHub, as a form of `Publish`."""
 
     github: GitHub
     repository: str

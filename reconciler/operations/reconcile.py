@@ -354,9 +354,9 @@ def _commit_permission(source: Source, plan: Plan) -> CommitPermission:
     """Return what the commits since the last apply allow by their messages."""
     if source.commit is None:
         return CommitPermission()
-    from reconciler.git.ancestry import changes_that_say
+    from reconciler.git.ancestry import changes_with
 
-    found = changes_that_say(_file(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
+    found = changes_with(_file(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
     return read_permission(
         tuple(
             AllowingCommit(

@@ -137,14 +137,14 @@ class Pass:
             attempts |= _by_override(made)
             if written.outcome is PushOutcome.DECLINED:
                 attempts |= _by_override(
-                    self._propose(tip, each, f"{self.branch} takes no pushes ({written.said})")
+                    self._propose(tip, each, f"{self.branch} takes no pushes ({written.answer})")
                     for each in planned
                 )
                 break
             tip, looks = self._look()
             if written.commits and self.place.is_on(written.commits[-1], tip.commit):
                 break
-            why = f"the push did not come through: {written.said}"
+            why = f"the push did not come through: {written.answer}"
             attempts |= _by_override(replace(each, why=why) for each in made)
         return self._finish(tip, looks, attempts)
 
@@ -193,9 +193,9 @@ class Pass:
         self.lease.renew()
         # A run that was killed may have pushed it already.
         if not self._is_pushed(branch, tip):
-            answer = self.publish(self.place, tip, branch, [alone.change])
+            pushed = self.publish(self.place, tip, branch, [alone.change])
             if not self._is_pushed(branch, tip):
-                return _Attempt(override, why=f"{why}, nor does {branch} ({answer.said})")
+                return _Attempt(override, why=f"{why}, nor does {branch} ({pushed.answer})")
         if self.propose is not None:
             self.propose(branch, *describe_edit(planned.feature, planned.edit))
         write_transaction(self.database, partial(mark_proposed, override=override, branch=branch))

@@ -47,7 +47,7 @@ class AllowingCommit:
 
 @dataclass(frozen=True, slots=True)
 class CommitPermission:
-    """What commits allow, and why some of what they say allows nothing."""
+    """What commits allow, and notes on the lines that allow nothing."""
 
     allowed: frozenset[Allowed] = frozenset()
     notes: tuple[str, ...] = ()

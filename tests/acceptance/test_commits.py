@@ -238,9 +238,7 @@ def test_a_commit_is_read_if_git_is_set_to_show_signatures(site: Site, tmp_path:
 def test_a_row_of_drift_has_no_reason_of_a_commit(site: Site) -> None:
     commit_percentage(site, 20)
     site.reconcile()
-    site.database.execute(
-        "UPDATE rollout_configuration SET rollout_percentage = 80, description = 'by hand'"
-    )
+    site.database.execute("UPDATE rollout_configuration SET rollout_percentage = 80")
 
     site.reconcile()
 

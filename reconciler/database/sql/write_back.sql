@@ -1,6 +1,6 @@
 -- name: standing
--- What git has to say: overrides in force, and resumed ones whose block may still be there; and whether it
--- was seen to say so.
+-- Overrides that git must have (in force) or lose (resumed), and whether it was seen to have or to have lost
+-- them.
 SELECT
     override.id,
     override.rollout_config_id,
@@ -16,7 +16,7 @@ WHERE
 ORDER BY override.created_at, override.id;
 
 -- name: mark_seen
--- Git says what these rows do; one whose state has changed meanwhile is looked at again.
+-- Git has what these rows have; a row whose state has changed meanwhile is read again.
 UPDATE public.rollout_override AS override
 SET written_back_at = now()
 FROM unnest(CAST(:ids AS uuid []), CAST(:states AS text [])) AS seen (id, state)

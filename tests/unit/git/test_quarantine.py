@@ -77,7 +77,7 @@ def test_a_branch_that_takes_no_pushes_is_not_taken_for_a_lost_race(
     pushed = place.push(commit_file(place, [tip.commit], tip, Change(EDITED, "Hold")), "main")
 
     assert pushed.outcome is PushOutcome.DECLINED
-    assert "pre-receive hook declined" in pushed.said
+    assert "pre-receive hook declined" in pushed.answer
 
 
 def test_the_folder_is_gone_afterwards_also_after_an_error(
