@@ -25,6 +25,11 @@ class PushedPromotion:
     title: str
 
 
+def promotion_branch(feature: str, promotion: Promotion, names: Names) -> str:
+    """Return the branch of a feature's next stage."""
+    return names.branch(f"promote-{feature}-{show_number(promotion.step.stage.percentage)}")
+
+
 def push_promotion(
     document: Document, feature: str, promotion: Promotion, base: str, names: Names
 ) -> PushedPromotion:
@@ -38,7 +43,7 @@ def push_promotion(
     checkout = find_checkout(Path(document.path))
     step = promotion.step
     stage = show_number(step.stage.percentage)
-    branch = check_branch(checkout.repository, names.branch(f"promote-{feature}-{stage}"))
+    branch = check_branch(checkout.repository, promotion_branch(feature, promotion, names))
     title = f"Promote {feature}: {show_number(step.before)} → {stage}{names.title_suffix}"
     with quarantine(checkout, checkout.choose_remote(None)) as place:
         tip = read_tip(place, check_branch(checkout.repository, base))

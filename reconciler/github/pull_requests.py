@@ -93,6 +93,12 @@ def is_proposed(github: GitHub, repository: str, branch: str, base: str) -> bool
     return _find(github, repository, branch, base) is not None
 
 
+def declined_address(github: GitHub, repository: str, branch: str, base: str) -> str | None:
+    """Return the address of the declined pull request of a branch; None without one, or with an open one."""
+    there = _find(github, repository, branch, base)
+    return None if there is None or there["state"] == "open" else str(there["html_url"])
+
+
 def _find(github: GitHub, repository: str, branch: str, base: str) -> Any:
     owner = repository.removeprefix("/repos/").partition("/")[0]
     head = f"{owner}:{branch}"

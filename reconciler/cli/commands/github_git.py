@@ -10,7 +10,7 @@ from reconciler.cli.render.text import for_line, for_markdown
 from reconciler.errors import Stale
 from reconciler.github.client import GitHub, repository_path
 from reconciler.github.names import Names
-from reconciler.github.pull_requests import Proposal, is_proposed, propose
+from reconciler.github.pull_requests import Proposal, declined_address, is_proposed, propose
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
@@ -77,6 +77,16 @@ class _Proposals:
         """Open a pull request for a branch, with a title and plain text, or update the existing one."""
         self.open_with(branch, f"{title}{self.names.title_suffix}", for_markdown(text))
 
+    def report_declined(self, branch: str) -> bool:
+        """Return whether a person declined the pull request of a branch; print it then.
+
+        Its branch may be deleted, and is not pushed again.
+        """
+        address = declined_address(self.github, self.repository, branch, self.base)
+        if address is not None:
+            click.echo(f"pull request declined; not opened again: {address}")
+        return address is not None
+
     def open_with(self, branch: str, title: str, body: str) -> None:
         """Open a pull request for a branch, with a title and Markdown, or update the existing one."""
         self._seen.add(branch)
@@ -100,7 +110,7 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
     from reconciler.cli.context import actor
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
-    from reconciler.github.promotions import push_promotion
+    from reconciler.github.promotions import promotion_branch, push_promotion
     from reconciler.operations.promote import promote
     from reconciler.rollout_file import read_rollout_file
 
@@ -116,6 +126,9 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
             continue
         # The next feature's stage gets its own pull request.
         replace_file(settings.path, document.content)
+        branch = promotion_branch(feature, promotion, proposals.names)
+        if proposals.report_declined(branch):
+            continue
         pushed = push_promotion(document, feature, promotion, proposals.base, proposals.names)
         body = plan_markdown(promotion.plan, promotion.source, Outcome.PROPOSED)
         proposals.open_with(pushed.branch, pushed.title, body)
