@@ -15,6 +15,7 @@ from reconciler.git.checkout import CannotWriteBack, find_checkout
 from reconciler.git.quarantine import quarantine
 from reconciler.git.rollout_branch import rollout_branch
 from reconciler.git.write_back import read_tip, trace_blocks
+from reconciler.planning.overrides import limit_of
 from reconciler.planning.verification import (
     FALLBACK_PROCESSOR,
     Check,
@@ -23,6 +24,7 @@ from reconciler.planning.verification import (
     verify_rollback,
 )
 from reconciler.rollout_file.model import Override
+from reconciler.wording import describe_limit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -90,8 +92,14 @@ def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
         return GitAnswer(CheckStatus.NOT_YET, str(problem))
     where = f"{remote.name}/{branch} at {tip.commit[:7]}"
     found = tip.document.rollout.features.get(feature)
-    if found is not None and found.override is not None and found.override.id == override.id:
-        return GitAnswer(CheckStatus.OK, f"{where} has it")
+    block = None if found is None else found.override
+    if block is not None and block.id == override.id:
+        if limit_of(block) == limit_of(override):
+            return GitAnswer(CheckStatus.OK, f"{where} has it")
+        return GitAnswer(
+            CheckStatus.FAILED,
+            f"{where} has it with {describe_limit(block.percentage)}; an apply of that commit changes it",
+        )
     if was_there:
         # Write-back does not bring it back: the next apply ends it.
         return GitAnswer(

@@ -330,6 +330,22 @@ def test_a_block_removed_from_the_branch_does_not_verify(rollout: Site) -> None:
     )
 
 
+def test_a_limit_edited_on_the_branch_does_not_verify(rollout: Site) -> None:
+    rollout.reconcile("rollback", "--to", "20", "--reason", "it hurts")
+    rollout.git("pull", "--quiet")
+    rollout.replace("      percentage: 20\n", "      percentage: 5\n")
+    rollout.commit("Lower the limit")
+    rollout.push()
+
+    done = rollout.reconcile("verify")
+
+    assert done.exit_code == 1
+    tip = rollout.git("rev-parse", "HEAD")[:7]
+    assert " ".join(" ".join(done.stdout.splitlines()[-2:]).split()).endswith(
+        f"git failed origin/main at {tip} has it with the limit of 5; an apply of that commit changes it"
+    )
+
+
 def test_jobs_on_the_processor_after_a_rollback_do_not_verify(rollout: Site) -> None:
     rollout.reconcile("stop", "--reason", "it hurts", "--no-write-back")
     rollout.database.execute(

@@ -30,6 +30,7 @@ from reconciler.rollout_file.model import Feature, Override, Rollout
 from reconciler.targeting.categories import Category
 from reconciler.targeting.eligibility import Repository, Targeting, is_eligible
 from reconciler.targeting.strategy import Strategy
+from tests.builders import MOMENT
 from tests.postgres import Database
 from tests.replay import live_state, replayed_state
 
@@ -228,6 +229,30 @@ class ReconcileMachine(RuleBasedStateMachine):
         block = self._blocks_that_were_there()[-1]
         self._commit(self.branch[-1].feature.model_copy(update={"override": block}))
 
+    @precondition(lambda self: self.branch[-1].feature.override is not None)
+    @rule(limit=st.sampled_from([STOP, Decimal(0), Decimal(5), Decimal(50)]))
+    def edit_the_block(self, limit: Decimal | None) -> None:
+        """People change the limit under its id, lower or higher."""
+        block = self.branch[-1].feature.override
+        assert block is not None
+        edited = block.model_copy(
+            update={"percentage": limit, "emergency_stop": True if limit is STOP else None}
+        )
+        self._commit(self.branch[-1].feature.model_copy(update={"override": edited}))
+
+    @rule(limit=st.sampled_from([STOP, Decimal(5)]))
+    def write_a_block(self, limit: Decimal | None) -> None:
+        """People write a block by hand, in the place of the one that is there."""
+        block = Override(
+            id=UUID(int=1_000_000 + len(self.branch)),
+            percentage=limit,
+            emergency_stop=True if limit is STOP else None,
+            reason="by hand",
+            by="ada",
+            at=MOMENT,
+        )
+        self._commit(self.branch[-1].feature.model_copy(update={"override": block}))
+
     @rule(name=st.sampled_from(NAMES))
     def appears(self, name: str) -> None:
         if name not in self.repositories:
@@ -336,6 +361,19 @@ class ReconcileMachine(RuleBasedStateMachine):
             self.limits[acted.override.id] = acted.override.percentage
             self.is_told = True
 
+    @precondition(lambda self: self.applied >= 0)
+    @rule()
+    def tick(self) -> None:
+        """The safeguard judges, and puts back a limit in force that live exceeds."""
+        (watched,) = safeguard.judge_and_roll_back(self.world.target, (ALPHA,))
+        if watched.rollback is not None:
+            self.is_told = True
+            self.narrowed = None
+        live = live_state(self.world.database)[ALPHA]
+        for each in self._on():
+            limit = each.percentage
+            assert live["emergency_stop"] or (limit is not STOP and live["percentage"] <= limit)
+
     @precondition(lambda self: self._on())
     @rule()
     def resume(self) -> None:
@@ -426,6 +464,8 @@ class ReconcileMachine(RuleBasedStateMachine):
             if self._was_there(override, index) and not is_there:
                 assert override not in {each.id for each in self._on()}
                 self.limits.pop(override, None)
+            elif block is not None and is_there and override in self.limits:
+                self.limits[override] = block.percentage
         for limit in self.limits.values():
             assert live["emergency_stop"] or (limit is not STOP and live["percentage"] <= limit)
 

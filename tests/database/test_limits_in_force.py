@@ -1,0 +1,356 @@
+"""Limits in force, beside SQL by hand, edits of the file and restores: each case as people reported it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from reconciler.database.apply import Application
+from reconciler.errors import Refused, Stale
+from reconciler.operations import safeguard
+from reconciler.operations.drift import adopt_held_drift
+from reconciler.operations.reconcile import Applied, Permission, apply, preview
+from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.plan_inputs import Source
+from reconciler.planning.report import expect, make_report
+from reconciler.rollout_file.reader import parse_rollout
+from tests.builders import add_repositories, report_jobs, rollout_file
+from tests.postgres import Database
+
+NAMES = tuple(f"acme/tool-{number}" for number in range(60))
+BLOCK = {
+    "id": "019343a7-6f8e-7c34-9a55-0b8a1f0d2c11",
+    "percentage": 20,
+    "reason": "errors",
+    "by": "Ada",
+    "at": "2026-01-02T03:04:05Z",
+}
+STOP_BLOCK = {key: value for key, value in BLOCK.items() if key != "percentage"} | {
+    "emergency_stop": True
+}
+HEALTH = {"min_jobs": 4, "rollback_to": 5}
+
+
+@dataclass
+class Rollout:
+    """A database with sixty repositories, and files that are applied to it, outside git."""
+
+    database: Database
+
+    def __post_init__(self) -> None:
+        self.target = self.database.opened()
+        add_repositories(self.database, *NAMES)
+
+    def application(self, **features: dict[str, Any]) -> Application:
+        text = rollout_file({name: {"health": HEALTH, **each} for name, each in features.items()})
+        document = parse_rollout(text.encode(), path="rollout.yaml")
+        source = Source("rollout.yaml", document.digest, None, False, None)
+        return Application(source, document.rollout, applied_by="a test")
+
+    def apply(self, *allowed: GuardName, **features: dict[str, Any]) -> Applied:
+        permission = Permission(frozenset(map(Allowed, allowed)))
+        return apply(self.target, self.application(**features), permission)
+
+    def sql(self, assignments: str) -> None:
+        self.database.execute(f"UPDATE rollout_configuration SET {assignments}")
+
+    def live(self, feature: str = "search") -> tuple[int, bool]:
+        (row,) = self.database.rows(
+            "SELECT rollout_percentage::integer AS percentage, emergency_stop"
+            f" FROM rollout_configuration WHERE feature_name = '{feature}'"
+        )
+        return row["percentage"], row["emergency_stop"]
+
+    def actions(self) -> list[str]:
+        rows = self.database.rows("SELECT action FROM rollout_history ORDER BY position")
+        return [row["action"] for row in rows]
+
+    def tick(self) -> None:
+        safeguard.judge_and_roll_back(self.target)
+
+    def stop(self) -> safeguard.Acted:
+        return safeguard.stop(self.target, "search", by="ada", reason="it hurts")
+
+    def roll_back(self, percentage: int) -> safeguard.Acted:
+        return safeguard.roll_back(
+            self.target, "search", Decimal(percentage), by="ada", reason="it hurts"
+        )
+
+    def fail_jobs(self) -> None:
+        report_jobs(self.database, 10, errors=10, feature="search", repository=NAMES[0])
+
+
+@pytest.fixture
+def rollout(database: Database) -> Iterator[Rollout]:
+    made = Rollout(database)
+    yield made
+    made.target.engine.dispose()
+
+
+def begin(rollout: Rollout, **fields: Any) -> None:
+    done = rollout.apply(*GuardName, search={"percentage": 50, **fields})
+    assert not done.plan.is_refused
+
+
+WIDER = "emergency_stop = false, rollout_percentage = 50"
+
+
+def test_a_tick_puts_back_a_stop_that_sql_lifted(rollout: Rollout) -> None:
+    begin(rollout)
+    rollout.stop()
+    rollout.sql(WIDER)
+
+    rollout.tick()
+
+    assert rollout.live() == (0, True)
+    assert rollout.actions()[-2:] == ["drift_reverted", "drift_reverted"]
+    rollout.tick()
+    assert len(rollout.actions()) == 4
+
+
+@pytest.mark.parametrize("act", ["stop", "apply"])
+def test_a_stop_and_an_apply_put_back_a_stop_that_sql_lifted(rollout: Rollout, act: str) -> None:
+    begin(rollout)
+    rollout.stop()
+    rollout.sql(WIDER)
+
+    if act == "stop":
+        assert rollout.stop().act is not None
+    else:
+        begin(rollout)
+
+    assert rollout.live() == (0, True)
+    assert rollout.database.value("SELECT count(*) FROM rollout_override") == 1
+
+
+def test_a_rollback_puts_back_a_narrower_limit_that_sql_raised(rollout: Rollout) -> None:
+    begin(rollout)
+    rollout.roll_back(10)
+    rollout.sql("rollout_percentage = 80")
+
+    assert rollout.roll_back(25).act is not None
+
+    assert rollout.live() == (10, False)
+    with pytest.raises(Refused, match="the limit of 10 is in force"):
+        rollout.roll_back(25)
+
+
+def test_a_rollback_to_the_percentage_of_the_file_undoes_a_widening(rollout: Rollout) -> None:
+    begin(rollout, percentage=25)
+    rollout.sql("rollout_percentage = 80")
+
+    rollout.roll_back(25)
+
+    assert rollout.live() == (25, False)
+
+
+def test_the_safeguard_acts_under_a_limit_of_people(rollout: Rollout) -> None:
+    begin(rollout)
+    rollout.roll_back(25)
+    rollout.fail_jobs()
+
+    rollout.tick()
+
+    assert rollout.live() == (5, False)
+
+
+def test_the_safeguard_acts_after_a_nudge_by_sql_was_kept(rollout: Rollout) -> None:
+    begin(rollout)
+    rollout.fail_jobs()
+    rollout.sql("rollout_percentage = 49")
+    begin(rollout)
+    assert rollout.live() == (49, False)
+
+    rollout.tick()
+
+    assert rollout.live() == (5, False)
+
+
+@pytest.mark.parametrize(
+    ("after", "live"),
+    [
+        pytest.param(BLOCK | {"percentage": 5}, (5, False), id="lower"),
+        pytest.param(BLOCK | {"percentage": 40}, (40, False), id="higher"),
+        pytest.param(STOP_BLOCK, (0, True), id="a stop"),
+    ],
+)
+def test_the_limit_that_people_edit_in_the_file_is_in_force(
+    rollout: Rollout, after: dict[str, Any], live: tuple[int, bool]
+) -> None:
+    begin(rollout, override=BLOCK)
+    assert rollout.live() == (20, False)
+
+    begin(rollout, override=after)
+
+    assert rollout.live() == live
+    (row,) = rollout.database.rows(
+        "SELECT state, percentage::integer AS percentage, emergency_stop FROM rollout_override"
+    )
+    assert row == {
+        "state": "on",
+        "percentage": after.get("percentage"),
+        "emergency_stop": "emergency_stop" in after,
+    }
+    assert "percentage_changed" in rollout.actions()
+    history = len(rollout.actions())
+    begin(rollout, override=after)
+    assert len(rollout.actions()) == history
+
+
+def test_a_limit_above_the_lowered_percentage_applies_with_a_warning(rollout: Rollout) -> None:
+    begin(rollout, override=BLOCK)
+
+    done = rollout.apply(search={"percentage": 10, "override": BLOCK})
+
+    assert rollout.live() == (10, False)
+    assert done.plan.features[0].warnings == (
+        "the override's limit of 20 is above the percentage 10: it limits nothing",
+    )
+
+
+def test_a_block_that_moves_to_another_feature_is_a_row_of_its_own(rollout: Rollout) -> None:
+    rollout.apply(
+        *GuardName, search={"percentage": 50, "override": STOP_BLOCK}, export={"percentage": 50}
+    )
+
+    rollout.apply(
+        *GuardName, search={"percentage": 50}, export={"percentage": 50, "override": STOP_BLOCK}
+    )
+
+    assert (rollout.live("search"), rollout.live("export")) == ((50, False), (0, True))
+    assert rollout.database.value("SELECT count(*) FROM rollout_override") == 2
+    before = rollout.actions()
+    assert safeguard.stop(rollout.target, "search", by="ada", reason="x").act is not None
+    assert len(rollout.actions()) == len(before) + 1
+
+
+def test_a_strategy_narrowed_by_sql_under_a_stop_is_held(rollout: Rollout) -> None:
+    begin(rollout)
+    rollout.sql("rollout_strategy = 'whitelist'")
+    rollout.stop()
+
+    held = rollout.apply(search={"percentage": 50})
+
+    assert held.plan.held == ("search",)
+
+
+@pytest.mark.parametrize("percentage", [20, 1])
+def test_a_percentage_narrowed_before_the_first_apply_is_kept(
+    rollout: Rollout, percentage: int
+) -> None:
+    rollout.database.execute(
+        "INSERT INTO rollout_configuration (feature_name, rollout_percentage)"
+        f" VALUES ('search', {percentage})"
+    )
+
+    begin(rollout)
+
+    assert rollout.live() == (percentage, False)
+    assert "drift_kept" in rollout.actions()
+
+
+def test_an_exclusion_and_a_removed_entry_by_sql_are_adopted(rollout: Rollout) -> None:
+    listed = {"percentage": 0, "whitelist": [NAMES[0], NAMES[1]]}
+    rollout.apply(search=listed)
+    ids = {
+        row["full_name"]: row["id"]
+        for row in rollout.database.rows("SELECT full_name, id::text FROM repositories")
+    }
+    rollout.sql(
+        f"target_repositories = ARRAY['{ids[NAMES[0]]}'],"
+        f" excluded_repositories = ARRAY['{ids[NAMES[0]]}']"
+    )
+    assert rollout.apply(search=listed).plan.held == ("search",)
+    file = rollout_file({"search": {"health": HEALTH, **listed}}).encode()
+
+    adopted, content = adopt_held_drift(rollout.target, file, ["search"])
+    document = parse_rollout(content)
+    source = Source("rollout.yaml", document.digest, None, False, None)
+    done = apply(rollout.target, Application(source, document.rollout, "a test"))
+
+    assert set(adopted) == {"search"}
+    assert not done.plan.is_refused
+    assert rollout.database.value("SELECT count(*) FROM eligible_repositories('search')") == 0
+
+
+def test_a_resume_by_the_file_is_one_row_of_history(rollout: Rollout) -> None:
+    begin(rollout, override=STOP_BLOCK)
+
+    begin(rollout)
+
+    assert rollout.actions().count("resumed") == 1
+    assert rollout.live() == (50, False)
+
+
+def test_a_block_replaced_by_hand_is_no_resume(rollout: Rollout) -> None:
+    begin(rollout, override=BLOCK)
+
+    begin(rollout, override=STOP_BLOCK | {"id": "019343a7-6f8e-7c34-9a55-0b8a1f0d2c99"})
+
+    assert rollout.live() == (0, True)
+    assert "resumed" not in rollout.actions()
+
+
+def test_an_inactive_feature_does_not_soak(rollout: Rollout) -> None:
+    stages = [{"percentage": 10, "soak": "1h"}, {"percentage": 25, "soak": "1h"}]
+    rollout.apply(search={"percentage": 10, "active": False, "progression": stages})
+    rollout.database.execute(
+        "SET session_replication_role = replica;"
+        "UPDATE rollout_history SET created_at = created_at - interval '9 days';"
+        "UPDATE rollout_configuration SET created_at = created_at - interval '9 days'"
+    )
+
+    risen = rollout.apply(search={"percentage": 25, "active": False, "progression": stages})
+
+    messages = [finding.message for _, finding in risen.plan.refusing]
+    assert any("percentage 10 → 25: stage 10 reached " in each for each in messages)
+
+
+def test_a_moved_audience_is_refused_by_its_own_guard(rollout: Rollout) -> None:
+    begin(rollout)
+
+    refused = rollout.apply(search={"percentage": 50, "salt": "pepper"})
+    allowed = rollout.apply(GuardName.AUDIENCE_MOVED, search={"percentage": 50, "salt": "pepper"})
+
+    assert [finding.guard for _, finding in refused.plan.refusing] == [GuardName.AUDIENCE_MOVED]
+    assert not allowed.plan.is_refused
+
+
+def test_the_same_saved_plan_applies_once(rollout: Rollout) -> None:
+    application = rollout.application(search={"percentage": 20})
+    shown = expect(
+        make_report(preview(rollout.target, application), application.source, applied=False)
+    )
+
+    apply(rollout.target, application, expected=shown)
+
+    with pytest.raises(Stale, match="generation 0 is 1 now"):
+        apply(rollout.target, application, expected=shown)
+
+
+def test_an_unrelated_change_does_not_resume_a_stopped_feature(rollout: Rollout) -> None:
+    begin(rollout)
+    rollout.stop()
+
+    begin(rollout, description="Something else", percentage=60)
+
+    assert rollout.live() == (0, True)
+    safeguard.resume(rollout.target, "search", by="ada", reason="fixed")
+    assert rollout.live() == (60, False)
+
+
+def test_after_a_resume_failures_count_again(rollout: Rollout) -> None:
+    begin(rollout)
+    rollout.fail_jobs()
+    rollout.tick()
+    assert rollout.live() == (5, False)
+    safeguard.resume(rollout.target, "search", by="ada", reason="fixed")
+    rollout.tick()
+    assert rollout.live() == (50, False)
+
+    rollout.fail_jobs()
+    rollout.tick()
+
+    assert rollout.live() == (5, False)
