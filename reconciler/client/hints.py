@@ -13,6 +13,8 @@ _LOG = logging.getLogger("reconciler.client")
 _MOST_FEATURES_NAMED: Final = 100
 _CLIENTS_BEFORE_HINT: Final = 3
 
+_THREAD_OPTIONS: Final = frozenset(("enable-threads", "threads"))
+
 _made: Final[Counter[str]] = Counter()
 _lock = threading.Lock()
 
@@ -33,8 +35,9 @@ def note_client(database: str) -> None:
 def note_server_without_threads() -> None:
     """Log the option that uWSGI needs before Python's threads run in its workers."""
     uwsgi = sys.modules.get("uwsgi")
-    options = getattr(uwsgi, "opt", {})
-    if uwsgi is not None and not {b"enable-threads", b"threads"} & set(options):
+    options = getattr(uwsgi, "opt", None)
+    # Without options it is a module that was only imported, and no server.
+    if options is not None and not _THREAD_OPTIONS & {str(each) for each in options}:
         _LOG.warning(
             "uWSGI runs without enable-threads: no thread runs between two requests, so nothing is "
             "followed or recorded then; add enable-threads = true"

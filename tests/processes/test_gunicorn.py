@@ -15,7 +15,7 @@ def test_each_worker_follows_a_stop_and_records_until_its_end(
     load(database)
     command = [
         "gunicorn", "--workers", "2", "--worker-class", worker, "--preload",
-        "--bind", "unix:service.sock", "tests.processes.wsgi_service:application",
+        "--bind", "unix:service.sock", "tests.processes.wsgi_service:service",
     ]  # fmt: skip
     with running(command, database, {"READY_BEFORE_FORK": ready}) as gunicorn:
         gunicorn.wait_until_serving()

@@ -9,7 +9,8 @@ from tests.processes.programs import load, recorded, running
 from tests.waiting import eventually
 
 UWSGI = [
-    "uwsgi", "--master", "--processes", "2", "--enable-threads", "--need-app", "--die-on-term",
+    "uwsgi", "--master", "--processes", "2", "--enable-threads", "--need-app",
+    "--hook-master-start", "unix_signal:15 gracefully_kill_them_all",
     "--http-socket", "service.sock", "--module", "tests.processes.wsgi_service:application",
 ]  # fmt: skip
 
@@ -35,4 +36,14 @@ def test_each_worker_follows_a_stop_and_records(database: Database, ready: str) 
         eventually(lambda: recorded(database) == taken)
         asked("/record")
         assert uwsgi.stop(signal.SIGTERM) == 0, uwsgi.text()
+        assert "without enable-threads" not in uwsgi.text()
     assert recorded(database) == 11
+
+
+def test_without_threads_the_log_has_the_line_to_write(database: Database) -> None:
+    load(database)
+    command = [each for each in UWSGI if each != "--enable-threads"]
+    with running(command, database) as uwsgi:
+        uwsgi.wait_until_serving()
+        uwsgi.get("/decide")
+        eventually(lambda: "add enable-threads = true" in uwsgi.text())

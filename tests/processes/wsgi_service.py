@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from reconciler.client import RolloutClient
+from reconciler.client.integrations.wsgi import RolloutMiddleware
 
 REPOSITORY = "10000000-0000-4000-8000-000000000001"
 
@@ -14,7 +15,7 @@ if os.environ.get("READY_BEFORE_FORK"):
     client.wait_until_ready()
 
 
-def application(
+def service(
     environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], Any]
 ) -> Iterable[bytes]:
     answer: dict[str, Any] = {"pid": os.getpid()}
@@ -26,3 +27,6 @@ def application(
             answer["taken"] = client.record(REPOSITORY, "f", "github_actions", succeeded=True)
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
+
+
+application = RolloutMiddleware(service, client)
