@@ -23,18 +23,22 @@ def write_back_and_warn(settings: Settings, database: "Database") -> "WriteBackR
 
 def report_text(report: "WriteBackReport") -> str:
     """Return what became of each override, a line each."""
-    if not report.overrides:
+    if not report.overrides and report.problem is None:
         return "nothing to write back: git has every override"
+    if not report.overrides:
+        return "nothing to write back that is known: git was not read"
     return "\n".join(_line(report, each) for each in report.overrides)
 
 
 def warn_of_problem(settings: Settings, report: "WriteBackReport") -> None:
     """Print on stderr why a pass ended early, where it did."""
-    if report.problem is not None:
-        settings.warn(
-            f"not in git yet: {report.problem}; the override stays in force; "
-            "to try again: reconcile write-back"
-        )
+    if report.problem is None:
+        return
+    if report.pending:
+        consequence = f"not in git yet: {report.problem}; the override stays in force"
+    else:
+        consequence = f"git was not read: {report.problem}; every override was in git before"
+    settings.warn(f"{consequence}; to try again: reconcile write-back")
 
 
 def _line(report: "WriteBackReport", written: "WrittenBack") -> str:

@@ -148,3 +148,19 @@ def test_an_older_branch_is_skipped_and_a_rewritten_one_is_refused(
     assert "history was rewritten" in watcher.tells("not_applied", commit=rewritten)["message"]
     assert percentage(rollout) == 60
     eventually(lambda: watcher.get("/healthz")[0] == 200)
+
+
+def test_a_block_that_a_forced_push_lost_is_written_again(
+    rollout: Site, start: Start, elsewhere: Site
+) -> None:
+    watcher = start("--follow", "origin/main", "--listen", "127.0.0.1:0")
+    fail_jobs(rollout, "export")
+    written = watcher.tells("write_back", feature="export", outcome="written")
+    watcher.tells("applied", commit=written["commit"])
+    elsewhere.replace("  capture:\n    percentage: 50", "  capture:\n    percentage: 60")
+    elsewhere.commit("Rewrite it")
+
+    elsewhere.git("push", "--quiet", "--force", "origin", "HEAD:main")
+
+    eventually(lambda: written["override"] in rollout.remote_text())
+    assert "percentage: 60" in rollout.remote_text()

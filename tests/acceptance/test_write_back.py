@@ -214,6 +214,18 @@ def test_an_override_the_tip_cannot_hold_stays_pending(applied: Site) -> None:
     assert applied.remote_text() == "version: 1\n"
 
 
+def test_a_limit_above_the_percentage_at_the_tip_is_written_too(applied: Site) -> None:
+    edit_on_the_branch(applied, f"version: 1\nfeatures: {{{FEATURE}: {{percentage: 3}}}}\n")
+    override = limit(applied.database, to=5)
+
+    report = carry(applied)
+
+    found = block(applied)
+    assert outcomes(report) == ["written"]
+    assert found is not None
+    assert (found.id, found.percentage) == (override, Decimal(5))
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -68,12 +68,14 @@ def test_a_lost_block_is_found_without_an_apply(applied: Site) -> None:
     carry(applied)
     applied.git("push", "--quiet", "--force", "origin", "HEAD:main")
     applied.remote.rename(applied.remote.with_name("away.git"))
-    away = carry(applied)
+    away = applied.reconcile("write-back")
     applied.remote.with_name("away.git").rename(applied.remote)
 
     report = carry(applied)
 
-    assert "cannot be reached" in str(away.problem)
+    assert away.stdout == "nothing to write back that is known: git was not read\n"
+    assert "cannot be reached" in away.stderr
+    assert "not in git yet" not in away.stderr
     assert outcomes(report) == ["written"]
     assert outcomes(carry(applied)) == []
 
@@ -124,7 +126,7 @@ def test_a_block_removed_while_the_file_is_moved_stays_removed(applied: Site, fo
     left_alone = applied.reconcile("write-back", *moved)
     done = applied.reconcile(*moved)
 
-    assert left_alone.stdout == "nothing to carry: git has every override\n"
+    assert left_alone.stdout == "nothing to write back: git has every override\n"
     assert done.exit_code == 0, done.stderr
     assert applied.database.value("SELECT state FROM rollout_override") == "done"
     assert (
