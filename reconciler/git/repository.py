@@ -55,9 +55,10 @@ class Repository(Repo):
             raise SetupInvalid(
                 f"git cannot read the repository around {file}: {_with_remedy(failure)}"
             ) from None
-        except GitError as error:
+        except GitError:
             raise SetupInvalid(
-                f"git cannot read the repository around {file}: {type(error).__name__}"
+                f"the repository around {file} has its working tree in another folder; "
+                "use a checkout of its own"
             ) from None
         # Without what GitPython takes from this process's own GIT_ variables.
         repository.git.environment().clear()
@@ -69,8 +70,15 @@ class Repository(Repo):
         return Path(str(self.working_tree_dir))
 
     def path_of(self, file: Path) -> str:
-        """Return a file's path from the top of the checkout."""
-        return (file.parent.resolve() / file.name).relative_to(self.top).as_posix()
+        """Return a file's path from the top of the checkout.
+
+        Raises:
+            SetupInvalid: the file is inside `.git`, where no commit can have it.
+        """
+        path = (file.parent.resolve() / file.name).relative_to(self.top)
+        if ".git" in path.parts:
+            raise SetupInvalid(f"{file} is inside .git, where no commit can have it; move it")
+        return path.as_posix()
 
     def has_commit(self, name: str) -> bool:
         """Return whether the repository has a commit, given by its full name."""

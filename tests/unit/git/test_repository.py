@@ -77,3 +77,34 @@ def test_a_file_that_is_too_large_in_a_commit_is_not_read(clone: Path) -> None:
 
     with pytest.raises(SetupInvalid, match=r"larger than 16 MiB"):
         content_at(clone / "rollout.yaml", newest)
+
+
+def test_a_file_inside_the_git_folder_is_not_taken_for_a_committed_one(clone: Path) -> None:
+    (clone / ".git" / "rollout.yaml").write_text(FIRST_FILE)
+
+    with pytest.raises(SetupInvalid, match=r"inside \.git"):
+        read_head(clone / ".git" / "rollout.yaml")
+
+
+def test_a_working_tree_in_another_folder_is_refused_in_a_sentence(
+    clone: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    run_git(clone, "config", "core.worktree", str(tmp_path / "elsewhere"))
+
+    with pytest.raises(SetupInvalid, match="has its working tree in another folder"):
+        read_head(clone / "rollout.yaml")
+
+
+def test_a_worktree_of_a_bare_clone_and_a_submodule_are_read(clone: Path, tmp_path: Path) -> None:
+    remote, bare, outer = tmp_path / "origin.git", tmp_path / "bare.git", tmp_path / "outer"
+    run_git(tmp_path, "clone", "--quiet", "--bare", str(remote), str(bare))
+    run_git(bare, "worktree", "add", "--quiet", str(tmp_path / "tree"), "main")
+    run_git(tmp_path, "init", "--quiet", str(outer))
+    allowed = ("-c", "protocol.file.allow=always")
+    run_git(outer, *allowed, "submodule", "--quiet", "add", remote.as_uri(), "inner")
+    newest = run_git(clone, "rev-parse", "HEAD")
+
+    found = [read_head(tmp_path / each / "rollout.yaml") for each in ("tree", "outer/inner")]
+
+    assert [head and head.commit for head in found] == [newest, newest]
