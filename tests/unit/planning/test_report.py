@@ -112,19 +112,20 @@ def test_the_findings_of_guards_are_not_in_the_digest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "generation", "percentage", "moved"),
+    ("digest", "generation", "percentage", "moved"),
     [
-        ({}, 7, 25, ()),
-        ({"digest": f"sha256:{'d' * 64}"}, 7, 25, ("the file changed",)),
-        ({}, 8, 25, ("generation 7 is 8 now",)),
-        ({}, 7, 20, ("the live state changed, or the repositories did",)),
+        (SOURCE.digest, 7, 25, ()),
+        (f"sha256:{'d' * 64}", 7, 25, ("the file changed",)),
+        (SOURCE.digest, 8, 25, ("generation 7 is 8 now",)),
+        (SOURCE.digest, 7, 20, ("the live state changed, or the repositories did",)),
     ],
     ids=["nothing", "the file", "the generation", "the live state"],
 )
 def test_what_moved_since_a_plan_was_shown_is_named(
-    source: dict[str, str], generation: int, percentage: int, moved: tuple[str, ...]
+    digest: str, generation: int, percentage: int, moved: tuple[str, ...]
 ) -> None:
     shown = expect(reported(feature(percentage=25)))
     plan = replace(planned(feature(percentage=Decimal(percentage))), generation=generation)
 
-    assert what_moved(shown, make_report(plan, replace(SOURCE, **source), applied=False)) == moved
+    now = make_report(plan, replace(SOURCE, digest=digest), applied=False)
+    assert what_moved(shown, now) == moved
