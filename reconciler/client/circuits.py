@@ -14,6 +14,8 @@ from datetime import timedelta
 from enum import StrEnum
 from math import inf
 
+from reconciler.client.outcome import Outcome
+
 _LOG = logging.getLogger("reconciler.client")
 
 
@@ -136,14 +138,18 @@ class Circuits:
         self._lock = threading.RLock()
         self._circuits: dict[str, Circuit] = {}
 
-    def record(
-        self, feature: str, repository_id: str, *, succeeded: bool, seconds: float | None = None
-    ) -> None:
-        """Take in the outcome of one of the feature's jobs."""
+    def record(self, outcome: Outcome) -> None:
+        """Take in the outcome of a job of its feature."""
+        feature = outcome.feature
         with self._lock:
             circuit = self._circuits.setdefault(feature, Circuit(self._settings))
             before = circuit.state
-            circuit.record(self._clock(), repository_id, succeeded=succeeded, seconds=seconds)
+            circuit.record(
+                self._clock(),
+                outcome.repository_id,
+                succeeded=outcome.succeeded,
+                seconds=outcome.seconds,
+            )
             after = circuit.state
         if (before is CircuitState.CLOSED) != (after is CircuitState.CLOSED):
             # Without the lock, since what is called may ask.

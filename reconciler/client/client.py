@@ -210,16 +210,12 @@ class RolloutClient:
                 recorded.
         """
         fork.check()
-        state = self._store.current.state
-        found = state.repositories.find(repository)
+        found = self._store.current.state.repositories.find(repository)
         id_ = str(repository) if found is None else found.id
         outcome = Outcome.checked(
             feature, id_, processor, succeeded=succeeded, seconds=seconds, error=error
         )
-        if feature in state.newest and processor != self._routing.get(feature, _ROUTING).fallback:
-            self._circuits.record(
-                feature, id_, succeeded=outcome.succeeded, seconds=outcome.seconds
-            )
+        self._count_in_circuit(outcome)
         if found is None and not is_id(id_):
             # A client that only records is never asked, and would not come to know a name.
             self._start()
@@ -330,6 +326,11 @@ class RolloutClient:
             return False
         self._fast_until = min(now + _CHECK_FORK_EVERY_SECONDS, current.deadline)
         return self._decider.is_eligible(current, repository, feature)
+
+    def _count_in_circuit(self, outcome: Outcome) -> None:
+        fallback = self._routing.get(outcome.feature, _ROUTING).fallback
+        if outcome.feature in self._store.current.state.newest and outcome.processor != fallback:
+            self._circuits.record(outcome)
 
     def _start(self) -> None:
         fork.check()
