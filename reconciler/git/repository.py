@@ -56,10 +56,7 @@ class Repository(Repo):
                 f"git cannot read the repository around {file}: {_with_remedy(failure)}"
             ) from None
         except GitError:
-            raise SetupInvalid(
-                f"the repository around {file} has its working tree in another folder; "
-                "use a checkout of its own"
-            ) from None
+            raise _working_tree_elsewhere(file) from None
         # Without what GitPython takes from this process's own GIT_ variables.
         repository.git.environment().clear()
         return repository
@@ -73,9 +70,12 @@ class Repository(Repo):
         """Return a file's path from the top of the checkout.
 
         Raises:
-            SetupInvalid: the file is inside `.git`, where no commit can have it.
+            SetupInvalid: the file is inside `.git`, where no commit can have it, or not in the checkout.
         """
-        path = (file.parent.resolve() / file.name).relative_to(self.top)
+        try:
+            path = (file.parent.resolve() / file.name).relative_to(self.top)
+        except ValueError:
+            raise _working_tree_elsewhere(file) from None
         if ".git" in path.parts:
             raise SetupInvalid(f"{file} is inside .git, where no commit can have it; move it")
         return path.as_posix()
@@ -113,6 +113,13 @@ def require_supported_git() -> None:
     if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
         oldest = ".".join(map(str, OLDEST_GIT))
         raise SetupInvalid(f"{shown or 'this git'} is too old; install git {oldest} or newer")
+
+
+def _working_tree_elsewhere(file: Path) -> SetupInvalid:
+    return SetupInvalid(
+        f"the repository around {file} has its working tree in another folder; "
+        "use a checkout of its own"
+    )
 
 
 def _with_remedy(failure: GitFailed) -> str:

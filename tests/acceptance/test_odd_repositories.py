@@ -313,3 +313,18 @@ def test_variables_of_a_hook_lead_to_no_other_repository(site: Site, tmp_path: P
     assert {str(path) for path in other.rglob("*")} == before
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "trace").exists()
+
+
+def test_a_bare_repository_above_an_empty_git_folder_is_not_used(
+    site: Site, tmp_path: Path
+) -> None:
+    ran, folder = tmp_path / "ran", tmp_path / "unpacked" / "inner"
+    plant_bare_repository(folder.parent, ran)
+    (folder / ".git").mkdir(parents=True)
+    (folder / "rollout.yaml").write_text(site.file.read_text())
+
+    done = site.reconcile("--file", str(folder / "rollout.yaml"), "--dry-run")
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "cannot use bare repository" in done.stderr
+    assert not ran.exists()
