@@ -1,8 +1,7 @@
 """One feature's configuration, and the table of its managed fields.
 
-`FIELDS` has one entry for each field. Whatever reads, compares, stores or shows a configuration loops
-over that table, so that a new field is one attribute of `Configuration`, one entry, and its SQL.
-
+Whatever reads, compares, stores or shows a configuration loops over `FIELDS`: a new field is one attribute
+of `Configuration`, one entry there, and its SQL.
 Entries of lists are keys: a repository id, an `owner/name` that no repository has yet, or `owner/*`,
 all lower case.
 """
@@ -134,7 +133,7 @@ class _Field:
     declared_at: str | None
     """Its place in the model of the file; None for a field that only overrides set."""
     unset: Callable[[str], Any] = lambda _name: None
-    """What a value that the file leaves out means, from the feature's name, where the model has none."""
+    """The value for a key that the file leaves out, where the model has none; from the feature's name."""
 
     def read(self, configuration: Configuration) -> Any:
         """Return the field's value."""
@@ -188,6 +187,17 @@ def _always(value: Any) -> Callable[..., Any]:
     return lambda *_: value
 
 
+def _health(name: str, column: str, value_type: _ValueType) -> ScalarField:
+    return ScalarField(
+        name=name,
+        column=column,
+        type=value_type,
+        declared_at=f"health.{name}",
+        direction=_always(Direction.NEITHER),
+        action=_always(Action.HEALTH_CHANGED),
+    )
+
+
 SCALAR_FIELDS: Final = (
     ScalarField(
         name="active",
@@ -239,46 +249,11 @@ SCALAR_FIELDS: Final = (
         direction=_always(Direction.BY_AUDIENCE),
         action=_always(Action.UPDATED),
     ),
-    ScalarField(
-        name="max_error_rate",
-        column="max_error_rate",
-        type=_PERCENTAGE,
-        declared_at="health.max_error_rate",
-        direction=_always(Direction.NEITHER),
-        action=_always(Action.HEALTH_CHANGED),
-    ),
-    ScalarField(
-        name="min_jobs",
-        column="min_jobs",
-        type=_NUMBER,
-        declared_at="health.min_jobs",
-        direction=_always(Direction.NEITHER),
-        action=_always(Action.HEALTH_CHANGED),
-    ),
-    ScalarField(
-        name="window",
-        column="monitoring_window",
-        type=_DURATION,
-        declared_at="health.window",
-        direction=_always(Direction.NEITHER),
-        action=_always(Action.HEALTH_CHANGED),
-    ),
-    ScalarField(
-        name="auto_rollback",
-        column="auto_rollback_enabled",
-        type=_SWITCH,
-        declared_at="health.auto_rollback",
-        direction=_always(Direction.NEITHER),
-        action=_always(Action.HEALTH_CHANGED),
-    ),
-    ScalarField(
-        name="rollback_to",
-        column="rollback_to",
-        type=_PERCENTAGE,
-        declared_at="health.rollback_to",
-        direction=_always(Direction.NEITHER),
-        action=_always(Action.HEALTH_CHANGED),
-    ),
+    _health("max_error_rate", "max_error_rate", _PERCENTAGE),
+    _health("min_jobs", "min_jobs", _NUMBER),
+    _health("window", "monitoring_window", _DURATION),
+    _health("auto_rollback", "auto_rollback_enabled", _SWITCH),
+    _health("rollback_to", "rollback_to", _PERCENTAGE),
     ScalarField(
         name="description",
         column="description",
@@ -333,10 +308,7 @@ def to_state(configuration: Configuration) -> dict[str, Any]:
 
 
 def from_state(name: str, state: Mapping[str, Any]) -> Configuration:
-    """Return the configuration of a stored state; a key that is absent has its field's default.
-
-    A state that an older release stored has no key for a field that came later.
-    """
+    """Return the configuration of a stored state; a key that an older release lacked has its default."""
     return Configuration(**_values(name, state, (field.name for field in FIELDS)))
 
 
@@ -346,11 +318,11 @@ def exposure_from_state(name: str, state: Mapping[str, Any]) -> Exposure:
 
 
 def _values(name: str, state: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {each: _value(_BY_NAME[each], name, state) for each in names}
-
-
-def _value(field: ScalarField | ListField, name: str, state: Mapping[str, Any]) -> Any:
-    return field.type.from_json(state[field.name]) if field.name in state else field.default(name)
+    found = (_BY_NAME[each] for each in names)
+    return {
+        each.name: each.type.from_json(state.get(each.name, plain(each.default(name))))
+        for each in found
+    }
 
 
 def plain(value: Any) -> Any:
