@@ -37,8 +37,8 @@ class Request:
     document: "Document"
     application: Application
     permission: Permission
-    writes_back: bool = True
-    """Whether the override of kept drift, which the apply creates, is written back to git."""
+    writes_back: bool | None = None
+    """Whether the override of kept drift is written to git; None: unless the database is embedded."""
 
     @classmethod
     def make(
@@ -46,14 +46,14 @@ class Request:
         settings: Settings,
         permission: Permission = NOTHING_ALLOWED,
         *,
-        writes_back: bool = True,
+        writes_back: bool | None = None,
     ) -> Self:
         """Read the file of the settings, and its commit."""
         document = read_rollout_file(settings.path)
         application = Application(
             read_source(document),
             document.rollout,
-            applied_by=actor(),
+            applied_by=actor(settings),
             metrics_source=choose_metrics_source(),
         )
         return cls(settings, document, application, permission, writes_back)
@@ -79,7 +79,7 @@ def require_commit(request: Request, *, is_asked_for: bool | None) -> None:
 
 def preview(request: Request, *, plan_out: str | None, detailed_exitcode: bool) -> int:
     """Print what an apply would do; with `plan_out` save it."""
-    database = open_database(request.settings)
+    database = open_database(request.settings, creates=True)
     plan = reconcile.preview(database, request.application, request.permission)
     show(request, plan, Outcome.PREVIEWED)
     if plan_out is not None:
@@ -106,7 +106,7 @@ def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
 
     source = request.application.source
     if request.settings.format is Format.JSON:
-        database = open_database(request.settings, to_write=True)
+        database = open_database(request.settings, to_write=True, creates=True)
         plan = reconcile.apply(database, request.application, request.permission).plan
         _write_back_kept_drift(request, database, plan)
     elif yes or not asks(request.settings):
@@ -137,7 +137,7 @@ def apply_after_asking(request: Request) -> int:
 def _apply_after_asking(request: Request) -> Plan:
     from reconciler.planning.report import expect, make_report
 
-    database = open_database(request.settings, to_write=True)
+    database = open_database(request.settings, to_write=True, creates=True)
     plan = reconcile.preview(database, request.application, request.permission)
     if plan.is_refused:
         show(request, plan, Outcome.REFUSED)
@@ -158,7 +158,7 @@ def _apply_after_asking(request: Request) -> Plan:
 
 
 def _apply(request: Request, *, expected: "Expectation | None") -> Plan:
-    database = open_database(request.settings, to_write=True)
+    database = open_database(request.settings, to_write=True, creates=True)
     applied = reconcile.apply(database, request.application, request.permission, expected=expected)
     is_refused = applied.plan.is_refused
     show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
@@ -169,12 +169,12 @@ def _apply(request: Request, *, expected: "Expectation | None") -> Plan:
 def _write_back_kept_drift(request: Request, database: "Database", plan: Plan) -> None:
     """Write the overrides of kept drift back to git, as every command does that creates one."""
     has_kept_drift = any(feature.overrides.kept is not None for feature in plan.features)
-    if plan.is_refused or not has_kept_drift or not request.writes_back:
+    if plan.is_refused or not has_kept_drift:
         return
     from reconciler.cli.write_back_report import report_text, write_back_and_warn
 
-    report = write_back_and_warn(request.settings, database)
-    if report.overrides:
+    report = write_back_and_warn(request.settings, database, requested=request.writes_back)
+    if report is not None and report.overrides:
         request.settings.inform(report_text(report))
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,15 +23,44 @@ if TYPE_CHECKING:
     from reconciler.database.transactions import Database
 
 
-def open_database(settings: Settings, *, to_write: bool = False) -> "Database":
+def open_database(
+    settings: Settings, *, to_write: bool = False, creates: bool = False
+) -> "Database":
     """Return the database of the settings; the embedded one is started where it does not run.
 
     A new embedded database gets its schema here; an older one is migrated only where the command
     writes. The schema of any other database is not changed.
+
+    Args:
+        settings: the settings.
+        to_write: whether the command writes.
+        creates: whether the command may create the embedded database.
+
+    Raises:
+        NotFound: no address is given, and there is no embedded database, which would be created.
+    """
+    return open_address(find_address(settings, creates=creates), to_write=to_write)
+
+
+def find_address(settings: Settings, *, creates: bool = False) -> "DatabaseAddress":
+    """Return the address of the settings' database; the embedded one is started where it does not run.
+
+    Raises:
+        NotFound: no address is given, and there is no embedded database, which would be created.
     """
     from reconciler.database.address import resolve_address
+    from reconciler.database.embedded import ServerState
 
-    return open_address(resolve_address(settings.database_url, settings.path), to_write=to_write)
+    if settings.database_url is None and "DATABASE_URL" not in os.environ:
+        folder = embedded_folder(settings)
+        if not creates and embedded_server(settings).status().state is ServerState.ABSENT:
+            raise NotFound(
+                "there is no database: --database-url and DATABASE_URL are not set, and there is no "
+                f"embedded database in {folder}; give the address of the database, name the rollout "
+                "file with --file, or create an embedded database: reconcile db start"
+            )
+        settings.inform(f"using the embedded database in {folder}")
+    return resolve_address(settings.database_url, settings.path)
 
 
 def open_address(address: "DatabaseAddress", *, to_write: bool) -> "Database":
@@ -62,16 +92,31 @@ def reading(settings: Settings) -> "Iterator[Connection]":
 
 def embedded_server(settings: Settings) -> "EmbeddedServer":
     """Return the embedded server beside the rollout file; it is not started."""
-    from reconciler.database.address import EMBEDDED_FOLDER
     from reconciler.database.embedded import EmbeddedServer
 
-    return EmbeddedServer(settings.path.absolute().parent / EMBEDDED_FOLDER)
+    return EmbeddedServer(embedded_folder(settings))
 
 
-def actor() -> str:
-    """Return the name of the person who runs this, as far as the machine knows it."""
+def embedded_folder(settings: Settings) -> Path:
+    """Return the folder of the embedded database beside the rollout file, which may not exist."""
+    from reconciler.database.address import EMBEDDED_FOLDER
+
+    return settings.path.absolute().parent / EMBEDDED_FOLDER
+
+
+def actor(settings: Settings) -> str:
+    """Return the name of the person who runs this.
+
+    It is the first of: --by, ROLLOUT_ACTOR, the actor of GitHub Actions, git's user.name, the account.
+    """
+    if name := settings.by or os.environ.get("ROLLOUT_ACTOR"):
+        return name
     if name := os.environ.get("GITHUB_ACTOR"):
         return f"{name} (GitHub Actions)"
+    from reconciler.git.user_commit import user_name
+
+    if name := user_name(settings.path):
+        return name
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,6 +1,7 @@
 """The parts of `stop`, `rollback` and `resume`: their options, the question, the act and its report."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -8,68 +9,105 @@ import click
 
 from reconciler.cli.context import actor, choose_feature, choose_features, open_database
 from reconciler.cli.options import Format, Settings
-from reconciler.cli.output import ask, can_ask, print_json, print_result
+from reconciler.cli.output import ask, can_ask, print_json, print_result, prompt
 from reconciler.cli.render.text import for_line, paragraph
-from reconciler.cli.types import require_reason
-from reconciler.cli.write_back_report import report_text, write_back_and_warn
+from reconciler.cli.types import as_text, require_reason
+from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
 from reconciler.wording import count, counted, show_number
 
 if TYPE_CHECKING:
-    from reconciler.operations.limit_change import Changed, LimitChange
+    from reconciler.operations.limit_change import Changed, Forecast, LimitChange
     from reconciler.operations.safeguard import Acted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _check_reason(_context: click.Context, _option: click.Parameter, reason: str) -> str:
-    require_reason(reason)
-    return reason
-
-
 def limit_options(command: Command) -> Command:
     """Add the options of every command that changes the limit."""
     for option in (
-        click.option("--no-write-back", is_flag=True, help="Do not write to git."),
+        write_back_option(),
         click.option("--yes", "-y", is_flag=True, help="Do it without a question."),
         click.option(
             "--reason",
             metavar="TEXT",
-            required=True,
-            callback=_check_reason,
-            help="The reason, for history and git.",
+            help="The reason, for history and git; a terminal asks for it.",
         ),
     ):
         command = option(command)
     return command
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The words of one command that changes the limit."""
+
+    question: str
+    """The end of the question, such as `Stop?`."""
+    next_step: str
+    """What to do after it; without `reconcile`."""
+
+
 def change_and_report(
     settings: Settings,
     change: "LimitChange",
-    question: str,
+    wording: Wording,
     *,
-    reason: str,
+    reason: str | None,
     yes: bool = False,
-    no_write_back: bool = False,
+    writes_back: bool | None = None,
 ) -> dict[str, Any]:
-    """Ask, change the limit in the database, print that, write back to git, print that; return all of it."""
-    from reconciler.operations.limit_change import change_limit
+    """Ask, change the limit in the database, print that, write back to git, print that; return all of it.
+
+    What the act would change, and whether it can be done, is checked before anything is asked.
+    """
+    from reconciler.operations.limit_change import change_limit, forecast
 
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
+    asks = can_ask()
+    if reason is None and not asks:
+        raise click.UsageError("Missing option '--reason'")
+    if reason is not None:
+        require_reason(reason)
     database = open_database(settings, to_write=True)
     feature = choose_feature(settings, choose_features(settings, database))
-    if not yes and can_ask():
-        ask(question.format(feature=for_line(feature)), "nothing was done")
-    changed = change_limit(database, feature, change, by=actor(), reason=reason)
+    if asks and not (yes and reason is not None):
+        expected = forecast(database, feature, change)
+        settings.inform(_expectation(feature, expected))
+        reason = ask_for_reason() if reason is None else reason
+        if not yes and expected.act is not None:
+            ask(wording.question, "nothing was done")
+    changed = change_limit(database, feature, change, by=actor(settings), reason=reason or "")
     if chosen is Format.TEXT:
         print_result(settings, "\n".join(_lines(changed)))
-    report = None if no_write_back else write_back_and_warn(settings, database)
+    report = write_back_and_warn(settings, database, requested=writes_back)
     done = acted_as_json(changed.acted) | {"eligible": changed.eligible, "write_back": report}
     if chosen is Format.JSON:
         print_json(settings, done)
     elif report is not None and report.overrides:
         print_result(settings, report_text(report))
+    if changed.acted.act is not None:
+        settings.inform(f"Next: {settings.program} {wording.next_step}")
     return done
+
+
+def ask_for_reason() -> str:
+    """Ask for the reason until one is given."""
+    while True:
+        reason: str = prompt("Reason")
+        if reason.strip():
+            return as_text(reason)
+
+
+def _expectation(feature: str, expected: "Forecast") -> str:
+    """Return what an act would change, for the question about it."""
+    if expected.act is None:
+        return f"{for_line(feature)}: nothing would change"
+    before, after = expected.act.before.percentage, expected.act.after.percentage
+    return (
+        f"{for_line(feature)}: {show_number(before)} → {show_number(after)} percent, "
+        f"{count(expected.eligible_before)} → {count(expected.eligible_after)} of "
+        f"{counted(expected.total, 'repository')}"
+    )
 
 
 def acted_as_json(acted: "Acted") -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The parts of `whitelist`, `exclude` and `test-repos`: `add` and `remove` edit the file, `list` reads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.completion import complete_repositories
 from reconciler.cli.context import choose_live_feature, reading
 from reconciler.cli.edit_command import (
     NOTHING_AFTERWARDS,
@@ -16,7 +17,7 @@ from reconciler.cli.edit_command import (
 )
 from reconciler.cli.options import Settings, settings_of
 from reconciler.cli.output import show_result
-from reconciler.cli.render.text import for_line
+from reconciler.cli.render.text import for_line, wrapped
 from reconciler.errors import ReconcilerError
 from reconciler.rollout_file.list_entries import entry_key
 
@@ -45,11 +46,11 @@ def add_list_commands(group: click.Group, key: str, words: str) -> None:
     }
 
     def complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-        entries = _entries_in_file(settings_of(context), key)
+        entries = _entries_in_file(settings_of(context), key) or ()
         return [each for each in entries if each.startswith(incomplete)]
 
     @group.command(epilog=examples["add"], help=f"Add entries to the {words} in the file.")
-    @click.argument("names", metavar="[NAME]...", nargs=-1)
+    @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_repositories)
     @click.option("--owner", "owners", multiple=True, metavar="NAME", help=_OWNER_HELP)
     @editing_options
     @click.pass_context
@@ -120,11 +121,29 @@ def show_entries(settings: Settings, key: str) -> dict[str, Any]:
             feature = choose_live_feature(settings, connection)
             about = {"feature": feature}
             entries = read_list(connection, feature=feature, name=key)
-    return show_result(
-        settings,
-        {**about, "entries": entries},
-        lambda: "\n".join(map(_line, entries)) or "the list is empty",
-    )
+
+    def text() -> str:
+        lines = [*map(_line, entries)] or ["the list is empty"]
+        return "\n".join([*lines, *_difference(settings, key, entries)])
+
+    return show_result(settings, {**about, "entries": entries}, text)
+
+
+def _difference(settings: Settings, key: str, live: "Sequence[ListEntry]") -> Iterator[str]:
+    """Yield the entries that only the file has, and those that only the live list has."""
+    in_file = _entries_in_file(settings, key)
+    if in_file is None:
+        return
+    live_names = {entry_key(each.name) for each in live} | {each.key for each in live}
+    file_keys = {entry_key(each) for each in in_file}
+    only_file = [each for each in in_file if entry_key(each) not in live_names]
+    only_live = [each.name for each in live if not {entry_key(each.name), each.key} & file_keys]
+    for title, names in (
+        (f"only in {settings.file}, not applied yet", only_file),
+        (f"only live, not in {settings.file}", only_live),
+    ):
+        if names:
+            yield from wrapped(for_line(f"{title}: {', '.join(names)}"))
 
 
 def _find_list(settings: Settings, key: str, rollout: "Rollout") -> "FoundList":
@@ -147,14 +166,15 @@ def distinct(entries: Iterable[str]) -> list[str]:
     return list({entry_key(each): each for each in entries}.values())
 
 
-def _entries_in_file(settings: Settings, key: str) -> Iterable[str]:
+def _entries_in_file(settings: Settings, key: str) -> Sequence[str] | None:
+    """Return the entries of a list in the file; None where the file has no such list to read."""
     from reconciler.rollout_file import read_rollout_file
 
     try:
         rollout = read_rollout_file(settings.path).rollout
         return _find_list(settings, key, rollout).entries
     except (ReconcilerError, click.ClickException):
-        return ()
+        return None
 
 
 def _line(entry: "ListEntry") -> str:

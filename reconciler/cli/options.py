@@ -30,6 +30,7 @@ class Settings:
     file: str = field(default_factory=lambda: os.environ.get("ROLLOUT_FILE") or "rollout.yaml")
     database_url: str | None = None
     feature: str | None = None
+    by: str | None = None
     format: Format = Format.TEXT
     quiet: bool = False
     verbose: bool = False
@@ -87,13 +88,16 @@ def _remember_format(context: click.Context, parameter: click.Parameter, value: 
 def _features_in_file(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Return the features of the file that a shell may complete."""
+    """Return the features that a shell may complete: the file's, else the database's."""
     from reconciler.rollout_file import read_rollout_file
 
+    settings = settings_of(context)
     try:
-        features = read_rollout_file(settings_of(context).path).rollout.features
+        features = read_rollout_file(settings.path).rollout.features
     except ReconcilerError:
-        return []
+        from reconciler.cli.completion import complete_features
+
+        return complete_features(settings, incomplete)
     return [each for each in features if each.startswith(incomplete)]
 
 
@@ -122,6 +126,11 @@ def shared_options() -> list[click.Parameter]:
             metavar="NAME",
             help="The feature; required only where there are several.",
             shell_complete=_features_in_file,
+        ),
+        _shared(
+            "--by",
+            metavar="NAME",
+            help="The person in history; default: ROLLOUT_ACTOR, else git's user.name.",
         ),
         _shared(
             "--format",

@@ -130,6 +130,20 @@ def ask(question: str, otherwise: str) -> None:
         raise Declined(otherwise)
 
 
+def prompt(label: str) -> str:
+    """Ask for a line of text.
+
+    Raises:
+        click.Abort: Ctrl-C, or the end of the input.
+    """
+    try:
+        text: str = click.prompt(label, err=True, default="", show_default=False)
+    except click.Abort:
+        click.echo(err=True)
+        raise
+    return text
+
+
 def describe_interruption(interruption: BaseException) -> str:
     """Return the message of a command that a person ended."""
     is_an_answer = isinstance(interruption, Declined)

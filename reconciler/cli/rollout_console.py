@@ -3,14 +3,17 @@
 Each method does and prints the same as the command of its name, and returns the data.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from reconciler.cli.edit_command import Afterwards, exit_code
 from reconciler.cli.options import Settings
-from reconciler.cli.types import as_text, require_reason
+from reconciler.cli.output import can_ask, guarded_streams
+from reconciler.cli.types import as_text
 from reconciler.errors import Refused
 
 if TYPE_CHECKING:
@@ -30,6 +33,10 @@ class Then(TypedDict, total=False):
     apply: bool
     reason: str
     """The commit's message."""
+
+
+class WrongName(AttributeError):
+    """A method is called otherwise here; the message has its name."""
 
 
 class RolloutConsole:
@@ -73,6 +80,14 @@ class RolloutConsole:
     def __repr__(self) -> str:
         settings = self._settings
         return f"RolloutConsole(file={settings.file!r}, feature={settings.feature!r})"
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise `WrongName` with the nearest method: `setRollout` is `set_rollout` here."""
+        methods = [each for each in dir(type(self)) if not each.startswith("_")]
+        snake = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        near = get_close_matches(snake, methods, n=1)
+        hint = f"the method is called rollout.{near[0]}() here" if near else "see help(rollout)"
+        raise WrongName(f"there is no rollout.{name}; {hint}", name=name, obj=self)
 
     def status(self) -> "Status":
         """Show each feature on one screen: strategy, percentage, eligible repositories, limits."""
@@ -244,8 +259,6 @@ class RolloutConsole:
     def _run(self, run: Callable[[Settings], Data]) -> Data:
         import click
 
-        from reconciler.cli.output import guarded_streams
-
         try:
             with guarded_streams() as stdout:
                 data = run(replace(self._settings))
@@ -273,10 +286,11 @@ def _listed(names: Names) -> list[str]:
     return [as_text(each) for each in ([names] if isinstance(names, str) else names)]
 
 
-def _reason(reason: str | None) -> str:
-    given = "no reason given" if reason is None else as_text(reason)
-    require_reason(given)
-    return given
+def _reason(reason: str | None) -> str | None:
+    """Return the reason; None where a terminal can ask for it."""
+    if reason is not None:
+        return as_text(reason)
+    return None if can_ask() else "no reason given"
 
 
 def _positive(most: int) -> int:

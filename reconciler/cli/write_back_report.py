@@ -1,6 +1,13 @@
-"""Write-back as a part of other commands, and the report of a pass."""
+"""Write-back as a part of other commands: its option, the pass, and the report.
 
-from typing import TYPE_CHECKING
+From the embedded database nothing is written to git, unless it is asked for: it is a trial on one machine,
+and the remote is the team's.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from reconciler.cli.options import Settings
 from reconciler.cli.render.text import for_line, wrapped
@@ -12,10 +19,41 @@ if TYPE_CHECKING:
     from reconciler.operations.write_back_pass import WrittenBack
 
 
-def write_back_and_warn(settings: Settings, database: "Database") -> "WriteBackReport":
-    """Write pending overrides back to git; print on stderr why one is still pending."""
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def write_back_option(condition: str = "") -> Callable[[Command], Command]:
+    """Return the option that asks for write-back or excludes it; without it `writes_back` is None."""
+    return click.option(
+        "--write-back/--no-write-back",
+        "writes_back",
+        default=None,
+        help=f"{condition}Write the override to git, or not; "
+        "default: yes, but not from the embedded database.",
+    )
+
+
+def is_written_back(database: "Database", *, requested: bool | None) -> bool:
+    """Return whether overrides are written to git: as requested, else unless the database is embedded."""
+    return not database.address.is_embedded if requested is None else requested
+
+
+def write_back_and_warn(
+    settings: Settings, database: "Database", *, requested: bool | None
+) -> "WriteBackReport | None":
+    """Write pending overrides back to git; print on stderr why one is still pending.
+
+    None where nothing was to be written to git; the reason is printed where it was not requested.
+    """
     from reconciler.operations.write_back import write_back
 
+    if not is_written_back(database, requested=requested):
+        if requested is None:
+            settings.inform(
+                "not written to git, because the database is the embedded one; "
+                "to write it: reconcile write-back"
+            )
+        return None
     report = write_back(database, settings.path)
     warn_of_problem(settings, report)
     return report

@@ -5,7 +5,7 @@ without its change.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -56,6 +56,22 @@ def read_history(
     parameters = {"feature": feature, "action": action, "since": since, "limit": limit}
     rows = connection.execute(text(_SQL["history"]), parameters)
     return [HistoryEntry(**row._mapping) for row in rows]  # noqa: SLF001
+
+
+def read_entries_by_hand(connection: "Connection") -> Mapping[str, HistoryEntry]:
+    """Return the newest row of each feature that people wrote by hand since the last apply."""
+    rows = connection.execute(text(_SQL["by_hand"]))
+    return {row.feature_name: HistoryEntry(**row._mapping) for row in rows}  # noqa: SLF001
+
+
+def read_newest_entry(
+    connection: "Connection", feature: str, list_name: str, keys: Collection[str]
+) -> HistoryEntry | None:
+    """Return the newest row that added one of these keys to the `whitelist` or `exclusions` of a feature."""
+    action = Action.WHITELIST_ADDED if list_name == "whitelist" else Action.EXCLUSION_ADDED
+    parameters = {"feature": feature, "action": action.value, "keys": list(keys)}
+    row = connection.execute(text(_SQL["newest_entry"]), parameters).one_or_none()
+    return None if row is None else HistoryEntry(**row._mapping)  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from reconciler.errors import SetupInvalid
+from reconciler.errors import ReconcilerError, SetupInvalid
 from reconciler.git.checkout import FALLBACK_REMOTE, read_branch_ref, read_upstream
-from reconciler.git.command import SIGNING_VARIABLES, GitFailed
+from reconciler.git.command import SIGNING_VARIABLES, GitFailed, RestrictedGit
 from reconciler.git.head import changes_of
 from reconciler.git.repository import Repository, literally
 
@@ -69,6 +69,16 @@ def find_branch(file: Path) -> Branch:
     if remote not in repository.git.remote().splitlines():
         raise SetupInvalid(f"there is no remote called {remote} to push to; add it: git remote add")
     return Branch(ref.removeprefix("refs/heads/"), remote)
+
+
+def user_name(file: Path) -> str | None:
+    """Return git's `user.name` around a file; None where it is not set, or git is missing."""
+    try:
+        return (
+            str(RestrictedGit(file.absolute().parent).config("--get", "user.name")).strip() or None
+        )
+    except (ReconcilerError, GitFailed, OSError):
+        return None
 
 
 def is_changed(file: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.database.apply import lock_for_apply, restore_configuration
 from reconciler.database.export import read_names
-from reconciler.database.history import HistoryWriter
+from reconciler.database.history import HistoryEntry, HistoryWriter, read_entries_by_hand
 from reconciler.database.live_state import read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.schema_objects import require_own_objects
@@ -46,6 +46,16 @@ def read_drift(database: Database) -> DriftByFeature:
         require_newest(connection)
         require_own_objects(connection)
         return _find(_read_basis(connection))
+
+
+def read_drift_causes(database: Database) -> Mapping[str, HistoryEntry]:
+    """Return the newest history entry of each feature that people wrote by hand since the last apply.
+
+    A statement that changes the live state by hand is expected to write one, as the runbook's do.
+    """
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        return read_entries_by_hand(connection)
 
 
 def revert_held_drift(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.database.eligibility import read_participation
 from reconciler.database.health import read_health
+from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.operations.safeguard import Watched, judge_and_roll_back
@@ -74,5 +75,6 @@ def _with_indicators(connection: "Connection", found: Watched) -> Checked:
         repositories=participation.total,
         eligible_by_category=participation.eligible_by_category,
         test_repositories=participation.test_repositories,
+        is_limited=read_feature(connection, found.feature).standing.in_force is not None,
     )
     return Checked(found, indicators)

@@ -229,15 +229,19 @@ def find_indicators(
     repositories: int,
     eligible_by_category: Mapping[Category, int],
     test_repositories: int,
+    is_limited: bool = False,
 ) -> Indicators:
-    """Return the indicators of a feature, all from numbers of repositories."""
+    """Return the indicators of a feature, all from numbers of repositories.
+
+    A limited feature has no target for participation: the limit lowers it on purpose.
+    """
     eligible = sum(eligible_by_category.values())
     largest = max(eligible_by_category.values(), default=0)
     return Indicators(
         participation=_indicator(
             _share(eligible, repositories),
             PARTICIPATION_TARGET_PERCENT,
-            is_ok=100 * eligible > PARTICIPATION_TARGET_PERCENT * repositories,
+            is_ok=is_limited or 100 * eligible > PARTICIPATION_TARGET_PERCENT * repositories,
         ),
         concentration=_indicator(
             _share(largest, eligible),

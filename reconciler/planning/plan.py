@@ -151,6 +151,8 @@ class OverridesPlan:
     """New and changed rows, as they are to be."""
     resumed: tuple[Override, ...]
     """Those that people removed from the file."""
+    is_in_file: bool = False
+    """Whether the file has the override in force."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,10 @@ def _plan_overrides(
         context.found, drift, context.inputs.live.generation, context.used_ids(file_id)
     )
     settled = settle_overrides(in_file, stored, traces, kept)
-    return OverridesPlan(settled.in_force, kept, settled.written, settled.resumed)
+    is_in_file = settled.in_force is not None and settled.in_force.id == file_id
+    return OverridesPlan(
+        settled.in_force, kept, settled.written, settled.resumed, is_in_file=is_in_file
+    )
 
 
 def _findings(

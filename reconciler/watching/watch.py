@@ -38,6 +38,8 @@ class Task:
     metrics_source: MetricsSource | None
     followed: FollowedBranch | None
     applied_by: str
+    writes_back: bool = True
+    """Whether pending overrides are written to git."""
 
 
 class Watch:
@@ -127,7 +129,7 @@ class Watch:
             features=tuple(_after(each, watched.get(each.found.name)) for each in judged),
             pending=pending,
         )
-        self._remote_worker.start_pass(has_pending=pending > 0)
+        self._remote_worker.start_pass(has_pending=pending > 0 and self._task.writes_back)
         for each in watched.values():
             if each.failure is not None:
                 raise each.failure

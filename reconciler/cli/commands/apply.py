@@ -1,9 +1,11 @@
 """`reconcile` without a command: plan, and apply or with `--dry-run` only preview."""
 
 import click
+from click.core import ParameterSource
 
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.types import FILE, Name
+from reconciler.cli.write_back_report import write_back_option
 from reconciler.planning.guards import Allowed, GuardName
 
 
@@ -33,11 +35,7 @@ from reconciler.planning.guards import Allowed, GuardName
     default=None,
     help="Refuse a file with local changes; the default where CI is set.",
 )
-@click.option(
-    "--no-write-back",
-    is_flag=True,
-    help="Do not write the override of kept drift back to git.",
-)
+@write_back_option("With kept drift: ")
 @click.option(
     "--plan-out", type=FILE, metavar="FILE", help="With --dry-run: save the plan as JSON."
 )
@@ -53,7 +51,7 @@ def command(
     allow: tuple[str, ...],
     accept_history_rewrite: bool,
     require_commit: bool | None,
-    no_write_back: bool,
+    writes_back: bool | None,
     plan_out: str | None,
     plan_in: str | None,
 ) -> int:
@@ -74,7 +72,7 @@ def command(
     permission = Permission(
         frozenset(Allowed(GuardName(each)) for each in allow), accept_history_rewrite
     )
-    request = apply_flow.Request.make(settings, permission, writes_back=not no_write_back)
+    request = apply_flow.Request.make(settings, permission, writes_back=writes_back)
     if dry_run:
         return apply_flow.preview(request, plan_out=plan_out, detailed_exitcode=detailed_exitcode)
     apply_flow.require_commit(request, is_asked_for=require_commit)
@@ -87,7 +85,8 @@ def command(
 
 def _refuse_options_of_the_apply(context: click.Context) -> None:
     for parameter in command.params:
-        if parameter.name is not None and context.params.get(parameter.name):
+        name = parameter.name or ""
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(
                 f"{parameter.opts[0]} before {context.invoked_subcommand!r} has no effect: "
                 "it is an option of the apply"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.completion import complete_repositories
 from reconciler.cli.context import open_database
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: reconcile categorize && reconcile categories")
-@click.argument("repository", required=False, metavar="[REPOSITORY]")
+@click.argument(
+    "repository", required=False, metavar="[REPOSITORY]", shell_complete=complete_repositories
+)
 @click.pass_context
 def command(context: click.Context, repository: str | None) -> None:
     """Categorise all repositories, or one (owner/name or id), by size; print the changes.

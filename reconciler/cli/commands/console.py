@@ -2,18 +2,22 @@
 
 import builtins
 import code
+import inspect
+import pydoc
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import describe_interruption, print_result
-from reconciler.cli.render.text import for_terminal
+from reconciler.cli.render.text import Column, for_terminal, table
+from reconciler.cli.rollout_console import RolloutConsole, WrongName
 from reconciler.errors import ReconcilerError
 
-if TYPE_CHECKING:
-    from reconciler.cli.rollout_console import RolloutConsole
+_AWAIT = re.compile(r"^(\s*(?:\w+\s*=\s*)?)await\s+(?=rollout\.)", re.MULTILINE)
 
 BANNER = "rollout.status() shows the rollout, help(rollout) the methods, tab completes; Ctrl-D ends"
 
@@ -25,13 +29,16 @@ def command(context: click.Context) -> None:
 
     Each method prints the output of its command and returns the data: help(rollout) lists them.
     """
-    from reconciler.cli.rollout_console import RolloutConsole
-
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
     rollout = RolloutConsole()
     rollout._settings = settings  # noqa: SLF001 - the options of the prompt are those of each method
-    namespace: dict[str, Any] = {"__name__": "__console__", "__doc__": None, "rollout": rollout}
+    namespace: dict[str, Any] = {
+        "__name__": "__console__",
+        "__doc__": None,
+        "rollout": rollout,
+        "help": _Help(settings, rollout),
+    }
     _complete_by_tab(namespace)
     displayhook, sys.displayhook = sys.displayhook, lambda value: _display(value, rollout)
     try:
@@ -47,10 +54,16 @@ class _Prompt(code.InteractiveConsole):
         super().__init__(namespace)
         self._settings = settings
 
+    def runsource(self, source: str, filename: str = "<input>", symbol: str = "single") -> bool:
+        """Run a line; `await` before a call of `rollout` is accepted, and not needed."""
+        return super().runsource(_AWAIT.sub(r"\1", source), filename, symbol)
+
     def showtraceback(self) -> None:
         """Show an error in one line, unless it is a fault of the program or of typed Python."""
         match sys.exc_info()[1]:
-            case ReconcilerError() | ValueError() as error if not self._settings.verbose:
+            case ReconcilerError() | ValueError() | WrongName() as error if (
+                not self._settings.verbose
+            ):
                 self.write(f"{for_terminal(f'error: {error}')}\n")
             case KeyboardInterrupt() | click.Abort() as interruption:
                 self.write(f"{describe_interruption(interruption)}\n")
@@ -58,7 +71,38 @@ class _Prompt(code.InteractiveConsole):
                 super().showtraceback()
 
 
-def _display(value: Any, rollout: "RolloutConsole") -> None:
+class _Help:
+    """`help` at the prompt: the methods of `rollout` as a table, Python's help for all else."""
+
+    def __init__(self, settings: Settings, rollout: RolloutConsole) -> None:
+        self._settings = settings
+        self._rollout = rollout
+
+    def __call__(self, *asked: object) -> None:
+        if asked and asked[0] is not self._rollout:
+            pydoc.help(*asked)
+            return
+        methods = [
+            (f"{name}{_signature(method)}", (method.__doc__ or "").partition("\n")[0])
+            for name, method in inspect.getmembers(type(self._rollout), inspect.isfunction)
+            if not name.startswith("_")
+        ]
+        print_result(self._settings, table((Column("method"), Column("what it does")), methods))
+
+    def __repr__(self) -> str:
+        return "help(rollout) lists the methods; help(object) is Python's help"
+
+
+def _signature(method: Callable[..., Any]) -> str:
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    names = (
+        f"{each.name}=…" if each.default is not each.empty else str(each.name)
+        for each in parameters
+    )
+    return f"({', '.join('…' if name == 'then' else name for name in names)})"
+
+
+def _display(value: Any, rollout: RolloutConsole) -> None:
     """Show a value, unless a method has just printed it; `_` has the value in both cases."""
     if value is None:
         return

@@ -9,7 +9,13 @@ from contextlib import contextmanager
 
 import click
 
-from reconciler.cli.context import embedded_server, open_address, open_database
+from reconciler.cli.context import (
+    embedded_folder,
+    embedded_server,
+    find_address,
+    open_address,
+    open_database,
+)
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result, show_result
 
@@ -72,10 +78,8 @@ def status(context: click.Context) -> int:
 @click.pass_context
 def url(context: click.Context) -> None:
     """Print the database's URL for libpq, without a password."""
-    from reconciler.database.address import resolve_address
-
     settings = settings_of(context)
-    address = resolve_address(settings.database_url, settings.path)
+    address = find_address(settings)
     found = {"url": address.url_without_secrets}
     show_result(settings, found, lambda: address.url_without_secrets)
 
@@ -88,12 +92,11 @@ def url(context: click.Context) -> None:
 @click.pass_context
 def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
     """Open psql on the database; arguments after `--` go to psql."""
-    from reconciler.database.address import resolve_address
     from reconciler.database.embedded import installed_binaries
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
-    address = resolve_address(settings.database_url, settings.path)
+    address = find_address(settings)
     psql_program = installed_binaries().program("psql")
     psql_command = [str(psql_program), "--dbname", address.url_without_secrets, *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
@@ -128,13 +131,12 @@ def upgrade(
     """
     from reconciler.cli.render.adoption_text import adoption_lines
     from reconciler.database import schema, schema_objects
-    from reconciler.database.address import resolve_address
     from reconciler.database.connection import translated_errors
     from reconciler.database.transactions import Database
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
-    database = Database.at(resolve_address(settings.database_url, settings.path))
+    database = Database.at(find_address(settings))
     with translated_errors(database.address):
         try:
             done = schema.upgrade(
@@ -205,7 +207,6 @@ def _password_file(password: str) -> Iterator[str]:
 
 
 def _database_status(settings: Settings) -> dict[str, str | None]:
-    from reconciler.database.address import resolve_address
     from reconciler.database.connection import translated_errors
     from reconciler.database.embedded import ServerState
     from reconciler.database.schema import NEWEST_REVISION, current_revision
@@ -216,19 +217,23 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
         server = embedded_server(settings).status()
         if server.state is not ServerState.RUNNING:
             return {
-                "database": "the embedded database",
+                "database": f"the embedded database in {embedded_folder(settings)}",
                 "state": server.state.value,
                 "server": None,
                 "schema": None,
                 "differs": None,
             }
-    address = resolve_address(settings.database_url, settings.path)
+    address = find_address(settings)
     with translated_errors(address), Database.at(address).engine.connect() as connection:
         revision = current_revision(connection)
         version = connection.exec_driver_sql("SHOW server_version").scalar_one()
         differences = find_differences(connection) if revision == NEWEST_REVISION else []
     return {
-        "database": address.describe(),
+        "database": (
+            f"the embedded database in {address.embedded_in}"
+            if address.is_embedded
+            else address.describe()
+        ),
         "state": "running",
         "server": f"Postgres {version}",
         "schema": revision,

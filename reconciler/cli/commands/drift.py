@@ -11,6 +11,9 @@ from reconciler.cli.render.file_diff import file_diff
 from reconciler.cli.render.text import for_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.database.history import HistoryEntry
     from reconciler.operations.drift import DriftByFeature
 
 
@@ -20,10 +23,12 @@ def command(context: click.Context) -> None:
     """Show what was changed live by hand since the last apply, and what an apply does about it."""
     if context.invoked_subcommand is not None:
         return
-    from reconciler.operations.drift import read_drift
+    from reconciler.operations.drift import read_drift, read_drift_causes
 
     settings = settings_of(context)
-    _show(settings, _chosen(settings, read_drift(open_database(settings))), "there is no drift")
+    database = open_database(settings)
+    found = _chosen(settings, read_drift(database))
+    _show(settings, found, "there is no drift", read_drift_causes(database))
 
 
 @command.command(
@@ -34,18 +39,20 @@ def command(context: click.Context) -> None:
 @click.pass_context
 def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
     """Revert, at once, the drift that holds an apply; other drift is left to the next apply."""
-    from reconciler.operations.drift import read_drift, revert_held_drift
+    from reconciler.operations.drift import read_drift, read_drift_causes, revert_held_drift
 
     settings = settings_of(context)
     database = open_database(settings, to_write=True)
     found = _chosen(settings, read_drift(database))
     if found and not yes and can_ask():
-        _show(settings, found, "there is no drift")
+        _show(settings, found, "there is no drift", read_drift_causes(database))
         ask("Revert the drift that holds an apply?", "nothing was reverted")
     reverted = revert_held_drift(
-        database, found.keys(), by=actor(), reason=reason or "held drift reverted"
+        database, found.keys(), by=actor(settings), reason=reason or "held drift reverted"
     )
     _show(settings, reverted, "no drift holds an apply; nothing was written")
+    if reverted:
+        settings.inform(f"Next: {settings.program} --dry-run")
 
 
 @command.command(epilog="Example: reconcile drift adopt && git commit --all && reconcile")
@@ -95,11 +102,16 @@ def _chosen(settings: Settings, found: "DriftByFeature") -> "DriftByFeature":
     return {name: drift for name, drift in found.items() if name == settings.feature}
 
 
-def _show(settings: Settings, found: "DriftByFeature", nothing: str) -> None:
+def _show(
+    settings: Settings,
+    found: "DriftByFeature",
+    nothing: str,
+    causes: "Mapping[str, HistoryEntry] | None" = None,
+) -> None:
     if settings.choose_format(Format.TEXT, Format.JSON) is Format.JSON:
         print_json(settings, {"features": _as_json(found)})
     else:
-        print_result(settings, _as_text(found) or nothing)
+        print_result(settings, _as_text(found, causes) or nothing)
 
 
 def _as_json(found: "DriftByFeature") -> list[dict[str, Any]]:
@@ -111,13 +123,17 @@ def _as_json(found: "DriftByFeature") -> list[dict[str, Any]]:
     ]
 
 
-def _as_text(found: "DriftByFeature") -> str:
+def _as_text(found: "DriftByFeature", causes: "Mapping[str, HistoryEntry] | None") -> str:
+    from reconciler.cli.render.drift_text import drift_lines
     from reconciler.cli.render.text import paragraph
     from reconciler.cli.render.wording import describe_drift
 
     lines: list[str] = []
     for name, drift in found.items():
         lines.append(click.style(for_line(name), bold=True))
+        if causes is not None:
+            lines += drift_lines(drift, causes.get(name))
+            continue
         for each in drift:
             lines += paragraph("drift", for_line(describe_drift(each)))
     return "\n".join(lines)

@@ -5,24 +5,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.completion import complete_repositories
 from reconciler.cli.context import choose_live_feature, reading
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.as_of import AS_OF_NOTE, AT_HELP, as_of, as_of_words
 from reconciler.cli.render.text import beside, for_line, wrapped
 from reconciler.cli.types import MomentType
-from reconciler.wording import counted
+from reconciler.targeting.eligibility import Rule
+from reconciler.wording import counted, short_commit
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from reconciler.database.eligibility import Explanation
     from reconciler.database.time_travel import Moment, Then
+    from reconciler.operations.list_origin import Origin
+    from reconciler.targeting.explanation import Decision
+
+_LISTS = {Rule.WHITELISTED: "whitelist", Rule.EXCLUDED: "exclusions"}
+"""The rules that a list entry decides, and the key of the list in the file."""
 
 
 @click.command(
     epilog="Example: reconcile explain microsoft/vscode, and in the past: "
     "reconcile explain microsoft/vscode --at 24h"
 )
-@click.argument("repository", metavar="REPOSITORY")
+@click.argument("repository", metavar="REPOSITORY", shell_complete=complete_repositories)
 @click.option("--at", type=MomentType(), metavar="GENERATION|TIME|COMMIT", help=AT_HELP)
 @click.pass_context
 def command(context: click.Context, repository: str, at: "Moment | None") -> None:
@@ -57,8 +66,22 @@ def run(settings: Settings, repository: str, at: "Moment | None" = None) -> dict
             if then is None
             else explain_then(connection, found, feature, then)
         )
+        origin = _origin(connection, settings, explanation)
     data = _as_json(explanation) | {"as_of": as_of(then)}
-    return show_result(settings, data, lambda: _as_text(explanation, then))
+    return show_result(settings, data, lambda: _as_text(explanation, then, origin))
+
+
+def _origin(
+    connection: "Connection", settings: Settings, explanation: "Explanation"
+) -> "Origin | None":
+    """Return the origin of the list entry that decides; None where no entry decides."""
+    from reconciler.operations.list_origin import find_origin
+
+    name = _LISTS.get(explanation.decision.rule)
+    if name is None or explanation.repository is None:
+        return None
+    keys = explanation.repository.keys
+    return find_origin(connection, settings.path, explanation.feature, name, keys)
 
 
 def _as_json(explanation: "Explanation") -> dict[str, Any]:
@@ -78,7 +101,7 @@ def _as_json(explanation: "Explanation") -> dict[str, Any]:
     }
 
 
-def _as_text(explanation: "Explanation", then: "Then | None") -> str:
+def _as_text(explanation: "Explanation", then: "Then | None", origin: "Origin | None") -> str:
     decision = explanation.decision
     repository = explanation.repository
     name = explanation.repository_id if repository is None else repository.full_name
@@ -89,17 +112,37 @@ def _as_text(explanation: "Explanation", then: "Then | None") -> str:
     )
     lines = [
         f"{for_line(name or explanation.repository_id)} and {for_line(explanation.feature)}: {verdict}",
-        *wrapped(f"{decision.rule}: {for_line(decision.reason)}", indent="    "),
+        *wrapped(f"{decision.rule}: {for_line(_reason(decision, origin))}", indent="    "),
     ]
+    if origin is not None:
+        lines += wrapped(for_line(_describe_origin(origin)), indent="    ")
     if then is not None:
         lines += [f"    as of {as_of_words(then)};", f"    {AS_OF_NOTE}"]
     lines.append("")
     for number, finding in enumerate(explanation.rules, start=1):
         sign = "→" if finding.decides else " "
         beginning = f"  {sign} {number:>2}  {finding.rule:<21}"
-        for line in beside(beginning, for_line(finding.found)):
+        found = _reason(decision, origin) if finding.decides else finding.found
+        for line in beside(beginning, for_line(found)):
             lines.append(click.style(line, bold=True) if finding.decides else line)
     return "\n".join([*lines, *_size(explanation)])
+
+
+def _reason(decision: "Decision", origin: "Origin | None") -> str:
+    """Return the reason, with the entry as the file has it instead of an id."""
+    if origin is None:
+        return decision.reason
+    have = "exclusions have" if decision.rule is Rule.EXCLUDED else "whitelist has"
+    return f"the {have} {origin.entry}"
+
+
+def _describe_origin(origin: "Origin") -> str:
+    place = "" if origin.line is None else f" at {origin.file}:{origin.line}"
+    added = ""
+    if origin.at is not None:
+        commit = f" ({short_commit(origin.commit)})" if origin.commit else ""
+        added = f"; added in generation {origin.generation}{commit} by {origin.by}"
+    return f"entry {origin.entry}{place}{added}"
 
 
 def _size(explanation: "Explanation") -> list[str]:
@@ -109,10 +152,11 @@ def _size(explanation: "Explanation") -> list[str]:
         lines.append(f"    bucket    {decision.bucket} of 10,000")
     if decision.category is not None and activity is not None:
         recorded = "recorded" if explanation.is_categorized else "not recorded yet, as of now"
-        lines.append(
-            f"    category  {decision.category} ({recorded}): {counted(activity.stars, 'star')}, "
+        lines += beside(
+            "    category  ",
+            f"{decision.category} ({recorded}): {counted(activity.stars, 'star')}, "
             f"{counted(activity.contributors, 'contributor')}, "
-            f"{counted(activity.pull_requests, 'pull request')}"
+            f"{counted(activity.pull_requests, 'pull request')}",
         )
     lines.append(f"    id        {explanation.repository_id}")
     return lines

@@ -117,7 +117,7 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
     proposals = _Proposals(settings)
     document = read_rollout_file(settings.path)
     for feature in document.rollout.features:
-        promotion = promote(database, document, feature, by=actor())
+        promotion = promote(database, document, feature, by=actor(settings))
         if promotion is None:
             continue
         for each in promotion.missing:

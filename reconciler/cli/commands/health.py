@@ -12,7 +12,7 @@ from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.text import beside, for_line, wrapped
-from reconciler.cli.write_back_report import report_text, write_back_and_warn
+from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
 from reconciler.planning.health import (
     Indicator,
     Indicators,
@@ -44,7 +44,7 @@ _COLORS: Final = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSI
 @click.option(
     "--rollback", is_flag=True, help="Roll back a failing feature where the file allows it."
 )
-@click.option("--no-write-back", is_flag=True, help="With --rollback: do not write to git.")
+@write_back_option("With --rollback: ")
 @metrics_source_options
 @click.pass_context
 def command(
@@ -53,16 +53,17 @@ def command(
     *,
     detailed_exitcode: bool,
     rollback: bool,
-    no_write_back: bool,
+    writes_back: bool | None,
     **metrics: str | None,
 ) -> int:
     """Judge each feature by the errors of its jobs, and show its indicators."""
-    if no_write_back and not rollback:
-        raise click.UsageError("--no-write-back needs --rollback")
+    if writes_back is not None and not rollback:
+        option = "--write-back" if writes_back else "--no-write-back"
+        raise click.UsageError(f"{option} needs --rollback")
     settings = settings_of(context)
     source = choose_metrics_source(**metrics)
     if rollback:
-        checked = check_and_roll_back(settings, source, writes_back=not no_write_back)
+        checked = check_and_roll_back(settings, source, writes_back=writes_back)
     else:
         checked = check(settings, source)
     return _exit_code(checked) if detailed_exitcode else 0
@@ -80,7 +81,7 @@ def check(settings: Settings, source: "MetricsSource | None" = None) -> "Sequenc
 
 
 def check_and_roll_back(
-    settings: Settings, source: "MetricsSource | None" = None, *, writes_back: bool = True
+    settings: Settings, source: "MetricsSource | None" = None, *, writes_back: bool | None = None
 ) -> "Sequence[Checked]":
     """Judge features and roll back those that fail, print all of it and return it.
 
@@ -93,10 +94,9 @@ def check_and_roll_back(
     database = open_database(settings, to_write=True)
     checked = roll_back(database, choose_features(settings, database), source)
     _show(settings, checked)
-    if writes_back:
-        report = write_back_and_warn(settings, database)
-        if report.overrides:
-            settings.inform(report_text(report))
+    report = write_back_and_warn(settings, database, requested=writes_back)
+    if report is not None and report.overrides:
+        settings.inform(report_text(report))
     _raise_failure(settings, checked)
     return checked
 

@@ -1,7 +1,8 @@
 """`reconcile history`: the audit trail."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,14 +71,25 @@ def run(
 def _as_text(entries: "list[HistoryEntry]") -> str:
     if not entries:
         return "the history has no entry that matches"
-    return "\n".join(line for entry in entries for line in _lines(entry))
+    lines: list[str] = []
+    for _, group in groupby(entries, _cause):
+        lines += _lines(list(group))
+    return "\n".join(lines)
 
 
-def _lines(entry: "HistoryEntry") -> Iterator[str]:
-    """Yield the change, and under it the person and the reason."""
-    feature = entry.feature_name or "all features"
-    what = (show_time(entry.created_at), feature, entry.action, _what(entry))
-    yield from wrapped("  ".join(for_line(part) for part in what if part))
+def _cause(entry: "HistoryEntry") -> tuple[object, ...]:
+    """Return what the entries of one apply, or of one act, have in common."""
+    by, commit = entry.triggered_by, entry.details.get("commit")
+    return entry.created_at, by, entry.reason, commit
+
+
+def _lines(entries: "Sequence[HistoryEntry]") -> Iterator[str]:
+    """Yield the changes of one apply or act, and under them the person and the reason."""
+    for entry in entries:
+        feature = entry.feature_name or "all features"
+        what = (show_time(entry.created_at), feature, entry.action, _what(entry))
+        yield from wrapped("  ".join(for_line(part) for part in what if part))
+    entry = entries[0]
     commit = entry.details.get("commit")
     at = f" at {short_commit(str(commit))}" if commit else ""
     why = f": {entry.reason}" if entry.reason else ""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.completion import complete_repositories
 from reconciler.cli.context import choose_live_feature, open_database, reading
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result, show_result
@@ -30,7 +31,7 @@ def command() -> None:
 
 
 @command.command(epilog="Example: reconcile metrics record acme/tools --processor github_actions")
-@click.argument("repository", metavar="REPOSITORY")
+@click.argument("repository", metavar="REPOSITORY", shell_complete=complete_repositories)
 @click.option(
     "--processor",
     type=Processor(),

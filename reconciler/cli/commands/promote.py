@@ -43,7 +43,7 @@ def command(context: click.Context, /, **metrics: str | None) -> int:
     document = read_rollout_file(settings.path)
     feature = choose_feature(settings, document.rollout.features)
     promotion = promote.promote(
-        open_database(settings), document, feature, by=actor(), metrics_source=source
+        open_database(settings), document, feature, by=actor(settings), metrics_source=source
     )
     match chosen:
         case Format.JSON:

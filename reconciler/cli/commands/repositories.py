@@ -47,7 +47,7 @@ def load(context: click.Context, source: str) -> None:
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     rows = read_repositories(Path(source))
-    database = open_database(settings, to_write=True)
+    database = open_database(settings, to_write=True, creates=True)
 
     def load_rows(connection: "Connection") -> "LoadOutcome":
         require_newest(connection)
@@ -90,7 +90,7 @@ def sync(context: click.Context, *, org: str | None, user: str | None) -> None:
         case _:
             raise click.UsageError("name one owner: --org NAME or --user NAME")
     github = GitHub.from_environment(partial(inform_between, settings))
-    database = open_database(settings, to_write=True)
+    database = open_database(settings, to_write=True, creates=True)
     with shown_progress(settings) as progress:
         synced = sync_repositories(database, github, kind, login, progress)
     if chosen is Format.JSON:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.limit_command import change_and_report, limit_options
+from reconciler.cli.limit_command import Wording, change_and_report, limit_options
 from reconciler.cli.options import Settings, settings_of
 
 
@@ -16,8 +16,9 @@ def command(context: click.Context, /, **options: Any) -> None:
     run(settings_of(context), **options)
 
 
-def run(settings: Settings, reason: str, **options: Any) -> dict[str, Any]:
+def run(settings: Settings, reason: str | None, **options: Any) -> dict[str, Any]:
     """Resume a feature, print what was done and return it."""
     from reconciler.operations.limit_change import Resume
 
-    return change_and_report(settings, Resume(), "Resume {feature}?", reason=reason, **options)
+    wording = Wording("Resume it?", "health")
+    return change_and_report(settings, Resume(), wording, reason=reason, **options)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.limit_command import change_and_report, limit_options
+from reconciler.cli.limit_command import Wording, change_and_report, limit_options
 from reconciler.cli.options import Settings, settings_of
 from reconciler.cli.types import Percentage
 from reconciler.wording import show_number
@@ -26,9 +26,9 @@ def command(context: click.Context, /, *, to: Decimal, **options: Any) -> None:
     run(settings_of(context), to, **options)
 
 
-def run(settings: Settings, to: Decimal, reason: str, **options: Any) -> dict[str, Any]:
+def run(settings: Settings, to: Decimal, reason: str | None, **options: Any) -> dict[str, Any]:
     """Roll a feature back, print what was done and return it."""
     from reconciler.operations.limit_change import RollBack
 
-    question = f"Roll {{feature}} back to {show_number(to)}?"
-    return change_and_report(settings, RollBack(to), question, reason=reason, **options)
+    wording = Wording(f"Roll it back to {show_number(to)}?", "verify")
+    return change_and_report(settings, RollBack(to), wording, reason=reason, **options)

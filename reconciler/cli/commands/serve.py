@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from reconciler.cli.context import find_address
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.types import Duration, Listen
 from reconciler.errors import SetupInvalid
@@ -143,10 +144,9 @@ def _check_origins(origins: tuple[str, ...], access: "Access") -> None:
 
 def _database_url(settings: Settings) -> "str | Callable[[], str]":
     """Return the address; that of the embedded server is looked up again, since it may move."""
-    from reconciler.database.address import resolve_address
     from reconciler.database.embedded import EmbeddedServer
 
-    address = resolve_address(settings.database_url, settings.path)
+    address = find_address(settings)
     if address.embedded_in is None:
         return address.url
     server = EmbeddedServer(address.embedded_in)

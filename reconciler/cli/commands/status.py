@@ -1,12 +1,14 @@
 """`reconcile status`: the rollout on one screen."""
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.context import choose_live_feature, reading
+from reconciler.cli.context import choose_live_feature, open_database
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
+from reconciler.cli.render.drift_text import drift_lines
 from reconciler.cli.render.text import for_line, paragraph
 from reconciler.cli.render.wording import short_limit
 from reconciler.wording import count, counted, short_commit, show_number, show_time
@@ -24,17 +26,28 @@ def command(context: click.Context) -> None:
 
 def run(settings: Settings) -> "Status":
     """Print the state of each feature and the last apply, and return them."""
+    from reconciler.database.schema import require_newest
     from reconciler.database.status import read_status
+    from reconciler.database.transactions import read_only_transaction
+    from reconciler.operations.drift import read_drift, read_drift_causes
 
     settings.choose_format(Format.TEXT, Format.JSON)
-    with reading(settings) as connection:
+    database = open_database(settings)
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
         if settings.feature is not None:
             choose_live_feature(settings, connection)
         found = read_status(connection, feature=settings.feature)
-    return show_result(settings, found, lambda: "\n\n".join(_screen(found)))
+
+    def text() -> str:
+        drift, causes = read_drift(database), read_drift_causes(database)
+        lines = {name: drift_lines(each, causes.get(name)) for name, each in drift.items()}
+        return "\n\n".join(_screen(found, lines))
+
+    return show_result(settings, found, text)
 
 
-def _screen(found: "Status") -> list[str]:
+def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
     if found.applied_at is None:
         applied = "nothing was applied yet"
     else:
@@ -42,7 +55,11 @@ def _screen(found: "Status") -> list[str]:
             short_commit(found.applied_commit) if found.applied_commit else "a file outside git"
         )
         applied = f"generation {found.generation}, {commit}, applied {show_time(found.applied_at)}"
-    return [applied, *(_feature(each, found.repositories) for each in found.features)]
+    features = (
+        "\n".join([_feature(each, found.repositories), *drift.get(each.name, ())])
+        for each in found.features
+    )
+    return [applied, *features]
 
 
 def _feature(feature: "FeatureStatus", repositories: int) -> str:
@@ -81,6 +98,11 @@ def _override(override: "OverrideStatus") -> str:
 
 
 def _state(feature: "FeatureStatus") -> str:
+    if not feature.active:
+        return "inactive"
     if feature.emergency_stop:
         return click.style("stopped", fg="red", bold=True)
-    return click.style("active", fg="green") if feature.active else "inactive"
+    if feature.override is not None and feature.override.percentage is not None:
+        limit = show_number(feature.override.percentage)
+        return click.style(f"held at {limit}", fg="yellow", bold=True)
+    return click.style("active", fg="green")

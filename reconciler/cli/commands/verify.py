@@ -7,6 +7,7 @@ import click
 from reconciler.cli.context import choose_features, open_database
 from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_json, print_result
+from reconciler.cli.render.drift_text import drift_lines
 from reconciler.cli.render.text import beside, for_line
 from reconciler.planning.verification import FALLBACK_PROCESSOR, CheckStatus
 from reconciler.wording import describe_limit
@@ -14,6 +15,7 @@ from reconciler.wording import describe_limit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconciler.database.transactions import Database
     from reconciler.operations.verify import Verified
 
 EXIT_FAILED: Final = 1
@@ -58,9 +60,22 @@ def command(context: click.Context, *, fallback: str, no_git: bool, detailed_exi
     if chosen is Format.JSON:
         print_json(settings, {"features": [_as_json(each) for each in found]})
     else:
-        nothing = "no override is in force; there is nothing to verify"
-        print_result(settings, "\n\n".join(map(_as_text, found)) or nothing)
+        text = "\n\n".join(map(_as_text, found)) or _nothing(database, features)
+        print_result(settings, text)
     return _exit_code(found, detailed=detailed_exitcode)
+
+
+def _nothing(database: "Database", features: "Sequence[str]") -> str:
+    """Return the text where no override is in force: limits may have been set by hand."""
+    from reconciler.operations.drift import read_drift, read_drift_causes
+
+    lines = ["no override is in force; there is nothing to verify"]
+    causes = read_drift_causes(database)
+    for feature, drift in read_drift(database).items():
+        if feature in features:
+            lines += [click.style(for_line(feature), bold=True)]
+            lines += drift_lines(drift, causes.get(feature))
+    return "\n".join(lines)
 
 
 def _exit_code(found: "Sequence[Verified]", *, detailed: bool) -> int:

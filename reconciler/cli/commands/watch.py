@@ -11,6 +11,7 @@ from reconciler.cli.context import actor, open_database
 from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.types import Interval, Listen
+from reconciler.cli.write_back_report import is_written_back, write_back_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,7 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
     show_default=True,
     help="The format of the log on stderr.",
 )
+@write_back_option()
 @metrics_source_options
 @click.pass_context
 def command(
@@ -60,6 +62,7 @@ def command(
     follow: str | None,
     listen: "ListenAddress | None",
     log_format: str,
+    writes_back: bool | None,
     **metrics_options: str | None,
 ) -> int:
     """Judge health, roll back failing features and write back, at each tick.
@@ -74,14 +77,16 @@ def command(
     from reconciler.watching.metrics import RollbackCounter, WatchMetrics
     from reconciler.watching.watch import Task, Watch
 
+    database = open_database(settings, to_write=True)
     task = Task(
-        database=open_database(settings, to_write=True),
+        database=database,
         file=settings.path,
         interval_seconds=interval,
         features=() if settings.feature is None else (settings.feature,),
         metrics_source=choose_metrics_source(**metrics_options),
         followed=None if follow is None else _parse_branch(settings, follow),
-        applied_by=actor(),
+        applied_by=actor(settings),
+        writes_back=is_written_back(database, requested=writes_back),
     )
     log = Log(LogFormat(log_format), quiet=settings.quiet, verbose=settings.verbose)
     rollbacks = RollbackCounter()

@@ -18,7 +18,13 @@ from reconciler.cli.render.plan_text import (
     summary,
 )
 from reconciler.cli.render.text import fixed_width, for_cell, for_line, for_markdown
-from reconciler.cli.render.wording import REFUSED, describe_drift, ways_on
+from reconciler.cli.render.wording import (
+    REFUSED,
+    describe_absence,
+    describe_drift,
+    short_limit,
+    ways_on,
+)
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
 from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import BlastRadius, FeaturePlan, ListChange, Plan, ScalarChange
@@ -91,7 +97,12 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
     """Yield the changes of one feature."""
     yield f"#### {for_markdown(feature.name)} ({feature.action})"
     if feature.overrides.in_force is not None:
-        yield f"An override is in force: {for_markdown(feature.overrides.in_force.reason)}"
+        override = feature.overrides.in_force
+        limit = short_limit(override.percentage)
+        by = for_markdown(override.by)
+        yield f"An override is in force: {limit} by {by}: {for_markdown(override.reason)}"
+        if not feature.overrides.is_in_file and feature.overrides.kept is None:
+            yield f"{describe_absence(override)[0].upper()}{describe_absence(override)[1:]}."
     for finding in feature.findings:
         by = allowed.get(finding.guard)
         verdict = "Refused" if by is None else "Allowed"

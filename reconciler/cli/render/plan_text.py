@@ -7,7 +7,13 @@ from typing import Final
 import click
 
 from reconciler.cli.render.text import for_line, line, listed, paragraph, wrapped
-from reconciler.cli.render.wording import REFUSED, describe_drift, short_limit, ways_on
+from reconciler.cli.render.wording import (
+    REFUSED,
+    describe_absence,
+    describe_drift,
+    short_limit,
+    ways_on,
+)
 from reconciler.planning.desired import default_configuration
 from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import (
@@ -69,7 +75,9 @@ def summary(plan: Plan, outcome: Outcome) -> str:
         return "\n".join([REFUSED, *_ways_on(plan)])
     if not plan.has_changes:
         written = "" if outcome is Outcome.APPLIED else " Nothing was written."
-        return f"Nothing to change: the live state matches the file.{written}"
+        limited = [each.name for each in plan.features if each.overrides.in_force is not None]
+        under = f", under the override of {', '.join(limited)}" if limited else ""
+        return f"Nothing to change: the live state matches the file{under}.{written}"
     applied = outcome is Outcome.APPLIED
     features = [
         f"{counted(number, 'feature')} {'' if applied else 'to '}{_VERBS[action][applied]}"
@@ -103,6 +111,7 @@ def is_shown(feature: FeaturePlan) -> bool:
     """Return whether a plan has anything to show about a feature."""
     return (
         feature.action is not FeatureAction.NONE
+        or feature.overrides.in_force is not None
         or bool(feature.warnings or feature.findings)
         or (feature.blast_radius is not None and feature.blast_radius.moves)
     )
@@ -134,6 +143,8 @@ def _override(feature: FeaturePlan) -> Iterator[str]:
         limit = short_limit(override.percentage)
         text = f"{limit}: {for_line(override.reason)} ({for_line(override.by)})"
         yield from paragraph("override", text)
+        if not feature.overrides.is_in_file and feature.overrides.kept is None:
+            yield from paragraph("", f"{describe_absence(override)}")
 
 
 def _ways_on(plan: Plan) -> Iterator[str]:

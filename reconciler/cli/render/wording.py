@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import ListField, ScalarField
 from reconciler.planning.plan import Plan
-from reconciler.wording import count, short_commit, show_number
+from reconciler.rollout_file.model import Override
+from reconciler.wording import count, short_commit, show_number, show_time
 
 if TYPE_CHECKING:
     from reconciler.operations.write_back_pass import WrittenBack
@@ -38,6 +39,14 @@ def _change(drift: Drift) -> str:
             gone, come = drift.last_applied - drift.live, drift.live - drift.last_applied
             counts = (("−", len(gone)), ("+", len(come)))
             return " ".join(f"{sign}{count(number)}" for sign, number in counts if number)
+
+
+def describe_absence(override: Override) -> str:
+    """Return why a file has no block of an override that is in force, and what to do."""
+    return (
+        f"in force since {show_time(override.at)}; this file does not have it: pull the branch, "
+        "or write it to git with reconcile write-back"
+    )
 
 
 def ways_on(plan: Plan) -> Iterator[str]:

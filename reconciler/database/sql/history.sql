@@ -18,6 +18,50 @@ WHERE (CAST(:feature AS text) IS null OR configuration.feature_name = :feature)
 ORDER BY history.position DESC
 LIMIT :limit;
 
+-- name: by_hand
+-- Of each feature, the newest row since the last apply that no program of the rollout wrote: all of those
+-- have a generation in their metadata.
+SELECT DISTINCT ON (configuration.feature_name)
+    history.created_at,
+    configuration.feature_name,
+    history.action,
+    history.previous_percentage,
+    history.new_percentage,
+    history.reason,
+    history.triggered_by,
+    history.metadata
+FROM public.rollout_history AS history
+INNER JOIN public.rollout_configuration AS configuration
+    ON history.rollout_config_id = configuration.id
+WHERE
+    NOT coalesce(history.metadata ? 'generation', false)
+    AND history.created_at > coalesce(
+        (SELECT max(generation.applied_at) FROM public.rollout_generation AS generation),
+        '-infinity'
+    )
+ORDER BY configuration.feature_name ASC, history.position DESC;
+
+-- name: newest_entry
+-- The newest row that records one of these keys in a list of a feature.
+SELECT
+    history.created_at,
+    configuration.feature_name,
+    history.action,
+    history.previous_percentage,
+    history.new_percentage,
+    history.reason,
+    history.triggered_by,
+    history.metadata
+FROM public.rollout_history AS history
+INNER JOIN public.rollout_configuration AS configuration
+    ON history.rollout_config_id = configuration.id
+WHERE
+    configuration.feature_name = :feature
+    AND history.action = :action
+    AND lower(history.metadata ->> 'key') = ANY(:keys)
+ORDER BY history.position DESC
+LIMIT 1;
+
 -- name: record_change
 -- One change of one value. Who, when and why are the same for a whole apply: `metadata` says them.
 INSERT INTO public.rollout_history (

@@ -1,0 +1,28 @@
+"""Drift as text: each change made by hand, the person and the reason, and what the next apply does."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from reconciler.cli.render.text import for_line, paragraph
+from reconciler.cli.render.wording import describe_drift
+from reconciler.wording import show_time
+
+if TYPE_CHECKING:
+    from reconciler.database.history import HistoryEntry
+    from reconciler.planning.drift import Drift
+
+
+def drift_lines(drift: "Sequence[Drift]", cause: "HistoryEntry | None") -> Iterator[str]:
+    """Yield the lines of one feature's drift; `cause` is the history entry that was written by hand."""
+    for each in drift:
+        yield from paragraph("drift", for_line(describe_drift(each)), "yellow")
+    if drift:
+        yield from paragraph("", for_line(_cause(cause)))
+
+
+def _cause(cause: "HistoryEntry | None") -> str:
+    if cause is None:
+        return "the history has no entry about it"
+    by = cause.triggered_by or "an unknown person"
+    reason = f": {cause.reason}" if cause.reason else ""
+    return f"by {by} at {show_time(cause.created_at)}{reason}"

@@ -1,0 +1,78 @@
+"""The origin of a list entry that decides: as the file has it, its line, and the apply that added it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.database.history import read_newest_entry
+from reconciler.errors import ReconcilerError
+from reconciler.rollout_file.list_entries import entry_key
+from reconciler.rollout_file.reader import read_rollout_file
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Connection
+
+    from reconciler.rollout_file.model import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a list entry comes from; each value is None where it is not known."""
+
+    entry: str
+    """As the file has it, or as history has it where the file does not."""
+    file: str | None = None
+    line: int | None = None
+    """Counted from 1."""
+    generation: int | None = None
+    commit: str | None = None
+    by: str | None = None
+    at: datetime | None = None
+
+
+def find_origin(
+    connection: "Connection", file: Path, feature: str, list_name: str, keys: "Collection[str]"
+) -> Origin | None:
+    """Return the origin of the entry of a list that includes a repository; None where none is found.
+
+    Args:
+        connection: a connection to the database.
+        file: the rollout file; it need not exist or be valid.
+        feature: the feature of the list.
+        list_name: `whitelist` or `exclusions`.
+        keys: the id, the name and the pattern of the repository, in lower case.
+    """
+    found = read_newest_entry(connection, feature, list_name, keys)
+    entry, line = _in_file(file, feature, list_name, keys)
+    if found is None:
+        return None if entry is None else Origin(entry, str(file), line)
+    details = found.details
+    return Origin(
+        entry or str(details.get("entry")),
+        None if entry is None else str(file),
+        line,
+        details.get("generation"),
+        details.get("commit"),
+        found.triggered_by,
+        found.created_at,
+    )
+
+
+def _in_file(
+    file: Path, feature: str, list_name: str, keys: "Collection[str]"
+) -> tuple[str | None, int | None]:
+    try:
+        document = read_rollout_file(file)
+    except ReconcilerError:
+        return None, None
+    rollout: Rollout = document.rollout
+    if feature not in rollout.features:
+        return None, None
+    for index, entry in enumerate(getattr(rollout.features[feature], list_name)):
+        if entry_key(entry) in keys:
+            place = document.places.get(("features", feature, list_name, index))
+            return entry, None if place is None else place.line
+    return None, None
