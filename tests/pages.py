@@ -23,7 +23,7 @@ _BLOCK = re.compile(
     r"|^<!-- meanwhile: (?P<language>sql|sh)\n(?P<hidden>.*?)^-->$",
     re.MULTILINE | re.DOTALL,
 )
-_READER = {"LOGNAME": "ada", "USER": "ada"}
+_READER = {"ROLLOUT_ACTOR": "ada"}
 _EXIT_CODE = re.compile(r"  # exit (\d+)$")
 _SHELL = re.compile(r"[|&;<>$`*?]")
 

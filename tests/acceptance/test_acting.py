@@ -107,7 +107,7 @@ def test_a_stop_is_written_back_though_its_output_is_lost(
     )
     os.close(writer)
 
-    assert (done.returncode, done.stderr) == (exit_code, said)
+    assert (done.returncode, done.stderr) == (exit_code, f"Next: reconcile verify\n{said}")
     assert live(rollout) == (0, True)
     assert "reason: it hurts" in rollout.remote_text()
 

@@ -284,15 +284,13 @@ def test_a_prompt_on_a_narrow_terminal(rolled_out: Site) -> None:
     refused = enter("rollout.set_rollout(400)")
     assert "error: rollout.yaml: the edit would make line 5" in refused
     assert "Traceback" not in refused
-    declined = enter("rollout.emergency_stop('no')", "Stop capture for everybody? [y/N]: ", "n")
+    declined = enter("rollout.emergency_stop('no')", "Stop it for all repositories? [y/N]: ", "n")
     assert "nothing was done" in declined
     assert live(rolled_out) == (50, False)
     stopped = enter("rollout.emergency_stop('it hurts')", "[y/N]: ", "y")
     assert "\x1b[31m\x1b[1mstopped" in stopped
     assert live(rolled_out) == (0, True)
-    assert "\x1b[32m\x1b[1mresumed" in enter(
-        "rollout.resume('fixed')", "Resume capture? [y/N]: ", "y"
-    )
+    assert "\x1b[32m\x1b[1mresumed" in enter("rollout.resume('fixed')", "Resume it? [y/N]: ", "y")
     for line in [
         "rollout.stats()",
         "rollout.categories()",
@@ -315,8 +313,8 @@ def test_a_prompt_on_a_narrow_terminal(rolled_out: Site) -> None:
         shown = enter(line)
         assert "error" not in shown.lower().replace("errors", ""), shown
         assert "Traceback" not in shown
-    enter("rollout.rollback_to_percentage(25)", "Roll capture back to 25? [y/N]: ", "y")
-    enter("rollout.rollback_to_zero()", "Roll capture back to 0? [y/N]: ", "y")
+    enter("rollout.rollback_to_percentage(25)", "Roll it back to 25? [y/N]: ", "y")
+    enter("rollout.rollback_to_zero()", "Roll it back to 0? [y/N]: ", "y")
     assert live(rolled_out) == (0, False)
     terminal.sendline("exit()")
     terminal.expect(pexpect.EOF)
@@ -335,6 +333,6 @@ def test_a_prompt_through_a_pipe_asks_nothing_and_has_no_colour(rolled_out: Site
     assert done.exit_code == 0
     assert "capture: stopped" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
-    assert "AttributeError" in done.stderr
+    assert "error: there is no rollout.nothing; see help(rollout)" in done.stderr
     assert json.loads(done.stdout.split()[-2]) is False
     assert live(rolled_out) == (0, True)

@@ -52,6 +52,63 @@ def test_status_does_not_start_the_server(alone: Site) -> None:
     assert (after["state"], after["schema"]) == ("running", schema.NEWEST_REVISION)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("stop", "--reason", "x"),
+        ("health", "--rollback"),
+        ("categorize",),
+        ("metrics", "record", "acme/tools", "--processor", "x"),
+        ("drift", "revert"),
+        ("watch",),
+        ("db", "url"),
+        ("db", "psql"),
+        ("db", "upgrade"),
+        ("import",),
+        ("write-back",),
+    ],
+)
+def test_no_other_command_creates_the_database(alone: Site, command: tuple[str, ...]) -> None:
+    done = run(alone, *command)
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith(
+        "error: there is no database: --database-url and DATABASE_URL are not set, and there is no "
+        f"embedded database in {alone.folder / '.reconcile'}; "
+    )
+    assert not (alone.folder / ".reconcile").exists()
+
+
+def test_every_use_of_the_embedded_database_is_reported(alone: Site) -> None:
+    run(alone)
+    folder = alone.folder / ".reconcile"
+
+    shown = run(alone, "status")
+    quiet = run(alone, "status", "--quiet")
+
+    assert shown.stderr == f"using the embedded database in {folder}\n"
+    assert quiet.stderr == ""
+    assert f"the embedded database in {folder}\n" in run(alone, "db", "status").stdout
+
+
+def test_a_trial_writes_nothing_to_the_remote(alone: Site) -> None:
+    alone.push()
+    before = alone.git("ls-remote", "origin")
+    run(alone)
+
+    stopped = run(alone, "stop", "--reason", "a trial")
+    unchanged = alone.git("ls-remote", "origin")
+    run(alone, "resume", "--reason", "a trial")
+    asked = run(alone, "stop", "--reason", "on purpose", "--write-back")
+
+    assert stopped.exit_code == 0
+    assert "not written to git, because the database is the embedded one" in stopped.stderr
+    assert unchanged == before
+    assert "override written to origin/main" in asked.stdout
+    assert "reason: on purpose" in alone.remote_text()
+
+
 def test_stopping_a_stopped_server_is_not_an_error(alone: Site) -> None:
     done = run(alone, "db", "stop")
 
@@ -59,6 +116,7 @@ def test_stopping_a_stopped_server_is_not_an_error(alone: Site) -> None:
 
 
 def test_the_url_is_one_that_libpq_takes(alone: Site) -> None:
+    run(alone, "db", "start")
     url = run(alone, "db", "url").stdout.strip()
 
     with psycopg.connect(url) as connection:
@@ -103,6 +161,6 @@ def test_another_database_is_never_migrated_implicitly(site: Site) -> None:
 
 def test_a_port_in_the_environment_is_ignored(alone: Site) -> None:
     done = alone.reconcile("db", "status", env={**EMBEDDED, "PGPORT": "1"})
-    started = alone.reconcile("status", env={**EMBEDDED, "PGPORT": "1"})
+    started = alone.reconcile("db", "start", env={**EMBEDDED, "PGPORT": "1"})
 
     assert (done.exit_code, started.exit_code) == (0, 0), started.stderr

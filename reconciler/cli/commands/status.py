@@ -9,7 +9,7 @@ from reconciler.cli.context import choose_live_feature, open_database
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.drift_text import drift_lines
-from reconciler.cli.render.text import for_line, paragraph
+from reconciler.cli.render.text import for_line, paragraph, wrapped
 from reconciler.cli.render.wording import short_limit
 from reconciler.wording import count, counted, short_commit, show_number, show_time
 
@@ -59,7 +59,7 @@ def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
         "\n".join([_feature(each, found.repositories), *drift.get(each.name, ())])
         for each in found.features
     )
-    return [applied, *features]
+    return ["\n".join(wrapped(applied)), *features]
 
 
 def _feature(feature: "FeatureStatus", repositories: int) -> str:

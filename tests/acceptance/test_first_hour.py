@@ -1,0 +1,261 @@
+"""The first minute, the first hour, 3 a.m.: what a person sees, asks and is asked at a terminal."""
+
+import json
+import shlex
+import sys
+
+import pexpect
+import pytest
+
+from tests.site import Site
+from tests.terminal import at_terminal, start
+
+FILE = """\
+version: 1
+features:
+  capture:
+    percentage: 50
+    whitelist: [acme/tool-1]
+    guards: {max_increase: 100}
+"""
+REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
+    f"acme/tool-{number},10,2,10\n" for number in range(12)
+)
+
+
+@pytest.fixture
+def rollout(site: Site) -> Site:
+    """A site where half of twelve repositories are eligible, applied and pushed."""
+    (site.folder / "r.csv").write_text(REPOSITORIES)
+    site.reconcile("repositories", "load", "r.csv")
+    site.write(FILE)
+    site.commit("Begin with half")
+    site.push()
+    assert site.reconcile().exit_code == 0
+    return site
+
+
+def percentage(site: Site) -> int:
+    return int(site.database.value("SELECT rollout_percentage FROM rollout_configuration"))
+
+
+def test_an_apply_that_is_piped_on_a_terminal_asks_first(rollout: Site) -> None:
+    rollout.replace("percentage: 50", "percentage: 60")
+    program = f"{shlex.quote(sys.executable)} -m reconciler | cat"
+    terminal = start(rollout, "/bin/sh", ["-c", program], 80, {})
+
+    terminal.expect_exact("Apply this? [y/N]: ")
+    terminal.sendline("n")
+    terminal.expect_exact("nothing was applied")
+    terminal.expect(pexpect.EOF)
+
+    assert percentage(rollout) == 50
+
+
+def test_a_dry_run_shows_a_stop_that_the_checkout_lacks(rollout: Site) -> None:
+    rollout.reconcile("stop", "--reason", "it hurts", "--by", "grace")
+
+    shown = rollout.reconcile("--dry-run")
+    markdown = rollout.reconcile("--dry-run", "--format", "markdown")
+
+    text = " ".join(shown.stdout.split())
+    assert "override stop: it hurts (grace)" in text
+    assert "this file does not have it: pull the branch" in text
+    assert (
+        "Nothing to change: the live state matches the file, under the override of capture." in text
+    )
+    assert "An override is in force: stop by `grace`: `it hurts`" in markdown.stdout
+
+
+def test_a_stop_that_the_checkout_has_needs_no_pull(rollout: Site) -> None:
+    rollout.reconcile("stop", "--reason", "it hurts")
+    rollout.git("pull", "--quiet")
+
+    shown = rollout.reconcile("--dry-run")
+
+    assert "override     stop: it hurts" in shown.stdout
+    assert "does not have it" not in shown.stdout
+
+
+def test_a_statement_by_hand_is_shown_with_its_author(rollout: Site) -> None:
+    rollout.database.execute("""
+        UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true;
+        INSERT INTO rollout_history (rollout_config_id, action, reason, triggered_by)
+        SELECT id, 'emergency_rollback', 'pager at 3 a.m.', 'lin' FROM rollout_configuration
+    """)
+
+    shown = {each: rollout.reconcile(each) for each in ("verify", "status", "drift")}
+
+    for command, done in shown.items():
+        text = " ".join(done.stdout.split())
+        assert done.exit_code == 0, command
+        assert "emergency_stop off → on, changed live by hand: the apply keeps it" in text, command
+        assert "by lin at " in text, command
+        assert "Z: pager at 3 a.m." in text, command
+    assert "state        stopped" in shown["status"].stdout
+
+
+def test_a_change_by_hand_without_an_entry_says_so(rollout: Site) -> None:
+    rollout.database.execute("UPDATE rollout_configuration SET rollout_percentage = 90")
+
+    shown = rollout.reconcile("status")
+
+    text = " ".join(shown.stdout.split())
+    assert "rollout_percentage 50 → 90, changed live by hand: the apply reverts it" in text
+    assert "the history has no entry about it" in text
+
+
+def test_the_question_has_the_effect_and_asks_for_the_reason(rollout: Site) -> None:
+    terminal = at_terminal(rollout, "rollback", "--to", "10", columns=80)
+
+    terminal.expect(r"capture: 50 → 10 percent, \d+ → \d+ of 12 repositories\r\n")
+    terminal.expect_exact("Reason: ")
+    terminal.sendline("")
+    terminal.expect_exact("Reason: ")
+    terminal.sendline("errors since 50")
+    terminal.expect_exact("Roll it back to 10? [y/N]: ")
+    terminal.sendline("y")
+    terminal.expect_exact("Next: reconcile verify")
+    terminal.expect(pexpect.EOF)
+
+    assert percentage(rollout) == 10
+    reason = rollout.database.value("SELECT reason FROM rollout_override WHERE state = 'on'")
+    assert reason == "errors since 50"
+
+
+def test_an_act_that_cannot_be_done_is_refused_before_the_question(rollout: Site) -> None:
+    terminal = at_terminal(rollout, "rollback", "--to", "60")
+
+    terminal.expect(r"so 60 is (no|not a) rollback")
+    terminal.expect(pexpect.EOF)
+
+    assert "[y/N]" not in str(terminal.before)
+
+
+def test_a_repeated_stop_says_who_stopped_it_and_why(rollout: Site) -> None:
+    rollout.reconcile("stop", "--reason", "Small ones too", "--by", "root")
+
+    again = rollout.reconcile("stop", "--reason", "again")
+
+    first = again.stdout.splitlines()[0]
+    assert first.startswith("capture: already stopped by root at ")
+    assert first.endswith(" (Small ones too); nothing was written")
+
+
+def test_a_stop_without_the_database_names_the_other_ways(rollout: Site) -> None:
+    done = rollout.reconcile(
+        "stop", "--reason", "x", env={"DATABASE_URL": "postgresql://127.0.0.1:1/nowhere"}
+    )
+
+    assert done.exit_code == 1
+    assert "ROLLOUT_EMERGENCY_STOP=true" in done.stderr
+    assert "active: false" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "name"),
+    [
+        (("--by", "Grace Hopper"), {"ROLLOUT_ACTOR": "lin"}, "Grace Hopper"),
+        ((), {"ROLLOUT_ACTOR": "lin", "GITHUB_ACTOR": "octocat"}, "lin"),
+        ((), {"GITHUB_ACTOR": "octocat"}, "octocat (GitHub Actions)"),
+        ((), {}, "Ada of git"),
+    ],
+)
+def test_history_names_the_person(
+    rollout: Site, arguments: tuple[str, ...], environment: dict[str, str], name: str
+) -> None:
+    rollout.git("config", "user.name", "Ada of git")
+
+    rollout.reconcile("stop", "--reason", "it hurts", *arguments, env=environment)
+
+    newest = rollout.reconcile("history", "--limit", "1", "--format", "json")
+    assert json.loads(newest.stdout)["history"][0]["triggered_by"] == name
+
+
+def test_a_limited_feature_is_not_shown_as_active(rollout: Site) -> None:
+    rollout.reconcile("rollback", "--to", "0", "--reason", "errors")
+
+    assert "state        held at 0" in rollout.reconcile("status").stdout
+    assert "participation  ok " in rollout.reconcile("health").stdout
+
+
+def test_history_groups_the_changes_of_one_apply(rollout: Site) -> None:
+    rollout.replace("percentage: 50", "percentage: 60")
+    rollout.replace("[acme/tool-1]", "[acme/tool-1, acme/tool-2, acme/tool-3]")
+    rollout.commit("More of them")
+    rollout.reconcile()
+
+    lines = rollout.reconcile("history", "--limit", "3").stdout.splitlines()
+
+    assert [line.startswith(" ") for line in lines] == [False, False, False, True]
+    assert lines[-1].endswith(": More of them")
+
+
+def test_explain_names_the_entry_of_the_file(rollout: Site) -> None:
+    rollout.replace("[acme/tool-1]", "[Acme/Tool-1, 'acme/*']")
+    rollout.reconcile()
+
+    shown = rollout.reconcile("explain", "acme/tool-1").stdout
+
+    assert "whitelisted: the whitelist has Acme/Tool-1\n" in shown
+    assert "entry Acme/Tool-1 at rollout.yaml:5" in shown
+
+
+def test_a_list_shows_the_entries_that_only_the_file_has(rollout: Site) -> None:
+    rollout.reconcile("whitelist", "add", "acme/tool-9")
+    rollout.reconcile("whitelist", "remove", "acme/tool-1")
+
+    shown = rollout.reconcile("whitelist", "list").stdout
+
+    assert shown.splitlines() == [
+        "acme/tool-1",
+        "only in rollout.yaml, not applied yet: acme/tool-9",
+        "only live, not in rollout.yaml: acme/tool-1",
+    ]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_output_fits_the_terminal(rollout: Site, columns: int) -> None:
+    rollout.reconcile("stop", "--reason", "a reason that is long enough to need two lines " * 2)
+    for command in (["status"], ["repositories", "list"], ["explain", "acme/tool-1"], ["health"]):
+        terminal = at_terminal(rollout, *command, "--no-color", columns=columns)
+        terminal.expect(pexpect.EOF)
+        lines = str(terminal.before).splitlines()
+        terminal.close()
+        too_long = [line for line in lines if len(line) > min(columns, 100) and " " in line.strip()]
+        assert terminal.exitstatus == 0
+        assert [line for line in too_long if "rollout.yaml" not in line] == [], command
+
+
+@pytest.mark.parametrize(
+    ("word", "command_line"),
+    [("plan", "reconcile --dry-run"), ("apply", "reconcile"), ("diff", "reconcile --dry-run")],
+)
+def test_a_word_of_another_program_is_answered(site: Site, word: str, command_line: str) -> None:
+    done = site.reconcile(word)
+
+    assert done.exit_code == 64
+    assert f"no command is called {word!r}; use: {command_line}\n" in done.stderr
+
+
+def test_help_lists_the_commands_in_groups(site: Site) -> None:
+    shown = site.reconcile("--help").stdout
+
+    titles = [line for line in shown.splitlines() if line.endswith(":") and line[:1].isalpha()]
+    assert titles[-4:] == ["Emergency:", "Everyday:", "Look:", "Set up:"]
+
+
+def test_the_prompt_accepts_what_the_browser_console_did(rollout: Site) -> None:
+    done = rollout.reconcile(
+        "console",
+        "--quiet",
+        stdin="rollout.setRollout(25)\nawait rollout.emergency_stop()\nhelp(rollout)\n",
+    )
+
+    assert "there is no rollout.setRollout; the method is called rollout.set_rollout() here" in (
+        done.stderr
+    )
+    assert "capture: stopped" in done.stdout
+    assert "emergency_stop(reason=…)" in done.stdout
+    assert rollout.database.value("SELECT reason FROM rollout_override") == "no reason given"
