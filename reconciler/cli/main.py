@@ -122,7 +122,9 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        is_unknown = bool(args) and args[0] not in COMMANDS and not args[0].startswith("-")
+        # A shell that completes a line has no use for an error.
+        if is_unknown and not ctx.resilient_parsing:
             raise click.UsageError(f"no command is called {args[0]!r}{_hint(args[0])}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -165,8 +167,8 @@ def make_program() -> Program:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit with its code."""
     with guarded_streams() as stdout:
-        if not stdout.isatty():
-            stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        encoding = stdout.encoding if stdout.isatty() else "utf-8"
+        stdout.reconfigure(encoding=encoding, errors="backslashreplace")
         exit_code = _run(Settings(), sys.argv[1:] if arguments is None else arguments)
         stdout.flush()
         if exit_code == 0 and stdout.failure is not None:

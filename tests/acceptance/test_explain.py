@@ -130,8 +130,8 @@ def test_whitelisted(explained: Site) -> None:
 
     assert reason(explained) == snapshot("""\
 acme/Tools and capture: eligible
-    whitelisted: the whitelist has 6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11
-  →  7  whitelisted          the whitelist has 6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11\
+    whitelisted: the whitelist has acme/tools
+  →  7  whitelisted          the whitelist has acme/tools\
 """)
 
 

@@ -259,3 +259,42 @@ def test_the_prompt_accepts_what_the_browser_console_did(rollout: Site) -> None:
     assert "capture: stopped" in done.stdout
     assert "emergency_stop(reason=…)" in done.stdout
     assert rollout.database.value("SELECT reason FROM rollout_override") == "no reason given"
+
+
+def complete(site: Site, words: str) -> list[str]:
+    """What a shell offers behind a line, and nothing else that it would show."""
+    done = site.reconcile(
+        env={
+            "_RECONCILE_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+        }
+    )
+    assert (done.exit_code, done.stderr) == (0, "")
+    return [line.removeprefix("plain,") for line in done.stdout.splitlines()]
+
+
+def test_a_shell_completes_repositories_of_the_database(rollout: Site) -> None:
+    assert complete(rollout, "reconcile explain ACME/tool-1") == [
+        "acme/tool-1",
+        "acme/tool-10",
+        "acme/tool-11",
+    ]
+    rollout.file.unlink()
+    assert complete(rollout, "reconcile status --feature cap") == ["capture"]
+
+
+def test_a_shell_gets_no_error_while_it_completes(rollout: Site) -> None:
+    rollout.database.execute("DROP TABLE alembic_version CASCADE")
+    rollout.database.execute("ALTER TABLE repositories RENAME TO elsewhere")
+
+    assert complete(rollout, "reconcile explain acme/") == [""]
+    assert complete(rollout, "reconcile plan --") != []
+
+
+def test_a_piped_table_cuts_no_name(rollout: Site) -> None:
+    name = f"an-organisation-with-a-long-name/{'a-repository-' * 6}x"
+    (rollout.folder / "long.csv").write_text(f"full_name,stars\n{name},5\n")
+    rollout.reconcile("repositories", "load", "long.csv")
+
+    assert name in rollout.reconcile("repositories", "list").stdout

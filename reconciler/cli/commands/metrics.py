@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from reconciler.database.metrics import MetricsWindow
 
-_ERROR_WIDTH = 40
+_MAX_ERROR_LENGTH = 200
 DEFAULT_LIMIT = 50
 """Windows that are shown where no other limit is given."""
 
@@ -172,5 +172,5 @@ def _row(window: "MetricsWindow") -> tuple[str, ...]:
         count(window.errors),
         rate,
         "-" if window.mean_seconds is None else f"{window.mean_seconds:,.2f}",
-        error if len(error) <= _ERROR_WIDTH else f"{error[: _ERROR_WIDTH - 1]}…",
+        error if len(error) <= _MAX_ERROR_LENGTH else f"{error[: _MAX_ERROR_LENGTH - 1]}…",
     )

@@ -173,8 +173,8 @@ class Column:
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
     """Return rows under their titles; every row has a value for every column.
 
-    A table that is wider than the line has the text of its left-aligned columns wrapped; where that
-    is not enough, each row is a block with a line for each column.
+    A table that is wider than the line has the text of its left-aligned columns wrapped between words;
+    where that is not enough, each row is a block with a line for each column. No name is cut.
     """
     values = [list(row) for row in rows]
     titles = [column.title for column in columns]
@@ -182,7 +182,8 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
     excess = sum(widths) + len(_GAP) * (len(columns) - 1) - width()
     for index in sorted(range(len(columns)), key=lambda index: -widths[index]):
         if excess > 0 and not columns[index].right:
-            least = max(_MIN_COLUMN_WIDTH, len(titles[index]))
+            column_words = [word for row in values for word in row[index].split()]
+            least = max(_MIN_COLUMN_WIDTH, len(titles[index]), *map(len, column_words))
             cut = min(excess, max(widths[index] - least, 0))
             widths[index] -= cut
             excess -= cut
@@ -192,7 +193,10 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _row(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str]) -> Iterator[str]:
-    cells = [textwrap.wrap(value, size) or [""] for value, size in zip(row, widths, strict=True)]
+    cells = [
+        textwrap.wrap(value, size, break_long_words=False, break_on_hyphens=False) or [""]
+        for value, size in zip(row, widths, strict=True)
+    ]
     for number in range(max(map(len, cells))):
         parts = (cell[number] if number < len(cell) else "" for cell in cells)
         yield _GAP.join(
