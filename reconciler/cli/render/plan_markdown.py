@@ -99,8 +99,8 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
     if feature.overrides.in_force is not None:
         override = feature.overrides.in_force
         limit = short_limit(override.percentage)
-        by = for_markdown(override.by)
-        yield f"An override is in force: {limit} by {by}: {for_markdown(override.reason)}"
+        author, reason = for_markdown(override.by), for_markdown(override.reason)
+        yield f"An override is in force: {limit} by {author}: {reason}"
         if not feature.overrides.is_in_file and feature.overrides.kept is None:
             yield f"{describe_absence(override)[0].upper()}{describe_absence(override)[1:]}."
     for finding in feature.findings:
