@@ -223,9 +223,10 @@ def test_output_fits_the_terminal(rollout: Site, columns: int) -> None:
         terminal.expect(pexpect.EOF)
         lines = str(terminal.before).splitlines()
         terminal.close()
-        too_long = [line for line in lines if len(line) > min(columns, 100) and " " in line.strip()]
+        too_long = [line for line in lines if len(line) > min(columns, 100)]
         assert terminal.exitstatus == 0
-        assert [line for line in too_long if "rollout.yaml" not in line] == [], command
+        # A word that does not fit, such as an id, is not cut.
+        assert [line for line in too_long if max(map(len, line.split())) < 30] == [], command
 
 
 @pytest.mark.parametrize(
@@ -285,7 +286,6 @@ def test_a_shell_completes_repositories_of_the_database(rollout: Site) -> None:
 
 
 def test_a_shell_gets_no_error_while_it_completes(rollout: Site) -> None:
-    rollout.database.execute("DROP TABLE alembic_version CASCADE")
     rollout.database.execute("ALTER TABLE repositories RENAME TO elsewhere")
 
     assert complete(rollout, "reconcile explain acme/") == [""]

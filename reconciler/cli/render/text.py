@@ -130,12 +130,9 @@ def paragraph(label: str, text: str, color: str | None = None) -> Iterator[str]:
 def beside(beginning: str, text: str) -> list[str]:
     """Return a sentence beside a styled beginning, over as many lines as it needs."""
     indent = len(click.unstyle(beginning))
-    parts = textwrap.wrap(
-        text,
-        max(width() - indent, _MIN_COLUMN_WIDTH),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    if width() - indent < _MIN_COLUMN_WIDTH:
+        return [beginning.rstrip(), *wrapped(text, indent=_INDENT * 2, hanging="")]
+    parts = textwrap.wrap(text, width() - indent, break_long_words=False, break_on_hyphens=False)
     first, *rest = parts or [""]
     return [f"{beginning}{first}".rstrip(), *(f"{'':{indent}}{part}" for part in rest)]
 

@@ -1,5 +1,6 @@
 """Text for a terminal: labels, wrapped sentences, tables that fit."""
 
+import click
 import pytest
 
 from reconciler.cli.render.text import Column, fixed_width, line, paragraph, table
@@ -57,6 +58,7 @@ def test_a_sentence_wraps_at_the_width(columns: int) -> None:
             paragraph("reason", "errors since the last stage, see the incident of today " * 3)
         )
 
+    lines = [click.unstyle(each) for each in lines]
     assert max(map(len, lines)) <= columns
     assert lines[0].startswith("    reason       errors")
     assert lines[1].startswith(" " * 17)
