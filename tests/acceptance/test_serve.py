@@ -258,8 +258,8 @@ def test_an_api_key_counts_beside_an_authorization_of_a_proxy(served: Served, fo
     assert served.one("f", {"targetingKey": ACME}, **headers).json()["value"] is True
 
 
-def test_a_page_of_an_allowed_origin_may_ask_from_a_browser(module_database: Database) -> None:
-    with serving(module_database.url, "--cors-origin", "https://app.example") as served:
+def test_a_page_of_an_allowed_origin_may_ask_from_a_browser(database: Database) -> None:
+    with serving(database.url, "--cors-origin", "https://app.example") as served:
 
         def preflight(origin: str) -> httpx.Response:
             return served.http.options(
@@ -282,9 +282,8 @@ def test_a_page_of_an_allowed_origin_may_ask_from_a_browser(module_database: Dat
         assert "ETag" in answer.headers["access-control-expose-headers"]
 
 
-def test_tokens_of_a_file_are_exchanged_while_it_runs(
-    module_database: Database, tmp_path: Path
-) -> None:
+def test_tokens_of_a_file_are_exchanged_while_it_runs(database: Database, tmp_path: Path) -> None:
+    load(database, rollout_percentage=100)
     file = tmp_path / "tokens"
     file.write_text("old-token\nother-token\n")
 
@@ -292,7 +291,7 @@ def test_tokens_of_a_file_are_exchanged_while_it_runs(
         headers = {"Authorization": f"Bearer {token}"}
         return served.one("f", {"targetingKey": ACME}, **headers).status_code
 
-    with serving(module_database.url, "--token-file", str(file), token=None) as served:
+    with serving(database.url, "--token-file", str(file), token=None) as served:
         eventually(lambda: served.health()[0] == 200)
         assert [status(served, each) for each in ("old-token", "other-token", TOKEN)] == [
             200,

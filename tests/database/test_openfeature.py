@@ -113,7 +113,7 @@ def test_the_attribute_names_the_repository_ahead_of_the_targeting_key(database:
         assert asked("acme/site", repository=None).value
         assert asked(UUID(ACME)).value
         assert asked(None).error_code is ErrorCode.TARGETING_KEY_MISSING
-        assert asked("").flag_metadata["rule"] == "unknown_repository", "an empty key is a key"
+        assert asked("", repository="").flag_metadata["rule"] == "unknown_repository"
         assert asked(7).error_code is ErrorCode.INVALID_CONTEXT
         assert asked("acme/site", repository=["acme/site"]).error_code is ErrorCode.INVALID_CONTEXT
 
