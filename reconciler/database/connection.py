@@ -18,6 +18,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from reconciler.database.address import DatabaseAddress
+from reconciler.database.odd_times import forgiving_adapters
 from reconciler.database.queries import queries
 from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
 
@@ -48,12 +49,20 @@ def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
             "client_encoding": "utf8",
             # A prepared statement belongs to its session; a pooler may give the next transaction another.
             "prepare_threshold": None,
+            "context": _Adapters(),
         },
     )
     sqlalchemy.event.listen(engine, "begin", _fix_settings)
     if address.embedded_in is not None:
         sqlalchemy.event.listen(engine, "do_connect", partial(_connect, address.embedded_in))
     return engine
+
+
+class _Adapters:
+    """What the driver asks a context for."""
+
+    adapters = forgiving_adapters()
+    connection = None
 
 
 def _fix_settings(connection: sqlalchemy.Connection) -> None:

@@ -86,11 +86,12 @@ def read_health(
     period = Period(row.now, row.monitoring_window, row.resumed_at, limited_at)
     limits = HealthLimits(max_error_rate=row.max_error_rate, min_jobs=row.min_jobs)
     chosen = PostgresMetrics(connection) if source is None else source
-    failure = None
-    try:
-        metrics = chosen.read_metrics(feature, period)
-    except Unavailable as error:
-        metrics, failure = None, str(error)
+    metrics, failure = None, _read_odd_time(connection, feature)
+    if failure is None:
+        try:
+            metrics = chosen.read_metrics(feature, period)
+        except Unavailable as error:
+            failure = str(error)
     if eligible is None:
         eligible = _count_eligible(connection, feature) if _is_old(metrics) else 0
     judgement = judge(metrics, eligible=eligible, limits=limits)
@@ -109,6 +110,16 @@ def read_soaking(
         text(_SQL["reached"]), {"feature": feature, "percentage": stage}
     ).scalar_one()
     return Soaking(now=health.period.now, reached_at=reached_at, health=health)
+
+
+def _read_odd_time(connection: "Connection", feature: str) -> str | None:
+    """Return a sentence about a time of this feature that no calendar has; None without one."""
+    row = connection.execute(text(_SQL["odd_time"]), {"feature": feature}).one_or_none()
+    if row is None:
+        return None
+    return (
+        f"{row.place}: {row.column_name} is {row.written}, which cannot be right; correct this row"
+    )
 
 
 def _is_old(metrics: JobMetrics | None) -> bool:

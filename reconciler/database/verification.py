@@ -9,6 +9,7 @@ from reconciler.database.blast_radius import measure_blast_radius
 from reconciler.database.live_state import read_configurations
 from reconciler.database.override_actions import FoundFeature
 from reconciler.database.queries import queries
+from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.overrides import narrow
 from reconciler.planning.verification import GitAnswer, JobsSince, RollbackFacts
 from reconciler.rollout_file.model import Override
@@ -31,11 +32,17 @@ def read_rollback_facts(
     live = read_configurations(connection)[found.name]
     desired = found.standing.desired
     wanted = replace(
-        live, active=desired.active, emergency_stop=False, percentage=desired.percentage
+        _without_widening(live, _read_applied(connection, found.name)),
+        active=desired.active,
+        emergency_stop=False,
+        percentage=desired.percentage,
     )
     demanded = narrow(wanted, override)
     # The repositories that a change from live to the demanded state would move are the violations.
     radius = measure_blast_radius(connection, found.name, live.targeting, demanded.targeting)
+    # What counts is the answer of the function that services ask.
+    eligible: int = connection.execute(text(_SQL["eligible"]), {"feature": found.name}).scalar_one()
+    beyond = eligible - radius.before
     parameters = {"feature": found.name, "since": override.at}
     jobs = connection.execute(text(_SQL["jobs_since"]), parameters | {"fallback": fallback}).one()
     history_rows = connection.execute(
@@ -45,12 +52,32 @@ def read_rollback_facts(
         override=override,
         live=found.standing.live,
         desired=desired,
-        too_many=radius.lost,
-        too_few=radius.gained,
+        too_many=radius.lost + max(0, beyond),
+        too_few=radius.gained + max(0, -beyond),
         repositories=radius.repositories,
-        eligible=radius.before,
+        eligible=eligible,
         jobs=JobsSince(jobs.on_fallback, jobs.elsewhere, jobs.last_elsewhere_at),
         fallback=fallback,
         history_rows=history_rows,
         git=git,
+    )
+
+
+def _read_applied(connection: "Connection", feature: str) -> Configuration | None:
+    """Return a feature as the newest apply made it; None if it had no such feature."""
+    stored = connection.execute(text(_SQL["applied"]), {"feature": feature}).scalar()
+    return None if stored is None else from_state(feature, stored)
+
+
+def _without_widening(live: Configuration, applied: Configuration | None) -> Configuration:
+    """Return the live configuration without the entries and the audience that SQL has given it since."""
+    if applied is None:
+        return live
+    return replace(
+        live,
+        strategy=applied.strategy,
+        salt=applied.salt,
+        bucketing=applied.bucketing,
+        whitelist=live.whitelist & applied.whitelist,
+        exclusions=live.exclusions | applied.exclusions,
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from reconciler.planning.feature_config import FIELDS, LIST_FIELDS, Configuration, from_state
+from reconciler.planning.feature_config import FIELDS, Configuration, from_state
 from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
@@ -13,7 +13,10 @@ from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Thresh
 def desired_configuration(name: str, feature: Feature, directory: Directory) -> Configuration:
     """Return the configuration that a feature's part of the file asks for, its override aside."""
     declared = {field.name: field.declared(name, feature) for field in FIELDS}
-    keys = {field.name: directory.keys(declared[field.name]) for field in LIST_FIELDS}
+    keys = {
+        "whitelist": directory.keys(declared["whitelist"]),
+        "exclusions": directory.excluded_keys(declared["exclusions"]),
+    }
     return Configuration(**(declared | keys))
 
 

@@ -37,6 +37,19 @@ class Directory:
         """Return the keys of a list's entries."""
         return frozenset(map(self.key, entries))
 
+    def excluded_keys(self, entries: Iterable[str]) -> frozenset[str]:
+        """Return the keys of exclusions.
+
+        A name that another repository has now excludes both: this one, and the one of the last apply.
+        """
+        written = list(entries)
+        before = (
+            self.remembered[entry_key(each)]
+            for each in written
+            if entry_key(each) in self.remembered
+        )
+        return self.keys(written) | frozenset(before)
+
     def name(self, key: str) -> str:
         """Return what people call a key: the repository's name where it is known."""
         return self.names.get(key, key)

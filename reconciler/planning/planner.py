@@ -51,6 +51,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
 from reconciler.planning.promotion import guard_soak, stage_to_hold
+from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
 from reconciler.targeting.steps import step_in_force
 from reconciler.targeting.strategy import Strategy
@@ -63,20 +64,31 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
     Features come in the file's order, then those that the file no longer has, which are deactivated.
     """
     live, directory = inputs.live, inputs.live.directory
-    desired = [_plan_feature(name, feature, inputs) for name, feature in rollout.features.items()]
+    desired = [
+        _with_reused_marks(_plan_feature(name, feature, inputs), rollout, directory)
+        for name, feature in rollout.features.items()
+    ]
     gone = [_plan_removal(name, inputs) for name in live.features if name not in rollout.features]
+    names = {**directory.remembered, **directory.ids, **_names_only_excluded(rollout, directory)}
     return Plan(
         generation=live.generation,
         applied_commit=live.applied_commit,
         features=(*desired, *gone),
         test_repositories=_plan_marks(rollout, inputs),
         categories=CategoriesPlan(before=live.thresholds, after=desired_thresholds(rollout)),
-        names={**directory.remembered, **directory.ids},
+        names=names,
         has_new_names=any(
-            directory.remembered.get(name) != identifier
-            for name, identifier in directory.ids.items()
+            directory.remembered.get(name) != identifier for name, identifier in names.items()
         ),
     )
+
+
+def _with_reused_marks(feature: FeaturePlan, rollout: Rollout, directory: Directory) -> FeaturePlan:
+    """Return a plan with a finding for each test name of another repository, if marks make eligible here."""
+    if feature.after.strategy is not Strategy.REPOSITORY_SIZE:
+        return feature
+    reused = guard_names(rollout.test_repositories, directory)
+    return replace(feature, findings=(*feature.findings, *reused))
 
 
 def with_blast_radius(
@@ -229,7 +241,8 @@ def _findings(
         yield from guard_lists(
             with_adopted_lists(before, drift), desired, feature.guards, directory
         )
-    yield from guard_names((*feature.whitelist, *feature.exclusions), directory)
+    # An exclusion keeps the repository that it had, so a name that is used again narrows only.
+    yield from guard_names(feature.whitelist, directory)
     yield from guard_soak(
         context.percentage,
         feature.percentage,
@@ -251,6 +264,19 @@ def _guarded_increase(
         limited[1].percentage - limited[0].percentage > desired.percentage - before.percentage
     )
     return limited if is_larger else (before, desired)
+
+
+def _names_only_excluded(rollout: Rollout, directory: Directory) -> dict[str, str]:
+    """Return the ids of reused names that stand in exclusions alone: they keep the ids that they had."""
+    features = rollout.features.values()
+    excluded = {entry_key(each) for feature in features for each in feature.exclusions}
+    widening = {entry_key(each) for feature in features for each in feature.whitelist}
+    widening.update(map(entry_key, rollout.test_repositories))
+    return {
+        name: directory.remembered[name]
+        for name in excluded - widening
+        if directory.is_reused(name)
+    }
 
 
 def _action(before: Configuration | None, *, is_touched: bool) -> FeatureAction:

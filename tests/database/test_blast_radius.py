@@ -47,10 +47,10 @@ def _load(database: Database, count: int = REPOSITORIES) -> None:
     )
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO repository_categories (repository_id, category, marked_as_test)"
+            "INSERT INTO public.repository_categories (repository_id, category, marked_as_test)"
             " SELECT id, (ARRAY['test', 'small', 'medium', 'large', 'enterprise'])"
             "[1 + get_byte(uuid_send(id), 0) % 5], get_byte(uuid_send(id), 1) % 6 = 0"
-            " FROM repositories WHERE get_byte(uuid_send(id), 2) % 3 > 0"
+            " FROM public.repositories WHERE get_byte(uuid_send(id), 2) % 3 > 0"
         )
 
 
@@ -74,7 +74,7 @@ def _apply(
     for category, each in (thresholds or {}).items():
         connection.execute(
             text(
-                "UPDATE category_threshold SET stars = :stars, contributors = :contributors,"
+                "UPDATE public.category_threshold SET stars = :stars, contributors = :contributors,"
                 " pull_requests = :pull_requests WHERE category = :category"
             ),
             {
@@ -85,12 +85,12 @@ def _apply(
             },
         )
     if thresholds is not None:
-        connection.execute(text("SELECT categorize_all_repositories()"))
+        connection.execute(text("SELECT public.categorize_all_repositories()"))
     for id_ in marked:
         connection.execute(
             text(
-                "INSERT INTO repository_categories (repository_id, category, marked_as_test)"
-                " VALUES (:id, categorize_repository(:id), true)"
+                "INSERT INTO public.repository_categories (repository_id, category, marked_as_test)"
+                " VALUES (:id, public.categorize_repository(:id), true)"
                 " ON CONFLICT (repository_id) DO UPDATE SET marked_as_test = true"
             ),
             {"id": id_},
@@ -98,13 +98,13 @@ def _apply(
     for id_ in unmarked:
         connection.execute(
             text(
-                "UPDATE repository_categories SET marked_as_test = false WHERE repository_id = :id"
+                "UPDATE public.repository_categories SET marked_as_test = false WHERE repository_id = :id"
             ),
             {"id": id_},
         )
     connection.execute(
         text(
-            "INSERT INTO rollout_configuration (feature_name, is_active, emergency_stop,"
+            "INSERT INTO public.rollout_configuration (feature_name, is_active, emergency_stop,"
             " rollout_strategy, rollout_percentage, salt, bucketing, target_repositories,"
             " excluded_repositories) VALUES ('f', :active, :emergency_stop, :strategy, :percentage,"
             " :salt, :bucketing, :whitelist, :exclusions) ON CONFLICT (feature_name) DO UPDATE SET"
@@ -133,9 +133,9 @@ def _eligible(connection: Connection) -> dict[str, tuple[str, Category]]:
     rows = connection.execute(
         text(
             "SELECT r.full_name, r.id::text AS id,"
-            " coalesce(c.category, categorize_repository(r.id)) AS category"
-            " FROM repositories AS r LEFT JOIN repository_categories AS c ON c.repository_id = r.id"
-            " WHERE r.id IN (SELECT eligible_repositories('f'))"
+            " coalesce(c.category, public.categorize_repository(r.id)) AS category"
+            " FROM public.repositories AS r LEFT JOIN public.repository_categories AS c ON c.repository_id = r.id"
+            " WHERE r.id IN (SELECT public.eligible_repositories('f'))"
         )
     )
     return {row.full_name: (row.id, Category(row.category)) for row in rows}
@@ -209,9 +209,9 @@ def test_the_predicted_blast_radius_is_the_actual_one(
                 row.full_name: Category(row.category)
                 for row in connection.execute(
                     text(
-                        "SELECT r.full_name, coalesce(c.category, categorize_repository(r.id))"
-                        " AS category FROM repositories AS r"
-                        " LEFT JOIN repository_categories AS c ON c.repository_id = r.id"
+                        "SELECT r.full_name, coalesce(c.category, public.categorize_repository(r.id))"
+                        " AS category FROM public.repositories AS r"
+                        " LEFT JOIN public.repository_categories AS c ON c.repository_id = r.id"
                     )
                 )
             }
@@ -254,9 +254,9 @@ def test_all_eligible_repositories_gain_a_new_feature(database: Database) -> Non
 def test_a_sample_lists_the_most_active_repositories_first(database: Database) -> None:
     _load(database)
     database.execute(
-        "UPDATE repositories SET stargazers_count = 90, contributors_count = 0,"
+        "UPDATE public.repositories SET stargazers_count = 90, contributors_count = 0,"
         " pull_requests_count = 0 WHERE name = 'repo-8';"
-        "UPDATE repositories SET stargazers_count = 0, contributors_count = 0,"
+        "UPDATE public.repositories SET stargazers_count = 0, contributors_count = 0,"
         " pull_requests_count = 0 WHERE name IN ('repo-1', 'repo-2')"
     )
     whitelist = frozenset(f"{_name(each).lower()}" for each in (1, 2, 8))
@@ -269,7 +269,7 @@ def test_a_sample_lists_the_most_active_repositories_first(database: Database) -
 
 def test_a_sample_has_the_twenty_most_active_repositories(database: Database) -> None:
     database.execute(
-        "INSERT INTO repositories (owner, name, full_name, stargazers_count)"
+        "INSERT INTO public.repositories (owner, name, full_name, stargazers_count)"
         " SELECT 'acme', n, 'acme/' || n, n FROM generate_series(10, 59) AS n"
     )
     with database.engine.connect() as connection:
@@ -280,7 +280,7 @@ def test_a_sample_has_the_twenty_most_active_repositories(database: Database) ->
 
 def test_the_ten_owners_with_most_changes_are_listed(database: Database) -> None:
     database.execute(
-        "INSERT INTO repositories (owner, name, full_name)"
+        "INSERT INTO public.repositories (owner, name, full_name)"
         " SELECT 'owner-' || owner, name, 'owner-' || owner || '/' || name"
         " FROM generate_series(1, 15) AS owner, generate_series(1, owner) AS name"
     )
@@ -314,10 +314,10 @@ def test_unknown_exclusions_are_read_once_and_not_per_repository(
     database: Database,
 ) -> None:
     database.execute(
-        "INSERT INTO repositories (owner, name, full_name)"
+        "INSERT INTO public.repositories (owner, name, full_name)"
         " SELECT 'acme', number, 'acme/' || number FROM generate_series(1, 5000) AS number;"
-        "INSERT INTO rollout_configuration (feature_name, excluded_repositories)"
-        " SELECT 'f', array_agg(id::text) FROM repositories;"
+        "INSERT INTO public.rollout_configuration (feature_name, excluded_repositories)"
+        " SELECT 'f', array_agg(id::text) FROM public.repositories;"
         "ANALYZE repositories, rollout_membership"
     )
     with database.engine.connect() as connection:

@@ -142,7 +142,7 @@ ALLOWED = {
         "read metrics",
         "read overrides",
     },
-    WORKER: {"ask who is in", "ask for all who are in", "explain", "read metrics", "record a job"},
+    WORKER: {"ask who is in", "ask for all who are in", "explain", "record a job"},
     SAFEGUARD: {
         "dry run",
         "ask who is in",

@@ -43,6 +43,16 @@ removed AS NOT MATERIALIZED (
     SELECT
         'exclusions' AS list,
         unnest(CAST(:removed_exclusions_names AS text [])) AS key
+    UNION ALL
+    -- The names that go with their excluded ids.
+    SELECT
+        'exclusions' AS list,
+        named.key
+    FROM public.rollout_membership AS named
+    WHERE
+        named.rollout_config_id = CAST(:configuration AS uuid)
+        AND named.list = 'exclusions'
+        AND named.named_for = ANY(CAST(:removed_exclusions_ids AS uuid []))
 ),
 
 -- The lists' entries, without the live whitelist's ids, which are joined as they are: a row for each
@@ -87,6 +97,16 @@ listed AS NOT MATERIALIZED (
             added_ids.repository_id,
             added_ids.lists
         FROM added_ids
+        UNION ALL
+        -- An exclusion holds its id and its name.
+        SELECT
+            repository.id AS repository_id,
+            added_ids.lists
+        FROM added_ids
+        INNER JOIN public.repositories AS excluded ON added_ids.repository_id = excluded.id
+        INNER JOIN public.repositories AS repository
+            ON lower(excluded.full_name) = lower(repository.full_name)
+        WHERE added_ids.lists = 8
         UNION ALL
         SELECT
             repository.id AS repository_id,

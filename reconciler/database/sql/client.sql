@@ -18,7 +18,8 @@ SELECT
     versioned.version,
     -- A time written by hand can be in the future, after all later changes.
     CAST(
-        extract(EPOCH FROM least(configuration.updated_at, now())) AS double precision
+        extract(EPOCH FROM greatest('1970-01-01', least(configuration.updated_at, now())))
+        AS double precision
     ) AS updated_at,
     CASE
         WHEN known.version = versioned.version THEN null

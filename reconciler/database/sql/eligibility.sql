@@ -94,7 +94,8 @@ SELECT
     count(DISTINCT metrics.repository_id) FILTER (WHERE metrics.total_jobs > 0) AS active
 FROM public.rollout_configuration AS configuration
 CROSS JOIN LATERAL public.rollout_metrics_since(
-    configuration.id, now() - configuration.monitoring_window
+    configuration.id,
+    now() - least(configuration.monitoring_window, interval '36525 days')
 ) AS metrics
 WHERE configuration.feature_name = :feature;
 

@@ -13,6 +13,116 @@ SELECT
 FROM public.rollout_configuration AS configuration
 WHERE configuration.feature_name = :feature;
 
+-- name: odd_time
+-- The first time or duration of a feature that no calendar has, with its row and its column; the conditions are
+-- those of the indexes on odd times. A resume in the future would hide every job.
+SELECT
+    places.place,
+    columns.name AS column_name,
+    columns.written
+FROM public.rollout_configuration AS configuration
+CROSS JOIN LATERAL (
+    SELECT
+        'rollout_configuration' AS place,
+        false AS is_odd,
+        jsonb_build_object(
+            'created_at', CAST(configuration.created_at AS text),
+            'updated_at', CAST(configuration.updated_at AS text),
+            'metrics_cut_at', CAST(configuration.metrics_cut_at AS text)
+        ) AS times
+    UNION ALL
+    (
+        SELECT
+            'rollout_history row ' || history.id AS place,
+            true AS is_odd,
+            jsonb_build_object('created_at', CAST(history.created_at AS text)) AS times
+        FROM public.rollout_history AS history
+        WHERE
+            history.rollout_config_id = configuration.id
+            AND NOT (
+                history.created_at BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+            )
+        LIMIT 1
+    )
+    UNION ALL
+    (
+        SELECT
+            'rollout_history row ' || history.id AS place,
+            true AS is_odd,
+            jsonb_build_object('created_at', CAST(history.created_at AS text)) AS times
+        FROM public.rollout_history AS history
+        WHERE
+            history.rollout_config_id = configuration.id
+            AND history.action = 'resumed'
+            AND history.created_at > now() + interval '1 day'
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT
+        'rollout_override row ' || override.id AS place,
+        false AS is_odd,
+        jsonb_build_object(
+            'created_at', CAST(override.created_at AS text),
+            'updated_at', CAST(override.updated_at AS text),
+            'written_back_at', CAST(override.written_back_at AS text)
+        ) AS times
+    FROM public.rollout_override AS override
+    WHERE override.rollout_config_id = configuration.id
+    UNION ALL
+    (
+        SELECT
+            'rollout_metrics row ' || metrics.id AS place,
+            false AS is_odd,
+            jsonb_build_object(
+                'metrics_window_start', CAST(metrics.metrics_window_start AS text),
+                'metrics_window_end', CAST(metrics.metrics_window_end AS text),
+                'created_at', CAST(metrics.created_at AS text),
+                'updated_at', CAST(metrics.updated_at AS text),
+                'last_error_at', CAST(metrics.last_error_at AS text)
+            ) AS times
+        FROM public.rollout_metrics AS metrics
+        WHERE
+            metrics.rollout_config_id = configuration.id
+            AND NOT (
+                metrics.metrics_window_start BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+                AND metrics.metrics_window_end BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+                AND metrics.created_at BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+                AND metrics.updated_at BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+                AND coalesce(metrics.last_error_at, metrics.updated_at)
+                BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+            )
+        LIMIT 1
+    )
+) AS places
+CROSS JOIN LATERAL (
+    SELECT
+        times.name,
+        times.written
+    FROM jsonb_each_text(places.times) AS times (name, written)
+    WHERE
+        places.is_odd
+        OR NOT (
+            CAST(times.written AS timestamptz) BETWEEN timestamptz '0002-01-01 00:00:00+00'
+            AND timestamptz '9998-12-31 00:00:00+00'
+        )
+    UNION ALL
+    SELECT
+        'monitoring_window' AS name,
+        CAST(configuration.monitoring_window AS text) AS written
+    WHERE
+        places.place = 'rollout_configuration'
+        AND configuration.monitoring_window > interval '36525 days'
+) AS columns
+WHERE configuration.feature_name = :feature
+ORDER BY places.place, columns.name
+LIMIT 1;
+
 -- name: eligible
 -- The number of eligible repositories.
 SELECT count(*) FROM public.eligible_repositories(:feature);

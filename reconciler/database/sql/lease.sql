@@ -4,7 +4,10 @@ INSERT INTO public.rollout_lease AS lease (name, holder, until)
 VALUES (:name, :holder, clock_timestamp() + :length)
 ON CONFLICT (name) DO UPDATE
 SET holder = excluded.holder, until = excluded.until
-WHERE lease.until <= clock_timestamp()
+-- A lease written by hand can end at any time: none lasts longer than a day.
+WHERE
+    lease.until <= clock_timestamp()
+    OR lease.until > clock_timestamp() + interval '1 day'
 RETURNING until;
 
 -- name: renew

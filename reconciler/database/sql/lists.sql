@@ -8,7 +8,10 @@ FROM public.rollout_membership AS membership
 INNER JOIN public.rollout_configuration AS configuration
     ON membership.rollout_config_id = configuration.id
 LEFT JOIN public.repositories ON membership.repository_id = repositories.id
-WHERE configuration.feature_name = :feature AND membership.list = :list
+WHERE
+    configuration.feature_name = :feature
+    AND membership.list = :list
+    AND membership.named_for IS null
 ORDER BY lower(coalesce(repositories.full_name, membership.key));
 
 -- name: read_marked

@@ -32,7 +32,10 @@ SELECT
 FROM public.rollout_configuration AS configuration
 CROSS JOIN LATERAL public.rollout_metrics_since(
     configuration.id,
-    coalesce(CAST(:since AS timestamptz), now() - configuration.monitoring_window)
+    coalesce(
+        CAST(:since AS timestamptz),
+        now() - least(configuration.monitoring_window, interval '36525 days')
+    )
 ) AS metrics
 WHERE configuration.feature_name = :feature
 GROUP BY metrics.metrics_window_start, metrics.processor_type

@@ -136,8 +136,8 @@ public.rollout_override,
 public.rollout_state
 TO rollout_reader, rollout_safeguard, rollout_reconciler;
 
--- A job's outcome. Its function runs with its caller's rights, so these are its rights too.
-GRANT SELECT, INSERT, UPDATE ON public.rollout_metrics TO rollout_worker;
+-- A job's outcome. The function runs with its owner's rights and checks its arguments: a worker has no right
+-- on the metrics themselves, which decide about rollbacks.
 GRANT EXECUTE ON FUNCTION
 public.record_rollout_job(text, uuid, text, boolean, double precision, text)
 TO rollout_worker;

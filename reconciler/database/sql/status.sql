@@ -22,7 +22,10 @@ SELECT
     (
         SELECT count(*)
         FROM public.rollout_membership AS membership
-        WHERE membership.rollout_config_id = configuration.id AND membership.list = 'exclusions'
+        WHERE 
+            membership.rollout_config_id = configuration.id
+            AND membership.list = 'exclusions'
+            AND membership.named_for IS null
     ) AS exclusions,
     (
         SELECT count(*)

@@ -1,3 +1,13 @@
+-- name: applied
+-- One feature as the newest apply made it.
+SELECT generation.effective -> 'features' -> CAST(:feature AS text)
+FROM public.rollout_state AS state
+INNER JOIN public.rollout_generation AS generation ON state.generation = generation.generation;
+
+-- name: eligible
+-- The number of repositories that the function which services ask calls eligible.
+SELECT count(*) FROM public.eligible_repositories(:feature);
+
 -- name: jobs_since
 -- The jobs of repositories that are not eligible now, by processor, in windows begun since a rollback.
 WITH eligible AS MATERIALIZED (

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from reconciler.planning.guards import Allowed, GuardName, TooMuchIncrease, TooMuchRemoval
-from reconciler.planning.live_state import Directory
+from reconciler.planning.live_state import Directory, Live
 from reconciler.planning.plan import (
     BlastRadius,
     CategoriesPlan,
@@ -18,8 +18,9 @@ from reconciler.planning.plan import (
     Plan,
     ScalarChange,
 )
-from reconciler.planning.planner import with_blast_radius
-from reconciler.rollout_file.model import Feature, Guards
+from reconciler.planning.plan_inputs import PlanInputs
+from reconciler.planning.planner import make_plan, with_blast_radius
+from reconciler.rollout_file.model import Feature, Guards, Rollout
 from reconciler.targeting.buckets import Bucketing
 from reconciler.targeting.categories import DEFAULT_THRESHOLDS
 from reconciler.targeting.strategy import Strategy
@@ -124,6 +125,46 @@ def test_a_name_that_now_means_another_repository_is_refused() -> None:
     (finding,) = [each for each in plan.findings if each.guard is GuardName.NAME_REUSED]
     assert FIRST in finding.message
     assert SECOND in finding.message
+
+
+def test_an_excluded_name_that_is_used_again_excludes_both_repositories() -> None:
+    """It narrows only, so that no guard refuses it, at this apply and at the next."""
+    before = configuration(exclusions=frozenset({FIRST}))
+    reused = Directory(
+        ids={"acme/a": SECOND}, names={SECOND: "acme/a"}, owned={}, remembered={"acme/a": FIRST}
+    )
+
+    plan = plan_feature(feature(exclusions=["acme/a"]), applied=before, directory=reused)
+
+    assert plan.after.exclusions == {FIRST, SECOND}
+    assert [each.guard for each in plan.findings] == []
+
+
+@pytest.mark.parametrize(
+    ("strategy", "found"), [("repository_size", [GuardName.NAME_REUSED]), ("percentage", [])]
+)
+def test_a_test_name_that_is_used_again_is_refused_where_marks_count(
+    strategy: str, found: list[GuardName]
+) -> None:
+    reused = Directory(
+        ids={"acme/a": SECOND}, names={SECOND: "acme/a"}, owned={}, remembered={"acme/a": FIRST}
+    )
+    rollout = Rollout.model_validate(
+        {"version": 1, "features": {"f": {"strategy": strategy}}, "test_repositories": ["acme/a"]}
+    )
+
+    live = Live(
+        generation=7,
+        applied_commit=None,
+        features={},
+        marked=frozenset({FIRST}),
+        thresholds=DEFAULT_THRESHOLDS,
+        directory=reused,
+    )
+
+    plan = make_plan(rollout, PlanInputs(live=live))
+
+    assert [each.guard for each in plan.features[0].findings] == found
 
 
 @pytest.mark.parametrize(
@@ -303,8 +344,8 @@ def test_all_findings_are_reported_at_once() -> None:
     )
 
     plan = plan_feature(
-        feature(percentage=90, exclusions=["acme/n"]),
-        applied=feature(whitelist=names(3)),
+        feature(percentage=90, whitelist=["acme/n"]),
+        applied=feature(exclusions=names(3)),
         directory=directory,
     )
 

@@ -15,7 +15,7 @@ AS $$
                 'category_within', 'cut_metric_windows', 'eligible_repositories',
                 'explain_repository_eligibility', 'fill_configuration', 'fill_figures',
                 'fill_metrics', 'follow_test_column', 'forget_write_back',
-                'is_repository_eligible_for_rollout', 'keep_monitoring_window',
+                'is_repository_eligible_for_rollout', 'keep_change_time', 'keep_monitoring_window',
                 'keep_rollout_membership', 'keep_test_mark', 'monthly_activity_score',
                 'notify_configuration_changed', 'notify_rows_changed', 'notify_table_changed',
                 'prune_rollout_metrics', 'record_rollout_job', 'refuse_rewriting',

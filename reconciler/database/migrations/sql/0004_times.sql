@@ -1,0 +1,17 @@
+-- Odd times: a time that no calendar of a program has (`infinity`, the year 200000) makes one feature
+-- inconclusive and stops no other. The indexes hold the odd rows alone, so that looking for one costs nothing.
+
+CREATE INDEX rollout_metrics_odd_time_index ON public.rollout_metrics (rollout_config_id)
+WHERE NOT (
+    metrics_window_start BETWEEN timestamptz '0002-01-01 00:00:00+00' AND timestamptz '9998-12-31 00:00:00+00'
+    AND metrics_window_end BETWEEN timestamptz '0002-01-01 00:00:00+00' AND timestamptz '9998-12-31 00:00:00+00'
+    AND created_at BETWEEN timestamptz '0002-01-01 00:00:00+00' AND timestamptz '9998-12-31 00:00:00+00'
+    AND updated_at BETWEEN timestamptz '0002-01-01 00:00:00+00' AND timestamptz '9998-12-31 00:00:00+00'
+    AND coalesce(last_error_at, updated_at)
+    BETWEEN timestamptz '0002-01-01 00:00:00+00' AND timestamptz '9998-12-31 00:00:00+00'
+);
+
+CREATE INDEX rollout_history_odd_time_index ON public.rollout_history (rollout_config_id)
+WHERE NOT (
+    created_at BETWEEN timestamptz '0002-01-01 00:00:00+00' AND timestamptz '9998-12-31 00:00:00+00'
+);

@@ -1,0 +1,13 @@
+"""Odd times, excluded names and workers' rights: one row, one name or one account stops nothing else."""
+
+from reconciler.database.migrations.files import run_file, run_objects
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Keep excluded names, record jobs with the owner's rights, find odd times, spare a full queue."""
+    run_file("0004_times.sql")
+    run_objects()
+    run_file("0004_settling.sql")

@@ -1,0 +1,43 @@
+"""Times and durations that Postgres can hold and Python cannot: they are read as the nearest possible ones.
+
+One row can have `infinity`, the year 200000 or a window of ten thousand years, and must not stop reading
+others. Health reports a feature with such a row. The limits leave room to add or subtract a window.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import AdaptersMap
+from psycopg.types.datetime import IntervalLoader, TimestamptzLoader
+
+EARLIEST: Final = datetime(2, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9998, 12, 31, tzinfo=UTC)
+LONGEST: Final = timedelta(days=36_525)
+"""A hundred years."""
+
+
+class _NearestTime(TimestamptzLoader):
+    def load(self, data: Buffer) -> datetime:
+        try:
+            return min(max(super().load(data), EARLIEST), LATEST)
+        except (psycopg.DataError, OverflowError):
+            text = bytes(data)
+            return EARLIEST if text.startswith(b"-") or text.endswith(b"BC") else LATEST
+
+
+class _NearestDuration(IntervalLoader):
+    def load(self, data: Buffer) -> timedelta:
+        try:
+            return min(max(super().load(data), -LONGEST), LONGEST)
+        except (psycopg.DataError, OverflowError):
+            return -LONGEST if bytes(data).startswith(b"-") else LONGEST
+
+
+def forgiving_adapters() -> AdaptersMap:
+    """Return the driver's adapters, with loaders that accept every time and every duration."""
+    adapters = AdaptersMap(psycopg.adapters)
+    adapters.register_loader("timestamptz", _NearestTime)
+    adapters.register_loader("interval", _NearestDuration)
+    return adapters

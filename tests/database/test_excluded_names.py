@@ -1,0 +1,146 @@
+"""An exclusion holds its id and its name: a repository with either is excluded, on every path."""
+
+from decimal import Decimal
+
+import pytest
+
+from reconciler.client import RolloutClient
+from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
+from reconciler.database.live_state import read_configurations
+from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.database.transactions import read_only_transaction
+from reconciler.targeting.eligibility import Targeting
+from reconciler.targeting.strategy import Strategy
+from tests.postgres import Database
+from tests.site import Site
+from tests.waiting import eventually
+
+OLD = "00000000-0000-4000-8000-00000000000a"
+NEW = "00000000-0000-4000-8000-00000000000b"
+OTHER = "00000000-0000-4000-8000-00000000000c"
+
+
+@pytest.fixture
+def excluded(database: Database) -> Database:
+    """A feature at 100 % that excludes one repository by its id."""
+    database.execute(f"""
+        INSERT INTO repositories (id, owner, name, full_name)
+        VALUES ('{OLD}', 'acme', 'monolith', 'Acme/Monolith'), ('{OTHER}', 'acme', 'x', 'acme/x');
+        INSERT INTO rollout_configuration
+            (feature_name, rollout_percentage, excluded_repositories)
+        VALUES ('f', 100, ARRAY['{OLD}']);
+    """)
+    return database
+
+
+def recreate(database: Database) -> None:
+    """Delete the excluded repository, and create another of its name."""
+    database.execute(f"""
+        DELETE FROM repositories WHERE id = '{OLD}';
+        INSERT INTO repositories (id, owner, name, full_name)
+        VALUES ('{NEW}', 'acme', 'monolith', 'acme/monolith');
+    """)
+
+
+def eligible(database: Database) -> set[str]:
+    return {
+        str(row["id"]) for row in database.rows("SELECT id FROM eligible_repositories('f') AS id")
+    }
+
+
+def test_a_repository_created_again_under_its_name_stays_excluded(excluded: Database) -> None:
+    recreate(excluded)
+    assert eligible(excluded) == {OTHER}
+    decided = excluded.rows(f"SELECT * FROM explain_repository_eligibility('{NEW}', 'f')")
+    assert (decided[0]["eligible"], decided[0]["rule"]) == (False, "excluded")
+    assert excluded.value(f"SELECT is_repository_eligible_for_rollout('{NEW}', 'f')") is False
+
+
+def test_a_client_excludes_by_name_too(excluded: Database) -> None:
+    recreate(excluded)
+    with RolloutClient(excluded.url) as client:
+        eventually(lambda: client.is_eligible(OTHER, "f"))
+        assert not client.is_eligible(NEW, "f")
+        assert not client.is_eligible("acme/monolith", "f")
+
+
+def test_a_renamed_repository_stays_excluded_and_so_does_its_old_name(excluded: Database) -> None:
+    excluded.execute(f"UPDATE repositories SET full_name = 'acme/renamed' WHERE id = '{OLD}'")
+    excluded.execute(
+        f"INSERT INTO repositories (id, owner, name, full_name) VALUES ('{NEW}', 'acme', 'm', 'acme/monolith')"
+    )
+    assert eligible(excluded) == {OTHER}
+
+
+def test_of_three_rows_with_one_name_all_are_excluded(excluded: Database) -> None:
+    excluded.execute(f"""
+        DROP INDEX repositories_full_name_key;
+        INSERT INTO repositories (id, owner, name, full_name)
+        VALUES ('{NEW}', 'acme', 'monolith', 'acme/monolith'),
+            (gen_random_uuid(), 'acme', 'monolith', 'ACME/monolith');
+    """)
+    assert eligible(excluded) == {OTHER}
+
+
+def test_a_name_goes_with_its_id(excluded: Database) -> None:
+    recreate(excluded)
+    excluded.execute("UPDATE rollout_configuration SET rollout_percentage = 99.99")
+    excluded.execute("UPDATE rollout_configuration SET rollout_percentage = 100")
+    assert eligible(excluded) == {OTHER}
+
+    excluded.execute(f"UPDATE rollout_configuration SET excluded_repositories = '{{{OLD},acme/x}}'")
+    assert eligible(excluded) == set()
+
+    excluded.execute("UPDATE rollout_configuration SET excluded_repositories = '{}'")
+    assert eligible(excluded) == {OTHER, NEW}
+    assert excluded.value("SELECT count(*) FROM rollout_membership") == 0
+
+
+def test_a_name_listed_beside_its_id_stays_when_the_id_goes(excluded: Database) -> None:
+    excluded.execute(
+        f"UPDATE rollout_configuration SET excluded_repositories = '{{{OLD},acme/monolith}}'"
+    )
+    excluded.execute("UPDATE rollout_configuration SET excluded_repositories = '{acme/monolith}'")
+    recreate(excluded)
+    assert eligible(excluded) == {OTHER}
+
+
+def test_a_whitelisted_id_has_no_name(excluded: Database) -> None:
+    """A whitelist widens: another repository of the name must not become eligible by it."""
+    excluded.execute(f"""
+        UPDATE rollout_configuration SET rollout_percentage = 0, excluded_repositories = '{{}}',
+            target_repositories = ARRAY['{OLD}']
+    """)
+    recreate(excluded)
+    assert eligible(excluded) == set()
+
+
+def planned(exclusions: frozenset[str]) -> Targeting:
+    return Targeting(
+        active=True,
+        emergency_stop=False,
+        strategy=Strategy.PERCENTAGE,
+        percentage=Decimal(100),
+        salt="f",
+        exclusions=exclusions,
+    )
+
+
+def test_a_blast_radius_excludes_by_name_too(excluded: Database) -> None:
+    recreate(excluded)
+    with read_only_transaction(OpenedDatabase.at(excluded.address)) as connection:
+        live = read_configurations(connection)["f"].targeting
+        same = measure_blast_radius(connection, "f", live, live)
+        lifted = measure_blast_radius(connection, "f", live, planned(frozenset()))
+        moved = measure_blast_radius(connection, "f", live, planned(frozenset({OLD, NEW})))
+        begun = measure_blast_radius(connection, "g", NO_AUDIENCE, planned(frozenset({NEW})))
+    assert (same.before, same.after) == (1, 1)
+    assert (lifted.before, lifted.after, lifted.gained) == (1, 2, 1)
+    assert (moved.before, moved.after) == (1, 1)
+    assert (begun.before, begun.after) == (0, 1)
+
+
+def test_lists_and_status_show_what_people_wrote(site: Site, excluded: Database) -> None:
+    listed = site.reconcile("exclude", "list", "--feature", "f")
+    assert listed.stdout.lower().count("acme/monolith") == 1, listed
+    assert '"exclusions": 1' in site.reconcile("status", "--format", "json").stdout
