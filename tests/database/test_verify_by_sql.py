@@ -41,16 +41,6 @@ def test_owners_whitelisted_by_sql_fail_the_check_of_a_limit(
     assert check(database, "eligibility") == "failed"
 
 
-def test_a_function_that_a_service_replaced_is_asked(applied: Site, database: Database) -> None:
-    applied.reconcile("stop", "--reason", "test", "--no-write-back")
-    assert check(database, "eligibility") == "ok"
-    database.execute("""
-        CREATE OR REPLACE FUNCTION eligible_repositories(feature_name text) RETURNS SETOF uuid
-        LANGUAGE sql STABLE AS 'SELECT id FROM public.repositories'
-    """)
-    assert check(database, "eligibility") == "failed"
-
-
 def test_a_limit_by_sql_has_its_time_without_updated_at(database: Database, applied: Site) -> None:
     database.execute("UPDATE rollout_configuration SET updated_at = now() - interval '3 days'")
     database.execute(BREAK_GLASS)

@@ -19,7 +19,7 @@ OBJECT_FILES: Final = (
     "0002_eligibility.sql",
     "0001_recording.sql",
     "0003_functions.sql",
-    "0004_functions.sql",
+    "0005_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces what an earlier one made."""
 

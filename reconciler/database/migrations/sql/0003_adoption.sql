@@ -31,7 +31,10 @@ CREATE UNIQUE INDEX rollout_metrics_window_key ON public.rollout_metrics (
 
 CREATE INDEX rollout_metrics_written_index
 ON public.rollout_metrics (rollout_config_id, greatest(created_at, updated_at))
-WHERE metrics_window_end - metrics_window_start > interval '5 minutes';
+WHERE CASE
+    WHEN isfinite(metrics_window_start) AND isfinite(metrics_window_end)
+        THEN metrics_window_end - metrics_window_start > interval '5 minutes'
+END;
 
 -- What a service had before it was adopted; `reconcile db remove` restores it.
 CREATE TABLE public.rollout_adopted_object (

@@ -78,7 +78,10 @@ BEGIN ATOMIC
         metrics.rollout_config_id = rollout_metrics_since.configuration_id
         AND metrics.metrics_window_start > rollout_metrics_since.since - interval '5 minutes'
         AND metrics.metrics_window_end > rollout_metrics_since.since
-        AND metrics.metrics_window_end - metrics.metrics_window_start <= interval '5 minutes'
+        AND CASE
+            WHEN isfinite(metrics.metrics_window_start) AND isfinite(metrics.metrics_window_end)
+                THEN metrics.metrics_window_end - metrics.metrics_window_start <= interval '5 minutes'
+        END
         AND (
             rollout_metrics_since.cut_at IS null
             OR metrics.metrics_window_start >= rollout_metrics_since.cut_at
@@ -88,7 +91,10 @@ BEGIN ATOMIC
     FROM public.rollout_metrics AS metrics
     WHERE
         metrics.rollout_config_id = rollout_metrics_since.configuration_id
-        AND metrics.metrics_window_end - metrics.metrics_window_start > interval '5 minutes'
+        AND CASE
+            WHEN isfinite(metrics.metrics_window_start) AND isfinite(metrics.metrics_window_end)
+                THEN metrics.metrics_window_end - metrics.metrics_window_start > interval '5 minutes'
+        END
         AND greatest(metrics.created_at, metrics.updated_at) > rollout_metrics_since.since
         AND (
             rollout_metrics_since.cut_at IS null

@@ -2,12 +2,12 @@
 
 from reconciler.database.migrations.files import run_file, run_objects
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
     """Keep excluded names, record jobs with the owner's rights, find odd times, spare a full queue."""
-    run_file("0004_times.sql")
+    run_file("0005_times.sql")
     run_objects()
-    run_file("0004_settling.sql")
+    run_file("0005_settling.sql")

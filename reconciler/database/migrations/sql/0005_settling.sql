@@ -1,4 +1,4 @@
--- The rows, rights and rules that go with `0004_functions.sql`.
+-- The rows, rights and rules that go with `0005_functions.sql`.
 
 INSERT INTO public.rollout_membership (rollout_config_id, list, key, named_for)
 SELECT
@@ -49,13 +49,6 @@ ALTER TABLE public.rollout_metrics ADD CONSTRAINT rollout_metrics_finite_times C
 
 DO $$
 BEGIN
-    -- A service that has the table since before writes it in its own way.
-    IF EXISTS (
-        SELECT FROM public.rollout_adopted_object
-        WHERE kind = 'table' AND name = 'rollout_metrics'
-    ) THEN
-        RETURN;
-    END IF;
     IF NOT EXISTS (SELECT FROM public.rollout_metrics WHERE error_count > total_jobs) THEN
         ALTER TABLE public.rollout_metrics ADD CONSTRAINT rollout_metrics_errors_of_jobs
         CHECK (error_count <= total_jobs);
