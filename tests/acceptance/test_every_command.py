@@ -87,6 +87,7 @@ COMMANDS: list[tuple[list[str], int]] = [
     (["db", "url"], 0),
     (["db", "upgrade"], 0),
     (["db", "roles"], 0),
+    (["db", "remove", "--yes"], 0),
 ]
 
 ELSEWHERE = {"console", "db start", "db stop", "db psql", "serve", "watch"}

@@ -166,6 +166,30 @@ def upgrade(
     print_result(settings, "\n".join(lines))
 
 
+@command.command(epilog="Example: reconcile db remove --yes")
+@click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
+@click.pass_context
+def remove(context: click.Context, /, *, yes: bool) -> None:
+    """Drop the rollout's objects; an adopted service gets its tables and functions back as they were.
+
+    Tables that no service had are dropped with their rows.
+    """
+    from reconciler.cli.output import ask
+    from reconciler.database import removal
+    from reconciler.database.address import resolve_address
+    from reconciler.database.connection import translated_errors
+    from reconciler.database.transactions import Database
+
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
+    database = Database.at(resolve_address(settings.database_url, settings.path))
+    if not yes:
+        ask(f"Remove the rollout from {database.address.describe()}?", "nothing was removed")
+    with translated_errors(database.address):
+        removal.remove(database.engine)
+    print_result(settings, "the rollout is removed; the tables of the service are as before")
+
+
 @command.command(epilog="Example: reconcile db roles | psql app")
 @click.option("--apply", is_flag=True, help="Run the SQL, as the owner of the tables.")
 @click.pass_context

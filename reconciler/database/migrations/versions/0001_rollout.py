@@ -13,6 +13,8 @@ def upgrade() -> None:
         "0001_capture.sql",
         "0001_models.sql",
         "0001_adoption.sql",
+        "0001_dependents.sql",
+        "0001_columns.sql",
         "0001_tables.sql",
         "0001_triggers.sql",
         "0001_eligibility.sql",

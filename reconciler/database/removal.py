@@ -1,0 +1,30 @@
+"""Leaving: the rollout's objects are dropped, and an adopted service's tables are as before the adoption."""
+
+from typing import TYPE_CHECKING
+
+from reconciler.database.schema import LOCK_TIMEOUT, UPGRADE_LOCK, require_newest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+
+def remove(engine: "Engine") -> None:
+    """Drop the rollout's objects, all or nothing; tables that no service had go with their rows.
+
+    Raises:
+        SetupInvalid: the schema is not this release's, an older release adopted the tables, or something of
+            the service uses the rollout's functions.
+    """
+    from reconciler.database.migrations.files import run_file
+    from reconciler.database.transactions import run_transaction
+
+    def work(connection: "Connection") -> None:
+        require_newest(connection)
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+        connection.exec_driver_sql(
+            f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+        )
+        for name in ("removal_begin.sql", "0001_dependents.sql", "removal_end.sql"):
+            run_file(name, connection)
+
+    run_transaction(engine, work)
