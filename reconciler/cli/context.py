@@ -107,16 +107,21 @@ def embedded_folder(settings: Settings) -> Path:
 def actor(settings: Settings) -> str:
     """Return the name of the person who runs this.
 
-    It is the first of: --by, ROLLOUT_ACTOR, the actor of GitHub Actions, git's user.name, the account.
+    It is the first of: --by, ROLLOUT_ACTOR, the actor of GitHub Actions, git's user.name in a checkout,
+    the account.
     """
     if name := settings.by or os.environ.get("ROLLOUT_ACTOR"):
         return name
     if name := os.environ.get("GITHUB_ACTOR"):
         return f"{name} (GitHub Actions)"
-    from reconciler.git.user_commit import user_name
+    from reconciler.git.discovery import find_top
 
-    if name := user_name(settings.path):
-        return name
+    # Outside a checkout the library for git is not worth its import.
+    if find_top(settings.path.absolute().parent) is not None:
+        from reconciler.git.user_commit import user_name
+
+        if name := user_name(settings.path):
+            return name
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -128,8 +128,10 @@ class HistoryWriter:
             "after": after,
         }
         is_percentage = drift.field.name == "percentage"
-        # Why the file is as it is does not say why the live state was changed.
-        parameters = self._row(action, feature, details) | {"reason": None}
+        parameters = self._row(action, feature, details)
+        if self.cause.commit is not None:
+            # Why the file is as it is does not say why the live state was changed.
+            parameters["reason"] = None
         self._record(parameters, percentages if is_percentage else (None, None))
 
     def _record(

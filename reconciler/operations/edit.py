@@ -83,11 +83,11 @@ def edit_file(
         FileInvalid: it is wrong already.
         SetupInvalid: git cannot do what is asked for; nothing is written.
     """
-    from reconciler.git import user_commit
-
     branch: Branch | None = None
     was_changed = False
     if reach is not Reach.FILE:
+        from reconciler.git import user_commit
+
         user_commit.require_repository(path)
         branch = user_commit.find_branch(path) if reach is Reach.PUSH else None
         was_changed = user_commit.is_changed(path)
@@ -101,6 +101,8 @@ def edit_file(
     (edit,) = made
     if reach is Reach.FILE:
         return Edited(edit, before)
+    from reconciler.git import user_commit
+
     commit: str | None = None
     is_mixed = False
     try:
