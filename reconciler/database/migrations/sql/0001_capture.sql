@@ -189,6 +189,22 @@ WHERE pg_proc.pronamespace = 'public'::regnamespace
         'categorize_all_repositories', 'record_rollout_job'
     );
 
+-- Functions of the service's triggers that have the search_path of their session.
+INSERT INTO host_object (kind, relation, name, definition)
+SELECT DISTINCT
+    'own_search_path',
+    '',
+    pg_proc.oid::regprocedure::text,
+    '{}'::jsonb
+FROM host_object
+INNER JOIN pg_trigger ON pg_trigger.tgrelid = to_regclass('public.' || host_object.name)
+INNER JOIN pg_proc ON pg_trigger.tgfoid = pg_proc.oid
+WHERE host_object.kind = 'table' AND NOT pg_trigger.tgisinternal
+    AND NOT EXISTS (
+        SELECT FROM unnest(pg_proc.proconfig) AS settings (setting)
+        WHERE starts_with(settings.setting, 'search_path=')
+    );
+
 -- The marks that people set by hand.
 DO $$
 BEGIN

@@ -44,7 +44,10 @@ BEGIN
     NEW.timed_jobs = coalesce(NEW.timed_jobs, 0);
     NEW.metrics_window_start = coalesce(NEW.metrics_window_start, now());
     NEW.metrics_window_end = coalesce(
-        NEW.metrics_window_end, greatest(NEW.metrics_window_start, now())
+        NEW.metrics_window_end,
+        greatest(
+            NEW.metrics_window_start, least(now(), NEW.metrics_window_start + interval '1 day')
+        )
     );
     NEW.created_at = coalesce(NEW.created_at, now());
     NEW.updated_at = coalesce(NEW.updated_at, now());

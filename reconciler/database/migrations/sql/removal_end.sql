@@ -261,6 +261,13 @@ BEGIN
     END LOOP;
 
     FOR each IN
+        SELECT to_regprocedure(name) AS function FROM pg_temp.host_object
+        WHERE kind = 'own_search_path' AND to_regprocedure(name) IS NOT NULL
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s RESET search_path', each.function);
+    END LOOP;
+
+    FOR each IN
         SELECT statement FROM pg_temp.host_statement WHERE stage = 'put_back' ORDER BY position
     LOOP
         EXECUTE each.statement;
