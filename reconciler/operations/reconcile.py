@@ -5,8 +5,8 @@ cannot write, an apply in one that locks out every other writer.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,19 +24,16 @@ from reconciler.database.transactions import (
     write_transaction,
 )
 from reconciler.errors import (
-    BranchBehind,
-    FileInvalid,
-    HistoryRewritten,
     ReconcilerError,
     Stale,
     Unavailable,
 )
 from reconciler.git.discovery import find_top
-from reconciler.planning.commit_permission import (
-    ALLOW_TRAILER,
-    AllowingCommit,
-    CommitPermission,
-    read_permission,
+from reconciler.operations.commits import (
+    commit_permission,
+    file_of,
+    refusing_with_the_remotes_answer,
+    require_newer,
 )
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_context import drift_to_judge, kept_ids
@@ -107,7 +104,7 @@ def preview(
         HistoryRewritten: history was rewritten since the last apply.
     """
     with (
-        _refusing_with_the_remotes_answer(application.source),
+        refusing_with_the_remotes_answer(application.source),
         read_only_transaction(database) as connection,
     ):
         require_newest(connection)
@@ -142,7 +139,7 @@ def apply(
             return Applied(plan, plan.generation)
         return Applied(plan, write_plan(connection, plan, application))
 
-    with _refusing_with_the_remotes_answer(application.source):
+    with refusing_with_the_remotes_answer(application.source):
         return write_transaction(database, plan_and_write)
 
 
@@ -187,7 +184,7 @@ def plan_against(
     """Return the plan for what this transaction sees, with the blast radius of what it moves."""
     rollout, source = application.rollout, application.source
     found = read_live(connection, rollout)
-    _require_newer(source, found.live.applied_commit, permission)
+    require_newer(source, found.live.applied_commit, accepts_rewrite=permission.history_rewrite)
     inputs = PlanInputs(found.live, found.applied, traces=_traces(rollout, source, found))
     inputs = replace(
         inputs,
@@ -201,7 +198,7 @@ def plan_against(
         plan = replace(plan, features=tuple(measured))
     if not plan.refusing:
         return plan
-    by_commits = _commit_permission(source, plan)
+    by_commits = commit_permission(source, plan)
     return plan.allowing(permission.guards | by_commits.allowed, by_commits.notes)
 
 
@@ -226,55 +223,6 @@ def _require_expected(expected: "Expectation", plan: Plan, source: Source) -> No
         )
 
 
-def _require_newer(source: Source, applied_commit: str | None, permission: Permission) -> None:
-    if source.commit is None or applied_commit is None:
-        return
-    from reconciler.git.ancestry import Relation, relate
-
-    match relate(_file(source), applied_commit, source.commit):
-        case Relation.SAME | Relation.AHEAD:
-            return
-        case Relation.BEHIND:
-            raise _stale(source.commit, applied_commit)
-        case _ if not permission.history_rewrite:
-            raise HistoryRewritten(source.commit, applied_commit)
-
-
-@contextmanager
-def _refusing_with_the_remotes_answer(source: Source) -> Iterator[None]:
-    """Refuse a commit by what the remote's branch has too, once no transaction waits for its answer."""
-    try:
-        yield
-    except HistoryRewritten as refused:
-        raise _refusal_at_remote(source, refused) from None
-
-
-def _refusal_at_remote(source: Source, refused: HistoryRewritten) -> ReconcilerError:
-    from reconciler.git.ancestry import Relation
-    from reconciler.git.checkout import CannotWriteBack
-    from reconciler.git.rollout_branch import relate_at_remote
-
-    commit, applied = source.commit or "", refused.applied_commit
-    try:
-        relation, branch = relate_at_remote(_file(source), applied, commit)
-    except CannotWriteBack:
-        return refused
-    match relation:
-        case Relation.BEHIND:
-            return _stale(commit, applied)
-        case Relation.DIVERGED:
-            return BranchBehind(commit, applied, branch)
-        case _:
-            return refused
-
-
-def _stale(commit: str, applied_commit: str) -> Stale:
-    return Stale(
-        f"{commit[:7]} is older than {applied_commit[:7]}, which is applied already; "
-        "nothing was written; no action is needed"
-    )
-
-
 def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, Trace]:
     """Ask git of the overrides whose life its history decides; most of the time there are none."""
     if source.commit is None:
@@ -292,7 +240,7 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
     from reconciler.git.override_trace import trace_overrides
 
     asked = {override: override in in_file for override in sorted(in_file | unsettled)}
-    return trace_overrides(_file(source), asked)
+    return trace_overrides(file_of(source), asked)
 
 
 def _with_kept_traces(inputs: PlanInputs, source: Source) -> PlanInputs:
@@ -302,7 +250,7 @@ def _with_kept_traces(inputs: PlanInputs, source: Source) -> PlanInputs:
     from reconciler.git.override_trace import trace_overrides
 
     while unknown := set(kept_ids(inputs)) - inputs.traces.keys():
-        found = trace_overrides(_file(source), dict.fromkeys(unknown, False))
+        found = trace_overrides(file_of(source), dict.fromkeys(unknown, False))
         inputs = replace(inputs, traces={**inputs.traces, **found})
     return inputs
 
@@ -344,37 +292,3 @@ def _measure(
         Guards() if desired is None else desired.guards,
         recategorises=bool(categories.changed),
     )
-
-
-def _file(source: Source) -> Path:
-    return Path(source.place).absolute()
-
-
-def _commit_permission(source: Source, plan: Plan) -> CommitPermission:
-    """Return what the commits since the last apply allow by their messages."""
-    if source.commit is None:
-        return CommitPermission()
-    from reconciler.git.ancestry import changes_with
-
-    found = changes_with(_file(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
-    return read_permission(
-        tuple(
-            AllowingCommit(
-                commit=each.commit,
-                message=each.message,
-                changes_file=each.before != each.after,
-                before=_parsed(each.before),
-                after=_parsed(each.after),
-            )
-            for each in found
-        )
-    )
-
-
-def _parsed(content: bytes | None) -> "Rollout | None":
-    from reconciler.rollout_file import parse_rollout
-
-    try:
-        return None if content is None else parse_rollout(content).rollout
-    except FileInvalid:
-        return None

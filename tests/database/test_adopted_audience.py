@@ -189,7 +189,7 @@ def test_a_view_that_the_service_redefined_survives_repair(service: Database) ->
 strategies = st.sampled_from(["percentage", "whitelist", "repository_size"])
 
 
-def test_nobody_gains_by_adoption_whatever_the_rows_are(
+def test_no_repository_gains_by_adoption_for_any_rows(
     service: Database,
     copy_of: Callable[[Database], Database],
     at_size: Callable[[int, int], int],
@@ -230,7 +230,7 @@ def test_nobody_gains_by_adoption_whatever_the_rows_are(
     assert adopted
 
 
-def test_whoever_holds_the_tables_is_named_after_some_tries(
+def test_the_holder_of_the_tables_is_named_after_some_tries(
     service: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "LOCK_TRIES", 2)

@@ -216,7 +216,7 @@ def test_what_a_killed_process_left_beside_it_is_removed(proxy: Proxy, file: Pat
     assert {each.name for each in file.parent.iterdir()} == {file.name, young.name, other.name}
 
 
-def test_a_snapshot_that_its_group_can_write_is_used_where_that_is_allowed(
+def test_a_snapshot_writable_by_its_group_is_used_if_allowed(
     proxy: Proxy, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.chmod(0o660)

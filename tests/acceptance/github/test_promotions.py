@@ -43,9 +43,7 @@ def only_pull(hub: FakeGitHub) -> dict[str, Any]:
     return pull
 
 
-def test_a_declined_promotion_is_not_pushed_again_after_its_branch_is_deleted(
-    promoted: Site, hub: FakeGitHub
-) -> None:
+def test_a_declined_promotion_is_not_pushed_again(promoted: Site, hub: FakeGitHub) -> None:
     only_pull(hub)["state"] = "closed"
     promoted.git("push", "--quiet", "origin", f":{BRANCH}")
 

@@ -1,0 +1,118 @@
+"""What git says about the commit that is applied: whether it is newer, and what its messages allow.
+
+git is imported only here, once a file has a commit.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import (
+    BranchBehind,
+    FileInvalid,
+    HistoryRewritten,
+    ReconcilerError,
+    Stale,
+)
+from reconciler.planning.commit_permission import (
+    ALLOW_TRAILER,
+    AllowingCommit,
+    CommitPermission,
+    read_permission,
+)
+from reconciler.planning.plan import Plan
+from reconciler.planning.plan_inputs import Source
+
+if TYPE_CHECKING:
+    from reconciler.rollout_file.model import Rollout
+
+
+def require_newer(source: Source, applied_commit: str | None, *, accepts_rewrite: bool) -> None:
+    """Raise unless the file's commit is the applied one or descends from it.
+
+    Raises:
+        Stale: a newer commit is applied already.
+        HistoryRewritten: the commits do not relate, and `accepts_rewrite` is false.
+    """
+    if source.commit is None or applied_commit is None:
+        return
+    from reconciler.git.ancestry import Relation, relate
+
+    match relate(file_of(source), applied_commit, source.commit):
+        case Relation.SAME | Relation.AHEAD:
+            return
+        case Relation.BEHIND:
+            raise _stale(source.commit, applied_commit)
+        case _ if not accepts_rewrite:
+            raise HistoryRewritten(source.commit, applied_commit)
+
+
+@contextmanager
+def refusing_with_the_remotes_answer(source: Source) -> Iterator[None]:
+    """Refuse a commit by what the remote's branch has too, once no transaction waits for its answer."""
+    try:
+        yield
+    except HistoryRewritten as refused:
+        raise _refusal_at_remote(source, refused) from None
+
+
+def _refusal_at_remote(source: Source, refused: HistoryRewritten) -> ReconcilerError:
+    from reconciler.git.ancestry import Relation
+    from reconciler.git.checkout import CannotWriteBack
+    from reconciler.git.rollout_branch import relate_at_remote
+
+    commit, applied = source.commit or "", refused.applied_commit
+    try:
+        relation, branch = relate_at_remote(file_of(source), applied, commit)
+    except CannotWriteBack:
+        return refused
+    match relation:
+        case Relation.BEHIND:
+            return _stale(commit, applied)
+        case Relation.DIVERGED:
+            return BranchBehind(commit, applied, branch)
+        case _:
+            return refused
+
+
+def _stale(commit: str, applied_commit: str) -> Stale:
+    return Stale(
+        f"{commit[:7]} is older than {applied_commit[:7]}, which is applied already; "
+        "nothing was written; no action is needed"
+    )
+
+
+def file_of(source: Source) -> Path:
+    """Return the absolute path of the file, where its history is."""
+    return Path(source.place).absolute()
+
+
+def commit_permission(source: Source, plan: Plan) -> CommitPermission:
+    """Return what the commits since the last apply allow by their messages."""
+    if source.commit is None:
+        return CommitPermission()
+    from reconciler.git.ancestry import changes_with
+
+    found = changes_with(file_of(source), ALLOW_TRAILER, plan.applied_commit, source.commit)
+    return read_permission(
+        tuple(
+            AllowingCommit(
+                commit=each.commit,
+                message=each.message,
+                changes_file=each.before != each.after,
+                before=_parsed(each.before),
+                after=_parsed(each.after),
+            )
+            for each in found
+        )
+    )
+
+
+def _parsed(content: bytes | None) -> "Rollout | None":
+    from reconciler.rollout_file import parse_rollout
+
+    try:
+        return None if content is None else parse_rollout(content).rollout
+    except FileInvalid:
+        return None
