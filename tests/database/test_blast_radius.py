@@ -329,6 +329,9 @@ def test_measuring_needs_only_the_right_to_read(database: Database) -> None:
     with database.engine.connect() as connection:
         connection.execute(text("CREATE ROLE reader_of_radius"))
         connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader_of_radius"))
+        connection.execute(
+            text("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO reader_of_radius")
+        )
         connection.execute(text("SET LOCAL ROLE reader_of_radius"))
         connection.execute(text("SET TRANSACTION READ ONLY"))
         radius = _measure(

@@ -474,6 +474,7 @@ def test_reading_never_writes(database: Database) -> None:
     with database.connect() as connection:
         connection.execute(f"CREATE ROLE {reader}".encode())
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}".encode())
+        connection.execute(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {reader}".encode())
         connection.execute(f"SET LOCAL ROLE {reader}".encode())
         connection.execute("SET TRANSACTION READ ONLY")
 

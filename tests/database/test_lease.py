@@ -69,7 +69,7 @@ def test_a_holder_whose_lease_expired_notices_and_keeps_the_new_one(
         let_it_run_out(database)
         with held(opened, "watch", LENGTH) as next_one:
             assert next_one is not None
-            with pytest.raises(LeaseLost, match="ran out"):
+            with pytest.raises(LeaseLost, match="expired"):
                 slow.renew()
             slow.release()
             next_one.renew()

@@ -146,7 +146,7 @@ def test_ready_lists_by_priority_and_activity(database: Database) -> None:
         assert _ready(connection, 10) == ["acme/at-40", "acme/at-90", "acme/at-700"]
         assert _ready(connection, 2) == ["acme/at-40", "acme/at-90"]
 
-        connection.execute(text("UPDATE repository_categories SET marked_as_test = true"))
+        connection.execute(text("UPDATE public.repository_categories SET marked_as_test = true"))
         assert _ready(connection, 10) == []
 
 
@@ -191,7 +191,7 @@ def test_a_repository_without_a_name_is_shown_by_its_id(database: Database) -> N
         )
         ready = read_ready(connection, "f", 10)
         categorized = categorize(connection)
-        connection.execute(text("UPDATE repository_categories SET marked_as_test = true"))
+        connection.execute(text("UPDATE public.repository_categories SET marked_as_test = true"))
         marked = read_marked(connection)
 
     assert [each.full_name for each in every] == [nameless]
