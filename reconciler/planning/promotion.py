@@ -240,9 +240,12 @@ def _missing(feature: Feature, current: FeaturePlan, promoted: Plan) -> Iterator
         yield Missing("drift holds every apply: see reconcile drift")
     (planned,) = (each for each in promoted.features if each.name == current.name)
     for finding in planned.findings:
-        if finding.guard is GuardName.SOAK:
-            holds_at = finding.holds_at if isinstance(finding, StageNotSoaked) else None
-            yield Missing(finding.message, holds_at)
+        if isinstance(finding, StageNotSoaked):
+            # An inactive feature does not soak, so there is no time at which it will have.
+            if feature.active:
+                yield Missing(finding.message, finding.holds_at)
+        elif finding.guard is GuardName.SOAK:
+            yield Missing(finding.message)
         elif finding.guard not in promoted.allowed_for(current.name):
             yield Missing(f"the guard {finding.guard} refuses: {finding.message}")
 
