@@ -26,7 +26,7 @@ WHERE
                 INNER JOIN pg_language ON pg_proc.prolang = pg_language.oid
                 WHERE
                     recorded.kind = 'function'
-                    AND pg_proc.oid = to_regprocedure(recorded.name)
+                    AND CAST(CAST(pg_proc.oid AS regprocedure) AS text) = recorded.name
                     AND pg_language.lanname = 'plpgsql'
             )
         )

@@ -20,9 +20,12 @@ CREATE TEMPORARY TABLE host_object ON COMMIT DROP AS SELECT * FROM public.rollou
 CREATE TEMPORARY TABLE host_row ON COMMIT DROP AS SELECT * FROM public.rollout_adopted_row;
 
 CREATE TEMPORARY TABLE own_function ON COMMIT DROP AS
-SELECT to_regprocedure(name)::oid AS function
-FROM public.rollout_schema_objects()
-WHERE kind = 'function';
+SELECT oid AS function
+FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace
+    AND oid::regprocedure::text IN (
+        SELECT name FROM public.rollout_schema_objects() WHERE kind = 'function'
+    );
 
 CREATE TEMPORARY TABLE adopted ON COMMIT DROP AS
 SELECT

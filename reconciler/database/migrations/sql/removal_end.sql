@@ -261,8 +261,11 @@ BEGIN
     END LOOP;
 
     FOR each IN
-        SELECT to_regprocedure(name) AS function FROM pg_temp.host_object
-        WHERE kind = 'own_search_path' AND to_regprocedure(name) IS NOT NULL
+        -- Servers before 16 refuse text that is no signature, whatever else the condition is.
+        SELECT oid::regprocedure AS function FROM pg_proc
+        WHERE oid::regprocedure::text IN (
+            SELECT name FROM pg_temp.host_object WHERE kind = 'own_search_path'
+        )
     LOOP
         EXECUTE format('ALTER FUNCTION %s RESET search_path', each.function);
     END LOOP;
