@@ -56,6 +56,7 @@ features:
     active: false
     strategy: whitelist
     percentage: 0
+    bucketing: hashtext
     override: # in force; remove this block to resume
       id: ID-0
       emergency_stop: true
@@ -66,6 +67,7 @@ features:
     description: Capture
     strategy: repository_size
     percentage: 10
+    bucketing: hashtext
     whitelist:
       - acme/tools
     exclusions:
