@@ -79,6 +79,7 @@ features:
   stopped:
     strategy: percentage
     percentage: 50
+    bucketing: hashtext
     override: # in force; remove this block to resume
       id: ID-1
       emergency_stop: true
@@ -88,6 +89,7 @@ features:
 
 test_repositories:
   - acme/site
+  - acme/tools
 """)
 
     adopted.commit("Describe what is live")
