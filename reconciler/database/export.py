@@ -1,6 +1,6 @@
 """The live state as a desired state.
 
-Reads in the transaction that it is given and writes nothing; a role with SELECT only is enough.
+Reads in the transaction that it is given and writes nothing; a reader's rights are enough.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Read the live state: configuration, overrides, marks, thresholds, and what a file's names mean.
 
-Reads in the transaction that it is given and writes nothing; a role with SELECT only is enough.
+Reads in the transaction that it is given and writes nothing; a reader's rights are enough.
 """
 
 import json

@@ -97,7 +97,7 @@ def read_source(document: "Document") -> Source:
 def preview(
     database: Database, application: Application, permission: Permission = NOTHING_ALLOWED
 ) -> Plan:
-    """Return what an apply would do now; writes nothing, and needs only SELECT.
+    """Return what an apply would do now; writes nothing, and needs only a reader's rights.
 
     Raises:
         Stale: a newer commit is applied already.

@@ -265,7 +265,9 @@ def test_break_glass_by_sql_survives_an_apply_of_another_commit(site: Site) -> N
     ) == [{"state": "on", "emergency_stop": True, "triggered_by": "database"}]
     kept = "SELECT count(*) FROM rollout_history WHERE action = 'drift_kept'"
     assert site.database.value(kept) == 2
-    assert site.reconcile().stdout.endswith("the live state matches the file.\n")
+    assert site.reconcile().stdout.endswith(
+        "the live state matches the file, under the override of hybrid_progressive_capture.\n"
+    )
 
 
 def test_history_has_the_percentage_at_which_a_feature_resumes(site: Site) -> None:

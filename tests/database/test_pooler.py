@@ -69,7 +69,8 @@ def test_two_upgrades_at_once_behind_a_pooler_migrate_once(
 def account_that_only_reads(database: Database) -> Iterator[str]:
     name = f"reads_{uuid.uuid4().hex}"
     database.execute(
-        f"CREATE ROLE {name} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"
+        f"CREATE ROLE {name} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name};"
+        f" GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {name}"
     )
     yield name
     database.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
