@@ -159,3 +159,36 @@ def test_no_client_uses_an_operator_planted_in_public(database: Database) -> Non
         client.record(ACME, "f", "inngest", succeeded=True)
     assert database.rows("SELECT total_jobs FROM rollout_metrics") == [{"total_jobs": 1}]
     assert used(database) == []
+
+
+def test_a_services_trigger_keeps_the_names_that_it_means(
+    site: Site, empty_database: Database
+) -> None:
+    """It reads a table of the service by its bare name, and runs within the reconciler's transactions."""
+    make_host(empty_database)
+    empty_database.execute("""
+        CREATE TABLE audit (feature text);
+        CREATE FUNCTION audited() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO audit VALUES (NEW.feature_name);
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER audited AFTER UPDATE ON rollout_configuration
+        FOR EACH ROW EXECUTE FUNCTION audited();
+    """)
+    schema.upgrade(empty_database.engine)
+    acts = Site(site.folder, site.remote, empty_database)
+    done = acts.reconcile("stop", "--feature", FEATURE, "--reason", "test", "--no-write-back")
+    assert done.exit_code == 0, done
+    assert {"feature": FEATURE} in empty_database.rows("SELECT feature FROM audit")
+
+
+def test_every_function_with_its_owners_rights_has_a_fixed_search_path(database: Database) -> None:
+    assert (
+        database.rows("""
+            SELECT proname FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace AND prosecdef
+                AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)
+        """)
+        == []
+    )

@@ -77,6 +77,7 @@ def spoil(database: Database, table: str, column: str, value: str) -> None:
             DROP CONSTRAINT rollout_metrics_short_windows;
         CREATE TEMPORARY VIEW odd AS SELECT id FROM rollout_configuration WHERE feature_name = 'odd';
         UPDATE {table} SET {column} = '{value}' WHERE {where};
+        ALTER TABLE {table} ENABLE TRIGGER ALL;
     """)
 
 
@@ -107,6 +108,12 @@ def test_an_odd_time_makes_its_feature_source_failed(
     assert other.judgement.verdict is Verdict.FAIL
 
 
+def test_the_zero_time_of_a_service_in_go_is_not_odd(rollout: Database) -> None:
+    spoil(rollout, "rollout_metrics", "last_error_at", "0001-01-01 00:00:00+00")
+    with read_only_transaction(OpenedDatabase.at(rollout.address)) as connection:
+        assert read_health(connection, "odd").judgement.verdict is Verdict.FAIL
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -125,6 +132,7 @@ def test_an_absurd_window_stops_no_other_feature(
         SET monitoring_window = make_interval(hours => monitoring_window_hours)
         WHERE monitoring_window_hours > 24
     """)
+    rollout.execute("ALTER TABLE rollout_configuration ENABLE TRIGGER keep_monitoring_window")
 
     assert verdicts(site) == {"failing": "fail", "odd": "source_failed"}
 
@@ -148,13 +156,16 @@ def test_an_odd_time_of_no_feature_stops_nothing(
 
 
 def test_every_command_that_reads_times_reads_odd_ones(site: Site, rollout: Database) -> None:
-    for table, column in COLUMNS:
-        spoil_all = f"UPDATE {table} SET {column} = '-infinity'"
-        rollout.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL; {spoil_all}") if (
-            table != "rollout_metrics"
-        ) else spoil_metrics(rollout, column)
-    for table, column in SHARED:
-        rollout.execute(f"UPDATE {table} SET {column} = 'infinity'")
+    rollout.execute("""
+        ALTER TABLE rollout_metrics DROP CONSTRAINT rollout_metrics_finite_times,
+            DROP CONSTRAINT rollout_metrics_short_windows
+    """)
+    for table, column in (*COLUMNS, *SHARED):
+        rollout.execute(f"""
+            ALTER TABLE {table} DISABLE TRIGGER ALL;
+            UPDATE {table} SET {column} = '-infinity';
+            ALTER TABLE {table} ENABLE TRIGGER ALL;
+        """)
     for line in (
         *("status", "history", "health", "metrics show --feature odd", "stats --feature odd"),
         *("explain acme/tools --feature odd", "--dry-run", "categories", "repositories list"),
@@ -164,13 +175,6 @@ def test_every_command_that_reads_times_reads_odd_ones(site: Site, rollout: Data
         assert "fault of reconcile" not in done.stderr, (line, done)
         assert "out of range" not in done.stderr, (line, done)
         assert "too " not in done.stderr, (line, done)
-
-
-def spoil_metrics(database: Database, column: str) -> None:
-    database.execute(
-        "ALTER TABLE rollout_metrics DROP CONSTRAINT IF EXISTS rollout_metrics_finite_times,"
-        f" DROP CONSTRAINT IF EXISTS rollout_metrics_short_windows; UPDATE rollout_metrics SET {column} = '-infinity'"
-    )
 
 
 @pytest.mark.parametrize("value", TIMES)

@@ -8,10 +8,12 @@ import psycopg
 import pytest
 
 from reconciler.client.connection import connect
+from reconciler.database import schema
 from reconciler.database.health import read_health, read_soaking
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction, write_transaction
 from reconciler.planning.health import Health, Verdict
+from tests.database.hosts import make_host
 from tests.postgres import Database
 
 TOOLS = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
@@ -58,6 +60,7 @@ def add_feature(database: Database, window: timedelta) -> None:
 
 def add_jobs(database: Database, *, ago: timedelta, jobs: int) -> None:
     """Jobs that failed, in a window that began so much elapsed time ago."""
+    begin = datetime.now(UTC) - ago
     database.execute(
         """
         INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
@@ -67,8 +70,8 @@ def add_jobs(database: Database, *, ago: timedelta, jobs: int) -> None:
         """,
         repository=TOOLS,
         jobs=jobs,
-        begin=datetime.now(UTC) - ago,
-        end=datetime.now(UTC) - ago + timedelta(minutes=5),
+        begin=begin,
+        end=begin + timedelta(minutes=5),
     )
 
 
@@ -152,3 +155,25 @@ def test_every_transaction_has_its_own_settings(database: Database) -> None:
         assert shown == [(each,) for each in wanted]
         # They end with the transaction: a pooled session keeps none of them.
         assert client.execute("SHOW timezone").fetchone() == ("America/New_York",)
+
+
+def test_times_without_a_zone_are_adopted_in_the_zone_of_the_database(
+    empty_database: Database,
+) -> None:
+    """The service wrote local times, which stay the same moments."""
+    make_host(empty_database)
+    set_zone(empty_database, "America/New_York")
+    empty_database.execute("""
+        ALTER TABLE rollout_history ALTER COLUMN created_at TYPE timestamp;
+        INSERT INTO rollout_history (action, reason, created_at)
+        VALUES ('created', 'in winter', '2026-01-15 12:00'),
+            ('created', 'in summer', '2026-07-15 12:00');
+    """)
+    schema.upgrade(empty_database.engine)
+    rows = empty_database.rows(
+        "SELECT reason, created_at FROM rollout_history WHERE reason LIKE 'in %' ORDER BY created_at"
+    )
+    assert [(row["reason"], row["created_at"].astimezone(UTC).hour) for row in rows] == [
+        ("in winter", 17),
+        ("in summer", 16),
+    ]

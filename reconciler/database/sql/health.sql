@@ -40,7 +40,7 @@ CROSS JOIN LATERAL (
         WHERE
             history.rollout_config_id = configuration.id
             AND NOT (
-                history.created_at BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                history.created_at BETWEEN timestamptz '0001-01-01 00:00:00+00'
                 AND timestamptz '9998-12-31 00:00:00+00'
             )
         LIMIT 1
@@ -85,16 +85,16 @@ CROSS JOIN LATERAL (
         WHERE
             metrics.rollout_config_id = configuration.id
             AND NOT (
-                metrics.metrics_window_start BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                metrics.metrics_window_start BETWEEN timestamptz '0001-01-01 00:00:00+00'
                 AND timestamptz '9998-12-31 00:00:00+00'
-                AND metrics.metrics_window_end BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                AND metrics.metrics_window_end BETWEEN timestamptz '0001-01-01 00:00:00+00'
                 AND timestamptz '9998-12-31 00:00:00+00'
-                AND metrics.created_at BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                AND metrics.created_at BETWEEN timestamptz '0001-01-01 00:00:00+00'
                 AND timestamptz '9998-12-31 00:00:00+00'
-                AND metrics.updated_at BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                AND metrics.updated_at BETWEEN timestamptz '0001-01-01 00:00:00+00'
                 AND timestamptz '9998-12-31 00:00:00+00'
                 AND coalesce(metrics.last_error_at, metrics.updated_at)
-                BETWEEN timestamptz '0002-01-01 00:00:00+00'
+                BETWEEN timestamptz '0001-01-01 00:00:00+00'
                 AND timestamptz '9998-12-31 00:00:00+00'
             )
         LIMIT 1
@@ -108,7 +108,7 @@ CROSS JOIN LATERAL (
     WHERE
         places.is_odd
         OR NOT (
-            CAST(times.written AS timestamptz) BETWEEN timestamptz '0002-01-01 00:00:00+00'
+            CAST(times.written AS timestamptz) BETWEEN timestamptz '0001-01-01 00:00:00+00'
             AND timestamptz '9998-12-31 00:00:00+00'
         )
     UNION ALL

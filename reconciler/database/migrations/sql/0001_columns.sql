@@ -54,6 +54,13 @@ BEGIN
                         THEN format('trunc(%I::numeric, 2)', each.attname)
                     WHEN each.wanted = 'text[]' AND each.found IN ('json', 'jsonb')
                         THEN format('pg_temp.as_text_array(%I::jsonb)', each.attname)
+                    -- Times without a zone are of the zone in which the service's sessions wrote them.
+                    WHEN each.wanted = 'timestamp with time zone'
+                        AND each.found LIKE 'timestamp%without time zone'
+                        THEN format(
+                            '%I AT TIME ZONE %L', each.attname,
+                            (SELECT zone.reset_val FROM pg_settings AS zone WHERE zone.name = 'TimeZone')
+                        )
                     ELSE format('%I::%s', each.attname, each.wanted)
                 END
             );

@@ -56,10 +56,10 @@ BEGIN
     IF NOT EXISTS (
         SELECT FROM public.rollout_metrics
         WHERE isfinite(metrics_window_start) AND isfinite(metrics_window_end)
-            AND metrics_window_end > metrics_window_start + interval '1 day'
+            AND metrics_window_end > metrics_window_start + interval '24 hours'
     ) THEN
         ALTER TABLE public.rollout_metrics ADD CONSTRAINT rollout_metrics_short_windows
-        CHECK (metrics_window_end <= metrics_window_start + interval '1 day') NOT VALID;
+        CHECK (metrics_window_end <= metrics_window_start + interval '24 hours') NOT VALID;
     END IF;
 END
 $$;

@@ -120,6 +120,11 @@ BEGIN
                 WHEN each.wanted IN ('integer', 'bigint', 'smallint')
                     THEN format('trunc(%I)::%s', each.attname, each.wanted)
                 WHEN each.wanted IN ('json', 'jsonb') THEN format('to_json(%I)::%s', each.attname, each.wanted)
+                WHEN each.wanted LIKE 'timestamp%without time zone'
+                    THEN format(
+                        '(%I AT TIME ZONE %L)::%s', each.attname,
+                        (SELECT zone.reset_val FROM pg_settings AS zone WHERE zone.name = 'TimeZone'), each.wanted
+                    )
                 ELSE format('%I::%s', each.attname, each.wanted)
             END
         );
