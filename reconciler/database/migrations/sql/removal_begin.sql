@@ -24,7 +24,8 @@ SELECT oid AS function
 FROM pg_proc
 WHERE pronamespace = 'public'::regnamespace
     AND oid::regprocedure::text IN (
-        SELECT name FROM public.rollout_schema_objects() WHERE kind = 'function'
+        SELECT name FROM public.rollout_schema_objects()
+        WHERE kind = 'function'
     );
 
 CREATE TEMPORARY TABLE adopted ON COMMIT DROP AS
