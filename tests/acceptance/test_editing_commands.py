@@ -147,7 +147,7 @@ the whitelist of capture still has my-company/*, which includes my-company/site
         (["set", "20", "--yes"], 64, "--yes needs --apply"),
         (["auto-rollback", "maybe"], 64, "'maybe' is not one of 'on', 'off'"),
         (["whitelist", "ad", "a/b"], 64, "Did you mean 'add'?"),
-        (["set", "20", "--aply"], 64, "Did you mean '--apply'?"),
+        (["set", "20", "--aply"], 64, "Did you mean one of: '--apply', '--by'?"),
     ],
 )
 def test_an_invalid_edit_is_refused_and_nothing_is_written(
