@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from reconciler.wording import short_commit
+
 
 class ReconcilerError(Exception):
     """The reconciler could not go on."""
@@ -88,7 +90,7 @@ class HistoryRewritten(Refused):
     def __init__(self, commit: str, applied_commit: str) -> None:
         self.applied_commit = applied_commit
         super().__init__(
-            f"{commit[:7]} does not descend from {applied_commit[:7]}, which is applied: "
+            f"{short_commit(commit)} does not descend from {short_commit(applied_commit)}, which is applied: "
             "history was rewritten, this clone lacks newer commits, or this is another repository; "
             "nothing was written; fetch and look; to apply it all the same: --accept-history-rewrite"
         )
@@ -101,8 +103,8 @@ class BranchBehind(HistoryRewritten):
         self.applied_commit = applied_commit
         Refused.__init__(
             self,
-            f"{commit[:7]} lacks {applied_commit[:7]} of {branch}, which is applied; nothing was written; "
-            f"merge {branch} first",
+            f"{short_commit(commit)} lacks {short_commit(applied_commit)} of {branch}, which is "
+            f"applied; nothing was written; merge {branch} first",
         )
 
 

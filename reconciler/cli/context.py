@@ -131,6 +131,8 @@ def actor(settings: Settings) -> str:
 def choose_feature(settings: Settings, features: Collection[str]) -> str:
     """Return the feature of a command: the named one, or the only one.
 
+    Several features are listed in the order given.
+
     Raises:
         NotFound: there is no such feature, or no feature at all.
         click.UsageError: there are several and none is named.
@@ -138,7 +140,7 @@ def choose_feature(settings: Settings, features: Collection[str]) -> str:
     if settings.feature is not None:
         require_feature(settings.feature, features)
         return settings.feature
-    match sorted(features):
+    match list(features):
         case []:
             raise NotFound("there is no feature yet; apply a rollout file first: reconcile")
         case [feature]:
@@ -153,7 +155,7 @@ def choose_live_feature(settings: Settings, connection: "Connection") -> str:
     """Return the feature of a command that reads the database, as `choose_feature` does."""
     from reconciler.database.live_state import read_feature_names
 
-    return choose_feature(settings, read_feature_names(connection))
+    return choose_feature(settings, sorted(read_feature_names(connection)))
 
 
 def choose_features(settings: Settings, database: "Database") -> "Sequence[str]":

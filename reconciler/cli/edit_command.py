@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from reconciler.cli.context import require_feature
+from reconciler.cli.context import choose_feature
 from reconciler.cli.options import Format, Settings
 from reconciler.cli.output import print_result, show_result
 from reconciler.cli.render.text import for_line
@@ -132,14 +132,7 @@ def feature_in_file(settings: Settings, rollout: "Rollout") -> str:
     """
     if not rollout.features:
         raise NotFound(f"{settings.file} has no feature; write one under features first")
-    if settings.feature is not None:
-        require_feature(settings.feature, rollout.features)
-        return settings.feature
-    if len(rollout.features) > 1:
-        raise click.UsageError(
-            f"there are several features, name one with --feature: {', '.join(rollout.features)}"
-        )
-    return next(iter(rollout.features))
+    return choose_feature(settings, rollout.features)
 
 
 def _report(settings: Settings, edited: "Edited", afterwards: Afterwards) -> None:

@@ -69,7 +69,7 @@ def change_and_report(
     if reason is not None:
         require_reason(reason)
     database = open_database(settings, to_write=True)
-    feature = choose_feature(settings, choose_features(settings, database))
+    feature = choose_feature(settings, sorted(choose_features(settings, database)))
     if asks and not (yes and reason is not None):
         expected = forecast(database, feature, change)
         settings.inform(_expectation(feature, expected))

@@ -19,7 +19,7 @@ from reconciler.planning.feature_config import Configuration, exposure_from_stat
 from reconciler.planning.history import Action
 from reconciler.targeting.categories import Activity, Category, Threshold, categorize
 from reconciler.targeting.eligibility import Repository, Targeting
-from reconciler.wording import show_time
+from reconciler.wording import short_commit, show_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -175,4 +175,4 @@ def _unknown(moment: Moment, newest: "Sequence[Row[Any]]") -> str:
 
 
 def _named(row: "Row[Any]") -> str:
-    return f"{row.generation} ({(row.commit or 'no commit')[:7]})"
+    return f"{row.generation} ({short_commit(row.commit or 'no commit')})"

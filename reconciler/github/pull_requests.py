@@ -10,6 +10,7 @@ from reconciler.errors import NotFound, SetupInvalid
 from reconciler.github.client import GitHub
 from reconciler.github.creation import create_once
 from reconciler.github.markers import MAX_CHARACTERS
+from reconciler.wording import short_commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def find_pull_request(github: GitHub, repository: str, head: str, commit: str) -
         if each["head"]["sha"] == commit:
             return FoundPullRequest(int(each["number"]), str(each["base"]["sha"]))
     raise NotFound(
-        f"no open pull request from {head} is at {commit[:7]}; the run of its newest commit comments"
+        f"no open pull request from {head} is at {short_commit(commit)}; "
+        "the run of its newest commit comments"
     )
 
 

@@ -23,6 +23,7 @@ from reconciler.planning.commit_permission import (
 )
 from reconciler.planning.plan import Plan
 from reconciler.planning.plan_inputs import Source
+from reconciler.wording import short_commit
 
 if TYPE_CHECKING:
     from reconciler.rollout_file.model import Rollout
@@ -78,7 +79,7 @@ def _refusal_at_remote(source: Source, refused: HistoryRewritten) -> ReconcilerE
 
 def _stale(commit: str, applied_commit: str) -> Stale:
     return Stale(
-        f"{commit[:7]} is older than {applied_commit[:7]}, which is applied already; "
+        f"{short_commit(commit)} is older than {short_commit(applied_commit)}, which is applied already; "
         "nothing was written; no action is needed"
     )
 

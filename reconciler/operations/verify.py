@@ -24,7 +24,7 @@ from reconciler.planning.verification import (
     verify_rollback,
 )
 from reconciler.rollout_file.model import Override
-from reconciler.wording import describe_limit
+from reconciler.wording import describe_limit, short_commit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -90,7 +90,7 @@ def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
             was_there = trace_blocks(place, tip, [override.id])[override.id].was_there
     except CannotWriteBack as problem:
         return GitAnswer(CheckStatus.NOT_YET, str(problem))
-    where = f"{remote.name}/{branch} at {tip.commit[:7]}"
+    where = f"{remote.name}/{branch} at {short_commit(tip.commit)}"
     found = tip.document.rollout.features.get(feature)
     block = None if found is None else found.override
     if block is not None and block.id == override.id:

@@ -19,6 +19,7 @@ from reconciler.errors import (
     SetupInvalid,
     Stale,
 )
+from reconciler.wording import short_commit
 
 if TYPE_CHECKING:
     from reconciler.cli.apply_flow import Request
@@ -83,8 +84,8 @@ def _preview(request: "Request", base: str) -> tuple[str, int]:
         if relate(request.settings.path.absolute(), base, applied) is not Relation.AHEAD:
             raise
         raise Refused(
-            f"{applied[:7]} was applied after GitHub made the test merge with {base[:7]}; update the branch "
-            "to preview its merge again"
+            f"{short_commit(applied)} was applied after GitHub made the test merge with "
+            f"{short_commit(base)}; update the branch to preview its merge again"
         ) from None
     apply_flow.show(request, plan, Outcome.PREVIEWED)
     body = plan_markdown(plan, request.application.source, Outcome.PREVIEWED)

@@ -9,6 +9,7 @@ from reconciler.cli.render.annotations import Annotation, Level
 from reconciler.errors import ReconcilerError
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file.reader import Document
+from reconciler.wording import short_commit
 
 if TYPE_CHECKING:
     from reconciler.github.client import GitHub
@@ -52,7 +53,7 @@ def compare(settings: Settings, content: bytes, base: str) -> Difference:
 
     head = parse_rollout(content, path=settings.file)
     before = content_at(settings.path, base)
-    shown = f"{settings.file} at {base[:7]}"
+    shown = f"{settings.file} at {short_commit(base)}"
     replaced = parse_rollout(b"version: 1\n" if before is None else before, path=shown)
     return Difference(head, plan_difference(replaced.rollout, head.rollout))
 

@@ -41,7 +41,7 @@ def command(context: click.Context, /, **metrics: str | None) -> int:
     chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.MARKDOWN)
     source = choose_metrics_source(**metrics)
     document = read_rollout_file(settings.path)
-    feature = choose_feature(settings, document.rollout.features)
+    feature = choose_feature(settings, sorted(document.rollout.features))
     promotion = promote.promote(
         open_database(settings), document, feature, by=actor(settings), metrics_source=source
     )
