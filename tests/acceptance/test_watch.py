@@ -19,6 +19,10 @@ from tests.writing_back import block, commits
 
 PASSWORD = "Tr0ub4dor-and-3"
 
+WRITE_BACK_LEASES = """
+SELECT count(*) FROM rollout_lease WHERE name = 'write-back' AND until > clock_timestamp()
+"""
+
 
 @pytest.fixture
 def rollout(site: Site) -> Site:
@@ -82,7 +86,7 @@ def test_a_failing_feature_is_rolled_back_and_written_back(
 
 
 def test_a_second_watcher_takes_over_when_the_first_is_killed(rollout: Site, start: Start) -> None:
-    first = start()
+    first = start("--listen", "127.0.0.1:0")
     first.tells("active")
     second = start("--listen", "127.0.0.1:0")
     holder = second.tells("standby")["holder"]
@@ -94,6 +98,9 @@ def test_a_second_watcher_takes_over_when_the_first_is_killed(rollout: Site, sta
     status, health = second.get("/healthz")
     assert (status, json.loads(health)["role"]) == (200, "standby")
     assert second.metric("rollout_watch_active") == 0
+    # A pass of write-back that is killed keeps its lease for 100 seconds: none is running from here on.
+    first.ticks_on()
+    eventually(lambda: rollout.database.value(WRITE_BACK_LEASES) == 0)
     first.end(signal.SIGKILL)
     fail_jobs(rollout, "export")
 
