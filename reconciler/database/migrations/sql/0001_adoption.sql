@@ -1,8 +1,9 @@
--- Makes the tables that a service may have like their models: a new table is the model, a table that is
--- there keeps its rows, names, policies and grants and gets what it lacks. What stands in a table and can
--- mean two things gets the meaning under which no repository is eligible that was not before.
+-- Makes the tables of this schema like the models of `0001_models.sql`. A table that is missing is created
+-- like its model. A table that a service already has keeps its rows, names, policies and grants, and gets the
+-- missing columns and rules. If a value can mean two things, it gets the meaning that makes no further
+-- repository eligible.
 
--- What is there already, and so is adopted.
+-- The tables that a service already has: these are adopted.
 CREATE TEMPORARY TABLE adopted ON COMMIT DROP AS
 SELECT
     name,
@@ -13,7 +14,7 @@ FROM unnest(ARRAY[
 ]) AS tables (name)
 WHERE to_regclass('public.' || name) IS NOT null;
 
--- The rows as they were, for the history.
+-- A copy of the rows before adoption, for the history.
 CREATE TEMPORARY TABLE adopted_feature (id uuid, row_values jsonb) ON COMMIT DROP;
 DO $$
 BEGIN
@@ -24,7 +25,7 @@ BEGIN
 END
 $$;
 
--- Columns whose type the contract has wider, or otherwise. Wider ones of the service's own stay.
+-- Columns whose type is narrower than the model's, or another one. A wider type of the service stays.
 CREATE TEMPORARY TABLE retyped ON COMMIT DROP AS
 SELECT
     adopted.relation,
@@ -48,14 +49,14 @@ WHERE
                     AND (host.atttypmod = -1 OR host.atttypmod > model.atttypmod)
                 )
         WHEN 'integer' THEN host.atttypid = 'bigint'::regtype
-        -- A mean that is rounded each time that a job comes is wrong after many.
+        -- A mean that is rounded at each job is wrong after many jobs.
         WHEN 'numeric'
             THEN model.atttypmod = -1
             AND host.atttypid IN ('real'::regtype, 'double precision'::regtype)
         ELSE false
     END;
 
--- The service's functions that the reconciler's take the place of, whatever they look like inside.
+-- The functions of the service that functions of this schema replace, whatever their bodies are.
 CREATE TEMPORARY TABLE replaced_function ON COMMIT DROP AS
 SELECT
     pg_proc.oid AS function,
@@ -92,7 +93,7 @@ INNER JOIN pg_proc
     ON successors.name = pg_proc.proname
         AND (
             pg_proc.oid = to_regprocedure(successors.signature)
-            -- An overload with a default of its own would make a call ambiguous.
+            -- An overload with a default would make a call ambiguous.
             OR (successors.with_every_overload AND pg_proc.proargtypes[0] = 'uuid'::regtype)
         )
 LEFT JOIN host_object

@@ -1,7 +1,8 @@
--- Records what a service has in its tables, so that `reconcile db remove` can restore it. Without a service's
--- tables these records are empty.
+-- Records the tables of a service before adoption, so that `reconcile db remove` can restore them. If there
+-- are no such tables, these records are empty.
 
--- One wait for all locks, at a moment at which this transaction holds none: a service waits as long as this.
+-- Waits for all locks at once, before this transaction holds any lock: a service never waits longer than
+-- this.
 DO $$
 DECLARE
     each record;
@@ -44,7 +45,7 @@ CREATE TEMPORARY TABLE host_object (
     kind text, relation text, name text, definition jsonb, PRIMARY KEY (kind, relation, name)
 ) ON COMMIT DROP;
 
--- Rows that adoption changes or deletes: before the first change, and after the last.
+-- Rows that adoption changes or deletes. They are copied before the first change and compared after the last.
 CREATE TEMPORARY TABLE host_row (
     relation text, id uuid, before jsonb, after jsonb, PRIMARY KEY (relation, id)
 ) ON COMMIT DROP;
@@ -189,7 +190,7 @@ WHERE pg_proc.pronamespace = 'public'::regnamespace
         'categorize_all_repositories', 'record_rollout_job'
     );
 
--- Functions of the service's triggers that have the search_path of their session.
+-- Functions of the service's triggers that use the search_path of the session.
 INSERT INTO host_object (kind, relation, name, definition)
 SELECT DISTINCT
     'own_search_path',

@@ -7,7 +7,7 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT array_agg(entry) FROM jsonb_array_elements_text(list) AS entries (entry)
 $$;
 
--- Makes a table that is missing, and gives one that is there its missing columns and the types above.
+-- Creates a missing table, and adds missing columns and changes types in an existing one.
 CREATE FUNCTION pg_temp.adopt_columns(name text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -99,11 +99,11 @@ $$;
 
 -- Values
 
--- What stands for a null where the model has none, and its default would let in or mislead.
+-- Replaces a null where the model has none and its default would make repositories eligible or mislead.
 CREATE TEMPORARY TABLE safe_value (name text, attname name, expression text) ON COMMIT DROP;
 INSERT INTO safe_value (name, attname, expression)
 VALUES
--- Not known to be active, not known to go on: nobody is in until a person says so.
+-- Unknown state: inactive and stopped. No repository is eligible until a person decides.
 ('rollout_configuration', 'is_active', 'false'),
 ('rollout_configuration', 'emergency_stop', 'true'),
 ('rollout_configuration', 'rollout_strategy', quote_literal('whitelist')),
@@ -112,7 +112,7 @@ VALUES
     'monitoring_window',
     'make_interval(hours => coalesce(monitoring_window_hours, 24))'
 ),
--- In from the last step on, until `reconcile categorize` finds what it is.
+-- Eligible from the last step on, until `reconcile categorize` sets the category.
 ('repository_categories', 'category', quote_literal('enterprise')),
 ('rollout_metrics', 'processor_type', quote_literal('unknown')),
 (
@@ -122,7 +122,7 @@ VALUES
 ),
 ('rollout_history', 'action', quote_literal('updated'));
 
--- Fills nulls where there can be none.
+-- Fills nulls in columns that allow none.
 CREATE FUNCTION pg_temp.adopt_values(name text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -163,7 +163,7 @@ $$;
 
 -- Rules
 
--- Gives a table the model's defaults where it has none, and the model's rules.
+-- Adds the model's defaults and rules to a table.
 CREATE FUNCTION pg_temp.adopt_rules(name text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -242,8 +242,8 @@ BEGIN
 END
 $$;
 
--- Refers from one table to another unless the column refers already, in whatever way. Rows that refer to
--- nothing any more stay, as the history must; the rule then holds for what comes.
+-- Adds a foreign key, unless the column already has one. Existing rows may refer to missing rows, because the
+-- history must stay; the rule holds for new rows.
 CREATE FUNCTION pg_temp.adopt_reference(
     host regclass, name text, target regclass, on_delete text
 ) RETURNS void
@@ -274,10 +274,10 @@ DO $$
 BEGIN
     IF to_regclass('public.repositories') IS NULL THEN
         CREATE TABLE public.repositories (LIKE pg_temp.repositories INCLUDING ALL);
-        -- GitHub's names differ in case alone for nobody.
+        -- Names on GitHub are not case-sensitive.
         CREATE UNIQUE INDEX repositories_full_name_key ON public.repositories (lower(full_name));
     ELSE
-        -- A service may know a name twice, of a repository that is gone and of one that came after.
+        -- A service may store a name twice: of a deleted repository and of a later one.
         CREATE INDEX IF NOT EXISTS repositories_full_name_index
         ON public.repositories (lower(full_name));
     END IF;
@@ -289,7 +289,7 @@ FROM unnest(ARRAY[
     'rollout_configuration', 'repository_categories', 'rollout_metrics', 'rollout_history'
 ]) AS tables (name);
 
--- The rows that are changed below, as they were.
+-- A copy of the rows that change below.
 CREATE FUNCTION pg_temp.keep_row() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -315,8 +315,8 @@ BEGIN
 END
 $$;
 
--- The contract has more of these words than a service may have allowed; where it has but a few, its own rule
--- says so below.
+-- The models allow more words than the rules of a service may allow. If a model allows fewer, its own rule is
+-- added below.
 DO $$
 DECLARE
     narrow record;
@@ -344,7 +344,7 @@ FROM unnest(ARRAY[
     'rollout_configuration', 'repository_categories', 'rollout_metrics', 'rollout_history'
 ]) AS tables (name);
 
--- What is out of range means the end of the range; what is no number, nobody.
+-- A number out of range becomes the end of the range. NaN becomes 0: no repository is eligible.
 UPDATE public.rollout_configuration
 SET
     rollout_percentage = CASE
@@ -374,12 +374,12 @@ SET
     total_jobs = greatest(0, total_jobs)
 WHERE success_count < 0 OR error_count < 0 OR total_jobs < 0;
 
--- In from the last step on, until `reconcile categorize` finds what it is.
+-- Eligible from the last step on, until `reconcile categorize` sets the category.
 UPDATE public.repository_categories
 SET category = 'enterprise'
 WHERE category NOT IN ('test', 'small', 'medium', 'large', 'enterprise');
 
--- A repository that the service marked by hand stays marked, whatever its category becomes.
+-- A repository that the service marked by hand stays marked, also if its category changes.
 UPDATE public.repository_categories
 SET marked_as_test = true
 WHERE is_test_repository AND category <> 'test' AND NOT marked_as_test;
@@ -387,7 +387,7 @@ UPDATE public.repository_categories
 SET is_test_repository = true
 WHERE category = 'test' AND NOT is_test_repository;
 
--- Of several rows of one repository the newest stays, marked if any was.
+-- If a repository has several rows, the newest stays. It is marked if one of them was.
 WITH ranked AS (
     SELECT
         id,
@@ -424,7 +424,7 @@ $$;
 
 DROP FUNCTION pg_temp.keep_row();
 
--- Rows of one transaction share a time; those from before have no other order.
+-- Rows of one transaction have the same time. Rows from before adoption have no other order.
 UPDATE public.rollout_history
 SET position = ordered.position
 FROM (
@@ -451,6 +451,6 @@ SELECT
         'public.rollout_history', 'rollout_config_id', 'public.rollout_configuration', ''
     );
 
--- The models have served; no name below means one of them.
+-- The models are not needed below; without them each name means the real table.
 DROP TABLE pg_temp.repositories, pg_temp.rollout_configuration, pg_temp.repository_categories,
 pg_temp.rollout_metrics, pg_temp.rollout_history;

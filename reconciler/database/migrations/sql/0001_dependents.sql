@@ -1,13 +1,14 @@
--- Clears the way for changed columns and functions. Reads the temporary tables `adopted`, `retyped` and
--- `replaced_function`; whoever runs this file runs the statements of the stage `put_back` at the end.
+-- Drops the objects of the service that depend on columns and functions that change. Reads the temporary
+-- tables `adopted`, `retyped` and `replaced_function`. The caller of this file must run the statements of the
+-- stage `put_back` at the end.
 
--- What the service has made of the tables and functions that change, as statements: `take_down` clears
--- the way, `put_back` makes it again as it was.
+-- Statements for the service's objects that depend on a change: `take_down` drops them, `put_back` creates
+-- them again unchanged.
 CREATE TEMPORARY TABLE host_statement (
     stage text, position bigint GENERATED ALWAYS AS IDENTITY, statement text
 ) ON COMMIT DROP;
 
--- Takes every grant on a relation away, those by default privileges too; its owner's stay.
+-- Revokes every grant on a relation except its owner's, also those of default privileges.
 CREATE FUNCTION pg_temp.take_grants(relation regclass) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -23,7 +24,7 @@ BEGIN
 END
 $$;
 
--- What makes a view's grants, those on its columns too.
+-- The statements that restore a view's grants, including those on its columns.
 CREATE FUNCTION pg_temp.view_grants(view regclass) RETURNS SETOF text
 LANGUAGE sql AS $$
     SELECT
@@ -47,7 +48,7 @@ LANGUAGE sql AS $$
     WHERE entry.grantee <> entry.relowner
 $$;
 
--- Views that read a changing column or call a changing function, and the views upon those.
+-- Views that read a changing column or call a changing function, and views that depend on these views.
 DO $$
 DECLARE
     each record;
@@ -90,7 +91,7 @@ BEGIN
         INNER JOIN pg_class ON pg_class.oid = dependent_view.view
         WHERE pg_class.relkind <> 'v'
         UNION ALL
-        -- Anything but a view or a policy that needs a function which is replaced.
+        -- Any object, except a view or a policy, that needs a replaced function.
         SELECT pg_describe_object(pg_depend.classid, pg_depend.objid, pg_depend.objsubid)
         FROM pg_depend
         WHERE
@@ -98,7 +99,7 @@ BEGIN
             AND pg_depend.refobjid IN (SELECT function FROM pg_temp.replaced_function)
             AND pg_depend.deptype IN ('n', 'a')
             AND pg_depend.classid NOT IN ('pg_rewrite'::regclass, 'pg_policy'::regclass)
-            -- Of two that are replaced one may need the other.
+            -- One replaced function may need another.
             AND NOT (
                 pg_depend.classid = 'pg_proc'::regclass
                 AND pg_depend.objid IN (SELECT function FROM pg_temp.replaced_function)
@@ -216,7 +217,7 @@ SELECT
     put_back
 FROM objects;
 
--- The service's triggers sleep meanwhile: nobody changed a feature, and no updated_at moves.
+-- Disables the service's triggers meanwhile: adoption changes no feature, so no updated_at may change.
 INSERT INTO host_statement (stage, statement)
 SELECT
     'put_back',
@@ -241,7 +242,7 @@ SELECT
     format('ALTER TABLE %s DISABLE TRIGGER USER', relation)
 FROM adopted;
 
--- Whoever could call a function can call what takes its place, and nobody else.
+-- The successor of a function can be called by the same roles as the function, and by no others.
 INSERT INTO host_statement (stage, statement)
 SELECT
     'put_back',
@@ -273,7 +274,7 @@ WHERE entry.grantee <> replaced_function.owner;
 INSERT INTO host_statement (stage, statement)
 SELECT
     'take_down',
-    -- CASCADE reaches what was taken down already, and other functions on this list.
+    -- CASCADE reaches objects that are dropped already, and other functions of this list.
     format('DROP FUNCTION IF EXISTS %s CASCADE', function::regprocedure)
 FROM replaced_function;
 

@@ -1,14 +1,14 @@
--- Who is in: categories, buckets and the order of eligibility. `reconciler.targeting` decides the same in
--- Python; a test compares both, rule and sentence included.
+-- Eligibility: categories, buckets and the order of the rules. `reconciler.targeting` decides the same in
+-- Python. A test compares both, including the rule and its sentence.
 --
--- Bodies are SQL-standard (BEGIN ATOMIC, RETURN): every name in them is bound when the function is made,
--- so no caller's search_path matters, and yet the planner inlines them, which a SET clause would forbid.
--- `OFFSET '0'` keeps a digest from being computed once per byte taken of it. It is quoted, since only a
--- constant of type bigint leaves the scan below it to parallel workers.
+-- Bodies are SQL-standard (BEGIN ATOMIC, RETURN). Names in them are bound when the function is created, so no
+-- search_path of a caller matters. The planner can also inline them; a SET clause would prevent that. `OFFSET
+-- '0'` prevents that a digest is computed once for each of its bytes. It is quoted because only a constant of
+-- type bigint lets parallel workers run the scan below it.
 
 -- Categories
 
--- Every threshold in one row. No limit is the largest figure there is.
+-- All thresholds in one row. Without a limit, the number is the largest integer.
 CREATE OR REPLACE VIEW public.category_limits AS
 SELECT
     max(coalesce(stars, 2147483647)) FILTER (WHERE category = 'test') AS test_stars,
@@ -36,7 +36,7 @@ SELECT
     max(priority) FILTER (WHERE category = 'enterprise') AS enterprise_priority
 FROM public.category_threshold;
 
--- The first category whose every limit holds; everything else is `enterprise`.
+-- The first category with all its limits met; otherwise `enterprise`.
 CREATE OR REPLACE FUNCTION public.category_within(
     limits public.category_limits, stars integer, contributors integer, pull_requests integer
 ) RETURNS text
@@ -77,15 +77,15 @@ RETURN CASE category
     WHEN 'enterprise' THEN (limits).enterprise_priority
 END;
 
--- Activity as one figure from 0 to 100, by which the most active are taken first.
+-- Activity as a number from 0 to 100. The most active repositories come first.
 CREATE OR REPLACE FUNCTION public.monthly_activity_score(
     stars integer, contributors integer, pull_requests integer
 ) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- Each part is cut to 100 first, so that no sum of figures overflows.
+-- Each part is limited to 100 first, so no sum overflows.
 RETURN least(100, least(stars, 100) + least(contributors, 100) + pull_requests / 10);
 
--- The category by the metrics of now; null for an unknown repository. `categorize_repository` is for services
+-- The category by the current metrics; null for an unknown repository. Services use `categorize_repository`
 -- (`0001_service_functions.sql`).
 CREATE OR REPLACE FUNCTION public.category_of_repository(repo_id uuid) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -99,8 +99,8 @@ BEGIN ATOMIC
     WHERE activity.repository_id = category_of_repository.repo_id;
 END;
 
--- What categorising would write: repositories without a category, and those whose category, priority or
--- figures are no longer what was written down. The mark as test is people's, and not among it.
+-- The rows that categorising would write: repositories without a category, and those with a different
+-- category, priority or metrics now. The mark as a test repository is set by people and never written here.
 CREATE OR REPLACE FUNCTION public.category_changes(limits public.category_limits) RETURNS TABLE (
     repository_id uuid,
     previous_category text,
@@ -141,7 +141,7 @@ BEGIN ATOMIC
         ) IS NOT true;
 END;
 
--- Categorise the repositories given; returns how many rows it wrote. Rows that are right stay as they are.
+-- Categorises the given repositories and returns the number of rows written. Correct rows stay unchanged.
 CREATE OR REPLACE FUNCTION public.categorize_repositories(repo_ids uuid []) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -179,8 +179,8 @@ BEGIN
 END
 $$;
 
--- Looking is apart from writing because a statement that writes gets no parallel workers, and mostly
--- there is nothing to write. EXECUTE plans it for the limits as they are, as constants, and in parallel.
+-- The search is a statement of its own, because a statement that writes gets no parallel workers and mostly
+-- nothing has to be written. EXECUTE makes a plan with the current limits as constants.
 CREATE OR REPLACE FUNCTION public.categorize_all_repositories() RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -201,8 +201,8 @@ $$;
 
 -- Buckets
 
--- The first four bytes as an unsigned number, modulo 10000: 2^24 and 2^16 leave 7216 and 5536, which keeps
--- every sum within an integer.
+-- The first four bytes as an unsigned number, modulo 10000. 2^24 and 2^16 modulo 10000 are 7216 and 5536, so
+-- every sum fits into an integer.
 CREATE OR REPLACE FUNCTION public.rollout_bucket_of_digest(digest bytea) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
@@ -225,7 +225,7 @@ END;
 
 -- Eligibility
 
--- The step of `repository_size` from which a repository is in, in percent.
+-- The step of `repository_size` from which a repository is eligible, in percent.
 CREATE OR REPLACE FUNCTION public.rollout_step(category text, marked_as_test boolean) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
@@ -237,8 +237,8 @@ RETURN CASE
     ELSE 100
 END;
 
--- The first rule that applies decides, and says why. Rule 1, the process's own environment, is not the
--- database's to see. Every argument has an answer: what is not known is not eligible.
+-- The first rule that applies decides and gives the reason. Rule 1 is missing here, because a database does
+-- not see the environment of a process. Every argument has a result: an unknown repository is not eligible.
 CREATE OR REPLACE FUNCTION public.explain_repository_eligibility(repo_id uuid, feature_name text)
 RETURNS TABLE (eligible boolean, rule text, reason text, bucket integer, category text)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
@@ -317,7 +317,7 @@ BEGIN ATOMIC
                 public.rollout_bucket(
                     coalesce(configuration.salt, configuration.feature_name), repository.id
                 ) AS bucket,
-                -- Not categorised yet: as its figures are now. Reading writes nothing.
+                -- Not categorised yet: uses the current metrics. Reading writes nothing.
                 coalesce(
                     recorded.category,
                     CASE
@@ -333,7 +333,7 @@ BEGIN ATOMIC
                 ON repository.id = explain_repository_eligibility.repo_id
             LEFT JOIN public.repository_categories AS recorded
                 ON repository.id = recorded.repository_id
-            -- Six lookups, however long the lists are. Of several keys the narrowest is named.
+            -- Six lookups for lists of any length. If several keys match, the narrowest is reported.
             LEFT JOIN LATERAL (
                 SELECT
                     (
@@ -364,8 +364,8 @@ BEGIN ATOMIC
     ) AS decided;
 END;
 
--- The repositories that a feature's two lists have, by id, by name and by owner's pattern. A repository
--- comes once for each key that has it; an id comes whether or not there is such a repository.
+-- The repositories in the two lists of a feature, by id, by name and by owner pattern. A repository comes
+-- once for each key that matches. An id comes also if no repository has it.
 CREATE OR REPLACE FUNCTION public.rollout_listed_repositories(feature_name text)
 RETURNS TABLE (list text, key text, repository_id uuid, by_id boolean)
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -412,8 +412,9 @@ BEGIN ATOMIC
         AND membership.key LIKE '%/*';
 END;
 
--- Everyone who is in. An arm for each rule that lets in; only the arms that the configuration asks for are
--- run, each is a scan that parallel workers share, and no repository comes twice.
+-- All eligible repositories. There is one arm for each rule that can make a repository eligible. Only the
+-- arms that the configuration needs are run. Each is a scan that parallel workers share; no repository comes
+-- twice.
 CREATE OR REPLACE FUNCTION public.eligible_repositories(feature_name text) RETURNS SETOF uuid
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000
 BEGIN ATOMIC
@@ -432,7 +433,7 @@ BEGIN ATOMIC
         WHERE configuration.feature_name = eligible_repositories.feature_name
     )
     UNION ALL
-    -- Those in no list, by the strategy.
+    -- Repositories in neither list, by the strategy.
     SELECT candidate.id
     FROM (
         -- percentage_strategy
@@ -480,7 +481,7 @@ BEGIN ATOMIC
                 WHERE configuration.feature_name = eligible_repositories.feature_name
             )
         UNION ALL
-        -- size_strategy, not categorised yet: as the figures are now
+        -- size_strategy, not categorised yet: by the current metrics
         SELECT uncategorised.repository_id
         FROM (
             SELECT

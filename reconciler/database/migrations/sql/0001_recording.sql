@@ -1,6 +1,7 @@
--- Recording what jobs came to, and deleting what is too old.
+-- Functions that record the results of jobs and delete old results.
 
--- It runs with its owner's rights, so that whoever may write history needs no more; its search_path is fixed.
+-- Runs with the rights of its owner, so a role that writes history needs no further right; its search_path is
+-- fixed.
 CREATE OR REPLACE FUNCTION public.cut_metric_windows() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -15,18 +16,18 @@ BEGIN
 END
 $$;
 
--- Whoever could make a trigger of it on a table of their own would write with its owner's rights.
+-- Otherwise a role could create a trigger with it on a table of its own and write with the owner's rights.
 REVOKE EXECUTE ON FUNCTION public.cut_metric_windows() FROM public;
 
 CREATE OR REPLACE TRIGGER cut_metric_windows
 AFTER INSERT ON public.rollout_history
 FOR EACH ROW EXECUTE FUNCTION public.cut_metric_windows();
 
--- Adds one job's outcome to the window of five minutes that it is reported in, as one upsert: however many
--- report at once, each is counted. Windows begin on the clock's fives; one that a rollback or a resume falls
--- into is two, before and after it. `processing_seconds` is how long the job took, where that is known. Of
--- an error message the first 1,000 characters are kept, without control characters but line breaks and
--- tabs; it is a failed job's alone.
+-- Adds the result of one job to the five-minute window in which it is reported. It is one upsert: each of
+-- many concurrent reports is counted. Windows start at multiples of five minutes. A rollback or a resume
+-- splits its window into two. `processing_seconds` is the duration of the job, or null. An error message is
+-- stored for failed jobs only: its first 1,000 characters, without control characters except line breaks and
+-- tabs.
 CREATE OR REPLACE FUNCTION public.record_rollout_job(
     feature_name text,
     repo_id uuid,
@@ -125,8 +126,8 @@ BEGIN
 END
 $$;
 
--- Deletes the windows that ended longer ago than `keep`, and tells how many; what a feature's own monitoring
--- window still reaches stays, however short `keep` is.
+-- Deletes the windows that ended longer ago than `keep` and returns their number. Rows that a feature's own
+-- monitoring window needs stay, for any `keep`.
 CREATE OR REPLACE FUNCTION public.prune_rollout_metrics(keep interval) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$

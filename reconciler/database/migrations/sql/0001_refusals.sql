@@ -1,10 +1,10 @@
--- What adopting a service's tables can't decide by itself is told before anything is changed, and then
--- nothing is. On a database without any of the tables this finds nothing. Errors of class RR are sentences
--- for people: whoever runs this file shows them as they are.
+-- Finds what adoption cannot decide by itself. It reports this before anything is changed, and nothing is
+-- changed then. On a database without these tables it finds nothing. Errors of class RR are sentences for
+-- people: the caller of this file prints them unchanged.
 
--- An owner is not held by row security; who is anyhow gets an error here, never half of the rows.
+-- Row security does not apply to an owner. Any other role gets an error here instead of a part of the rows.
 SET LOCAL row_security = off;
--- What is read from the catalogue is written out in full, and checks are made at once.
+-- All names from the catalogue are written with their schema, and constraints are checked immediately.
 SET LOCAL search_path = pg_catalog;
 SET CONSTRAINTS ALL IMMEDIATE;
 
@@ -15,7 +15,7 @@ DECLARE
     ];
     problem text;
 BEGIN
-    -- What only the reconciler makes is there, and no record of its making.
+    -- Tables exist that only this schema creates, but no upgrade is recorded.
     SELECT string_agg('public.' || relname, ', ' ORDER BY relname) INTO problem
     FROM pg_class
     WHERE relnamespace = 'public'::regnamespace
@@ -68,7 +68,7 @@ BEGIN
                 ' with BYPASSRLS';
     END IF;
 
-    -- What a row is known by can't be made up.
+    -- Columns that identify a row cannot be invented.
     SELECT string_agg(
         CASE
             WHEN found.atttypid IS NULL
@@ -113,7 +113,7 @@ BEGIN
 END
 $$;
 
--- Which features there are, and of what strategy.
+-- The existing features and their strategies.
 DO $$
 DECLARE
     problem text;

@@ -1,6 +1,6 @@
--- The two functions that services call. A service that was adopted keeps its own argument names, types, defaults
--- and result: all its calls work on, and its deploy can replace the functions. The file reads the temporary table
--- `host_object`; `reconcile db upgrade --repair` runs it again.
+-- The two functions that services call. In an adopted service they keep its argument names, types, defaults
+-- and results, so all its calls still work and its deploy can replace the functions. The file reads the
+-- temporary table `host_object`. `reconcile db upgrade --repair` runs it again.
 
 CREATE TEMPORARY TABLE service_function (name text, signature text, statement text, grants jsonb)
 ON COMMIT DROP;
@@ -64,7 +64,7 @@ $body$
 FROM host_object
 WHERE kind = 'function' AND (definition ->> 'kept')::boolean;
 
--- PL/pgSQL, since it keeps its plan for the session; on releases before 18 SQL functions do not.
+-- PL/pgSQL, because it keeps its plan for the session; SQL functions do so only from release 18 on.
 INSERT INTO service_function (name, signature, statement)
 SELECT
     'is_repository_eligible_for_rollout',
@@ -84,7 +84,7 @@ BEGIN
 END
 $body$
         $statement$,
-        -- A call with one argument means the service's own function of one argument, where there is one.
+        -- If the service has a function with one argument, a call with one argument still calls it.
         CASE
             WHEN count(*) = 0 THEN 'DEFAULT ''hybrid_progressive_capture''' ELSE ''
         END
@@ -124,7 +124,7 @@ BEGIN
         BEGIN
             EXECUTE each.statement;
         EXCEPTION
-            -- The function that is there has other names of arguments, or another result.
+            -- The existing function has other argument names, or another result.
             WHEN invalid_function_definition THEN
                 EXECUTE format('DROP FUNCTION %s', each.signature);
                 EXECUTE each.statement;

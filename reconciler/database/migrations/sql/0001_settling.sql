@@ -1,12 +1,12 @@
--- Ends what `0001_adoption.sql` began: the service's own things are put back, the rows get their keys and
--- their history, and who could read the rollout can read what eligibility reads now.
+-- Completes `0001_adoption.sql`: it restores the objects of the service, adds keys and history to the rows,
+-- and lets each role that could read the rollout also read what eligibility needs now.
 
--- The trigger keeps the keys of every list that it sees.
+-- Fires the trigger that maintains the keys of the lists.
 UPDATE public.rollout_configuration
 SET target_repositories = target_repositories;
 
--- A feature found stopped is under an override, as one stopped later is: `reconcile import` writes it into
--- the file, and removing it there resumes.
+-- A feature that is stopped at adoption gets an override, as any stopped feature. `reconcile import` writes
+-- it into the file; removing it there resumes the feature.
 INSERT INTO public.rollout_override (
     id, rollout_config_id, emergency_stop, reason, triggered_by, created_at
 )
@@ -38,7 +38,7 @@ SELECT
     left(current_user, 100),
     jsonb_build_object(
         'by', current_user,
-        -- What adoption changed, as it stood before.
+        -- The state before adoption of what adoption changed.
         'before', (
             SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
             FROM jsonb_each(adopted_feature.row_values) AS was
@@ -82,8 +82,8 @@ INNER JOIN (
 ) AS adopted_feature ON configuration.id = adopted_feature.id
 ORDER BY configuration.feature_name;
 
--- Grants. What default privileges gave away with the new tables is taken back: a view runs with its
--- owner's rights, and nobody has to write what the reconciler keeps.
+-- Revokes the grants that default privileges gave on the new tables. A view runs with the rights of its
+-- owner, and no other role may write the tables of the reconciler.
 SELECT pg_temp.take_grants(relation)
 FROM unnest(CAST(ARRAY[
     'public.rollout_membership',
@@ -98,7 +98,7 @@ FROM unnest(CAST(ARRAY[
     pg_get_serial_sequence('public.rollout_history', 'position')
 ] AS regclass [])) AS relations (relation);
 
--- So are grants on the tables that a service did not have.
+-- Revokes the grants on the tables that the service did not have.
 SELECT pg_temp.take_grants(to_regclass('public.' || tables.name))
 FROM unnest(ARRAY[
     'repositories', 'rollout_configuration', 'repository_categories', 'rollout_metrics',
@@ -107,7 +107,7 @@ FROM unnest(ARRAY[
 LEFT JOIN host_object ON host_object.kind = 'table' AND tables.name = host_object.name
 WHERE host_object.name IS null;
 
--- So is the right to make triggers of what runs with its owner's rights.
+-- Revokes the right to create triggers with functions that run with the rights of their owner.
 DO $$
 DECLARE
     given record;
@@ -154,7 +154,7 @@ BEGIN
             'GRANT SELECT ON public.rollout_membership, public.category_threshold,'
             ' public.category_limits, public.repository_activity TO %s', reader
         );
-        -- Who reads columns reads those that eligibility asks for beside them.
+        -- A role with grants on single columns also gets the columns that eligibility reads.
         IF by_column THEN
             EXECUTE format('GRANT SELECT (salt) ON public.rollout_configuration TO %s', reader);
             EXECUTE format(
@@ -164,8 +164,8 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- Where rows are secured, so are these: keys are seen by whoever sees their feature, thresholds by
-    -- whoever may read them, and the reconciler's books by their owner.
+    -- If the service uses row security, these tables use it too: a role sees the keys of the features that it
+    -- sees, and the thresholds; only the owner sees the other tables.
     IF (SELECT relrowsecurity FROM pg_class WHERE oid = 'public.rollout_configuration'::regclass)
     THEN
         ALTER TABLE public.rollout_membership ENABLE ROW LEVEL SECURITY;
@@ -184,7 +184,7 @@ BEGIN
 END
 $$;
 
--- The service's own things, as they were.
+-- Restores the objects of the service unchanged.
 DO $$
 DECLARE
     step record;
@@ -197,7 +197,7 @@ BEGIN
         EXCEPTION
             WHEN insufficient_privilege THEN
                 RAISE;
-            -- It compares an enum that is text now, or calls what is not there any more.
+            -- It compares an enum that is text now, or calls something that no longer exists.
             WHEN syntax_error_or_access_rule_violation OR feature_not_supported THEN
                 RAISE EXCEPTION E'what the service made does not work with the wider columns: %\n  %',
                     SQLERRM, step.statement

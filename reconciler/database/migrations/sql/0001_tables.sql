@@ -1,8 +1,8 @@
--- What the reconciler has for itself, and what makes the tables' rows quick to find. Everything is
--- schema-qualified: nothing here depends on whose search_path is in force.
+-- The reconciler's own tables, and the indexes of all tables. Everything is schema-qualified: no search_path
+-- matters.
 
 CREATE INDEX IF NOT EXISTS repositories_owner_index ON public.repositories (lower(owner));
--- What `owner/*` in a list is looked up by.
+-- The index for `owner/*` in a list.
 CREATE INDEX IF NOT EXISTS repositories_owner_pattern_index
 ON public.repositories ((lower(split_part(full_name, '/', 1)) || '/*'));
 CREATE INDEX IF NOT EXISTS repository_categories_category_index
@@ -12,9 +12,9 @@ ON public.rollout_metrics (rollout_config_id, metrics_window_start);
 CREATE INDEX IF NOT EXISTS rollout_history_created_at_index
 ON public.rollout_history (created_at);
 
--- The one place that knows where a repository's figures come from: pull requests are counted where there
--- is a table of them, else they are a column. One repository asked for is one group counted, since its id
--- reaches the groups; all of them are one pass.
+-- The only place that knows the source of a repository's metrics. Pull requests are counted if there is a
+-- table of them; otherwise they are a column. A query for one repository counts one group, because its id
+-- reaches the groups. A query for all repositories is one scan.
 DO $$
 DECLARE
     pull_requests regclass := (
@@ -27,8 +27,7 @@ DECLARE
         WHERE attrelid = 'public.repositories'::regclass AND attnum > 0 AND NOT attisdropped
     );
 BEGIN
-    -- The bounds are those of a count that is an integer: what a service writes may be wider, and below 0
-    -- where it knows no number.
+    -- The bounds of an integer count. A service may store a wider number, or a negative number for "unknown".
     EXECUTE format(
         $view$
         CREATE VIEW public.repository_activity AS
@@ -40,7 +39,7 @@ BEGIN
         FROM public.repositories
         %s
         $view$,
-        -- A metric that the service does not have counts as 0.
+        -- A metric that the service does not have is 0.
         CASE
             WHEN 'stargazers_count' = ANY (columns) THEN 'repositories.stargazers_count' ELSE '0'
         END,
@@ -63,7 +62,7 @@ BEGIN
             ) AS counted ON counted.repository_id = repositories.id'
         END
     );
-    -- Without an index one repository's would be found by reading all.
+    -- Without an index, a query for one repository would read all rows.
     IF pg_has_role((SELECT relowner FROM pg_class WHERE oid = pull_requests), 'USAGE')
         AND NOT EXISTS (
             SELECT FROM pg_index
@@ -76,27 +75,27 @@ BEGIN
 END
 $$;
 
--- The keys of both lists, kept by trigger, so that membership is a lookup and not a scan.
+-- The keys of both lists. A trigger maintains them, so membership is a lookup and not a scan.
 CREATE TABLE public.rollout_membership (
     rollout_config_id uuid NOT NULL
     REFERENCES public.rollout_configuration (id) ON DELETE CASCADE,
     list text NOT NULL CHECK (list IN ('whitelist', 'exclusions')),
     -- A repository id, `owner/name` or `owner/*`, lower case.
     key text NOT NULL,
-    -- The key, where it is an id.
+    -- The key, if it is an id.
     repository_id uuid,
     PRIMARY KEY (rollout_config_id, list, key)
 );
 
--- Of a long list most keys are ids; the names and patterns are found without reading past them.
+-- Most keys of a long list are ids. This index finds the names and patterns without reading the ids.
 CREATE INDEX rollout_membership_names_index
 ON public.rollout_membership (rollout_config_id) WHERE repository_id IS null;
 
 CREATE TABLE public.category_threshold (
     category text PRIMARY KEY,
-    -- The order in which thresholds are tried.
+    -- The order in which thresholds are checked.
     position integer NOT NULL UNIQUE,
-    -- The most that a repository of this category has, inclusive; null is no limit.
+    -- The largest allowed number for this category, inclusive; null is no limit.
     stars integer CHECK (stars >= 0),
     contributors integer CHECK (contributors >= 0),
     pull_requests integer CHECK (pull_requests >= 0),
@@ -113,21 +112,21 @@ VALUES
 ('large', 4, 5000, 200, 10000, 40),
 ('enterprise', 5, null, null, null, 20);
 
--- One row per apply that changed something. Two writers cannot make the same generation.
+-- One row for each apply that changed something. Two writers cannot write the same generation.
 CREATE TABLE public.rollout_generation (
     generation bigint PRIMARY KEY CHECK (generation > 0),
     commit text,
     uncommitted boolean NOT NULL DEFAULT false,
     file text NOT NULL,
     file_digest text NOT NULL,
-    -- What the file said, and what it meant once names were ids and overrides were in force.
+    -- The content of the file, and its meaning with names resolved to ids and overrides in force.
     desired jsonb NOT NULL,
     effective jsonb NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now(),
     applied_by varchar(100) NOT NULL
 );
 
--- The newest generation and the newest commit; an apply that changes nothing moves the commit alone.
+-- The newest generation and the newest commit. An apply that changes nothing changes only the commit.
 CREATE TABLE public.rollout_state (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     generation bigint NOT NULL DEFAULT 0,
@@ -137,8 +136,8 @@ CREATE TABLE public.rollout_state (
 
 INSERT INTO public.rollout_state DEFAULT VALUES;
 
--- A limit on one feature beside its intent: `on` in force, `off` resumed and not yet removed from git,
--- `done`. At most one of a feature is on.
+-- A limit on one feature beside its desired state: `on` is in force, `off` is resumed and not yet removed
+-- from git, `done` is removed. At most one override of a feature is on.
 CREATE TABLE public.rollout_override (
     id uuid PRIMARY KEY,
     rollout_config_id uuid NOT NULL REFERENCES public.rollout_configuration (id),
@@ -149,15 +148,16 @@ CREATE TABLE public.rollout_override (
     triggered_by varchar(100) NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    -- The narrower override that took this one's place.
-    -- It is written after those that it takes the place of, since only one may be on.
+    -- The narrower override that replaced this one. It is written after those that it replaces, because only
+    -- one may be on.
     superseded_by uuid REFERENCES public.rollout_override (id) DEFERRABLE INITIALLY DEFERRED,
-    -- How often its block had been removed when it was last seen in the file; without git, how often it
-    -- was seen to come.
+    -- How often its block had been removed when the file was last read. Without git: how often its block was
+    -- added.
     removals integer NOT NULL DEFAULT 0,
-    -- When git was seen to say the same: the block there of one that is on, gone of one that is off.
+    -- When git was seen to agree: it contains the block of an override that is on, and no block of one that
+    -- is off.
     written_back_at timestamptz,
-    -- The branch that was pushed for it, where the rollout's own takes no pushes.
+    -- The branch pushed for it, if the rollout's own branch accepts no push.
     proposed_branch text,
     CHECK (emergency_stop <> (percentage IS NOT null))
 );
@@ -165,7 +165,7 @@ CREATE TABLE public.rollout_override (
 CREATE UNIQUE INDEX rollout_override_on_key
 ON public.rollout_override (rollout_config_id) WHERE state = 'on';
 
--- Who is the one to do something that outlasts a transaction, and until when if nothing renews it.
+-- The holder of a lease for work longer than a transaction, and the time at which the lease expires.
 CREATE TABLE public.rollout_lease (
     name text PRIMARY KEY,
     holder text NOT NULL,

@@ -1,7 +1,8 @@
--- What the database keeps in step by itself, whoever writes: an apply, a service, a person with psql.
+-- Derived data that the database maintains after every write: of an apply, of a service, of a person with
+-- psql.
 
--- Membership follows the two arrays. It runs with its owner's rights, so that whoever may edit the
--- arrays needs no rights on the keys kept from them; its search_path is fixed.
+-- Membership follows the two arrays. The function runs with the rights of its owner, so a role that edits the
+-- arrays needs no right on the keys; its search_path is fixed.
 CREATE OR REPLACE FUNCTION public.keep_rollout_membership() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -39,7 +40,8 @@ BEGIN
 END
 $$;
 
--- Whoever could make a trigger of it on a table of their own would write keys with its owner's rights.
+-- Otherwise a role could create a trigger with it on a table of its own and write keys with the owner's
+-- rights.
 REVOKE EXECUTE ON FUNCTION public.keep_rollout_membership() FROM public;
 
 CREATE OR REPLACE TRIGGER keep_rollout_membership
@@ -47,7 +49,7 @@ AFTER INSERT OR UPDATE OF target_repositories, excluded_repositories
 ON public.rollout_configuration
 FOR EACH ROW EXECUTE FUNCTION public.keep_rollout_membership();
 
--- The exact window and its hours say the same, whichever of them was written.
+-- Keeps the exact window and its hours equal, whichever of them was written.
 CREATE OR REPLACE FUNCTION public.keep_monitoring_window() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -70,8 +72,8 @@ BEFORE INSERT OR UPDATE OF monitoring_window, monitoring_window_hours
 ON public.rollout_configuration
 FOR EACH ROW EXECUTE FUNCTION public.keep_monitoring_window();
 
--- A repository is a test repository when it is marked so or its category is `test`. Who sets
--- `is_test_repository` by hand, as people did before there was a mark, sets the mark.
+-- A repository is a test repository if it is marked or its category is `test`. A write of
+-- `is_test_repository` sets the mark, because people set this column before there was a mark.
 CREATE OR REPLACE FUNCTION public.keep_test_mark() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -95,7 +97,7 @@ CREATE OR REPLACE TRIGGER keep_test_mark
 BEFORE INSERT OR UPDATE ON public.repository_categories
 FOR EACH ROW EXECUTE FUNCTION public.keep_test_mark();
 
--- A service that always could write null goes on: nothing is in the list, nothing is counted.
+-- A service that could write null before still can: the list is empty, the count is 0.
 CREATE OR REPLACE FUNCTION public.fill_configuration() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -132,7 +134,7 @@ FOR EACH ROW WHEN (
 )
 EXECUTE FUNCTION public.fill_figures();
 
--- History and generations are append-only: what happened stays told.
+-- History and generations are append-only.
 CREATE OR REPLACE FUNCTION public.refuse_rewriting() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -151,8 +153,8 @@ CREATE OR REPLACE TRIGGER refuse_rewriting
 BEFORE UPDATE OR DELETE OR TRUNCATE ON public.rollout_generation
 FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_rewriting();
 
--- Whoever listens on `rollout_changed` learns what moved: `{"table": …}` and, where it is one
--- feature's, `"feature": …`. Sent at commit, once a transaction for equal payloads.
+-- Sends `{"table": …}` on the channel `rollout_changed`, with `"feature": …` if one feature changed. Postgres
+-- sends it at commit, once for equal payloads of a transaction.
 CREATE OR REPLACE FUNCTION public.notify_configuration_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -190,7 +192,7 @@ BEGIN
 END
 $$;
 
--- Transition tables allow one event a trigger.
+-- A trigger with transition tables allows one event only.
 CREATE OR REPLACE TRIGGER notify_categories_inserted
 AFTER INSERT ON public.repository_categories REFERENCING NEW TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
@@ -210,7 +212,7 @@ CREATE OR REPLACE TRIGGER notify_thresholds_deleted
 AFTER DELETE ON public.category_threshold REFERENCING OLD TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_rows_changed();
 
--- What has no rows to look at, or is told whatever they are.
+-- For events without rows, and for events that notify whatever the rows are.
 CREATE OR REPLACE FUNCTION public.notify_table_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -226,13 +228,14 @@ FOR EACH STATEMENT EXECUTE FUNCTION public.notify_table_changed();
 CREATE OR REPLACE TRIGGER notify_thresholds_emptied
 AFTER TRUNCATE ON public.category_threshold
 FOR EACH STATEMENT EXECUTE FUNCTION public.notify_table_changed();
--- Keys that somebody writes; those that a trigger keeps are told by their configuration.
+-- For keys that a person or a service writes. Keys that a trigger maintains are notified with their
+-- configuration.
 CREATE OR REPLACE TRIGGER notify_membership_changed
 AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON public.rollout_membership
 FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0)
 EXECUTE FUNCTION public.notify_table_changed();
 
--- Whoever moves an override on in its life, git has to be looked at again.
+-- When the state of an override changes, write-back has to check git again.
 CREATE OR REPLACE FUNCTION public.forget_write_back() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,5 +1,6 @@
--- Bucketing: how a percentage picks repositories. A feature has `sha256`, as before, or `hashtext`, as services
--- have it that decided by `abs(hashtext(id::text) % 100)`. `reconciler.targeting` computes both in Python.
+-- Bucketing: how a percentage picks repositories. A feature uses `sha256`, as before, or `hashtext`, the hash
+-- of services that decided by `abs(hashtext(id::text) % 100)`. `reconciler.targeting` computes both in
+-- Python.
 
 -- Another hash would move repositories without a change of the configuration.
 DO $$
@@ -12,7 +13,7 @@ BEGIN
 END
 $$;
 
--- The features of a service that is adopted get the bucketing that its own function has.
+-- The features of an adopted service get the bucketing of the service's own function.
 DO $$
 BEGIN
     EXECUTE format(
@@ -24,7 +25,7 @@ END
 $$;
 ALTER TABLE public.rollout_configuration ALTER COLUMN bucketing SET DEFAULT 'sha256';
 
--- Roles that read single columns need this one for eligibility, as they need the salt.
+-- Roles that read single columns need this column for eligibility, as they need the salt.
 DO $$
 DECLARE
     reader text;

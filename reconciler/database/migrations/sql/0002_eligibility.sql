@@ -1,6 +1,6 @@
 -- Eligibility with the bucketing of each feature. It replaces functions of `0001_eligibility.sql`.
 
--- The category by the metrics of now. `categorize_repository` is for services; the rollout uses this one.
+-- The category by the current metrics. Services use `categorize_repository`; the rollout uses this function.
 CREATE OR REPLACE FUNCTION public.category_of_repository(repo_id uuid) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -13,13 +13,13 @@ BEGIN ATOMIC
     WHERE activity.repository_id = category_of_repository.repo_id;
 END;
 
--- In hundredths of a percent, as `rollout_bucket`: a multiple of 100, from 0 to 9900.
+-- In hundredths of a percent, like `rollout_bucket`: a multiple of 100, from 0 to 9900.
 CREATE OR REPLACE FUNCTION public.rollout_hashtext_bucket(repo_id uuid) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN abs(hashtext(repo_id::text COLLATE "C") % 100) * 100;
 
--- The first rule that applies decides and gives the reason. Rule 1 is missing here, since a database does not
--- see the environment of a process. Every argument has a result: an unknown repository is not eligible.
+-- The first rule that applies decides and gives the reason. Rule 1 is missing here, because a database does
+-- not see the environment of a process. Every argument has a result: an unknown repository is not eligible.
 CREATE OR REPLACE FUNCTION public.explain_repository_eligibility(repo_id uuid, feature_name text)
 RETURNS TABLE (eligible boolean, rule text, reason text, bucket integer, category text)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
@@ -102,7 +102,7 @@ BEGIN ATOMIC
                             coalesce(configuration.salt, configuration.feature_name), repository.id
                         )
                 END AS bucket,
-                -- Not categorised yet: by the metrics of now. Reading writes nothing.
+                -- Not categorised yet: uses the current metrics. Reading writes nothing.
                 coalesce(
                     recorded.category,
                     CASE
@@ -118,7 +118,7 @@ BEGIN ATOMIC
                 ON repository.id = explain_repository_eligibility.repo_id
             LEFT JOIN public.repository_categories AS recorded
                 ON repository.id = recorded.repository_id
-            -- Six lookups, however long the lists are. Of several keys the narrowest is named.
+            -- Six lookups for lists of any length. If several keys match, the narrowest is reported.
             LEFT JOIN LATERAL (
                 SELECT
                     (
@@ -236,7 +236,7 @@ BEGIN ATOMIC
                 WHERE configuration.feature_name = eligible_repositories.feature_name
             )
         UNION ALL
-        -- size_strategy, not categorised yet: by the metrics of now
+        -- size_strategy, not categorised yet: by the current metrics
         SELECT uncategorised.repository_id
         FROM (
             SELECT

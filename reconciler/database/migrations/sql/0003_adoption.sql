@@ -1,8 +1,8 @@
--- What a service needs that hands its tables over: its rows of metrics stay its own, what it had is kept for the
--- way back, and what the migration makes is closed to everybody first.
+-- Protects a service that hands over its tables: its metrics rows stay its own, its previous state is kept
+-- for `reconcile db remove`, and new objects are closed to all other roles first.
 
--- Whether `record_rollout_job` keeps this row as the one of its window. All rows were until now, but those of a
--- service that is adopted in this transaction.
+-- Whether `record_rollout_job` maintains this row as the one of its window. This holds for all rows until
+-- now, except those of a service that is adopted in this transaction.
 ALTER TABLE public.rollout_metrics ADD COLUMN is_window boolean NOT NULL DEFAULT true;
 ALTER TABLE public.rollout_metrics ALTER COLUMN is_window SET DEFAULT false;
 
@@ -36,7 +36,7 @@ WHERE CASE
         THEN metrics_window_end - metrics_window_start > interval '5 minutes'
 END;
 
--- What a service had before it was adopted; `reconcile db remove` restores it.
+-- The state of a service before adoption; `reconcile db remove` restores it.
 CREATE TABLE public.rollout_adopted_object (
     kind text NOT NULL,
     relation text NOT NULL,
@@ -48,17 +48,17 @@ CREATE TABLE public.rollout_adopted_row (
     relation text NOT NULL,
     id uuid NOT NULL,
     before jsonb NOT NULL,
-    -- Null where adoption deleted the row.
+    -- Null if adoption deleted the row.
     after jsonb,
     PRIMARY KEY (relation, id)
 );
 
--- The functions, triggers and views of this schema, as the last upgrade made them.
+-- The functions, triggers and views of this schema as the last upgrade created them.
 CREATE TABLE public.rollout_schema_object (
     kind text NOT NULL,
     name text NOT NULL,
     fingerprint text NOT NULL,
-    -- Another major release of Postgres writes definitions in another way.
+    -- Each major release of Postgres may print definitions differently.
     server_version integer NOT NULL,
     PRIMARY KEY (kind, name)
 );

@@ -1,5 +1,5 @@
--- The end of a migration: rows and marks of a service that is adopted in this transaction are kept, and what the
--- migration made is closed to everybody who was not let in before.
+-- Ends a migration. It keeps the rows and marks of a service that is adopted in this transaction, and closes
+-- new objects to all roles that had no access before.
 
 DO $$
 BEGIN
@@ -9,8 +9,8 @@ BEGIN
     INSERT INTO public.rollout_adopted_object SELECT * FROM pg_temp.host_object WHERE kind <> 'mark';
     INSERT INTO public.rollout_adopted_row SELECT * FROM pg_temp.host_row;
 
-    -- A mark that people set is kept, whatever the category becomes. Where the service's own categorising sets
-    -- the column too, only what does not follow from the category is a mark.
+    -- A mark that people set stays, also if the category changes. If the service's own categorising sets the
+    -- column too, only a value that does not follow from the category is a mark.
     UPDATE public.repository_categories AS recorded
     SET marked_as_test = true
     FROM pg_temp.host_object AS mark
@@ -26,8 +26,8 @@ BEGIN
 END
 $$;
 
--- Postgres 15 and newer read the view with the rights and policies of the role that asks. Older servers do not
--- know this: there the view is taken from every role where rows are hidden.
+-- On Postgres 15 and newer the view uses the rights and policies of the calling role. Older servers cannot do
+-- this: there the view is revoked from every role that does not see all rows.
 DO $$
 DECLARE
     grantee text;
@@ -52,8 +52,8 @@ BEGIN
 END
 $$;
 
--- Tables and sequences that this transaction made, and the functions of a new schema. What a service had before
--- keeps its grants.
+-- Tables and sequences that this transaction created, and the functions of a new schema. The service's
+-- earlier objects keep their grants.
 DO $$
 DECLARE
     made record;
@@ -92,7 +92,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- Who checks the schema's version can check its objects.
+    -- A role that checks the version of the schema can check its objects.
     FOR grantee IN
         SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
         FROM pg_class, aclexplode(relacl) AS entry
@@ -120,7 +120,8 @@ BEGIN
         LOOP
             EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', made.function, grantee);
         END LOOP;
-        -- Roles that read the configuration can ask for eligibility, and those that write metrics can record.
+        -- Roles that read the configuration may call eligibility functions; roles that write metrics may
+        -- record jobs.
         FOR grantee IN
             SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
             FROM (

@@ -1,9 +1,9 @@
--- Functions and triggers that came with the adoption of services. They replace those of `0001_*.sql`.
+-- Functions and triggers for adopted services. They replace those of `0001_*.sql`.
 
 -- Marks
 
--- A statement that sets `is_test_repository`, as services and people do, sets or removes the mark, whatever else
--- it changes. Only such a statement starts this trigger; categorising does not set the column.
+-- A statement that sets `is_test_repository` sets or removes the mark, whatever else it changes. Services and
+-- people write such statements. Only they fire this trigger; categorising does not set the column.
 CREATE OR REPLACE FUNCTION public.follow_test_column() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -17,7 +17,7 @@ BEGIN
 END
 $$;
 
--- Triggers of one event run by their names: this one before `keep_test_mark`.
+-- Triggers of one event run in the order of their names: this one before `keep_test_mark`.
 CREATE OR REPLACE TRIGGER follow_test_column
 BEFORE INSERT OR UPDATE OF is_test_repository ON public.repository_categories
 FOR EACH ROW EXECUTE FUNCTION public.follow_test_column();
@@ -33,7 +33,7 @@ $$;
 
 -- Rows of metrics
 
--- A service that could write null can do so: a row without an end was written now.
+-- A service that could write null before still can: a row without an end gets the current time.
 CREATE OR REPLACE FUNCTION public.fill_metrics() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -66,10 +66,10 @@ FOR EACH ROW WHEN (
 )
 EXECUTE FUNCTION public.fill_metrics();
 
--- The rows of a feature whose jobs ran since a time. A window of five minutes counts from its beginning; one that
--- the time falls into counts as a whole. A longer window, as services write it, counts from when its row was
--- written. `cut_at` is the last rollback or resume, if there was one: rows that began, or were first written,
--- before it do not count.
+-- The rows of a feature with jobs since a time. A window of five minutes counts from its start. A window that
+-- contains the time counts completely. A longer window, as services write it, counts from the time at which
+-- its row was written. `cut_at` is the last rollback or resume, or null: rows that began or were first
+-- written before it do not count.
 CREATE OR REPLACE FUNCTION public.rollout_metrics_since(
     configuration_id uuid, since timestamptz, cut_at timestamptz DEFAULT null
 ) RETURNS SETOF public.rollout_metrics
@@ -105,11 +105,11 @@ BEGIN ATOMIC
         );
 END;
 
--- Adds one job's outcome to the window of five minutes that it is reported in, as one upsert: however many
--- report at once, each is counted. Windows begin on the clock's fives; one that a rollback or a resume falls
--- into is two, before and after it. `processing_seconds` is how long the job took, where that is known. Of
--- an error message the first 1,000 characters are kept, without control characters but line breaks and
--- tabs; it is a failed job's alone.
+-- Adds the result of one job to the five-minute window in which it is reported. It is one upsert: each of
+-- many concurrent reports is counted. Windows start at multiples of five minutes. A rollback or a resume
+-- splits its window into two. `processing_seconds` is the duration of the job, or null. An error message is
+-- stored for failed jobs only: its first 1,000 characters, without control characters except line breaks and
+-- tabs.
 CREATE OR REPLACE FUNCTION public.record_rollout_job(
     feature_name text,
     repo_id uuid,

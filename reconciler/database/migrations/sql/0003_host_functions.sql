@@ -1,4 +1,4 @@
--- What `0001_service_functions.sql` reads: the functions that the service had, where it was adopted.
+-- Creates the table that `0001_service_functions.sql` reads: the functions that an adopted service had.
 CREATE TEMPORARY TABLE IF NOT EXISTS host_object (
     kind text, relation text, name text, definition jsonb, PRIMARY KEY (kind, relation, name)
 ) ON COMMIT DROP;

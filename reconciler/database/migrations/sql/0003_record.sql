@@ -1,5 +1,5 @@
--- Records the functions, triggers and views as they are now, right after this release made them. `db status`,
--- `drift` and `verify` compare the database with this record (`sql/schema_objects.sql`).
+-- Records the functions, triggers and views right after this release created them. `db status`, `drift` and
+-- `verify` compare the database with this record (`sql/schema_objects.sql`).
 
 CREATE OR REPLACE FUNCTION public.rollout_schema_objects()
 RETURNS TABLE (kind text, name text, fingerprint text)

@@ -1,9 +1,9 @@
--- Functions and triggers that one odd row, one reused name, one worker or one idle listener cannot disturb. They
--- replace those of `0001_*.sql` and `0003_functions.sql`.
+-- Functions and triggers that still work with an odd row, a reused name, a slow worker or an idle listener.
+-- They replace those of `0001_*.sql` and `0003_functions.sql`.
 
--- An exclusion holds its id and its name: a repository with either is excluded. So one that is deleted and
--- created again under its name, with another id, stays excluded. `named_for` is the excluded id whose name a key
--- is; null for keys that the lists have themselves.
+-- An exclusion stores its id and its name: a repository with either is excluded. So a repository that is
+-- deleted and created again with the same name and another id stays excluded. `named_for` is the excluded id
+-- of a name key; it is null for keys that the lists contain themselves.
 ALTER TABLE public.rollout_membership ADD COLUMN IF NOT EXISTS named_for uuid;
 
 CREATE OR REPLACE FUNCTION public.keep_rollout_membership() RETURNS trigger
@@ -60,8 +60,8 @@ $$;
 -- Times
 
 -- Deletes the windows that ended longer ago than `keep`, and returns their number. A window that a feature's
--- monitoring window still reaches stays. `keep` is elapsed time, whatever the session's time zone is, and the
--- odd window of one feature does not stop the deletion of others' rows.
+-- monitoring window still covers stays. `keep` is elapsed time and independent of the session's time zone. An
+-- odd window of one feature does not prevent the deletion of other rows.
 CREATE OR REPLACE FUNCTION public.prune_rollout_metrics(keep interval) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $$
@@ -83,7 +83,7 @@ BEGIN
 END
 $$;
 
--- A change of a feature's limits has its time, also where a statement typed by hand leaves `updated_at` out:
+-- Sets the time of a change of a feature's limits, also if a statement typed by hand leaves out `updated_at`:
 -- `verify` counts the jobs since then.
 CREATE OR REPLACE FUNCTION public.keep_change_time() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -103,8 +103,8 @@ FOR EACH ROW WHEN (
 )
 EXECUTE FUNCTION public.keep_change_time();
 
--- Workers report jobs by a function and need no right on a table: it runs with its owner's rights, and checks its
--- arguments.
+-- Workers report jobs by calling this function and need no right on a table: it runs with the rights of its
+-- owner and checks its arguments.
 CREATE OR REPLACE FUNCTION public.record_rollout_job(
     feature_name text,
     repo_id uuid,
@@ -215,8 +215,8 @@ BEGIN
 END
 $$;
 
--- A full notification queue (a listener that is idle in a transaction) fails each commit that notifies. Above
--- half of it the triggers notify no more: clients also poll, and a stop must not fail.
+-- If the notification queue is full (a listener is idle in a transaction), each commit that notifies fails.
+-- So the triggers stop to notify when the queue is half full: clients also poll, and a stop must not fail.
 
 CREATE OR REPLACE FUNCTION public.notify_configuration_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

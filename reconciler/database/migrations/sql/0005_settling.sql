@@ -1,4 +1,4 @@
--- The rows, rights and rules that go with `0005_functions.sql`.
+-- The rows, grants and rules for `0005_functions.sql`.
 
 INSERT INTO public.rollout_membership (rollout_config_id, list, key, named_for)
 SELECT
@@ -39,8 +39,8 @@ BEGIN
 END
 $$;
 
--- For rows to come; rows that are there stay as they are. A rule that rows of the service break already is
--- left out: its own statements have to go on.
+-- These rules hold for new rows; existing rows stay unchanged. A rule that rows of the service already break
+-- is left out, because the service's own statements must still work.
 ALTER TABLE public.rollout_metrics ADD CONSTRAINT rollout_metrics_finite_times CHECK (
     isfinite(metrics_window_start) AND isfinite(metrics_window_end)
     AND isfinite(created_at) AND isfinite(updated_at)
@@ -64,8 +64,8 @@ BEGIN
 END
 $$;
 
--- The reconciler writes with a fixed search_path. A service's trigger on these tables that means its own
--- tables by bare names gets the search_path that it has in the service's own sessions.
+-- The reconciler writes with a fixed search_path. A service's trigger on these tables that uses its own
+-- tables without their schema gets the search_path of the service's own sessions.
 DO $$
 DECLARE
     found record;

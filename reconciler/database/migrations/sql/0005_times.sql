@@ -1,5 +1,5 @@
--- Odd times: a time that no calendar of a program has (`infinity`, the year 200000) makes one feature
--- inconclusive and stops no other. The indexes hold the odd rows alone, so that looking for one costs nothing.
+-- Odd times: a time that a program cannot represent (`infinity`, the year 200000) makes one feature
+-- inconclusive and affects no other. The indexes contain only the odd rows, so the search for one is cheap.
 
 CREATE INDEX rollout_metrics_odd_time_index ON public.rollout_metrics (rollout_config_id)
 WHERE NOT (
