@@ -1,1 +1,1 @@
-"""What is promised of speed, measured; run by `make bench`."""
+"""Measurements of the promised speed; run by `make bench`."""

@@ -1,4 +1,4 @@
-"""Run every benchmark, print its rows, and keep them in `benchmarks/README.md`."""
+"""Run every benchmark, print its rows and write them into `benchmarks/README.md`."""
 
 import platform
 import sys
@@ -19,7 +19,7 @@ TABLES: dict[str, Callable[[], Iterable[Row]]] = {
 
 
 def main(names: list[str]) -> int:
-    """Run the tables named, or all; exit with 1 where a promise does not hold."""
+    """Run the named tables, or all; exit with 1 if a promise does not hold."""
     holds = True
     for name in names or TABLES:
         rows = []
@@ -46,7 +46,7 @@ def _time(seconds: float) -> str:
 
 
 def _keep(name: str, rows: list[Row]) -> None:
-    """Replace one table of the page, between its two marks."""
+    """Replace one table of the page, between its two markers."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     page = README.read_text("utf-8")
     before, _, rest = page.partition(begin)

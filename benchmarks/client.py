@@ -1,7 +1,7 @@
-"""The client beside its peers: decisions, memory, and how soon a stop is everywhere.
+"""The client compared with its peers: decisions, memory, and the time until a stop reaches every process.
 
-Peers and client take turns in one process, over the same ids; the client knows a million repositories
-meanwhile, and a peer none. A stop goes to fifty processes, each with a client of its own.
+Peers and client run alternately in one process, with the same ids. The client knows a million
+repositories and a peer knows none. A stop goes to fifty processes, each with its own client.
 """
 
 import resource
@@ -60,7 +60,7 @@ def run() -> Iterator[Row]:
 
 @contextmanager
 def _loaded(server: str, name: str, repositories: int) -> Iterator[str]:
-    """A database with so many repositories, categorised, and the feature by percentage."""
+    """Return a database with this many categorised repositories and the feature by percentage."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     url = server.replace("/postgres?", f"/{name}?")
@@ -132,7 +132,7 @@ def _ask_peer(peer: Peer, contexts: list[object]) -> None:
 
 
 def _memory(url: str) -> Row:
-    """Measure a process of its own that follows everything under `repository_size`."""
+    """Measure a separate process that follows everything under `repository_size`."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("UPDATE rollout_configuration SET rollout_strategy = 'repository_size'")
         said = subprocess.run(
@@ -168,14 +168,14 @@ def _megabytes() -> float:
 
 
 def _peak_megabytes() -> float:
-    """Return the most that this program has had; `getrusage` would tell of whoever started it too."""
+    """Return the peak memory of this program; `getrusage` would include the process that started it."""
     status = Path("/proc/self/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024 / 1e6
 
 
 def _widening(url: str) -> Row:
-    """Measure, in turn with narrowing again, from before the commit to a client's first yes."""
+    """Measure from before the commit to a client's first yes; narrow again after each measurement."""
     with psycopg.connect(url, autocommit=True) as connection:
         ((let_in,),) = connection.execute(
             "SELECT id::text FROM repositories WHERE rollout_bucket(%s, id) BETWEEN %s AND %s LIMIT 1",
@@ -190,7 +190,8 @@ def _widening(url: str) -> Row:
                 seconds.append(time.monotonic() - begin)
                 _set_percentage(connection, PERCENTAGE)
                 _wait_for(client, let_in, wanted=False)
-                # A person widens now and then, not while the client rests from the last time.
+                # In use, changes are rare, and one does not always come while the client rests
+                # after the last one.
                 time.sleep(_REST_BETWEEN_WIDENINGS)
     return Row(
         f"from {PERCENTAGE} to {2 * PERCENTAGE} percent of {REPOSITORIES:,}, until a client says yes",
@@ -214,7 +215,7 @@ def _wait_for(client: RolloutClient, repository: str, *, wanted: bool) -> None:
 
 
 def _stops(url: str) -> Row:
-    """Measure, over all clients and stops, from before the commit to a client's first no."""
+    """Measure from before the commit to a client's first no, over all clients and stops."""
     command = [sys.executable, "-m", "benchmarks.client", "follow", url]
     clients = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -230,7 +231,7 @@ def _stops(url: str) -> Row:
                 latencies += [at - begin for at in _all_say(clients, "no")]
                 _set_stop(connection, is_on=False)
                 _all_say(clients, "yes")
-                # A stop comes out of the blue, not while everybody is still busy with the last one.
+                # In use, a stop comes at any time, not while all clients still handle the last one.
                 time.sleep(_REST_SECONDS)
     finally:
         for client in clients:
@@ -255,7 +256,7 @@ def _set_stop(connection: "psycopg.Connection[tuple[object, ...]]", *, is_on: bo
 
 
 def _all_say(clients: "list[subprocess.Popen[str]]", wanted: str) -> list[float]:
-    """Wait until each says so; when each began to."""
+    """Wait until each process reports it; return the time at which each began."""
     times = []
     for client in clients:
         assert client.stdout is not None
@@ -266,7 +267,7 @@ def _all_say(clients: "list[subprocess.Popen[str]]", wanted: str) -> list[float]
 
 
 def _follow_and_tell(url: str) -> None:
-    """Say each new answer for one repository, and when it came, until the input ends."""
+    """Print each new answer for one repository and its time, until the input ends."""
     with psycopg.connect(url) as connection:
         ((listed,),) = connection.execute(_LISTED, (1,)).fetchall()
     said = [False]

@@ -1,7 +1,7 @@
-"""Who is in, at a million repositories: sets, single answers, categories and the blast radius.
+"""Eligibility with a million repositories: sets, single answers, categories and the blast radius.
 
-The server is the embedded one as it comes, durable; the floors are the cheapest statements that touch the
-same bytes.
+The server is the embedded one with its usual, durable settings. The floors are the cheapest
+statements that read the same bytes.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ INNER JOIN repository_categories ON repositories.id = repository_categories.repo
 
 
 def run() -> Iterator[Row]:
-    """Yield the rows of this table, measured on an embedded server of its own."""
+    """Yield the rows of this table, measured on a separate embedded server."""
     with tempfile.TemporaryDirectory() as name:
         server = EmbeddedServer(Path(name) / "server")
         engine = create_engine(DatabaseAddress.parse(server.start()))
@@ -135,7 +135,7 @@ def _statement(connection: Connection, sql: str) -> Callable[[], object]:
 
 
 def _calls(connection: Connection, feature: str) -> Callable[[], object]:
-    """Return a run of many calls, each of another repository, in one session."""
+    """Return a run of many calls in one session, each for another repository."""
 
     def execute() -> object:
         return connection.exec_driver_sql(
@@ -165,7 +165,7 @@ def _blast_radius(connection: Connection) -> Callable[[], object]:
 
 
 def _decision() -> Row:
-    """Measure decisions over repositories none of which was decided before."""
+    """Measure decisions over repositories without an earlier decision."""
     targeting = Targeting(
         active=True,
         emergency_stop=False,

@@ -1,6 +1,6 @@
 """Measuring: medians of interleaved runs, as ratios to a floor of the same run.
 
-A machine's speed drifts; work and floor take turns, so that their ratio does not.
+The speed of a machine drifts. Work and floor run alternately, so their ratio does not drift.
 """
 
 import statistics
@@ -14,20 +14,20 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One promise: the work, what it is held against, and what was measured."""
+    """One promise: the work, its floor, and the measurement."""
 
     work: str
     floor: str
     seconds: float
     floor_seconds: float | None = None
-    """None where the promise is of seconds alone."""
+    """None if the promise is in seconds only."""
     most_ratio: float | None = None
     most_seconds: float | None = None
     note: str = ""
 
     @property
     def ratio(self) -> float | None:
-        """How many times its floor the work takes."""
+        """The time of the work divided by the time of its floor."""
         return None if self.floor_seconds is None else self.seconds / self.floor_seconds
 
     @property
@@ -40,7 +40,7 @@ class Row:
 
     @property
     def most(self) -> str:
-        """The promise, as the table shows it."""
+        """The promise as the table prints it."""
         limits = [
             "" if self.most_ratio is None else f"{self.most_ratio:g} ×",
             "" if self.most_seconds is None else f"{self.most_seconds:g} s",
@@ -49,7 +49,7 @@ class Row:
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """Return how long one call takes."""
+    """Return the duration of one call."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
@@ -58,7 +58,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 def interleaved(
     work: Callable[[], object], floor: Callable[[], object], *, rounds: int
 ) -> tuple[float, float]:
-    """Return the medians of work and floor, which take turns after one round to warm up."""
+    """Return the medians of work and floor, which run alternately after one round to warm up."""
     work()
     floor()
     pairs = [(seconds_of(work), seconds_of(floor)) for _ in range(rounds)]
@@ -68,7 +68,7 @@ def interleaved(
 
 
 def python(*arguments: str, folder: Path) -> Callable[[], object]:
-    """Return a run of this interpreter as a process of its own; a failure ends the benchmark."""
+    """Return a run of this interpreter as a separate process; a failure ends the benchmark."""
     return program([sys.executable, *arguments], folder=folder)
 
 

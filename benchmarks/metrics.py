@@ -1,7 +1,7 @@
-"""Reporting jobs: sixteen connections at once, all on one repository.
+"""Reporting jobs: sixteen connections at once, all for one repository.
 
-The server is the embedded one as it comes, durable; the floor is the cheapest statement that takes turns on
-one row in the same way.
+The server is the embedded one with its usual, durable settings. The floor is the cheapest statement
+whose runs wait for each other on one row in the same way.
 """
 
 import tempfile
@@ -40,7 +40,7 @@ _COUNT_UP: LiteralString = "UPDATE counter SET n = n + 1 WHERE id = 1"
 
 
 def run() -> Iterator[Row]:
-    """Yield the row of this table, measured on an embedded server of its own."""
+    """Yield the row of this table, measured on a separate embedded server."""
     with tempfile.TemporaryDirectory() as name:
         server = EmbeddedServer(Path(name) / "server")
         try:
@@ -83,7 +83,7 @@ def _at_once(
     connections: Sequence["psycopg.Connection[Any]"],
     statement: LiteralString,
 ) -> Callable[[], object]:
-    """Return a run of a statement many times over every connection, all at once."""
+    """Return many concurrent runs of a statement on every connection."""
     return lambda: list(pool.map(partial(_repeat, statement=statement), connections))
 
 

@@ -1,6 +1,6 @@
 """The peers: other clients from PyPI, each with the same rule: a whitelist of 1,000 and 25 percent.
 
-Each decides in its own process memory; nothing is sent anywhere.
+Each decides in the memory of its own process and sends nothing.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ Ask = Callable[[Any], bool]
 
 
 class Peer:
-    """One client: how to tell it who asks, and how to ask."""
+    """One client: how to set the repository, and how to ask for a decision."""
 
     def __init__(self, name: str, context: Callable[[str], object], ask: Ask) -> None:
         self.name = name
@@ -27,7 +27,7 @@ class Peer:
 
 @contextmanager
 def peers(whitelist: list[str]) -> Iterator[list[Peer]]:
-    """Yield all peers, ready, and close them afterwards."""
+    """Yield all peers, ready to decide, and close them afterwards."""
     logging.disable(logging.CRITICAL)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -62,7 +62,7 @@ def _launchdarkly(whitelist: list[str]) -> Iterator[Peer]:
     from ldclient.integrations.test_data import FlagBuilder, TestData
 
     class Flag(FlagBuilder):
-        """The test data source knows no percentages; the evaluator does."""
+        """The test data source supports no percentages; the evaluator does."""
 
         def _build(self, version: int) -> dict[str, Any]:
             weights = ((0, PERCENTAGE * 1000), (1, (100 - PERCENTAGE) * 1000))

@@ -1,4 +1,4 @@
-"""The first loop as a process: what waiting for it costs over importing what it stands on."""
+"""The dry run and the apply as a process: the time beyond the import of its libraries."""
 
 import resource
 import statistics
@@ -17,7 +17,7 @@ _ROUNDS = 15
 
 
 def run() -> Iterator[Row]:
-    """Yield the rows of this table, measured in a folder and an embedded database of their own."""
+    """Yield the rows of this table, measured in a separate folder and embedded database."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
@@ -47,7 +47,7 @@ def _long_lists(folder: Path) -> Iterator[Row]:
     (folder / "repositories.csv").write_text("full_name\n" + "\n".join(repositories) + "\n")
     python("-m", "reconciler", "repositories", "load", "repositories.csv", folder=folder)()
     for number, most_dry_run, most_apply in ((10_000, 1.0, 3.0), (100_000, 3.0, 10.0)):
-        # One list at a time: what the last round made is gone before this one is measured.
+        # One list at a time: the last round's changes are removed before this one is measured.
         (folder / "rollout.yaml").write_text(_FEATURE)
         python("-m", "reconciler", "--yes", "--allow", "feature-removed", folder=folder)()
         entries = "".join(

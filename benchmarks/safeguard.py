@@ -1,7 +1,8 @@
-"""Pulling back: from a failing job's commit to the last answer being no, and a stop by command.
+"""Rollbacks: from the commit of a failing job to the last answer "no", and a stop by command.
 
-The watcher and the command are processes as people run them, with a remote to write back to; the server is
-the embedded one as it comes, durable. Jobs fail at any moment of the watcher's interval.
+The watcher and the command are processes as people run them, with a remote for write-back. The
+server is the embedded one with its usual, durable settings. Jobs fail at any moment of the
+watcher's interval.
 """
 
 import os
@@ -56,7 +57,7 @@ SELECT count(*) FROM rollout_override WHERE state IN ('on', 'off') AND written_b
 
 
 def run() -> Iterator[Row]:
-    """Yield the rows of this table, measured on an embedded server of its own."""
+    """Yield the rows of this table, measured on a separate embedded server."""
     with tempfile.TemporaryDirectory() as name, _site(Path(name)) as site:
         with site.watching():
             yield _row(
@@ -84,7 +85,7 @@ def _row(work: str, seconds: list[float], *, most_seconds: float) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """A rollout at half, and a connection that looks on."""
+    """A rollout at 50 percent, and a connection that observes it."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -93,7 +94,7 @@ class _Site:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Have a watcher run."""
+        """Run a watcher until the block ends."""
         command = ("watch", "--interval", str(INTERVAL_SECONDS), "--quiet")
         with self._start(*command) as watcher:
             try:
@@ -105,7 +106,7 @@ class _Site:
                 watcher.terminate()
 
     def seconds_of_a_rollback(self) -> float:
-        """Let jobs fail at any moment between two looks; return how long somebody is told yes."""
+        """Let jobs fail at any moment between two ticks; return how long the answer stays yes."""
         somebody = self._ask(_SOMEBODY)
         time.sleep(random.uniform(0, INTERVAL_SECONDS))  # noqa: S311 - no secret
         with psycopg.connect(self.database.address.url) as worker:
@@ -119,7 +120,7 @@ class _Site:
         return seconds
 
     def seconds_of_a_stop(self) -> float:
-        """Stop the feature by command; return how long until that is committed."""
+        """Stop the feature by command; return the time until the stop is committed."""
         began = time.perf_counter()
         with self._start("stop", "--no-write-back", "--yes", "--reason", "a benchmark") as process:
             self._wait_until(lambda: bool(self._ask(_IS_STOPPED)))
@@ -129,7 +130,7 @@ class _Site:
         return seconds
 
     def _resume(self) -> None:
-        """Begin anew, once git has the override, and then its removal."""
+        """Start again, after git contained the override and then its removal."""
         self._wait_until(lambda: self._ask(_PENDING) == 0)
         safeguard.resume(self.database, "capture", by="a benchmark", reason="the next round")
         self._wait_until(lambda: self._ask(_PENDING) == 0)
@@ -156,7 +157,7 @@ class _Site:
 
 @contextmanager
 def _site(parent: Path) -> Iterator[_Site]:
-    """Make a repository with a remote, and a database with many repositories; apply half."""
+    """Make a repository with a remote and a database with many repositories; apply 50 percent."""
     folder = parent / "site"
     folder.mkdir()
     (folder / "rollout.yaml").write_text(_FILE)

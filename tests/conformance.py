@@ -1,4 +1,4 @@
-"""Conformance material, as others publish it: beside the project, or where `CONFORMANCE_DIR` says."""
+"""Published conformance material: in a folder beside the project, or in `CONFORMANCE_DIR`."""
 
 import os
 from pathlib import Path
@@ -11,9 +11,9 @@ FOLDER = Path(os.environ.get("CONFORMANCE_DIR") or PROJECT.parent / "shared" / "
 
 
 def require(name: str) -> Path:
-    """One folder of it; the module that asks is skipped in a clone that stands alone.
+    """Return one folder of it; skip the calling module if this clone has no such material.
 
-    Where the material is there and this folder is not, something is broken, and that is no skip.
+    If the material exists but this folder does not, that is an error and no skip.
     """
     if not FOLDER.exists():
         pytest.skip(f"there is no conformance material in {FOLDER}", allow_module_level=True)

@@ -1,4 +1,4 @@
-"""What every test builds on: a known environment, a database of its own, a site to act in."""
+"""Fixtures for every test: a known environment, a database and a site."""
 
 import gc
 import os
@@ -20,14 +20,14 @@ from tests.site import Site
 _RUN = pytest.StashKey[TestRun]()
 _WATCHER = pytest.StashKey[Popen[bytes]]()
 
-# The same examples each time, so that what fails fails again; nightly looks further.
+# The same examples in each run, so a failure can be repeated; nightly runs try others.
 settings.register_profile("each_change", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("nightly", deadline=None, max_examples=1000, print_blob=True)
 
 _LONGEST = {"test_reconcile_machine.py", "test_commits.py", "test_kill.py", "test_story.py"}
 
 _ENVIRONMENT = {
-    "HOME": "/dev/null/home",  # nothing can be read from there, nor left
+    "HOME": "/dev/null/home",  # cannot be read or created
     "TZ": "Asia/Kathmandu",  # five hours and three quarters
     "LC_ALL": "C",
     "LANG": "C",
@@ -71,15 +71,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_RUN] = TestRun(Path(shared["test_run"]))
     else:
         config.stash[_RUN], config.stash[_WATCHER] = TestRun.begin()
-        # Where pytest makes its folders for tests; they go with the run.
+        # pytest creates the folders of tests here; they are deleted with the run.
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(config.stash[_RUN].folder))
 
 
 def _give_children_default_signals() -> None:
-    """Handle each signal that this process ignores, and do nothing then.
+    """Handle each signal that this process ignores; the handler does nothing.
 
-    A run in the background is started with signals ignored, and what is ignored stays so in every child,
-    through exec too. What is handled is at its default in a child.
+    A run in the background is started with ignored signals. Children inherit an ignored signal,
+    also through exec. A handled signal has its default action in a child.
     """
     # Python itself ignores SIGPIPE, and restores it in its children.
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
@@ -105,7 +105,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # What takes longest first, so that no worker is left with it at the end.
+    # The longest tests come first, so that no worker is left with one at the end.
     items.sort(key=lambda item: item.path.name not in _LONGEST)
     if config.getoption("--nightly"):
         return
@@ -116,14 +116,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let no search for garbage go through all that collecting tests made: it stays."""
+    """Exclude the objects that collecting tests made from garbage collection."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _known_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test sees whose machine it runs on."""
+    """Give every test the same environment on every machine."""
     for name in os.environ:
         if name in _UNSET or name.startswith(_UNSET_BEGINNINGS):
             monkeypatch.delenv(name)
@@ -137,14 +137,14 @@ def _known_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def at_size(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
-    """The first number for each change, the second with `--nightly`."""
+    """The first number of examples for each change, the second with `--nightly`."""
     nightly = bool(pytestconfig.getoption("--nightly"))
     return lambda each_change, at_night: at_night if nightly else each_change
 
 
 @pytest.fixture(scope="module")
 def module_database(pytestconfig: pytest.Config) -> Iterator[Database]:
-    """As `database`, for all tests of a module: none may mind what another leaves there."""
+    """Like `database`, for all tests of a module: each must work with the data of the others."""
     run = pytestconfig.stash[_RUN]
     with run.database(template=run.migrated_template()) as database:
         yield database
@@ -152,7 +152,7 @@ def module_database(pytestconfig: pytest.Config) -> Iterator[Database]:
 
 @pytest.fixture
 def database(pytestconfig: pytest.Config) -> Iterator[Database]:
-    """A database with the newest schema and nothing in it."""
+    """A database with the newest schema and no rows."""
     run = pytestconfig.stash[_RUN]
     with run.database(template=run.migrated_template()) as database:
         yield database
@@ -160,7 +160,7 @@ def database(pytestconfig: pytest.Config) -> Iterator[Database]:
 
 @pytest.fixture
 def empty_database(pytestconfig: pytest.Config) -> Iterator[Database]:
-    """A database with nothing at all in it."""
+    """A database without a schema."""
     with pytestconfig.stash[_RUN].database(template="template0") as database:
         yield database
 
@@ -179,7 +179,7 @@ def copy_of(pytestconfig: pytest.Config) -> Iterator[Callable[[Database], Databa
 
 @pytest.fixture(scope="session")
 def _first_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the site is that all others are copied from; the first test that needs it makes it."""
+    """The path of the site from which all others are copied; the first test that needs it makes it."""
     return tmp_path_factory.mktemp("first") / "parent"
 
 

@@ -1,7 +1,7 @@
-"""A wire between the reconciler and Postgres that can be cut, or held, at any message.
+"""A proxy between the reconciler and Postgres that can cut or hold a connection at any message.
 
-The proxy knows where each message of the protocol begins and ends, in both directions, and asks a rule
-what to do with each. It refuses to encrypt, since it reads along.
+The proxy knows the start and the end of each protocol message in both directions. It asks a rule
+what to do with each message. It refuses encryption, because it reads the messages.
 """
 
 import select
@@ -24,24 +24,24 @@ _DEADLINE_SECONDS = 30
 
 
 class Side(Enum):
-    """Who sent a message."""
+    """The sender of a message."""
 
     FRONTEND = auto()
     BACKEND = auto()
 
 
 class Deed(Enum):
-    """What becomes of a message, and of the connection that it is on."""
+    """What the proxy does with a message and its connection."""
 
     PASS = auto()
     CUT_BEFORE = auto()
-    """It is lost, and both ends find the connection closed."""
+    """The message is lost, and both ends find the connection closed."""
     CUT_AFTER = auto()
-    """It arrives, and then both ends find the connection closed."""
+    """The message arrives, and then both ends find the connection closed."""
     HOLD = auto()
-    """It waits, and what comes after it, until it is released or its client goes away."""
+    """The message and all later ones wait until they are released or the client disconnects."""
     SEVER = auto()
-    """The client finds the connection closed; for the server it waits as under HOLD."""
+    """The client finds the connection closed; the server sees a held message, as under HOLD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class Message:
 
     side: Side
     number: int
-    """Among all that this side sent, on whichever connection."""
+    """Its number among all messages of this sender, over all connections."""
     connection: int
     kind: bytes
-    """The letter; empty for the first of a connection, which has none."""
+    """The letter; empty for the first message of a connection, which has none."""
     content: bytes
 
     def says(self, text: str) -> bool:
@@ -61,7 +61,7 @@ class Message:
 
     @property
     def commits(self) -> bool:
-        """Whether this is COMMIT itself."""
+        """Whether this message is COMMIT."""
         return (self.side, self.kind, self.content) == (Side.FRONTEND, b"Q", b"COMMIT\0")
 
     @property
@@ -82,17 +82,17 @@ def pass_all(_: Message) -> Deed:
 
 
 class FaultProxy:
-    """Listens on a port of its own before a test's database, until the `with` block ends."""
+    """Listens on its own port for the clients of a test's database, until the `with` block ends."""
 
     def __init__(self, database: Database, rule: Rule = pass_all) -> None:
         self.rule = rule
         self.accepts: Callable[[int], bool] = lambda _: True
-        """Whether the connection of this number gets through, counted from 1."""
+        """Whether the connection with this number is accepted; numbers count from 1."""
         self.messages: list[Message] = []
         self.holding = threading.Event()
-        """Set once a message is held."""
+        """Set when a message is held."""
         self.delivered = threading.Event()
-        """Set once the server has answered what was severed and then released, or dropped it."""
+        """Set when the server has answered a severed message after its release, or has dropped it."""
         self._released = threading.Event()
         self._dropped = threading.Event()
         self._closing = threading.Event()
@@ -126,15 +126,15 @@ class FaultProxy:
         return self.address.url
 
     def release(self) -> None:
-        """Forward all held messages, and hold no more."""
+        """Forward all held messages and stop holding."""
         self._released.set()
 
     def drop(self) -> None:
-        """Cut the connections on which something is held."""
+        """Cut the connections with a held message."""
         self._dropped.set()
 
     def count(self, side: Side) -> int:
-        """How many messages this side has sent so far."""
+        """Return the number of messages that this side has sent."""
         with self._lock:
             return self._counts[side]
 
@@ -149,7 +149,7 @@ class FaultProxy:
         return message, self.rule(message)
 
     def wait_for_release(self, given_up: Callable[[], bool]) -> bool:
-        """Hold until released, or given up; whether it was released."""
+        """Hold until released or given up; return whether it was released."""
         self.holding.set()
         while not self._released.wait(_POLL_SECONDS):
             if self._dropped.is_set() or given_up():
@@ -239,7 +239,7 @@ class _Wire:
         return self._deliver(message, deed, target)
 
     def _deliver(self, message: Message, deed: Deed, target: socket.socket) -> bool:
-        """Do what is to be done with a message; whether the connection goes on."""
+        """Do with a message what the rule says; return whether the connection continues."""
         match deed:
             case Deed.PASS:
                 target.sendall(message.encoded)
@@ -263,7 +263,7 @@ class _Wire:
         return True
 
     def _client_is_gone(self) -> bool:
-        """Whether it hung up, also where what it sent before is not read yet."""
+        """Return whether it disconnected, also if its earlier data is not read yet."""
         waiting = select.poll()
         waiting.register(self._client, HUNG_UP)
         return bool(waiting.poll(0))

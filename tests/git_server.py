@@ -1,7 +1,7 @@
-"""A git remote over HTTPS that misbehaves on demand: git's own backend behind a small server.
+"""A git remote over HTTPS with faults on demand: git's own backend behind a small server.
 
-It can be slow, refuse, lose the answer to a push that it took, and protect branches as hosting services
-do, by a 403.
+It can be slow, refuse, lose the answer to an accepted push, and protect branches with a 403 as
+hosting services do.
 """
 
 import os
@@ -22,19 +22,19 @@ PUSH = "/git-receive-pack"
 
 @dataclass
 class GitServer:
-    """A remote, and how it is to behave from now on."""
+    """A remote and its current behaviour."""
 
     remote: Path
     certificate: Path
     port: int = 0
     protected: frozenset[str] = frozenset()
-    """Branches that a push to is answered with 403."""
+    """Branches whose pushes are answered with 403."""
     authorization: str | None = None
     """The header that every request must have."""
     answers_to_drop: int = 0
-    """So many pushes that come are taken, and not answered."""
+    """This many pushes are accepted without an answer."""
     goes_on: threading.Event = field(default_factory=threading.Event)
-    """While it is not set, requests wait."""
+    """Requests wait while this is not set."""
     requests: list[str] = field(default_factory=list)
 
     @property
@@ -43,11 +43,11 @@ class GitServer:
 
     @property
     def pushes(self) -> int:
-        """How many pushes came to the point of sending commits."""
+        """The number of pushes that sent commits."""
         return sum(request.endswith(PUSH) for request in self.requests)
 
     def serve(self, site: Site) -> None:
-        """Have a site's `origin` be this remote."""
+        """Make this remote the `origin` of a site."""
         site.git("remote", "set-url", "origin", self.url)
         site.git("config", "http.sslCAInfo", str(self.certificate))
 

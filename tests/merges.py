@@ -1,4 +1,4 @@
-"""Merges one after another, each with a checkout of its own, and many reconcilers that apply them at once."""
+"""A sequence of merges, each with its own checkout, and many reconcilers that apply them at once."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ def percentage(site: Site) -> int:
 
 
 def checkouts(site: Site, parent: Path, number: int) -> list[Application]:
-    """As many merges, from ten percent on, each with a checkout of its own, ready to be applied."""
+    """Return merges from ten percent on, each with its own checkout, ready to be applied."""
     applications = []
     for each in range(number):
         commit = commit_percentage(site, 10 + each)
@@ -39,7 +39,7 @@ def checkouts(site: Site, parent: Path, number: int) -> list[Application]:
 
 
 def reset(site: Site) -> None:
-    """Forget every apply."""
+    """Delete the record of every apply."""
     site.database.execute("""
         ALTER TABLE rollout_history DISABLE TRIGGER refuse_rewriting;
         ALTER TABLE rollout_generation DISABLE TRIGGER refuse_rewriting;
@@ -51,9 +51,9 @@ def reset(site: Site) -> None:
 
 
 def apply_fifty_at_once(site: Site, merges: list[Application], through: Database) -> None:
-    """Apply ten merges by fifty reconcilers at once, two of them processes; the history is linear."""
+    """Apply ten merges with fifty concurrent reconcilers, two of them processes; the history is linear."""
     failures: list[BaseException] = []
-    # One engine, and of it a connection of its own for each that applies.
+    # One engine with one connection for each reconciler.
     opened = OpenedDatabase(through.address, through.engine)
 
     def run(merge: Application) -> None:

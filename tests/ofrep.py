@@ -1,4 +1,4 @@
-"""OFREP's OpenAPI document, against which requests and responses are held."""
+"""OFREP's OpenAPI document, used to check requests and responses."""
 
 import json
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ ALL = "/ofrep/v1/evaluate/flags"
 
 @dataclass(frozen=True)
 class Protocol:
-    """The document."""
+    """Return the document."""
 
     document: Any = field(repr=False)
 
     @classmethod
     def read(cls, folder: Path) -> "Protocol":
         document = yaml.safe_load((folder / "openapi.yaml").read_text(encoding="utf-8"))
-        # "This schema has no `value` property", it says, and lets it have one: with every value two of
-        # its one-of then hold. It is read as it is meant.
+        # "This schema has no `value` property", it says, but it allows one: with any value two of
+        # its one-of alternatives match. Here the schema follows its description.
         no_value = document["components"]["schemas"]["codeDefaultFlag"]
         assert "has no `value` property" in no_value["description"]
         assert no_value["properties"] == {}
@@ -37,7 +37,7 @@ class Protocol:
         self._check(body, "paths", path, "post", "requestBody", *_JSON)
 
     def check_response(self, path: str, response: httpx.Response) -> None:
-        """Its status is one that the operation has, and its body of the shape that it has for that."""
+        """Check that the operation has this status, and that the body has the shape for it."""
         responses = self.document["paths"][path]["post"]["responses"]
         status = str(response.status_code)
         assert status in responses, f"{path} has no {status}"

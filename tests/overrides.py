@@ -1,4 +1,4 @@
-"""Overrides made and resumed by SQL, as the commands leave them: row, configuration and history at once."""
+"""Set and resume overrides by SQL as the commands do: row, configuration and history at once."""
 
 from uuid import UUID, uuid4
 
@@ -57,7 +57,7 @@ def limit(
     reason: str = REASON,
     by: str = "auto-rollback",
 ) -> UUID:
-    """Hold a feature to a percentage, or stop it; the override's id."""
+    """Limit a feature to a percentage, or stop it; return the override's id."""
     override = uuid4()
     parameters = {
         "id": override,
@@ -74,6 +74,6 @@ def limit(
 
 
 def resume(database: Database, feature: str = FEATURE, *, to: int = 10) -> None:
-    """Lift what limits a feature, as `resume` does, to the percentage that the file asks for."""
+    """Resume a feature, as `resume` does, with the percentage that the file declares."""
     with database.connect() as connection:
         connection.execute(_RESUME, {"feature": feature, "percentage": to})

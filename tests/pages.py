@@ -1,8 +1,9 @@
-"""Running a page of the documentation as a reader would: its commands, in order, in a site of their own.
+"""Run a page of the documentation as a reader would: its commands, in order, in their own site.
 
-A `console` block has commands behind `$ ` and what they print; `…` stands for any text of a line, and alone
-for any lines. A block whose title is a file's name is that file; a `sql` block is typed into psql. What a
-reader cannot see, since other people or time do it, is in comments: `<!-- meanwhile: sql … -->`.
+A `console` block has commands after `$ ` and their output. `…` matches any text of a line; alone it
+matches any lines. A block with a file's name as its title is that file. A `sql` block is typed into
+psql. A comment `<!-- meanwhile: sql … -->` has what other people or time do and a reader does not
+see.
 """
 
 import os
@@ -30,7 +31,7 @@ _SHELL = re.compile(r"[|&;<>$`*?]")
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do on a page, and what the page says of it."""
+    """One step of a page, and the output that the page shows."""
 
     line: int
     kind: str
@@ -41,7 +42,7 @@ class Step:
 
 
 def steps(page: str) -> Iterator[Step]:
-    """Each thing to do, in order."""
+    """Yield each step, in order."""
     for block in _BLOCK.finditer(page):
         line = page.count("\n", 0, block.start()) + 2
         if block["hidden"] is not None:
@@ -57,7 +58,7 @@ def steps(page: str) -> Iterator[Step]:
 
 
 def follow(page: Path, site: Site) -> int:
-    """Do what a page says, and check what it shows; how many commands there were."""
+    """Run the steps of a page and check their output; return the number of commands."""
     done = 0
     for step in steps(page.read_text("utf-8")):
         match step.kind:
@@ -76,7 +77,7 @@ def follow(page: Path, site: Site) -> int:
 
 
 def run(command: str, site: Site) -> tuple[int, str]:
-    """Run a command as a shell would; its exit code, and all that it printed."""
+    """Run a command as a shell would; return its exit code and all its output."""
     if command.startswith("reconcile ") and not _SHELL.search(command):
         completed = site.reconcile(*shlex.split(command)[1:], env=_READER)
         return completed.exit_code, completed.stdout + completed.stderr

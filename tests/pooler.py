@@ -1,6 +1,6 @@
-"""A pgbouncer in transaction mode before a test's database, where the program is installed.
+"""A pgbouncer in transaction mode for a test's database, if the program is installed.
 
-Each transaction gets whichever of a few server connections is free, as behind a pooler in production.
+Each transaction gets any free one of a few server connections, as behind a pooler in production.
 """
 
 import os
@@ -33,7 +33,7 @@ def pooled(
     users: tuple[str, ...] = ("postgres",),
     mode: str = "transaction",
 ) -> Iterator[Database]:
-    """The same database behind a pooler with so many server connections; its users need no password."""
+    """Yield the same database through a pooler with this many server connections; no password is needed."""
     assert PROGRAM is not None
     server = database.address.parameters
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))

@@ -1,7 +1,8 @@
-"""The one Postgres of a test run, and a database a test from its template.
+"""The one Postgres of a test run, and a database from its template for each test.
 
-The first test that asks starts the server, in whichever process it runs; a watcher that the run's
-first process holds by a pipe stops it, however that process ends: done, interrupted or killed.
+The first test that needs the server starts it, in any process. A watcher process stops it: the
+run's first process holds a pipe to the watcher, which closes however that process ends (done,
+interrupted or killed).
 """
 
 import shutil
@@ -36,7 +37,7 @@ SETTINGS_THAT_LOSE_DATA = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "300",
-    # Databases come and go: nothing is to be done for them in the background.
+    # Databases are short-lived: background work on them is useless.
     "autovacuum": "off",
     "max_wal_size": "1GB",
     "checkpoint_timeout": "1h",
@@ -46,7 +47,7 @@ SETTINGS_THAT_LOSE_DATA = {
 
 
 class TestRun:
-    """What all processes of one test run share, by a folder."""
+    """The folder that all processes of one test run share."""
 
     __test__ = False
 
@@ -55,7 +56,7 @@ class TestRun:
 
     @classmethod
     def begin(cls) -> tuple["TestRun", "subprocess.Popen[bytes]"]:
-        """A new run and its watcher, which clears it away as soon as its input is closed."""
+        """Start a new run and its watcher, which deletes the run when its input is closed."""
         folder = Path(tempfile.mkdtemp(prefix="rollout-tests-", dir=_quickest_folder()))
         watcher = subprocess.Popen(
             [
@@ -72,27 +73,27 @@ class TestRun:
         return cls(folder), watcher
 
     def end(self) -> None:
-        """Stop the server, if any test asked for it, and leave nothing."""
+        """Stop the server if a test started it, and delete its files."""
         self._server.stop()
         shutil.rmtree(self.folder)
 
     def url(self, database: str) -> str:
-        """The URL of one of the server's databases; the server is started where it doesn't run."""
+        """Return the URL of one of the server's databases; start the server if it is not running."""
         return self._server.start().replace("/postgres?", f"/{database}?")
 
     def disconnect(self) -> None:
-        """Close this process's connection, if it made one."""
+        """Close this process's connection, if there is one."""
         if "administration" in vars(self):
             self.administration.close()
 
     @cached_property
     def administration(self) -> "psycopg.Connection[Any]":
-        """This process's connection for making and dropping databases."""
+        """Return this process's connection for creating and dropping databases."""
         return psycopg.connect(self.url("postgres"), autocommit=True)
 
     @contextmanager
     def database(self, *, template: str) -> Iterator["Database"]:
-        """A new database; it is dropped afterwards, with its open connections."""
+        """Yield a new database; it is dropped afterwards, with its open connections."""
         name = f"test_{uuid.uuid4().hex}"
         self.administration.execute(
             f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY".encode()
@@ -105,7 +106,7 @@ class TestRun:
             self.administration.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
 
     def migrated_template(self) -> str:
-        """The name of the template with the newest schema, made once a run."""
+        """Return the name of the template with the newest schema; it is made once in a run."""
         made = self.folder / "template-made"
         if not made.exists():
             with FileLock(self.folder / "template.lock"):
@@ -127,7 +128,7 @@ class TestRun:
 
 
 def _quickest_folder() -> str | None:
-    """Memory, where there is enough: files come and go by the hundred thousand. None is the usual place."""
+    """Return a folder in memory if there is enough memory, because files change very often; else None."""
     with suppress(OSError):
         if shutil.disk_usage(MEMORY).free >= ROOM_BYTES:
             return MEMORY
@@ -136,7 +137,7 @@ def _quickest_folder() -> str | None:
 
 @dataclass(frozen=True)
 class Database:
-    """One test's own database."""
+    """The database of one test."""
 
     url: str
 
@@ -149,9 +150,9 @@ class Database:
         return create_engine(self.address)
 
     def opened(self) -> OpenedDatabase:
-        """For a test that works on it many times: its connections are kept, and what they have cached.
+        """Return an engine for many uses: its connections and their caches are kept.
 
-        To be disposed of by the test.
+        The test must dispose of it.
         """
         engine = sqlalchemy.create_engine(
             "postgresql+psycopg://",
@@ -161,16 +162,16 @@ class Database:
         return OpenedDatabase(self.address, engine)
 
     def connect(self, *, autocommit: bool = False) -> "psycopg.Connection[Any]":
-        """A connection of the test's own, to be closed by it: for locks and concurrent writers."""
+        """Return a connection that the test closes: for locks and concurrent writers."""
         return psycopg.connect(self.url, autocommit=autocommit, row_factory=tuple_row)
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        """The rows of a query whose parameters stand as `%(name)s`."""
+        """Return the rows of a query; its parameters are written as `%(name)s`."""
         with psycopg.connect(self.url, row_factory=dict_row) as connection:
             return connection.execute(sql.encode(), parameters or None).fetchall()
 
     def value(self, sql: str, **parameters: Any) -> Any:
-        """The one value of a query's one row."""
+        """Return the one value of a query's one row."""
         (row,) = self.rows(sql, **parameters)
         (value,) = row.values()
         return value

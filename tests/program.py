@@ -1,7 +1,7 @@
-"""The program as a process of its own, forked from one that has imported it already.
+"""The program as a separate process, forked from one that has already imported it.
 
-Importing takes longer than most runs do, and a test makes many. What depends on how an interpreter starts
-(its locale, its options, what it imports) has to be run by `subprocess`.
+Importing takes longer than most runs, and a test makes many runs. Use `subprocess` for tests of the
+start of an interpreter: its locale, its options, its imports.
 """
 
 import multiprocessing
@@ -26,19 +26,19 @@ _PRELOADED = [
     "alembic.command",
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
-    # What tests run in processes of their own imports this.
+    # Processes started by tests import this.
     "pytest",
     "reconciler.operations.write_back",
 ]
 
 PROCESSES = multiprocessing.get_context("forkserver")
-"""Makes processes quickly; there is one server for all tests of a worker, so one list of what it imports."""
+"""Creates processes fast; all tests of a worker share one server, so one list of imports."""
 PROCESSES.set_forkserver_preload(_PRELOADED)
 
 
 @dataclass(frozen=True)
 class Completed:
-    """How a process ended and what it said."""
+    """The exit code and the output of a process."""
 
     exit_code: int
     stdout: str
@@ -75,7 +75,7 @@ def start(
     stdin: str,
     streams: str,
 ) -> BaseProcess:
-    """Start the program; its output goes to the files `1` and `2` of the folder of its streams."""
+    """Start the program; its output goes to the files `1` and `2` of its streams folder."""
     Path(streams, "0").write_text(stdin, encoding="utf-8")
     process = PROCESSES.Process(
         target=_main, args=(list(arguments), str(folder), dict(environment), streams)

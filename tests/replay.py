@@ -1,4 +1,4 @@
-"""Reading history the way an auditor does: replayed from empty, it must give the live state."""
+"""Replay the history as an auditor does: from an empty start it must give the live state."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _COLUMNS = {
     "auto_rollback": "auto_rollback_enabled",
     "rollback_to": "rollback_to::float",
     "description": "metadata ->> 'description'",
-    # Written twice by hand, it is the same entry.
+    # An entry that was written twice by hand is one entry.
     "whitelist": "ARRAY(SELECT DISTINCT unnest(target_repositories))",
     "exclusions": "ARRAY(SELECT DISTINCT unnest(excluded_repositories))",
 }
@@ -27,14 +27,14 @@ State = dict[str, dict[str, Any]]
 
 
 def live_state(database: Database) -> State:
-    """Each feature's fields, as the table has them."""
+    """Return each feature's fields as the table has them."""
     columns = ", ".join(f"{column} AS {name}" for name, column in _COLUMNS.items())
     rows = database.rows(f"SELECT feature_name, {columns} FROM rollout_configuration")
     return {row.pop("feature_name"): _comparable(row) for row in rows}
 
 
 def replayed_state(database: Database) -> State:
-    """Each feature's fields, computed from the history alone."""
+    """Return each feature's fields, computed from the history alone."""
     features: State = {}
     rows = database.rows("""
         SELECT feature_name, action, history.metadata
@@ -68,7 +68,7 @@ def replayed_state(database: Database) -> State:
 
 
 def marks(database: Database) -> set[str]:
-    """The ids of the repositories marked as test, as the table has them."""
+    """Return the ids of the repositories marked as test as the table has them."""
     rows = database.rows(
         "SELECT repository_id::text AS id FROM repository_categories WHERE marked_as_test"
     )
@@ -76,7 +76,7 @@ def marks(database: Database) -> set[str]:
 
 
 def replayed_marks(database: Database) -> set[str]:
-    """The ids of the repositories marked as test, computed from the history alone."""
+    """Return the ids of the repositories marked as test, computed from the history alone."""
     found: set[str] = set()
     rows = database.rows("""
         SELECT action, metadata ->> 'key' AS id FROM rollout_history

@@ -1,6 +1,6 @@
-"""A site to act in: a git repository with a remote, a rollout file and a database of its own.
+"""A site: a git repository with a remote, a rollout file and its own database.
 
-What acts is the real program, as a process.
+Commands run as processes of the real program.
 """
 
 import os
@@ -47,7 +47,7 @@ class Site:
 
     @classmethod
     def make(cls, parent: Path, database: Database) -> "Site":
-        """A site whose first file is committed and pushed, and not applied."""
+        """Make a site whose first file is committed and pushed, but not applied."""
         site = cls(parent / "site", parent / "origin.git", database)
         site.folder.mkdir()
         site.git("init", "--quiet", "--bare", "--initial-branch=main", str(site.remote))
@@ -60,7 +60,7 @@ class Site:
 
     @classmethod
     def copied(cls, made: Path, parent: Path, database: Database) -> "Site":
-        """A copy of the site made in another folder: one run of git instead of eight."""
+        """Copy the site into another folder: one run of git instead of eight."""
         shutil.copytree(made, parent, dirs_exist_ok=True)
         site = cls(parent / "site", parent / "origin.git", database)
         site.git("remote", "set-url", "origin", site.remote.as_uri())
@@ -71,23 +71,23 @@ class Site:
         return self.folder / "rollout.yaml"
 
     def write(self, text: str) -> None:
-        """Replace the rollout file's text, byte for byte."""
+        """Replace the text of the rollout file, byte for byte."""
         self.file.write_bytes(text.encode())
 
     def replace(self, old: str, new: str) -> None:
-        """Change one place of the rollout file."""
+        """Replace one part of the rollout file."""
         text = self.file.read_bytes().decode()
         assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
         self.write(text.replace(old, new))
 
     def git(self, *arguments: str) -> str:
-        """What git says to these arguments, in the site's folder."""
+        """Return what git prints for these arguments in the site's folder."""
         return subprocess.run(
             ["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True
         ).stdout.strip()
 
     def commit(self, message: str) -> str:
-        """Commit everything; the commit's id."""
+        """Commit everything; return the commit's id."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
         return self.git("rev-parse", "HEAD")
@@ -96,7 +96,7 @@ class Site:
         self.git("push", "--quiet", "--set-upstream", "origin", "HEAD")
 
     def remote_text(self, branch: str = "main") -> str:
-        """The rollout file as it is on a branch of the remote."""
+        """Return the rollout file on a branch of the remote."""
         return subprocess.run(
             ["git", "--git-dir", str(self.remote), "show", f"{branch}:rollout.yaml"],
             check=True,
@@ -104,7 +104,7 @@ class Site:
         ).stdout.decode()
 
     def environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
-        """Return the variables of a process that acts here; `changes` adds some, or unsets by None."""
+        """Run the program to its end, without a terminal; `env` adds variables, or removes by None."""
         variables: dict[str, str | None] = {
             **os.environ,
             "DATABASE_URL": self.database.url,
@@ -120,7 +120,7 @@ class Site:
         stdin: str | None = None,
         timeout: float = 120,
     ) -> Completed:
-        """Run the program to its end, without a terminal; `env` adds variables, or unsets by None."""
+        """Run the program to its end, without a terminal; `env` adds variables, or removes by None."""
         return program.run(
             arguments,
             folder=self.folder,
@@ -132,7 +132,7 @@ class Site:
     def start(
         self, *arguments: str, env: Mapping[str, str | None] | None = None
     ) -> "subprocess.Popen[str]":
-        """Start the program, to be met while it runs; it is killed at the test's end."""
+        """Start the program, for tests that act while it runs; kill it at the end of the test."""
         process = subprocess.Popen(
             [sys.executable, "-m", "reconciler", *arguments],
             cwd=self.folder,
@@ -148,7 +148,7 @@ class Site:
 
     @contextmanager
     def run_to_kill(self, *arguments: str) -> Iterator[BaseProcess]:
-        """Start the program in a process that has imported it, so that it is at work at once; kill it."""
+        """Start the program in a process that has already imported it; kill it at the end of the test."""
         with TemporaryDirectory() as streams:
             process = program.start(
                 arguments,
@@ -164,7 +164,7 @@ class Site:
                 process.join()
 
     def end(self) -> None:
-        """End what was started and not waited for, the embedded server too."""
+        """End all processes that are still running, also the embedded server."""
         for terminal in self.terminals:
             terminal.close(force=True)
         for process in self.started:

@@ -1,4 +1,4 @@
-"""The program at a real terminal, of a given width."""
+"""The program at a real terminal of a given width."""
 
 import os
 import sys
@@ -17,14 +17,14 @@ TIMEOUT_SECONDS = 60
 def at_terminal(
     site: Site, *arguments: str, columns: int = 100, env: Mapping[str, str] | None = None
 ) -> "pexpect.spawn[str]":
-    """Start the program in a site's folder, on a terminal of its own."""
+    """Start the program in a site's folder, on its own terminal."""
     return start(site, sys.executable, ["-m", "reconciler", *arguments], columns, env or {})
 
 
 def start(
     site: Site, program: str, arguments: list[str], columns: int, env: Mapping[str, str]
 ) -> "pexpect.spawn[str]":
-    """Start any program so; it is killed at the test's end."""
+    """Start any program on its own terminal; kill it at the end of the test."""
     terminal = pexpect.spawn(
         program,
         arguments,
@@ -46,10 +46,10 @@ def start(
 
 
 def interrupt(terminal: "pexpect.spawn[str]") -> None:
-    """Press Ctrl-C, once the program waits at its terminal.
+    """Press Ctrl-C while the program waits at its terminal.
 
-    Python forgets one that comes between its prompt and the read behind it, until a key is
-    pressed: the flag is set, and the read that follows does not look at it.
+    Python loses a Ctrl-C between its prompt and the following read until a key is pressed: the flag
+    is set, and the read does not look at it.
     """
     process = psutil.Process(terminal.pid)
     eventually(lambda: process.status() == psutil.STATUS_SLEEPING)

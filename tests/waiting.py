@@ -1,4 +1,4 @@
-"""Waiting for what must come about, without guessing how long it takes."""
+"""Waiting for a condition without a guess of its duration."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +11,9 @@ def eventually(condition: Callable[[], bool]) -> None:
     """Return as soon as the condition holds.
 
     Raises:
-        AssertionError: it never came about.
+        AssertionError: the condition did not hold in time.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it never came about"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""A watcher as tests meet it: the real program, its log read line by line while it runs."""
+"""A watcher for tests: the real program; its log is read line by line while it runs."""
 
 import json
 import signal
@@ -33,7 +33,7 @@ features:
 
 
 def take_half_in(site: Site) -> Site:
-    """A site with two features at half, applied and pushed."""
+    """Return a site with two features at 50 percent, applied and pushed."""
     add_repositories(site.database, "a/b")
     site.write(FILE)
     site.commit("Take half in")
@@ -57,12 +57,12 @@ class Watcher:
         return "\n".join(self.lines)
 
     def events(self, event: str, **figures: Any) -> list[dict[str, Any]]:
-        """The log lines of an event with these values."""
+        """Return the log lines of an event with these values."""
         found = [each for each in map(json.loads, tuple(self.lines)) if each["event"] == event]
         return [each for each in found if figures.items() <= each.items()]
 
     def tells(self, event: str, **figures: Any) -> dict[str, Any]:
-        """Wait for an event; its line."""
+        """Wait for an event; return its line."""
 
         def is_told() -> bool:
             assert self.process.poll() is None, self.log
@@ -75,12 +75,12 @@ class Watcher:
         return self.events(event, **figures)[0]
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait for the end; the exit code."""
+        """Send a signal and wait for the end; return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(60)
 
     def get(self, path: str) -> tuple[int, str]:
-        """What it answers over HTTP: status and body."""
+        """Return its answer over HTTP: status and body."""
         address = self.tells("started")["listen"]
         try:
             with urlopen(f"http://{address}{path}", timeout=30) as answer:
@@ -90,13 +90,13 @@ class Watcher:
                 return refused.code, refused.read().decode()
 
     def metric(self, name: str) -> float:
-        """The value of a metric, given by its name with its labels; -1 where there is none."""
+        """Return the value of a metric, given by name and labels; -1 if it is missing."""
         lines = self.get("/metrics")[1].splitlines()
         found = (line.rpartition(" ") for line in lines)
         return next((float(value) for label, _, value in found if label == name), -1)
 
     def ticks_on(self, ticks: int = 2) -> None:
-        """Wait for so many more ticks to succeed."""
+        """Wait until this many more ticks succeed."""
         name = 'rollout_watch_ticks_total{outcome="succeeded"}'
         before = self.metric(name)
         eventually(lambda: self.metric(name) >= before + ticks)
@@ -104,7 +104,7 @@ class Watcher:
 
 @contextmanager
 def watching(site: Site) -> Iterator[Start]:
-    """Start watchers, and end those that run still."""
+    """Yield a function that starts watchers; end those that still run."""
     watchers: list[tuple[Watcher, threading.Thread]] = []
 
     def start(*arguments: str, env: Mapping[str, str | None] | None = None) -> Watcher:
@@ -139,7 +139,7 @@ def fail_jobs(
     succeeded: bool = False,
     processor: str = "github_actions",
 ) -> None:
-    """Report jobs of the one repository, each as a worker does."""
+    """Report jobs of the one repository as a worker does."""
     site.database.execute(
         """
         SELECT record_rollout_job(%(feature)s, (SELECT min(id::text)::uuid FROM repositories),
@@ -154,7 +154,7 @@ def fail_jobs(
 
 
 def actions(site: Site, feature: str = "capture") -> list[str]:
-    """What history calls what became of a feature, after its creation."""
+    """Return the history's actions of a feature after its creation."""
     rows = site.database.rows(
         "SELECT action FROM rollout_history AS history JOIN rollout_configuration AS configuration"
         " ON rollout_config_id = configuration.id WHERE feature_name = %(feature)s"

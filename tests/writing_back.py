@@ -1,4 +1,4 @@
-"""Write-back as tests call it, and what a remote's branch says afterwards."""
+"""Write-back as tests call it, and the state of a remote's branch afterwards."""
 
 import subprocess
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ def carry(site: Site, **options: Any) -> WriteBackReport:
 
 
 def apply_file(site: Site) -> Plan:
-    """Apply the site's file as it is checked out, in this process; the plan that was applied."""
+    """Apply the checked-out file of the site in this process; return the applied plan."""
     document = read_rollout_file(site.file)
     application = Application(read_source(document), document.rollout, applied_by="a test")
     applied = apply(Database.at(site.database.address), application)
@@ -48,7 +48,7 @@ class Commit:
 
 
 def commits(site: Site, branch: str = "main") -> list[Commit]:
-    """The commits of a branch of the remote, the newest first."""
+    """Return the commits of a branch of the remote, the newest first."""
     fields = (
         "%H",
         "%an",
@@ -62,12 +62,12 @@ def commits(site: Site, branch: str = "main") -> list[Commit]:
 
 
 def block(site: Site, feature: str = FEATURE, branch: str = "main") -> Override | None:
-    """The override that a feature has in the file on a branch of the remote."""
+    """Return the override of a feature in the file on a branch of the remote."""
     return parse_rollout(site.remote_text(branch)).rollout.features[feature].override
 
 
 def entered(site: Site, override: UUID) -> int:
-    """How many commits of the branch changed how often an id stands in the file."""
+    """Return how many commits of the branch changed the number of uses of an id in the file."""
     return len(
         remote_git(
             site.remote, "log", "--format=%H", f"-S{override}", "main", "--", "rollout.yaml"
