@@ -104,7 +104,7 @@ class Site:
         ).stdout.decode()
 
     def environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
-        """Run the program to its end, without a terminal; `env` adds variables, or removes by None."""
+        """Return the environment of a process in this site; `changes` adds variables, or removes by None."""
         variables: dict[str, str | None] = {
             **os.environ,
             "DATABASE_URL": self.database.url,

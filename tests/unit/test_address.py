@@ -1,4 +1,4 @@
-"""An address is read completely or refused; neither shows a secret."""
+"""An address is read completely or refused; no message shows a secret."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Events reach every listener, whatever one of them does."""
+"""Events reach every listener, also if another listener fails."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""The image's recipe names what is there, and no more of the project goes into it."""
+"""The image's recipe names existing files, and the image contains no other files of the project."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The plan's schema is generated, published, and what the program really prints."""
+"""The plan's schema is generated and published, and describes what the program prints."""
 
 import json
 

@@ -1,7 +1,8 @@
-"""Everything that can happen to one feature in a small world, tried in every order.
+"""Every sequence of acts on one feature in a small world, in every order.
 
-The claims hold in all of it, and each rule is needed: without it there is a shortest way to a claim that
-fails. The ways that are written down here are why the rules are there.
+The claims hold in every reachable world. Each rule is needed: without it, a shortest sequence of
+acts exists after which a claim fails. The sequences that are written here are the reasons for the
+rules.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ TIP_SAYS = "at rest, live is what the tip of the branch says"
 
 
 def everybody(times: int, *, together: int, commits: int = 6) -> Bounds:
-    """Everybody does everything, each thing so many times at most, so many things in all."""
+    """Bounds with all acts of all actors: a limit for each act and a limit for all acts."""
     names = (
         "merge",
         "remove",
@@ -83,7 +84,7 @@ _decide = write_back.decide
 
 
 def decide_without(kind: type[Decision]) -> Callable[..., Decision]:
-    """Return the decision's code, with one kind of decision never taken."""
+    """Return the decision's code with one kind of decision removed."""
 
     def decide(*arguments: Any) -> Decision:
         decision = _decide(*arguments)
@@ -104,7 +105,7 @@ def replace_what_is_unknown(
 
 @dataclass(frozen=True)
 class Missing:
-    """A rule that is taken away, in the planning code or in what goes on around it, and what follows."""
+    """A removed rule, of the planning code or its surroundings, and the resulting violation."""
 
     rule: str
     overrides: Mapping[str, object] = field(default_factory=dict)
@@ -415,7 +416,7 @@ def test_every_line_of_the_table_is_tested() -> None:
 
 
 def shortest_violation(rules: Rules) -> Violation | None:
-    """What fails with as little as can be done by people, and then in as few steps as can be."""
+    """Return the failed claim after the fewest acts of people, and then the fewest steps."""
     for together in range(1, 5):
         violation = Search(everybody(2, together=together), rules).run()
         if violation is not None:

@@ -1,4 +1,4 @@
-"""Plans to render: a file against what is live, counted as a database would."""
+"""Plans to render: made from a file and a live state, counted as a database would."""
 
 from dataclasses import replace
 from typing import Final

@@ -1,4 +1,4 @@
-"""Annotations: one line each with any text, and no more than GitHub shows."""
+"""Annotations: one line each with any text, and no more of them than GitHub shows."""
 
 import re
 

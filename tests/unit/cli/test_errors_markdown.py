@@ -1,4 +1,4 @@
-"""Errors as Markdown: within GitHub's limit, and nothing in them formats."""
+"""Errors as Markdown: within GitHub's limit, without active formatting."""
 
 from reconciler.cli.render.plan_markdown import MAX_CHARACTERS, code_block, errors_markdown
 from reconciler.errors import FileInvalid, Finding, Refused, Stale

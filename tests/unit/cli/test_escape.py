@@ -1,4 +1,4 @@
-"""What comes from a file, a database or git is harmless where it is printed."""
+"""Text from a file, a database or git is harmless in any output."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The diff of an edited file, as people see it."""
+"""The diff of an edited file as a command prints it."""
 
 import difflib
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def test_the_same_content_has_no_diff() -> None:
 
 @given(st.lists(st.sampled_from(["", *"abcdefgh"]), max_size=30), st.data())
 def test_a_diff_has_the_lines_that_differ(lines: list[str], data: st.DataObject) -> None:
-    """The shortest diff is not promised; that it is right, and in the usual form, is."""
+    """The diff is correct and in the usual form; it need not be the shortest."""
     old = [f"{each}\n" for each in lines]
     new = [each for each in old if data.draw(st.booleans())]
     at = data.draw(st.integers(0, len(new)))
@@ -63,7 +63,7 @@ def test_a_diff_has_the_lines_that_differ(lines: list[str], data: st.DataObject)
 
 
 def applied(old: Sequence[str], diff: Sequence[str]) -> list[str]:
-    """What a diff makes of a text, which has to be as the diff says."""
+    """Return a text with a diff applied, after a check that the diff fits the text."""
     new: list[str] = []
     place = 0
     for line in diff[2:]:

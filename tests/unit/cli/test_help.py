@@ -1,4 +1,4 @@
-"""Help: every command shows an example, and the example is a command line that the program takes."""
+"""Help: every command shows an example, and the program accepts the example's command line."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ from reconciler.cli.main import make_program
 
 
 def all_commands() -> Iterator[tuple[str, click.Command]]:
-    """Every command and subcommand, with what is typed for it."""
+    """Yield every command and subcommand with its words on the command line."""
     program = make_program()
 
     def walk(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
@@ -32,7 +32,7 @@ COMMANDS = dict(all_commands())
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_has_an_example_of_itself_that_parses(words: str) -> None:
     epilog = COMMANDS[words].epilog or ""
-    # What follows is words, or another program's.
+    # The next arguments are free text, or belong to another program.
     example = re.match(r"Example: .*?(reconcile.*?)(, and| && | [|>] | shows |\)|$)", epilog)
 
     assert example is not None, f"{words} --help has no example"

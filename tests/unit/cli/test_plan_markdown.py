@@ -1,4 +1,4 @@
-"""A plan in a pull request: a headline with counts, tables, details folded, nothing active in names."""
+"""A plan in a pull request: a headline with counts, tables, folded details, harmless names."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The log of a watch: one line each, whatever a person wrote."""
+"""The log of a watch: one line for each event, with any text of a person."""
 
 import json
 import os
@@ -114,7 +114,7 @@ def test_a_reader_that_stopped_costs_lines_and_no_time(monkeypatch: pytest.Monke
         for _ in range(3):
             log.write_event(StandsBy("dropped"))
         assert time.monotonic() - began < 30
-        # The reader goes on, and the next line has the number of those that it did not get.
+        # The reader continues, and the next line counts the lines that it missed.
         drained = os.read(reading, 1_000_000)
         log.write_event(StandsBy("after"))
         drained += os.read(reading, 1_000_000)

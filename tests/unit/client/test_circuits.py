@@ -1,4 +1,4 @@
-"""A circuit opens at the job that trips it, and closes again by one that is let through."""
+"""A circuit opens at the job that reaches its limit, and closes after a successful probe."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ def circuit_after(*outcomes: bool, apart: float = 1) -> Circuit:
 
 
 def opened() -> Circuit:
-    """One that opened at the second 0."""
+    """Return a circuit that opened at second 0."""
     return circuit_after(*[False] * 4, apart=0)
 
 

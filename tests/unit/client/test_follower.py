@@ -1,4 +1,4 @@
-"""How long the client rests between two times that it reads everything."""
+"""The time between two full reads of a client."""
 
 import pytest
 

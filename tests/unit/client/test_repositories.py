@@ -1,4 +1,4 @@
-"""Repositories in pages: each is found by its id and by its name, and nothing else is."""
+"""Repositories in pages: each is found by its id and by its name, and other keys find none."""
 
 import tracemalloc
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from reconciler.targeting.categories import Category
 CATEGORIES = list(Category)
 
 names = st.from_regex(r"[A-Za-z0-9-]{1,9}/[A-Za-z0-9._-]{1,9}", fullmatch=True)
-# Close together, so that halves of ids are shared.
+# Close together, so that ids share their halves.
 ids = st.builds(
     lambda high, low: UUID(int=high << 64 | low), st.integers(0, 3), st.integers(0, 2**64 - 1)
 )

@@ -1,4 +1,4 @@
-"""Where a job goes."""
+"""The processor of a job."""
 
 import pytest
 

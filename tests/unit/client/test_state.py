@@ -1,4 +1,4 @@
-"""What a client knows: a yes takes the newest features and those of the repositories' moment."""
+"""A client's state: a yes needs the newest features and those of the time the repositories were read."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -48,7 +48,7 @@ def test_a_row_older_than_a_known_stop_does_not_lift_it() -> None:
 
 
 def test_a_stop_read_with_the_repositories_counts() -> None:
-    """The database was set back before the features were read by themselves."""
+    """The database was restored before the features alone were read."""
     before = feature(ON, "1", updated_at=10)
     state = State().with_newest(before, 5)
     state = state.with_whole(feature(STOPPED, "2", updated_at=20), state.repositories, 10)
@@ -63,7 +63,7 @@ def test_a_stop_is_kept_while_its_feature_is_missing() -> None:
 
 
 def test_a_row_as_new_as_the_stop_or_newer_lifts_it() -> None:
-    """People who lift it by hand may leave the time as it is."""
+    """People who end an override by hand may leave the time unchanged."""
     for updated_at in (20.0, 21.0):
         state = known(feature(STOPPED, "2", updated_at=20), feature(ON, "3"))
         state = state.with_newest(feature(ON, "4", updated_at=updated_at), 30)

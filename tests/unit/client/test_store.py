@@ -1,4 +1,4 @@
-"""Where a client's state changes, and what waits for it."""
+"""The store of a client's state, and the threads that wait for a change."""
 
 import threading
 

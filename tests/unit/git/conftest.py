@@ -1,4 +1,4 @@
-"""Repositories as people have them, made by git itself."""
+"""Repositories as people have them, made by git."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ Run = Callable[..., str]
 
 
 def run_git(folder: Path, *arguments: str) -> str:
-    """Return what git prints, run in a folder as a person runs it."""
+    """Return what git prints when a person runs it in a folder."""
     return subprocess.run(
         ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
     ).stdout.strip()

@@ -1,4 +1,4 @@
-"""What a git command gets, and how it ends."""
+"""The environment of a git command, and how it ends."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file in which each git that is started writes its arguments and environment."""
+    """The file in which each git process writes its arguments and environment."""
     programs, seen = tmp_path / "programs", tmp_path / "seen"
     programs.mkdir()
     fake = programs / "git"
@@ -54,7 +54,7 @@ def test_an_import_of_the_library_starts_no_program(seen: Path) -> None:
 def test_whatever_reads_the_repository_gets_no_secret(clone: Path, seen: Path) -> None:
     repository = Repository.around(clone / "rollout.yaml")
 
-    # Through GitPython's own objects too, though the package reads by commands alone.
+    # GitPython's own objects also use it, though the package reads by commands alone.
     assert repository.head.commit.summary == "Declare the rollout"
     assert [blob.name for blob in repository.tree().blobs] == ["rollout.yaml"]
     assert not repository.is_dirty()

@@ -1,4 +1,4 @@
-"""Work on a remote's branches beside a checkout, which stays byte for byte as it is."""
+"""Work on a remote's branches beside a checkout, which stays byte for byte unchanged."""
 
 import hashlib
 import tempfile

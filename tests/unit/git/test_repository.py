@@ -1,4 +1,4 @@
-"""Which repository a file is in, and how it is read."""
+"""Finding a file's repository, and reading the file from it."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from tests.github.server import TOKEN, FakeGitHub
 
 @pytest.fixture
 def fake() -> Iterator[FakeGitHub]:
-    """A small GitHub that was asked nothing wrong by the test's end."""
+    """A small GitHub that received only correct requests at the end of the test."""
     with FakeGitHub().serving() as fake:
         yield fake
     assert fake.wrong == []
@@ -17,7 +17,7 @@ def fake() -> Iterator[FakeGitHub]:
 
 @pytest.fixture
 def waits() -> list[float]:
-    """How long the client waited each time, without waiting."""
+    """The durations of the client's waits; the client does not wait."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""GitHub's API: retries where they are safe, rate limits, pages; the token goes to its own origin only."""
+"""GitHub's API: safe retries, rate limits, pages; the token is sent to its own origin only."""
 
 import time
 

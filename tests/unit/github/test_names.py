@@ -1,4 +1,4 @@
-"""Names on GitHub carry the rollout file, in characters that GitHub and git accept."""
+"""Names on GitHub contain the rollout file, in characters that GitHub and git accept."""
 
 import subprocess
 

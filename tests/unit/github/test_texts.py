@@ -1,4 +1,4 @@
-"""Comments, issues and pull requests: one of each, found again among markers of others."""
+"""Comments, issues and pull requests: one of each, found again beside other markers."""
 
 import io
 import zipfile
@@ -281,7 +281,7 @@ def archive(
 
 
 def scratched(content: bytes) -> bytes:
-    """An archive whose one entry is damaged where it is packed."""
+    """Return an archive whose one entry has damaged compressed data."""
     return content[:50] + b"\xff" * 10 + content[60:]
 
 

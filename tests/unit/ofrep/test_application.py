@@ -1,4 +1,4 @@
-"""What a server under load, or at fault, answers."""
+"""Answers of a server under load or with a fault."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ PATH = "/ofrep/v1/evaluate/flags/f"
 
 
 class Client:
-    """Answers yes, or not at all."""
+    """Answers yes, or raises."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error

@@ -1,4 +1,4 @@
-"""Edits of long lists: what is told of names that are not there costs no time that people notice."""
+"""Edits of long lists: the report of unknown names takes no noticeable time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a plan is made from, in few words: a file, the last apply, and what is live."""
+"""Inputs of a plan, short to write: a file, the last apply, and the live state."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ def feature(**fields: Any) -> Feature:
 
 
 def configuration(of: Feature | None = None, **changes: Any) -> Configuration:
-    """What is live where a feature of the file is, with changes by hand."""
+    """Return the live state of a feature of the file, with changes by hand."""
     return replace(desired_configuration(FEATURE, of or Feature(), NOBODY_KNOWN), **changes)
 
 
@@ -39,7 +39,7 @@ def inputs_of(
     audience: Mapping[str, AudienceChange] | None = None,
     directory: Directory = NOBODY_KNOWN,
 ) -> PlanInputs:
-    """What a plan of one feature is made from; where nothing else is said, live is as it was applied."""
+    """Return the inputs of a plan of one feature; by default live is as it was applied."""
     desired = (
         desired_configuration(FEATURE, applied, directory)
         if isinstance(applied, Feature)
@@ -76,7 +76,7 @@ def plan_feature(
     audience: Mapping[str, AudienceChange] | None = None,
     directory: Directory = NOBODY_KNOWN,
 ) -> FeaturePlan:
-    """The plan for one feature; where nothing else is said, live is as it was applied."""
+    """Return the plan for one feature; by default live is as it was applied."""
     inputs = inputs_of(
         applied,
         live=live,

@@ -1,4 +1,4 @@
-"""Acting at once: what an override imposed or lifted leaves, and when the safeguard imposes one."""
+"""Actions at once: the effect of setting or ending an override, and when the safeguard sets one."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ def on(each: Override) -> StoredOverride:
 
 
 def standing(*overrides: StoredOverride, live: Exposure | None = None) -> Standing:
-    """A feature that the file has at 50 percent; live heeds the override unless given."""
+    """A feature with 50 percent in the file; the override limits live unless live is given."""
     found = Standing(live or exposure(50), exposure(50), Strategy.PERCENTAGE, overrides)
     return found if live else replace(found, live=narrow(found.live, found.in_force))
 
@@ -57,7 +57,7 @@ def health(jobs: int, errors: int, *, limited_at: datetime | None = None) -> Hea
 def limit_for(
     found: Standing, settings: RollbackSettings, judged: Health, since: Health | None = None
 ) -> Limit | None:
-    """The limit that the safeguard imposes; without an override the health since it is the same."""
+    """Return the limit that the safeguard sets; without an override, the health since is the same."""
     return automatic_limit(found, settings, judged, since or judged)
 
 

@@ -234,7 +234,7 @@ def test_a_file_that_narrows_further_adopts_what_is_live() -> None:
 def test_an_exclusion_and_a_removed_entry_by_sql_can_be_adopted() -> None:
     applied = feature(percentage=10, whitelist=["acme/a", "acme/b"])
     live = configuration(applied, whitelist=frozenset({"acme/a"}), exclusions=frozenset({"acme/a"}))
-    # A file has an entry in one list only, so what is excluded leaves the whitelist.
+    # A file has an entry in one list only, so an excluded entry leaves the whitelist.
     adopted = feature(percentage=10, exclusions=["acme/a"])
 
     plan = plan_feature(adopted, applied=applied, live=live)

@@ -1,4 +1,4 @@
-"""Two files compared without a database: changes and guards, and nothing that only a database knows."""
+"""A comparison of two files without a database: the changes and guards that need no database."""
 
 from typing import Any
 

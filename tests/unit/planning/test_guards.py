@@ -1,4 +1,4 @@
-"""Guards: what they refuse, what they allow by name, and for which feature."""
+"""Guards: their refusals, and how a name and a feature allow them."""
 
 from dataclasses import replace
 from decimal import Decimal

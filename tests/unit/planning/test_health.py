@@ -1,4 +1,4 @@
-"""The verdict: what passes, what fails, and what says nothing."""
+"""The verdict: pass, fail or inconclusive."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The life of an override, a test for each line of its table."""
+"""The life of an override: one test for each row of its table."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -244,7 +244,7 @@ def limited_by(block: Override | None) -> Feature:
 def plan_edit(
     before: Override, after: Override | None, *, live: Decimal | None = None
 ) -> FeaturePlan:
-    """The plan of a file whose block is another, after the block before it was applied."""
+    """Return the plan of a file with another block, after the earlier block was applied."""
     is_removed = after is None or after.id != before.id
     return plan_feature(
         limited_by(after),

@@ -1,4 +1,4 @@
-"""What a plan makes of a file and what is live: changes, names, features that come and go, guards."""
+"""The plan of a file and a live state: changes, names, new and removed features, guards."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -128,7 +128,7 @@ def test_a_name_that_now_means_another_repository_is_refused() -> None:
 
 
 def test_an_excluded_name_that_is_used_again_excludes_both_repositories() -> None:
-    """It narrows only, so that no guard refuses it, at this apply and at the next."""
+    """It only narrows, so no guard refuses it at this apply or the next."""
     before = configuration(exclusions=frozenset({FIRST}))
     reused = Directory(
         ids={"acme/a": SECOND}, names={SECOND: "acme/a"}, owned={}, remembered={"acme/a": FIRST}

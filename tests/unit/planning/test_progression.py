@@ -1,4 +1,4 @@
-"""The guard `soak`: a percentage rises stage by stage, each held for its time and in good health."""
+"""The guard `soak`: a percentage increases by one stage, after the stage's soak in good health."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

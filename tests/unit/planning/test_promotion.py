@@ -1,4 +1,4 @@
-"""Promotion: the next stage of a feature, and what keeps it from there."""
+"""Promotion: the next stage of a feature, and the missing conditions."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -56,7 +56,7 @@ def missing(
     overrides: tuple[StoredOverride, ...] = (),
     soaked: Soaking | None = None,
 ) -> tuple[Missing, ...]:
-    """What keeps a feature from its next stage; by default its file is applied and has soaked."""
+    """Return the missing conditions of a feature; by default its file is applied and has soaked."""
     step = next_step(declared)
     assert step is not None
     inputs = replace(
@@ -110,7 +110,7 @@ def test_a_stage_that_still_soaks_names_the_time_of_its_end() -> None:
 
     (found,) = missing(staged(10), soaked=soaking(since=since))
 
-    # A whole second, so that the stage has surely soaked by then.
+    # Rounded to a whole second, so that the soak is certainly complete.
     assert found.holds_at == MOMENT + timedelta(hours=23, seconds=1)
     assert "2026-11-24T11:00:01Z" in found.message
 

@@ -1,4 +1,4 @@
-"""A plan as JSON: its keys, its digest, and what moved between two of them."""
+"""A plan as JSON: its keys, its digest, and the differences between two plans."""
 
 import json
 from dataclasses import replace

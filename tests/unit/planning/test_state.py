@@ -1,4 +1,4 @@
-"""A stored state says all of a configuration, and one that an older release stored can be read."""
+"""A stored state has all of a configuration; one stored by an older release can be read."""
 
 import json
 from datetime import timedelta
@@ -26,7 +26,7 @@ from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Thresh
 from reconciler.targeting.strategy import Strategy
 
 GENERATIONS = sorted(Path(__file__).parents[2].joinpath("corpus/generations").glob("*.json"))
-"""A generation of each schema that a release stored; new ones are added, and these do not change."""
+"""A generation of each schema of a release; new ones are added, and existing ones never change."""
 
 PERCENTAGES = st.decimals(0, 100, places=2)
 KEYS = st.frozensets(st.text("abc/*-1", min_size=1, max_size=8))

@@ -1,4 +1,4 @@
-"""Verification of a rollback: each check by itself, from facts."""
+"""Verification of a rollback: each check alone, from facts."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What write-back does about one feature: an example of each."""
+"""The decisions of write-back about one feature, with one example of each."""
 
 from dataclasses import replace
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Answers of Prometheus: numbers with labels, or one line that says why there is none."""
+"""Answers of Prometheus: numbers with labels, or a one-line error."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Samples of jobs and errors: the metrics that they give, and the time that is queried."""
+"""Samples of jobs and errors: the resulting metrics, and the time of the queries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -68,7 +68,7 @@ def test_many_more_errors_than_jobs_are_refused() -> None:
 
 @dataclass
 class Answering:
-    """A server whose answers are given by the time that is asked for."""
+    """A server whose answers depend on the time of the query."""
 
     jobs: Callable[[str], float]
     asked: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Queries: a feature's name and a time in them, and nothing that either could do to them."""
+"""Queries: they contain a feature's name and a time, and neither can change the query."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ def test_a_feature_name_is_quoted() -> None:
     assert len(quoted) < len(filled) - 30
     assert '"' not in quoted
     assert "$" not in quoted
-    # PromQL reads the escapes of a string as Python does.
+    # PromQL reads the escapes of a string like Python.
     assert quoted.encode("ascii").decode("unicode_escape") == hostile
 
 

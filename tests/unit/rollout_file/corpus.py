@@ -1,8 +1,8 @@
-"""The corpus: one rollout file a case, and beside it what reader and schema say to it.
+"""The corpus: one rollout file for each case, with the expected answers of reader and schema.
 
-`NAME.expected` begins with `reader: accepts` or `refuses`, then `schema: accepts`, `refuses` or `unread`
-(there is nothing that a schema could look at); the reader's message follows as it is printed. Where the
-two differ, the case is one that a schema can't tell.
+`NAME.expected` begins with `reader: accepts` or `refuses`, then `schema: accepts`, `refuses` or
+`unread` (the file has no value that a schema could check). The reader's message follows as it is
+printed. If the two differ, a schema cannot express the rule.
 """
 
 from decimal import Decimal
@@ -22,14 +22,14 @@ CORPUS = Path(__file__).parents[2] / "corpus" / "rollout_file"
 
 
 def observe(case: Path, schema: Draft202012Validator) -> str:
-    """Return what the reader and the schema say to a case, in the form of `NAME.expected`."""
+    """Return the answers of the reader and the schema to a case, in the form of `NAME.expected`."""
     content = case.read_bytes()
     verdict, *messages = _reader_says(content)
     return "\n".join([verdict, _schema_says(content, schema), *messages, ""])
 
 
 def as_json(value: Any) -> Any:
-    """Return the reader's own value as a JSON parser would give it."""
+    """Return the reader's own value as a JSON parser would return it."""
     match value:
         case dict():
             return {key: as_json(each) for key, each in value.items()}

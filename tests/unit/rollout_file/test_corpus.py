@@ -1,4 +1,4 @@
-"""Reader and schema over the corpus: each case's verdicts and messages, to the letter."""
+"""Reader and schema with every case of the corpus: the exact verdicts and messages."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.unit.rollout_file.corpus import CORPUS, observe
 
 CASES = sorted(CORPUS.glob("*.yaml"))
 LOADERS_DIFFER = {
-    "character-surrogate-escape",  # the pure loader lets it pass, and the text's own check refuses it
+    "character-surrogate-escape",  # accepted by the pure loader, refused by the check of the text
     "character-tab-in-text",  # the other way round
     "yaml-syntax-unknown-escape",  # one column further
 }
@@ -49,7 +49,7 @@ def test_every_expectation_has_its_case() -> None:
 
 
 def test_the_schema_accepts_every_file_the_reader_accepts() -> None:
-    """The schema may say less than the reader, never more."""
+    """The schema may refuse less than the reader, never more."""
     verdicts = [
         case.with_suffix(".expected").read_text(encoding="utf-8").splitlines()[:2] for case in CASES
     ]

@@ -1,4 +1,4 @@
-"""Durations: what is written is read, what is printed reads back."""
+"""Durations: reading, and printing in a form that reads back."""
 
 from datetime import timedelta
 

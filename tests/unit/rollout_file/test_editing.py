@@ -1,4 +1,4 @@
-"""Editing by program: what is refused, what is no change, and what holds over files of any style."""
+"""Editing by program: refusals, edits without a change, and properties with files of any style."""
 
 import fcntl
 import json
@@ -184,7 +184,7 @@ def test_a_block_that_shares_its_line_is_refused_with_its_place() -> None:
 
 
 def test_an_edit_that_adds_a_line_break_to_a_text_is_refused() -> None:
-    """A literal text at the very end, without a line break, gets one when something follows it."""
+    """A literal text at the end without a line break gets one if something follows it."""
     file = b"version: 1\nfeatures:\n  capture:\n    salt: |\n      a"
 
     with pytest.raises(EditRefused, match="line break in the text"):
@@ -302,7 +302,7 @@ class Writer:
         return self.draw(st.sampled_from(choices))
 
     def fill(self, indent: int) -> None:
-        """Write comments and empty lines, or nothing."""
+        """Write comments and empty lines, or no text."""
         for _ in range(self.one_of(0, 0, 0, 1, 2)):
             comment = self.one_of(*COMMENT_LINES)
             depth = self.draw(st.integers(0, indent + self.step))

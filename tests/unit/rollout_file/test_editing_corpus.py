@@ -1,8 +1,8 @@
-"""Every edit over the corpus: each diff to the letter, and no more in it than was meant.
+"""Every edit of every file in the corpus: the exact diff, without a further change.
 
-`NAME.diffs` has what each edit does to `NAME.yaml`: removed lines behind `-`, added ones behind `+`, line
-breaks that are no line feed escaped. An edit that is not there has nothing to change; one that is refused
-can't be made without touching more, or would make the file say what the reader refuses.
+`NAME.diffs` has the result of each edit of `NAME.yaml`: removed lines after `-`, added ones after
+`+`, and line breaks other than a line feed escaped. An edit that is missing changes nothing. A
+refused edit could not be made without changing more, or its result would be refused by the reader.
 """
 
 import difflib
@@ -49,7 +49,7 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 
 
 def edits(content: bytes) -> Mapping[str, Edit]:
-    """Every edit of every feature, by what it is called in `NAME.diffs`."""
+    """Return every edit of every feature, by its name in `NAME.diffs`."""
     found: dict[str, Edit] = {
         "test_repositories + new/one": partial(
             with_entries, path=("test_repositories",), entries=["new/one"]
@@ -108,7 +108,7 @@ def lines_of(content: bytes) -> list[str]:
 
 
 def changed_lines(before: bytes, after: bytes) -> list[str]:
-    """The lines that differ and where, each behind its sign, with its line break."""
+    """Return the different lines and their places, each after its sign, with its line break."""
     return list(difflib.unified_diff(lines_of(before), lines_of(after), n=0))[2:]
 
 
@@ -119,7 +119,7 @@ def shown(line: str) -> str:
 
 
 def observe(content: bytes) -> str:
-    """What `NAME.diffs` is to say."""
+    """Return the expected content of `NAME.diffs`."""
     said: list[str] = []
     for name, edit in edits(content).items():
         try:
@@ -138,7 +138,7 @@ def test_each_edit_of_the_corpus_has_the_expected_result(case: Path) -> None:
 
 @pytest.mark.parametrize(
     "case",
-    # The pure loader refuses a tab before a comment, and so would its reader.
+    # The pure loader refuses a tab before a comment, and the reader would refuse it too.
     [case for case in CASES if case.stem != "comments-with-tabs"],
     ids=lambda case: case.stem,
 )

@@ -1,4 +1,4 @@
-"""The files that people begin with: the first one, and the example with its repositories."""
+"""The first files of a user: the one that `init` writes, and the example with its repositories."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sizes: what is large is read, what is too large is refused before it costs memory or stack."""
+"""Sizes: large files are read; too large files are refused before they use much memory or stack."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""The grammar of entries, and the one key that they are compared by."""
+"""The grammar of list entries, and the key that compares them."""
 
 import re
 

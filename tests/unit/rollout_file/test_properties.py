@@ -1,4 +1,4 @@
-"""Over whatever may come: hostile bytes end in findings, valid states survive being written down."""
+"""Properties with any input: hostile bytes give findings, and valid states survive writing and reading."""
 
 import json
 from dataclasses import fields
@@ -73,7 +73,7 @@ FRAGMENTS = st.sampled_from(
 
 
 def findings(content: str | bytes) -> tuple[Finding, ...] | None:
-    """Return what is wrong with a content, or None where a document came of it."""
+    """Return the problem of a content, or None if it is a document."""
     try:
         parse_rollout(content)
     except FileInvalid as error:
@@ -191,7 +191,7 @@ rollouts = st.builds(
 
 
 def as_yaml(value: Any) -> str:
-    """Return a value as flow YAML; what is None is not written."""
+    """Return a value as flow YAML; a None is left out."""
     match value:
         case dict():
             pairs = ((key, each) for key, each in value.items() if each is not None)

@@ -1,4 +1,4 @@
-"""What a read document holds: the desired state, its places, its digest; and how fast it comes."""
+"""A read document: the desired state, its places and its digest; the speed of reading."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,4 @@
-"""A file is written in one step: as a whole, with its mode, or not at all."""
+"""A file is replaced in one step: completely and with its mode, or not at all."""
 
 import stat
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The schema: generated, strict, explained, and no stricter than the reader."""
+"""The schema: generated, strict, with descriptions, and no stricter than the reader."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What stands where the file should be: only a regular file is read, and nothing hangs."""
+"""Paths of other kinds than a regular file: they are refused, and reading never hangs."""
 
 import os
 import socket
@@ -90,7 +90,7 @@ def test_an_open_error_is_one_line(tmp_path: Path, name: str) -> None:
 
 
 def test_an_unreadable_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may read everything, so the refusal is played."""
+    """Root may read every file, so the refusal is simulated."""
     file = tmp_path / "rollout.yaml"
 
     def refuse(*arguments: object) -> int:

@@ -1,4 +1,4 @@
-"""What is written reads back as what was meant, and reads as people write it."""
+"""A written file reads back as the same state, and looks like a file that people write."""
 
 from decimal import Decimal
 

@@ -39,7 +39,7 @@ def test_buckets_are_uniform_over_a_million_ids() -> None:
     chi_square = sum((counts[each] - expected) ** 2 / expected for each in range(BUCKET_COUNT))
 
     assert set(counts) <= set(range(BUCKET_COUNT))
-    # Too even would be as wrong as too uneven.
+    # A distribution that is too even would be as wrong as one that is too uneven.
     assert 9_480 < chi_square < _MOST_CHI_SQUARE_OF_BUCKETS
 
 

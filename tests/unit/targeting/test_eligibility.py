@@ -1,4 +1,4 @@
-"""Eligibility in Python: the order of the rules, and what holds for every percentage."""
+"""Eligibility in Python: the order of the rules, and properties for every percentage."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -36,7 +36,7 @@ repositories = st.builds(
 
 
 def test_the_rules_apply_in_the_order_of_the_contract() -> None:
-    """Everything that could decide does apply; taking away the first leaves the next."""
+    """Every rule applies; without the first one, the next one decides."""
     stopped = EnvironmentOverride.parse({"ROLLOUT_EMERGENCY_STOP": "true"})
     everything = replace(
         TARGETING,

@@ -1,4 +1,4 @@
-"""Explanations: a sentence for every rule, and the same answer as the one without a reason."""
+"""Explanations: a sentence for every rule, and the same answer as without a reason."""
 
 from collections.abc import Mapping
 from dataclasses import replace

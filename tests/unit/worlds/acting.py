@@ -1,4 +1,4 @@
-"""What commands and the safeguard do at once in a small world, decided by the real planning code."""
+"""Commands and the safeguard in a small world, decided by the real planning code."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -17,13 +17,13 @@ Rows = tuple[StoredOverride, ...]
 
 @cache
 def imposed(live: Live, desired: int, rows: Rows, override: Override) -> tuple[Live, Rows] | None:
-    """Return what is live, and the rows, once an override is imposed; None where it does nothing."""
+    """Return the live state and the rows after an override is set; None if that changes nothing."""
     return _outcome(override_actions.impose(_standing(live, desired, rows), override), rows)
 
 
 @cache
 def lifted(live: Live, desired: int, rows: Rows) -> tuple[Live, Rows] | None:
-    """Return what is live, and the rows, once a person resumed; None where that does nothing."""
+    """Return the live state and the rows after a person resumes; None if that changes nothing."""
     return _outcome(override_actions.lift(_standing(live, desired, rows)), rows)
 
 

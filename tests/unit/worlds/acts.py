@@ -1,4 +1,4 @@
-"""The possible acts in a small world, of jobs, people, the safeguard and a person with psql."""
+"""The possible acts in a small world: of jobs, people, the safeguard and a person with psql."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -41,7 +41,7 @@ def acts(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, Worl
 
 
 def _jobs(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
-    """Any merge's job may run at any time, and again."""
+    """The job of any merge may run at any time, and more than once."""
     tip = len(world.branch) - 1
     for index in range(0 if rules.has_git else tip, tip + 1):
         if index < world.applied and rules.refuses_stale:
@@ -57,7 +57,7 @@ def _merge(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, Wo
 
 
 def _remove(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
-    """A person removes the block: that resumes what git knew, and nothing else."""
+    """A person removes the block: that resumes the override that git knew, and no other."""
     tip = world.branch[-1]
     if tip.block is not None:
         after = _resumed_by_people(world, rules)
@@ -65,9 +65,9 @@ def _remove(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, W
 
 
 def _put_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
-    """A person brings a block back that the branch had: where another stands now, in its place.
+    """A person restores a block that the branch had, in place of the present one if there is one.
 
-    Without git it may be any that the database knows, since people are all the write-back there is.
+    Without git it may be any block that the database knows, because then people do the write-back.
     """
     tip = world.branch[-1]
     had = {file.block.id: file.block for file in world.branch if file.block is not None}
@@ -81,7 +81,7 @@ def _put_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str,
 
 
 def _resumed_by_people(world: World, rules: Rules) -> World:
-    """Return a world whose next commit is a person's and leaves nothing of what the file had before."""
+    """Return a world whose next commit is a person's and keeps nothing of the earlier file."""
 
     def is_known(override: UUID) -> bool:
         if rules.has_git:
@@ -104,7 +104,7 @@ def _write(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, Wo
 
 
 def _edit(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
-    """A person changes the limit of the block, under its id: what they write counts, either way."""
+    """A person changes the limit of the block under its id: the new limit counts, wider or narrower."""
     tip = world.branch[-1]
     if tip.block is None:
         return
@@ -115,7 +115,7 @@ def _edit(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, Wor
         block = override_of(number, limit)
         after = world
         if is_wider(limit, before):
-            # They widen what git knows, as far as that, also for a job of an older commit.
+            # They widen the limit that git knows; that also counts for a job of an older commit.
             after = _resumed_by_people(world, rules)
             stops = frozenset(
                 (each, limit if is_widened and is_wider(limit, most) else most)
@@ -136,18 +136,18 @@ def _commit(
 
 
 def _roll_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
-    """The safeguard limits a feature that is under no override."""
+    """The safeguard limits a feature without an override."""
     if on_row(world.rows) is None:
         yield from _impose(world, "roll back", ROLLBACK_TO)
 
 
 def _stop(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
-    """A person or an escalation stops."""
+    """A person or an escalation stops the feature."""
     yield from _impose(world, "stop", STOP)
 
 
 def _impose(world: World, name: str, limit: Decimal | None) -> Iterator[tuple[str, World]]:
-    """One transaction: the row, what it supersedes, and the effective configuration."""
+    """One transaction: the row, the rows that it supersedes, and the effective configuration."""
     if world.live is None:
         return
     made = override_of(world.made + 1, limit)
@@ -157,13 +157,14 @@ def _impose(world: World, name: str, limit: Decimal | None) -> Iterator[tuple[st
     live, rows = outcome
     stops = world.stops | {(made.id, limit)}
     if live == limited(world.desired, made):
-        # What was stopped by hand is not to be told from this any more, and goes on under its name.
+        # A stop by hand cannot be distinguished from this one any more, and continues under its
+        # name.
         stops = frozenset((each or made.id, most) for each, most in stops)
     yield name, world._replace(rows=rows, live=live, made=world.made + 1, stops=stops)
 
 
 def _resume(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
-    """A person resumes by command: the one on, those that it superseded, and live, in one transaction."""
+    """A person resumes by command, in one transaction: the row that is on, the superseded rows, and live."""
     if world.live is None:
         return
     outcome = lifted(world.live, world.desired, world.rows)

@@ -50,7 +50,8 @@ def apply(world: World, index: int, rules: Rules) -> World:
             name = UUID(int=made)
             rows = tuple(_renamed(row, kept, name) for row in rows)
         if name is not None:
-            # What was stopped by hand goes on under the name of what keeps it, or was on already.
+            # A stop by hand continues under the name of the override that keeps it, or was on
+            # already.
             stops = frozenset((each or name, limit) for each, limit in stops)
         in_force = on_row(rows)
         if in_force is not None:
@@ -71,7 +72,7 @@ def apply(world: World, index: int, rules: Rules) -> World:
 
 
 def _narrowed_by_edits(world: World, index: int) -> frozenset[tuple[UUID | None, Decimal | None]]:
-    """Return the limit that people narrowed a block to since the last apply, unless it was resumed."""
+    """Return the limit to which people narrowed a block since the last apply, unless it was resumed."""
     block = world.branch[index].block
     row = row_of(block, world.rows)
     if block is None or row is None or row.state is OverrideState.OFF or index <= world.applied:
@@ -99,7 +100,7 @@ def _traces(world: World, index: int, rules: Rules) -> tuple[tuple[UUID, Trace],
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an apply leaves in the database."""
+    """The state that an apply leaves in the database."""
 
     changed: bool
     live: tuple[Decimal, bool]
@@ -117,7 +118,7 @@ def apply_file(  # noqa: PLR0917 - cached by position
     rows: tuple[Row, ...],
     generation: int,
 ) -> Outcome:
-    """Plan with the real code, and return what writing the plan leaves."""
+    """Plan with the real code, and return the state after the plan is written."""
     features, applied = {}, NOTHING_APPLIED
     if live is not None:
         features[FEATURE] = LiveFeature(UUID(int=0), configuration(*live), MOMENT, rows)
@@ -146,7 +147,7 @@ def apply_file(  # noqa: PLR0917 - cached by position
 
 
 def _renamed(row: Row, old: UUID, new: UUID) -> Row:
-    """Count kept drift's id up as the others', so that equal worlds are one."""
+    """Count kept drift's id up like the other ids, so that equal worlds are one."""
     if row.override.id == old:
         return replace(row, override=override_of(new.int, row.override.percentage))
     return replace(row, superseded_by=new) if row.superseded_by == old else row

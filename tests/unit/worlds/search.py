@@ -1,4 +1,4 @@
-"""The claims, and the search of every world that can come about."""
+"""The claims, and the search of every reachable world."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from tests.unit.worlds.write_back import is_pending, write_back_edit
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A claim that does not hold, and the acts that lead there."""
+    """A claim that does not hold, and the acts that lead to it."""
 
     claim: str
     trace: tuple[str, ...]
@@ -39,7 +39,7 @@ class Search:
     seen: dict[World, tuple[World, str] | None] = field(default_factory=dict)
 
     def run(self) -> Violation | None:
-        """Look at every world that can come about, and return the first in which a claim fails."""
+        """Search every reachable world, and return the first in which a claim fails."""
         for decided in (apply_file, imposed, lifted):
             decided.cache_clear()
         begin = World()
@@ -110,13 +110,14 @@ def _tip_says_what_is(world: World, rules: Rules) -> bool:
 
 
 def _file_is_heeded(world: World) -> bool:
-    """Return whether the file and the overrides it never had give the live state."""
+    """Return whether the file and the overrides that it never had give the live state."""
     tip = world.branch[-1]
     on = on_row(world.rows)
     if on is not None and on.override.id in world.seen and identifier(tip.block) != on.override.id:
         return False
     row = row_of(tip.block, world.rows)
-    # What was resumed, or superseded, while it stood there is for people to remove.
+    # People remove the block of an override that was resumed or superseded while it was in the
+    # file.
     was_settled_there = row is not None and row.state is not OverrideState.ON
     in_force = None if on is None else on.override
     return (was_settled_there or in_force == tip.block or tip.block is None) and (

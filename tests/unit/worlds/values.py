@@ -1,4 +1,4 @@
-"""A small world: one feature, one branch, one database, and who is on the way, as values.
+"""A small world as values: one feature, one branch, one database, and the processes that run.
 
 A world is hashable and every act makes another, so that a search can try every order of acts.
 """
@@ -26,16 +26,16 @@ FEATURE: Final = "feature"
 MOMENT: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROLLBACK_TO: Final = Decimal(5)
 HAND_LIMIT: Final = Decimal(10)
-"""What people write into the file by hand, where they write no stop."""
+"""The limit that people write into the file by hand, if they write no stop."""
 Row = StoredOverride
 """A row of `rollout_override`."""
 STOP: Final = None
-"""A limit is a percentage, or this."""
+"""A limit is a percentage or this."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What the rollout file says at one commit."""
+    """The content of the rollout file at one commit."""
 
     percentage: int
     block: Override | None = None
@@ -43,21 +43,21 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A pass of write-back on its way: what it read in the database, then the commit it made."""
+    """A running pass of write-back: what it read in the database, then the commit it made."""
 
     rows: tuple[Row, ...]
     commit: tuple[int, File] | None = None
-    """The commits that the tip had, and the file to be pushed onto it."""
+    """The commits of the tip, and the file to be pushed onto it."""
 
 
 class World(NamedTuple):
-    """Everything that is, at one moment; a tuple, since a search makes and compares many."""
+    """The complete state at one moment; a tuple, because a search makes and compares many."""
 
     branch: tuple[File, ...] = (File(20),)
     applied: int = -1
     """The index of the commit applied last."""
     desired: int = 0
-    """The percentage, and the override, that the newest generation has from the file."""
+    """The percentage and the override that the newest generation has from the file."""
     block: UUID | None = None
     live: tuple[Decimal, bool] | None = None
     """Percentage and stop; None while there is no feature."""
@@ -65,33 +65,33 @@ class World(NamedTuple):
     rows: tuple[Row, ...] = ()
     write_back: Pass | None = None
     made: int = 0
-    """How many overrides there are; their ids count up."""
+    """The number of overrides; their ids count up."""
     stops: frozenset[tuple[UUID | None, Decimal | None]] = frozenset()
-    """What nobody has resumed: by id, or None where the database was changed by hand, the limit."""
+    """Limits that are not resumed: by id, or by None and the limit if the database was changed by hand."""
     removals: tuple[int, ...] = ()
     """The commits in which people removed a block."""
     seen: frozenset[UUID] = frozenset()
     """The ids that an apply found in the file."""
     entered: tuple[UUID, ...] = ()
-    """The ids that write-back brought into the branch, one a commit."""
+    """The ids that write-back added to the branch, one for each commit."""
     acts: tuple[tuple[str, int], ...] = ()
-    """How often each act that is bounded was done."""
+    """How often each bounded act was done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much may happen in a world."""
+    """The bounds of a world."""
 
     acts: tuple[tuple[str, int], ...]
-    """How often at most people and the safeguard do each thing."""
+    """The largest number of each act of people and the safeguard."""
     together: int
-    """How many of those things at most."""
+    """The largest number of all these acts."""
     commits: int = 6
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the commands and the job go by; a test takes one away at a time."""
+    """The rules of the commands and the job; a test removes one at a time."""
 
     has_git: bool = True
     """Without it there is one file at a time, no history, and no write-back."""
@@ -112,7 +112,7 @@ def row_of(block: Override | None, rows: tuple[Row, ...]) -> Row | None:
 
 
 def on_row(rows: tuple[Row, ...]) -> Row | None:
-    """Return the row that is on; there is never more than one."""
+    """Return the row that is on; there is at most one."""
     on = [row for row in rows if row.state is OverrideState.ON]
     assert len(on) <= 1, "at most one override of a feature is on"
     return on[0] if on else None

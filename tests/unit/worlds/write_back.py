@@ -1,6 +1,6 @@
-"""Write-back in a small world: each step an act, after which it may be killed.
+"""Write-back in a small world: each step is an act, after which it may be killed.
 
-What it writes is decided by the real code.
+The real code decides what it writes.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def write_back(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
         return
     parent, file = on_its_way.commit
     if parent == len(world.branch):
-        # Its answer, and that of the mark in the database, may be lost: nothing else comes of them.
+        # Its answer and the answer of the database's mark may be lost, without any other effect.
         before = world.branch[-1].block
         entered = (file.block.id,) if file.block is not None and file.block != before else ()
         yield (
@@ -55,7 +55,7 @@ def write_back(world: World, bounds: Bounds) -> Iterator[tuple[str, World]]:
 
 
 def write_back_edit(rows: tuple[Row, ...], branch: tuple[File, ...]) -> File | None:
-    """Return the tip's file as write-back would push it; None where nothing is to be done."""
+    """Return the tip's file as write-back would push it; None if no change is needed."""
     tip = branch[-1]
     match planning.decide(*_found(rows, branch)):
         case Add(override) | Replace(override):
