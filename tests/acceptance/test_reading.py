@@ -279,3 +279,24 @@ def test_the_plan_markdown_stays_under_githubs_limit(filled: Site) -> None:
     assert len(done.stdout) <= 60_000
     assert "_The rest does not fit here" in done.stdout
     assert "<!-- rollout-plan sha256:" in done.stdout.splitlines()[-1]
+
+
+def test_status_reports_a_replaced_function_and_goes_on(filled: Site) -> None:
+    filled.database.execute("""
+        CREATE OR REPLACE FUNCTION rollout_step(category text, marked_as_test boolean) RETURNS integer
+        LANGUAGE sql IMMUTABLE AS 'SELECT 0'
+    """)
+
+    shown = [filled.reconcile("status", *options) for options in ((), ("--format", "json"))]
+    refused = [
+        filled.reconcile(*command) for command in (("db", "status"), ("drift",), ("verify",))
+    ]
+
+    assert [each.exit_code for each in shown] == [0, 0]
+    assert "health" in shown[0].stdout
+    assert json.loads(shown[1].stdout)["features"][0]["name"] == "capture"
+    for each in shown:
+        (line,) = each.stderr.splitlines()
+        assert line.startswith("function public.rollout_step(")
+        assert line.endswith("run: reconcile db upgrade --repair")
+    assert [each.exit_code for each in refused] == [1, 1, 1]

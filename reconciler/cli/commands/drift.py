@@ -23,11 +23,11 @@ def command(context: click.Context) -> None:
     """Show what was changed live by hand since the last apply, and what an apply does about it."""
     if context.invoked_subcommand is not None:
         return
-    from reconciler.operations.drift import read_drift, read_drift_causes
+    from reconciler.operations.drift import read_drift_causes, read_drift_of_own_schema
 
     settings = settings_of(context)
     database = open_database(settings)
-    found = _chosen(settings, read_drift(database))
+    found = _chosen(settings, read_drift_of_own_schema(database))
     _show(settings, found, "there is no drift", read_drift_causes(database))
 
 
@@ -39,11 +39,15 @@ def command(context: click.Context) -> None:
 @click.pass_context
 def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
     """Revert, at once, the drift that holds an apply; other drift is left to the next apply."""
-    from reconciler.operations.drift import read_drift, read_drift_causes, revert_held_drift
+    from reconciler.operations.drift import (
+        read_drift_causes,
+        read_drift_of_own_schema,
+        revert_held_drift,
+    )
 
     settings = settings_of(context)
     database = open_database(settings, to_write=True)
-    found = _chosen(settings, read_drift(database))
+    found = _chosen(settings, read_drift_of_own_schema(database))
     if found and not yes and can_ask():
         _show(settings, found, "there is no drift", read_drift_causes(database))
         ask("Revert the drift that holds an apply?", "nothing was reverted")
@@ -63,13 +67,13 @@ def adopt(context: click.Context, *, yes: bool) -> None:
 
     Kept drift needs no change of the file: an override records it.
     """
-    from reconciler.operations.drift import adopt_held_drift, read_drift
+    from reconciler.operations.drift import adopt_held_drift, read_drift_of_own_schema
     from reconciler.rollout_file.editing import edit_rollout_file
 
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     database = open_database(settings)
-    features = _chosen(settings, read_drift(database)).keys()
+    features = _chosen(settings, read_drift_of_own_schema(database)).keys()
     adopted: DriftByFeature = {}
 
     def edit(before: bytes) -> bytes:

@@ -236,7 +236,7 @@ def _incidents(settings: Settings) -> "list[DesiredIssue]":
 
 def _drift(settings: Settings) -> "list[DesiredIssue]":
     from reconciler.cli.render.issues import drift_issue
-    from reconciler.operations.drift import read_drift
+    from reconciler.operations.drift import read_drift_of_own_schema
 
-    found = read_drift(_open_named_database(settings))
+    found = read_drift_of_own_schema(_open_named_database(settings))
     return [drift_issue(name, drift) for name, drift in found.items()]

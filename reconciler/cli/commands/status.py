@@ -27,6 +27,7 @@ def command(context: click.Context) -> None:
 def run(settings: Settings) -> "Status":
     """Print the state of each feature and the last apply, and return them."""
     from reconciler.database.schema import require_newest
+    from reconciler.database.schema_objects import find_differences
     from reconciler.database.status import read_status
     from reconciler.database.transactions import read_only_transaction
     from reconciler.operations.drift import read_drift, read_drift_causes
@@ -38,6 +39,12 @@ def run(settings: Settings) -> "Status":
         if settings.feature is not None:
             choose_live_feature(settings, connection)
         found = read_status(connection, feature=settings.feature)
+        differences = find_differences(connection)
+    if differences:
+        settings.warn(
+            f"{for_line('; '.join(differences))}; services can get other answers than shown here; "
+            "run: reconcile db upgrade --repair"
+        )
 
     def text() -> str:
         drift, causes = read_drift(database), read_drift_causes(database)
