@@ -361,11 +361,11 @@ def test_jobs_on_the_processor_after_a_rollback_do_not_verify(rollout: Site) -> 
     assert jobs["status"] == "failed"
 
 
-# Killed at any point before git, and started again. The points after: test_write_back.py.
+# Killed at any point before git, and started again. The later points: test_write_back.py.
 
 
 def at(text: str, deed: Deed = Deed.HOLD) -> Rule:
-    """Hold the program where it is about to say this."""
+    """Hold the program before it sends this statement."""
 
     def rule(message: Message) -> Deed:
         is_it = message.side is Side.FRONTEND and message.says(text)
@@ -444,7 +444,7 @@ def stop_killed(site: Site, feature: str, rule: Rule) -> None:
 
 
 def without_blocks(text: str) -> str:
-    """The file without its overrides' blocks, each of six lines."""
+    """Return the file without its overrides' blocks, each of six lines."""
     lines = iter(text.splitlines(keepends=True))
     kept = []
     for line in lines:

@@ -1,4 +1,4 @@
-"""What a database may do to an apply: one clear line, exit 1, nothing half written."""
+"""An apply with a faulty database: one clear line, exit code 1, and no partial write."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from tests.site import Completed, Site
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """A server of the test's own, to be hurt, with the newest schema."""
+    """A server for one test that the test may damage, with the newest schema."""
     server = EmbeddedServer(tmp_path / "own")
     upgrade(create_engine(DatabaseAddress.parse(server.start())))
     yield server
@@ -60,7 +60,7 @@ def test_a_server_killed_in_the_middle_of_an_apply(site: Site, server: EmbeddedS
     process = site.start(env={"DATABASE_URL": url})
     watcher = psycopg.connect(url, autocommit=True)
     waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    # In the transaction, and waiting for its turn.
+    # In the transaction, waiting for the lock.
     while not watcher.execute(waiting).fetchone():
         assert process.poll() is None
     process_id = server.status().process_id
@@ -77,7 +77,7 @@ def test_a_server_killed_in_the_middle_of_an_apply(site: Site, server: EmbeddedS
 
 
 def test_a_full_disk(site: Site) -> None:
-    # The server's own words for it, from where a real one says them: in the middle of the writing.
+    # The server's own message, sent where a real server sends it: in the middle of the writes.
     site.database.execute("""
         CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN

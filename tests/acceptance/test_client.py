@@ -1,4 +1,4 @@
-"""The client in processes as services run them: forked, ended, imported."""
+"""The client in processes as services run them: they fork, end and import."""
 
 import subprocess
 import sys

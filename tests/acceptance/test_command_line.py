@@ -1,4 +1,4 @@
-"""The command line: options anywhere, usage errors, one line for an error, no traceback."""
+"""The command line: options at any place, usage errors, one line for an error, no traceback."""
 
 import json
 import subprocess

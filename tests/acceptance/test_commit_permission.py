@@ -1,4 +1,4 @@
-"""A commit's own permission for what a guard refuses: which commits count, and for what."""
+"""A commit that allows what a guard refuses: the commits that count, and what they allow."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which commit: newer goes on, older is stale, elsewhere is refused; and a person with psql in between."""
+"""Commits: a newer one is applied, an older one is stale, an unrelated one is refused; SQL in between."""
 
 import itertools
 import random
@@ -283,7 +283,7 @@ def test_history_has_the_percentage_at_which_a_feature_resumes(site: Site) -> No
     )
     site.commit("Carry the stop into git")
     site.reconcile()
-    # No repository is eligible, so this is neither drift nor, once the file has it, a change.
+    # No repository is eligible, so this is no drift, and no change when the file has it.
     site.database.execute("UPDATE rollout_configuration SET rollout_percentage = 20")
     site.write(resumed)
     site.commit("Resume")

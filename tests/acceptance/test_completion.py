@@ -1,4 +1,4 @@
-"""Completion, in the shells themselves: what Tab makes of a line that has begun."""
+"""Completion in real shells: the result of Tab on the start of a line."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ LINES = [
 
 @pytest.fixture
 def completed(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A site with a whitelist, where the shells find `reconcile`, and a script for each of them."""
+    """A site with a whitelist, shells that find `reconcile`, and a completion script for each shell."""
     site.write(site.file.read_text() + "    whitelist: [acme/tools]\n")
     programs = site.folder / "programs"
     programs.mkdir()
@@ -64,7 +64,7 @@ def test_tab_completes_a_line(
     for begun, completes in LINES:
         terminal.send(f"{begun}\t")
         whole = f"{begun.rpartition(' ')[0]} {completes}"
-        # A shell may show the blank in a style of its own.
+        # A shell may give the blank its own style.
         terminal.expect(rf"{re.escape(whole)}(\x1b\[[0-9;]*m)* ")
         terminal.sendcontrol("u")
     terminal.close(force=True)

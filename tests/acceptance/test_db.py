@@ -1,4 +1,4 @@
-"""`reconcile db`, and the embedded database that a first try needs nothing installed for."""
+"""`reconcile db`, and the embedded database, for which a user installs nothing."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ EMBEDDED: dict[str, str | None] = {"DATABASE_URL": None}
 
 @pytest.fixture
 def alone(site: Site) -> Iterator[Site]:
-    """A site without a database of its own: the embedded one is beside the file."""
+    """A site without its own database: the embedded one is beside the file."""
     yield site
     site.reconcile("db", "stop", env=EMBEDDED)
 

@@ -1,4 +1,4 @@
-"""The documentation, done as it says."""
+"""The documentation: its commands run as they are written."""
 
 import pytest
 

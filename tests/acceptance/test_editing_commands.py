@@ -1,4 +1,4 @@
-"""Commands that edit the file: as a person would, with comments kept, committed or applied if asked."""
+"""Commands that edit the file as a person would: comments stay; commit and apply on request."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ features:
 
 @pytest.fixture
 def commented(site: Site) -> Site:
-    """A site whose file has two people's comments, committed and pushed; no database can be reached."""
+    """A site whose file has the comments of two people, committed and pushed; it has no database."""
     site.write(FILE)
     site.commit("Begin")
     site.push()
@@ -34,7 +34,7 @@ def commented(site: Site) -> Site:
 
 
 def edit(site: Site, *arguments: str) -> Any:
-    """What an edit did, as JSON; the database is nowhere, so none can be asked."""
+    """Return the result of an edit as JSON; there is no database."""
     done = site.reconcile(*arguments, "--format", "json", env={"DATABASE_URL": NOWHERE})
     assert done.exit_code == 0, done.stderr
     return json.loads(done.stdout)

@@ -1,6 +1,6 @@
-"""Every command at a narrow terminal and through a pipe: nothing breaks, and only a terminal has colour.
+"""Every command at a narrow terminal and through a pipe: no traceback, and colour only at a terminal.
 
-One process each, which runs the program's own `main` again and again.
+One process for each of both runs the program's own `main` many times.
 """
 
 import os
@@ -91,7 +91,7 @@ COMMANDS: list[tuple[list[str], int]] = [
 ]
 
 ELSEWHERE = {"console", "db start", "db stop", "db psql", "serve", "watch"}
-"""Those that stay, or start and stop a server of their own: test_staying_commands.py, test_console.py."""
+"""Commands that keep running, or start a server: test_staying_commands.py, test_console.py."""
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_every_command_is_covered() -> None:
     forgotten = {
         words
         for words in leaves(program, "") - ELSEWHERE
-        # Those of a job on GitHub run there, on a runner of their own.
+        # A job on GitHub runs these on its own runner.
         if not words.startswith("github ")
         and not any(f"{each} ".startswith(f"{words} ") for each in tried)
     }

@@ -1,4 +1,4 @@
-"""`reconcile explain`: every rule answers why, as people read it."""
+"""`reconcile explain`: the answer of every rule, as people read it."""
 
 import json
 
@@ -30,7 +30,7 @@ def declare(site: Site, fields: str) -> None:
 
 
 def reason(site: Site, *arguments: str, **env: str) -> str:
-    """The first two lines of an explanation, and the line that decided."""
+    """Return the first two lines of an explanation, and the line of the deciding rule."""
     done = site.reconcile("explain", *(arguments or ("acme/tools",)), env=env)
     assert done.exit_code == 0, done.stderr
     first, second, *rest = done.stdout.splitlines()

@@ -1,6 +1,6 @@
-"""The program, its wire to the database cut or itself killed: done once or not at all, and its end says which.
+"""A cut connection or a killed program: the change is made once or not at all, and the output says which.
 
-At every message, and with whatever locks others hold: tests/database/test_faults.py.
+For every message, and with locks of others: tests/database/test_faults.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ LOCK, GENERATION, COMMIT = "pg_advisory_xact_lock", "INTO public.rollout_generat
 
 @pytest.fixture
 def merged(site: Site) -> Site:
-    """A site at its first generation, ten percent; twelve percent are merged and not applied."""
+    """A site at its first generation, ten percent; twelve percent are merged but not applied."""
     document = read_rollout_file(site.file)
     applied = Application(read_source(document), document.rollout, "a test")
     apply(OpenedDatabase.at(site.database.address), applied)
@@ -38,7 +38,7 @@ def through(proxy: FaultProxy, site: Site) -> Site:
 
 
 def at(text: str, deed: Deed) -> Rule:
-    """Do this to each message of the first connection in which the program says this."""
+    """Do this to each message of the first connection on which the program sends this statement."""
     return lambda message: (
         deed
         if message.says(text) and message.side is Side.FRONTEND and message.connection == 1
@@ -52,7 +52,7 @@ def at_answer(deed: Deed) -> Rule:
 
 
 def is_whole(site: Site, generation: int) -> bool:
-    """Whether the database is as this generation left it: state, history and live."""
+    """Return whether the database is as this generation left it: state, history and live."""
     rows = site.database.rows("""
         SELECT generation, (SELECT max(generation) FROM rollout_generation) AS newest,
             (SELECT max((metadata ->> 'generation')::integer) FROM rollout_history) AS told,
@@ -132,7 +132,7 @@ def kill(process: Popen[str]) -> None:
 
 
 def locks(database: Database, *, granted: bool) -> Callable[[], bool]:
-    """Whether a session holds the lock of an apply, or waits for it."""
+    """Return whether a session holds the lock of an apply, or waits for it."""
     return lambda: database.value(
         "SELECT count(*) > 0 FROM pg_locks JOIN pg_database ON pg_database.oid = database"
         " WHERE datname = current_database() AND locktype = 'advisory' AND granted = %(granted)s"
@@ -144,7 +144,7 @@ def locks(database: Database, *, granted: bool) -> Callable[[], bool]:
 
 @contextmanager
 def held(site: Site, rule: Rule) -> Iterator[Popen[str]]:
-    """A program whose wire is silent at a message, and open."""
+    """A program whose connection is open but silent after a message."""
     with FaultProxy(site.database, rule) as proxy:
         process = through(proxy, site).start()
         eventually(proxy.holding.is_set)
@@ -156,7 +156,7 @@ def test_an_apply_killed_with_the_lock_leaves_nothing(merged: Site, text: str) -
     with held(merged, at(text, Deed.HOLD)) as process:
         assert locks(merged.database, granted=True)()
         kill(process)
-        # Nothing is waited for but the news that it is dead.
+        # The only thing to wait for is that the connection is lost.
         eventually(lambda: not locks(merged.database, granted=True)())
         assert is_whole(merged, 1)
         done = merged.reconcile()

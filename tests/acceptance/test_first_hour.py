@@ -1,4 +1,4 @@
-"""The first minute, the first hour, 3 a.m.: what a person sees, asks and is asked at a terminal."""
+"""The first use at a terminal, and a use in an emergency: the output and the questions."""
 
 import json
 import shlex
@@ -263,7 +263,7 @@ def test_the_prompt_accepts_what_the_browser_console_did(rollout: Site) -> None:
 
 
 def complete(site: Site, words: str) -> list[str]:
-    """What a shell offers behind a line, and nothing else that it would show."""
+    """Return the completions of a line, without the shell's other output."""
     done = site.reconcile(
         env={
             "_RECONCILE_COMPLETE": "bash_complete",

@@ -28,7 +28,7 @@ features:
 
 @pytest.fixture
 def filled(site: Site) -> Site:
-    """A site with four repositories, all of which have the feature."""
+    """A site with four repositories, all of them eligible."""
     (site.folder / "r.csv").write_text(REPOSITORIES)
     site.reconcile("repositories", "load", "r.csv")
     site.write(FILE)

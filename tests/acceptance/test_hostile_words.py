@@ -1,4 +1,4 @@
-"""Names and reasons that mean harm: shown harmlessly wherever they are printed, and stored whole."""
+"""Hostile names and reasons: they are printed without harm and stored unchanged."""
 
 import json
 import unicodedata
@@ -27,7 +27,7 @@ NAMES = [
 
 
 def is_harmless(shown: str) -> bool:
-    """Whether nothing in it acts on a terminal or changes the order of what is read."""
+    """Return whether a text neither controls a terminal nor changes the order of reading."""
     return all(each == "\n" or unicodedata.category(each) not in {"Cc", "Cf"} for each in shown)
 
 
@@ -50,7 +50,7 @@ def test_a_hostile_reason_is_escaped_and_stored_complete(site: Site, words: str)
     rows = site.database.rows("SELECT reason FROM rollout_history ORDER BY position DESC LIMIT 2")
     assert [row["reason"] for row in rows] == [reason, reason]
     assert json.loads(told.stdout)["history"][0]["reason"] == reason
-    # git has it in a line of its own; the branch's file is one that a reader takes.
+    # In git it is on its own line, and the reader accepts the branch's file.
     site.git("fetch", "--quiet")
     subjects = site.git(
         "log", "--format=%s%x00%(trailers:key=Override-Id,valueonly)", "origin/main", "-2"

@@ -1,4 +1,4 @@
-"""`reconcile import`: from a service's database to a file for which there is nothing to do."""
+"""`reconcile import`: from a service's database to a file whose apply changes nothing."""
 
 import os
 import re
@@ -18,7 +18,7 @@ FEATURE = "hybrid_progressive_capture"
 
 @pytest.fixture
 def adopted(tmp_path: Path, empty_database: Database) -> Iterator[Site]:
-    """A site whose database was a service's."""
+    """A site with the database of a service."""
     make_host(empty_database)
     empty_database.execute(f"""
         UPDATE rollout_configuration SET excluded_repositories = '{{{CORE},acme/next,Other/*}}'

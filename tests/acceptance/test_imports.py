@@ -1,4 +1,4 @@
-"""A command that needs no database does not wait for one to be imported."""
+"""A command that needs no database does not import the database's libraries."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def test_a_dry_run_outside_git_does_not_import_gitpython(
 
 
 def modules_after(arguments: list[str], folder: Path, environment: dict[str, str]) -> set[str]:
-    """The modules that the program has imported at its end."""
+    """Return the modules that the program has imported at its end."""
     (folder / "rollout.yaml").write_text("version: 1\n")
     program = (
         "import sys\n"

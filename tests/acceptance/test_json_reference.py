@@ -1,4 +1,4 @@
-"""The JSON of each command, key by key, against the page that documents it."""
+"""The JSON of each command compared key by key with the page that documents it."""
 
 import json
 import re
@@ -31,7 +31,7 @@ REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
 BY_NAME = ("by_category", "by_processor", "eligible_by_category", "indicators")
 """Objects whose keys are names."""
 OPAQUE = {"metadata", "plan", "last_applied", "live"}
-"""What a page tells of as a whole."""
+"""Keys that a page describes as a whole."""
 
 ROLLED_OUT = [
     ("repositories load", "repositories load r.csv"),
@@ -66,7 +66,7 @@ ROLLED_OUT = [
     ("stop", "resume --reason fixed"),
     ("history", "history"),
 ]
-"""Each section of the page, and a command line that prints what it says, in order."""
+"""Each section of the page, and a command line that prints its JSON, in order."""
 
 
 def test_documented_keys_and_printed_keys_are_the_same(
@@ -97,7 +97,7 @@ def test_documented_keys_and_printed_keys_are_the_same(
         unknown = {
             each
             for each in printed[section]
-            # An object or a list that is null or empty for once is documented by what is in it.
+            # If an object or a list is null or empty in this run, its keys document it.
             if not any(each == key or key.startswith((f"{each}.", f"{each}[")) for key in keys)
             and not any(each.startswith(key.removesuffix("…")) for key in keys if "…" in key)
         }
@@ -126,7 +126,7 @@ def test_the_keys_of_a_document(value: Any, found: set[str]) -> None:
 
 
 def paths(value: Any, path: str = "") -> Iterator[str]:
-    """The path of each value that is no container, and of each empty one."""
+    """Return the path of each value that is no container, and of each empty one."""
     if path.rpartition(".")[2] in OPAQUE:
         yield path
     elif isinstance(value, dict) and value:
@@ -141,6 +141,6 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 def sections(page: str) -> Iterator[tuple[str, set[str]]]:
-    """Each command of the page, and the keys that it documents."""
+    """Return each command of the page, and the keys that it documents."""
     for part in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
         yield part.partition("\n")[0], set(re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""Killed at any moment, an apply is there as a whole or not at all."""
+"""An apply that is killed at any moment is complete or did not happen."""
 
 import random
 import time
@@ -17,7 +17,7 @@ OTHERS = """
 def test_a_kill_leaves_changes_and_history_in_agreement(
     site: Site, at_size: Callable[[int, int], int]
 ) -> None:
-    # The first run waits for the process that others are forked from.
+    # The first run waits for the process from which others are forked.
     site.reconcile()
     site.write(_file(0))
     started = time.monotonic()
@@ -31,7 +31,7 @@ def test_a_kill_leaves_changes_and_history_in_agreement(
         with site.run_to_kill() as process:
             process.join(chance.uniform(0.1, 1.2) * whole)
             outcomes["killed" if process.exitcode is None else "whole"] += 1
-        # What was asked of the server before the kill is done by it, or rolled back.
+        # The server completes or rolls back what it received before the kill.
         eventually(lambda: site.database.value(OTHERS) == 0)
         live = live_state(site.database)
         assert live == replayed_state(site.database)
@@ -43,7 +43,7 @@ def test_a_kill_leaves_changes_and_history_in_agreement(
         stored = newest["effective"]["features"]["hybrid_progressive_capture"]
         assert stored["percentage"] == live["hybrid_progressive_capture"]["percentage"]
 
-    # Killed only, or never, would say nothing.
+    # If all runs, or none, were killed in time, the test would prove nothing.
     assert outcomes["killed"] > 0, outcomes
     assert site.database.value("SELECT count(*) FROM rollout_generation") > 1
 

@@ -1,4 +1,4 @@
-"""Repositories and machines as people have them: git missing, old or foreign, and what others plant."""
+"""Unusual repositories and machines: git is missing, old or foreign, or a pull request adds git files."""
 
 import json
 import os
@@ -16,7 +16,7 @@ NOTHING_APPLIED = "SELECT count(*) FROM rollout_generation"
 
 
 def git_that(folder: Path, script: str) -> dict[str, str]:
-    """An environment in which `git` is a script that ends in the real one."""
+    """An environment in which `git` is a script that ends with the real git."""
     programs = folder / "programs"
     programs.mkdir()
     (programs / "git").write_text(f'#!/bin/sh\n{script}\nexec {shutil.which("git")} "$@"\n')
@@ -66,7 +66,7 @@ def test_a_git_that_is_too_old_is_refused_in_a_sentence(
 
 
 def plant_bare_repository(folder: Path, ran: Path) -> None:
-    """What a pull request can bring: a bare repository whose configuration names programs."""
+    """What a pull request can add: a bare repository whose configuration names programs."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "HEAD").write_text("ref: refs/heads/main\n")
     for each in ("objects/info", "refs/heads"):
@@ -114,7 +114,7 @@ def test_a_planted_bare_repository_decides_and_runs_nothing(
 
     assert done.exit_code == 0, done.stderr
     assert not ran.exists()
-    # The repository that counts is the one that people cloned.
+    # git must use the repository that people cloned.
     if "--commit" in command:
         assert site.git("rev-parse", "HEAD~1") == before
     if "stop" in command:
@@ -205,7 +205,7 @@ echo '-----END PGP SIGNATURE-----'
 
 
 def sign_with(site: Site, folder: Path, script: str) -> None:
-    """Have git sign commits, by a program that is a script."""
+    """Make git sign commits with a script."""
     program = folder / "sign"
     program.write_text(script)
     program.chmod(0o755)
@@ -231,7 +231,7 @@ def test_write_back_signs_where_git_is_configured_to(site: Site, tmp_path: Path)
     commit = remote_git(site.remote, "cat-file", "commit", "main")
     assert "gpgsig -----BEGIN PGP SIGNATURE-----" in commit
     assert "author rollout-reconciler <rollout-reconciler@localhost>" in commit
-    # A host compares the signature's key with the committer's address.
+    # A hosting service compares the signature's key with the committer's address.
     assert "committer Grace Signer <grace@example.com>" in commit
     assert "ABCD" in log.read_text()
 

@@ -1,4 +1,4 @@
-"""A rollout that rises stage by stage, by the program."""
+"""A rollout that increases stage by stage, with the real program."""
 
 import json
 from datetime import timedelta
@@ -49,7 +49,7 @@ def soak_findings(site: Site, *arguments: str) -> list[str]:
 
 
 def wait_for_the_soak(database: Database) -> None:
-    """The two seconds, by the database's clock."""
+    """Wait until the soak of two seconds is over by the database's clock."""
     database.value(
         "SELECT pg_sleep_until(max(created_at) + interval '2 seconds')::text FROM rollout_history"
     )

@@ -1,4 +1,4 @@
-"""Metrics from Prometheus: a real one that scrapes a service, and servers that imitate one."""
+"""Metrics from Prometheus: a real one that scrapes a service, and simulated servers."""
 
 import json
 import shutil
@@ -40,14 +40,14 @@ Handle = Callable[[BaseHTTPRequestHandler], None]
 
 @contextmanager
 def serving(handle: Handle) -> Iterator[str]:
-    """A server of its own for each GET; its address."""
+    """Serve each GET with a handler; yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             handle(self)
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -162,7 +162,7 @@ def test_an_endless_answer_is_cut_off(begin: bytes, monkeypatch: pytest.MonkeyPa
 
     def handle(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(begin)
-        # A byte now and then keeps every timeout of a socket from running out.
+        # One byte now and then prevents every socket timeout.
         deadline = time.monotonic() + 10
         while not done.wait(0.05) and time.monotonic() < deadline:
             request.wfile.write(b" " if begin else b"")
@@ -218,7 +218,7 @@ def test_an_invalid_setting_is_refused(url: str, token: str | None) -> None:
 
 @pytest.fixture
 def applied(site: Site) -> Site:
-    """A site where all repositories have the feature."""
+    """A site with all repositories eligible."""
     site.write(FILE)
     site.commit("Begin")
     assert site.reconcile().exit_code == 0
@@ -272,10 +272,10 @@ def test_an_increase_is_judged_by_the_same_metrics(applied: Site) -> None:
 
 @dataclass
 class Service:
-    """A service whose jobs Prometheus counts, and one that counts in a way of its own."""
+    """A service whose jobs Prometheus counts, and another with its own metrics."""
 
     jobs: dict[str, int]
-    """How many of each outcome there were."""
+    """The number of each outcome."""
 
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         lines = ["# TYPE rollout_jobs_total counter", "# TYPE own gauge"]
@@ -304,7 +304,7 @@ class Prometheus:
             return False
 
     def value(self, query: str) -> float:
-        """What a query gives in all; none is 0."""
+        """Return the sum of a query's result; an empty result is 0."""
         parameters = {"query": f"sum({query})"}
         answer = httpx.get(f"{self.url}/api/v1/query", params=parameters).json()
         result = answer["data"]["result"]
@@ -372,7 +372,7 @@ def test_a_real_prometheus_counts_failed_jobs_after_a_resume(
     eventually(lambda: prometheus.value(counted) == 100)
     found = health(applied, prometheus, "--rollback", "--no-write-back")
     assert (found["verdict"], found["rolled_back"]) == ("fail", True)
-    # What few samples are extrapolated to.
+    # Prometheus extrapolates this from few samples.
     assert 80 <= found["jobs"] <= 200
     assert found["error_rate"] == pytest.approx(20, abs=2)
     assert found["by_processor"].keys() == {"inngest"}

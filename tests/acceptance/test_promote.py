@@ -1,4 +1,4 @@
-"""A rollout that goes on stage by stage, each written into the file by the program."""
+"""A rollout that continues stage by stage; the program writes each stage into the file."""
 
 import json
 from datetime import datetime, timedelta
@@ -68,7 +68,7 @@ def missing(site: Site) -> list[str]:
 
 
 def let_pass(site: Site, time: str) -> None:
-    """Move what happened back in time."""
+    """Set the times of all earlier changes back."""
     site.database.execute(f"""
         SET session_replication_role = replica;
         UPDATE rollout_history SET created_at = created_at - interval '{time}';

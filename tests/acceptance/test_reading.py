@@ -1,4 +1,4 @@
-"""Categories, participation and who is next, as people and scripts read them."""
+"""Categories, participation and the next repositories, as people and scripts read them."""
 
 import json
 import re
@@ -21,7 +21,7 @@ other/linux,90000,5000,50000
 
 @pytest.fixture
 def filled(site: Site) -> Site:
-    """A site with repositories of every category, of which one is always in."""
+    """A site with repositories of every category, one of which is always eligible."""
     (site.folder / "r.csv").write_text(REPOSITORIES)
     site.reconcile("repositories", "load", "r.csv")
     site.write(

@@ -1,4 +1,4 @@
-"""A stand-alone database is filled from a file: all of it, or none."""
+"""Filling a stand-alone database from a file: with all repositories or none."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A plan that was looked at is applied as it was shown, or not at all."""
+"""A saved plan is applied exactly as it was shown, or not at all."""
 
 import json
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from tests.site import Site
 
 @pytest.fixture
 def planned(site: Site) -> Site:
-    """A site with ten percent live, twenty wanted, and the plan for that saved."""
+    """A site with ten percent live and twenty desired, and the saved plan for that."""
     site.reconcile()
     site.replace("percentage: 10", "percentage: 20")
     site.commit("Take twenty percent in")

@@ -1,4 +1,4 @@
-"""`reconcile serve`: a real server, asked as OFREP's clients ask, held against its OpenAPI document."""
+"""`reconcile serve`: a real server with OFREP's clients, checked against its OpenAPI document."""
 
 import json
 import os
@@ -37,7 +37,7 @@ AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 @dataclass(frozen=True)
 class Served:
-    """A server that runs."""
+    """A running server."""
 
     url: str
     process: "subprocess.Popen[str]"
@@ -54,7 +54,7 @@ class Served:
     def send(
         self, path: str, body: str | bytes, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """Send anything; what comes back is of the protocol."""
+        """Send a request of any form; check that the answer follows the protocol."""
         response = self.http.post(
             f"/ofrep/v1/evaluate/flags{path}",
             content=body,
@@ -83,7 +83,7 @@ def serving(database_url: str, *arguments: str, token: str | None = TOKEN) -> It
     )
     try:
         assert process.stderr is not None
-        # A database that is not there may be told of before.
+        # The server may report a missing database earlier.
         said = next((line for line in process.stderr if line.startswith("serving ")), "it ended")
         found = re.fullmatch(r"serving (http://127\.0\.0\.1:[0-9]+)/ofrep/v1\n", said)
         assert found is not None, said
@@ -375,7 +375,7 @@ def test_flags_are_off_while_the_data_is_missing_or_stale(database: Database) ->
             assert served.one("f", question).json() == stale
             assert served.all(question).json() == {"flags": [stale]}
 
-            # Without a token it is asked by this machine's own names alone.
+            # Without a token the server accepts only names of this machine.
             for host, status in [("localhost", 200), ("[::1]:80", 200), ("evil.example", 403)]:
                 assert served.one("f", question, Host=host).status_code == status
 

@@ -1,4 +1,4 @@
-"""Servers under attack by slow, many and malformed connections: the others are answered all the same."""
+"""Attacks by slow, many and malformed connections: other clients still get answers."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.watching import Watcher, actions, fail_jobs, take_half_in, watching
 
 @pytest.fixture
 def connections() -> Iterator[Callable[[str, int], list[socket.socket]]]:
-    """Opens many connections that send the beginning of a request and no more."""
+    """Opens many connections that send only the start of a request."""
     with ExitStack() as opened:
 
         def open_many(address: str, number: int) -> list[socket.socket]:
@@ -75,7 +75,7 @@ def test_a_watch_closes_a_request_that_takes_too_long(
         (slow,) = connections(address, 1)
         began = time.monotonic()
 
-        # A byte now and then does not extend the time.
+        # One byte now and then does not extend the time.
         while time.monotonic() < began + 20:
             slow.settimeout(0.5)
             try:

@@ -47,7 +47,7 @@ def test_a_failing_rollout_is_rolled_back_fixed_and_resumed(  # noqa: PLR0915 - 
         told = watcher.tells("rolled_back", feature="capture")
         assert eligible(site) == 0
 
-        # `main` says so, and why.
+        # `main` contains the override with its reason.
         carried = watcher.tells("write_back", feature="capture", outcome="written")
         newest = commits(site)[0]
         assert (newest.id, newest.override) == (carried["commit"], told["override"])
@@ -77,7 +77,7 @@ def test_a_failing_rollout_is_rolled_back_fixed_and_resumed(  # noqa: PLR0915 - 
         assert feature["seconds"] > 0
         assert feature["override"]["id"] == told["override"]
 
-        # People mend it and remove the block by a merge; the rollout resumes.
+        # People fix the cause and merge the removal of the block; the rollout resumes.
         site.git("clone", "--quiet", site.remote.as_uri(), str(tmp_path / "elsewhere"))
         elsewhere = Site(tmp_path / "elsewhere", site.remote, site.database)
         elsewhere.git("checkout", "--quiet", "-b", "mended")
@@ -93,7 +93,7 @@ def test_a_failing_rollout_is_rolled_back_fixed_and_resumed(  # noqa: PLR0915 - 
         assert eligible(site) == half
         assert actions(site)[:2] == ["auto_rollback", "resumed"]
 
-        # The old failures do not roll it back again, nor are they forgotten by silence alone.
+        # The old failures do not cause another rollback, and silence alone does not hide them.
         watcher.ticks_on(5)
         assert watcher.metric('rollout_verdict{feature="capture",verdict="inconclusive"}') == 1
         fail_jobs(site, jobs=4, succeeded=True)

@@ -1,4 +1,4 @@
-"""Who was in, and why, at a generation, a commit or a time: as `eligible_repositories` said it then."""
+"""Eligibility with its reason at a generation, a commit or a time, as `eligible_repositories` was then."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def declare(site: Site, fields: str, rest: str = "") -> str:
 
 
 def in_now(site: Site) -> tuple[str, list[str]]:
-    """The database's time, and the repositories that its function returns as eligible."""
+    """Return the database's time and the repositories that its function returns."""
     (row,) = site.database.rows(
         "SELECT clock_timestamp() AS at, array(SELECT full_name FROM repositories"
         " WHERE id IN (SELECT eligible_repositories('capture')) ORDER BY 1) AS names"

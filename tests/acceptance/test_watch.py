@@ -1,4 +1,4 @@
-"""`reconcile watch`: rolling back by itself, one at a time, and what it says of itself."""
+"""`reconcile watch`: automatic rollbacks, one leader at a time, and its log and metrics."""
 
 import json
 import signal
@@ -26,7 +26,7 @@ SELECT count(*) FROM rollout_lease WHERE name = 'write-back' AND until > clock_t
 
 @pytest.fixture
 def rollout(site: Site) -> Site:
-    """A site with two features at half, applied and pushed."""
+    """A site with two features at 50 percent, applied and pushed."""
     return take_half_in(site)
 
 
@@ -39,7 +39,7 @@ def start(rollout: Site) -> Iterator[Start]:
 def test_a_failing_feature_is_rolled_back_and_written_back(
     rollout: Site, start: Start, tmp_path: Path
 ) -> None:
-    # What every git command gets to see, while the real one runs.
+    # Records the environment of every git command, and runs the real git.
     seen = tmp_path / "seen"
     (tmp_path / "bin").mkdir()
     git = tmp_path / "bin" / "git"
@@ -98,7 +98,7 @@ def test_a_second_watcher_takes_over_when_the_first_is_killed(rollout: Site, sta
     status, health = second.get("/healthz")
     assert (status, json.loads(health)["role"]) == (200, "standby")
     assert second.metric("rollout_watch_active") == 0
-    # A pass of write-back that is killed keeps its lease for 100 seconds: none is running from here on.
+    # A killed pass of write-back keeps its lease for 100 seconds, so none may run from here on.
     first.ticks_on()
     eventually(lambda: rollout.database.value(WRITE_BACK_LEASES) == 0)
     first.end(signal.SIGKILL)
@@ -160,7 +160,7 @@ def test_a_long_tick_keeps_its_lease(rollout: Site, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(leadership, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     class Slow:
-        """Takes half a lease for a feature, and longer than the lease for both."""
+        """Takes half the time of a lease for one feature, and more than a lease for two."""
 
         def read_metrics(self, feature: str, period: Period) -> JobMetrics:
             lasts = "SELECT until > clock_timestamp() + interval '20 s' FROM rollout_lease"

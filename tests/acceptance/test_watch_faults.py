@@ -1,4 +1,4 @@
-"""`reconcile watch` while the database or the remote is gone, hangs, or comes back."""
+"""`reconcile watch` while the database or the remote is missing, hangs, or returns."""
 
 import signal
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def start(rollout: Site) -> Iterator[Start]:
 
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
-    """A folder whose path leaves room for a socket's name."""
+    """A folder with a path short enough for a socket's name."""
     with TemporaryDirectory() as folder:
         yield Path(folder)
 
@@ -45,7 +45,7 @@ def test_a_lost_database_is_logged_once_and_recovered_from(
     tmp_path: Path, short_folder: Path
 ) -> None:
     server = EmbeddedServer(tmp_path / "own")
-    # A server that starts again has its socket elsewhere.
+    # A restarted server has its socket elsewhere.
     sockets = short_folder / "s"
     address = DatabaseAddress.parse(server.start())
     sockets.symlink_to(address.parameters["host"])
@@ -86,7 +86,7 @@ def test_an_override_is_pending_until_the_remote_is_back(rollout: Site, start: S
     fail_jobs(rollout)
     watcher.tells("rolled_back", feature="capture")
     told = watcher.tells("failed", subject="write-back")
-    # The log has the remote's failure once, and not under the ticks.
+    # The log has the remote's failure once, and not as a failure of ticks.
     watcher.ticks_on(10)
     assert watcher.metric("rollout_pending_write_back") == 1
     assert watcher.metric('rollout_watch_failing{subject="write-back"}') == 1
@@ -116,7 +116,7 @@ def test_a_remote_that_hangs_delays_no_rollback(
 
         watcher.tells("rolled_back", feature="export")
         assert watcher.events("write_back") == watcher.events("failed") == []
-        # Nor is the next watcher kept waiting.
+        # The next watcher does not wait either.
         watcher.process.send_signal(signal.SIGTERM)
         eventually(lambda: not rollout.database.value(HELD))
         assert watcher.process.poll() is None

@@ -1,4 +1,4 @@
-"""`reconcile watch --follow`: new commits of a branch are pulled and applied, as one-shot runs would."""
+"""`reconcile watch --follow`: new commits of a branch are fetched and applied, as by one-shot runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ def start(rollout: Site) -> Iterator[Start]:
 
 @pytest.fixture
 def elsewhere(rollout: Site, tmp_path: Path) -> Site:
-    """Another person's clone, from which merges are pushed."""
+    """Another person's clone, used to push merges."""
     rollout.git("clone", "--quiet", rollout.remote.as_uri(), str(tmp_path / "elsewhere"))
     return Site(tmp_path / "elsewhere", rollout.remote, rollout.database)
 
@@ -70,7 +70,7 @@ def test_a_merge_is_applied_and_the_checkout_stays_as_it_is(
     assert len(watcher.events("applied")) == 2
     assert (refs, head) == (rollout.git("for-each-ref"), rollout.git("rev-parse", "HEAD"))
     assert rollout.git("status", "--porcelain") == status
-    # Its own commit comes back, and is nothing new.
+    # Its own commit comes back and changes nothing.
     fail_jobs(rollout, "export")
     carried = watcher.tells("write_back", feature="export", outcome="written")
     assert watcher.tells("applied", commit=carried["commit"])["changes"] == 0

@@ -1,4 +1,4 @@
-"""Write-back to a branch that takes pushes: what is carried, what is left alone, and what is not touched."""
+"""Write-back to a branch that accepts pushes: what it writes, and what it leaves unchanged."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def pull_and_apply(site: Site) -> Plan:
 
 
 def edit_on_the_branch(site: Site, text: str, message: str = "By a person") -> None:
-    """What a person does elsewhere: the checkout of the site does not have it."""
+    """Another person's change: the checkout of the site does not have it."""
     site.git("fetch", "--quiet", "origin")
     site.git("reset", "--quiet", "--hard", "origin/main")
     site.write(text)
@@ -156,7 +156,7 @@ def test_a_block_that_was_removed_in_git_never_comes_back(applied: Site) -> None
     override = limit(applied.database)
     carry(applied)
     edit_on_the_branch(applied, first, "Resume")
-    # As after a push with a lost answer: the database does not know that git had it.
+    # As after a push with a lost answer: the database does not know that git has it.
     applied.database.execute("UPDATE rollout_override SET written_back_at = NULL")
 
     report = carry(applied)
@@ -440,7 +440,7 @@ def test_a_setting_names_the_rollouts_branch(
 def test_a_branch_that_is_more_than_a_name_to_git_is_refused(applied: Site, branch: str) -> None:
     limit(applied.database)
 
-    if branch == "+main":  # a name, and not taken for a forced push
+    if branch == "+main":  # a name, and no forced push
         assert "has no branch" in str(carry(applied, branch=branch).problem)
     else:
         with pytest.raises(SetupInvalid, match="is not a branch's name"):

@@ -1,4 +1,4 @@
-"""Write-back after people moved, lost or deleted what it had written: what is in force comes back to git."""
+"""Write-back after people moved, lost or deleted its block: git gets the override in force again."""
 
 import json
 
@@ -26,7 +26,7 @@ def applied(site: Site) -> Site:
 
 @pytest.fixture
 def protected(applied: Site) -> Site:
-    """A site whose remote takes no pushes to main."""
+    """A site whose remote declines pushes to main."""
     hook = applied.remote / "hooks" / "pre-receive"
     hook.write_text(DECLINES_MAIN)
     hook.chmod(0o755)
@@ -34,7 +34,7 @@ def protected(applied: Site) -> Site:
 
 
 def merge_by_hand(site: Site) -> None:
-    """Bring the checkout's commit to main, past the protection, as a merge on the host does."""
+    """Bring the checkout's commit to the protected main, as a merge on the hosting service does."""
     site.git("push", "--quiet", "origin", "HEAD:refs/heads/merged")
     remote_git(site.remote, "update-ref", "refs/heads/main", "refs/heads/merged")
     remote_git(site.remote, "update-ref", "-d", "refs/heads/merged")

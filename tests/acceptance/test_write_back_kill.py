@@ -1,7 +1,7 @@
-"""Killed at any point and started again, write-back ends the same: one row, one commit, one block.
+"""Write-back that is killed at any point and started again: always one row, one commit, one block.
 
-Each process is a real one and is killed by SIGKILL: by the `git` that it finds on its path, or while the
-database holds its COMMIT.
+Each process is a real one and is killed by SIGKILL: by the `git` on its path, or while the database
+holds its COMMIT.
 """
 
 import os
@@ -67,7 +67,7 @@ POINTS = (*BY_GIT, MARK)
 
 
 def write_back(site: Site, folder: Path) -> None:
-    """What a process does: one pass, as every command makes it."""
+    """The work of a process: one pass, as every command makes it."""
     live_in(folder)
     carry(site, patience=timedelta(seconds=60))
 
@@ -78,14 +78,14 @@ def apply(site: Site, folder: Path) -> None:
 
 
 def live_in(folder: Path) -> None:
-    """Find the git that is in a folder, and leave there what is left."""
+    """Use the git and the folder for temporary files in this folder."""
     os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
     tempfile.tempdir = str(folder / "temporary")
 
 
 @dataclass(frozen=True)
 class Program:
-    """A process's own folder, with the git that it finds."""
+    """A process's own folder, with its `git`."""
 
     site: Site
     folder: Path
@@ -108,7 +108,7 @@ class Program:
         return process
 
     def be_killed(self, point: str) -> None:
-        """Run until a point, and be killed there."""
+        """Run to a point, and be killed there."""
         if point in BY_GIT:
             process = self.start(BY_GIT[point])
         else:
@@ -117,7 +117,7 @@ class Program:
                 eventually(is_held)
                 os.kill(process.pid or 0, signal.SIGKILL)
                 process.join()
-            # The server commits, though the client is gone.
+            # The server commits although the client is gone.
             eventually(lambda: not locks(self.site))
         process.join()
         assert process.exitcode == -signal.SIGKILL, point
@@ -125,7 +125,7 @@ class Program:
 
 @contextmanager
 def holding(site: Site) -> Iterator[Callable[[], bool]]:
-    """Hold every COMMIT of a mark or an apply; yields whether one is held."""
+    """Hold every COMMIT of a mark or an apply; yield a function that returns whether one is held."""
     with site.database.connect() as connection:
         connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})".encode())
         yield lambda: locks(site, "NOT granted") > 0
@@ -140,7 +140,7 @@ def locks(site: Site, which: str = "true") -> int:
 
 
 def run_out(site: Site) -> None:
-    """Let as much time go by as the lease of a killed one lasts."""
+    """Set the time of the lease back, as if it had expired."""
     site.database.execute("UPDATE rollout_lease SET until = now()")
 
 
@@ -150,7 +150,7 @@ def feature(number: int) -> str:
 
 @pytest.fixture
 def crashing(site: Site) -> Callable[[int], Site]:
-    """A site with as many features, applied, whose database can hold a COMMIT."""
+    """A site with this many features, applied, whose database can hold a COMMIT."""
 
     def make(count: int) -> Site:
         site.write(
@@ -169,7 +169,7 @@ def crashing(site: Site) -> Callable[[int], Site]:
 
 
 def assert_once(site: Site, name: str, override: UUID) -> None:
-    """One row, one row of history, one commit, one block; and the intent as it was."""
+    """Check for one row, one row of history, one commit, one block, and an unchanged desired state."""
     assert site.database.rows(
         "SELECT o.id, state, written_back_at IS NOT NULL AS is_marked FROM rollout_override AS o"
         " JOIN rollout_configuration AS c ON c.id = rollout_config_id WHERE feature_name = %(name)s",
@@ -248,13 +248,13 @@ def test_two_killed_processes_write_back_a_stop_once(
 ) -> None:
     site = crashing(1)
     override = limit(site.database, feature(0))
-    # A third is there all the time, waits for its turn, and is the one that ends the work.
+    # A third process runs all the time, waits for the lease, and completes the work.
     waiting = Program.make(site, tmp_path / "waiting")
     Program.make(site, tmp_path / "first").be_killed(first)
     third = waiting.start()
     other = Program.make(site, tmp_path / "second").start(BY_GIT.get(second))
     while other.is_alive() or third.is_alive():
-        # Whoever holds it now: killed, or taken for it.
+        # The lease holder: killed, or replaced because it seems to be dead.
         run_out(site)
         other.join(0.2)
     run_out(site)

@@ -1,4 +1,4 @@
-"""Write-back to remotes that are slow, refuse, lose answers or protect their branch, and to busy ones."""
+"""Write-back to remotes that are slow, refuse, lose answers, protect their branch or are busy."""
 
 import os
 import shutil
@@ -267,7 +267,7 @@ def test_concurrent_pushes_lose_nothing_and_force_nothing(
     first = site.commit("Many features")
     site.push()
     apply_file(site)
-    # A database each, so that no lease has them go one after the other.
+    # Each has its own database, so no lease puts them in order.
     pushers = [replace(site, database=copy_of(site.database)) for _ in names]
     overrides = [limit(pusher.database, name) for pusher, name in zip(pushers, names, strict=True)]
     left = list(pushers)

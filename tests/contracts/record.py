@@ -12,7 +12,7 @@ WRITE: Final = "WRITE_CONTRACTS"
 
 
 def check_lines(name: str, lines: Iterable[str]) -> None:
-    """Compare lines with a record; their order does not count."""
+    """Compare lines with a record; their order is ignored."""
     _check(f"{name}.txt", "".join(f"{line}\n" for line in sorted(set(lines))))
 
 

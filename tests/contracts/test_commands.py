@@ -1,4 +1,4 @@
-"""Commands, their options and arguments, and the names that options take."""
+"""Commands, their options and arguments, and the choices of options."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ def test_the_program_is_a_script_and_a_module() -> None:
 def _commands(
     command: click.Command, context: click.Context
 ) -> Iterator[tuple[str, frozenset[str]]]:
-    """The path of each command, with its options and arguments."""
+    """Yield the path of each command, with its options and arguments."""
     parameters = command.get_params(context)
     yield context.command_path, frozenset(_parameter(each, context) for each in parameters)
     if isinstance(command, click.Group):

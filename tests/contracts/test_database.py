@@ -1,4 +1,4 @@
-"""The database as its catalog has it: tables, indexes, triggers, functions, notifications and roles."""
+"""The database by its catalog: tables, indexes, triggers, functions, notifications and roles."""
 
 from collections.abc import Iterator
 

@@ -12,7 +12,7 @@ OURS = re.compile(
     r"|GIT_(SSH_COMMAND|CONFIG_GLOBAL|CEILING_DIRECTORIES|(AUTHOR|COMMITTER)_[A-Z]+)|SSL_[A-Z_]+"
     r"|(?i:https?_proxy|no_proxy|all_proxy)|TMPDIR"
 )
-"""Other variables of git are those that the program sets, and no contract."""
+"""Other variables of git that the program sets; these are no contract."""
 
 
 def test_environment_variables() -> None:

@@ -1,4 +1,4 @@
-"""What services import: public names, their methods, parameters, fields and values."""
+"""Public imports of services: names, methods, parameters, fields and values."""
 
 import dataclasses
 import enum
@@ -41,7 +41,7 @@ def _lines(name: str, value: Any) -> Iterator[str]:
     for attribute, member in inspect.getmembers(value):
         if attribute.startswith("_") and attribute not in CONTEXTS:
             continue
-        # What a base class of a library has is the library's contract.
+        # The members of a library's base class are the library's contract.
         if inspect.isroutine(member) and member.__module__.startswith("reconciler."):
             kind = "async " if inspect.iscoroutinefunction(member) else ""
             yield f"{kind}{name}.{attribute}{_parameters(member)}"

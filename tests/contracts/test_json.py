@@ -82,7 +82,7 @@ def test_the_keys_of_each_command(site: Site) -> None:
 
 
 def test_exit_codes(site: Site) -> None:
-    # 130 is what an interrupted watch exits with: test_watch.py.
+    # The exit code 130 of an interrupted watch: test_watch.py.
     def code(*arguments: str) -> int:
         return site.reconcile(*arguments).exit_code
 

@@ -1,7 +1,7 @@
-"""Plans of a fixed corpus, with their digests: a saved plan fits, whichever release made it.
+"""Plans of a fixed corpus, with their digests: a saved plan fits every release.
 
-A digest covers what a plan would do, and its warnings, which are sentences. Repositories, features and
-times are fixed.
+A digest covers the actions of a plan and its warnings, which are sentences. Repositories, features
+and times are fixed.
 """
 
 import json
@@ -31,7 +31,7 @@ FEATURE = """
     INSERT INTO rollout_configuration (id, feature_name)
     VALUES ('00000000-0000-4000-9000-000000000001', 'capture')
 """
-"""The id of a feature goes into the id of the override that is made of its kept drift."""
+"""The id of a feature is part of the id of an override for its kept drift."""
 LONG_AGO = """;
     SET LOCAL session_replication_role = replica;
     UPDATE rollout_configuration SET updated_at = '2026-01-02T03:04:05.678Z'
@@ -165,7 +165,7 @@ def apply(site: Site, file: str) -> None:
 
 
 def recorded(plan: dict[str, Any]) -> dict[str, Any]:
-    """What a digest covers, and the names of the guards; not what commit the plan was made at."""
+    """Return what a digest covers and the names of the guards, without the commit of the plan."""
     for feature in plan["features"]:
         feature["guards"] = [guard["name"] for guard in feature["guards"]]
     kept = (

@@ -1,4 +1,4 @@
-"""What the program leaves in git and on GitHub, and finds again: branches, trailers, markers, labels."""
+"""Names that the program leaves in git and on GitHub and finds again: branches, trailers, markers, labels."""
 
 import json
 from collections.abc import Iterator
@@ -117,7 +117,7 @@ def run(site: Site, *arguments: str) -> Completed:
 
 
 def protect(site: Site) -> None:
-    """Have the remote take no pushes to main."""
+    """Make the remote decline pushes to main."""
     hook = site.remote / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\nif grep -q refs/heads/main; then exit 1; fi\n")
     hook.chmod(0o755)
@@ -130,7 +130,7 @@ def override_branch(hub: FakeGitHub) -> str:
 
 
 def commit_lines(site: Site, commits: dict[str, str]) -> Iterator[str]:
-    """Who is named in commits of the remote, and their trailers without values."""
+    """Return the people in commits of the remote, and their trailers without values."""
     site.git("fetch", "--quiet", "origin")
     for name, commit in commits.items():
         shown = "%an <%ae>%n%cn <%ce>%n%(trailers:only,unfold)"

@@ -34,7 +34,7 @@ def test_a_key_named_description_is_kept() -> None:
 
 
 def structure(schema: Any, definitions: dict[str, Any]) -> Any:
-    """A schema with each definition in the place of its references, and without words."""
+    """Return a schema with each definition in place of its references, without descriptions."""
     if isinstance(schema, list):
         return [structure(each, definitions) for each in schema]
     if not isinstance(schema, dict):

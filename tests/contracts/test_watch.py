@@ -1,4 +1,4 @@
-"""What `reconcile watch` logs and serves: events with their values, metrics, `/healthz`, exit codes."""
+"""The log and the HTTP answers of `reconcile watch`: events, metrics, `/healthz`, exit codes."""
 
 import json
 import signal
@@ -57,7 +57,7 @@ def event_lines(logged: list[dict[str, object]]) -> Iterator[str]:
 
 
 def metric_lines(text: str) -> Iterator[str]:
-    """Each metric's type, and each of its series without the value."""
+    """Return each metric's type, and each of its series without the value."""
     for line in text.splitlines():
         if line.startswith("# TYPE"):
             yield line

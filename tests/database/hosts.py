@@ -1,4 +1,4 @@
-"""A service's database, as it is before the reconciler comes to it."""
+"""A service's database before its adoption."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ CORE = "00000000-0000-4000-8000-000000000003"
 
 
 def make_host(database: Database, *, rows: bool = True) -> None:
-    """Give an empty database a service's tables, and rows in them."""
+    """Create a service's tables and rows in an empty database."""
     database.execute((_HERE / "host_schema.sql").read_text())
     if rows:
         database.execute((_HERE / "host_rows.sql").read_text())
 
 
 def new_role(database: Database, purpose: str) -> str:
-    """A role of the server for one test; its name is the test database's own, since roles are shared."""
+    """Create a role for one test; its name includes the test database's, because a server shares roles."""
     role = f"{purpose}_{database.value('SELECT current_database()')[-12:]}"
     database.execute(f"CREATE ROLE {role}")
     return role

@@ -1,4 +1,4 @@
-"""A network between a client and its database, which a test can cut at any byte."""
+"""A network between a client and its database; a test can cut it at any byte."""
 
 import socket
 import threading
@@ -14,13 +14,13 @@ from tests.postgres import Database
 
 
 class Verdict(Enum):
-    """What becomes of bytes that were sent."""
+    """What the proxy does with sent bytes."""
 
     FORWARD = auto()
     CUT = auto()
-    """They are lost, and the connection with them."""
+    """They are lost, and the connection is closed."""
     FORWARD_AND_CUT = auto()
-    """They arrive, and nothing comes back."""
+    """They arrive, and no answer comes back."""
 
 
 def forward(_sent: bytes) -> Verdict:
@@ -28,7 +28,7 @@ def forward(_sent: bytes) -> Verdict:
 
 
 class Proxy:
-    """Listens for as long as it is entered; each way of a connection is asked for its verdict."""
+    """Listens until the `with` block ends; asks for a verdict in each direction of a connection."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.is_up = True
-        """While it is not, new connections are refused."""
+        """While this is not set, new connections are refused."""
         parameters = database.address.parameters
         self.url = (
             f"postgresql://{parameters['user']}@127.0.0.1:{self._listener.getsockname()[1]}"
@@ -55,12 +55,12 @@ class Proxy:
         )
 
     def lead_to(self, url: str) -> None:
-        """Lead connections from now on to the server of this URL."""
+        """Forward new connections to the server of this URL."""
         parameters = DatabaseAddress.parse(url).parameters
         self._target = f"{parameters['host']}/.s.PGSQL.{parameters['port']}"
 
     def cut(self) -> None:
-        """End all connections, without a word to either side's program."""
+        """End all connections without a message to either side."""
         with self._lock:
             for each in self._sockets:
                 _shut(each)
@@ -110,7 +110,7 @@ class Proxy:
                 if verdict is not Verdict.CUT:
                     target.sendall(sent)
                 if verdict is Verdict.FORWARD_AND_CUT:
-                    # The client is gone before the answer can come; the server still reads.
+                    # The client is gone before the answer comes; the server still reads.
                     _shut(source)
                 if verdict is not Verdict.FORWARD:
                     break

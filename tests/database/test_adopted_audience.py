@@ -1,4 +1,4 @@
-"""Not one repository moves: the audience of an adopted service, before and after."""
+"""The audience of an adopted service before and after: not one repository moves."""
 
 import threading
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def make_service(database: Database, *, repositories: int = 400) -> None:
 
 
 def replace_in_function(database: Database, before: str, after: str) -> None:
-    """Change the service's own function in one place."""
+    """Change one part of the service's own function."""
     definition = database.value(
         "SELECT pg_get_functiondef('is_repository_eligible_for_rollout(uuid, varchar)'::regprocedure)"
     )
@@ -255,7 +255,8 @@ def test_calls_of_the_service_go_on_while_an_upgrade_waits(service: Database) ->
         upgrading = threading.Thread(target=lambda: schema.upgrade(service.engine))
         upgrading.start()
         eventually(lambda: service.value(waiting) == 1)
-        # The service's call queues behind the upgrade, and gets through although the reader goes on.
+        # The service's call waits behind the upgrade, and then completes although the reader
+        # continues.
         service.execute("SELECT count(*) FROM rollout_configuration")
         assert service.value("SELECT to_regclass('rollout_state')") is None
     upgrading.join(timeout=60)
@@ -343,7 +344,7 @@ def test_the_service_goes_on_writing_rows_of_metrics(service: Database) -> None:
             rollout_metrics_since(configuration.id, now() - interval '{since}', {cut})
     """
     assert service.value(counted.format(since="24 hours", cut="null")) == 9
-    # A row counts from when it was written, also right after a resume.
+    # A row counts from the time it was written, also right after a resume.
     assert service.value(counted.format(since="10 minutes", cut="now() - interval '1 minute'")) >= 6
 
 

@@ -1,4 +1,4 @@
-"""A service's tables are adopted: wider, complete, and otherwise as they were."""
+"""Adoption of a service's tables: wider, complete, and otherwise unchanged."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,14 +24,14 @@ def host(empty_database: Database) -> Database:
 
 @pytest.fixture
 def role(empty_database: Database) -> Iterator[str]:
-    """A role of the service, without any right yet."""
+    """A role of the service without any right."""
     role = new_role(empty_database, "service")
     yield role
     drop_role(empty_database, role)
 
 
 def as_role(database: Database, role: str, sql: str) -> list[tuple[Any, ...]]:
-    """What a role gets for a statement, committed."""
+    """Return what a role gets for a statement, committed."""
     with database.connect() as connection:
         connection.execute(f"SET ROLE {role}".encode())
         cursor = connection.execute(sql.encode())
@@ -340,7 +340,7 @@ def test_grants_by_default_privileges_are_revoked(host: Database, role: str) -> 
 
 
 def trigger_on_another_table(function: str) -> str:
-    """What a role would do that wants to write with the rights of a function's owner."""
+    """Try to write with the rights of a function's owner, as an attacker would."""
     return (
         "CREATE TEMPORARY TABLE mine (id integer);"
         f"CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION {function}()"

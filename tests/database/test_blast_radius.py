@@ -1,4 +1,4 @@
-"""The blast radius: what it predicts is what the database has after the apply."""
+"""The blast radius: its prediction equals the database after the apply."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -55,7 +55,7 @@ def _load(database: Database, count: int = REPOSITORIES) -> None:
 
 
 def _measure(connection: Connection, planned: Targeting, **plan: Any) -> BlastRadius:
-    """What the feature's plan does, counted from how it is live now."""
+    """Return the effect of the feature's plan, counted from the live state."""
     live = read_configurations(connection).get("f")
     return measure_blast_radius(
         connection, "f", NO_AUDIENCE if live is None else live.targeting, planned, **plan
@@ -70,7 +70,7 @@ def _apply(
     unmarked: Iterable[str] = (),
     thresholds: dict[Category, Threshold] | None = None,
 ) -> None:
-    """What an apply writes, in its order."""
+    """Write as an apply does, in its order."""
     for category, each in (thresholds or {}).items():
         connection.execute(
             text(
@@ -129,7 +129,7 @@ def _apply(
 
 
 def _eligible(connection: Connection) -> dict[str, tuple[str, Category]]:
-    """Name → id and category of each eligible repository."""
+    """Return the id and the category of each eligible repository, by name."""
     rows = connection.execute(
         text(
             "SELECT r.full_name, r.id::text AS id,"
@@ -294,7 +294,7 @@ def test_the_ten_owners_with_most_changes_are_listed(database: Database) -> None
 
 
 def _cost(connection: Connection, memory: str) -> float:
-    """What the planner expects of a plan, where it may use so much memory."""
+    """Return the planner's estimate for a plan, with this much memory."""
     asked: list[tuple[str, Any]] = []
 
     def listen(_connection: Any, _cursor: Any, sql: str, parameters: Any, *_: Any) -> None:

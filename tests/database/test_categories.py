@@ -143,7 +143,7 @@ def test_the_largest_metrics_do_not_overflow(database: Database) -> None:
 
 
 def test_a_metric_below_0_counts_as_missing(database: Database) -> None:
-    """As a service may write where it knows no number."""
+    """A service may write a negative number for an unknown one."""
     _load(database, (-1, -40, -2_147_483_648))
     _categorize_all(database)
 

@@ -1,4 +1,4 @@
-"""The client: it answers from memory as the database does, the newest answer, and never a wrong yes."""
+"""The client: it answers from memory like the database, with the newest answer and no wrong yes."""
 
 import random
 import threading
@@ -31,7 +31,7 @@ NOBODY = "30000000-0000-4000-8000-000000000003"
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -174,7 +174,7 @@ def test_answers_the_database_does_not_confirm_become_stale(database: Database) 
     with following(database, clock=clock, max_staleness=timedelta(minutes=5)) as client:
         assert client.is_eligible(ACME, "f")
 
-    # It follows no longer, as if the database were gone.
+    # It does not follow any more, as if the database were gone.
     clock.now += 299
     assert client.is_eligible(ACME, "f")
     assert list(client.eligible("f")) == [ACME, OTHER]
@@ -191,7 +191,7 @@ def test_stale_data_is_read_again_as_soon_as_the_machine_wakes(database: Databas
     load(database)
     clock = Clock()
     with following(database, clock=clock, poll_every=timedelta(milliseconds=50)) as client:
-        # The first time, what was asked for at the start may still be on its way.
+        # At first, an answer to the request of the start may still arrive.
         for _ in range(2):
             clock.now += timedelta(hours=8).total_seconds()
             eventually(lambda: not client.status().is_stale)
@@ -244,7 +244,7 @@ def test_categories_are_read_as_soon_as_a_strategy_needs_them(database: Database
 
         change(database, "rollout_strategy = 'repository_size', rollout_percentage = 10")
 
-        # No stars, no contributors: a test repository.
+        # Without stars and contributors it is a test repository.
         eventually(lambda: client.is_eligible(ACME, "f"))
         database.execute(
             "INSERT INTO repository_categories (repository_id, category)"
@@ -308,7 +308,7 @@ def test_any_change_of_a_repository_changes_the_fingerprint(
 def test_a_feature_change_does_not_wait_for_repositories_to_be_read(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That rests for a long time where it took long, as with a million."""
+    """It rests long after a long read, as with a million repositories."""
     load(database, rollout_percentage=0)
     monkeypatch.setattr("reconciler.client.follower.REST_FOR_WORK", 1_000_000)
     with following(database) as client:
@@ -323,7 +323,7 @@ def test_a_yes_needs_features_and_repositories_of_one_moment(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A repository that left an owner is not eligible when that owner is listed after."""
-    # On a busy machine a read takes long, and five times as long is no part of this test.
+    # On a busy machine a read takes long; a rest of five times as long is not part of this test.
     monkeypatch.setattr("reconciler.client.follower.REST_FOR_WORK", 0)
     load(database, rollout_percentage=0)
     answers = []
@@ -459,7 +459,7 @@ def test_a_new_repository_is_known_soon_after_a_query_for_it(database: Database)
     clock = Clock()
     with following(database, clock=clock) as client:
         add_repositories(database, RepositoryRow("new/one", id=NOBODY))
-        clock.now += 11  # not sooner, since it may as well be nobody's
+        clock.now += 11  # not earlier, because it may also be unrelated
 
         eventually(lambda: client.is_eligible(NOBODY, "f"))
 

@@ -1,4 +1,4 @@
-"""The client in asyncio: the loop goes on while anything waits."""
+"""The client in asyncio: the loop never blocks while a call waits."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The client against SQL, while everything that decides changes at random under it."""
+"""The client compared with SQL, while all its inputs change at random."""
 
 import random
 import threading
@@ -51,7 +51,7 @@ def test_client_and_sql_agree_and_every_yes_has_a_state(
     ):
 
         def ask() -> None:
-            """A yes has to be one of a state between the last one settled and the newest."""
+            """A yes must be that of a state between the last settled one and the newest."""
             nonlocal asked, wrong
             own_chance = random.Random(7)
             while not stop.wait(0.001):
@@ -102,7 +102,7 @@ def test_client_and_sql_agree_and_every_yes_has_a_state(
 def _change_at_random(
     connection: "psycopg.Connection[Any]", features: list[WrittenFeature], chance: random.Random
 ) -> None:
-    """Some of the features, or their repositories, or both, in one transaction."""
+    """Change some of the features, or their repositories, or both, in one transaction."""
     if chance.random() < 0.8:
         _write_features(connection, features)
     else:
@@ -125,7 +125,7 @@ def _change_at_random(
     connection.execute(
         "UPDATE category_threshold SET stars = %s WHERE category = 'small'", (chance.randrange(90),)
     )
-    # Some leave, and come back with the next change.
+    # Some are removed, and added again by the next change.
     connection.execute(
         "CREATE TABLE IF NOT EXISTS away (LIKE repositories);"
         "INSERT INTO repositories SELECT * FROM away; TRUNCATE away"

@@ -1,6 +1,6 @@
-"""Whatever becomes of the database and the way to it, the client never says a wrong yes.
+"""The client never answers a wrong yes, with any fault of the database or the connection.
 
-A yes is right if the newest committed state gives it, or one that held within `max_staleness`.
+A yes is right if the newest committed state gives it, or a state within the last `max_staleness`.
 """
 
 import os
@@ -29,7 +29,7 @@ OFTEN = timedelta(milliseconds=50)
 
 
 class OwnServer:
-    """A server of the test's own, which it may treat as it likes."""
+    """A server for one test, which may stop and damage it."""
 
     def __init__(self, folder: Path) -> None:
         self._server = EmbeddedServer(folder, {"fsync": "off"})
@@ -50,7 +50,8 @@ class OwnServer:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        # The postmaster first: none begins then, but one whose client has just gone may still end.
+        # The postmaster first: then no process begins, but one without a client may still have to
+        # end.
         processes = self._processes()
         _signal(processes, signal.SIGSTOP)
         try:
@@ -81,7 +82,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
 
 @pytest.fixture
 def own(server: OwnServer) -> OwnServer:
-    """With one feature that makes all repositories eligible."""
+    """A database with one feature that makes all repositories eligible."""
     server.database.execute("DELETE FROM rollout_configuration; DELETE FROM repositories")
     load(server.database)
     return server
@@ -102,7 +103,7 @@ def test_the_client_follows_a_server_that_was_killed_and_restarted(own: OwnServe
         clock.now += 1
         assert client.explain(ACME, "f").rule is ClientRule.STALE
 
-        # Stopped before the client can reach it: it never sees the time in between.
+        # Stopped before the client can connect, so the client never sees the time in between.
         proxy.is_up = False
         own.start()
         change(own.database, "emergency_stop = true")
@@ -165,7 +166,7 @@ def test_a_late_answer_is_as_old_as_its_query(database: Database) -> None:
     ):
         is_open.clear()
         eventually(lambda: bool(held))
-        # What is on its way says yes; by the time it comes, a stop is older than `max_staleness`.
+        # The answer in transit is yes; when it arrives, a stop is older than `max_staleness`.
         change(database, "emergency_stop = true")
         clock.now += 301
         stop = threading.Event()
@@ -208,7 +209,7 @@ def test_no_repository_is_eligible_after_a_restart_with_no_data(
         proxy.is_up = True
 
         if template == "template0":
-            # Not even tables: nothing confirms what is known, and nothing says otherwise.
+            # There are not even tables: nothing confirms or contradicts the known state.
             eventually(lambda: "rollout_configuration" in (client.status().failure or ""))
             clock.now += 300
             assert client.explain(ACME, "f").rule is ClientRule.STALE
@@ -220,7 +221,7 @@ def test_no_repository_is_eligible_after_a_restart_with_no_data(
 def test_a_reload_that_is_cut_anywhere_is_discarded(
     database: Database, at_size: Callable[[int, int], int]
 ) -> None:
-    """It is of a listed owner, or its owner is listed, and never both."""
+    """Its owner is listed only while the repository has another owner, so every yes is wrong."""
     load(database, rollout_percentage=0)
     chance = random.Random(20261125)
     left = [-1]
@@ -310,5 +311,5 @@ def soak(own: OwnServer, *, decisions: int, changes: int, restarts: int) -> None
             if number % max(1, changes // 10) == 0:
                 memory.append(process.memory_info().rss)
 
-    # What it takes to warm up is there after the first tenth.
+    # What is allocated to warm up is allocated after the first tenth.
     assert memory[-1] < memory[0] * 1.1, memory

@@ -1,4 +1,4 @@
-"""The client's own jobs: where they go, how they are recorded, and what they do to its circuit."""
+"""The jobs of a client: their processor, their recording, and their effect on its circuit."""
 
 import logging
 import re
@@ -22,7 +22,7 @@ from tests.waiting import DEADLINE_SECONDS, eventually
 
 
 def recorded(database: Database) -> list[tuple[Any, ...]]:
-    """By repository and processor: jobs, errors, the last error."""
+    """Return jobs, errors and the last error by repository and processor."""
     rows = database.rows(
         "SELECT repository_id::text, processor_type, sum(total_jobs)::integer AS jobs,"
         " sum(error_count)::integer AS errors, max(last_error_message) FROM rollout_metrics"
@@ -144,7 +144,7 @@ def test_a_commit_without_answer_counts_each_outcome_once(
 
 
 def test_each_outcome_counts_once_however_a_connection_is_lost(database: Database) -> None:
-    """Its server process is killed again and again while outcomes are written."""
+    """Its server process is killed repeatedly while outcomes are written."""
     load(database)
     with following(database) as client:
         for number in range(300):
@@ -221,7 +221,7 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_commit();
 
 
 def test_nothing_is_written_while_a_commit_is_in_doubt(database: Database) -> None:
-    """Its connection is cut, and its transaction goes on."""
+    """Its connection is cut, and its transaction continues."""
     load(database)
     database.execute(AT_COMMIT.format("PERFORM pg_advisory_xact_lock(7);"))
     gate = database.connect()

@@ -1,4 +1,4 @@
-"""A start without the database: what the file says is believed for as long as it is young, and whole."""
+"""A start without the database: a snapshot file is used while it is recent and complete."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def proxy(database: Database) -> Iterator[Proxy]:
 
 @contextmanager
 def cut_off(proxy: Proxy, file: Path, **settings: Any) -> Iterator[RolloutClient]:
-    """A client that can't reach the database."""
+    """A client that cannot reach the database."""
     proxy.is_up = False
     with RolloutClient(
         proxy.url, snapshot_file=file, start_timeout=timedelta(milliseconds=100), **settings
@@ -48,7 +48,7 @@ def cut_off(proxy: Proxy, file: Path, **settings: Any) -> Iterator[RolloutClient
 
 @pytest.fixture
 def file(proxy: Proxy, tmp_path: Path) -> Path:
-    """As a client left it."""
+    """A snapshot as a client left it."""
     path = tmp_path / "rollout.snapshot"
     with following(Database(proxy.url), snapshot_file=path) as client:
         assert client.is_eligible(ACME, "f")

@@ -1,4 +1,4 @@
-"""Uses of the client that are easy to get wrong: each has an error, a wait, or one line in the log."""
+"""Uses of the client that are easily wrong: each has an error, a wait, or one line in the log."""
 
 import threading
 from contextlib import closing

@@ -21,7 +21,7 @@ WRONG = "Wr0ng-5%@:/"
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseAddress]:
-    """A server that wants a password, signed in to as `app`, who may do little."""
+    """A server that requires a password; the account `app` has few rights."""
     folder = tmp_path_factory.mktemp("guarded") / ".reconcile"
     server = EmbeddedServer(folder)
     with psycopg.connect(server.start()) as connection:
@@ -42,7 +42,7 @@ def changed(address: DatabaseAddress, **parameters: str) -> DatabaseAddress:
 
 
 def error_of(address: DatabaseAddress, statement: str = "SELECT 1") -> ReconcilerError:
-    """The error that a statement ends in, found to be one line without a secret."""
+    """Return the error of a statement, after a check that it is one line without a secret."""
     engine = create_engine(address)
     with (
         pytest.raises(ReconcilerError) as error,

@@ -26,7 +26,7 @@ FEATURES = 20
 """Pairs of one example: 500 repositories and 4 unknown ids, 20 features and an unknown one."""
 
 OWNERS = ["acme", "Acme-Corp", "x", "legacy-org", "İΣ-ΑΣ"]
-"""The last has letters whose lower case is longer, or another one at the end of a word, in some languages."""
+"""In some languages the last ones have a longer lower case, or another letter at the end of a word."""
 UNKNOWN_IDS = [UUID(int=2**127 + number) for number in range(4)]
 
 
@@ -40,7 +40,7 @@ def _name(number: int) -> str:
 
 @dataclass(frozen=True)
 class WrittenFeature:
-    """A row of `rollout_configuration` as a hand-written statement may leave it."""
+    """A row of `rollout_configuration` as a statement written by hand may leave it."""
 
     active: bool
     emergency_stop: bool
@@ -95,7 +95,7 @@ written_features = st.builds(
 
 
 def _load_repositories(database: Database) -> list[Repository]:
-    """Repositories of every kind; each is as Python knows it, whatever the tables hold of it."""
+    """Insert repositories of every kind; return each as Python knows it, whatever the tables have."""
     categories = list(Category)
     known = []
     with database.connect() as connection:
@@ -106,7 +106,7 @@ def _load_repositories(database: Database) -> list[Repository]:
                 " contributors_count, pull_requests_count) VALUES (%s, %s, %s, %s, %s, %s, %s)",
                 (_id(number), *_name(number).split("/"), _name(number), *figures),
             )
-            # A third has no category yet; the others one that their figures need not agree with.
+            # A third has no category yet; the others have one that may differ from their metrics.
             recorded = None if number % 3 == 0 else categories[number % len(categories)]
             if recorded is not None:
                 connection.execute(
@@ -162,7 +162,8 @@ def test_sql_and_python_decide_the_same_for_the_same_reason(
             max_examples=at_size(3, 100),
             suppress_health_check=list(HealthCheck),
             deadline=None,
-            # One example is ten thousand pairs, and the pair that differs is named: nothing to shrink.
+            # One example is ten thousand pairs, and a different pair is named: shrinking would not
+            # help.
             phases=[Phase.explicit, Phase.generate],
         )
         @given(st.lists(written_features, min_size=FEATURES, max_size=FEATURES))
@@ -359,7 +360,7 @@ def test_unknown_and_missing_arguments_are_not_eligible(database: Database) -> N
 
 
 def test_null_values_of_a_configuration_count_as_not_eligible(database: Database) -> None:
-    """As a host application's older columns may: they have no NOT NULL."""
+    """The older columns of a service may have nulls: they have no NOT NULL."""
     _load_many(database, 1)
     database.execute(
         "ALTER TABLE rollout_configuration ALTER is_active DROP NOT NULL;"
@@ -464,7 +465,7 @@ FROM public.repositories AS repository,
 
 
 def test_reading_never_writes(database: Database) -> None:
-    """A reader without any right to write, in a transaction that could not."""
+    """A role that only reads, in a read-only transaction."""
     _load_many(database, 20)
     database.execute(
         "INSERT INTO rollout_configuration (feature_name, rollout_percentage, rollout_strategy)"
@@ -481,6 +482,6 @@ def test_reading_never_writes(database: Database) -> None:
         rows = connection.execute(READING.encode()).fetchall()
 
         assert rows == [(True, "size_strategy", "test", 20)] * 20
-        # Gone with the transaction, the role included.
+        # The end of the transaction also removes the role.
         connection.rollback()
     assert database.value("SELECT count(*) FROM repository_categories") == 0

@@ -1,4 +1,4 @@
-"""The embedded server: made once, found again, and right again whatever was done to it."""
+"""The embedded server: it starts once, is found again, and recovers from any damage."""
 
 import fcntl
 import os
@@ -41,12 +41,12 @@ except ReconcilerError as error:
 
 
 STARTED: "list[subprocess.Popen[str]]" = []
-"""The processes of a test; a failed test leaves none behind."""
+"""The processes of a test; they are also ended if the test fails."""
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
-    """A project's folder, closed to other users, with no database yet."""
+    """A project's folder, closed to other users, without a database."""
     folder = tmp_path / "project"
     folder.mkdir(mode=0o700)
     yield folder
@@ -93,7 +93,7 @@ def test_the_server_inherits_nothing_from_the_command(
         assert process.terminal() is None
         inherited = []
         for each in Path(f"/proc/{process_id}/fd").iterdir():
-            # The server closes files of its own meanwhile.
+            # The server closes its own files meanwhile.
             with suppress(FileNotFoundError):
                 inherited.append(os.path.samestat(each.stat(), os.fstat(opened.fileno())))
         assert inherited
@@ -145,7 +145,7 @@ def test_the_server_survives_its_command_and_ctrl_c(server: EmbeddedServer) -> N
     assert command.stdout is not None
     url = command.stdout.readline().strip()
     os.killpg(command.pid, signal.SIGINT)
-    # Both pipes end although the server runs: it holds nothing of the command's.
+    # Both pipes end although the server runs: it inherited none of the command's.
     command.communicate(timeout=30)
     assert command.returncode != 0
     assert query(url, "SELECT 1") == 1
@@ -239,7 +239,7 @@ def test_a_server_whose_socket_was_deleted_gets_a_new_one(server: EmbeddedServer
 
 
 def test_a_socket_folder_of_another_user_is_not_used(server: EmbeddedServer) -> None:
-    """An open folder at the socket's place could belong to another user."""
+    """A folder at the socket's place that is open to others could belong to another user."""
     url = server.start()
     socket_folder(url).chmod(0o777)
     assert server.start() != url
@@ -428,7 +428,7 @@ def test_root_ends_no_process_that_another_user_names(strangers_folder: Path) ->
             os.chown(path, ORDINARY_USER, ORDINARY_USER)
         lock = os.open(data / "server.lock", os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # The lock ends soon, as if the server had.
+        # The lock ends soon, as if the server had released it.
         threading.Timer(1, os.close, [lock]).start()
         EmbeddedServer(strangers_folder).stop()
 
@@ -505,7 +505,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def query(url: str, sql: str) -> object:
-    """The one value that a statement returns, if it returns any."""
+    """Return the one value that a statement returns, if it returns one."""
     with psycopg.connect(url) as connection:
         cursor = connection.execute(sql.encode())
         if cursor.description is None:

@@ -1,4 +1,4 @@
-"""An exclusion holds its id and its name: a repository with either is excluded, on every path."""
+"""An exclusion stores its id and its name: a repository with either is excluded, on every path."""
 
 from decimal import Decimal
 
@@ -34,7 +34,7 @@ def excluded(database: Database) -> Database:
 
 
 def recreate(database: Database) -> None:
-    """Delete the excluded repository, and create another of its name."""
+    """Delete the excluded repository, and create another with its name."""
     database.execute(f"""
         DELETE FROM repositories WHERE id = '{OLD}';
         INSERT INTO repositories (id, owner, name, full_name)
@@ -106,7 +106,7 @@ def test_a_name_listed_beside_its_id_stays_when_the_id_goes(excluded: Database) 
 
 
 def test_a_whitelisted_id_has_no_name(excluded: Database) -> None:
-    """A whitelist widens: another repository of the name must not become eligible by it."""
+    """A whitelist widens: another repository with the name must not become eligible by it."""
     excluded.execute(f"""
         UPDATE rollout_configuration SET rollout_percentage = 0, excluded_repositories = '{{}}',
             target_repositories = ARRAY['{OLD}']

@@ -1,7 +1,8 @@
-"""Whatever goes wrong between reconciler and database, an apply is there once or not at all, and says which.
+"""Faults between reconciler and database: an apply happens once or not at all, and says which.
 
-The faults are real: a wire cut at each message of the protocol, held, or cut for good; locks that other
-connections hold. The same for the real program, as a process: tests/acceptance/test_faults.py.
+The faults are real: a connection that is cut at each message of the protocol, held, or lost for
+good; locks of other connections. The same with the real program as a process:
+tests/acceptance/test_faults.py.
 """
 
 import os
@@ -33,11 +34,11 @@ from tests.waiting import eventually
 
 FEATURE = "alpha"
 COMMIT = "COMMIT\0"
-"""With its end, unlike READ COMMITTED."""
+"""With a statement of its end, unlike READ COMMITTED."""
 LAST_STATEMENT = "UPDATE public.rollout_state"
 LANDMARKS = ("BEGIN", "pg_advisory_xact_lock", "INTO public.rollout_generation", COMMIT)
 SPREAD = 31
-"""Of so many positions one is tried for each change, beside those around the landmarks."""
+"""One of this many positions is tried for each change, and those around the landmarks."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,7 @@ def percentage(number: int) -> Decimal:
 
 
 def application(number: int) -> Application:
-    """One of many files; each differs from the one before in a percentage and in one whitelist entry."""
+    """One of many files; each differs from the previous one in a percentage and one whitelist entry."""
     content = (
         f"version: 1\nfeatures:\n  {FEATURE}:\n    percentage: {percentage(number)}\n"
         f"    whitelist: [acme/tool-{number}]\n"
@@ -71,7 +72,7 @@ class Written:
 
     generation: int
     number: int
-    """Of the file that is live."""
+    """The number of the file that is live."""
     history: int
 
 
@@ -107,7 +108,7 @@ def applied_once(before: Written, number: int) -> Written:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a wire is cut."""
+    """Where a connection is cut."""
 
     side: Side
     number: int
@@ -120,7 +121,7 @@ class Position:
 
 @pytest.fixture
 def positions(database: Database, at_size: Callable[[int, int], int]) -> list[Position]:
-    """Where to cut: before and after every message of an apply; by day a spread of them."""
+    """Return the cuts: before and after every message of an apply; a sample of them for each change."""
     run(database.address, 0)
     with FaultProxy(database) as proxy:
         run(proxy.address, 1)
@@ -172,7 +173,7 @@ def test_an_apply_that_is_cut_for_good_reports_its_result(
                 assert not any(each.commits for each in messages), position
                 assert written(database) == before, position
             case _:
-                # COMMIT was sent, if only into a wire that was cut already.
+                # COMMIT was sent, but perhaps into a connection that was already cut.
                 assert any(each.says(LAST_STATEMENT) for each in messages), position
                 assert not was_told(messages, position), position
                 assert written(database) in (before, applied_once(before, number)), position
@@ -182,7 +183,7 @@ def test_an_apply_that_is_cut_for_good_reports_its_result(
 
 
 def end_of(proxy: FaultProxy, number: int) -> str:
-    """What an apply says of itself."""
+    """What an apply reports."""
     try:
         run(proxy.address, number)
     except OutcomeUnknown:
@@ -193,7 +194,7 @@ def end_of(proxy: FaultProxy, number: int) -> str:
 
 
 def was_told(messages: list[Message], position: Position) -> bool:
-    """Whether all of the answer to COMMIT came through, ready for the next query."""
+    """Return whether the complete answer to COMMIT arrived, ready for the next query."""
     answered = [place for place, each in enumerate(messages) if each.answers_commit]
     return any(
         position.rule(ready) is not Deed.CUT_BEFORE
@@ -204,7 +205,7 @@ def was_told(messages: list[Message], position: Position) -> bool:
 
 
 def settled(database: Database) -> None:
-    """Wait until the server has found out that its client is gone."""
+    """Wait until the server has noticed that its client is gone."""
     eventually(
         lambda: (
             database.value(
@@ -216,7 +217,7 @@ def settled(database: Database) -> None:
     )
 
 
-# A COMMIT whose answer is lost
+# A COMMIT with a lost answer
 
 
 def lose_answer(message: Message) -> Deed:
@@ -229,7 +230,7 @@ def sever_commit(message: Message) -> Deed:
 
 @contextmanager
 def one_generation(database: Database) -> Iterator[Written]:
-    """What stands before the block, in which the next file is to be applied exactly once."""
+    """Write one generation; check that the block applies the next file exactly once."""
     run(database.address, 1)
     before = written(database)
     yield before
@@ -240,7 +241,7 @@ def test_the_result_of_a_lost_answer_is_looked_up(database: Database) -> None:
     with one_generation(database), FaultProxy(database, lose_answer) as proxy:
         applied = run(proxy.address, 2)
     assert applied.generation == 2
-    # Asked, not done again.
+    # The result was asked for; the work was not repeated.
     assert sum(each.commits for each in proxy.messages) == 1
     assert sum(each.says("pg_xact_status") for each in proxy.messages if each.kind == b"P") == 1
 
@@ -268,7 +269,7 @@ def test_a_commit_in_progress_is_waited_for(database: Database) -> None:
 
         def arrives_late(message: Message) -> Deed:
             if message.kind == b"X" and message.connection == 3:
-                # Two answers said that it is in progress.
+                # Two answers reported that it is in progress.
                 proxy.release()
                 assert proxy.delivered.wait(60)
             return sever_commit(message)
@@ -312,7 +313,7 @@ def test_the_result_of_an_upgrade_with_a_lost_answer_is_looked_up(empty_database
 def test_a_session_ended_at_commit_is_looked_up(database: Database) -> None:
     run(database.address, 1)
     before = written(database)
-    # Deferred, it is the commit in which the session ends: by an answer, not by silence.
+    # Deferred, the session ends in the commit: with an answer, not with silence.
     database.execute("""
         CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
@@ -336,21 +337,21 @@ def test_a_session_ended_at_commit_is_looked_up(database: Database) -> None:
 
 @contextmanager
 def in_background(address: DatabaseAddress, number: int) -> Iterator[Future[Applied]]:
-    """An apply in a thread of its own."""
+    """An apply in its own thread."""
     pool = ThreadPoolExecutor(1)
     yield pool.submit(run, address, number)
     pool.shutdown()
 
 
 def hold(text: str) -> Callable[[Message], Deed]:
-    """Hold the first of the frontend's messages that says this."""
+    """Hold the first message of the frontend that contains this."""
     return lambda message: (
         Deed.HOLD if message.says(text) and message.side is Side.FRONTEND else Deed.PASS
     )
 
 
 def waits_for_lock(database: Database, count: int = 1) -> Callable[[], bool]:
-    """Whether so many of the reconciler's sessions wait for a lock."""
+    """Return whether this many sessions of the reconciler wait for a lock."""
     return lambda: (
         database.value(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -403,7 +404,7 @@ def test_a_holder_that_falls_silent_loses_the_lock(
     ):
         assert proxy.holding.wait(60)
         monkeypatch.setattr(database_apply, "IDLE_TIMEOUT", patient)
-        # Nobody lets go on it, and still the next goes through.
+        # The lock is not released there, and still the next apply completes.
         assert run(database.address, 3).generation == 2
         proxy.release()
         assert silent.result(60).generation == 3
@@ -416,7 +417,7 @@ def test_a_holder_that_falls_silent_loses_the_lock(
 def test_a_deadlock_is_retried(database: Database) -> None:
     run(database.address, 1)
     before = written(database)
-    # The apply finds out first, and is the one to give way.
+    # The apply detects the deadlock first and is the one that is cancelled.
     database.execute(
         f"ALTER DATABASE {database.address.parameters['dbname']} SET deadlock_timeout = '10ms'"
     )
@@ -442,12 +443,12 @@ def test_a_deadlock_is_retried(database: Database) -> None:
 
 
 def is_blocked(database: Database, process: int) -> bool:
-    """Whether a server process waits for a lock."""
+    """Return whether a server process waits for a lock."""
     return bool(database.value("SELECT cardinality(pg_blocking_pids(%(pid)s)) > 0", pid=process))
 
 
 def errors(proxy: FaultProxy) -> list[str]:
-    """The SQLSTATEs of the errors that the server sent."""
+    """Return the SQLSTATEs of the errors that the server sent."""
     return [
         field[1:].decode()
         for message in proxy.messages
@@ -534,13 +535,13 @@ def test_a_lock_held_too_long_is_reported_and_nothing_is_written(
             Unavailable, match="another transaction holds the lock: nothing was written"
         ):
             run(proxy.address, 2)
-    # Who waited as long as that is not made to wait again.
+    # A run that has waited so long does not wait again.
     assert errors(proxy) == ["55P03"]
     assert written(database) == before
     assert run(database.address, 2).generation == 2
 
 
-# What is given up, and what is not tried again
+# Work that is given up and not repeated
 
 
 def test_a_lasting_error_is_reported_after_a_few_tries(database: Database) -> None:

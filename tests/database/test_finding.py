@@ -54,7 +54,7 @@ def test_an_unknown_name_is_reported_with_the_nearest_names(
 
 
 def test_a_name_of_two_repositories_is_reported_with_their_ids(database: Database) -> None:
-    """As a service knows one that is gone and one that came after."""
+    """A service may store a deleted repository and a later one with the same name."""
     ids = [f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2)]
     database.execute("DROP INDEX repositories_full_name_key")
     add_repositories(database, *(RepositoryRow("acme/site", id=each) for each in ids))

@@ -1,4 +1,4 @@
-"""The fixtures keep their word: each database whole and a test's own, each site ready to act in."""
+"""The fixtures: each test has its own complete database, and each site is ready for use."""
 
 import os
 import signal

@@ -55,7 +55,7 @@ def add_window(
     repository: str = TOOLS,
     processor: str = "inngest",
 ) -> None:
-    """A window of five minutes that began so long ago, recorded at its end."""
+    """Write a window of five minutes that began this long ago, recorded at its end."""
     database.execute(
         f"""
         INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
@@ -109,7 +109,7 @@ def soaking(database: Database, stage: int = 25) -> Soaking:
 
 
 def held(database: Database, stage: int = 25) -> timedelta:
-    """For how long a stage has held, to the hour."""
+    """Return how long a stage has lasted, in whole hours."""
     found = soaking(database, stage)
     return timedelta(hours=round((found.now - found.reached_at) / timedelta(hours=1)))
 

@@ -1,4 +1,4 @@
-"""An account that may create operators and functions in `public` changes no statement of ours."""
+"""An account that may create operators and functions in `public` cannot change our statements."""
 
 from itertools import product
 
@@ -63,7 +63,7 @@ COMMANDS: tuple[tuple[str, set[int]], ...] = (
 
 
 def plant(database: Database) -> None:
-    """Create each operator that Postgres lacks, and functions that fit better than Postgres's own."""
+    """Create each operator that Postgres lacks, and functions that match better than Postgres's own."""
     database.execute("""
         CREATE TABLE public.used (what text);
         CREATE FUNCTION public.taken(what text) RETURNS text LANGUAGE plpgsql AS $$
@@ -112,7 +112,7 @@ def used(database: Database) -> list[object]:
 
 
 def test_planted_operators_do_what_they_say(database: Database) -> None:
-    """The attack works on a statement without protection, so that the tests below prove something."""
+    """The attack works on a statement without protection, so the tests below prove something."""
     plant(database)
     with pytest.raises(Exception, match="planted"):
         database.execute("SELECT 'a'::varchar = 'b'::varchar")

@@ -1,4 +1,4 @@
-"""Whatever is live, its description is a valid file, and a plan for it has nothing to do."""
+"""The description of any live state is a valid file, and its plan changes nothing."""
 
 import json
 from typing import Any
@@ -40,7 +40,7 @@ names = st.from_regex("[a-z][a-z0-9_]{0,12}", fullmatch=True) | st.sampled_from(
 
 @st.composite
 def features(draw: st.DrawFn) -> dict[str, Any]:
-    """A row of the configuration, and the limit that is on."""
+    """A row of the configuration, and the override in force."""
     listed = draw(st.lists(st.sampled_from(ENTRIES), unique=True))
     cut = draw(st.integers(0, len(listed)))
     limit = draw(st.sampled_from([None, None, "stop", "percentage"]))
@@ -78,7 +78,7 @@ worlds = st.fixed_dictionaries(
 
 @pytest.fixture
 def repositories(database: Database) -> Database:
-    """A database with repositories, two of which have one name."""
+    """A database with repositories; two of them have the same name."""
     database.execute("DROP INDEX repositories_full_name_key")
     for identifier, name in (KNOWN | TWINS).items():
         add_repositories(database, RepositoryRow(name, id=identifier))
@@ -87,7 +87,7 @@ def repositories(database: Database) -> Database:
 
 
 def make_live(database: Database, world: dict[str, Any]) -> None:
-    """Replace what is live, by SQL."""
+    """Replace the live state by SQL."""
     with database.connect() as connection:
         connection.execute("DELETE FROM rollout_override")
         connection.execute("DELETE FROM rollout_configuration")
@@ -138,7 +138,7 @@ def make_live(database: Database, world: dict[str, Any]) -> None:
 
 
 def described(database: Database) -> tuple[Description, str]:
-    """What is live, and the file that says so."""
+    """Return the live state and the file that describes it."""
     with read_only_transaction(OpenedDatabase.at(database.address)) as connection:
         description = describe_live(connection)
     return description, render_rollout(description.rollout, ["What was live."])
@@ -155,7 +155,7 @@ def plan_for(database: Database, text: str) -> Plan:
 
 
 def is_seen_only(feature: FeaturePlan) -> bool:
-    """Whether an apply would note of the feature's overrides no more than that their block was seen."""
+    """Return whether an apply would change no override, except to record that its block was seen."""
     assert feature.before is not None
     return feature.overrides.resumed == () and all(
         row.state is OverrideState.ON and row.override == feature.overrides.in_force
@@ -230,7 +230,8 @@ def test_an_export_leaves_out_what_no_file_can_declare(
         and not any("another salt" in each for each in description.remarks)
     }
     assert not any(gained.values())
-    # Resolving names, and recording a stop in force, is an apply's own work: all else is remarked upon.
+    # Resolving names and recording a stop in force are an apply's own work; everything else has a
+    # remark.
     if not description.remarks:
         assert plan.change_count == 0
 

@@ -1,4 +1,4 @@
-"""Limits in force, beside SQL by hand, edits of the file and restores: each case as people reported it."""
+"""Limits in force, with SQL by hand, edits of the file and restored databases, as people reported it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ HEALTH = {"min_jobs": 4, "rollback_to": 5}
 
 @dataclass
 class Rollout:
-    """A database with sixty repositories, and files that are applied to it, outside git."""
+    """A database with sixty repositories, and files that are applied to it outside git."""
 
     database: Database
 

@@ -90,7 +90,7 @@ def test_deleting_a_feature_deletes_its_keys(database: Database) -> None:
 
 
 def test_a_change_of_a_list_rewrites_only_the_changed_keys(database: Database) -> None:
-    """A long list edited by one entry is one row written, not all."""
+    """An edit of one entry in a long list writes one row."""
     _configure(database)
     before = database.rows("SELECT ctid::text, xmin::text FROM rollout_membership")
 

@@ -53,7 +53,7 @@ def record(
 
 
 def totals(database: Database) -> dict[str, Any]:
-    """All windows together: a test may run over the end of one."""
+    """Sum all windows: a test may run past the end of a window."""
     (row,) = database.rows("""
         SELECT sum(success_count)::int AS successes, sum(error_count)::int AS errors,
             sum(total_jobs)::int AS jobs, sum(timed_jobs)::int AS timed,
@@ -213,7 +213,7 @@ def test_a_resume_cuts_the_window_in_two(rollout: Database) -> None:
         "SELECT metrics_window_start AS begin, metrics_window_end AS end, total_jobs, error_count"
         " FROM rollout_metrics ORDER BY 1"
     )
-    # The clock's own five minutes may begin in between too.
+    # A multiple of five minutes may also begin in between.
     before = [row for row in rows if row["begin"] < resumed_at]
     after = [row for row in rows if row["begin"] >= resumed_at]
     assert [(row["total_jobs"], row["error_count"]) for row in before] == [(1, 1)]

@@ -1,4 +1,4 @@
-"""Migrating: one way to the newest schema, at once or not at all, from whatever is there."""
+"""Migrations: one way to the newest schema from any state, completely or not at all."""
 
 import re
 import signal
@@ -97,7 +97,7 @@ def test_the_smallest_service_database_gets_the_same_schema(
     schema.upgrade(empty_database.engine)
 
     def comparable(database: Database, query: str) -> set[str]:
-        """A column that was wider stays so."""
+        """A wider column stays wider."""
         return {
             re.sub(r"character varying\(\d+\)", "text", each) for each in found(database, query)
         }
@@ -135,7 +135,7 @@ def test_an_upgrade_killed_in_the_middle_leaves_nothing(empty_database: Database
     make_host(empty_database)
     before = found(empty_database, COLUMNS), found(empty_database, FUNCTIONS)
     with empty_database.connect() as holder:
-        # It comes to the pull requests' index after the tables, and waits there with them done.
+        # It creates the tables first, and then waits for the index on pull requests.
         holder.execute("LOCK TABLE pull_requests IN ROW EXCLUSIVE MODE")
         process = upgrade_process(empty_database)
         wait_for_a_waiting_lock(empty_database)

@@ -1,4 +1,4 @@
-"""Every change that affects eligibility notifies the listeners, by whatever statement."""
+"""Every change that affects eligibility notifies the listeners, by any statement."""
 
 from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
@@ -11,7 +11,7 @@ THRESHOLDS = '{"table" : "category_threshold"}'
 
 
 def told(database: Database, statement: str) -> list[str]:
-    """What a listener hears of a statement."""
+    """Return the notifications of a statement."""
     with database.connect(autocommit=True) as listener:
         listener.execute("LISTEN rollout_changed")
         database.execute(statement)

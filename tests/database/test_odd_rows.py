@@ -1,4 +1,4 @@
-"""One row with a time that no calendar has makes one feature inconclusive, and stops nothing else."""
+"""One row with an impossible time makes one feature inconclusive and affects no other feature."""
 
 import json
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ SHARED = (
 
 @pytest.fixture
 def rollout(database: Database) -> Database:
-    """Two features, whose jobs all fail; `odd` is the one that gets an odd row."""
+    """Two features whose jobs all fail; `odd` gets the odd row."""
     database.execute(f"""
         INSERT INTO repositories (id, owner, name, full_name)
         VALUES ('{TOOLS}', 'acme', 'tools', 'acme/tools');
@@ -66,7 +66,7 @@ def rollout(database: Database) -> Database:
 
 
 def spoil(database: Database, table: str, column: str, value: str) -> None:
-    """Write a value into the rows of the feature `odd`, as a service's tables may have it since long ago."""
+    """Write a value into the rows of the feature `odd`; a service's tables may have had it for long."""
     where = "true" if (table, column) in SHARED else "rollout_config_id = (SELECT id FROM odd)"
     if table == "rollout_configuration":
         where = "feature_name = 'odd'"

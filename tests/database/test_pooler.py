@@ -1,4 +1,4 @@
-"""Behind a pooler that gives each transaction another connection, everything holds as without one."""
+"""Behind a pooler that gives each transaction another connection, everything works as without one."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ def test_a_dry_run_behind_a_pooler_needs_only_the_right_to_read(site: Site) -> N
 
 
 def many_features(percentage: int) -> Application:
-    """So many that each statement runs often enough for a driver to think of preparing it."""
+    """Run each statement so often that a driver may want to prepare it."""
     features = "".join(f"  feature_{each}: {{percentage: {percentage}}}\n" for each in range(12))
     document = parse_rollout(f"version: 1\nfeatures:\n{features}")
     source = Source("rollout.yaml", document.digest, None, uncommitted=False, subject=None)
@@ -136,7 +136,7 @@ def test_a_server_lost_behind_a_pooler_is_retried(database: Database) -> None:
 
 
 def test_a_server_lost_at_commit_behind_a_pooler_is_looked_up(database: Database) -> None:
-    # Deferred, it is the commit in which the server ends: the pooler answers for it.
+    # Deferred, the server ends in the commit, and the pooler answers for it.
     database.execute("""
         CREATE TABLE written (attempt integer);
         CREATE SEQUENCE ended;

@@ -171,7 +171,7 @@ def test_ready_includes_repositories_without_a_category(database: Database) -> N
 
 
 def test_a_repository_without_a_name_is_shown_by_its_id(database: Database) -> None:
-    """As a host application's table may have it."""
+    """As the table of a service may have it."""
     database.execute("ALTER TABLE repositories ALTER full_name DROP NOT NULL")
     _configure(database, "'percentage', 0, '{}', '{}'")
     nameless = "00000000-0000-0000-0000-000000009000"

@@ -1,7 +1,7 @@
-"""Many people, many jobs, one database: whatever happens in whatever order, what is promised holds.
+"""Many people, many jobs, one database: the promises hold for every sequence of acts.
 
-The real apply runs against the real database and real commits; merges, jobs, SQL by hand, the safeguard
-and the host application act on it as they come.
+The real apply runs with the real database and real commits. Merges, jobs, SQL by hand, the
+safeguard and the service change it in random order.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ NAMES = tuple(f"acme/{letter}" for letter in "abcdefgh")
 EVERY_GUARD = Permission(frozenset(map(Allowed, GuardName)))
 STOP = None
 
-# Append-only tables refuse to be emptied, and so do keys, wherever triggers are heeded.
+# Append-only tables cannot be emptied, and keys cannot either, while triggers are active.
 EMPTY = """
     SET session_replication_role = replica;
     DELETE FROM rollout_history;
@@ -62,7 +62,8 @@ EVERYTHING = """
     )
 """
 
-# Back to what the last apply left it is no drift; had history told otherwise, the hand must tell.
+# A value that is set back to the applied one is no drift, so no apply records it: if the history has
+# another value, the act records the change itself.
 BY_HAND = """
     INSERT INTO rollout_history (rollout_config_id, action, reason, triggered_by, metadata)
     SELECT id, 'emergency_rollback', 'by hand', 'manual', jsonb_build_object(
@@ -86,7 +87,7 @@ class Commit:
 
 @dataclass
 class Clones:
-    """Folders that share one store of commits; each has a HEAD of its own, as each job has."""
+    """Folders with one shared store of commits; each has its own HEAD, as each job has."""
 
     store: Path
     folders: tuple[Path, ...]
@@ -102,7 +103,7 @@ class Clones:
         return cls(parent / "store", folders)
 
     def commit(self, text: str, parent: str | None) -> str:
-        """Write a commit whose one file is the rollout file; a process a commit would be slow."""
+        """Write a commit with only the rollout file; one process for each commit would be slow."""
         blob = self._write("blob", text.encode())
         tree = self._write("tree", b"100644 rollout.yaml\0" + bytes.fromhex(blob))
         lines = [f"tree {tree}", *([f"parent {parent}"] if parent else [])]
@@ -126,7 +127,7 @@ class Clones:
 
 @dataclass
 class World:
-    """What a machine acts on; the same for all its runs, emptied before each."""
+    """The database and the commits of a machine; shared by all its runs, and emptied before each."""
 
     database: Database
     clones: Clones
@@ -143,7 +144,7 @@ class World:
         self.connection.execute("RESET session_replication_role")
 
     def apply(self, commit: Commit, clone: int = 0) -> Applied | Stale:
-        """What a merge's job does, in a clone of its own."""
+        """Run the job of a merge in its own clone."""
         source = Source(
             file=str(self.clones.check_out(clone, commit.id)),
             digest=f"sha256:{hashlib.sha256(commit.id.encode()).hexdigest()}",
@@ -173,7 +174,7 @@ LISTS = st.tuples(
 
 
 class ReconcileMachine(RuleBasedStateMachine):
-    """The acts, and what holds after each apply."""
+    """The acts, and the invariants after each apply."""
 
     world: World
 
@@ -197,7 +198,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             self.appears(NAMES[number * 2])
         self._commit(Feature(percentage=Decimal(10)))
 
-    # What people and the host application do.
+    # Acts of people and of the service
 
     @rule(percentage=PERCENTAGES, strategy=st.sampled_from(Strategy), lists=LISTS)
     def merge(
@@ -242,7 +243,7 @@ class ReconcileMachine(RuleBasedStateMachine):
 
     @rule(limit=st.sampled_from([STOP, Decimal(5)]))
     def write_a_block(self, limit: Decimal | None) -> None:
-        """People write a block by hand, in the place of the one that is there."""
+        """People write a block by hand in place of the present one."""
         block = Override(
             id=UUID(int=1_000_000 + len(self.branch)),
             percentage=limit,
@@ -283,7 +284,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             )
             self._is_called(repository, new)
 
-    # The acts of a person with psql.
+    # Acts of a person with psql
 
     @precondition(lambda self: self.applied >= 0)
     @rule(percentage=PERCENTAGES, stop=st.booleans())
@@ -299,7 +300,7 @@ class ReconcileMachine(RuleBasedStateMachine):
         is_narrower = (
             percentage <= before and stop >= stopped and (percentage, stop) != (before, stopped)
         )
-        # What was changed by hand twice is another question: the second hand may undo the first.
+        # A value that is changed by hand twice is left out: the second change may undo the first.
         self.narrowed = (percentage, stop) if is_narrower and not self.is_touched else None
         self.is_touched = True
         if self.is_told:
@@ -318,7 +319,7 @@ class ReconcileMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.applied >= 0)
     @rule()
     def exclude_live_apply_and_undo(self) -> None:
-        """A narrowing that no override can say holds the feature: an apply changes nothing."""
+        """A narrowing that no override can express holds the feature: an apply changes nothing."""
         self.world.execute(
             "UPDATE rollout_configuration"
             " SET excluded_repositories = array_append(excluded_repositories, 'acme/held')"
@@ -336,7 +337,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             " WHERE feature_name = 'alpha'"
         )
 
-    # What the safeguard does, and write-back.
+    # Acts of the safeguard and of write-back
 
     @precondition(lambda self: self.applied >= 0)
     @rule(percentage=st.sampled_from([Decimal(0), Decimal(5)]))
@@ -364,7 +365,7 @@ class ReconcileMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.applied >= 0)
     @rule()
     def tick(self) -> None:
-        """The safeguard judges, and puts back a limit in force that live exceeds."""
+        """The safeguard judges, and enforces an override that the live state exceeds."""
         (watched,) = safeguard.judge_and_roll_back(self.world.target, (ALPHA,))
         if watched.rollback is not None:
             self.is_told = True
@@ -393,7 +394,7 @@ class ReconcileMachine(RuleBasedStateMachine):
         if tip.override is None and not self._was_there(override.id, len(self.branch) - 1):
             self._commit(tip.model_copy(update={"override": override}))
 
-    # What jobs do.
+    # Acts of jobs
 
     @rule(back=st.sampled_from([0, 0, 0, 1, 2]))
     def job(self, back: int) -> None:
@@ -419,11 +420,11 @@ class ReconcileMachine(RuleBasedStateMachine):
         if isinstance(first.result(), Applied):
             assert self.applied < len(self.branch) - 1
             self._let_in(older)
-            # What its names meant is what the newest finds.
+            # The names in it are resolved as by the newest generation.
             self._effective(older.feature)
         self._check_apply(len(self.branch) - 1)
 
-    # What holds after an apply.
+    # Invariants after an apply
 
     def _check_apply(self, index: int) -> None:
         commit = self.branch[index]
@@ -439,13 +440,14 @@ class ReconcileMachine(RuleBasedStateMachine):
         assert generations == [(each + 1,) for each in range(state[0])]
         expected = self._effective(commit.feature)
         if expected["emergency_stop"]:
-            # While nobody is in, the percentage that people left stays, if the file asks for more.
+            # While no repository is eligible, a percentage set by hand stays if the file has a
+            # higher one.
             assert live[ALPHA]["percentage"] <= float(commit.feature.percentage)
             expected["percentage"] = live[ALPHA]["percentage"]
         assert live[ALPHA] == live[ALPHA] | expected
         replayed = replayed_state(self.world.database)
         if expected["emergency_stop"]:
-            # What a hand does to it meanwhile, history tells when it resumes.
+            # A change by hand meanwhile is recorded in the history at the resume.
             replayed[ALPHA]["percentage"] = live[ALPHA]["percentage"]
         assert live == replayed
         assert self._eligible() <= self.let_in
@@ -457,7 +459,7 @@ class ReconcileMachine(RuleBasedStateMachine):
         self.narrowed, self.is_touched, self.is_told = None, False, False
 
     def _check_overrides(self, index: int, live: dict[str, Any]) -> None:
-        """An override removed from git is not on; one that is neither removed nor resumed still limits."""
+        """An override that was removed from git is not on; one without removal and resume still limits."""
         block = self.branch[index].feature.override
         for override in {*self.limits, *(each.id for each in self._on())}:
             is_there = block is not None and block.id == override
@@ -470,7 +472,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             assert live["emergency_stop"] or (limit is not STOP and live["percentage"] <= limit)
 
     def _effective(self, feature: Feature) -> dict[str, Any]:
-        """What the file says, its names resolved, under the override that is on."""
+        """Return the file's state with resolved names, limited by the override that is on."""
         names = (*feature.whitelist, *feature.exclusions)
         meant = {
             name: self.repositories.get(name) or self.remembered.get(name, name) for name in names
@@ -512,7 +514,7 @@ class ReconcileMachine(RuleBasedStateMachine):
         ((category,),) = self.world.rows("SELECT categorize_repository(%(id)s)", id=repository)
         return Category(category)
 
-    # What the acts are made of.
+    # Strategies for the arguments of the acts
 
     def _commit(self, feature: Feature) -> None:
         rollout = Rollout(version=1, features={ALPHA: feature})

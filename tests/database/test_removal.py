@@ -1,4 +1,4 @@
-"""Leaving the rollout: a service has its tables, rows and functions as before."""
+"""`reconcile db remove`: a service gets its tables, rows and functions back as they were."""
 
 from collections.abc import Callable
 from typing import Any
@@ -64,7 +64,7 @@ def test_a_service_that_leaves_has_everything_as_before(
 
     remove(empty_database.engine)
 
-    # The rollout's own words stay in the history, so that a rule of the service holds for new rows.
+    # The rollout's own actions stay in the history, so a rule of the service holds for new rows.
     now = [
         row | {"definition": row["definition"].replace(" NOT VALID", "")}
         for row in empty_database.rows(CATALOGUE)

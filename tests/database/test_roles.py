@@ -1,4 +1,4 @@
-"""Each role's yes and no."""
+"""The roles: each may do its own work and nothing more."""
 
 import psycopg
 import pytest
@@ -44,7 +44,7 @@ categories:
 def granted(
     database: Database, empty_database: Database, request: pytest.FixtureRequest
 ) -> Database:
-    """A fresh database, or one adopted from a service that secures its rows, with roles granted."""
+    """A fresh database, or one adopted from a service with row security, with granted roles."""
     chosen = database
     if request.param == "adopted":
         make_host(empty_database)

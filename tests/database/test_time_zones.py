@@ -1,4 +1,4 @@
-"""Every transaction is in UTC: a duration is elapsed time, whatever the database's zone does meanwhile."""
+"""Every transaction is in UTC: a duration is elapsed time, with any zone of the database."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,12 +18,12 @@ from tests.postgres import Database
 
 TOOLS = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
 ZONES = ["America/New_York", "Australia/Sydney"]
-"""On each side of the equator: if the offset of one is larger than months ago, that of the other is smaller."""
+"""One zone on each side of the equator: when the offset of one has grown, the other's has shrunk."""
 AN_HOUR = timedelta(hours=1)
 
 
 def time_since_a_change(zone: str) -> timedelta:
-    """Return whole days, within which the zone's offset changed."""
+    """Return a number of whole days within which the zone's offset changed."""
     now, place = datetime.now(UTC), ZoneInfo(zone)
     for days in range(2, 364):
         begin = now - timedelta(days=days)
@@ -59,7 +59,7 @@ def add_feature(database: Database, window: timedelta) -> None:
 
 
 def add_jobs(database: Database, *, ago: timedelta, jobs: int) -> None:
-    """Jobs that failed, in a window that began so much elapsed time ago."""
+    """Report failed jobs in a window that began this much elapsed time ago."""
     begin = datetime.now(UTC) - ago
     database.execute(
         """
@@ -82,7 +82,7 @@ def health(opened: OpenedDatabase) -> Health:
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_a_window_is_elapsed_time_when_the_clocks_change(database: Database, zone: str) -> None:
-    """A job half an hour inside the window counts, one half an hour before it does not."""
+    """A job half an hour inside the window counts; one half an hour before it does not."""
     window = time_since_a_change(zone)
     opened = set_zone(database, zone)
     add_feature(database, window)
@@ -153,14 +153,14 @@ def test_every_transaction_has_its_own_settings(database: Database) -> None:
         with client.begun():
             shown = [client.execute(f"SHOW {each}").fetchone() for each in names]
         assert shown == [(each,) for each in wanted]
-        # They end with the transaction: a pooled session keeps none of them.
+        # They end with the transaction, so a pooled session keeps none of them.
         assert client.execute("SHOW timezone").fetchone() == ("America/New_York",)
 
 
 def test_times_without_a_zone_are_adopted_in_the_zone_of_the_database(
     empty_database: Database,
 ) -> None:
-    """The service wrote local times, which stay the same moments."""
+    """The service wrote local times; after adoption they are the same moments."""
     make_host(empty_database)
     set_zone(empty_database, "America/New_York")
     empty_database.execute("""

@@ -1,4 +1,4 @@
-"""GitHub's mutation `createCommitOnBranch`, done on a bare repository with the hooks that it has."""
+"""GitHub's mutation `createCommitOnBranch`, performed on a bare repository with its hooks."""
 
 import base64
 import os
@@ -13,7 +13,7 @@ SIGNER = "GitHub"
 
 
 def create_commit(remote: Path, repository: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to a commit on a branch, which is made only where the branch is as expected."""
+    """Answer a request for a commit on a branch; make it only if the branch has the expected tip."""
     assert wanted.keys() == {"branch", "expectedHeadOid", "message", "fileChanges"}
     assert wanted["branch"]["repositoryNameWithOwner"] == repository
     branch = wanted["branch"]["branchName"]

@@ -1,4 +1,4 @@
-"""Events as GitHub describes them to a workflow, as far as they are used."""
+"""Events for workflows in GitHub's form, with the keys that the workflows use."""
 
 from typing import Any
 
@@ -26,12 +26,12 @@ def pull_request(
 
 
 def push(after: str) -> dict[str, Any]:
-    """A commit came to main."""
+    """A commit was pushed to main."""
     return {"ref": "refs/heads/main", "after": after}
 
 
 def schedule(cron: str) -> dict[str, Any]:
-    """The clock says so."""
+    """A scheduled time was reached."""
     return {"schedule": cron}
 
 

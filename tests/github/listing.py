@@ -1,10 +1,10 @@
-"""What the small GitHub says of repositories by owner (GraphQL) and by id."""
+"""The small GitHub's answers about repositories by owner (GraphQL) and by id."""
 
 from collections.abc import Mapping
 from typing import Any
 
 TOO_LARGE = -1
-"""As a number of contributors: GitHub does not list them."""
+"""In place of a number of contributors: GitHub does not list them."""
 
 PAGE = 100
 _ASKED = (
@@ -17,7 +17,7 @@ _ASKED = (
 
 
 def query(repositories: Mapping[int, Mapping[str, Any]], body: Any, page: int) -> Any:
-    """Answer the one query that is asked: an owner's repositories by name."""
+    """Answer the one query that the program sends: an owner's repositories by name."""
     asked, variables = body["query"], body["variables"]
     for part in (*_ASKED, "first: 100, after: $after", "pageInfo { hasNextPage endCursor }"):
         assert part in asked, f"the query lacks {part}"
@@ -46,7 +46,7 @@ def query(repositories: Mapping[int, Mapping[str, Any]], body: Any, page: int) -
 
 
 def contributors(repositories: Mapping[int, Mapping[str, Any]], path: str) -> tuple[int, Any]:
-    """The status and the contributors of the repository at a path."""
+    """Return the status and the contributors of the repository at a path."""
     name = path.removeprefix("/repos/").removesuffix("/contributors").lower()
     found = next(
         (each for each in repositories.values() if each["full_name"].lower() == name), None

@@ -1,6 +1,6 @@
-"""Running workflows as GitHub would: act, on this machine, with local stand-ins of the actions.
+"""Run workflows as GitHub would: by act, on this machine, with local stand-ins of the actions.
 
-Everything that a job may touch is the test's own: the remote, the database, the API, home and caches.
+A job can change only what belongs to the test: the remote, the database, the API, home and caches.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.site import Site
 ACTIONS = Path(__file__).with_name("actions")
 WORKFLOWS = PROJECT / ".github" / "workflows"
 LIBRARY = "acme/rollout-reconciler@0000000000000000000000000000000000000000"
-"""What callers name this project's workflows by."""
+"""The prefix with which callers name this project's workflows."""
 
 _REPOSITORY_OF_EVENT = {
     "repository": {
@@ -41,7 +41,7 @@ _NEEDED = (
     ("/actions/", ("actions",)),
     ("/compare/", ("contents",)),
 )
-"""Which permission of the token a path needs: one of these, to read or to write."""
+"""The permission of the token that a path needs, to read or to write."""
 
 _USES = re.compile(
     r"uses: (actions/(checkout|upload-artifact|download-artifact|attest)|astral-sh/(setup-uv))@([0-9a-f]{40}) "
@@ -50,17 +50,17 @@ _USES = re.compile(
 
 @dataclass(frozen=True)
 class Run:
-    """How a run ended, and what it left."""
+    """The end of a run and its results."""
 
     succeeded: bool
     jobs: frozenset[str]
-    """The jobs that ran; of a workflow that was called, its own."""
+    """The jobs that ran, including those of called workflows."""
     log: str
     summary: str
     commands: list[str]
-    """What `reconcile` was called with, in order."""
+    """The arguments of each call of `reconcile`, in order."""
     environment: str
-    """The variables that `reconcile` was called with."""
+    """The variables of each call of `reconcile`."""
     artifacts: dict[str, bytes]
 
 
@@ -79,7 +79,7 @@ class Runner:
         event: Mapping[str, Any],
         secrets: Mapping[str, str] | None = None,
     ) -> Run:
-        """Run a workflow for an event: by its name this project's own, else the file at a path."""
+        """Run a workflow for an event: this project's own by its name, or the file at a path."""
         path = WORKFLOWS / workflow if "/" not in workflow else self.site.folder / workflow
         state = self.folder / f"run-{len(list(self.folder.glob('run-*')))}"
         (state / "home").mkdir(parents=True)
@@ -156,7 +156,7 @@ class Runner:
 
 
 def act() -> str:
-    """The program that runs workflows, beside this Python's others."""
+    """Return the program that runs workflows; it is installed beside this Python's programs."""
     found = shutil.which("act", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert found is not None, "act is not installed: make test installs it"
     return found
@@ -171,7 +171,7 @@ def _needed(asked: Asked) -> frozenset[str]:
 
 
 def _granted(path: Path, job: str) -> frozenset[str]:
-    """What a job's token may do: what its workflow gives it, and a caller gives to that workflow."""
+    """Return the permissions of a job's token: of its workflow, and of the caller of that workflow."""
     for caller in _jobs(path).values():
         called = _jobs(WORKFLOWS / caller.get("uses", "").partition("@")[0].rpartition("/")[2])
         if job in called:

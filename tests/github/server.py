@@ -1,7 +1,7 @@
-"""A small GitHub: a server of one repository that checks each request, remembers it, and answers in shape.
+"""A small GitHub: a server with one repository that checks, records and answers each request.
 
-Requests that GitHub's description does not allow are answered with 599 and kept in `wrong`; a test
-ends by looking at that.
+A request that GitHub's description does not allow gets the answer 599 and is kept in `wrong`. A
+test checks `wrong` at its end.
 """
 
 import json
@@ -25,7 +25,7 @@ BOT = {"login": "github-actions[bot]", "type": "Bot"}
 
 @dataclass(frozen=True)
 class Asked:
-    """One request that came."""
+    """A received request."""
 
     method: str
     path: str
@@ -36,36 +36,36 @@ class Asked:
 
 @dataclass(frozen=True)
 class Trouble:
-    """What the server does in place of its work, or after it: once."""
+    """A fault that the server produces once, instead of its work or after it."""
 
     method: str
     path: str
-    """A pattern that is found in the path."""
+    """A regular expression that is searched in the path."""
     status: int = 0
-    """What it answers; 0 closes the connection without an answer."""
+    """The status of the answer; 0 closes the connection without an answer."""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     after: bool = False
-    """Whether the work is done before the answer is spoilt."""
+    """Whether the request is carried out before the fault."""
 
 
 @dataclass
 class FakeGitHub:
-    """The repository's state, and what was asked of it."""
+    """The repository's state and the received requests."""
 
     issues: dict[int, dict[str, Any]] = field(default_factory=dict)
     comments: dict[int, dict[str, Any]] = field(default_factory=dict)
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
     artifacts: dict[int, dict[str, bytes]] = field(default_factory=dict)
-    """By run: an artifact's name and its archive."""
+    """The name and the archive of each run's artifact."""
     repositories: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """By GitHub's id: all repositories that there are, of whomever."""
+    """All repositories of all owners, by GitHub's id."""
     merge_base: Callable[[str, str], str | None] = field(default=lambda _base, _head: None)
-    """The merge base of two commits; None where GitHub does not have them."""
+    """The merge base of two commits; None if GitHub does not have them."""
     remote: Path | None = None
     """The bare repository in which commits are made."""
     account: dict[str, Any] = field(default_factory=lambda: dict(BOT))
-    """Whose token it is."""
+    """The user of the token."""
     asked: list[Asked] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
@@ -73,7 +73,7 @@ class FakeGitHub:
     lock: threading.Lock = field(default_factory=threading.Lock)
     url: str = ""
     store_url: str = ""
-    """Where artifacts are kept, if not here."""
+    """The server that keeps the artifacts, if it is another one."""
 
     @contextmanager
     def serving(self) -> Iterator["FakeGitHub"]:
@@ -92,7 +92,7 @@ class FakeGitHub:
             server.server_close()
 
     def environment(self) -> dict[str, str]:
-        """What a workflow's step has to reach this server."""
+        """The variables with which a step of a workflow finds this server."""
         return {
             "GITHUB_API_URL": self.url,
             "GITHUB_REPOSITORY": REPOSITORY,
@@ -101,7 +101,7 @@ class FakeGitHub:
         }
 
     def changes(self) -> list[tuple[str, str]]:
-        """The requests that were to change something, in order."""
+        """The requests for changes, in order."""
         return [(each.method, each.path) for each in self.asked if each.method != "GET"]
 
     def open_issues(self) -> list[dict[str, Any]]:
@@ -155,7 +155,7 @@ class FakeGitHub:
     def act(  # noqa: C901, PLR0911, PLR0912 - one case for each operation
         self, template: str, method: str, path: str, query: Mapping[str, str], body: Any
     ) -> Any:
-        """Do what is asked; the status and the value to answer with."""
+        """Carry out a request; return the status and the value of the answer."""
         numbers = [int(part) for part in path.split("/") if part.isdigit()]
         match method, template.removeprefix("/repos/{owner}/{repo}"):
             case "GET", "/issues/{issue_number}/comments":

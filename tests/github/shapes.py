@@ -1,4 +1,4 @@
-"""GitHub's published description of its API, cut to what is used: what a request may be, what an answer is."""
+"""GitHub's published description of its API, reduced to what is used: checks requests and makes answers."""
 
 import json
 import re
@@ -15,7 +15,7 @@ _SAMPLES = {"uri": "https://example.com", "date-time": "2026-11-23T12:00:00Z"}
 
 
 def operation(method: str, path: str) -> tuple[str, Mapping[str, Any]] | None:
-    """The template that a path fits, and what may be done there by this method."""
+    """Return the template that matches a path, and the operation of this method."""
     for template, methods in _DOCUMENT["paths"].items():
         pattern = re.sub(r"\\\{[a-z_]+\\\}", "[^/]+", re.escape(template))
         if re.fullmatch(pattern, path) and method.lower() in methods:
@@ -40,7 +40,7 @@ def check_request(found: Mapping[str, Any], query: str, body: Any) -> None:
 
 
 def answer(found: Mapping[str, Any], status: int, value: Any) -> Any:
-    """A value, laid out as GitHub's description says, with what it requires beside; checked."""
+    """Return a checked value in the form of GitHub's description, with the required keys added."""
     schema = found["responses"][str(status)]
     shaped = _shaped(schema, value)
     _check(shaped, schema)

@@ -1,4 +1,4 @@
-"""The suites' tags are their own: none chooses a test here."""
+"""The suites use their own tags: none of them selects a test here."""
 
 import pytest
 

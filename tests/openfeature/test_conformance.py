@@ -1,17 +1,18 @@
 """OpenFeature's own suites, run against the provider and a real database.
 
-The suites want flags of every type. A rollout has boolean ones alone, so each of their flags is a feature
-here, and where that can't say what the suite expects, what it says instead is asserted: `instead_of` has the
-rules, and `test_all_differences_from_openfeature_are_listed` every example they concern. They are
+The suites need flags of every type, but a rollout has boolean flags only. So each of their flags is a
+feature here. Where a rollout answers something else than the suite expects, the test asserts the rollout's
+answer: `instead_of` has the rules, and `test_all_differences_from_openfeature_are_listed` lists every
+example with a difference. The rules are:
 
-- flags of other types: TYPE_MISMATCH and the default; asked for as booleans they are on;
-- `metadata-flag` and flags without metadata: a rollout's are its rule and figures, for every flag;
-- the reason CACHED: what is kept was decided, and keeps its reason.
+- flags of other types: TYPE_MISMATCH and the default; evaluated as booleans they are on;
+- `metadata-flag` and flags without metadata: every flag of a rollout has its rule and metrics as metadata;
+- the reason CACHED: a stored answer keeps the reason of its decision.
 
-That details can't be changed is asserted of what the provider adds to them; the rest is the SDK's class.
+That details cannot be changed is asserted of the provider's additions; the rest is the SDK's class.
 
-The suites target by e-mail address, a rollout by repository. An application that knows whose repository that
-is names it by a hook, as the one here does.
+The suites target by e-mail address, a rollout by repository. An application can map addresses to
+repositories with a hook, as the one here does.
 """
 
 import asyncio
@@ -79,7 +80,7 @@ scenarios(str(SUITES))
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rollout says where the suite expects something else."""
+    """The answer of a rollout in place of the suite's expectation."""
 
     value: Any
     reason: str
@@ -96,9 +97,9 @@ class Outcome:
 
 
 def instead_of(scenario: str, type_: str, key: str, default: Any) -> Outcome | None:
-    """What a rollout says in an example of a scenario; None where that is what the suite expects."""
+    """Return a rollout's answer for an example of a scenario; None if it is what the suite expects."""
     if scenario.startswith("Provider "):
-        return None  # the SDK's own answer, whatever the flag
+        return None  # the SDK's own answer, for every flag
     of_another_type = key == "context-aware" or any(
         not isinstance(each, bool) for each in FLAGS.get(key, {"variants": {}})["variants"].values()
     )
@@ -114,7 +115,7 @@ _ABOUT_OTHER_THINGS = ("CACHED reason", "Returns no metadata")
 
 
 def test_all_differences_from_openfeature_are_listed() -> None:
-    """The examples in which something other than the suite's expectation is asserted, and no others."""
+    """The examples with another assertion than the suite's expectation, and no others."""
     said_otherwise = {
         f"{Path(feature.filename).stem}: {scenario.name}: {type_} {key}"
         for feature in get_features([str(SUITES)])
@@ -191,7 +192,7 @@ def test_all_differences_from_openfeature_are_listed() -> None:
 
 
 def _flags_of(scenario: ScenarioTemplate) -> Iterator[tuple[str, str]]:
-    """The flags of its examples, and the types that they are asked for as."""
+    """Return the flags of the examples, and the types with which they are evaluated."""
     contexts = [each for examples in scenario.examples for each in examples.as_contexts()]
     for context in contexts or [{}]:
         for step in scenario.render(context).steps:
@@ -217,7 +218,7 @@ class RetrievingProvider(RolloutProvider):
 
 
 class KnowsWhose(Hook):
-    """Returns the repository for an e-mail address, as an application would."""
+    """Returns the repository of an e-mail address, as an application would."""
 
     def before(self, hook_context: HookContext, hints: HookHints) -> EvaluationContext | None:
         email = hook_context.evaluation_context.attributes.get("email")
@@ -238,7 +239,7 @@ class Adds(Hook):
 
 
 class Notes(Hook):
-    """Notes when it is called, and with what."""
+    """Records each call with its arguments."""
 
     def __init__(self, notes: list[tuple["Notes", str, Any]]) -> None:
         self.notes = notes
@@ -262,7 +263,7 @@ class Notes(Hook):
 
 @dataclass
 class World:
-    """One scenario's."""
+    """The state of one scenario."""
 
     scenario: str
     provider: RetrievingProvider
@@ -290,7 +291,7 @@ class World:
         self.details = ask(self.key, self.default, self.context, options)
 
     def check(self, expected: Callable[[FlagEvaluationDetails[Any]], bool]) -> None:
-        """What the suite expects holds, or what a rollout says instead."""
+        """The suite's expectation holds, or the rollout's own answer."""
         assert self.details is not None
         instead = instead_of(self.scenario, self.type, self.key, self.default)
         if instead is None:
@@ -372,7 +373,8 @@ def provider_in_a_state(world: World, status: str) -> None:
     provider = RolloutProvider(RolloutClient(url, start_timeout=start_timeout, clock=clock))
     if status == "not ready":
         api.set_provider(provider, "state")
-        # The silence ends before the provider does, which would wait for its connections else.
+        # The silence ends before the provider; otherwise the provider would wait for its
+        # connections.
         silence = world.at_end.pop_all()
         world.at_end.callback(provider.shutdown)
         world.at_end.push(silence)
@@ -449,7 +451,7 @@ def evaluate_asynchronously(world: World) -> None:
 
 @then("the evaluation should complete without blocking")
 def completed(world: World) -> None:
-    # It came to its end without once giving up the loop.
+    # It ended without yielding to the loop once.
     assert world.details is not None
 
 

@@ -1,4 +1,4 @@
-"""A service for any ASGI server; its client starts and writes its outcomes with the lifespan."""
+"""A service for any ASGI server; its client starts and writes its outcomes in the lifespan."""
 
 import json
 import os

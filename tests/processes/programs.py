@@ -1,4 +1,4 @@
-"""Programs that run a service: started, asked, stopped as their operators do."""
+"""Programs that run a service: started, queried and stopped as operators do."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def load(database: Database) -> None:
 
 
 def recorded(database: Database) -> int:
-    """How many outcomes the database has."""
+    """Return the number of outcomes in the database."""
     return int(database.value("SELECT coalesce(sum(total_jobs), 0) FROM rollout_metrics"))
 
 
@@ -50,14 +50,14 @@ class _UnixConnection(HTTPConnection):
 
 @dataclass(frozen=True)
 class Program:
-    """A program that runs, with its processes and its output."""
+    """A running program, with its processes and its output."""
 
     process: "subprocess.Popen[bytes]"
     log: Path
     socket: Path
 
     def get(self, path: str) -> dict[str, Any]:
-        """Ask the service, each time by a connection of its own, so that any worker may answer."""
+        """Query the service with a new connection each time, so that any worker may answer."""
         with closing(_UnixConnection(self.socket)) as connection:
             connection.request("GET", path, headers={"Connection": "close"})
             with closing(connection.getresponse()) as response:
@@ -81,7 +81,7 @@ class Program:
         return self.log.read_text("utf-8", "replace")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end, and wait until it has."""
+        """Send it the signal to end, and wait for its end."""
         self.process.send_signal(number)
         return self.process.wait(DEADLINE_SECONDS)
 
@@ -97,7 +97,7 @@ class Program:
 def running(
     command: Sequence[str], database: Database, environment: Mapping[str, str] = {}
 ) -> Iterator[Program]:
-    """A program of this environment's, such as `gunicorn`; it listens on `service.sock` in its folder."""
+    """Run a program of this environment, such as `gunicorn`; it listens on `service.sock` in its folder."""
     # The path of a socket has at most a hundred characters.
     folder = Path(tempfile.mkdtemp(prefix="service-"))
     log = folder / "log"

@@ -1,4 +1,4 @@
-"""Under Celery, whose worker processes end without exit handlers."""
+"""The client under Celery: its worker processes end without exit handlers."""
 
 import os
 import subprocess

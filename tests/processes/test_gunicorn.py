@@ -1,4 +1,4 @@
-"""Under gunicorn, with each kind of worker, and the service loaded before workers fork."""
+"""The client under gunicorn with each kind of worker; the service is loaded before workers fork."""
 
 import pytest
 

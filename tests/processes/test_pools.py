@@ -1,4 +1,4 @@
-"""In pools of processes, whose workers end by themselves, and in processes that end at once."""
+"""The client in pools of processes whose workers end by themselves, and in processes that end at once."""
 
 import os
 import subprocess

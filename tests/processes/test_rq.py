@@ -1,4 +1,4 @@
-"""Under rq, where each job has a process that ends without exit handlers."""
+"""The client under rq: each job has a process that ends without exit handlers."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def redis() -> Iterator[Path]:
-    """The socket of a server of the test's own."""
+    """The socket of a server for one test."""
     assert REDIS is not None
     folder = Path(tempfile.mkdtemp(prefix="redis-"))
     socket = folder / "socket"

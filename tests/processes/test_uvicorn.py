@@ -1,4 +1,4 @@
-"""Under uvicorn, which ends on SIGTERM without exit handlers."""
+"""The client under uvicorn, which ends on SIGTERM without exit handlers."""
 
 import signal
 

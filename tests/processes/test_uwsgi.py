@@ -1,4 +1,4 @@
-"""Under uWSGI, which forks its workers without Python's knowledge."""
+"""The client under uWSGI, which forks its workers without Python's knowledge."""
 
 import signal
 

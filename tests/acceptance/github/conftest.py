@@ -1,4 +1,4 @@
-"""A site on GitHub: its API as a small server, and its workflows run by act."""
+"""A site on GitHub: a small server with its API, and its workflows run by act."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.site import Site
 
 @pytest.fixture
 def hub() -> Iterator[FakeGitHub]:
-    """A small GitHub that was asked nothing wrong by the test's end."""
+    """A small GitHub that received only correct requests at the end of the test."""
     with FakeGitHub().serving() as fake:
         yield fake
     assert fake.wrong == []

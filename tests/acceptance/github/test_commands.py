@@ -30,7 +30,7 @@ def job(site: Site, hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> Site:
 
 
 def protect(site: Site) -> None:
-    """Have the remote take no pushes to main."""
+    """Make the remote decline pushes to main."""
     hook = site.remote / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\nif grep -q refs/heads/main; then echo protected >&2; exit 1; fi\n")
     hook.chmod(0o755)

@@ -1,4 +1,4 @@
-"""A fork's pull request: checked without secrets, commented on by a run that trusts nothing of it."""
+"""A fork's pull request: checked without secrets; the run that comments trusts none of its content."""
 
 import io
 import shutil
@@ -27,7 +27,7 @@ HOSTILE_TEXT = (
 
 @pytest.fixture
 def fork(site: Site) -> Site:
-    """The site with its callers, ready for what a fork asks."""
+    """The site with its workflows, prepared for a pull request of a fork."""
     shutil.copytree(PROJECT / "examples" / "github", site.folder / ".github" / "workflows")
     site.commit("Roll out on GitHub")
     site.push()
@@ -35,7 +35,7 @@ def fork(site: Site) -> Site:
 
 
 def ask(fork: Site, runner: Runner) -> tuple[Run, str]:
-    """Open a pull request of the fork with what the site's folder holds; its run, and its commit."""
+    """Open a pull request of the fork with the content of the site's folder; return its run and commit."""
     base = fork.git("rev-parse", "origin/main")
     head = fork.commit("From the fork")
     fork.git("push", "--quiet", "--force", "origin", "HEAD:refs/pull/7/merge")
@@ -47,7 +47,7 @@ def ask(fork: Site, runner: Runner) -> tuple[Run, str]:
 
 
 def comment_on(runner: Runner, hub: FakeGitHub, head: str, artifact: bytes | None) -> str:
-    """Run what comments on the pull request of `ask`; the comment."""
+    """Run the workflow that comments on the pull request of `ask`; return the comment."""
     if artifact is not None:
         hub.artifacts[5] = {"rollout-preview": artifact}
     hub.add_pull(
@@ -184,7 +184,7 @@ def test_an_invalid_base_commit_is_refused(fork: Site) -> None:
 
 
 def outside_code(line: str) -> str:
-    """A line of Markdown without its code spans."""
+    """Return a line of Markdown without its code spans."""
     shown, inside = "", 0
     position = 0
     while position < len(line):

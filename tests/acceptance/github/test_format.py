@@ -19,7 +19,7 @@ def summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def commands(output: str) -> list[str]:
-    """What a runner would take for commands: it reads none between the word and its end."""
+    """Yield what a runner would read as commands; between the word and its end it reads none."""
     found: list[str] = []
     word: str | None = None
     for line in output.splitlines():

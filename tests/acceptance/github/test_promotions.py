@@ -1,4 +1,4 @@
-"""`reconcile github promote` beside people who merge, decline, edit and force-push."""
+"""`reconcile github promote` while people merge, decline, edit and force-push."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ features:
 
 @pytest.fixture
 def promoted(site: Site, hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A site whose next stage has its pull request."""
+    """A site with a pull request for its next stage."""
     for name, value in hub.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GITHUB_REF_NAME", "main")

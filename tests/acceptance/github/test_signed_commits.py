@@ -1,4 +1,4 @@
-"""Write-back on GitHub: its commits are made by the API, so that GitHub signs them."""
+"""Write-back on GitHub: the API makes the commits, so GitHub signs them."""
 
 import json
 from pathlib import Path

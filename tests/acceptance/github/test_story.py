@@ -1,4 +1,4 @@
-"""The story, from a pull request to the resume, through three short callers and no more."""
+"""The complete story, from a pull request to the resume, with only three short workflows."""
 
 import shutil
 from pathlib import Path
@@ -17,14 +17,14 @@ HEALTH = "*/5 * * * *"
 
 
 def adopt(site: Site) -> None:
-    """Put the three callers into the repository, beside its rollout.yaml."""
+    """Add the three workflows to the repository, beside its rollout.yaml."""
     shutil.copytree(PROJECT / "examples" / "github", site.folder / ".github" / "workflows")
     site.commit("Roll out on GitHub")
     site.push()
 
 
 def change(site: Site, number: int, old: str, new: str) -> dict[str, object]:
-    """Push a change of the file to a pull request's branch, and what GitHub would merge."""
+    """Push a change of the file to a pull request's branch, with the merge that GitHub would make."""
     base = site.git("rev-parse", "origin/main")
     site.git("checkout", "--quiet", "-B", "change", "origin/main")
     site.replace(old, new)
@@ -94,7 +94,7 @@ def test_a_pull_request_an_error_burst_and_the_resume(
     assert "is limited to 0 percent, by `auto-rollback`" in issue["body"]
     assert "error rate 100.00% over 5% (20 of 20 jobs in 24h)" in issue["body"]
 
-    # A second run finds nothing new to do.
+    # A second run finds no further work.
     tip, asked = tip_of(site), hub.changes()
     run(ROLLOUT, "schedule", schedule(HEALTH))
     assert (tip_of(site), hub.changes()) == (tip, asked)
@@ -115,7 +115,7 @@ def tip_of(site: Site) -> str:
 
 
 def override_block(text: str) -> str:
-    """The lines of the file that are the feature's override."""
+    """Return the lines of the file with the feature's override."""
     lines = text.splitlines(keepends=True)
     first = next(
         number for number, line in enumerate(lines) if line.strip().startswith("override:")

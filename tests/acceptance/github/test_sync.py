@@ -1,4 +1,4 @@
-"""`repositories sync`: what GitHub has, by few requests, again and again; names move, tables do not lie."""
+"""`repositories sync`: GitHub's repositories with few requests, repeatedly, through renames and transfers."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def hub() -> Iterator[FakeGitHub]:
 
 @pytest.fixture
 def synced(site: Site, hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A site whose database has what GitHub has."""
+    """A site whose database has GitHub's repositories."""
     for name, value in hub.environment().items():
         monkeypatch.setenv(name, value)
     assert sync(site) == Synced(5, LoadOutcome(added=5, updated=0, unchanged=0), 0, 0, counted=5)
@@ -67,7 +67,7 @@ def sync(site: Site, kind: OwnerKind = OwnerKind.ORGANIZATION, login: str = "acm
 
 
 def node(github_id: int, name: str) -> dict[str, Any]:
-    """A repository as GraphQL lists it."""
+    """Return a repository as GraphQL lists it."""
     return {
         "databaseId": github_id,
         "nameWithOwner": name,
@@ -115,7 +115,7 @@ def test_renames_swaps_and_transfers_are_followed_by_githubs_id(
     hub.repositories[2]["full_name"] = "Acme/r1"
     hub.repositories[3]["full_name"] = "elsewhere/r3"
     del hub.repositories[4]
-    # A new one under the name of the one that went to another owner.
+    # A new one with the name of the one that moved to another owner.
     hub.repositories[6] = {"full_name": "Acme/r3"}
 
     assert sync(synced).followed == 1
@@ -128,7 +128,7 @@ def test_renames_swaps_and_transfers_are_followed_by_githubs_id(
 
 def test_a_deleted_repository_gives_up_its_name(synced: Site, hub: FakeGitHub) -> None:
     before = synced.database.rows("SELECT id, github_id FROM repositories ORDER BY github_id")
-    # Deleted and created again under the same name; and a row without GitHub's id has one of the names.
+    # Deleted and created again with the same name; a row without GitHub's id has one of the names.
     del hub.repositories[3]
     hub.repositories[33] = {"full_name": "acme/R3"}
     add_repositories(synced.database, "acme/new")

@@ -1,4 +1,4 @@
-"""Two rollout files in one repository: the jobs of one file leave the other's texts and branches alone."""
+"""Two rollout files in one repository: the jobs of one do not change the other's texts and branches."""
 
 import json
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def environments(
     copy_of: Callable[[Database], Database],
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[Environment, Environment]:
-    """`staging/rollout.yaml` and `production/rollout.yaml`, each applied to a database of its own."""
+    """`staging/rollout.yaml` and `production/rollout.yaml`, each applied to its own database."""
     for name, value in hub.environment().items():
         monkeypatch.setenv(name, value)
     event = site.folder.parent / "event.json"

@@ -1,4 +1,4 @@
-"""The workflows that the story does not pass through, and what holds of all of them."""
+"""The workflows that the story does not use, and rules for all of them."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ OWN = sorted(WORKFLOWS.glob("rollout-*.yml"))
 
 @pytest.fixture
 def adopted(site: Site) -> Site:
-    """A site with its callers, applied."""
+    """A site with its workflows, applied."""
     shutil.copytree(PROJECT / "examples" / "github", site.folder / ".github" / "workflows")
     site.write(PROGRESSION)
     site.commit("Roll out on GitHub, stage by stage")

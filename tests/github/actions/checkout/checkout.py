@@ -1,4 +1,4 @@
-"""Check out what actions/checkout would, as far as the workflows need it."""
+"""Check out a commit as actions/checkout does, for the inputs that the workflows use."""
 
 import json
 import os
@@ -15,7 +15,7 @@ def main() -> None:
     remote, depth = os.environ["TEST_REMOTE"], os.environ["DEPTH"]
     shallow = () if depth == "0" else (f"--depth={depth}",)
     git("init", "--quiet", "--initial-branch=main")
-    # Without credentials kept nothing can be pushed: the remote is there for reading alone.
+    # Without kept credentials no push is possible: the remote is read-only.
     git("remote", "add", "origin", remote)
     if os.environ["PERSISTS"] != "true":
         git("remote", "set-url", "--push", "origin", "file:///nowhere/no-credentials.git")
