@@ -27,6 +27,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.schema_address import schema_address
 from reconciler.wording import exact_time
 
 
@@ -166,7 +167,8 @@ class PlanReport(Report):
 def plan_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a plan."""
     schema = PlanReport.model_json_schema(mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "$id": schema_address("plan"), **schema}
 
 
 def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from reconciler.rollout_file.nodes import Place
     from reconciler.rollout_file.reader import Document, parse_rollout, read_rollout_file
     from reconciler.rollout_file.schema import rollout_schema, rollout_schema_text
+    from reconciler.rollout_file.schema_address import SCHEMA_PATH, schema_address
     from reconciler.rollout_file.yaml_writer import first_rollout_file
 
 __all__ = [
+    "SCHEMA_PATH",
     "Document",
     "Place",
     "first_rollout_file",
@@ -21,9 +23,11 @@ __all__ = [
     "read_rollout_file",
     "rollout_schema",
     "rollout_schema_text",
+    "schema_address",
 ]
 
 _MODULES = {
+    "SCHEMA_PATH": "schema_address",
     "Document": "reader",
     "Place": "nodes",
     "first_rollout_file": "yaml_writer",
@@ -31,6 +35,7 @@ _MODULES = {
     "read_rollout_file": "reader",
     "rollout_schema": "schema",
     "rollout_schema_text": "schema",
+    "schema_address": "schema_address",
 }
 
 

@@ -16,6 +16,7 @@ from pydantic_core import core_schema
 
 from reconciler.rollout_file.durations import format_duration
 from reconciler.rollout_file.model import Rollout
+from reconciler.rollout_file.schema_address import schema_address
 from reconciler.targeting.strategy import Strategy
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,7 +25,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def rollout_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a rollout file."""
     schema = Rollout.model_json_schema(schema_generator=_FileSchema)
-    return {"$schema": DIALECT, **schema}
+    return {"$schema": DIALECT, "$id": schema_address("rollout"), **schema}
 
 
 def rollout_schema_text() -> str:

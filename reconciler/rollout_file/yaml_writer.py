@@ -14,9 +14,10 @@ from typing import Any
 from reconciler.rollout_file.durations import DURATION_PATTERN
 from reconciler.rollout_file.list_entries import is_entry
 from reconciler.rollout_file.model import Feature, Rollout
+from reconciler.rollout_file.schema_address import SCHEMA_PATH
 from reconciler.wording import show_number
 
-SCHEMA_COMMENT = "# yaml-language-server: $schema=schemas/rollout.schema.json"
+SCHEMA_COMMENT = f"# yaml-language-server: $schema={SCHEMA_PATH}"
 OVERRIDE_COMMENT = "in force; remove this block to resume"
 
 _WORDS = re.compile(r"[A-Za-z](?:[A-Za-z0-9 ._/-]*[A-Za-z0-9._/-])?")
