@@ -16,19 +16,22 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 16
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@echo "making the Python environment .venv …"
+	@$(PYTHON) -m venv .venv
 
 .venv/runtime: requirements.txt pyproject.toml | .venv/bin/python
-	$(PIP) install --require-hashes --requirement requirements.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	@echo "installing the locked requirements into .venv; the first time takes about a minute …"
+	@$(PIP) install --require-hashes --requirement requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/development: requirements-development.txt .venv/runtime
-	$(PIP) install --require-hashes --requirement requirements-development.txt
+	@echo "installing the tools for development into .venv …"
+	@$(PIP) install --require-hashes --requirement requirements-development.txt
 	@touch $@
 
 .PHONY: demo
-demo: .venv/runtime ## load sample repositories, preview and apply rollout.yaml, show the status
+demo: .venv/runtime ## make a demo in build/demo, preview and apply its file, show the status
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
 
 .PHONY: test
@@ -85,4 +88,5 @@ lock: .venv/development ## resolve the dependencies again and pin them by hash
 .PHONY: clean
 clean: ## stop the embedded database and remove built files (not the data in .reconcile)
 	-test ! -x $(BIN)/reconcile || $(BIN)/reconcile db stop
+	-test ! -d build/demo || $(BIN)/reconcile db stop --file build/demo/rollout.yaml
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

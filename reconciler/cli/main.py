@@ -45,6 +45,7 @@ GROUPS: Final = {
         "metrics",
     ),
     "Set up": (
+        "demo",
         "init",
         "validate",
         "schema",
@@ -84,6 +85,9 @@ OTHER_NAMES: Final = {
     "lint": "reconcile validate",
     "migrate": "reconcile db upgrade",
     "psql": "reconcile db psql",
+    "tutorial": "reconcile demo FOLDER",
+    "quickstart": "reconcile demo FOLDER",
+    "example": "reconcile demo FOLDER",
     "help": "reconcile --help",
 }
 """Names that people know from other programs, and the command line here."""

@@ -36,6 +36,7 @@ features:
 """
 
 COMMANDS: list[tuple[list[str], int]] = [
+    (["demo", "trial"], 1),  # the lines of a demo need an embedded database
     (["validate"], 0),
     (["init", "--file", "other.yaml"], 0),
     (["schema"], 0),
