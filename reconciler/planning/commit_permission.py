@@ -1,7 +1,7 @@
 """What the trailer `Rollout-Allow` of a commit allows: guards, for the features that the commit changes.
 
-A permission counts only in a commit that changes the file. One that names a feature counts for that feature;
-one without a name counts for each feature of which the commit changes a field that the guard looks at.
+A permission counts only in a commit that changes the file. With a feature's name it counts for that
+feature. Without a name it counts for each feature with a changed field that the guard checks.
 """
 
 import re
@@ -16,7 +16,7 @@ from reconciler.wording import short_commit
 ALLOW_TRAILER: Final = "Rollout-Allow"
 
 _LINE: Final = re.compile(rf"^[ \t*>-]*{ALLOW_TRAILER}[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
-"""Anywhere in a message: a squash merge puts the messages of its commits into one, often as a list."""
+"""Anywhere in a message: a squash merge joins the messages of its commits, often as a list."""
 
 _LISTS: Final = frozenset({"whitelist", "exclusions"})
 _AUDIENCE: Final = frozenset({"active", "strategy", "percentage", "salt", "bucketing", "override"})
@@ -30,7 +30,7 @@ _FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
     GuardName.NAME_REUSED: _LISTS,
     GuardName.FEATURE_REMOVED: frozenset(),
 }
-"""The fields of a feature that a guard looks at; a feature that comes or goes changes all of them."""
+"""The fields of a feature that a guard checks; a new or removed feature changes all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +41,20 @@ class AllowingCommit:
     message: str
     changes_file: bool
     before: Rollout | None
-    """The file before the commit; None where there was none, or none that is valid."""
+    """The file before the commit; None if there was none, or no valid one."""
     after: Rollout | None
 
 
 @dataclass(frozen=True, slots=True)
 class CommitPermission:
-    """What commits allow, and notes on the lines that allow nothing."""
+    """The permissions of commits, and notes on the lines that allow nothing."""
 
     allowed: frozenset[Allowed] = frozenset()
     notes: tuple[str, ...] = ()
 
 
 def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
-    """Return what commits allow by their messages."""
+    """Return the permissions in the messages of commits."""
     allowed: set[Allowed] = set()
     notes: list[str] = []
     for commit in commits:
@@ -81,7 +81,7 @@ def _counting(permission: Allowed, commit: AllowingCommit) -> Iterator[Allowed]:
 
 
 def _changed(guard: GuardName, commit: AllowingCommit) -> Iterator[str]:
-    """Yield the features of which a commit changes what a guard looks at."""
+    """Yield the features in which a commit changes a field that the guard checks."""
     before = {} if commit.before is None else commit.before.features
     after = {} if commit.after is None else commit.after.features
     recategorises = guard is GuardName.AUDIENCE_MOVED and _categories(commit.before) != _categories(

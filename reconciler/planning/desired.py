@@ -1,4 +1,4 @@
-"""From what people wrote to what applies: names become keys, absent keys become their defaults."""
+"""From the file's text to the desired state: names become keys, absent keys become their defaults."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -11,7 +11,7 @@ from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Thresh
 
 
 def desired_configuration(name: str, feature: Feature, directory: Directory) -> Configuration:
-    """Return the configuration that a feature's part of the file asks for, its override aside."""
+    """Return the configuration that a feature's part of the file declares, without its override."""
     declared = {field.name: field.declared(name, feature) for field in FIELDS}
     keys = {
         "whitelist": directory.keys(declared["whitelist"]),
@@ -26,12 +26,12 @@ def default_configuration(name: str) -> Configuration:
 
 
 def desired_thresholds(rollout: Rollout) -> Mapping[Category, Threshold]:
-    """Return every category's threshold: the file's where it has one, else the default."""
+    """Return every category's threshold: the file's, or the default."""
     return {**DEFAULT_THRESHOLDS, **rollout.categories}
 
 
 def stored_thresholds(stored: Mapping[str, Mapping[str, Any]]) -> Mapping[Category, Threshold]:
-    """Return the thresholds that an apply stored; what it did not store has its default."""
+    """Return the thresholds that an apply stored; an absent one has its default."""
     return {
         category: replace(default, **_known(stored.get(category.value, {})))
         for category, default in DEFAULT_THRESHOLDS.items()

@@ -1,7 +1,8 @@
-"""Drift: what was changed live since the last apply, and what an apply does about it.
+"""Drift: the changes of the live state since the last apply, and what an apply does about each.
 
-The safer of the two wins until a person decides: what narrows by percentage, stop or activity is kept as
-an override, what widens is reverted, any other narrowing holds the feature until a person decides.
+The safer value wins until a person decides. A change that narrows by percentage, stop or activity
+is kept as an override. A change that widens is reverted. Any other narrowing holds the feature
+until a person decides.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -26,25 +27,25 @@ from reconciler.planning.live_state import Directory, LiveFeature
 from reconciler.rollout_file.model import Feature, Override
 
 KEPT_BY: Final = "database"
-"""The author of an override that was made of a live change."""
+"""The author of an override that keeps a live change."""
 
 
 class Decision(StrEnum):
     """What a plan does about one field's drift."""
 
     KEEP = "keep"
-    """It narrows: it stays, as an override that git will know."""
+    """It narrows: it stays, as an override that write-back commits."""
     REVERT = "revert"
     """It widens, or does not change which repositories are eligible: it is reverted."""
     HOLD = "hold"
-    """It narrows in a way that an override cannot: a person decides."""
+    """It narrows in a way that no override can express: a person decides."""
     ADOPT = "adopt"
-    """A person decided: the file declares what is live, so it stays."""
+    """A person decided: the file declares the live value, so it stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One field that is not live as the last apply, and the overrides since, left it."""
+    """One field whose live value differs from the last apply and the overrides since then."""
 
     field: ScalarField | ListField
     last_applied: Any
@@ -54,7 +55,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What kept drift allows: a percentage; None is a stop."""
+    """The limit of kept drift: a percentage; None is a stop."""
 
     percentage: Decimal | None
 
@@ -72,14 +73,14 @@ def find_drift(
 ) -> tuple[Drift, ...]:
     """Return the drift of one feature, field by field.
 
-    `audience` has, by a field's name, what its change alone does; only fields whose direction is
-    `BY_AUDIENCE` are looked up in it.
+    `audience` has, by a field's name, the effect of its change alone; only fields with the
+    direction `BY_AUDIENCE` are looked up in it.
     """
     return (*_scalar_drift(expected, live, audience), *_list_drift(expected, live))
 
 
 def reverted(live: Exposure, restored: Exposure) -> tuple[Drift, ...]:
-    """Return how a live exposure differs from the one that it is put back to, as drift that is reverted."""
+    """Return the differences between a live exposure and the one that replaces it, as reverted drift."""
     names = {each.name for each in fields(Exposure)}
     return tuple(
         Drift(field, getattr(restored, field.name), getattr(live, field.name), Decision.REVERT)
@@ -103,7 +104,7 @@ def fields_judged_by_audience(
 def with_adopted(
     drift: tuple[Drift, ...], desired: Configuration, directory: Directory
 ) -> tuple[Drift, ...]:
-    """Return drift with what would be held, and is what the file asks for by now, as adopted."""
+    """Return the drift; a field that would be held is adopted if the file now declares its live value."""
     return tuple(
         replace(each, decision=Decision.ADOPT)
         if each.decision is Decision.HOLD and _is_asked_for(each, desired, directory)
@@ -113,7 +114,7 @@ def with_adopted(
 
 
 def with_adopted_lists(before: Configuration, drift: tuple[Drift, ...]) -> Configuration:
-    """Return the state that guards of lists count from: what was adopted is gone already.
+    """Return the state from which guards of lists count: without the entries whose removal is adopted.
 
     An entry that is excluded live is not eligible, whether or not it is still in the whitelist.
     """
@@ -133,7 +134,7 @@ def _is_asked_for(drift: Drift, desired: Configuration, directory: Directory) ->
         case ScalarField() as field:
             return bool(field.read(desired) == drift.live)
         case ListField() as field:
-            # An entry that was live by its name may have become known since.
+            # The repository of an entry that was live by its name may be known now.
             before, live = directory.keys(drift.last_applied), directory.keys(drift.live)
             declared: frozenset[str] = field.read(desired)
             return (
@@ -144,7 +145,7 @@ def _is_asked_for(drift: Drift, desired: Configuration, directory: Directory) ->
 
 
 def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:
-    """Return what kept drift limits the feature to, as narrow as the narrowest of it."""
+    """Return the narrowest limit of kept drift."""
     kept = [each for each in drift if each.decision is Decision.KEEP]
     if not kept:
         return None
@@ -155,10 +156,11 @@ def kept_limit(drift: tuple[Drift, ...]) -> Limit | None:
 def kept_override(
     found: LiveFeature | None, drift: tuple[Drift, ...], generation: int, used: Container[UUID]
 ) -> Override | None:
-    """Return the override that keeps what drift narrowed; None where nothing of it is kept.
+    """Return the override that keeps narrowing drift; None if no drift is kept.
 
-    Its id is the same for a preview and its apply, and another for every database. `used` has the ids that
-    git or the database knows: after a restore from a backup a generation is made a second time.
+    Its id is the same for a preview and its apply, and differs between databases. `used` has the
+    ids that git or the database knows: after a restore from a backup, a generation's number is used
+    a second time.
     """
     limit = kept_limit(drift)
     if found is None or limit is None:
@@ -231,7 +233,7 @@ def _list_drift(expected: Configuration, live: Configuration) -> Iterator[Drift]
 
 @dataclass(frozen=True, slots=True)
 class ValueToSet:
-    """A key of a feature, and the text that it is to have."""
+    """A key of a feature, and its new text."""
 
     key: str
     value: str
@@ -239,7 +241,7 @@ class ValueToSet:
 
 @dataclass(frozen=True, slots=True)
 class EntriesToRemove:
-    """A list of a feature, and the entries that are to go, as they are written."""
+    """A list of a feature, and the entries to remove, as they are written."""
 
     key: str
     entries: tuple[str, ...]
@@ -247,7 +249,7 @@ class EntriesToRemove:
 
 @dataclass(frozen=True, slots=True)
 class EntriesToAdd:
-    """A list of a feature, and the entries that are to come, as they are to be written."""
+    """A list of a feature, and the entries to add, as they are to be written."""
 
     key: str
     entries: tuple[str, ...]
@@ -257,7 +259,7 @@ FileChange = ValueToSet | EntriesToRemove | EntriesToAdd
 
 
 def as_adopted(drift: Iterable[Drift]) -> tuple[Drift, ...]:
-    """Return what is held of this drift, as adopted."""
+    """Return the held part of this drift, as adopted."""
     held = (each for each in drift if each.decision is Decision.HOLD)
     return tuple(replace(each, decision=Decision.ADOPT) for each in held)
 
@@ -265,13 +267,13 @@ def as_adopted(drift: Iterable[Drift]) -> tuple[Drift, ...]:
 def changes_to_adopt(
     feature: Feature, drift: Iterable[Drift], directory: Directory, names: Names
 ) -> list[FileChange]:
-    """Return the changes that make a feature of the file say what is live, those that remove first.
+    """Return the changes that make a feature of the file declare the live state, removals first.
 
     Args:
         feature: as the file has it.
-        drift: what is to be adopted.
-        directory: what the file's entries mean.
-        names: of every id that the drift has live.
+        drift: the drift to adopt.
+        directory: the meaning of the file's entries.
+        names: the name of every id in the live values of the drift.
     """
     changes = [change for each in drift for change in _changes(feature, each, directory, names)]
     return sorted(changes, key=lambda each: isinstance(each, EntriesToAdd))

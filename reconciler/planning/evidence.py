@@ -151,7 +151,7 @@ class EvidenceTest(StrEnum):
 
 
 class EvidenceLevel(StrEnum):
-    """What the evidence demands."""
+    """What the evidence means for the feature."""
 
     NONE = "none"
     WARN = "warn"
@@ -195,7 +195,7 @@ class Evidence:
 
     @property
     def level(self) -> EvidenceLevel:
-        """What the evidence demands."""
+        """What the evidence means for the feature."""
         fails_at = -math.log(float(self.false_alarms))
         if self.log_value >= fails_at:
             return EvidenceLevel.FAIL

@@ -1,7 +1,7 @@
-"""Describing what is live as a desired state: the file for which a plan has nothing to do.
+"""The live state as a desired state: the file whose plan changes nothing.
 
-A file can say less than a database can hold. What it can't say is left out or brought to the nearest that
-it can, never to anything wider, and each time a remark reports it.
+A file can express less than a database can hold. A value that it cannot express is left out, or
+replaced by the nearest one that is not wider. A remark reports each such value.
 """
 
 import re
@@ -49,34 +49,34 @@ IMPORTED_BY: Final = "import"
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What repositories are called, as far as a name means one repository and no other."""
+    """The names of repositories, if a name identifies one repository only."""
 
     by_id: Mapping[str, str]
-    """Id → `owner/name` as it is spelled, where that name means this id alone."""
+    """Id → `owner/name` in its spelling, if that name identifies only this id."""
     ids: Mapping[str, str]
-    """`owner/name` in lower case → id, of the names that lists have and the database knows."""
+    """`owner/name` in lower case → id, for names in the lists that the database knows."""
 
     def entry(self, key: str) -> str:
-        """Return what a file writes for a key: the repository's name where it has one of its own."""
+        """Return a key as a file writes it: the repository's name if it identifies the repository."""
         return self.by_id.get(key, key) if is_uuid(key) else key
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A desired state, and what of the live one it does not say."""
+    """A desired state, and remarks on what it does not express of the live state."""
 
     rollout: Rollout
     remarks: tuple[str, ...]
 
 
 def describe(live: Live, names: Names, last_file: Rollout | None = None) -> Description:
-    """Return the desired state that is live.
+    """Return the live state as a desired state.
 
     Args:
-        live: what the database holds.
-        names: of every id and name that its lists and marks have.
-        last_file: what the last applied file said; what is not live, guards, progression and the
-            percentage under an override, is taken from there.
+        live: the state of the database.
+        names: of every id and name in its lists and marks.
+        last_file: the content of the last applied file. Values that are not live (guards, progression,
+            the percentage under an override) come from it.
     """
     remarks: list[str] = []
     known = {} if last_file is None else last_file.features
@@ -157,12 +157,12 @@ def _part(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _override(found: LiveFeature) -> Override | None:
-    """Return what limits a feature: the override that is on, or a stop that was set by hand."""
+    """Return the limit of a feature: the override that is on, or a stop that was set by hand."""
     on = next((row.override for row in found.overrides if row.state is OverrideState.ON), None)
     is_told = on is not None and on.percentage is None
     if found.configuration.emergency_stop and not is_told:
         return Override(
-            # The same at every import of the same stop, and another for the next one.
+            # The same id at every import of the same stop, and another one for the next stop.
             id=uuid5(found.id, f"stopped at {found.updated_at.isoformat()}"),
             emergency_stop=True,
             reason=IMPORTED_STOP_REASON,
@@ -184,7 +184,7 @@ def _percentage(
     override: Override | None,
     written: Feature | None,
 ) -> Decimal:
-    """Return the desired percentage, where an override hides it and the last file has it."""
+    """Return the desired percentage: the last file's, if an override hides it."""
     live = configuration.percentage
     if override is None:
         return live
@@ -231,7 +231,7 @@ def _entries(keys: Iterable[str], names: Names, what: str, said: list[str]) -> t
 def _without(
     exclusions: tuple[str, ...], whitelist: tuple[str, ...], said: list[str]
 ) -> tuple[str, ...]:
-    """Return the whitelist without what is excluded as well: exclusions win in any case."""
+    """Return the whitelist without entries that are also excluded: exclusions win."""
     excluded = {entry_key(entry) for entry in exclusions}
     said += (
         f"whitelist: {entry} is excluded too, which wins, so it is left out here"
@@ -275,7 +275,7 @@ def _thresholds(
 def _threshold(category: Category, threshold: Threshold) -> Threshold:
     priority = min(MAX_PRIORITY, max(0, threshold.priority))
     if category is Category.ENTERPRISE:
-        # It is what no threshold holds, so it has none.
+        # The category for repositories over every threshold, so it has no threshold.
         return Threshold(None, None, None, priority)
     return Threshold(
         stars=_limit(threshold.stars),
@@ -286,7 +286,7 @@ def _threshold(category: Category, threshold: Threshold) -> Threshold:
 
 
 def _limit(figure: int | None) -> int:
-    # No limit is the largest figure there is.
+    # No limit is stored as the largest integer.
     return MOST_INTEGER if figure is None else figure
 
 

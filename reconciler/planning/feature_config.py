@@ -1,9 +1,8 @@
 """One feature's configuration, and the table of its managed fields.
 
-Whatever reads, compares, stores or shows a configuration loops over `FIELDS`: a new field is one attribute
-of `Configuration`, one entry there, and its SQL.
-Entries of lists are keys: a repository id, an `owner/name` that no repository has yet, or `owner/*`,
-all lower case.
+Reading, comparing, storing and printing a configuration all loop over `FIELDS`. A new field is one
+attribute of `Configuration`, one entry of the table, and its SQL. Entries of lists are keys: a
+repository id, an `owner/name` without a known repository, or `owner/*`, all in lower case.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +26,7 @@ Plain = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How far a feature is open: the part that overrides and the safeguard change at once."""
+    """The part of a configuration that overrides and the safeguard change at once."""
 
     active: bool
     emergency_stop: bool
@@ -55,7 +54,7 @@ class Configuration:
 
     @property
     def exposure(self) -> Exposure:
-        """How far the feature is open."""
+        """The part that overrides and the safeguard change at once."""
         return Exposure(self.active, self.emergency_stop, self.percentage)
 
     @property
@@ -73,28 +72,28 @@ class Configuration:
         )
 
     def deactivated(self) -> Self:
-        """Return this configuration for a feature that the file no longer has: inactive, else the same."""
+        """Return this configuration as inactive, for a feature that the file no longer has."""
         return replace(self, active=False)
 
 
 Limited = TypeVar("Limited", Configuration, Exposure)
-"""What an override limits."""
+"""The exposure that a limit narrows."""
 
 
 class Direction(Enum):
-    """What a change of one field does to the audience."""
+    """The effect of a change of one field on the audience."""
 
     NARROWS = auto()
     WIDENS = auto()
     NEITHER = auto()
     """It does not change which repositories are eligible."""
     BY_AUDIENCE = auto()
-    """Only the two sets of eligible repositories show it."""
+    """Only a comparison of the two sets of eligible repositories shows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ValueType:
-    """How a type of value is shown, and how it is read from JSON, from a row, and given to SQL."""
+    """A type of values: how to print it, read it from JSON or a row, and write it as a SQL parameter."""
 
     show: Callable[[Any], str] = str
     from_json: Callable[[Any], Any] = lambda value: value
@@ -103,7 +102,7 @@ class _ValueType:
 
 
 def _keys(entries: Iterable[str | None]) -> frozenset[str]:
-    """Return an array's entries as keys, also where SQL by hand left spaces, capitals or nulls in it."""
+    """Return an array's entries as keys, without spaces, capitals or nulls of SQL by hand."""
     return frozenset(folded(entry.strip(" ")) for entry in entries if entry is not None)
 
 
@@ -123,32 +122,32 @@ _ENTRIES: Final = _ValueType(from_json=frozenset, from_column=_keys, to_column=s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
-    """What every managed field has."""
+    """The part that every managed field has."""
 
     name: str
     """Its attribute of `Configuration`, and its name in a plan, in stored states and in SQL parameters."""
     column: str
-    """Its column in the query `configurations`, and what drift and history call it."""
+    """Its column in the query `configurations`; drift and history use this name too."""
     type: _ValueType
     declared_at: str | None
     """Its place in the model of the file; None for a field that only overrides set."""
     unset: Callable[[str], Any] = lambda _name: None
-    """The value for a key that the file leaves out, where the model has none; from the feature's name."""
+    """The value for an absent key without a default in the model; from the feature's name."""
 
     def read(self, configuration: Configuration) -> Any:
         """Return the field's value."""
         return getattr(configuration, self.name)
 
     def declared(self, name: str, feature: Feature) -> Any:
-        """Return the value that a feature's part of the file gives, or the default that it leaves."""
+        """Return the value that a feature's part of the file declares, or the default."""
         value = None if self.declared_at is None else attrgetter(self.declared_at)(feature)
         if value is None:
             return self.unset(name)
-        # Entries of a list become keys once it is known what they mean.
+        # Entries of a list become keys later, when their meaning is known.
         return frozenset(value) if isinstance(value, tuple) else value
 
     def default(self, name: str) -> Any:
-        """Return the value of the field for a feature whose part of the file is empty."""
+        """Return the value of the field for a feature with an empty part of the file."""
         return self.declared(name, _EMPTY)
 
 
@@ -157,9 +156,9 @@ class ScalarField(_Field):
     """A field with one value."""
 
     direction: Callable[[Any, Any], Direction]
-    """What a change from one value to another does to the audience."""
+    """The effect of a change from one value to another on the audience."""
     action: Callable[[Any], Action]
-    """What history calls a change to the value given."""
+    """The action in the history for a change to the given value."""
 
     def show(self, value: Any) -> str:
         """Return a value as people write it."""
@@ -168,10 +167,10 @@ class ScalarField(_Field):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListField(_Field):
-    """A field with entries, each of which is added or removed by itself."""
+    """A field with entries; each entry is added or removed by itself."""
 
     adding: Direction
-    """What one more entry does to the audience; one less does the opposite."""
+    """The effect of one more entry on the audience; one less has the opposite effect."""
     added: Action
     removed: Action
 
@@ -313,7 +312,7 @@ def from_state(name: str, state: Mapping[str, Any]) -> Configuration:
 
 
 def exposure_from_state(name: str, state: Mapping[str, Any]) -> Exposure:
-    """Return how far a feature was open by a stored state; an absent key has its field's default."""
+    """Return a feature's exposure in a stored state; an absent key has its field's default."""
     return Exposure(**_values(name, state, (field.name for field in fields(Exposure))))
 
 

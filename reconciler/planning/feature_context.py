@@ -1,4 +1,4 @@
-"""One feature as a plan finds it, before the file is looked at: what should be live, and how live differs."""
+"""One feature before the file is compared: the expected state, the live state, and their difference."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from reconciler.rollout_file.model import Override
 
 @dataclass(frozen=True, slots=True)
 class FeatureContext:
-    """One feature as a plan finds it, before the file is looked at."""
+    """One feature before the file is compared."""
 
     name: str
     inputs: PlanInputs
@@ -42,27 +42,27 @@ class FeatureContext:
 
     @property
     def limit(self) -> Override | None:
-        """The override in force, as the database has it."""
+        """The override in force in the database."""
         rows = () if self.found is None else self.found.overrides
         return next((row.override for row in rows if row.state is OverrideState.ON), None)
 
     @property
     def expected(self) -> Configuration | None:
-        """What should be live: the last applied state under the override in force since."""
+        """The expected live state: the last applied state under the override in force since then."""
         if self.found is None or self.applied is None:
             return None
         return effective(self.applied.desired, self.limit, self.found.configuration)
 
     @property
     def drift(self) -> tuple[Drift, ...]:
-        """How the live configuration differs from the expected one."""
+        """The difference between the live and the expected configuration."""
         if self.live is None or self.expected is None:
             return ()
         return find_drift(self.expected, self.live, self.inputs.audience.get(self.name, {}))
 
     @property
     def desired(self) -> Configuration | None:
-        """The desired state until now: the last applied, or the live one that no apply knows."""
+        """The desired state until now: the last applied one, or the live one if no apply has this feature."""
         if self.live is None or self.applied is None:
             return self.live
         return self.applied.desired
@@ -73,13 +73,13 @@ class FeatureContext:
         return None if self.desired is None else self.desired.percentage
 
     def without(self, drift: tuple[Drift, ...]) -> Configuration | None:
-        """Return the live configuration once the drift that is reverted is undone."""
+        """Return the live configuration without the drift that is reverted."""
         if self.live is None or self.expected is None:
             return self.live
         return without_drift(self.live, drift, self.expected)
 
     def used_ids(self, in_file: UUID | None) -> set[UUID]:
-        """Return the override ids that the database or git knows, but for the one that the file has."""
+        """Return the override ids that the database or git knows, except the one in the file."""
         stored = () if self.found is None else self.found.overrides
         traces = self.inputs.traces.items()
         known = {row.id for row in stored} | {each for each, trace in traces if trace.was_there}
@@ -91,7 +91,8 @@ def drift_to_judge(
 ) -> Iterator[tuple[str, ScalarField, Configuration, Configuration]]:
     """Yield the drift whose direction only the audience shows: feature, field, expected, live.
 
-    Both sides are as open as the file declares: a stop or a limit hides what a change does to the audience.
+    Both sides have the exposure of the file, because a stop or a limit would hide the effect of a
+    change.
     """
     for name, found in inputs.live.features.items():
         context = FeatureContext.of(name, inputs)
@@ -111,7 +112,7 @@ def _opened(configuration: Configuration, percentage: Decimal) -> Configuration:
 
 
 def kept_ids(inputs: PlanInputs) -> Iterator[UUID]:
-    """Yield the ids of the overrides that drift is kept under, as far as git was asked."""
+    """Yield the ids of the overrides that keep drift, if git was asked about them."""
     for name, found in inputs.live.features.items():
         context = FeatureContext.of(name, inputs)
         kept = kept_override(found, context.drift, inputs.live.generation, context.used_ids(None))
@@ -122,10 +123,10 @@ def kept_ids(inputs: PlanInputs) -> Iterator[UUID]:
 def drift_before_any_apply(
     context: FeatureContext, desired: Configuration, in_file: Override | None
 ) -> tuple[Drift, ...]:
-    """Return a stop, or a percentage below the file's, that a live feature has before its first apply.
+    """Return a stop, or a percentage below the file's, of a live feature before its first apply.
 
-    No apply stored what to compare it with; but a narrowing survives every apply, also the first. A
-    percentage of 0 is where a feature begins, so it is no narrowing.
+    There is no stored state to compare with, but a narrowing survives every apply, also the first.
+    A percentage of 0 is the start of each feature and no narrowing.
     """
     live = context.live
     if live is None:

@@ -1,7 +1,8 @@
-"""What one file changes of another, where no database may be asked: a plan without a blast radius.
+"""The changes between two files without a database: a plan without a blast radius.
 
-Made by the planner itself, as if the other file were applied to a database in which every name is known
-and nothing else is. What only a database knows (drift, soak, who gains and loses) is left out.
+The planner itself makes it, as if the base file were applied to a database in which every name is
+known and that holds nothing else. Drift, soak and the blast radius need a database and are left
+out.
 """
 
 from collections.abc import Iterable
@@ -29,7 +30,7 @@ _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def plan_difference(base: Rollout, head: Rollout) -> Plan:
-    """Return what `head` changes of `base`, with the guards that need no database."""
+    """Return the changes from `base` to `head`, with the guards that need no database."""
     directory = _directory(base, head)
     live = Live(
         generation=0,
@@ -72,7 +73,7 @@ def _as_live(name: str, feature: Feature, directory: Directory) -> LiveFeature:
 
 
 def _directory(*rollouts: Rollout) -> Directory:
-    """Return a directory in which every name of these files is a repository's, and its own id."""
+    """Return a directory in which every name of these files is a repository with its name as id."""
     keys = {
         entry_key(entry): entry
         for rollout in rollouts

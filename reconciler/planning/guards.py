@@ -1,8 +1,8 @@
-"""Guards: named reasons to refuse a plan that is legal but risky.
+"""Guards: named reasons to refuse a plan that is valid but risky.
 
-Each guard looks at one feature's change and returns findings with their numbers; it touches nothing
-else. A finding makes its own sentence; the plan decides whether it is allowed. Narrowing is always open,
-so no guard refuses a change that only narrows.
+Each guard checks one feature's change and returns findings with their numbers; it has no side
+effects. A finding makes its own sentence; the plan decides whether it is allowed. Narrowing is
+always allowed, so no guard refuses a change that only narrows.
 """
 
 import re
@@ -21,7 +21,7 @@ from reconciler.wording import show_number
 
 
 class GuardName(StrEnum):
-    """What a person allows a finding by."""
+    """The name by which a person allows a finding."""
 
     MAX_INCREASE = "max-increase"
     MAX_REMOVAL = "max-removal"
@@ -35,10 +35,10 @@ class GuardName(StrEnum):
 
 MAX_MOVED_PERCENT: Final = 1
 MIN_MOVED: Final = 10
-"""At most so many repositories, or that share of all, move unnoticed where the percentage stays."""
+"""This number of repositories, or this share of all, may move without a finding at the same percentage."""
 
 MIN_ENTRIES_FOR_REMOVAL: Final = 10
-"""Of a shorter list any removal is a large share, and says nothing."""
+"""In a shorter list any removal is a large share, so the share is not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,16 @@ class Allowed:
 
     guard: GuardName
     feature: str | None = None
-    """The feature that it is allowed for; None for every feature."""
+    """The feature for which it is allowed; None for every feature."""
     commit: str | None = None
-    """The commit that allows it; None where the person applying does."""
+    """The commit that allows it; None if the person who applies does."""
 
 
 def read_allowed(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
-    """Return what the value of a trailer `Rollout-Allow` allows, and the names in it that are no guard's.
+    """Return the permissions in a value of the trailer `Rollout-Allow`, and the names that are no guard.
 
-    A value has guards, separated by commas, in any case, each with a feature's name or without one:
-    `max-increase`, `max-increase search, soak`. What follows `#` or stands in parentheses is a comment.
+    A value has guards, separated by commas, in any case, each with or without a feature's name:
+    `max-increase`, `max-increase search, soak`. Text after `#` or in parentheses is a comment.
     """
     allowed, unknown = [], []
     for part in re.sub(r"#.*|\([^)]*\)", "", text).split(","):
@@ -71,13 +71,13 @@ def read_allowed(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
 
 
 class Finding(Protocol):
-    """What every finding has."""
+    """The part that every finding has."""
 
     guard: ClassVar[GuardName]
 
     @property
     def message(self) -> str:
-        """What would happen, in a sentence with its numbers."""
+        """The change and its numbers, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class TooMuchIncrease:
 
     @property
     def message(self) -> str:
-        """From where to where, and how much that is."""
+        """The percentages before and after, and their difference."""
         points = show_number(self.after - self.before)
         return (
             f"percentage {show_number(self.before)} → {show_number(self.after)} is {points} points "
@@ -111,7 +111,7 @@ class TooMuchRemoval:
 
     @property
     def message(self) -> str:
-        """How many of how many entries are removed."""
+        """The number of removed entries and of all entries."""
         share = show_number(round(Decimal(100 * self.removed) / self.existing, 1))
         return (
             f"{self.removed:,} of {self.existing:,} entries of {self.list_name} are removed at once, "
@@ -121,7 +121,7 @@ class TooMuchRemoval:
 
 @dataclass(frozen=True, slots=True)
 class ListEmptied:
-    """A list that had entries has none."""
+    """A list with entries becomes empty."""
 
     guard: ClassVar = GuardName.LIST_EMPTIED
     list_name: str
@@ -129,7 +129,7 @@ class ListEmptied:
 
     @property
     def message(self) -> str:
-        """How many entries there were."""
+        """The number of entries before."""
         entries = (
             "its one entry is removed"
             if self.existing == 1
@@ -146,7 +146,7 @@ class FeatureRemoved:
 
     @property
     def message(self) -> str:
-        """What that does."""
+        """The consequence."""
         return "the file no longer has this feature: it would be deactivated for all repositories"
 
 
@@ -160,7 +160,7 @@ class TooMuchGain:
 
     @property
     def message(self) -> str:
-        """How many."""
+        """The number of repositories."""
         return f"{self.gained:,} repositories would gain at once, at most {self.most:,} are allowed"
 
 
@@ -175,7 +175,7 @@ class AudienceMoved:
 
     @property
     def message(self) -> str:
-        """How many gain and lose."""
+        """The numbers of repositories that gain and lose."""
         return (
             f"{self.gained:,} repositories would gain and {self.lost:,} would lose, of "
             f"{self.repositories:,}, by a change other than of the percentage; at most "
@@ -194,7 +194,7 @@ class NameReused:
 
     @property
     def message(self) -> str:
-        """Which id it was and which it is."""
+        """The two ids."""
         return (
             f"{self.name} was the repository {self.before} at the last apply and is {self.after} now: "
             "write the id of the one that you want"
@@ -204,10 +204,10 @@ class NameReused:
 def guard_increase(
     before: Configuration | None, after: Configuration, guards: Guards
 ) -> Iterator[Finding]:
-    """Refuse too many percentage points at once.
+    """Refuse an increase by too many percentage points at once.
 
-    A new feature, one under strategy `whitelist` and one whose strategy or bucketing changes count from
-    0: another strategy or bucketing at the same number is another audience.
+    The increase counts from 0 for a new feature, under strategy `whitelist`, and if the strategy or
+    the bucketing changes: another strategy or bucketing with the same number has another audience.
     """
     counts_from_zero = (
         before is None
@@ -229,9 +229,9 @@ def _draws_by_another_bucketing(before: Configuration, after: Configuration) -> 
 def guard_lists(
     before: Configuration, after: Configuration, guards: Guards, directory: Directory
 ) -> Iterator[Finding]:
-    """Refuse a list emptied, and too large a share of one removed.
+    """Refuse an emptied list, and the removal of too large a share of a list.
 
-    A name that the database has come to know since stays, under its id.
+    A name whose repository is known since then is not removed: it stays under its id.
     """
     for field in LIST_FIELDS:
         existing, remaining = field.read(before), field.read(after)
@@ -253,7 +253,7 @@ def guard_names(entries: Iterable[str], directory: Directory) -> Iterator[Findin
 
 
 def guard_gain(gained: int, guards: Guards) -> Iterator[Finding]:
-    """Refuse too many repositories that gain, where the file sets a number."""
+    """Refuse a gain of too many repositories, if the file sets a limit."""
     if guards.max_gain is not None and gained > guards.max_gain:
         yield TooMuchGain(gained, guards.max_gain)
 
@@ -261,10 +261,11 @@ def guard_gain(gained: int, guards: Guards) -> Iterator[Finding]:
 def guard_audience(
     before: Configuration, after: Configuration, *, gained: int, lost: int, repositories: int
 ) -> Iterator[Finding]:
-    """Refuse a change of salt, strategy or thresholds that moves the audience beside its percentage.
+    """Refuse a change of salt, strategy or thresholds that moves the audience in addition to the percentage.
 
-    Where the percentage rises, the repositories that lose are moved; where it falls, those that gain.
-    The caller asks only where such a change is planned, of a feature that is open before and after.
+    If the percentage increases, the repositories that lose are counted; if it decreases, those that
+    gain. The caller asks only if such a change is planned, for a feature that is on before and
+    after.
     """
     if after.percentage > before.percentage:
         moved = lost

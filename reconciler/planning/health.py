@@ -1,7 +1,7 @@
 """Health: the verdict on one feature, from the metrics of its jobs.
 
-Pure: metrics, limits and the time come as values; `MetricsSource` reads the metrics, and others act on the
-verdict. An inconclusive verdict never leads to an act.
+Pure: metrics, limits and the time are values. `MetricsSource` reads the metrics; other modules act
+on the verdict. An inconclusive verdict never causes an act.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from reconciler.targeting.categories import Category
 from reconciler.wording import show_number
 
 STALE_AFTER: Final = timedelta(hours=1)
-"""With repositories eligible and nothing recorded for so long, the metrics are out of date."""
+"""If repositories are eligible and nothing was recorded for this long, the metrics are stale."""
 
 _A_DAY: Final = timedelta(days=1)
 
 
 class Verdict(StrEnum):
-    """Whether a feature does well."""
+    """The health of a feature."""
 
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
@@ -40,14 +40,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Jobs, and those of them that failed."""
+    """The number of jobs, and of failed jobs."""
 
     jobs: int
     errors: int
 
     @property
     def error_rate(self) -> Decimal | None:
-        """The share that failed, in percent; None where there was no job."""
+        """The share of failed jobs, in percent; None without jobs."""
         return Decimal(100 * self.errors) / self.jobs if self.jobs else None
 
 
@@ -56,65 +56,65 @@ NO_JOBS: Final = Tally(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class JobMetrics:
-    """What a feature's jobs came to within a period."""
+    """The sums of a feature's jobs within a period."""
 
     total: Tally = NO_JOBS
     newest_age: timedelta | None = None
-    """How long ago the newest of them was recorded; None where there was no job."""
+    """The age of the newest job; None without jobs."""
     by_category: Mapping[Category, Tally] = field(default_factory=dict)
-    """By the repositories' category as it is now; without those that had no job."""
+    """By the repositories' present category; without categories that had no job."""
     by_processor: Mapping[str, Tally] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The time whose jobs count: the last `window`, or less where the feature resumed within it."""
+    """The period whose jobs count: the last `window`, or less if the feature resumed within it."""
 
     now: datetime
-    """By the database's clock, as `resumed_at` is."""
+    """By the database's clock, like `resumed_at`."""
     window: timedelta
     resumed_at: datetime | None = None
-    """The last resume, however long ago; jobs before it do not count."""
+    """The last resume, at any time; earlier jobs do not count."""
     limited_at: datetime | None = None
-    """A rollback, where only jobs since then are asked for."""
+    """The time of a rollback, if only later jobs count."""
 
     @property
     def cut_at(self) -> datetime | None:
-        """The resume or the rollback before which no job counts: metric windows are cut there."""
+        """The resume or the rollback before which no job counts: metric windows are split there."""
         cuts = [cut for cut in (self.resumed_at, self.limited_at) if cut is not None]
         return max(cuts, default=None)
 
     @property
     def begin(self) -> datetime:
-        """When it begins."""
+        """The start of the period."""
         begin = self.now - self.window
         return begin if self.cut_at is None else max(begin, self.cut_at)
 
 
 class MetricsSource(Protocol):
-    """Where metrics come from."""
+    """A source of metrics."""
 
     def read_metrics(self, feature: str, period: Period) -> JobMetrics:
-        """Return what one feature's jobs came to within a period.
+        """Return the sums of one feature's jobs within a period.
 
         Raises:
-            Unavailable: the source did not answer; the verdict is `source_failed` then.
+            Unavailable: the source did not answer; the verdict is then `source_failed`.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class HealthLimits:
-    """What a feature is held to."""
+    """The limits for a feature's health."""
 
     max_error_rate: Decimal
-    """In percent; exactly this much passes."""
+    """In percent; exactly this rate passes."""
     min_jobs: int
-    """Fewer are inconclusive."""
+    """With fewer jobs the verdict is inconclusive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, with its reason where it is inconclusive."""
+    """A verdict, with its reason if it is inconclusive."""
 
     verdict: Verdict
     reason: Reason | None = None
@@ -124,9 +124,9 @@ def judge(metrics: JobMetrics | None, *, eligible: int, limits: HealthLimits) ->
     """Return the verdict on one feature (`Verdict` in the safeguard's contract).
 
     Args:
-        metrics: None where the source failed.
-        eligible: how many repositories are; where none is, nothing is to be recorded, and nothing stale.
-        limits: what it is held to.
+        metrics: None if the source failed.
+        eligible: the number of eligible repositories; without any, no job is expected and no data is stale.
+        limits: the limits for its health.
     """
     if metrics is None:
         return Judgement(Verdict.INCONCLUSIVE, Reason.SOURCE_FAILED)
@@ -137,7 +137,7 @@ def judge(metrics: JobMetrics | None, *, eligible: int, limits: HealthLimits) ->
         return Judgement(Verdict.INCONCLUSIVE, Reason.STALE_DATA)
     if total.jobs < limits.min_jobs:
         return Judgement(Verdict.INCONCLUSIVE, Reason.TOO_FEW_JOBS)
-    # Multiplied, not divided: exactly at the limit is exact.
+    # Multiplied, not divided: the comparison is exact at the limit.
     if 100 * total.errors > limits.max_error_rate * total.jobs:
         return Judgement(Verdict.FAIL)
     return Judgement(Verdict.PASS)
@@ -145,15 +145,15 @@ def judge(metrics: JobMetrics | None, *, eligible: int, limits: HealthLimits) ->
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One feature's health: the judgement, and all that it was made from."""
+    """One feature's health: the judgement and its inputs."""
 
     judgement: Judgement
     metrics: JobMetrics | None
-    """None where the source failed."""
+    """None if the source failed."""
     limits: HealthLimits
     period: Period
     failure: str | None = None
-    """Why the source failed, where it did; in one line."""
+    """The source's failure, in one line."""
 
     @property
     def sentence(self) -> str:
@@ -184,19 +184,19 @@ class Health:
             return "the time since the rollback"
         if self.period.begin == self.period.resumed_at:
             return "the time since the resume"
-        # A day is said as the file's default says it.
+        # A day is written as the file's default writes it.
         return "24h" if self.period.window == _A_DAY else format_duration(self.period.window)
 
 
 PARTICIPATION_TARGET_PERCENT: Final = 10
-"""More of all repositories than this should be eligible."""
+"""More than this share of all repositories should be eligible."""
 MAX_CONCENTRATION_PERCENT: Final = 80
-"""No category should have more of the eligible ones than this."""
+"""No category should have a larger share of the eligible repositories than this."""
 MIN_TEST_REPOSITORIES: Final = 5
 
 
 class IndicatorStatus(StrEnum):
-    """Whether an indicator is where it should be."""
+    """Whether an indicator is on its target."""
 
     OK = "ok"
     WARNED = "warned"
@@ -204,7 +204,7 @@ class IndicatorStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Indicator:
-    """One figure, and whether it is where it should be."""
+    """One number, and whether it is on its target."""
 
     status: IndicatorStatus
     value: Decimal | int | None
@@ -214,14 +214,14 @@ class Indicator:
 
 @dataclass(frozen=True, slots=True)
 class Indicators:
-    """The three of one feature."""
+    """The three indicators of one feature."""
 
     participation: Indicator
-    """The share of all repositories that is eligible: over the limit."""
+    """The share of all repositories that is eligible; its target is above the limit."""
     concentration: Indicator
-    """The largest share of the eligible ones that one category has: not over the limit."""
+    """The largest share of one category in the eligible repositories; its target is at most the limit."""
     test_repositories: Indicator
-    """How many test repositories there are: the limit or more."""
+    """The number of test repositories; its target is the limit or more."""
 
 
 def find_indicators(
@@ -231,9 +231,9 @@ def find_indicators(
     test_repositories: int,
     is_limited: bool = False,
 ) -> Indicators:
-    """Return the indicators of a feature, all from numbers of repositories.
+    """Return the indicators of a feature, all computed from numbers of repositories.
 
-    A limited feature has no target for participation: the limit lowers it on purpose.
+    A limited feature has no target for participation, because the limit lowers it on purpose.
     """
     eligible = sum(eligible_by_category.values())
     largest = max(eligible_by_category.values(), default=0)

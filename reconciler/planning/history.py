@@ -1,4 +1,4 @@
-"""What happens to a rollout, as history records it: the names of the actions, and the cause of one."""
+"""The events of a rollout as the history records them: the names of the actions, and an action's cause."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,13 +34,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryCause:
-    """Who changes something and why: one value for every row of history that it leads to."""
+    """Who changes something and why: one value for all rows of history of the change."""
 
     by: str
-    """Who; the column keeps the first 100 characters, the metadata the whole."""
+    """The author; the column stores the first 100 characters, the metadata all of them."""
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What each row keeps beside, as JSON."""
+    """Further details for each row, as JSON."""
     commit: str | None = None
-    """The commit that an apply was made of."""
+    """The commit of the apply."""
     uncommitted: bool = False

@@ -1,4 +1,4 @@
-"""What an apply finds: the database as it is, and what the file's names mean in it."""
+"""What an apply reads: the state of the database, and the meaning of the file's names in it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,22 +13,21 @@ from reconciler.targeting.categories import Category, Threshold
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The repositories that a plan speaks of, by key and by id; ids are lower-case text."""
+    """The repositories in a plan, by key and by id; ids are lower-case text."""
 
     ids: Mapping[str, str]
     """`owner/name` in lower case → id, for the names of the file that the database knows."""
     names: Mapping[str, str]
-    """Id → `owner/name` as it is spelled, for the ids that the plan speaks of and that are known."""
+    """Id → `owner/name` in its spelling, for the known ids in the plan."""
     owned: Mapping[str, frozenset[str]]
     """`owner/*` in lower case → the ids of that owner's repositories, for marks as test."""
     remembered: Mapping[str, str] = field(default_factory=dict)
-    """`owner/name` in lower case → the id that it had at the last apply."""
+    """`owner/name` in lower case → its id at the last apply."""
 
     def key(self, entry: str) -> str:
-        """Return the key that a list's entry has in the database.
+        """Return the key of a list's entry in the database.
 
-        A name that is not found now keeps the id that it had at the last apply: the repository was
-        renamed.
+        A name that is not found now keeps its id of the last apply: the repository was renamed.
         """
         written = entry_key(entry)
         return self.ids.get(written) or self.remembered.get(written, written)
@@ -40,7 +39,8 @@ class Directory:
     def excluded_keys(self, entries: Iterable[str]) -> frozenset[str]:
         """Return the keys of exclusions.
 
-        A name that another repository has now excludes both: this one, and the one of the last apply.
+        A name that belongs to another repository now excludes both: this one, and that of the last
+        apply.
         """
         written = list(entries)
         before = (
@@ -51,26 +51,26 @@ class Directory:
         return self.keys(written) | frozenset(before)
 
     def name(self, key: str) -> str:
-        """Return what people call a key: the repository's name where it is known."""
+        """Return a key for people: the repository's name if it is known."""
         return self.names.get(key, key)
 
     def is_resolved(self, key: str) -> bool:
-        """Return whether a key means something now: a known repository, or a pattern."""
+        """Return whether a key matches something now: a known repository, or a pattern."""
         return key in self.names or key.endswith("/*")
 
     def unresolved(self, entries: Iterable[str]) -> tuple[str, ...]:
-        """Return the entries that mean nothing to the database yet, by name."""
+        """Return the entries that match nothing in the database yet, by name."""
         return tuple(sorted(each for each in entries if not self.is_resolved(self.key(each))))
 
     def is_renamed(self, entry: str) -> bool:
-        """Return whether an entry's name is no longer found, and its repository is."""
+        """Return whether an entry's name is not found any more, but its repository is."""
         if not self.remembered:
             return False
         written = entry_key(entry)
         return written not in self.ids and self.remembered.get(written) in self.names
 
     def is_reused(self, entry: str) -> bool:
-        """Return whether an entry's name means another repository than at the last apply."""
+        """Return whether an entry's name belongs to another repository than at the last apply."""
         if not self.remembered:
             return False
         written = entry_key(entry)

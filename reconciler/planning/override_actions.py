@@ -1,7 +1,7 @@
-"""Acts: what imposing an override on a feature, or lifting it, leaves in the database.
+"""Actions at once: the result of setting an override on a feature, or of ending it, in the database.
 
-No file and no plan: a feature as it is live, its last applied state, and the rows of its
-overrides go in; what is live afterwards and the rows to write come out. The rules are those of "The life
+There is no file and no plan. The inputs are the live feature, its last applied state and the rows
+of its overrides. The results are the new live state and the rows to write. The rules are "The life
 of an override" in the safeguard's contract.
 """
 
@@ -27,7 +27,7 @@ from reconciler.targeting.strategy import Strategy
 from reconciler.wording import describe_limit, show_number
 
 AUTO_ROLLBACK: Final = "auto-rollback"
-"""The author of the overrides that the safeguard makes by itself."""
+"""The author of the overrides that the safeguard sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +48,27 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class RollbackSettings:
-    """What the file lets the safeguard do by itself."""
+    """The file's settings for the safeguard."""
 
     auto_rollback: bool
     rollback_to: Decimal
-    """The percentage that a rollback leaves."""
+    """The percentage after a rollback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What is to be written: the exposure before and after, and the rows as they are to be."""
+    """What to write: the exposure before and after, and the new rows."""
 
     before: Exposure
     after: Exposure
     written: tuple[StoredOverride, ...]
-    """Empty where the limit in force is only put back, or SQL alone narrowed what a resume lifts."""
+    """Empty if the limit in force is only enforced again, or if SQL alone narrowed what a resume ends."""
 
 
 def restore(standing: Standing) -> Act | None:
-    """Return what puts the limit in force back; None where live does not exceed it.
+    """Return the act that enforces the limit in force again; None if live does not exceed it.
 
-    Somebody lifted it by SQL, in part or whole: no resume asked for that.
+    A person changed the live state by SQL; that is no resume.
     """
     in_force, live = standing.in_force, standing.live
     if in_force is None or live.emergency_stop:
@@ -81,9 +81,9 @@ def restore(standing: Standing) -> Act | None:
 
 
 def impose(standing: Standing, override: Override) -> Act | None:
-    """Return what a new override does; None where one as narrow is in force, and live heeds it.
+    """Return the effect of a new override; None if one as narrow is in force and live obeys it.
 
-    Where one as narrow is in force and live exceeds it, it is put back, and no new one is made.
+    If one as narrow is in force but live exceeds it, it is enforced again without a new override.
 
     Raises:
         Refused: a narrower one is in force, or the limit would exclude no repository.
@@ -112,10 +112,10 @@ def impose(standing: Standing, override: Override) -> Act | None:
 
 
 def lift(standing: Standing) -> Act | None:
-    """Return what a resume does; None where nothing limits the feature.
+    """Return the effect of a resume; None if nothing limits the feature.
 
-    The override that is on is turned off with all that it superseded, one after the other, so that the
-    feature resumes whole, whichever block git holds by then. What was narrowed by SQL is lifted too.
+    The override that is on ends together with all that it superseded, in a chain. So the feature
+    resumes completely, whichever block git has by then. A limit that was set by SQL ends too.
     """
     in_force = standing.in_force
     off = (
@@ -133,16 +133,16 @@ def lift(standing: Standing) -> Act | None:
 def automatic_limit(
     standing: Standing, settings: RollbackSettings, health: Health, since: Health
 ) -> Limit | None:
-    """Return the limit that the safeguard imposes on a feature; None where it does nothing.
+    """Return the limit that the safeguard sets on a feature; None if it does nothing.
 
-    It rolls back where that narrows. Otherwise it stops: under the strategy `whitelist`, at or under the
-    percentage that a rollback leaves, and where jobs fail again after an automatic rollback. Under an
-    override only jobs since then count, whoever made it; but a live change that was kept as one hides no
-    failure from before it.
+    It rolls back if that narrows. Otherwise it stops: under the strategy `whitelist`, at or below
+    the percentage of a rollback, and if jobs fail again after an automatic rollback. Under an
+    override only jobs since then count, whoever set it. But an override that keeps a live change
+    hides no failure from before it.
 
     Args:
         standing: the feature.
-        settings: what the file lets the safeguard do.
+        settings: the file's settings for the safeguard.
         health: the feature's health.
         since: its health since the override in force; without one the same.
     """
@@ -174,7 +174,7 @@ def _fails(health: Health) -> bool:
 
 
 def with_superseded(override: UUID, rows: Sequence[StoredOverride]) -> frozenset[UUID]:
-    """Return an override and all whose place it took, one after the other."""
+    """Return an override and all overrides that it replaced, in a chain."""
     found = frozenset({override})
     while more := {row.id for row in rows if row.superseded_by in found} - found:
         found |= more

@@ -1,9 +1,9 @@
-"""The life of an override: which limits are in force, decided from the file, the database and git.
+"""The life of an override: the limits in force, decided from the file, the database and git.
 
-`settle_overrides` is the contract's table ("The life of an override"), line by line in `STATE_AFTER`. It
-takes the file's block, the database's rows and what git's history shows of each id, and returns the
-override in force and the rows that an apply has to write. Only narrowing wins by itself; every resume was
-asked for by people.
+`settle_overrides` implements the contract's table ("The life of an override"), row by row in
+`STATE_AFTER`. Its inputs are the file's block, the database's rows and the traces of each id in
+git's history. It returns the override in force and the rows that an apply has to write. Only
+narrowing takes effect by itself; every resume is an act of people.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from reconciler.rollout_file.model import Override
 
 
 class OverrideState(StrEnum):
-    """Where an override is in its life."""
+    """The state of an override."""
 
     ON = "on"
     """In force."""
     OFF = "off"
-    """A resume was asked for; its removal was not seen in git yet."""
+    """It is resumed, but its removal was not seen in git yet."""
     DONE = "done"
 
 
@@ -34,9 +34,9 @@ class StoredOverride:
     override: Override
     state: OverrideState
     superseded_by: UUID | None = None
-    """The narrower override that took this one's place."""
+    """The narrower override that replaced this one."""
     removals: int = 0
-    """How often its block had been removed when it was last seen in the file."""
+    """How often its block had been removed when the file was last read."""
 
     @property
     def id(self) -> UUID:
@@ -46,7 +46,7 @@ class StoredOverride:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the history that ends at HEAD shows of an override's id in the file."""
+    """The traces of an override's id in the history of the file that ends at HEAD."""
 
     was_there: bool = False
     removals: int = 0
@@ -56,24 +56,24 @@ NEVER_THERE: Final = Trace()
 
 
 class OverrideCase(Enum):
-    """How an apply of HEAD finds an override: the lines of the contract's table."""
+    """The case of an override at an apply of HEAD: the rows of the contract's table."""
 
     ON_AND_THERE = auto()
     ON_AND_NEVER_THERE = auto()
     """Git does not have it yet."""
     ON_AND_REMOVED = auto()
-    """People removed its block: they resume, or put another block in its place."""
+    """People removed its block: they resume, or they replaced it by another block."""
     OUT_AND_THERE = auto()
-    """Off or superseded, and never removed since: write-back will remove or replace its block."""
+    """It is off or superseded, and its block was not removed since: write-back will remove or replace it."""
     OFF_AND_REMOVED = auto()
     PUT_BACK = auto()
-    """Off or done, and in the file again after a removal."""
+    """It is off or done, and in the file again after a removal."""
     SUPERSEDED_FOR_NOTHING = auto()
-    """Its successor's block was removed, or allows more by now, and its own was never removed."""
+    """Its successor's block was removed or is now wider, and its own block was never removed."""
     UNKNOWN_AND_THERE = auto()
-    """People wrote it by hand, or the database is a new one."""
+    """People wrote it by hand, or the database is new."""
     OUT_AND_ABSENT = auto()
-    """Off or done, and nothing in the file says otherwise."""
+    """It is off or done, and the file does not contradict that."""
 
 
 STATE_AFTER: Final[Mapping[OverrideCase, OverrideState | None]] = {
@@ -87,18 +87,18 @@ STATE_AFTER: Final[Mapping[OverrideCase, OverrideState | None]] = {
     OverrideCase.UNKNOWN_AND_THERE: OverrideState.ON,
     OverrideCase.OUT_AND_ABSENT: None,
 }
-"""The state that an apply leaves an override in; None leaves it in the one that it has."""
+"""The state of an override after an apply; None leaves its state unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What is in force on a feature, and the rows that an apply has to write for that."""
+    """The override in force on a feature, and the rows that an apply has to write."""
 
     in_force: Override | None
     written: tuple[StoredOverride, ...]
-    """New and changed rows, as they are to be."""
+    """New and changed rows."""
     resumed: tuple[Override, ...]
-    """Those that people removed, with nothing in their place: each is a row of history."""
+    """Overrides that people removed without a replacement; each gets a row of history."""
 
 
 def settle_overrides(
@@ -107,14 +107,14 @@ def settle_overrides(
     traces: Mapping[UUID, Trace],
     kept: Override | None = None,
 ) -> Settlement:
-    """Decide which override is in force on one feature: classify each row, settle it, pick the narrowest.
+    """Decide the override in force on one feature: classify each row, settle it, pick the narrowest.
 
     Args:
-        in_file: the override that the file has at HEAD; its limit counts, whatever its row has.
+        in_file: the override in the file at HEAD; its limit counts, even if its row has another one.
         stored: the feature's rows, in any state.
-        traces: by id, of those that git was asked of, or that the last apply knows.
-        kept: a new one, made of drift that is kept. Where another is as narrow it is superseded at
-            once, and is in force again should people remove that one alone.
+        traces: by id, for the ids that git was asked about or that the last apply knows.
+        kept: a new override for kept drift. If another one is as narrow, it is superseded at once, and
+            in force again if people remove that other one alone.
     """
     before = {row.id: row for row in stored}
     rows = dict(before)
@@ -153,10 +153,10 @@ def settle_overrides(
 
 
 def narrow(configuration: Limited, override: Override | None) -> Limited:
-    """Return a configuration, or its exposure alone, under a limit: never wider than it was.
+    """Return a configuration, or its exposure alone, under a limit: never wider than before.
 
-    A stop also takes the percentage to 0, as people do who stop by hand, so that a reader of the
-    percentage alone is not misled.
+    A stop also sets the percentage to 0, like a stop by hand, so a reader of the percentage alone
+    is not misled.
     """
     if override is None:
         return configuration
@@ -166,10 +166,10 @@ def narrow(configuration: Limited, override: Override | None) -> Limited:
 
 
 def effective(desired: Limited, override: Override | None, live: Limited | None) -> Limited:
-    """Return what is to be live: the desired state under its limit.
+    """Return the live state to write: the desired state under its limit.
 
-    While a feature is stopped its percentage has no effect: a feature that is stopped before and after
-    keeps the one that people left there, unless that is above what the file asks for.
+    The percentage of a stopped feature has no effect. A feature that is stopped before and after
+    keeps the percentage that people set, unless it is above the file's.
     """
     narrowed = narrow(desired, override)
     if live is None or not (live.emergency_stop and narrowed.emergency_stop):
@@ -178,19 +178,19 @@ def effective(desired: Limited, override: Override | None, live: Limited | None)
 
 
 def is_narrower(override: Override, other: Override) -> bool:
-    """Return whether an override allows less than another."""
+    """Return whether an override is narrower than another."""
     return limit_of(override) < limit_of(other)
 
 
 def limit_of(override: Override) -> Decimal:
-    """Return a limit as a number that orders: a stop is under every percentage."""
+    """Return a limit as a number for comparisons: a stop is below every percentage."""
     return Decimal(-1) if override.percentage is None else override.percentage
 
 
 def classify(
     row: StoredOverride, trace: Trace, block: Override | None, *, is_known: bool = True
 ) -> OverrideCase:
-    """Return the case of a row; `block` is its override as the file has it, None where it is absent."""
+    """Return the case of a row; `block` is its override as the file has it, None if it is absent."""
     if not is_known:
         return OverrideCase.UNKNOWN_AND_THERE
     if block is not None:
@@ -210,8 +210,8 @@ def _classify_there(row: StoredOverride, trace: Trace) -> OverrideCase:
     if row.state is OverrideState.ON:
         return OverrideCase.ON_AND_THERE
     is_done = row.state is OverrideState.DONE
-    # A removal from before the row was last seen is not one since; and what is done without having been
-    # superseded was removed, or git would still have it.
+    # A removal before the row was last seen does not count. An override that is done and was never
+    # superseded was removed, or git would still have its block.
     if trace.removals > row.removals or (is_done and row.superseded_by is None):
         return OverrideCase.PUT_BACK
     return OverrideCase.OUT_AND_THERE
@@ -220,12 +220,12 @@ def _classify_there(row: StoredOverride, trace: Trace) -> OverrideCase:
 def settle(
     row: StoredOverride, case: OverrideCase, trace: Trace, block: Override | None
 ) -> StoredOverride:
-    """Return a row as an apply of HEAD leaves it, whatever becomes of the others."""
+    """Return a row as an apply of HEAD leaves it, independently of the other rows."""
     return in_state(row if block is None else with_seen(row, trace, block), case)
 
 
 def with_seen(row: StoredOverride, trace: Trace, block: Override) -> StoredOverride:
-    """Return a row whose block was seen in the file: with its removals until then, and its limit there."""
+    """Return a row whose block was seen in the file: with the number of its removals, and its limit there."""
     is_edited = limit_of(block) != limit_of(row.override)
     return replace(
         row,
@@ -235,7 +235,7 @@ def with_seen(row: StoredOverride, trace: Trace, block: Override) -> StoredOverr
 
 
 def in_state(row: StoredOverride, case: OverrideCase) -> StoredOverride:
-    """Return a row in the state that an apply leaves it in."""
+    """Return a row with its state after an apply."""
     match STATE_AFTER[case]:
         case None:
             return row
@@ -252,9 +252,9 @@ def is_superseded_for_nothing(
     *,
     is_there: bool,
 ) -> bool:
-    """Return whether a row's last successor was removed or allows more, and its own block never was removed.
+    """Return whether a row's last successor was removed or is wider, and its own block was never removed.
 
-    Where git was not asked of a row (`trace` is None) it is taken for removed with its successor.
+    If git was not asked about a row (`trace` is None), it counts as removed with its successor.
     """
     if trace is None or (trace.was_there and not is_there):
         return False
@@ -268,5 +268,5 @@ def is_superseded_for_nothing(
 
 
 def narrowest(rows: Sequence[StoredOverride]) -> StoredOverride | None:
-    """Return the row with the narrowest limit, of equals the first; None without rows."""
+    """Return the row with the narrowest limit, the first of equal ones; None without rows."""
     return min(rows, key=lambda row: limit_of(row.override), default=None)

@@ -1,7 +1,7 @@
 """The plan: everything that one apply does, as values.
 
-Made by `planner.make_plan`, counted by the database (blast radii are laid beside the features later),
-shown by the command line and written by `database.applying`.
+`planner.make_plan` makes it, the database adds the blast radius of each feature, the command line
+prints it, and `database.apply` writes it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ _NO_ENTRIES: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class ScalarChange:
-    """One value changes; `before` is None where the feature is new."""
+    """A changed value; `before` is None for a new feature."""
 
     field: ScalarField
     before: Any
@@ -40,7 +40,7 @@ class ScalarChange:
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """Entries come and go; each is a change of its own. Maps are key → name, ordered by name."""
+    """Added and removed entries of a list; each is one change. Maps are key → name, ordered by name."""
 
     field: ListField
     added: Mapping[str, str]
@@ -58,7 +58,7 @@ Change = ScalarChange | ListChange
 def configuration_changes(
     before: Configuration | None, after: Configuration, directory: Directory
 ) -> tuple[Change, ...]:
-    """Return what differs, field by field, in the order of the tables of fields."""
+    """Return the differences, field by field, in the order of the table of fields."""
     scalars = (
         ScalarChange(field, None if before is None else field.read(before), field.read(after))
         for field in SCALAR_FIELDS
@@ -77,7 +77,7 @@ def configuration_changes(
 
 
 def named(keys: Iterable[str], directory: Directory) -> Mapping[str, str]:
-    """Return keys with what people call them, ordered by that."""
+    """Return keys with their names for people, ordered by name."""
     return dict(sorted(((key, directory.name(key)) for key in keys), key=lambda item: item[1]))
 
 
@@ -100,7 +100,7 @@ MOST_SAMPLES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """How many repositories of a group come and go."""
+    """The numbers of repositories of a group that gain and lose."""
 
     gained: int
     lost: int
@@ -108,30 +108,30 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class BlastRadius:
-    """What a plan does to one feature's audience; numbers count repositories."""
+    """The effect of a plan on one feature's audience; numbers count repositories."""
 
     repositories: int
-    """All that there are."""
+    """All repositories."""
     before: int
     after: int
     gained: int
     lost: int
     by_category: Mapping[Category, Moved]
-    """By the category that each will have, in the order of `Category`, where any moves."""
+    """By the category after the apply, in the order of `Category`; only if a repository moves."""
     by_owner: Mapping[str, Moved]
-    """The owners of the most that move, the most first, up to `MOST_OWNERS`."""
+    """The owners with the most moved repositories, the most first, up to `MOST_OWNERS`."""
     sample_gained: tuple[str, ...]
     """Names, the most active first, up to `MOST_SAMPLES`."""
     sample_lost: tuple[str, ...]
 
     @property
     def moves(self) -> bool:
-        """Whether anybody gains or loses the feature."""
+        """Whether any repository gains or loses the feature."""
         return bool(self.gained or self.lost)
 
 
 class FeatureAction(StrEnum):
-    """What an apply does to one feature."""
+    """The effect of an apply on one feature."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -141,30 +141,30 @@ class FeatureAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OverridesPlan:
-    """What becomes of a feature's overrides."""
+    """The effect of a plan on a feature's overrides."""
 
     in_force: Override | None
-    """The limit that the feature is under once the plan is applied."""
+    """The limit of the feature after the apply."""
     kept: Override | None
-    """A new one, made of drift that is kept; it is not in git yet."""
+    """A new override that keeps drift; it is not in git yet."""
     written: tuple[StoredOverride, ...]
-    """New and changed rows, as they are to be."""
+    """New and changed rows."""
     resumed: tuple[Override, ...]
-    """Those that people removed from the file."""
+    """Overrides that people removed from the file."""
     is_in_file: bool = False
     """Whether the file has the override in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
-    """What happens to one feature: `before` is None where it is new."""
+    """The plan for one feature; `before` is None for a new one."""
 
     name: str
     action: FeatureAction
     before: Configuration | None
-    """As it is live."""
+    """The live configuration."""
     desired: Configuration
-    """As the file asks for it."""
+    """The configuration in the file."""
     after: Configuration
     """The effective state: the desired one under the override in force."""
     changes: tuple[Change, ...]
@@ -172,7 +172,7 @@ class FeaturePlan:
     unresolved: tuple[str, ...]
     overrides: OverridesPlan
     is_newly_desired: bool
-    """Whether the last apply does not have this desired state, whether or not a change shows it."""
+    """Whether the last apply has another desired state, even without a change of the live state."""
     drift: tuple[Drift, ...]
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
@@ -180,14 +180,14 @@ class FeaturePlan:
 
     @property
     def change_count(self) -> int:
-        """How many changes, as history counts them: a new feature is one."""
+        """The number of changes as the history counts them: a new feature is one."""
         if self.action is FeatureAction.CREATE:
             return 1
         return sum(map(len, self.recorded)) + len(self.drift) + len(self.overrides.resumed)
 
     @property
     def recorded(self) -> tuple[Change, ...]:
-        """The changes that are a row of history by themselves: a resume has one row, whatever it lifts."""
+        """The changes with their own rows of history: a resume has one row for all its changes."""
         if not self.overrides.resumed:
             return self.changes
         return tuple(
@@ -198,16 +198,16 @@ class FeaturePlan:
 
     @property
     def is_held(self) -> bool:
-        """Whether there is drift that a person has to decide on."""
+        """Whether a person has to decide about drift."""
         return any(each.decision is Decision.HOLD for each in self.drift)
 
 
 @dataclass(frozen=True, slots=True)
 class MarksPlan:
-    """Which repositories are marked as test and which no longer are: id → name, ordered by name."""
+    """Repositories that become marked as test and that lose the mark: id → name, ordered by name."""
 
     marked: frozenset[str]
-    """The ids of all that are marked once the plan is applied."""
+    """The ids of all marked repositories after the apply."""
     added: Mapping[str, str]
     removed: Mapping[str, str]
     unresolved: tuple[str, ...]
@@ -218,14 +218,14 @@ class MarksPlan:
 
 @dataclass(frozen=True, slots=True)
 class CategoriesPlan:
-    """The thresholds before and after; where they differ, every repository is categorised again."""
+    """The thresholds before and after; if they differ, every repository is categorised again."""
 
     before: Mapping[Category, Threshold]
     after: Mapping[Category, Threshold]
 
     @property
     def changed(self) -> tuple[Category, ...]:
-        """The categories whose threshold moves."""
+        """The categories with another threshold."""
         return tuple(each for each in Category if self.before[each] != self.after[each])
 
 
@@ -234,21 +234,21 @@ class Plan:
     """Everything that one apply does."""
 
     generation: int
-    """The newest generation that it was planned against."""
+    """The newest generation when the plan was made."""
     applied_commit: str | None
     features: tuple[FeaturePlan, ...]
     test_repositories: MarksPlan
     categories: CategoriesPlan
     names: Mapping[str, str]
-    """What each name of the file means, `owner/name` in lower case → id: remembered with the apply."""
+    """The repository of each name in the file, `owner/name` in lower case → id; stored with the apply."""
     has_new_names: bool = False
-    """Whether one of them means something that the last apply does not remember."""
+    """Whether a name has another repository than the last apply stored."""
     allowed: frozenset[Allowed] = frozenset()
-    """The guards that the person applying, or a commit, allows by name."""
+    """The guards that the person who applies, or a commit, allows by name."""
 
     @property
     def change_count(self) -> int:
-        """How many changes, as history counts them."""
+        """The number of changes as the history counts them."""
         return (
             sum(feature.change_count for feature in self.features)
             + len(self.test_repositories)
@@ -257,16 +257,16 @@ class Plan:
 
     @property
     def has_changes(self) -> bool:
-        """Whether there is anything that people would call a change."""
+        """Whether the plan has anything that people would call a change."""
         return self.change_count > 0
 
     @property
     def makes_generation(self) -> bool:
-        """Whether an apply stores this as a generation.
+        """Whether an apply stores this plan as a generation.
 
-        It does for a change, for a new state of an override, for a new desired state, and for a name
-        that means another repository: the next plan finds drift and renames by what is stored, and a
-        resume before it finds the desired state there.
+        It does so for a change, for a new state of an override, for a new desired state, and for a
+        name with another repository. The next plan finds drift and renames from the stored state,
+        and a resume before the next plan finds the desired state there.
         """
         return (
             self.has_changes
@@ -276,7 +276,7 @@ class Plan:
 
     @property
     def next_generation(self) -> int:
-        """The newest generation once this plan is applied."""
+        """The newest generation after this plan is applied."""
         return self.generation + 1 if self.makes_generation else self.generation
 
     @property
@@ -291,7 +291,7 @@ class Plan:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """The features whose drift a person has to decide on."""
+        """The features with drift that a person has to decide about."""
         return tuple(feature.name for feature in self.features if feature.is_held)
 
     @property
@@ -300,12 +300,12 @@ class Plan:
         return bool(self.refusing or self.held)
 
     def allowed_for(self, feature: str) -> Mapping[GuardName, Allowed]:
-        """Return the guards that are allowed for a feature, each with what allows it."""
+        """Return the guards that are allowed for a feature, each with the commit or person that allows it."""
         counting = (each for each in self.allowed if each.feature in {None, feature})
         return {each.guard: each for each in sorted(counting, key=lambda each: each.commit or "")}
 
     def allowing(self, guards: frozenset[Allowed], notes: tuple[str, ...] = ()) -> Self:
-        """Return this plan with guards allowed by name; `notes` warn the features that are still refused."""
+        """Return this plan with guards allowed by name; `notes` become warnings of features still refused."""
         allowing = replace(self, allowed=guards)
         refused = {name for name, _ in allowing.refusing}
         features = tuple(

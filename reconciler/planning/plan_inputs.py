@@ -1,4 +1,4 @@
-"""What a plan stands on beside the file: the live state, the last apply, and git's history."""
+"""The inputs of a plan beside the file: the live state, the last apply, and git's history."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,26 +18,26 @@ class Source:
     """The file that a plan was made from; recorded with every apply."""
 
     file: str
-    """The path as it was given."""
+    """The path as the user gave it."""
     digest: str
     """`sha256:` and the digest of the file's bytes."""
     commit: str | None
-    """The commit that HEAD names; None in a folder without git, or without a commit yet."""
+    """The commit of HEAD; None in a folder without git, or without a commit yet."""
     uncommitted: bool
     """Whether the file differs from that commit's."""
     subject: str | None
-    """The first line of the newest commit that changed the file: why it is as it is."""
+    """The first line of the newest commit that changed the file: the reason for its state."""
     found_at: str | None = None
-    """Where the file lies, with the history of its commit, where that is not at `file`."""
+    """The path of the file in the history of its commit, if it is not `file`."""
 
     @property
     def place(self) -> str:
-        """The path at which the file lies."""
+        """The path of the file."""
         return self.found_at or self.file
 
     @property
     def reason(self) -> str:
-        """Why the change was made, as far as git shows it."""
+        """The reason for the change, as far as git shows it."""
         if self.uncommitted:
             return f"applied {self.file} with uncommitted changes"
         if self.commit is None:
@@ -61,15 +61,15 @@ class LastApplied:
 
     features: Mapping[str, AppliedFeature]
     names: Mapping[str, str] = field(default_factory=dict)
-    """`owner/name` in lower case → the id that it had then."""
+    """`owner/name` in lower case → its id then."""
 
 
 def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) -> LastApplied:
-    """Return what an apply stored as JSON, whichever release it was; an absent key has its default.
+    """Return what an apply of any release stored as JSON; an absent key has its default.
 
     Args:
-        desired: the file's content, without what has its default.
-        effective: the state that the file and the overrides in force made.
+        desired: the file's content, without defaults.
+        effective: the state from the file and the overrides in force.
     """
     declared = desired.get("features", {})
     return LastApplied(
@@ -92,9 +92,9 @@ def _read_feature(
 
 
 def without_override(stored: Limited, declared: Mapping[str, Any] | None) -> Limited:
-    """Return a stored state as its file declared it, with no override in force.
+    """Return a stored state as its file declared it, without the override in force.
 
-    `declared` is the feature's part of the file; None where the file did not have the feature.
+    `declared` is the feature's part of the file; None if the file did not have the feature.
     """
     if declared is None:
         return stored
@@ -107,22 +107,23 @@ NOTHING_APPLIED: Final = LastApplied(features={})
 
 @dataclass(frozen=True, slots=True)
 class PlanInputs:
-    """Everything but the file that a plan is decided from."""
+    """All inputs of a plan except the file."""
 
     live: Live
     applied: LastApplied = NOTHING_APPLIED
     traces: Mapping[UUID, Trace] = field(default_factory=dict)
-    """What git's history shows of the ids of overrides; empty without git."""
+    """The traces of the ids of overrides in git's history; empty without git."""
     audience: Mapping[str, Mapping[str, AudienceChange]] = field(default_factory=dict)
-    """By feature and field: what a drift does whose direction only the audience shows."""
+    """By feature and field: the effect of drift whose direction only the audience shows."""
     soaking: Mapping[str, Soaking] = field(default_factory=dict)
-    """By feature: how it does at its stage; of those whose percentage is about to rise over one."""
+    """By feature: its health and soak, for features whose percentage would increase over a stage."""
 
     def trace(self, feature: str, override: UUID, in_file: UUID | None) -> Trace | None:
-        """Return what is known of an override's id in the file, by git or by the last apply.
+        """Return the trace of an override's id in the file, by git or by the last apply.
 
-        An id that the last apply saw in the file was there, whatever git shows. Without git nothing else
-        is known, and a row counts how often its block was seen to appear. None where git was not asked.
+        An id that the last apply saw in the file was there, even if git does not show it. Without
+        git nothing else is known, and a row counts how often its block was seen to appear. None if
+        git was not asked.
         """
         known = self.traces.get(override)
         if known is not None and known.was_there:
@@ -134,7 +135,7 @@ class PlanInputs:
         if self.traces:
             return known
         seen = self._removals(feature, override)
-        # Without git only people put a block into the file.
+        # Without git only people write a block into the file.
         return Trace(was_there=is_there or seen > 0, removals=seen + 1 if is_there else seen)
 
     def _removals(self, feature: str, override: UUID) -> int:

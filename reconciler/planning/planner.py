@@ -1,7 +1,7 @@
-"""Making a plan: the one place where a difference becomes a decision.
+"""Making a plan: the one place that turns differences into decisions.
 
-Three inputs, the file, the last apply and the live state, and what git shows of overrides. Nothing here
-reads a clock, a file or a database.
+The inputs are the file, the last apply, the live state, and the traces of overrides in git. This
+module reads no clock, file or database.
 """
 
 from collections.abc import Iterable, Iterator
@@ -61,7 +61,8 @@ from reconciler.wording import show_number
 def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
     """Compare the desired state with the last apply and the live state.
 
-    Features come in the file's order, then those that the file no longer has, which are deactivated.
+    Features have the file's order; then come those that are no longer in the file, which are
+    deactivated.
     """
     live, directory = inputs.live, inputs.live.directory
     desired = [
@@ -94,9 +95,10 @@ def _with_reused_marks(feature: FeaturePlan, rollout: Rollout, directory: Direct
 def with_blast_radius(
     feature: FeaturePlan, radius: BlastRadius, guards: Guards, *, recategorises: bool = False
 ) -> FeaturePlan:
-    """Return a feature's plan with the blast radius that the database counted, and its guards' findings.
+    """Return a feature's plan with the blast radius that the database counted, and the guards' findings.
 
-    `recategorises` is whether the plan moves thresholds, and so repositories of unchanged features.
+    `recategorises` is whether the plan changes thresholds, which moves repositories also of
+    unchanged features.
     """
     findings = (
         *feature.findings,
@@ -127,12 +129,12 @@ def _audience_findings(
 
 
 def feature_drift(name: str, inputs: PlanInputs) -> tuple[Drift, ...]:
-    """Return the drift of one feature, with what an apply does about each field."""
+    """Return the drift of one feature, with the decision about each field."""
     return FeatureContext.of(name, inputs).drift
 
 
 def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str, Stage]]:
-    """Yield the stages that have to soak before a percentage rises as the file asks: by feature."""
+    """Yield features with the stage that has to soak before the percentage may increase as in the file."""
     for name, feature in rollout.features.items():
         before = FeatureContext.of(name, inputs).percentage
         stage = stage_to_hold(before, feature.percentage, feature.progression)
@@ -175,9 +177,10 @@ def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePla
 
 
 def is_newly_desired(desired: Configuration, applied: AppliedFeature | None) -> bool:
-    """Return whether the last apply does not have this desired state.
+    """Return whether the last apply has another desired state.
 
-    No live value needs to differ: an override may hide it, or the feature was so before any apply.
+    The live values may be the same: an override may hide the difference, or the feature was so
+    before any apply.
     """
     return applied is None or applied.desired != desired
 
@@ -241,7 +244,7 @@ def _findings(
         yield from guard_lists(
             with_adopted_lists(before, drift), desired, feature.guards, directory
         )
-    # An exclusion keeps the repository that it had, so a name that is used again narrows only.
+    # An exclusion keeps its repository, so a name that is used again only narrows.
     yield from guard_names(feature.whitelist, directory)
     yield from guard_soak(
         context.percentage,
@@ -255,7 +258,7 @@ def _findings(
 def _guarded_increase(
     context: FeatureContext, desired: Configuration, overrides: OverridesPlan
 ) -> tuple[Configuration | None, Configuration]:
-    """Return the increase that is guarded: of the desired percentage, or of a limit that people widened."""
+    """Return the increase that guards check: of the desired percentage, or of a limit that people widened."""
     before, limit, in_force = context.desired, context.limit, overrides.in_force
     if before is None or limit is None or in_force is None or not is_narrower(limit, in_force):
         return before, desired
@@ -267,7 +270,7 @@ def _guarded_increase(
 
 
 def _names_only_excluded(rollout: Rollout, directory: Directory) -> dict[str, str]:
-    """Return the ids of reused names that stand in exclusions alone: they keep the ids that they had."""
+    """Return the ids of reused names that are only in exclusions: they keep their ids."""
     features = rollout.features.values()
     excluded = {entry_key(each) for feature in features for each in feature.exclusions}
     widening = {entry_key(each) for feature in features for each in feature.whitelist}
@@ -297,7 +300,7 @@ def _plan_marks(rollout: Rollout, inputs: PlanInputs) -> MarksPlan:
 
 
 def feature_warnings(before: Configuration | None, after: Configuration) -> tuple[str, ...]:
-    """Return what is worth a second look in one feature's change."""
+    """Return warnings about one feature's change."""
     return tuple(_warnings(before, after))
 
 
@@ -318,7 +321,7 @@ def _warnings(before: Configuration | None, after: Configuration) -> Iterator[st
 
 
 def limit_warnings(desired: Configuration, in_force: Override | None) -> tuple[str, ...]:
-    """Return a warning of a limit that has no effect."""
+    """Return a warning about a limit without effect."""
     limit = None if in_force is None else in_force.percentage
     if limit is None or limit <= desired.percentage:
         return ()
@@ -329,7 +332,7 @@ def limit_warnings(desired: Configuration, in_force: Override | None) -> tuple[s
 
 
 def rename_warnings(entries: Iterable[str], directory: Directory) -> tuple[str, ...]:
-    """Return which entries keep an old name of a repository, with its new one."""
+    """Return the entries with an old name of a repository, each with the new name."""
     return tuple(
         f"{entry} is called {directory.name(directory.key(entry))} now; "
         "the entry stays with that repository, write its new name"

@@ -1,7 +1,8 @@
-"""Promotion: whether a feature may go on to its next stage, what is missing, and when that will hold.
+"""Promotion: whether a feature may go to its next stage, the missing conditions, and when they will hold.
 
-The rules are those of an apply: what the guards find in the plan of the promoted file is missing. Beside
-them nothing may limit the feature, and what the file says already has to be applied.
+The rules are those of an apply: the findings of the guards in the plan of the promoted file are
+missing conditions. In addition nothing may limit the feature, and the present file has to be
+applied.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,18 +21,18 @@ from reconciler.wording import show_number, show_time
 
 @dataclass(frozen=True, slots=True)
 class Soaking:
-    """How a feature does at its stage."""
+    """The health and soak of a feature at its stage."""
 
     now: datetime
-    """By the database's clock, as `reached_at` is."""
+    """By the database's clock, like `reached_at`."""
     reached_at: datetime
-    """Since when the stage is live: a rollback, a resume and any override start it again."""
+    """Since when the stage is live: a rollback, a resume and any override restart it."""
     health: Health
 
 
 @dataclass(frozen=True, slots=True)
 class StageSkipped:
-    """The percentage rises past a stage that was not live."""
+    """The percentage increases past a stage that was not live."""
 
     guard: ClassVar = GuardName.SOAK
     before: Decimal
@@ -40,14 +41,14 @@ class StageSkipped:
 
     @property
     def message(self) -> str:
-        """Which stage comes first."""
+        """The stage that comes first."""
         stage = show_number(self.next_stage)
         return f"{_rise(self.before, self.after)} skips stage {stage}, which comes first"
 
 
 @dataclass(frozen=True, slots=True)
 class StageNotSoaked:
-    """The stage has not soaked for its time yet."""
+    """The stage has not soaked long enough."""
 
     guard: ClassVar = GuardName.SOAK
     before: Decimal
@@ -57,7 +58,7 @@ class StageNotSoaked:
 
     @property
     def message(self) -> str:
-        """When the stage was reached, how long it soaks, and until when."""
+        """When the stage was reached, and the time until which it soaks."""
         return (
             f"{_rise(self.before, self.after)}: stage {show_number(self.stage.percentage)} "
             f"reached {show_next_second(self.reached_at)}; soaks until "
@@ -66,7 +67,7 @@ class StageNotSoaked:
 
     @property
     def holds_at(self) -> datetime:
-        """When it will have soaked, if it stays live until then; rounded up to a whole second."""
+        """The end of the soak if the stage stays live until then; rounded up to a whole second."""
         return _next_second(self.reached_at + self.stage.soak)
 
 
@@ -81,7 +82,7 @@ class StageLimited:
 
     @property
     def message(self) -> str:
-        """From when on the stage soaks."""
+        """The time from which the stage soaks."""
         return (
             f"{_rise(self.before, self.after)}: an override limits stage "
             f"{show_number(self.stage.percentage)}; after the resume it soaks for "
@@ -106,22 +107,23 @@ class HealthNotPassing:
 
 
 def current_stage(progression: Sequence[Stage], percentage: Decimal) -> Stage | None:
-    """Return the highest stage that a percentage has reached; None below the first."""
+    """Return the highest stage at or below a percentage; None below the first."""
     reached = [stage for stage in progression if stage.percentage <= percentage]
     return reached[-1] if reached else None
 
 
 def next_stage(progression: Sequence[Stage], percentage: Decimal) -> Stage | None:
-    """Return the lowest stage over a percentage; None from the last on."""
+    """Return the lowest stage above a percentage; None from the last one on."""
     return next((stage for stage in progression if stage.percentage > percentage), None)
 
 
 def stage_to_hold(
     before: Decimal | None, after: Decimal, progression: Sequence[Stage]
 ) -> Stage | None:
-    """Return the stage that has to soak before the percentage rises from `before` to `after`.
+    """Return the stage that has to soak before the percentage increases from `before` to `after`.
 
-    None where it does not rise, or where no stage was reached yet: a rise up to the first stage is free.
+    None if it does not increase, or if no stage was reached yet: an increase up to the first stage
+    needs no soak.
     """
     if before is None or after <= before:
         return None
@@ -136,14 +138,14 @@ def guard_soak(
     *,
     is_limited: bool,
 ) -> Iterator[Finding]:
-    """Refuse a rise that skips a stage, comes before the stage has soaked, or without a pass.
+    """Refuse an increase that skips a stage, comes before the end of the soak, or has no passing verdict.
 
     Args:
         before: the desired percentage until now; None for a new feature.
         after: the desired percentage from now on.
         progression: the feature's, as the file has it.
-        soaking: how the feature does, where a stage has to soak (`stage_to_hold`).
-        is_limited: whether an override is in force, or ends with this very apply.
+        soaking: the health and soak at the stage that has to soak (`stage_to_hold`).
+        is_limited: whether an override is in force, or ends with this apply.
     """
     base = Decimal(0) if before is None else before
     if after <= base:
@@ -167,7 +169,7 @@ def _rise(before: Decimal, after: Decimal) -> str:
 
 
 def show_next_second(moment: datetime) -> str:
-    """Return a time in UTC, rounded up to a whole second: what has to be over is over then."""
+    """Return a time in UTC, rounded up to a whole second, so that the printed time is never too early."""
     return show_time(_next_second(moment))
 
 
@@ -177,27 +179,27 @@ def _next_second(moment: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rise, from a percentage to the stage over it."""
+    """One increase, from a percentage to the next stage."""
 
     before: Decimal
     stage: Stage
     number: int
-    """Of the stage, from 1."""
+    """The number of the stage, from 1."""
     stages: int
-    """How many the progression has."""
+    """The number of stages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """One thing that does not hold yet."""
+    """One missing condition."""
 
     message: str
     holds_at: datetime | None = None
-    """When it will hold, where it only takes time."""
+    """The time at which it will hold, if it needs only time."""
 
 
 def next_step(feature: Feature) -> Step | None:
-    """Return the rise that comes next; None without a progression, and from its last stage on."""
+    """Return the next increase; None without a progression, and from its last stage on."""
     stage = next_stage(feature.progression, feature.percentage)
     if stage is None:
         return None
@@ -218,12 +220,12 @@ def why_no_step(feature: Feature) -> str:
 
 
 def missing_for(feature: Feature, current: FeaturePlan, promoted: Plan) -> tuple[Missing, ...]:
-    """Return what keeps a feature from its next stage; nothing where it may be promoted.
+    """Return the missing conditions for a feature's next stage; none if it may be promoted.
 
     Args:
         feature: as the file has it.
-        current: what an apply of the file as it is does to the feature.
-        promoted: what an apply of the file with the next stage does.
+        current: the effect of an apply of the present file on the feature.
+        promoted: the effect of an apply of the file with the next stage.
     """
     return tuple(_missing(feature, current, promoted))
 
@@ -241,7 +243,7 @@ def _missing(feature: Feature, current: FeaturePlan, promoted: Plan) -> Iterator
     (planned,) = (each for each in promoted.features if each.name == current.name)
     for finding in planned.findings:
         if isinstance(finding, StageNotSoaked):
-            # An inactive feature does not soak, so there is no time at which it will have.
+            # An inactive feature does not soak, so the end of its soak is unknown.
             if feature.active:
                 yield Missing(finding.message, finding.holds_at)
         elif finding.guard is GuardName.SOAK:
@@ -251,7 +253,7 @@ def _missing(feature: Feature, current: FeaturePlan, promoted: Plan) -> Iterator
 
 
 def _is_pending(current: FeaturePlan) -> bool:
-    """Return whether the file as it is still has to be applied: its percentage, its switch, or a resume."""
+    """Return whether the present file still has to be applied: its percentage, its switch, or a resume."""
     if current.action is FeatureAction.CREATE or current.overrides.resumed:
         return True
     return any(

@@ -32,7 +32,7 @@ from reconciler.wording import exact_time
 
 
 class Report(BaseModel):
-    """What every part of a report is: frozen, and refusing keys that it does not know."""
+    """The base of every part of a report: frozen, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -88,7 +88,7 @@ class OverrideReport(Report):
 
 
 class DriftReport(Report):
-    """One field whose live value is not what was applied last, and what the plan does about it."""
+    """One field whose live value differs from the last apply, and the decision about it."""
 
     field: str
     last_applied: Any
@@ -119,7 +119,7 @@ class FeatureReport(Report):
 
 
 class MarksReport(Report):
-    """Which repositories become test repositories, and which no longer are."""
+    """Repositories that become test repositories, and that no longer are."""
 
     added: list[str]
     removed: list[str]
@@ -135,14 +135,14 @@ class ThresholdChangeReport(Report):
 
 
 class CategoriesReport(Report):
-    """Whether the thresholds of the categories move; if so every repository is categorised again."""
+    """Whether the thresholds of the categories change; if so every repository is categorised again."""
 
     changed: bool
     thresholds: list[ThresholdChangeReport] = []
 
 
 class PlanReport(Report):
-    """A plan, or with `applied` what an apply did."""
+    """A plan, or with `applied` the result of an apply."""
 
     model_config = ConfigDict(title="Plan")
 
@@ -158,7 +158,7 @@ class PlanReport(Report):
     uncommitted: bool
     applied_commit: str | None
     generation: int
-    """The generation planned against; once applied, the newest one."""
+    """The generation when the plan was made; after the apply, the newest one."""
     features: list[FeatureReport]
     test_repositories: MarksReport
     categories: CategoriesReport
@@ -273,8 +273,8 @@ def _report_categories(categories: CategoriesPlan) -> CategoriesReport:
 
 
 def _digest(features: list[FeatureReport], marks: MarksReport, categories: CategoriesReport) -> str:
-    """Return the digest of what a plan would do, whatever commit or generation it was made at."""
-    # What guards find, which moves with time and with each job, changes nothing of what would be done.
+    """Return the digest of a plan's actions, independent of its commit and generation."""
+    # The findings of guards change with time and with each job, but do not change the actions.
     content = {
         "features": [each.model_dump(mode="json", exclude={"guards"}) for each in features],
         "test_repositories": marks.model_dump(mode="json"),
@@ -286,7 +286,7 @@ def _digest(features: list[FeatureReport], marks: MarksReport, categories: Categ
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a plan was made of when it was shown."""
+    """The state from which a printed plan was made."""
 
     file_digest: str
     generation: int
@@ -294,12 +294,12 @@ class Expectation:
 
 
 def expect(report: PlanReport) -> Expectation:
-    """Return what has to hold for this plan to be applied as it was shown."""
+    """Return the conditions under which this plan can be applied as it was printed."""
     return Expectation(report.file_digest, report.generation, report.plan_digest)
 
 
 def what_moved(expected: Expectation, now: PlanReport) -> tuple[str, ...]:
-    """Return what is no longer as it was when a plan was shown, the cause before its effects."""
+    """Return the differences since a plan was printed, causes before effects."""
     moved = []
     if now.file_digest != expected.file_digest:
         moved.append("the file changed")

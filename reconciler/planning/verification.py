@@ -1,6 +1,7 @@
-"""Verification of a rollback: what holds, what does not, and what is not known yet.
+"""Verification of a rollback: the checks that hold, fail, or have no result yet.
 
-Five independent checks: the configuration, the eligible repositories, where jobs ran since, history, git.
+Five independent checks: the configuration, the eligible repositories, the jobs since then, history,
+git.
 """
 
 from collections.abc import Iterator
@@ -15,23 +16,23 @@ from reconciler.rollout_file.model import Override
 from reconciler.wording import counted, describe_limit, show_number
 
 FALLBACK_PROCESSOR: Final = "inngest"
-"""The default for where the jobs of repositories that are not eligible run."""
+"""The default processor for jobs of repositories that are not eligible."""
 
 GRACE: Final = timedelta(minutes=5)
-"""Jobs that were running elsewhere at the rollback have this long to end and to be reported."""
+"""Jobs that were running on another processor at the rollback have this long to end and to be reported."""
 
 
 class CheckStatus(StrEnum):
-    """What a check came to."""
+    """The result of a check."""
 
     OK = "ok"
     FAILED = "failed"
     NOT_YET = "not yet"
-    """Nothing contradicts it, and nothing proves it yet."""
+    """No evidence against it, and no proof yet."""
 
 
 class CheckName(StrEnum):
-    """What is checked."""
+    """The subject of a check."""
 
     CONFIGURATION = "configuration"
     ELIGIBILITY = "eligibility"
@@ -47,12 +48,12 @@ class Check:
     name: CheckName
     status: CheckStatus
     detail: str
-    """What was found, in a sentence."""
+    """The finding, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobsSince:
-    """Where the jobs of repositories that are not eligible ran since a rollback."""
+    """The processors of the jobs of ineligible repositories since a rollback."""
 
     on_fallback: int
     elsewhere: int
@@ -69,20 +70,20 @@ class GitAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RollbackFacts:
-    """What was found about a feature under an override."""
+    """The evidence about a feature under an override."""
 
     override: Override
     live: Exposure
     desired: Exposure
     too_many: int
-    """Repositories that are eligible and should not be under the override."""
+    """Repositories that are eligible but should not be under the override."""
     too_few: int
-    """Repositories that are not eligible and should be."""
+    """Repositories that are not eligible but should be."""
     repositories: int
     eligible: int
     jobs: JobsSince
     fallback: str
-    """The processor that jobs are to run on."""
+    """The processor on which jobs should run."""
     history_rows: int
     git: GitAnswer
 

@@ -10,11 +10,11 @@ from typing import Final
 from reconciler.backoff import backoff_seconds
 
 LEASE_INTERVALS: Final = 3
-"""A killed leader blocks its successor for this number of intervals."""
+"""A killed leader delays its successor by this number of intervals."""
 SHORTEST_LEASE_SECONDS: Final = 4.0
-"""More than twice the time that judging one feature takes on a slow database."""
+"""More than twice the time for judging one feature on a slow database."""
 SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS: Final = 24.0
-"""The same where metrics come from elsewhere: two queries of up to five seconds each."""
+"""The same with metrics from another source: two queries of up to five seconds each."""
 
 SILENT_INTERVALS: Final = 5
 """The watch is silent when no tick has succeeded for this number of intervals."""
@@ -32,14 +32,14 @@ class LeaseStep(Enum):
     """The lease lasts long enough; do nothing."""
     RENEW = auto()
     READ_HOLDER = auto()
-    """Read which process is the leader; take the lease where it is free."""
+    """Read which process is the leader; take the lease if it is free."""
 
 
 def lease_seconds(interval_seconds: float, *, asks_elsewhere: bool) -> float:
     """Return the length of a lease.
 
-    It is renewed between two features once half of it is over: the other half is longer than the time
-    for judging one feature.
+    The leader renews it between two features after half of it: the other half is longer than the
+    time for judging one feature.
     """
     shortest = SHORTEST_LEASE_ASKING_ELSEWHERE_SECONDS if asks_elsewhere else SHORTEST_LEASE_SECONDS
     return max(LEASE_INTERVALS * interval_seconds, shortest)
@@ -48,10 +48,10 @@ def lease_seconds(interval_seconds: float, *, asks_elsewhere: bool) -> float:
 def lease_step(remaining_seconds: float | None, length_seconds: float) -> LeaseStep:
     """Return what to do with the lease.
 
-    A lease is renewed once half of it is over, so that most ticks write nothing.
+    A lease is renewed after half of it, so that most ticks write nothing.
 
     Args:
-        remaining_seconds: until this process's lease ends; None where another process may hold it.
+        remaining_seconds: until this process's lease ends; None if another process may hold it.
         length_seconds: the length of a whole lease.
     """
     if remaining_seconds is None:
@@ -74,27 +74,27 @@ def is_silent(seconds_since_tick: float | None, interval_seconds: float) -> bool
 
 
 class FailureChange(Enum):
-    """What one more try changed, for a reader of the log."""
+    """The change by one more try, for a reader of the log."""
 
     NONE = auto()
     BEGAN = auto()
-    """It fails now, or it fails in another way than before."""
+    """It fails now, or it fails with another error than before."""
     ENDED = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class FailureState:
-    """The failures in a row of something that is tried again and again."""
+    """The failures in a row of repeated tries."""
 
     failures: int = 0
     kind: str | None = None
     """The kind of the last failure; None after a success."""
 
     def after(self, kind: str | None) -> tuple["FailureState", FailureChange]:
-        """Return the state after one more try, and what that try changed.
+        """Return the state after one more try, and the change by that try.
 
         Args:
-            kind: the kind of its failure; None where it succeeded.
+            kind: the kind of its failure; None if it succeeded.
         """
         if kind is None:
             change = FailureChange.NONE if self.kind is None else FailureChange.ENDED

@@ -1,8 +1,8 @@
-"""What write-back does about one feature, decided from the branch's tip, the database and git's history.
+"""The decisions of write-back about one feature, from the branch's tip, the database and git's history.
 
-A block is added only where it never was there, so that one that people removed never comes back; and
-what people put back, or what the database does not know, is left for the next apply to settle. What is
-returned is done elsewhere: nothing here edits a file.
+A block is added only if the branch never had it, so a block that people removed never comes back.
+Blocks that people restored, or that the database does not know, are left for the next apply. This
+module decides only; nothing here edits a file.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -23,7 +23,7 @@ from reconciler.rollout_file.model import Override
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """What the file at the tip of the branch says of one feature."""
+    """The file's content for one feature at the tip of the branch."""
 
     percentage: Decimal
     block: Override | None
@@ -31,14 +31,14 @@ class Tip:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """The block of this override is to be written."""
+    """Write the block of this override."""
 
     override: Override
 
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """The block of this override is to take the place of another's."""
+    """Replace another override's block by the block of this override."""
 
     override: Override
     replaced: UUID
@@ -46,18 +46,18 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """The block of this override is to go: a resume was asked for."""
+    """Remove the block of this override: it was resumed."""
 
     override: Override
 
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """There is nothing to write: git says what the database does."""
+    """Write nothing: git agrees with the database."""
 
 
 class Why(StrEnum):
-    """Why an override has to wait."""
+    """The reason why an override has to wait."""
 
     NO_FEATURE = "the file on the branch does not have the feature"
     UNKNOWN_BLOCK = "the file on the branch has an override that no apply has met yet"
@@ -82,12 +82,12 @@ Decision = Add | Replace | Remove | Nothing | Wait
 def decide(
     tip: Tip | None, rows: Sequence[StoredOverride], traces: Mapping[UUID, Trace]
 ) -> Decision:
-    """Decide what is to be written about one feature.
+    """Decide what to write about one feature.
 
     Args:
-        tip: what the file says at the tip of the branch; None where it does not have the feature.
+        tip: the file's content at the tip of the branch; None if it does not have the feature.
         rows: the feature's overrides, in any state.
-        traces: what the branch's history shows of each id among them.
+        traces: the traces of each of their ids in the branch's history.
     """
     on = next((row for row in rows if row.state is OverrideState.ON), None)
     if on is not None:
@@ -105,10 +105,10 @@ def seen_in_git(
     traces: Mapping[UUID, Trace],
     proposed: Container[UUID] = (),
 ) -> frozenset[UUID]:
-    """Return the overrides of which git knows all that it is to know.
+    """Return the overrides about which git is complete.
 
-    Of one that is on, that it is or was in the file; of one that is off, that it is not there, and
-    will not come by a branch that proposes it. An override that is done is not written back.
+    The block of an override that is on is or was in the file. The block of one that is off is not
+    in the file, and no branch proposes it. An override that is done is not written back.
     """
     block = None if tip is None else tip.block
     there = None if block is None else block.id
@@ -157,10 +157,10 @@ def was_there(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
 
 
 def is_put_back(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
-    """Return whether people brought back a block that the database has settled as gone."""
+    """Return whether people restored a block that the database has recorded as removed."""
     return traces.get(row.id, NEVER_THERE).removals > row.removals
 
 
 def _row_of(block: Override, rows: Sequence[StoredOverride]) -> StoredOverride | None:
-    """Return the row of the file's block; None where the database does not know it."""
+    """Return the row of the file's block; None if the database does not know it."""
     return next((row for row in rows if row.id == block.id), None)
