@@ -1,6 +1,6 @@
-"""Where a client's database is: fixed, or asked for again before each connection.
+"""The address of a client's database: fixed, or returned by a function before each connection.
 
-It is asked for where the password rotates, or the server moves.
+A function is for passwords that rotate, and for servers that move.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from reconciler.database.address import DatabaseAddress
 
 
 class Address(Protocol):
-    """What a connection needs of an address."""
+    """The part of an address that a connection needs."""
 
     @property
     def parameters(self) -> Mapping[str, str]:
@@ -25,7 +25,7 @@ class Address(Protocol):
 
 
 class AskedAddress:
-    """An address that a function returns, asked before each connection."""
+    """An address that a function returns before each connection."""
 
     def __init__(self, ask: Callable[[], str]) -> None:
         self._ask = ask
@@ -38,11 +38,11 @@ class AskedAddress:
         return self._latest.parameters
 
     def describe(self) -> str:
-        """Return host, port, database and user of the latest one, for a message."""
+        """Return host, port, database and user of the latest address, for a message."""
         return self._latest.describe()
 
     def without_secrets(self, text: str) -> str:
-        """Return a text with the secrets of the latest one starred out."""
+        """Return a text with the secrets of the latest address starred out."""
         return self._latest.without_secrets(text)
 
 
@@ -50,7 +50,7 @@ def address_of(database_url: str | Callable[[], str]) -> Address:
     """Return the address of a URL, or of a function that returns one.
 
     Raises:
-        SetupInvalid: The URL can't be read.
+        SetupInvalid: The URL cannot be read.
         ValueError: It is not a text.
     """
     if callable(database_url):

@@ -1,4 +1,4 @@
-"""Arguments of a client, checked when it is made or asked."""
+"""Checks of a client's arguments."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -29,7 +29,7 @@ def checked_url(database_url: object) -> str:
     """Return the database URL.
 
     Raises:
-        ValueError: It is not a text, as where an environment variable is not set.
+        ValueError: It is not a text, for example because an environment variable is not set.
     """
     if isinstance(database_url, str):
         return database_url
@@ -38,10 +38,10 @@ def checked_url(database_url: object) -> str:
 
 
 def checked_features(features: Iterable[str] | None) -> frozenset[str] | None:
-    """Return the names of the features to follow; None is all.
+    """Return the names of the features to follow; None means all.
 
     Raises:
-        ValueError: They are one text, whose characters would each be a name.
+        ValueError: It is one text, whose characters would each be a name.
     """
     if features is None:
         return None

@@ -1,4 +1,4 @@
-"""The client in asyncio: a decision is a plain call, and what waits is awaited."""
+"""The client in asyncio: a decision is a plain call; calls that wait are awaited."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,11 +28,11 @@ class AsyncRolloutClient:
         return self._client.is_eligible(repository, feature)
 
     def explain(self, repository: str | UUID, feature: str) -> Answer:
-        """Return the answer of `is_eligible` with the rule that gave it; no job may follow from it."""
+        """Return the answer of `is_eligible` with the rule that gave it; do not route a job by it."""
         return self._client.explain(repository, feature)
 
     def decide(self, repository: str | UUID, feature: str) -> Answer:
-        """Return the answer by which a job is routed; after a rest it may be an open circuit's probe."""
+        """Return the answer that routes a job; it may be the probe of an open circuit."""
         return self._client.decide(repository, feature)
 
     async def eligible(self, feature: str) -> AsyncIterator[str]:
@@ -56,13 +56,13 @@ class AsyncRolloutClient:
         seconds: Duration | None = None,
         error: object = None,
     ) -> bool:
-        """Take in how a job ended, as `RolloutClient.record` does; `flush` waits until it is written."""
+        """Record the result of a job, like `RolloutClient.record`; `flush` waits until it is written."""
         return self._client.record(
             repository, feature, processor, succeeded=succeeded, seconds=seconds, error=error
         )
 
     async def flush(self, timeout: Duration = EXIT_TIMEOUT_SECONDS) -> bool:
-        """Write the outcomes that wait now; return whether the database settled all of them in time."""
+        """Write the waiting outcomes; return whether the database settled all of them in time."""
         return await asyncio.to_thread(self._client.flush, timeout)
 
     def status(self) -> Status:
@@ -70,11 +70,11 @@ class AsyncRolloutClient:
         return self._client.status()
 
     async def wait_until_ready(self, timeout: Duration = START_TIMEOUT) -> bool:
-        """Start, and wait until something is known that is not stale; return False where it takes longer."""
+        """Start, and wait for data that is not stale; return False if that takes longer than `timeout`."""
         return await asyncio.to_thread(self._client.wait_until_ready, timeout)
 
     async def close(self) -> None:
-        """Write the outcomes that wait, and stop following."""
+        """Write the waiting outcomes, and stop following."""
         await asyncio.to_thread(self._client.close)
 
     async def __aenter__(self) -> Self:

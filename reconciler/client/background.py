@@ -1,7 +1,7 @@
-"""What a client runs in the background: following, the snapshot file, and the handler of changes.
+"""The background work of a client: following, the snapshot file, and the handler of changes.
 
-It starts when it is first needed. Where the system gives no thread just then, it is tried again at the next
-question.
+It starts when it is first needed. If the system cannot start a thread then, the next question tries
+again.
 """
 
 import logging
@@ -49,11 +49,11 @@ class Background:
 
     @property
     def failure(self) -> str | None:
-        """What keeps the database from being followed, in a line; None while it is followed."""
+        """The reason why the database is not followed, in a line; None while it is followed."""
         return self._failure if self._follower is None else self._follower.failure
 
     def start(self) -> None:
-        """Start the threads where they do not run."""
+        """Start the threads if they do not run."""
         if self._follower is None and not self._is_starting and not self.is_stopped:
             with self._lock:
                 is_due = time.monotonic() >= self._try_start_at
@@ -66,7 +66,7 @@ class Background:
                     self._try_start()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something fresh is known; return False where that takes longer."""
+        """Wait for fresh data; return False if that takes longer than `timeout`."""
         deadline = time.monotonic() + seconds
         while not self._store.wait_until_fresh(
             max(0.0, min(_TRY_START_EVERY_SECONDS, deadline - time.monotonic()))
@@ -77,13 +77,13 @@ class Background:
         return True
 
     def want_unknown(self) -> None:
-        """Have everything read again soon: a repository that may be new was asked for."""
+        """Request a full read soon, for a repository that may be new."""
         follower = self._follower
         if follower is not None:
             follower.want_unknown()
 
     def note_change(self, features: frozenset[str], *, is_handled: bool) -> None:
-        """Have the snapshot file written and, where the service has a handler, have it called."""
+        """Request a write of the snapshot file, and a call of the service's handler if there is one."""
         keeper = self._keeper
         if keeper is not None:
             keeper.note_change()
@@ -91,7 +91,7 @@ class Background:
             self._notifier.note(features)
 
     def stop(self, timeout: float) -> None:
-        """Stop the threads, and wait for them for at most so many seconds."""
+        """Stop the threads, and wait for them for at most this number of seconds."""
         deadline = time.monotonic() + timeout
         with self._lock:
             self.is_stopped = True
@@ -114,7 +114,7 @@ class Background:
             keeper.restart_after_fork()
 
     def _reset(self) -> None:
-        # Reentrant: a signal handler may record while the code under it starts the client.
+        # Reentrant: a signal handler may record while the interrupted code starts the client.
         self._lock = threading.RLock()
         self._follower = None
         self._keeper = None

@@ -1,4 +1,4 @@
-"""A batch: outcomes that are written together, each exactly once, whichever way the connection is lost."""
+"""A batch: outcomes that are written together, each exactly once, also if the connection is lost."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,32 +9,32 @@ import psycopg
 from reconciler.client.connection import Connection, statement
 from reconciler.client.outcome import Outcome
 
-# By the beginning of SQLSTATE: the outcome is at fault, not the connection or the setup.
+# By the beginning of SQLSTATE: the outcome is invalid, and neither the connection nor the setup.
 _BAD_OUTCOME_STATES: Final = ("22", "23", "P0")
 _NOT_IN_DATABASE: Final = "the database does not have their feature or repository"
 
 
 class CommitUndecided(Exception):
-    """A transaction whose COMMIT was not answered has not ended yet."""
+    """A transaction whose COMMIT got no answer has not ended yet."""
 
 
 class Batch:
-    """Outcomes, and how far writing them got; `write` is called until it returns."""
+    """Outcomes, and the progress of writing them; call `write` until it returns."""
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         self.length: Final = len(outcomes)
         self.refused: Final[Counter[str]] = Counter()
-        """How many the database did not take, by cause."""
+        """The number of outcomes that the database refused, by cause."""
         self._pieces: list[Sequence[Outcome]] = [outcomes]
-        """Not settled yet; the last is next."""
+        """Outcomes that are not settled yet; the last one is next."""
         self._in_doubt: tuple[str, int] | None = None
-        """The transaction of the next piece whose COMMIT was not answered, and how many it recorded."""
+        """The transaction of the next piece whose COMMIT got no answer, and the number of its outcomes."""
 
     def write(self, connection: Connection) -> None:
-        """Write what is not settled; of outcomes that are refused together, each by itself.
+        """Write all unsettled outcomes; if outcomes are refused together, write each by itself.
 
         Raises:
-            psycopg.Error: The connection is lost, or may not write; call again with another.
+            psycopg.Error: The connection is lost or read-only; call again with another connection.
             CommitUndecided: Call again later.
         """
         self._settle_doubt(connection)
@@ -45,7 +45,7 @@ class Batch:
             except Exception as error:
                 if not _is_bad_outcome(error):
                     raise
-                # Refused, even if by COMMIT, it is not written.
+                # Refused, also if COMMIT refused it: it is not written.
                 self._in_doubt = None
                 self._pieces.pop()
                 if len(piece) > 1:
@@ -72,7 +72,7 @@ class Batch:
         self._settle(int(recorded))
 
     def _settle_doubt(self, connection: Connection) -> None:
-        """Ask what became of a COMMIT that was not answered; a server that has no record of it has none."""
+        """Return whether a COMMIT without an answer took place; without a record it did not."""
         if self._in_doubt is None:
             return
         transaction, recorded = self._in_doubt
@@ -101,7 +101,8 @@ def _is_bad_outcome(error: Exception) -> bool:
     if isinstance(error, psycopg.Error):
         state = error.sqlstate
         if state is None:
-            # The driver's own: it cannot send a value. A lost connection is an OperationalError.
+            # An error of the driver: it cannot send a value. A lost connection is an
+            # OperationalError.
             return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)
         return state.startswith(_BAD_OUTCOME_STATES)
     return isinstance(error, ValueError | TypeError | OverflowError)

@@ -1,8 +1,9 @@
-"""Circuits: a feature whose jobs fail in this process is off in this process at once.
+"""Circuits: if a feature's jobs fail in this process, the feature is off in this process at once.
 
-The safeguard judges a feature by the jobs of all processes and takes seconds; a circuit judges by the jobs
-of its own process, at the very job that trips it. While it is open, the answer is no; after a rest one
-decision is let through as a probe, and only the outcome of that job closes the circuit or opens it again.
+The safeguard judges a feature by the jobs of all processes and takes seconds. A circuit judges by
+the jobs of its own process, and opens at the job that reaches its limit. While it is open, the
+answer is no. After a rest, one decision is passed as a probe; only the outcome of its job closes
+the circuit or opens it again.
 """
 
 import logging
@@ -21,34 +22,34 @@ _LOG = logging.getLogger("reconciler.client")
 
 @dataclass(frozen=True, slots=True)
 class CircuitSettings:
-    """When a circuit opens, and for how long."""
+    """The limits that open a circuit, and its rest."""
 
     max_error_rate: float = 50.0
-    """In percent; over it the circuit opens."""
+    """In percent; the circuit opens above it."""
     min_jobs: int = 20
-    """A rate of fewer jobs is not judged; it judges by the last five times as many at most."""
+    """With fewer jobs the rate is not judged; at most five times as many of the last jobs are judged."""
     window: timedelta = timedelta(minutes=1)
     """How long a job counts."""
     rest: timedelta = timedelta(seconds=30)
-    """How long it stays open before a probe is let through, and between two probes."""
+    """The rest of an open circuit before a probe, and between two probes."""
     max_failures_in_a_row: int = 5
-    """So many failures in a row open it, however few jobs there are; 0 is no limit."""
+    """This number of failures in a row opens it, with any number of jobs; 0 means no limit."""
 
 
 class CircuitState(StrEnum):
     """The state of a circuit."""
 
     CLOSED = "closed"
-    """The feature is decided by the rollout alone."""
+    """The rollout alone decides about the feature."""
     OPEN = "open"
     """The feature is off in this process."""
     HALF_OPEN = "half_open"
-    """One decision was let through, and the outcome of its job is awaited."""
+    """One decision was passed, and the outcome of its job is not known yet."""
 
 
 @dataclass(slots=True)
 class Circuit:
-    """The circuit of one feature; times are of one clock, in seconds."""
+    """The circuit of one feature; all times are seconds of one clock."""
 
     settings: CircuitSettings
     state: CircuitState = CircuitState.CLOSED
@@ -56,10 +57,10 @@ class Circuit:
     _errors: int = 0
     _failures_in_a_row: int = 0
     _probe: str | None = None
-    """The repository whose job was let through."""
+    """The repository of the probe's job."""
     _opened_at: float = -inf
     _rested_at: float = -inf
-    """When a decision may be let through."""
+    """The time from which a decision may be passed."""
 
     def __post_init__(self) -> None:
         self._outcomes = deque(maxlen=5 * max(1, self.settings.min_jobs))
@@ -67,7 +68,7 @@ class Circuit:
     def record(
         self, now: float, repository_id: str, *, succeeded: bool, seconds: float | None = None
     ) -> None:
-        """Take in the outcome of a job. While the circuit is not closed, only the probe's counts."""
+        """Count the outcome of a job. While the circuit is not closed, only the probe's outcome counts."""
         match self.state:
             case CircuitState.CLOSED:
                 self._count(now, succeeded=succeeded)
@@ -82,7 +83,7 @@ class Circuit:
                 pass
 
     def admits(self, now: float, repository_id: str) -> bool:
-        """Return whether a decision may be a yes; after a rest this one is let through as a probe."""
+        """Return whether a decision may be a yes; after a rest this decision becomes the probe."""
         if self.state is CircuitState.CLOSED:
             return True
         if now < self._rested_at:
@@ -93,7 +94,7 @@ class Circuit:
         return True
 
     def _is_probe(self, now: float, repository_id: str, seconds: float | None) -> bool:
-        """Return whether an outcome is the probe's: of its repository, not begun before it opened."""
+        """Return whether an outcome is the probe's: of its repository, not begun before the opening."""
         began_after = seconds is None or now - seconds >= self._opened_at
         return repository_id == self._probe and began_after
 
@@ -130,16 +131,16 @@ class Circuits:
         clock: Callable[[], float],
         on_change: Callable[[Callable[[], Mapping[str, CircuitState]]], None],
     ) -> None:
-        """`on_change` is called with `not_closed` when that has other features."""
+        """`on_change` is called when other features than before are in `not_closed`."""
         self._settings = settings
         self._clock = clock
         self._on_change = on_change
-        # Reentrant: a signal handler may record while the code under it does.
+        # Reentrant: a signal handler may record while the interrupted code does.
         self._lock = threading.RLock()
         self._circuits: dict[str, Circuit] = {}
 
     def record(self, outcome: Outcome) -> None:
-        """Take in the outcome of a job of its feature."""
+        """Count the outcome of a job in the circuit of its feature."""
         feature = outcome.feature
         with self._lock:
             circuit = self._circuits.setdefault(feature, Circuit(self._settings))
@@ -152,7 +153,7 @@ class Circuits:
             )
             after = circuit.state
         if (before is CircuitState.CLOSED) != (after is CircuitState.CLOSED):
-            # Without the lock, since what is called may ask.
+            # Without the lock, because the callee may ask for circuits.
             self._on_change(self.not_closed)
         if after is not before:
             _LOG.warning("feature %r: the circuit is %s in this process", feature, after)
@@ -164,7 +165,7 @@ class Circuits:
             return circuit is None or circuit.admits(self._clock(), repository_id)
 
     def not_closed(self) -> dict[str, CircuitState]:
-        """Return the features whose circuit is not closed, with its state."""
+        """Return the features with a circuit that is not closed, each with its state."""
         with self._lock:
             return {
                 name: circuit.state
@@ -173,5 +174,5 @@ class Circuits:
             }
 
     def restart_after_fork(self) -> None:
-        """In a forked child: with a lock of its own; the states of the circuits stay."""
+        """In a forked child: use a new lock; the states of the circuits stay."""
         self._lock = threading.RLock()

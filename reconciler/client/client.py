@@ -1,7 +1,7 @@
 """The client: a service asks, in its own process, whether a repository gets a feature.
 
-A decision reads memory alone. What is in memory is kept up to date in the background, and is used for
-`max_staleness` after the database last confirmed it; then every answer is a no.
+A decision reads memory only. Threads keep the memory up to date. The data counts for
+`max_staleness` after the database last confirmed it; after that, every answer is no.
 """
 
 import os
@@ -40,7 +40,8 @@ _CHECK_FORK_EVERY_SECONDS: Final = 0.1
 _ROUTING: Final = Routing()
 _CIRCUIT: Final = CircuitSettings()
 
-# Where the system has it, the clock that goes on while the machine sleeps: knowledge ages then too.
+# If the system has it, the clock that also runs while the machine sleeps: data becomes stale then
+# too.
 _CLOCK: Final[Callable[[], float]] = (
     partial(time.clock_gettime, time.CLOCK_BOOTTIME)
     if hasattr(time, "CLOCK_BOOTTIME")
@@ -51,28 +52,28 @@ _CLOCK: Final[Callable[[], float]] = (
 class RolloutClient:
     """Decides from memory; safe to use from any thread, and across a fork.
 
-    To make one connects to nothing. It begins to follow the database when it is entered, started or first
-    asked; until the first load has ended, the answer is no, with the rule `stale`. A forked child follows
-    the database with connections of its own from its first question on.
+    Making a client opens no connection. It begins to follow the database when it is entered, started or
+    first asked. Until the end of the first load, the answer is no, with the rule `stale`. A forked child
+    follows the database with new connections from its first question on.
 
     Args:
-        database_url: where the database is, or a function that returns it, which is asked before each
-            connection; role `rollout_worker` is enough.
-        features: the features to follow; None is all. Any other is unknown.
-        max_staleness: how long an answer counts after the database last confirmed what it is made from.
-        poll_every: how often to look where no notification comes, as behind a transaction pooler.
+        database_url: the address of the database, or a function that returns it before each connection;
+            the role `rollout_worker` is enough.
+        features: the features to follow; None means all. Other features are unknown.
+        max_staleness: how long an answer counts after the database last confirmed its data.
+        poll_every: the interval of reading without notifications, for example behind a transaction pooler.
         start_timeout: how long entering waits for the first load.
-        routing: where the jobs of features go, where that is not `Routing()`.
-        circuit: when the circuit of a feature opens in this process.
+        routing: the processors of features' jobs, if they differ from `Routing()`.
+        circuit: the limits that open the circuit of a feature in this process.
         queue_length: how many outcomes may wait to be recorded.
-        snapshot_file: where to keep what is known, for a start without the database.
-        snapshot_group: whether the group of that file is trusted with it, as with Kubernetes' `fsGroup`.
-        on_change: called with the features whose answers may have changed, one call at a time, in a thread
-            of its own. Changes that come while it runs are in its next call.
-        clock: seconds that never go back.
+        snapshot_file: a file with the last data, for a start without the database.
+        snapshot_group: whether the group of that file is trusted, as with Kubernetes' `fsGroup`.
+        on_change: called with the features whose answers may have changed, one call at a time, in a
+            separate thread. Changes during a call are in the next call.
+        clock: seconds that never decrease.
 
     Raises:
-        SetupInvalid: The URL can't be read.
+        SetupInvalid: The URL cannot be read.
         ValueError: A time is not above zero, or an argument is of another type.
     """
 
@@ -109,7 +110,7 @@ class RolloutClient:
         environment = EnvironmentOverride.parse(os.environ)
         self._store = Store(State(environment=environment), staleness, clock, self._changed)
         self._fast_until = -inf
-        """Until when kept answers count: not stale, and the process was just seen to be the same."""
+        """The time until which kept answers count: they are not stale, and this is no new child process."""
         self.on_change = on_change
         self._listeners: tuple[Callable[[frozenset[str]], None], ...] = ()
         self._background = Background(
@@ -144,7 +145,7 @@ class RolloutClient:
         Args:
             repository: its id or `owner/name`, in any case.
             feature: the name of the feature.
-            wait: how long to wait for a load where nothing fresh is known yet.
+            wait: how long to wait for a load if there is no fresh data yet.
         """
         if self._clock() < self._fast_until:
             try:
@@ -154,19 +155,19 @@ class RolloutClient:
         return self._decide(repository, feature, wait)
 
     def explain(self, repository: str | UUID, feature: str) -> Answer:
-        """Return the answer of `is_eligible` with the rule that gave it; no job may follow from it."""
+        """Return the answer of `is_eligible` with the rule that gave it; do not route a job by it."""
         self._start()
         return self._decider.answer(repository, feature, routes_job=False)
 
     def decide(self, repository: str | UUID, feature: str) -> Answer:
-        """Return the answer by which a job is routed; after a rest it may be an open circuit's probe."""
+        """Return the answer that routes a job; it may be the probe of an open circuit."""
         self._start()
         return self._decider.answer(repository, feature, routes_job=True)
 
     def eligible(self, feature: str) -> Iterator[str]:
-        """Yield the ids of all repositories that get a feature, by what is known at the first one.
+        """Yield the ids of all repositories that get a feature, by the data of the first one.
 
-        Ends early where that becomes stale meanwhile.
+        Ends early if the data becomes stale.
         """
         self._start()
         yield from self._decider.eligible(feature)
@@ -187,23 +188,23 @@ class RolloutClient:
         error: object = None,
         wait: bool = False,
     ) -> bool:
-        """Take in how a job ended; it is written within 200 ms, and counts in the circuit at once.
+        """Record the result of a job; it is written within 200 ms, and counts in the circuit at once.
 
         A signal handler may call it, without `wait`.
 
         Args:
-            repository: whose job it was, by id or `owner/name`.
-            feature: the feature that it was routed by.
-            processor: what ran it; what the fallback ran does not count in the circuit.
-            succeeded: whether it did: a bool, or what equals 0 or 1.
-            seconds: how long it took.
+            repository: the job's repository, by id or `owner/name`.
+            feature: the feature that routed the job.
+            processor: the processor that ran it; jobs on the fallback do not count in the circuit.
+            succeeded: whether it succeeded: a bool, or a value that equals 0 or 1.
+            seconds: its duration.
             error: the error of a failed job; the first 1,000 characters of its text are kept.
             wait: whether to write it now, and to wait for that for up to five seconds.
 
         Returns:
-            False where it was dropped: the queue is full, the client is closed, or no repository of this name
-            is known, as before the first load. With `wait` also where the database did not settle it in
-            time; it stays in the queue then.
+            False if it was dropped: the queue is full, the client is closed, or the repository's name is
+            unknown, as before the first load. With `wait` also if the database did not settle it in time;
+            it then stays in the queue.
 
         Raises:
             ValueError: The name of the feature or of the processor, the time or `succeeded` cannot be
@@ -217,7 +218,7 @@ class RolloutClient:
         )
         self._count_in_circuit(outcome)
         if found is None and not is_id(id_):
-            # A client that only records is never asked, and would not come to know a name.
+            # A client that only records is never asked, so this asks for the unknown name.
             self._start()
             return self._recorder.refuse()
         return self._recorder.put(outcome) and (
@@ -225,7 +226,7 @@ class RolloutClient:
         )
 
     def flush(self, timeout: Duration = EXIT_TIMEOUT_SECONDS) -> bool:
-        """Write the outcomes that wait now; return whether the database settled all of them in time."""
+        """Write the waiting outcomes; return whether the database settled all of them in time."""
         fork.check()
         return self._recorder.flush(seconds_of(timeout, "timeout"))
 
@@ -250,16 +251,16 @@ class RolloutClient:
     def subscribe(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Call a listener with the features whose answers may have changed, in the thread that saw it.
 
-        It returns at once, and takes no lock that is not reentrant; `on_change` is for all others.
+        The listener returns at once and takes only reentrant locks; other handlers belong to `on_change`.
         """
         self._listeners += (listener,)
 
     def unsubscribe(self, listener: Callable[[frozenset[str]], None]) -> None:
-        """Call a listener no more."""
+        """Stop calling a listener."""
         self._listeners = tuple(each for each in self._listeners if each != listener)
 
     def start(self) -> None:
-        """Begin to follow the database in the background, where that has not begun.
+        """Begin to follow the database in the background, if that has not begun.
 
         Raises:
             RuntimeError: The client is closed.
@@ -270,7 +271,7 @@ class RolloutClient:
         self._background.start()
 
     def wait_until_ready(self, timeout: Duration = START_TIMEOUT) -> bool:
-        """Start, and wait until something is known that is not stale; return False where that takes longer.
+        """Start, and wait for data that is not stale; return False if that takes longer than `timeout`.
 
         Raises:
             RuntimeError: The client is closed.
@@ -280,9 +281,9 @@ class RolloutClient:
         return self._background.wait(seconds)
 
     def close(self, timeout: Duration = EXIT_TIMEOUT_SECONDS) -> None:
-        """Write the outcomes that wait, and stop following, for at most so long.
+        """Write the waiting outcomes, and stop following, within this time.
 
-        What was known last counts until it is stale.
+        The last data counts until it is stale.
         """
         fork.check()
         deadline = time.monotonic() + seconds_of(timeout, "timeout")
@@ -290,7 +291,7 @@ class RolloutClient:
         self._background.stop(max(0.0, deadline - time.monotonic()))
 
     def restart_after_fork(self) -> None:
-        """In a forked child: what is known stays; threads and connections are the parent's."""
+        """In a forked child: keep the data; leave threads and connections to the parent."""
         self._fast_until = -inf
         self._store.restart_after_fork()
         self._circuits.restart_after_fork()
@@ -298,7 +299,7 @@ class RolloutClient:
         self._background.restart_after_fork()
 
     begin_again = restart_after_fork
-    """Its name in the first release."""
+    """The method's name in the first release."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -314,7 +315,7 @@ class RolloutClient:
         self.close()
 
     def _decide(self, repository: str | UUID, feature: str, wait: Duration) -> bool:
-        """Decide what was not answered before, and keep the answer for a repository that is known."""
+        """Decide a question without a kept answer; keep the answer if the repository is known."""
         fork.check()
         if not self._background.is_running:
             self._background.start()

@@ -1,7 +1,7 @@
 """A client's own connections: each waits for a server for a bounded time.
 
-A server that is paused, or a network that swallows everything, answers nothing and refuses nothing. A thread
-that waits for it must come back, try elsewhere, and let what is known grow stale meanwhile.
+A paused server, or a network that drops everything, neither answers nor refuses. A thread that
+waits for it must return in time, try another connection, and let the data become stale meanwhile.
 """
 
 import re
@@ -26,7 +26,7 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that gives up on a server which sends nothing for `patience` seconds."""
+    """A connection that gives up on a server that sends no data for `patience` seconds."""
 
     patience: float = 10.0
 
@@ -38,7 +38,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     def notified(self) -> list[str]:
         """Return the payloads of the notifications that arrived since the last call."""
         payloads = [each.payload for each in self.notifies(timeout=0)]
-        # One that came with the answer to COMMIT: libpq has read it, and the driver waits for more to read.
+        # A notification that came with the answer to COMMIT: libpq has read it; the driver would
+        # wait for more data.
         while found := self.pgconn.notifies():
             payloads.append(found.extra.decode(errors="replace"))
         return payloads
@@ -63,7 +64,7 @@ def connect(address: Address, *, patience: float) -> Connection:
         **address.parameters,
         "client_encoding": "utf8",
     }
-    # A prepared statement is its session's; a pooler gives the next transaction another.
+    # A prepared statement belongs to its session; a pooler gives the next transaction another one.
     connection = Connection.connect(autocommit=True, prepare_threshold=None, **parameters)
     connection.patience = patience
     return connection
@@ -71,12 +72,12 @@ def connect(address: Address, *, patience: float) -> Connection:
 
 @cache
 def statement(name: str) -> bytes:
-    """Return a statement of `sql/client.sql` with its parameters as the driver wants them."""
+    """Return a statement of `sql/client.sql` in the driver's form of parameters."""
     return _PARAMETER.sub(r"%(\1)s", queries("client")[name].replace("%", "%%")).encode()
 
 
 def in_a_line(error: Exception, address: Address) -> str:
-    """Return what went wrong in one line, without secrets."""
+    """Return an error in one line, without secrets."""
     said = " ".join(str(error).split()) or type(error).__name__
     printable = "".join(each if each.isprintable() else " " for each in said)
     return address.without_secrets(f"{address.describe()}: {printable}")

@@ -1,4 +1,4 @@
-"""Deciding what was not answered before, from the current state."""
+"""Decisions without a kept answer, from the current state."""
 
 from collections.abc import Callable, Iterator
 from math import inf
@@ -23,7 +23,7 @@ class Decider:
         clock: Callable[[], float],
         want_unknown: Callable[[], None],
     ) -> None:
-        """`want_unknown` is called where a repository is not known, and may be new."""
+        """`want_unknown` is called for an unknown repository, which may be new."""
         self._store = store
         self._circuits = circuits
         self._followed = followed
@@ -32,7 +32,7 @@ class Decider:
         self._hints = FeatureHints()
 
     def is_eligible(self, current: Current, repository: str | UUID, feature: str) -> bool:
-        """Decide by a state that is not stale, and keep the answer for a repository that is known."""
+        """Decide by a state that is not stale, and keep the answer if the repository is known."""
         kept = current.answers.get(feature)
         if kept is not None and repository in kept:
             return kept[repository]
@@ -50,7 +50,7 @@ class Decider:
         return eligible
 
     def answer(self, repository: str | UUID, feature: str, *, routes_job: bool) -> Answer:
-        """Return an answer with its rule; only one that routes a job may be an open circuit's probe."""
+        """Return an answer with its rule; only an answer that routes a job may be a probe."""
         current = self._store.current
         state, now = current.state, self._clock()
         if now >= current.deadline:
@@ -64,7 +64,7 @@ class Decider:
         return answer
 
     def eligible(self, feature: str) -> Iterator[str]:
-        """Yield the ids of all repositories that get a feature; it ends early where it becomes stale."""
+        """Yield the ids of all repositories that get a feature; end early if the data becomes stale."""
         current = self._store.current
         if feature in current.broken:
             return
@@ -75,7 +75,7 @@ class Decider:
                 yield repository.id
 
     def note_stale(self, current: Current) -> None:
-        """Log once where it is asked before anything was read."""
+        """Log one hint if the client is asked before anything was read."""
         if current.deadline == -inf:
             self._hints.note_asked_early()
 

@@ -1,9 +1,9 @@
-"""Following the database in the background: at once where it notifies, by polling where it does not.
+"""Following the database in the background: immediately by notifications, otherwise by polling.
 
-One thread keeps a connection that listens, and reads the features again with each notification and each
-poll. Another reads everything as of one moment, repositories included, now and then and when it is asked
-to; it may take seconds, and a stop must not wait for it. A database that is gone is tried again, with a
-growing backoff, for as long as the client lives.
+One thread keeps a connection that listens. It reads the features again at each notification and
+each poll. Another thread reads everything as of one moment, with repositories, regularly and on
+request; this may take seconds, and a stop must not wait for it. If the database is unreachable, the
+threads retry with a growing backoff until the client is closed.
 """
 
 import logging
@@ -35,46 +35,46 @@ _LOG = logging.getLogger("reconciler.client")
 FIRST_BACKOFF_SECONDS: Final = 0.1
 LONGEST_BACKOFF_SECONDS: Final = 5.0
 SHORTEST_READ_INTERVAL_SECONDS: Final = 0.1
-"""From one read of the features to the next: a flood of notifications causes ten reads a second."""
+"""The pause between two reads of the features: many notifications cause at most ten reads a second."""
 _FEATURES_PATIENCE_SECONDS: Final = 10.0
 _REPOSITORIES_PATIENCE_SECONDS: Final = 60.0
 _SHORTEST_REST_SECONDS: Final = 0.1
 REST_FOR_WORK: Final = 5
-"""Reading everything takes at most one part in so many of the time, however often it is asked for."""
+"""A full read takes at most this part of the time (1 of 5 means a fifth), at any number of requests."""
 _REST_FOR_UNKNOWN_SECONDS: Final = 10.0
 _JOIN_BEFORE_CUT_SECONDS: Final = 1.0
 
 
 class Found(Enum):
-    """What reading everything found."""
+    """The result of a full read."""
 
     NOTHING_MOVED = auto()
-    """The repositories are the known ones."""
+    """The repositories are unchanged."""
     NEW_PAGES = auto()
-    """Repositories moved, and were read."""
+    """Repositories changed, and were read."""
     PAGES_TO_READ = auto()
-    """Repositories moved, and are read after a rest."""
+    """Repositories changed, and will be read after a rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """How long to wait, in seconds."""
+    """The waiting times after a full read, in seconds."""
 
     seconds: float
-    """Before everything is read again."""
+    """Until the next full read."""
     pages_seconds: float
-    """Before repositories are read again."""
+    """Until repositories are read again."""
 
 
 def next_rest(found: Found, took: float, pages_seconds: float) -> Rest:
-    """Return the rest after reading everything, which took so many seconds.
+    """Return the rest after a full read that took this number of seconds.
 
-    A change of features alone does not wait until repositories, which take longer, may be read again.
+    A change of features alone does not wait for the longer rest of repositories.
 
     Args:
-        found: what was found.
-        took: how long that took, in seconds.
-        pages_seconds: how long repositories still rest from the last time.
+        found: the result of the read.
+        took: its duration, in seconds.
+        pages_seconds: the remaining rest of repositories from the last read.
     """
     rest = max(_SHORTEST_REST_SECONDS, took * REST_FOR_WORK)
     match found:
@@ -88,15 +88,15 @@ def next_rest(found: Found, took: float, pages_seconds: float) -> Rest:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What is followed, and how often; times in seconds."""
+    """The followed features, and the intervals; times are in seconds."""
 
     address: Address
     features: frozenset[str] | None
-    """None is all."""
+    """None means all."""
     poll_every: float
-    """How often features are read again where no notification comes."""
+    """The interval of reading the features without notifications."""
     whole_every: float
-    """How often everything is."""
+    """The interval of full reads."""
     clock: Callable[[], float]
 
 
@@ -122,14 +122,14 @@ class Follower:
 
     @property
     def failure(self) -> str | None:
-        """What keeps the database from being read, in a line; None while it is read."""
+        """The reason why the database cannot be read, in a line; None while it can."""
         return next(iter(self._failures.copy().values()), None)
 
     def start(self) -> None:
         """Start both threads.
 
         Raises:
-            RuntimeError: The system gives no thread now; neither runs.
+            RuntimeError: The system cannot start a thread now; neither runs.
         """
         try:
             for thread in self._threads:
@@ -139,34 +139,35 @@ class Follower:
             raise
 
     def stop(self, timeout: float) -> None:
-        """Ask both threads to end, and wait for them for at most so many seconds."""
+        """Ask both threads to end, and wait for them for at most this number of seconds."""
         deadline = time.monotonic() + timeout
         self._stopping.set()
         self._whole_wanted.set()
-        # Closed at this end, it wakes what waits at the other.
+        # Closing this end wakes a thread that waits at the other end.
         self._wake.close()
         self._join(min(deadline, time.monotonic() + _JOIN_BEFORE_CUT_SECONDS))
         for connection in self._connections.copy():
-            # It waits for a server that does not answer.
+            # The thread waits for a server that does not answer.
             with suppress(psycopg.Error, OSError), _socket_of(connection) as cut:
                 cut.shutdown(socket.SHUT_RDWR)
         self._join(deadline)
 
     def restart_after_fork(self) -> None:
-        """In a forked child: leave what is the parent's, without a word to its server."""
+        """In a forked child: leave the parent's connections without a message to the server."""
         self._is_abandoned = True
         self._stopping.set()
         for connection in self._connections:
-            # One that was lost just now has no socket any more.
+            # A connection that was just lost has no socket any more.
             with suppress(psycopg.Error):
                 abandon(connection.fileno())
         for end in (self._wake, self._woken):
             abandon(end.fileno())
 
     def want_unknown(self) -> None:
-        """Have everything read again soon: a repository that may be new was asked for.
+        """Request a full read soon, for a repository that may be new.
 
-        Not sooner than some seconds after the last time, since the name may be of no repository.
+        It comes at least some seconds after the last one, because the name may belong to no
+        repository.
         """
         age = self._following.clock() - self._store.current.state.whole_at
         if age > _REST_FOR_UNKNOWN_SECONDS:
@@ -224,7 +225,7 @@ class Follower:
                 self._rest_since(began, connection)
 
     def _ask_for_notifications(self, connection: Connection) -> None:
-        """Listen; where that leads to no notifications, polling has to do."""
+        """Listen; if no notifications can arrive, rely on polling."""
         why_not = listen(connection, self._following.address)
         if why_not is not None:
             _LOG.warning(
@@ -235,7 +236,7 @@ class Follower:
             )
 
     def _wait_for_change(self, connection: Connection) -> None:
-        """Return when a change that concerns the features is notified, at the next poll, or to end."""
+        """Return at a notification that concerns the features, at the next poll, or at the end."""
         deadline = time.monotonic() + self._following.poll_every
         with selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), selectors.EVENT_READ)
@@ -260,7 +261,7 @@ class Follower:
         return heard.features
 
     def _read_everything_over_and_over(self) -> None:
-        """Read everything when it is asked for or due, with a rest after each time."""
+        """Read everything on request or when it is due, with a rest after each time."""
         following = self._following
         pages_at = time.monotonic()
         while not self._stopping.is_set():
@@ -287,10 +288,10 @@ class Follower:
         return Found.NOTHING_MOVED if read[1] is state.repositories else Found.NEW_PAGES
 
     def _wait_until_wanted_or_due(self, due_at: float) -> None:
-        """Return when everything is asked for, or is due by the client's clock.
+        """Return when a full read is requested, or due by the client's clock.
 
-        A wait's own clock may stand still while the machine sleeps, and knowledge ages then too; so the
-        client's clock is read with each poll.
+        The clock of a wait may stop while the machine sleeps, but data becomes stale then too. So
+        the client's clock is read at each poll.
         """
         while self._following.clock() < due_at:
             if self._whole_wanted.wait(self._following.poll_every):

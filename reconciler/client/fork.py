@@ -1,7 +1,8 @@
-"""Forks: a child has the memory of its parent, and none of its threads.
+"""Forks: a child has the memory of its parent, but not its threads.
 
-What has threads, locks or connections registers here and restarts in each child: before anything else runs
-there where Python sees the fork, at the next `check` where it does not, as under uWSGI.
+An object with threads, locks or connections registers here and is restarted in each child. If
+Python sees the fork, this is before any other code runs in the child; otherwise (uWSGI) at the next
+`check`.
 """
 
 import os
@@ -12,10 +13,10 @@ from weakref import WeakSet
 
 
 class RestartsAfterFork(Protocol):
-    """Something with threads, locks or connections."""
+    """An object with threads, locks or connections."""
 
     def restart_after_fork(self) -> None:
-        """In a forked child: keep what is known, and leave threads and connections to the parent."""
+        """In a forked child: keep the data, and leave threads and connections to the parent."""
 
 
 _REGISTERED: Final[WeakSet[RestartsAfterFork]] = WeakSet()
@@ -28,12 +29,12 @@ class _Process:
 
 
 def register(each: RestartsAfterFork) -> None:
-    """Have `restart_after_fork` called in every child from now on, while something holds the object."""
+    """Call `restart_after_fork` in every later child, while the object is referenced."""
     _REGISTERED.add(each)
 
 
 def check() -> None:
-    """Restart everything registered, if this process is a child that has not done so yet."""
+    """Restart all registered objects, if this process is a child that has not done so yet."""
     id_ = os.getpid()
     if id_ != _Process.id:
         with _LOCKS.setdefault(id_, threading.Lock()):
@@ -42,11 +43,11 @@ def check() -> None:
 
 
 def abandon(descriptor: int) -> None:
-    """In a forked child: let a descriptor lead nowhere, without a word to the other side.
+    """In a forked child: make a descriptor unusable without a message to the other side.
 
-    Its number stays taken: an event loop that still waits for it would end the process otherwise.
+    Its number stays in use: otherwise an event loop that still waits for it would end the process.
     """
-    # It may be closed already.
+    # The descriptor may be closed already.
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_RDWR)
         try:
@@ -56,7 +57,7 @@ def abandon(descriptor: int) -> None:
 
 
 def renewed(event: threading.Event) -> threading.Event:
-    """Return an event set as this one, whose lock a thread of the parent may hold for ever."""
+    """Return a new event with the same flag; a thread of the parent may hold the old lock for ever."""
     own = threading.Event()
     if event.is_set():
         own.set()

@@ -1,4 +1,4 @@
-"""Hints: what a service most likely did not mean, logged once each."""
+"""Hints: likely mistakes of a service, logged once each."""
 
 import logging
 import sys
@@ -20,7 +20,7 @@ _lock = threading.Lock()
 
 
 def note_client(database: str) -> None:
-    """Count a client that is made for a database; the third in one process is most likely one a call."""
+    """Count a client for a database; the third one in a process is most likely a client for each call."""
     with _lock:
         _made[database] += 1
         is_hint_due = _made[database] == _CLIENTS_BEFORE_HINT
@@ -33,10 +33,10 @@ def note_client(database: str) -> None:
 
 
 def note_server_without_threads() -> None:
-    """Log the option that uWSGI needs before Python's threads run in its workers."""
+    """Log the option that uWSGI needs to run Python's threads in its workers."""
     uwsgi = sys.modules.get("uwsgi")
     options = getattr(uwsgi, "opt", None)
-    # Without options it is a module that was only imported, and no server.
+    # Without options the module was only imported; there is no server.
     if options is not None and not _THREAD_OPTIONS & {str(each) for each in options}:
         _LOG.warning(
             "uWSGI runs without enable-threads: no thread runs between two requests, so nothing is "
@@ -45,14 +45,14 @@ def note_server_without_threads() -> None:
 
 
 class FeatureHints:
-    """Hints about the features that one client is asked for."""
+    """Hints about the features in one client's questions."""
 
     def __init__(self) -> None:
         self._named: set[str] = set()
         self._is_early_noted = False
 
     def note_asked_early(self) -> None:
-        """Note a question before anything was read from the database."""
+        """Check a question before anything was read from the database."""
         if not self._is_early_noted:
             self._is_early_noted = True
             _LOG.warning(
@@ -61,7 +61,7 @@ class FeatureHints:
             )
 
     def note_unknown(self, feature: str, known: Collection[str], *, is_followed: bool) -> None:
-        """Note a question for a feature that is not known."""
+        """Check a question for an unknown feature."""
         if feature in self._named or len(self._named) >= _MOST_FEATURES_NAMED:
             return
         self._named.add(feature)

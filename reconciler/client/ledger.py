@@ -1,7 +1,7 @@
-"""A ledger that forked processes share: how many outcomes each has not settled yet.
+"""A ledger shared by forked processes: the number of unsettled outcomes of each process.
 
-A process that is killed, or ends without exit handlers, loses what it had not written. Its parent and its
-siblings find the number here.
+A process that is killed, or ends without exit handlers, loses its unwritten outcomes. Its parent
+and its siblings find their number here.
 """
 
 import mmap
@@ -11,25 +11,25 @@ from typing import Final
 
 _SLOTS: Final = 1024
 _SLOT: Final = Struct("<QQ")
-"""A process id, and how many outcomes wait there."""
+"""A process id, and its number of waiting outcomes."""
 
 
 class Ledger:
-    """The outcomes that wait in each process of a family; the memory is shared across forks."""
+    """The waiting outcomes of each process of a family; the memory is shared across forks."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _SLOTS * _SLOT.size)
         self._offset: int | None = None
 
     def set_waiting(self, waiting: int) -> None:
-        """Note how many outcomes wait in this process."""
+        """Store the number of waiting outcomes in this process."""
         if self._offset is None and waiting:
             self._offset = self._free_offset()
         if self._offset is not None:
             _SLOT.pack_into(self._memory, self._offset, os.getpid(), waiting)
 
     def lost(self) -> int:
-        """Return how many outcomes waited in processes that are gone."""
+        """Return the number of outcomes that were waiting in processes that have ended."""
         return sum(
             waiting
             for process, waiting in _SLOT.iter_unpack(self._memory[:])
@@ -37,13 +37,13 @@ class Ledger:
         )
 
     def restart_after_fork(self) -> None:
-        """In a forked child: with a slot of its own."""
+        """In a forked child: use a new slot."""
         self._offset = None
 
     def _free_offset(self) -> int | None:
-        """Return a slot that holds no loss; None where a thousand processes lost outcomes.
+        """Return a slot without a loss; None if a thousand processes lost outcomes.
 
-        Two siblings that look at once begin at different slots: their ids differ.
+        Two siblings that search at once begin at different slots, because their ids differ.
         """
         for step in range(_SLOTS):
             offset = (os.getpid() + step) % _SLOTS * _SLOT.size

@@ -1,8 +1,8 @@
-"""Notifications of changes: asking for them, and reading what they concern.
+"""Notifications of changes: listening, and reading their content.
 
-A pooler that gives each transaction another connection leads them to whichever client has it just then.
-That is found out by a notification of the client's own, on a channel of its own, before it listens for
-changes: a LISTEN on a connection that others share would stay there.
+A pooler that gives each transaction another connection sends notifications to any of its clients. A
+test notification on a separate channel detects this before the client listens for changes: a LISTEN
+on a shared connection would stay there.
 """
 
 import json
@@ -26,14 +26,14 @@ _TRIES_TO_UNLISTEN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What is to be read again after a notification."""
+    """What to read again after a notification."""
 
     features: bool
     everything: bool = False
 
 
 def listen(connection: Connection, address: Address) -> str | None:
-    """Listen for changes; return why no notification would come, None where they do.
+    """Listen for changes; return the reason why no notification would arrive, None if they arrive.
 
     Raises:
         psycopg.Error: The connection is lost.
@@ -50,12 +50,12 @@ def listen(connection: Connection, address: Address) -> str | None:
 
 
 def concerns(payload: str, followed: Collection[str] | None, features: Features) -> Heard:
-    """Return what a notification asks to be read again; anything may have sent anything.
+    """Return what to read again after a notification; its payload may be anything.
 
     Args:
-        payload: what was sent.
-        followed: the features that are followed; None is all.
-        features: what is known of them.
+        payload: the received text.
+        followed: the followed features; None means all.
+        features: the known features.
     """
     try:
         said = json.loads(payload)
@@ -70,7 +70,7 @@ def concerns(payload: str, followed: Collection[str] | None, features: Features)
 
 
 def _is_behind_proxy(connection: Connection) -> bool:
-    """Return whether something between gave the connection a process id that the server does not have."""
+    """Return whether a proxy gave the connection a process id that the server does not have."""
     return _backend(connection) != connection.info.backend_pid
 
 
@@ -80,7 +80,7 @@ def _backend(connection: Connection) -> int:
 
 
 def _hears_itself(connection: Connection, address: Address) -> bool:
-    """Return whether a notification that another connection sends arrives while this one is idle."""
+    """Return whether a notification from another connection arrives while this one is idle."""
     channel = f"rollout_client_{token_hex(8)}"
     with connection.transaction():
         connection.execute(f"LISTEN {channel}".encode())
@@ -93,7 +93,7 @@ def _hears_itself(connection: Connection, address: Address) -> bool:
 
 
 def _unlisten(connection: Connection, channel: str, backend: int) -> None:
-    """Take the LISTEN back where it is: on whichever server connection took it."""
+    """Undo the LISTEN on the server connection that received it."""
     for _ in range(_TRIES_TO_UNLISTEN):
         with connection.transaction():
             connection.execute(f"UNLISTEN {channel}".encode())

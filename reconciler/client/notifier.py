@@ -1,7 +1,7 @@
-"""Calling a service's handler of changes from a thread of its own.
+"""Calls a service's handler of changes in a separate thread.
 
-A handler may be slow, or raise; the threads that follow the database do not wait for it. While it runs,
-further changes gather, and it is called with all of them when it returns.
+A handler may be slow or raise; the threads that follow the database do not wait for it. Changes
+during a call are collected, and the next call gets all of them.
 """
 
 import logging
@@ -23,23 +23,24 @@ class Notifier:
         self.restart_after_fork()
 
     def note(self, features: frozenset[str]) -> None:
-        """Have the handler called with these features, and return at once."""
+        """Request a call of the handler with these features, and return at once."""
         with self._lock:
             self._changed |= features
             if not self._is_running and not self._is_stopped:
-                # Before it starts: a signal handler that interrupts this line starts no second one.
+                # Set before the start: a signal handler that interrupts this line starts no second
+                # thread.
                 self._is_running = True
                 self._wake = Wake()
                 self._is_running = start_thread(self._run, "rollout-changes")
         self._wake.set()
 
     def stop(self) -> None:
-        """Call the handler no more; a call under way goes on."""
+        """Stop calling the handler; a running call continues."""
         self._is_stopped = True
         self._wake.set()
 
     def restart_after_fork(self) -> None:
-        """In a forked child: with a lock and, from the next change on, a thread of its own."""
+        """In a forked child: use a new lock and, from the next change on, a new thread."""
         self._lock = threading.RLock()
         self._wake = Wake()
         self._changed = frozenset()

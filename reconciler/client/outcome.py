@@ -1,4 +1,4 @@
-"""An outcome: how one job ended, checked when it is handed over."""
+"""An outcome: the result of one job, checked when it is reported."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +11,7 @@ _LONGEST_ERROR: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one job ended."""
+    """The result of one job."""
 
     feature: str
     repository_id: str
@@ -31,7 +31,7 @@ class Outcome:
         seconds: object = None,
         error: object = None,
     ) -> "Outcome":
-        """Return an outcome that the database can take.
+        """Return an outcome that the database accepts.
 
         Raises:
             ValueError: A name, the time or `succeeded` cannot be recorded.
@@ -56,7 +56,7 @@ def _is_text(value: object) -> TypeGuard[str]:
 
 
 def _truth(value: object) -> bool:
-    # What a library of numbers has for true equals 1, and is not the bool that a driver wants.
+    # The "true" of a numeric library equals 1, but is not the bool that a driver needs.
     if isinstance(value, bool) or (not isinstance(value, str) and _equals_one_of(value)):
         return bool(value)
     raise ValueError(

@@ -1,7 +1,7 @@
-"""The queue of outcomes: what one process has not written yet, and the thread that writes it.
+"""The queue of outcomes: the unwritten outcomes of one process, and the thread that writes them.
 
-An outcome stays in the queue until it is settled. While the database is gone it waits; a full queue drops the
-newest outcomes. `put` may be called by a signal handler.
+An outcome stays in the queue until it is settled. It waits while the database is unreachable; a
+full queue drops the newest outcomes. A signal handler may call `put`.
 """
 
 import logging
@@ -61,9 +61,9 @@ class OutcomeQueue:
         self._report_at = 0.0
 
     def put(self, outcome: Outcome) -> bool:
-        """Take an outcome to be written soon; return False where the queue is full or closed."""
+        """Take an outcome to be written soon; return False if the queue is full or closed."""
         with self._lock:
-            # What is taken before the end is announced is there for the thread to find.
+            # The thread finds every outcome that is taken before the end is announced.
             if self.is_closing or len(self.outcomes) >= self._longest:
                 self.dropped[_CLOSED if self.is_closing else _QUEUE_FULL] += 1
                 self._wake.set()
@@ -82,7 +82,7 @@ class OutcomeQueue:
         self._wake.set()
 
     def flush(self, timeout: float) -> bool:
-        """Write what waits now; return whether all of it was settled within so many seconds."""
+        """Write the waiting outcomes; return whether all were settled within this number of seconds."""
         if not self.outcomes:
             return True
         if not self._start():
@@ -94,7 +94,7 @@ class OutcomeQueue:
         return done.wait(timeout)
 
     def close(self, timeout: float) -> None:
-        """Write what waits, for at most so many seconds; what cannot be written then is dropped."""
+        """Write the waiting outcomes, for at most this number of seconds; then drop the rest."""
         with self._lock:
             self.is_closing = True
         self._hurry.set()
@@ -113,19 +113,20 @@ class OutcomeQueue:
         self._report(now=True)
 
     def abandon(self) -> None:
-        """In a forked child: touch nothing that the parent uses."""
+        """In a forked child: use nothing of the parent's."""
         self.is_abandoned = True
         connection, self._connection = self._connection, None
         if connection is not None:
-            # One that was just lost has no socket any more.
+            # A connection that was just lost has no socket any more.
             with suppress(psycopg.Error):
                 abandon(connection.fileno())
 
     def _start(self) -> bool:
-        """Start the thread where it does not run; return whether it does now."""
+        """Start the thread if it does not run; return whether it runs now."""
         with self._lock:
             if not self._is_running:
-                # Before it starts: a signal handler that interrupts this line starts no second one.
+                # Set before the start: a signal handler that interrupts this line starts no second
+                # thread.
                 self._is_running = True
                 if not self._has_own_locks:
                     self._has_own_locks = True
@@ -136,7 +137,7 @@ class OutcomeQueue:
             return self._is_running
 
     def _make_locks(self) -> None:
-        """Make what threads wait on: where gevent patches a worker after its fork, by its own classes."""
+        """Make the objects on which threads wait, with gevent's classes if it patches after a fork."""
         self._writing = threading.Lock()
         self._wake, self._hurry, self._ended = Wake(), Wake(), Wake()
 
@@ -183,7 +184,7 @@ class OutcomeQueue:
         )
 
     def _write_here(self, timeout: float) -> bool:
-        """Write in the calling thread: at the end of a process the system starts no other."""
+        """Write in the calling thread: at the end of a process the system starts no other thread."""
         deadline = time.monotonic() + timeout
         while not self._write_or_note_failure(deadline - time.monotonic()):
             if time.monotonic() + _FIRST_BACKOFF_SECONDS > deadline:
@@ -209,7 +210,7 @@ class OutcomeQueue:
         return True
 
     def _write_all(self, patience: float) -> None:
-        """Write all that waits now, and answer those who asked for it before."""
+        """Write all waiting outcomes, and answer the callers that asked for it before."""
         asked = len(self._flushes)
         left = len(self.outcomes)
         while left > 0 and not self.is_abandoned:
@@ -231,7 +232,7 @@ class OutcomeQueue:
             self.refused += batch.refused
 
     def _report(self, *, now: bool = False) -> None:
-        """Log how many were lost since the last time, and why; not more often than every few seconds."""
+        """Log how many were lost since the last time, and why; at most once in a few seconds."""
         with self._lock:
             lost = self.dropped + self.refused
             news = lost - self._reported

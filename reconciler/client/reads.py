@@ -1,7 +1,7 @@
-"""Reading what decides eligibility: features alone, or everything as of one moment.
+"""Reading the data for eligibility: features alone, or everything as of one moment.
 
-What is known already is not sent again: a feature's lists where its row is the same, a page of
-repositories where its digest is. Where no repository moved, no page is read.
+Known data is not sent again: neither a feature's lists if its row is unchanged, nor a page of
+repositories if its digest is unchanged. If no repository changed, no page is read.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,19 +27,19 @@ class Feature:
     version: str
     """A text that changes with each change of the row."""
     updated_at: float
-    """The time at which the row was written, by the row itself, in seconds since 1970."""
+    """The row's time of writing, in seconds since 1970."""
 
 
 Features = Mapping[str, Feature]
 
 _SEED: Final = randbits(63)
-"""Of fingerprints, for this process alone: no name of a repository can be made to keep a fingerprint."""
+"""The seed of fingerprints, for this process only: no chosen name can produce a known fingerprint."""
 
 
 def read_features(
     connection: Connection, followed: Collection[str] | None, known: Features
 ) -> Features:
-    """Return the followed features (None is all); one that did not change is the known object.
+    """Return the followed features (None means all); an unchanged feature is the known object.
 
     Raises:
         psycopg.Error: The database did not answer, or refused.
@@ -56,9 +56,10 @@ def read_everything(
     *,
     pages: bool = True,
 ) -> tuple[Features, Repositories] | None:
-    """Return features and repositories as of one moment; categories where a strategy needs them.
+    """Return features and repositories as of one moment, with categories if a strategy needs them.
 
-    Where no repository moved, they are the known objects. Where some moved and `pages` is False, None.
+    Unchanged repositories are the known objects. If some changed and `pages` is False, they are
+    None.
 
     Raises:
         psycopg.Error: The database did not answer, or refused.
@@ -80,7 +81,7 @@ def read_everything(
 
 
 def needs_categories(features: Features) -> bool:
-    """Return whether any feature is decided by the size of repositories."""
+    """Return whether the size of repositories decides about any feature."""
     return any(each.targeting.strategy is Strategy.REPOSITORY_SIZE for each in features.values())
 
 
@@ -118,7 +119,7 @@ def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
 
 
 def _strategy(name: str) -> Strategy:
-    """Return a strategy; one that only older rows of a service have admits the whitelist, as in SQL."""
+    """Return a strategy; an older one of a service's rows admits the whitelist only, as in SQL."""
     try:
         return Strategy(name)
     except ValueError:

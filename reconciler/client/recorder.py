@@ -1,6 +1,7 @@
-"""Recording outcomes in the background: in batches, each once, without the caller waiting.
+"""Recording outcomes in the background: in batches, each once, without a wait of the caller.
 
-At the end of a process what waits is written, wherever Python or `multiprocessing` runs exit handlers.
+At the end of a process the waiting outcomes are written, if Python or `multiprocessing` runs exit
+handlers.
 """
 
 import atexit
@@ -18,7 +19,7 @@ from reconciler.client.outcome_queue import OutcomeQueue
 
 QUEUE_LENGTH: Final = 10_000
 EXIT_TIMEOUT_SECONDS: Final = 5.0
-"""How long the end of a process waits for what is not written yet."""
+"""How long the end of a process waits for unwritten outcomes."""
 _FINALIZER_PRIORITY: Final = 10
 _NAME_UNKNOWN: Final = "no repository of this name is known"
 
@@ -26,8 +27,7 @@ _NAME_UNKNOWN: Final = "no repository of this name is known"
 class Recorder:
     """The outcomes of a client; a thread that starts with the first one writes them.
 
-    A forked child has a queue of its own: what waited in its
-    parent is the parent's to write.
+    A forked child has a new queue: the parent writes what was waiting in the parent.
     """
 
     def __init__(self, address: Address, queue_length: int) -> None:
@@ -38,7 +38,7 @@ class Recorder:
 
     @property
     def waiting(self) -> int:
-        """How many are not written yet."""
+        """The number of unwritten outcomes."""
         return len(self._queue.outcomes)
 
     @property
@@ -48,7 +48,7 @@ class Recorder:
 
     @property
     def refused(self) -> int:
-        """Outcomes that the database does not take, such as those of a feature that is gone."""
+        """Outcomes that the database refused, such as those of a deleted feature."""
         return self._queue.refused.total()
 
     @property
@@ -58,25 +58,25 @@ class Recorder:
 
     @property
     def failure(self) -> str | None:
-        """What keeps outcomes from being written, in a line."""
+        """The reason why outcomes cannot be written, in a line."""
         return self._queue.failure
 
     def put(self, outcome: Outcome) -> bool:
-        """Take an outcome to be written soon; return False where the queue is full or closed."""
+        """Take an outcome to be written soon; return False if the queue is full or closed."""
         _watch_end(self)
         return self._queue.put(outcome)
 
     def refuse(self) -> bool:
-        """Count an outcome of a repository that is not known by its name; return False, as `put` does."""
+        """Count an outcome of an unknown repository; return False, like `put`."""
         self._queue.refuse(_NAME_UNKNOWN)
         return False
 
     def flush(self, timeout: float) -> bool:
-        """Write what waits now; return whether all of it was settled within so many seconds."""
+        """Write the waiting outcomes; return whether all were settled within this number of seconds."""
         return self._queue.flush(timeout)
 
     def close(self, timeout: float) -> None:
-        """Write what waits, for at most so many seconds; what cannot be written then is dropped."""
+        """Write the waiting outcomes, for at most this number of seconds; then drop the rest."""
         self._queue.close(timeout)
 
     def restart_after_fork(self) -> None:
@@ -89,12 +89,12 @@ class Recorder:
 
 
 _RECORDERS: Final[WeakSet[Recorder]] = WeakSet()
-"""Those that outcomes were handed to."""
+"""The recorders with outcomes."""
 _watched_processes: Final[set[int]] = set()
 
 
 def flush_all(timeout: float) -> bool:
-    """Write what waits in every client of this process; return whether all of it was settled in time."""
+    """Write the waiting outcomes of every client in this process; return whether all were settled in time."""
     deadline = time.monotonic() + timeout
     fork.check()
     settled = [each.flush(max(0.0, deadline - time.monotonic())) for each in tuple(_RECORDERS)]
@@ -109,7 +109,7 @@ def _close_all() -> None:
 
 
 def _watch_end(recorder: Recorder) -> None:
-    """Have outcomes written at the end of this process; a child of `multiprocessing` has its own end."""
+    """Write outcomes at the end of this process; a child of `multiprocessing` has another kind of end."""
     if recorder not in _RECORDERS:
         _RECORDERS.add(recorder)
     if os.getpid() not in _watched_processes:

@@ -1,8 +1,8 @@
-"""Repositories as a client keeps them: compact pages, with a search by id and by name.
+"""Repositories as a client stores them: compact pages, with a search by id and by name.
 
-A million must fit beside the memory of a service: an id is two numbers in sorted arrays, a name a piece of
-one text, a category and a mark a byte. Pages are immutable; a new
-state shares those that did not change.
+A million must fit into a service's memory. An id is two numbers in sorted arrays, a name is a part
+of one text, and category and mark are one byte. Pages are immutable; a new state shares the
+unchanged pages.
 """
 
 from array import array
@@ -34,13 +34,13 @@ class Page:
     """Some thousands of repositories in the order of their ids."""
 
     digest: bytes
-    """The database's digest of the three that follow."""
+    """The database's digest of ids, facts and names."""
     ids: InitVar[bytes]
     """16 bytes each."""
     facts: bytes
-    """A byte each: the position of the category, plus 8 for a mark as test."""
+    """One byte each: the position of the category, plus 8 for a mark as test."""
     names: bytes
-    """Each in its own spelling, with a NUL between two."""
+    """Each in its own spelling, separated by NUL."""
     _high: "array[int]" = field(init=False, repr=False)
     _low: "array[int]" = field(init=False, repr=False)
     _name_ends: "array[int]" = field(init=False, repr=False)
@@ -67,7 +67,7 @@ class Page:
         object.__setattr__(self, "_by_name", array("Q", sorted(hashed)))
 
     def renewed(self, digest: bytes, ids: bytes, facts: bytes, names: bytes) -> "Page":
-        """Return the page with new content; where only categories and marks changed, the rest is shared."""
+        """Return the page with new content; if only categories and marks changed, the rest is shared."""
         if names != self.names or ids != self.packed_ids():
             return Page(digest, ids, facts, names)
         renewed = copy(self)
@@ -136,17 +136,17 @@ class Repositories:
     """By the last byte of the id, modulo `page_count`."""
     page_count: int = 1
     has_categories: bool = False
-    """Without them each repository counts as of the last category, which is eligible last."""
+    """Without categories, each repository has the last category, which is eligible last."""
     fingerprint: tuple[object, ...] | None = None
-    """The database's fingerprint of all of it; None where it was not read."""
+    """The database's fingerprint of all repositories; None if it was not read."""
 
     def __len__(self) -> int:
         return sum(map(len, self.pages.values()))
 
     def find(self, asked: object) -> Repository | None:
-        """Return the repository of an id or an `owner/name`, in any case; None where none is known.
+        """Return the repository of an id or an `owner/name`, in any case; None if it is unknown.
 
-        A name that two repositories have, one that was deleted and its successor, finds neither.
+        A name of two repositories (a deleted one and its successor) finds neither.
         """
         if isinstance(asked, UUID):
             return self._by_id(str(asked), asked.bytes)
@@ -184,7 +184,7 @@ def is_id(written: str) -> bool:
 
 
 def _packed(written: str) -> bytes | None:
-    """Return the 16 bytes of an id; None where the text is not an id."""
+    """Return the 16 bytes of an id; None if the text is not an id."""
     if not (
         len(written) == _ID_LENGTH
         and written[8] == written[13] == written[18] == written[23] == "-"

@@ -1,4 +1,4 @@
-"""Routing: which processor takes a job, once it is known whether its repository gets the feature."""
+"""Routing: the processor of a job, after the decision about its repository."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class Job:
     kind: str = ""
     """The kind of job, a name of the service's own, such as `pull_requests`."""
     size: int = 0
-    """How much work it is, in a unit of the service's own, such as days of history."""
+    """The amount of work, in a unit of the service's own, such as days of history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class JobRule:
 
     processor: str
     kinds: frozenset[str] = frozenset()
-    """Empty is every kind."""
+    """Empty means every kind."""
     smallest: int = 0
     largest: int | None = None
-    """Both sizes inclusive; None is no limit."""
+    """Both sizes are inclusive; None means no limit."""
 
     def fits(self, job: Job) -> bool:
         """Return whether the rule takes a job."""
@@ -39,11 +39,11 @@ class Routing:
     """The processors of a feature's jobs."""
 
     processor: str = "github_actions"
-    """Takes the jobs of repositories that get the feature, where no rule fits."""
+    """Takes the jobs of repositories that get the feature, if no rule matches."""
     fallback: str = "inngest"
     """Takes all other jobs."""
     rules: tuple[JobRule, ...] = ()
-    """For repositories that get the feature; the first that fits names the processor."""
+    """For repositories that get the feature; the first match gives the processor."""
 
     def route(self, job: Job, *, eligible: bool) -> "Route":
         """Return the processor that takes a job."""

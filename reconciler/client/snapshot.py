@@ -1,7 +1,7 @@
-"""The snapshot file: what a client knows, kept for a start without the database.
+"""The snapshot file: a client's data, stored for a start without the database.
 
-Its first line has the format and the digest of the rest. A file that does not agree with it is not used, nor
-one of another database, or one that another user may have written. Its age counts as staleness.
+Its first line has the format and the digest of the rest. A file with another digest, of another
+database, or from a possibly different user is not used. Its age counts as staleness.
 """
 
 import json
@@ -33,40 +33,40 @@ from reconciler.targeting.strategy import Strategy
 _LOG = logging.getLogger("reconciler.client")
 
 FORMAT: Final = 2
-"""A release that reads another format does not know which repositories the features mean."""
+"""A release with another format does not know the meaning of the file's features."""
 _OWNER_ONLY: Final = 0o600
 _AND_GROUP: Final = 0o640
 _REST_FOR_WORK: Final = 20
-"""Writing takes at most one part in so many of the time."""
+"""Writing takes at most this part of the time (1 of 10 means a tenth)."""
 _SHORTEST_REST_SECONDS: Final = 0.5
 _CLOCK_STEP_SECONDS: Final = 1.0
-"""A file this much from the future is of a clock that was set; of one further ahead the age is unknown."""
+"""Up to this far in the future, the clock was set back; further ahead, the age is unknown."""
 _UNREADABLE: Final = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
 )  # fmt: skip
 
 
 class SnapshotUnusable(Exception):
-    """A file is not used, and why."""
+    """A file is not used; the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFile:
-    """Where what a client knows is kept, and of which database it is."""
+    """The place of a client's stored data, and its database."""
 
     path: Path
     database: str
-    """Which database, without secrets."""
+    """The database, without secrets."""
     features: frozenset[str] | None
-    """Which features are followed; None is all."""
+    """The followed features; None means all."""
     allows_group: bool = False
     """Whether the group of the file may read and write it, as with Kubernetes' `fsGroup`."""
 
     def write(self, state: State, age: float, now: float) -> None:
-        """Replace the file, in one step, with a state that was confirmed `age` seconds before `now`.
+        """Replace the file in one step with a state that was confirmed `age` seconds before `now`.
 
         Raises:
-            SetupInvalid: It can't be written; what was there stays.
+            SetupInvalid: It cannot be written; the old file stays.
         """
         pages = [
             (number, page, page.packed_ids()) for number, page in state.repositories.pages.items()
@@ -104,7 +104,7 @@ class SnapshotFile:
         )
 
     def read(self, now: float) -> tuple[State, float]:
-        """Return the state that is kept, without times, and its age in seconds.
+        """Return the stored state, without times, and its age in seconds.
 
         Raises:
             SnapshotUnusable: There is no file, or it cannot be trusted.
@@ -128,7 +128,7 @@ class SnapshotFile:
 
 def _read_own(path: Path, *, allows_group: bool) -> bytes:
     try:
-        # To open a pipe is to wait for a process that writes into it.
+        # Opening a pipe would wait for a process that writes into it.
         with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -144,7 +144,7 @@ def _refuse_foreign(status: os.stat_result, *, allows_group: bool) -> None:
     """Refuse a file that an untrusted user may have written.
 
     Raises:
-        SnapshotUnusable: One may have.
+        SnapshotUnusable: An untrusted user may have written it.
     """
     own_groups = {os.getegid(), *os.getgroups()} if allows_group else set()
     is_own_group = status.st_gid in own_groups
@@ -231,7 +231,7 @@ def _features(plain: Mapping[str, Any]) -> dict[str, Feature]:
 
 
 class SnapshotKeeper:
-    """Reads a client's snapshot file once, and then writes it from a thread of its own."""
+    """Reads a client's snapshot file once, and then writes it in a separate thread."""
 
     def __init__(
         self, file: SnapshotFile, store: Store, every: float, clock: Callable[[], float]
@@ -244,14 +244,14 @@ class SnapshotKeeper:
         self._is_abandoned = False
         self._changed = Wake()
         self._kept_at = -inf, -inf
-        """When the content of the file was read."""
+        """The time at which the content of the file was read."""
         self._thread = threading.Thread(target=self._run, name="rollout-snapshot", daemon=True)
 
     def start(self) -> None:
-        """Take in the content of the file, where nothing is known yet, and begin to write it.
+        """Use the content of the file if there is no data yet, and begin to write the file.
 
         Raises:
-            RuntimeError: The system gives no thread now.
+            RuntimeError: The system cannot start a thread now.
         """
         remove_leftovers(self._file.path)
         if self._store.current.state.confirmed_at == -inf:
@@ -267,7 +267,7 @@ class SnapshotKeeper:
         self._thread.start()
 
     def note_change(self) -> None:
-        """Have the file written soon."""
+        """Request a write of the file soon."""
         self._changed.set()
 
     def stop(self, timeout: float) -> None:
@@ -277,7 +277,7 @@ class SnapshotKeeper:
         self._thread.join(timeout)
 
     def restart_after_fork(self) -> None:
-        """In a forked child: leave the file to the parent; a keeper of the child's own writes it too."""
+        """In a forked child: leave the file to the parent; a new thread of the child also writes it."""
         self._is_abandoned = True
 
     def _run(self) -> None:
@@ -290,7 +290,7 @@ class SnapshotKeeper:
         self._write()
 
     def _write(self) -> None:
-        """Write it, unless nothing was read since: another process may have written what it read later."""
+        """Write it, unless nothing was read since: another process may have written newer data."""
         if self._is_abandoned:
             park()
         state = self._store.current.state

@@ -1,11 +1,11 @@
-"""What a client knows at a moment, and the decisions that follow from it.
+"""A client's data at one moment, and the decisions that follow from it.
 
-A state is immutable: readers take one reference and need no lock. `reconciler.targeting` decides; added here
-is what a process has of its own: how old its knowledge may be, and its circuits.
+A state is immutable: readers take one reference and need no lock. `reconciler.targeting` decides.
+This module adds the staleness of the data and the circuits of the process.
 
-Features are read within milliseconds of a change, repositories less often, so the two may be of different
-moments. A yes therefore needs two: by the newest features, and by the features of the moment at which the
-repositories were read.
+Features are read within milliseconds of a change, repositories less often, so the two may be of
+different moments. So a yes needs two answers: one by the newest features, and one by the features
+of the moment at which the repositories were read.
 """
 
 from collections.abc import Mapping
@@ -30,53 +30,53 @@ from reconciler.targeting.explanation import Decision, decide
 
 
 class ClientRule(StrEnum):
-    """What decides in a client beside the rules of targeting; each of them only gives a no."""
+    """The rules of a client in addition to those of targeting; each of them only gives a no."""
 
     STALE = "stale"
-    """The database has not confirmed what is known for too long, or nothing was read yet."""
+    """The database has not confirmed the data for too long, or nothing was read yet."""
     CIRCUIT_OPEN = "circuit_open"
     """Too many of the feature's jobs failed in this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether a repository gets a feature, and why."""
+    """Whether a repository gets a feature, and the reason."""
 
     eligible: bool
     rule: Rule | ClientRule
     reason: str
     """A sentence."""
     bucket: int | None = None
-    """From 0 to 9999; None where the feature or the repository is not known."""
+    """From 0 to 9999; None if the feature or the repository is unknown."""
     category: Category | None = None
-    """None where the repository is not known, or no feature needs categories."""
+    """None if the repository is unknown, or no feature needs categories."""
     percentage: Decimal | None = None
-    """The one in force; None where the feature is not known."""
+    """The percentage in force; None if the feature is unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What is known; times are of the client's own clock, in seconds."""
+    """The client's data; times are of the client's own clock, in seconds."""
 
     newest: Features = field(default_factory=dict)
-    """The features as last read, with every stop that was seen and not taken back."""
+    """The features as last read, with every stop that was seen and not ended."""
     newest_at: float = -inf
     whole: Features = field(default_factory=dict)
     """The features at the moment at which the repositories were read."""
     repositories: Repositories = NO_REPOSITORIES
     whole_at: float = -inf
     stops: Mapping[str, float] = field(default_factory=dict)
-    """Features that were seen stopped, with the time at which their rows were written then."""
+    """Features that were seen stopped, with the time of their rows then."""
     environment: EnvironmentOverride = NO_OVERRIDE
 
     @property
     def confirmed_at(self) -> float:
-        """The last time at which the database confirmed all of it."""
+        """The time at which the database last confirmed all data."""
         return min(self.newest_at, self.whole_at)
 
     @property
     def widened_since_whole(self) -> bool:
-        """Whether a feature that is on changed since everything was read: more may be eligible by it."""
+        """Whether an active feature changed since the last full read: more may be eligible now."""
         return any(
             feature is not self.whole.get(name)
             and feature.targeting.active
@@ -86,10 +86,10 @@ class State:
         )
 
     def with_newest(self, read: Features, at: float) -> "State":
-        """Take in features read by themselves.
+        """Use features that were read without repositories.
 
-        A row that is older than a stop seen is of a database that was set back: the stop stays until the
-        row is written again.
+        A row that is older than a seen stop is of a restored database: the stop stays until the row
+        is written again.
         """
         stops = dict(self.stops)
         newest = {}
@@ -109,7 +109,7 @@ class State:
         )
 
     def with_whole(self, features: Features, repositories: Repositories, at: float) -> "State":
-        """Take in everything read as of one moment; a stop in it counts as seen."""
+        """Use a full read of one moment; a stop in it counts as seen."""
         whole = MappingProxyType(_same_objects(features, self.newest))
         stops = dict(self.stops)
         for name, feature in whole.items():
@@ -124,7 +124,7 @@ class State:
         )
 
     def is_eligible(self, repository: Repository | None, feature: str) -> bool:
-        """Return whether a repository gets a feature by what is known, however old that is."""
+        """Return whether a repository gets a feature by this data, at any age."""
         newest = self.newest.get(feature)
         if not is_eligible(feature, _targeting(newest), repository, self.environment):
             return False
@@ -152,7 +152,7 @@ class State:
         )
 
     def explain_stale(self, feature: str, age: float) -> Answer:
-        """Return the answer where what is known is too old; a stop of the environment comes first."""
+        """Return the answer with stale data; a stop of the environment comes first."""
         if self.environment.stops(feature):
             return self.explain(None, feature)
         return Answer(
@@ -166,7 +166,7 @@ class State:
         )
 
     def explain_open_circuit(self, repository: Repository | None, feature: str) -> Answer:
-        """Return the answer where the rollout gives a yes and the feature's circuit a no."""
+        """Return the answer if the rollout gives a yes and the feature's circuit gives a no."""
         return replace(
             self.explain(repository, feature),
             eligible=False,
@@ -184,7 +184,7 @@ def _targeting(feature: Feature | None) -> Targeting | None:
 
 
 def _same_objects(features: Features, known: Features) -> dict[str, Feature]:
-    """Return the features, each as the known object where that is of the same version."""
+    """Return the features; one of an unchanged version is the known object."""
     same = dict(features)
     for name, feature in features.items():
         other = known.get(name)
@@ -194,7 +194,7 @@ def _same_objects(features: Features, known: Features) -> dict[str, Feature]:
 
 
 def _stopped(feature: Feature, before: Feature | None) -> Feature:
-    """Return the feature with its stop on; the same object as before where its row is the same."""
+    """Return the feature with its stop on; the same object as before if its row is the same."""
     targeting = replace(feature.targeting, emergency_stop=True)
     if before is not None and before.version == feature.version and before.targeting == targeting:
         return before

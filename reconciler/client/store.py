@@ -1,4 +1,4 @@
-"""The one place where a client's state changes, and the answers kept with it.
+"""The one place where a client's state changes, with the kept answers.
 
 A writer takes the lock; a reader takes `current`, one reference to values that belong together.
 """
@@ -19,15 +19,15 @@ Answers = dict[str | UUID, bool]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Current:
-    """A state, until when it may be used, and the answers already given from it."""
+    """A state, the time until which it may be used, and the answers already given from it."""
 
     state: State
     deadline: float
-    """On the client's clock; from then on the state is stale. A later state has no earlier one."""
+    """On the client's clock; from then on the state is stale. It never decreases."""
     answers: Mapping[str, Answers]
-    """By feature. One that is not here is decided each time: unknown, or its circuit is not closed."""
+    """By feature. A missing feature is decided each time: it is unknown, or its circuit is not closed."""
     broken: frozenset[str] = frozenset()
-    """Features whose circuit is not closed."""
+    """Features with a circuit that is not closed."""
 
 
 class Store:
@@ -52,34 +52,35 @@ class Store:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the database has not confirmed what is known for too long."""
+        """Whether the database has not confirmed the data for too long."""
         return self._clock() >= self.current.deadline
 
     def wait_until_fresh(self, timeout: float) -> bool:
-        """Wait until something is known that is not stale; return False where that takes longer."""
+        """Wait for data that is not stale; return False if that takes longer than `timeout`."""
         if not self.is_stale:
             return True
-        # A new one, made by the thread that waits: the old one is set since an earlier load, and where gevent
-        # patches a process late, it is not of its classes. In this order no load between the two is missed.
+        # A new event, made by the waiting thread. The old one is set since an earlier load, and if
+        # gevent patches a process late, it is not of gevent's classes. In this order no load
+        # between the two is missed.
         loaded = self._loaded = threading.Event()
         return not self.is_stale or (loaded.wait(timeout) and not self.is_stale)
 
     def restart_after_fork(self) -> None:
-        """In a forked child: with locks of its own, and no answers that no thread keeps up to date."""
+        """In a forked child: use new locks, and drop kept answers, which no thread would keep up to date."""
         self._lock = threading.RLock()
         self.current = replace(self.current, answers={})
         self._loaded = threading.Event()
 
     def set_newest(self, features: Features, at: float) -> None:
-        """Take in features read by themselves at a time."""
+        """Use features that were read without repositories."""
         self._change(lambda state: state.with_newest(features, at))
 
     def set_whole(self, features: Features, repositories: Repositories, at: float) -> None:
-        """Take in everything, read as of one moment."""
+        """Use a full read of one moment."""
         self._change(lambda state: state.with_whole(features, repositories, at))
 
     def set_kept(self, kept: State) -> None:
-        """Take in what was kept for a start without the database, unless the database was faster."""
+        """Use the data stored for a start without the database, unless the database was faster."""
 
         def take(state: State) -> State:
             if state.newest_at > -inf or state.whole_at > -inf:
@@ -89,12 +90,12 @@ class Store:
         self._change(take)
 
     def set_environment(self, environment: EnvironmentOverride) -> None:
-        """Take in what the environment of the process sets now."""
+        """Use the present limits of the process's environment."""
         if environment != self.current.state.environment:
             self._change(lambda state: replace(state, environment=environment))
 
     def set_broken(self, ask: Callable[[], Mapping[str, object]]) -> None:
-        """Ask which features' circuits are not closed now, and keep no answers for those."""
+        """Read which features' circuits are not closed now, and drop the kept answers for those."""
         with self._lock:
             broken = frozenset(ask())
             changed = self._broken ^ broken

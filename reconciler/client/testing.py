@@ -27,7 +27,7 @@ _FOR_EVER: Final = 1e12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _AnyRepository(Repositories):
-    """Knows every repository that is asked for."""
+    """Knows every repository."""
 
     def find(self, asked: object) -> Repository | None:
         text = str(asked)
@@ -58,7 +58,7 @@ class FakeRolloutClient(RolloutClient):
         self.now = 0.0
         """Seconds on the clock of its circuits; nothing becomes stale."""
         self.outcomes: list[Outcome] = []
-        """What was recorded, oldest first."""
+        """The recorded outcomes, oldest first."""
         super().__init__(
             "postgresql:///fake",
             routing=routing,

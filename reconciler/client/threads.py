@@ -1,7 +1,7 @@
-"""Threads of the client's own: how they start, and how they are woken.
+"""The client's own threads: how they start, and how they are woken.
 
-A signal handler may interrupt any line of the main thread, also one that holds a lock. What a handler may
-call (`RolloutClient.record`) therefore uses only what is here and reentrant locks.
+A signal handler may interrupt any line of the main thread, also one that holds a lock. So the code
+that a handler may call (`RolloutClient.record`) uses only this module and reentrant locks.
 """
 
 import _thread
@@ -21,17 +21,17 @@ class Wake:
         self._lock.acquire()
 
     def set(self) -> None:
-        """Set the flag; one that is set already stays set."""
+        """Set the flag; a flag that is already set stays set."""
         with suppress(RuntimeError):
             self._lock.release()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the flag is set, and clear it; return False after `timeout` seconds without."""
+        """Wait for the flag, and clear it; return False if it is not set within `timeout` seconds."""
         return self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
 
 
 def park() -> None:
-    """Never return: for a thread of the parent that gevent, unlike the system, goes on with in a child.
+    """Never return: for a thread of the parent that gevent, unlike the system, continues in a child.
 
     If it ended there, `threading`, which forgot it at the fork, would report a failure.
     """
@@ -39,9 +39,10 @@ def park() -> None:
 
 
 def start_thread(target: Callable[[], None], name: str) -> bool:
-    """Start a daemon thread; return False, and log it, where the system gives none now.
+    """Start a daemon thread; return False, with a log line, if the system cannot start one now.
 
-    `threading.Thread.start` takes a lock that the code under a signal handler may hold; this does not.
+    `threading.Thread.start` takes a lock that the code under a signal handler may hold; this does
+    not.
     """
 
     def run() -> None:
@@ -49,7 +50,8 @@ def start_thread(target: Callable[[], None], name: str) -> bool:
         try:
             target()
         finally:
-            # Before Python 3.12 the entry of a thread that `threading` did not start stays after its end.
+            # Before Python 3.12 the entry of a thread that `threading` did not start stays after
+            # its end.
             getattr(threading, "_active", {}).pop(threading.get_ident(), None)
 
     try:

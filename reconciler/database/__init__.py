@@ -1,1 +1,1 @@
-"""Everything that speaks to Postgres."""
+"""Everything that communicates with Postgres."""

@@ -1,7 +1,7 @@
 """The address of a database: a URL or libpq's `key=value` text, read without connecting.
 
-libpq's own parser reads it. The text may hold a password, and in a text with a mistake the password can
-stand anywhere: no message here repeats such a text, and only `url` returns the secrets.
+libpq's own parser reads it. The text may contain a password, at any place if it has a mistake. So
+no message here repeats the text, and only `url` returns the secrets.
 """
 
 import os
@@ -29,9 +29,9 @@ _HOW_TO_WRITE = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DatabaseAddress:
-    """Where a database is and how to sign in there, as libpq's keywords and their values.
+    """A database and the sign-in there, as libpq's keywords and their values.
 
-    Its text form has no secret in it.
+    Its text form has no secret.
     """
 
     parameters: Mapping[str, str]
@@ -61,7 +61,7 @@ class DatabaseAddress:
 
     @property
     def url(self) -> str:
-        """The address as a URL for libpq, **with its secrets**: to connect by, never to print."""
+        """The address as a URL for libpq, **with its secrets**: for connecting, never for printing."""
         return _to_url(self.parameters)
 
     @property
@@ -151,7 +151,8 @@ def _url_for_libpq(url: str) -> str:
         raise _unreadable("it is not a URL") from None
     if parts.scheme not in _SCHEMES:
         raise _unreadable("it doesn't begin with postgresql://")
-    # What follows an unencoded `/`, `?` or `#` of a password would pass for a name, and be shown.
+    # Text after an unencoded `/`, `?` or `#` of a password would be taken for a name, and be
+    # printed.
     if parts.fragment or "@" in parts.path or "@" in parts.query or "/" in parts.path[1:]:
         raise _unreadable("it has a special character in the wrong place")
     credentials, at, rest = url.partition("://")[2].rpartition("@")
@@ -161,7 +162,7 @@ def _url_for_libpq(url: str) -> str:
 
 
 def _parameters(text: str) -> dict[str, str]:
-    """Return libpq's keywords in a text with their values; the import waits until one is read."""
+    """Return libpq's keywords in a text with their values; psycopg is imported only here."""
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
@@ -170,13 +171,13 @@ def _parameters(text: str) -> dict[str, str]:
     try:
         found = conninfo_to_dict(text)
     except (ProgrammingError, UnicodeError):
-        # Their words can repeat the password.
+        # The error's own text can repeat the password.
         raise _unreadable("it is neither a URL nor a list of key=value for Postgres") from None
     return {keyword: str(value) for keyword, value in found.items() if value}
 
 
 def _to_url(parameters: Mapping[str, str]) -> str:
-    """Return a URL with the database in its path, and all else in its query, where any value can stand."""
+    """Return a URL with the database in its path and the rest in its query, which accepts any value."""
     rest = {keyword: value for keyword, value in parameters.items() if keyword != "dbname"}
     path = quote(parameters.get("dbname", ""), safe="")
     return (

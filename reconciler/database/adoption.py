@@ -1,7 +1,7 @@
-"""Adoption: which repositories are eligible by a service's own function, and by the rollout's afterwards.
+"""Adoption: the repositories that are eligible by a service's own function, and afterwards by the rollout's.
 
-Everything runs in the transaction of the upgrade. The service's function is asked inside a savepoint that is
-rolled back, since such a function may write.
+Everything runs in the transaction of the upgrade. The service's function is called inside a
+savepoint that is rolled back, because the function may write.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,18 +40,18 @@ class AdoptedFeature:
 
     name: str
     before: int | None
-    """None where no function in the database decided, so that the audience is unknown."""
+    """None if the database has no deciding function, so the audience is unknown."""
     after: int
     gained: tuple[str, ...]
-    """Without a known audience before: all eligible repositories."""
+    """All eligible repositories if the audience before is unknown."""
     lost: tuple[str, ...]
     failure: str | None
-    """The error of the service's function, where it failed for a repository; that one was not eligible."""
+    """The error of the service's function, if it failed for a repository; that one was not eligible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What was found when a service's tables were adopted."""
+    """The findings of adopting a service's tables."""
 
     repositories: int
     bucketing: Bucketing
@@ -66,7 +66,7 @@ class Adoption:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What a service had before the migration."""
+    """The state of a service before the migration."""
 
     names: Mapping[str, str]
     """Every repository's name by id."""
@@ -82,7 +82,7 @@ class _Answers:
 
 
 def read_before(connection: "Connection") -> Before | None:
-    """Return what a service's function decides now; None where there is no table to adopt."""
+    """Return the present decisions of a service's function; None if there is no table to adopt."""
     service = connection.execute(text(_SQL["service"])).one()
     if not service.is_adopted:
         return None
@@ -100,7 +100,7 @@ def read_before(connection: "Connection") -> Before | None:
             configuration_read = connection.execute(text(_SQL["configuration"])).scalar_one()
             names, features, bucketing = _ask(connection, service)
         except DBAPIError:
-            # A table of another shape or owner; the migration refuses it with its own sentence.
+            # A table of another shape or owner; the migration refuses it with its own message.
             pass
         finally:
             savepoint.rollback()
@@ -128,7 +128,7 @@ def read_after(connection: "Connection", before: Before) -> Adoption:
 
 
 def _set(connection: "Connection", name: str, value: str) -> None:
-    """Give a value to the migration's files, for this transaction."""
+    """Set a value for the migration's files, for this transaction."""
     connection.execute(text(_SQL["set"]), {"name": name, "value": value})
 
 

@@ -1,7 +1,7 @@
-"""Write a plan: state, history and generation, in the one transaction that the caller holds.
+"""Write a plan: state, history and generation, in the one transaction of the caller.
 
-Nothing here decides; what is written is the plan's. History has one row for each change: a value, an
-entry of a list, a mark, a threshold, or a new feature with all that it starts with.
+Nothing here decides; it writes the plan. History has one row for each change: a value, an entry of
+a list, a mark, a threshold, or a new feature with all its initial values.
 """
 
 import json
@@ -39,24 +39,24 @@ APPLY_LOCK: Final = 0x726F6C6C6F757431
 
 LOCK_TIMEOUT: Final = "60s"
 IDLE_TIMEOUT: Final = "45s"
-"""Shorter than the wait for a lock: a waiter outlasts a holder whose connection was lost."""
+"""Shorter than the wait for a lock, so a waiter outlasts a holder with a lost connection."""
 STATEMENT_TIMEOUT: Final = "5min"
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Who applies what: recorded with the generation and with every row of history."""
+    """The author and the commit of an apply, recorded with the generation and every row of history."""
 
     source: Source
     rollout: Rollout
     applied_by: str
-    """Who, as far as the machine knows; at most 100 characters are kept."""
+    """The person, as far as the machine knows; at most 100 characters are kept."""
     metrics_source: MetricsSource | None = None
-    """Where the guard `soak` reads metrics; None for the database."""
+    """The source of metrics for the guard `soak`; None for the database."""
 
     @property
     def cause(self) -> HistoryCause:
-        """Who applies and why, for every row of history that this apply writes."""
+        """The cause for every row of history that this apply writes."""
         return HistoryCause(
             by=self.applied_by,
             reason=self.source.reason,
@@ -89,7 +89,7 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
         history = HistoryWriter(connection, generation, application.cause)
         for feature in plan.features:
             _write_feature(connection, feature, history)
-        # Thresholds before marks: a mark gives an uncategorised repository its category of now.
+        # Thresholds before marks: a mark gives an uncategorised repository its present category.
         _write_categories(connection, plan.categories, history)
         _write_marks(connection, plan.test_repositories, history)
         _write_generation(connection, plan, application, generation)

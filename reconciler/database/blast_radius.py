@@ -1,7 +1,7 @@
 """The blast radius of a plan: every repository under the live and the planned configuration.
 
-One statement measures all repositories, in the transaction that it is given. It writes nothing, also no
-temporary table: a read-only transaction and the right to SELECT are enough.
+One statement measures all repositories in the caller's transaction. It writes nothing, not even a
+temporary table, so a read-only transaction and the right to SELECT are enough.
 """
 
 from collections.abc import Collection, Mapping
@@ -32,7 +32,7 @@ NO_AUDIENCE: Final = Targeting(
 """The targeting of a feature that is not in the database: 0 repositories are eligible."""
 
 _NO_LIMIT: Final = 2**31 - 1
-"""The largest number of a category's limit, as the view `category_limits` has it."""
+"""The largest value of a category's limit, as in the view `category_limits`."""
 
 
 def measure_blast_radius(
@@ -47,10 +47,10 @@ def measure_blast_radius(
 ) -> BlastRadius:
     """Return the repositories that gain and that lose a feature when this plan is applied.
 
-    `live` is the feature as this transaction has read it, so that long lists are read once; `NO_AUDIENCE`
-    where the feature is not in the database. `marked` and `unmarked` are the ids of repositories that gain
-    or lose the mark as test. `thresholds` are given where they change: an apply then categorises every
-    repository again by its counts of now.
+    `live` is the feature as this transaction has read it, so that long lists are read once; it is
+    `NO_AUDIENCE` if the feature is not in the database. `marked` and `unmarked` are the ids of
+    repositories that gain or lose the mark as test. `thresholds` are given if they change: an apply
+    then categorises every repository again by its present metrics.
     """
     found = connection.execute(text(_SQL["found"]), {"feature": feature}).one()
     whitelist_ids, whitelist_names = _split(planned.whitelist - live.whitelist)

@@ -43,7 +43,7 @@ class Categorized:
     """The outcome of categorising."""
 
     written: int
-    """Rows written, also those whose counts changed and whose category did not."""
+    """Rows written, also those with changed metrics and an unchanged category."""
     moves: tuple[Move, ...]
     """In the order of `Category`, newly categorised repositories first."""
     names: tuple[MovedRepository, ...]

@@ -59,7 +59,7 @@ def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
 
 
 class _Adapters:
-    """What the driver asks a context for."""
+    """The interface of the driver's context."""
 
     adapters = forgiving_adapters()
     connection = None
@@ -92,7 +92,7 @@ def _connect(
 
 @contextmanager
 def translated_errors(address: DatabaseAddress) -> Iterator[None]:
-    """Raise the database's errors inside as a `ReconcilerError`, with its cause.
+    """Raise the database's errors in the block as a `ReconcilerError`, with its cause.
 
     "Nothing was written" holds for one transaction up to its COMMIT. The caller reports an unknown
     outcome of the COMMIT itself (`OutcomeUnknown`).

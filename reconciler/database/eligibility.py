@@ -1,6 +1,6 @@
 """Eligible repositories: one repository explained, participation, and the repositories to add next.
 
-Every function reads in the transaction that it is given and writes nothing.
+Every function reads in the caller's transaction and writes nothing.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Explanation:
     repository: Repository | None
     """None if no repository has this id."""
     activity: Activity | None
-    """The counts of now; a recorded category may come from older counts."""
+    """The present counts; a recorded category may come from older counts."""
     is_categorized: bool
     """Whether the category is recorded; if not, it was computed for this answer."""
     decision: Decision
@@ -85,8 +85,8 @@ def explain_repository(
 ) -> Explanation:
     """Return why a repository is eligible for a feature or is not, with every rule.
 
-    The decision comes from the function that services ask. Where an environment is given, this process
-    decides, since the database cannot see a process's environment.
+    The decision comes from the function that services call. If an environment is given, this
+    process decides, because the database cannot see a process's environment.
     """
     row = connection.execute(text(_SQL["activity"]), {"id": found.id}).one_or_none()
     repository = None if row is None else _repository(row)
@@ -110,9 +110,9 @@ def explain_repository(
 def explain_then(
     connection: "Connection", found: "FoundRepository", feature: str, then: "Then"
 ) -> Explanation:
-    """Return why a repository was eligible for a feature then or was not, with every rule.
+    """Return why a repository was eligible for a feature at that time or was not, with every rule.
 
-    The repository has its name and its counts of now.
+    The repository has its present name and counts.
     """
     row = connection.execute(text(_SQL["activity"]), {"id": found.id}).one_or_none()
     repository = None

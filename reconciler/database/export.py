@@ -1,6 +1,6 @@
 """The live state as a desired state.
 
-Reads in the transaction that it is given and writes nothing; a reader's rights are enough.
+Reads in the caller's transaction and writes nothing; the rights of a reader are enough.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A feature's health: its job metrics, its verdict, and how long it has soaked.
 
-Every function reads in the transaction that it is given and writes nothing. `planning.health` decides
-the verdict.
+Every function reads in the caller's transaction and writes nothing. `planning.health` decides the
+verdict.
 """
 
 from dataclasses import dataclass
@@ -41,8 +41,8 @@ class PostgresMetrics:
     def read_metrics(self, feature: str, period: Period) -> JobMetrics:
         """Return the sums of one feature's jobs within a period.
 
-        The five-minute window in which the period begins counts as a whole. At a resume the windows are
-        cut, so that no earlier job counts.
+        The five-minute window that contains the start of the period counts completely. A resume
+        splits its window, so no earlier job counts.
         """
         parameters = {
             "feature": feature,
@@ -101,7 +101,7 @@ def read_health(
 def read_soaking(
     connection: "Connection", feature: str, stage: Decimal, *, source: MetricsSource | None = None
 ) -> Soaking:
-    """Return one feature's health, and when it reached the stage with this percentage.
+    """Return one feature's health, and the time at which it reached the stage with this percentage.
 
     Its metrics are those of a source or of `rollout_metrics`.
     """
@@ -113,7 +113,7 @@ def read_soaking(
 
 
 def _read_odd_time(connection: "Connection", feature: str) -> str | None:
-    """Return a sentence about a time of this feature that no calendar has; None without one."""
+    """Return a sentence about an impossible time of this feature; None without one."""
     row = connection.execute(text(_SQL["odd_time"]), {"feature": feature}).one_or_none()
     if row is None:
         return None

@@ -1,7 +1,7 @@
-"""The audit trail: one row for each thing that happened, with who did it, why, and at which generation.
+"""The audit trail: one row for each event, with its author, its reason and its generation.
 
-Rows are append-only, written in the transaction of what they record: no change without its row, no row
-without its change.
+Rows are append-only, and written in the transaction of the change: there is no change without its
+row, and no row without its change.
 """
 
 import json
@@ -26,7 +26,7 @@ _SQL = queries("history")
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One row of `rollout_history`; `feature_name` is None for what concerns no single feature."""
+    """One row of `rollout_history`; `feature_name` is None if it concerns no single feature."""
 
     created_at: datetime
     feature_name: str | None
@@ -36,11 +36,11 @@ class HistoryEntry:
     reason: str | None
     triggered_by: str | None
     metadata: Any
-    """An object where the reconciler wrote it; where others did, any JSON or None."""
+    """An object in rows of the reconciler; in other rows, any JSON or None."""
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """The metadata where it is an object, else an empty one."""
+        """The metadata if it is an object, else an empty one."""
         return self.metadata if isinstance(self.metadata, dict) else {}
 
 
@@ -76,7 +76,7 @@ def read_newest_entry(
 
 @dataclass(frozen=True, slots=True)
 class HistoryWriter:
-    """Writes the rows that one cause leads to."""
+    """Writes the rows with one cause."""
 
     connection: "Connection"
     generation: int
@@ -90,7 +90,7 @@ class HistoryWriter:
         details: Mapping[str, Any],
         percentages: tuple[Decimal | None, Decimal | None] = (None, None),
     ) -> None:
-        """Write one row; `feature` is None for what concerns no single feature."""
+        """Write one row; `feature` is None if it concerns no single feature."""
         self._record(self._row(action, feature, details), percentages)
 
     def entries(
@@ -110,7 +110,7 @@ class HistoryWriter:
             self.connection.execute(text(_SQL["record_entries"]), parameters)
 
     def drift(self, feature: str, drift: Drift) -> None:
-        """Write what was changed live, and the value that the plan continues from."""
+        """Write the changes of the live state, and the value from which the plan continues."""
         last_applied, live = plain(drift.last_applied), plain(drift.live)
         match drift.decision:
             case Decision.KEEP | Decision.ADOPT:
@@ -130,7 +130,7 @@ class HistoryWriter:
         is_percentage = drift.field.name == "percentage"
         parameters = self._row(action, feature, details)
         if self.cause.commit is not None:
-            # Why the file is as it is does not say why the live state was changed.
+            # The reason for the file is not the reason for the change of the live state.
             parameters["reason"] = None
         self._record(parameters, percentages if is_percentage else (None, None))
 

@@ -1,6 +1,6 @@
-"""Leases: which process alone does work that takes longer than a transaction, by the database's clock.
+"""Leases: the one process that does work longer than a transaction, by the database's clock.
 
-A living holder renews its lease; the lease of a killed one expires. No connection is kept open, so that a
+A running holder renews its lease; the lease of a killed one expires. No connection stays open, so a
 transaction pooler can be used.
 """
 

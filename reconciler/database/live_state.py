@@ -1,6 +1,6 @@
-"""Read the live state: configuration, overrides, marks, thresholds, and what a file's names mean.
+"""Read the live state: configuration, overrides, marks, thresholds, and the meaning of a file's names.
 
-Reads in the transaction that it is given and writes nothing; a reader's rights are enough.
+Reads in the caller's transaction and writes nothing; the rights of a reader are enough.
 """
 
 import json
@@ -29,14 +29,14 @@ _SQL = queries("live_state")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The database's side of a plan: what is live, and what the last apply stored."""
+    """The inputs of a plan from the database: the live state, and what the last apply stored."""
 
     live: Live
     applied: LastApplied
 
 
 def read_live(connection: "Connection", rollout: Rollout) -> Found:
-    """Return what the database holds, and what this desired state's names mean in it."""
+    """Return the state of the database, and the meaning of this desired state's names in it."""
     state = connection.execute(text(_SQL["state"])).one()
     features = _read_features(connection)
     marked = frozenset(connection.execute(text(_SQL["marked"])).scalars())
@@ -64,7 +64,7 @@ def read_configurations(connection: "Connection") -> Mapping[str, Configuration]
 
 
 def read_feature_names(connection: "Connection") -> Sequence[str]:
-    """Return every feature's name, without reading how it is configured."""
+    """Return every feature's name, without its configuration."""
     return connection.execute(text(_SQL["feature_names"])).scalars().all()
 
 

@@ -1,6 +1,6 @@
 """Job metrics: recording a job's outcome, metrics by window, and deleting old windows.
 
-Works in the transaction that it is given. `health.py` judges a feature by these metrics.
+Works in the caller's transaction. `health.py` judges a feature by these metrics.
 """
 
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def read_windows(
 def prune_metrics(connection: "Connection", keep: timedelta) -> int:
     """Delete the windows that ended longer ago than `keep`, and return their number.
 
-    A window that a feature's monitoring window still reaches stays.
+    A window that a feature's monitoring window still covers stays.
     """
     pruned: int = connection.execute(text(_SQL["prune"]), {"keep": keep}).scalar_one()
     return pruned

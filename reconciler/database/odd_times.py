@@ -1,7 +1,8 @@
-"""Times and durations that Postgres can hold and Python cannot: they are read as the nearest possible ones.
+"""Times and durations that Postgres can store but Python cannot: they are read as the nearest possible ones.
 
-One row can have `infinity`, the year 200000 or a window of ten thousand years, and must not stop reading
-others. Health reports a feature with such a row. The limits leave room to add or subtract a window.
+One row can have `infinity`, the year 200000 or a window of ten thousand years; other rows must
+still be read. Health reports a feature with such a row. The limits leave room to add or subtract a
+window.
 """
 
 from datetime import UTC, datetime, timedelta

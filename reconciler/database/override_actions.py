@@ -1,6 +1,7 @@
-"""Acts on one feature: read how it stands, and write what an act leaves.
+"""Actions on one feature: read its state, and write the result of an action.
 
-Works without a file. Lists are neither read nor written, so that a stop does not wait for a long whitelist.
+Works without a file. Lists are neither read nor written, so a stop does not wait for a long
+whitelist.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ STATEMENT_TIMEOUT: Final = "30s"
 
 @dataclass(frozen=True, slots=True)
 class FoundFeature:
-    """One feature as it stands, and what the safeguard may do with it."""
+    """The state of one feature, and the safeguard's settings for it."""
 
     name: str
     id: UUID
@@ -45,7 +46,7 @@ class FoundFeature:
 
 
 def lock_feature(connection: "Connection", name: str) -> FoundFeature:
-    """Return one feature, which no other transaction changes until this one ends.
+    """Return one feature, locked until the end of this transaction.
 
     Raises:
         NotFound: there is no such feature.
@@ -59,7 +60,7 @@ def lock_feature(connection: "Connection", name: str) -> FoundFeature:
 
 
 def read_feature(connection: "Connection", name: str) -> FoundFeature:
-    """Return one feature as it stands.
+    """Return one feature.
 
     Raises:
         NotFound: there is no such feature.
@@ -92,15 +93,15 @@ def write_act(
     override: UUID | None,
     cause: HistoryCause,
 ) -> None:
-    """Write what an act leaves: the overrides' rows, how far the feature is open, one row of history.
+    """Write the result of an action: the overrides' rows, the exposure, one row of history.
 
     Args:
-        connection: where the feature is locked.
-        feature: as it was found there.
-        act: what to write.
-        action: what history calls it.
-        override: the one imposed, or the one that was in force until it was lifted.
-        cause: who acts and why.
+        connection: the transaction in which the feature is locked.
+        feature: the feature as it was read there.
+        act: the result to write.
+        action: the action's name in the history.
+        override: the new override, or the one that ends.
+        cause: the author and the reason.
     """
     write_overrides(connection, feature.name, act.written)
     where = {"configuration": feature.id}
@@ -127,7 +128,7 @@ def write_act(
 def write_restored(
     connection: "Connection", feature: FoundFeature, act: Act, cause: HistoryCause
 ) -> None:
-    """Write a limit in force that is put back, and one row of history for each field, as an apply does."""
+    """Write a limit that is enforced again, with one row of history for each field, like an apply."""
     connection.execute(
         text(_SQL["expose"]),
         {
@@ -142,7 +143,7 @@ def write_restored(
 
 
 def _desired(name: str, applied: "Row[Any]") -> Exposure | None:
-    """Return the last applied state, with no override in force; None where no apply knows the feature."""
+    """Return the last applied state, without an override; None if no apply has the feature."""
     if applied.stored is None:
         return None
     return without_override(exposure_from_state(name, applied.stored), applied.declared)

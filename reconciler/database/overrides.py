@@ -1,4 +1,4 @@
-"""Read and write the rows of `rollout_override`, as planning left them."""
+"""Read and write the rows of `rollout_override`, as planning decided them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ _SQL = queries("overrides")
 def read_overrides(
     connection: "Connection", feature: str | None = None
 ) -> Mapping[UUID, tuple[StoredOverride, ...]]:
-    """Return the overrides of all features, or of the one named, by the configuration's id."""
+    """Return the overrides of all features, or of the named one, by the configuration's id."""
     found: defaultdict[UUID, list[StoredOverride]] = defaultdict(list)
     for row in connection.execute(text(_SQL["overrides"]), {"feature": feature}):
         found[row.rollout_config_id].append(_stored(row))
@@ -28,8 +28,8 @@ def read_overrides(
 
 
 def write_overrides(connection: "Connection", feature: str, rows: Iterable[StoredOverride]) -> None:
-    """Write rows of one feature, new ones and those whose state or limit changed."""
-    # Those that are no longer on first: at most one is.
+    """Write rows of one feature: new ones, and those with another state or limit."""
+    # First the rows that are not on any more: at most one may be on.
     for row in sorted(rows, key=lambda row: row.state is OverrideState.ON):
         override = row.override
         connection.execute(
@@ -51,7 +51,7 @@ def write_overrides(connection: "Connection", feature: str, rows: Iterable[Store
 
 def _stored(row: "Row[Any]") -> StoredOverride:
     return StoredOverride(
-        # Not validated: a reason that was written by SQL need not be one that a file could have.
+        # Not validated: a reason that was written by SQL may be invalid in a file.
         override=Override.model_construct(
             id=row.id,
             percentage=row.percentage,

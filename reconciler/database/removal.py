@@ -1,4 +1,4 @@
-"""Leaving: the rollout's objects are dropped, and an adopted service's tables are as before the adoption."""
+"""Removal: the rollout's objects are dropped, and an adopted service's tables are restored."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def remove(engine: "Engine") -> None:
-    """Drop the rollout's objects, all or nothing; tables that no service had go with their rows.
+    """Drop the rollout's objects, all or nothing; tables of no service are dropped with their rows.
 
     Raises:
-        SetupInvalid: the schema is not this release's, an older release adopted the tables, or something of
-            the service uses the rollout's functions.
+        SetupInvalid: the schema is not this release's, an older release adopted the tables, or an
+            object of the service uses the rollout's functions.
     """
     from reconciler.database.migrations.files import run_file
     from reconciler.database.transactions import run_transaction

@@ -1,4 +1,4 @@
-"""The table of repositories: finding one by id or name, listing, and loading a file into a stand-alone one.
+"""The table of repositories: finding one by id or name, listing, and loading a file into a stand-alone table.
 
 A load is one transaction: every row of the file, or none.
 """
@@ -50,7 +50,7 @@ class LoadedRow:
 
 @dataclass(frozen=True, slots=True)
 class LoadOutcome:
-    """The numbers of repositories that a load added, changed and left as they were."""
+    """The numbers of repositories that a load added, changed and left unchanged."""
 
     added: int
     updated: int
@@ -59,7 +59,7 @@ class LoadOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ListedRepository:
-    """One repository with its category and the counts that decide it."""
+    """One repository with its category and the metrics that decide it."""
 
     id: str
     full_name: str

@@ -1,7 +1,8 @@
 """A file of repositories: CSV, TSV or JSON Lines, checked row by row.
 
-Columns are `full_name` and, where known, `id`, `github_id`, `stars`, `contributors` and
-`pull_requests`; an absent or empty value leaves the database as it is. Every wrong row is reported by line.
+The columns are `full_name` and optionally `id`, `github_id`, `stars`, `contributors` and
+`pull_requests`. An absent or empty value leaves the database unchanged. Every wrong row is reported
+with its line.
 """
 
 import csv

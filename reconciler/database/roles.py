@@ -19,7 +19,7 @@ def roles_script() -> str:
 
 
 def apply_roles(database: Database) -> None:
-    """Run the script, all or nothing; of two runs at once one waits.
+    """Run the script, all or nothing; a second concurrent run waits.
 
     Raises:
         SetupInvalid: the schema is not this release's, or the account may not grant or create roles.
@@ -28,7 +28,7 @@ def apply_roles(database: Database) -> None:
     def run(connection: "Connection") -> None:
         require_newest(connection)
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
-        # Straight to the driver: the script holds many statements, and its % are not parameters.
+        # Directly by the driver: the script has many statements, and its % are not parameters.
         driver_connection: Any = connection.connection.driver_connection
         driver_connection.execute(roles_script())
 

@@ -1,8 +1,9 @@
 """The schema's version: reading it cheaply, and migrating to the newest.
 
 Reading imports no alembic, to keep every command fast. Migrating is one transaction under a
-transaction-level advisory lock, so that of two upgrades at once one waits, also with a connection pooler.
-A migration waits for the tables only briefly, since every call of a service waits behind it.
+transaction-level advisory lock, so a second concurrent upgrade waits, also with a connection
+pooler. A migration waits for the tables only briefly, because every call of a service waits behind
+it.
 """
 
 import re
@@ -25,7 +26,7 @@ NEWEST_REVISION: Final = max(each.name[:4] for each in _VERSIONS.glob("[0-9]*.py
 """The revision that this release works with; a test compares it with the migrations' head."""
 
 VERSION_TABLE: Final = "rollout_schema_version"
-"""The table that holds the revision: a service may keep one of alembic's own name."""
+"""The table of the revision; it is not alembic's own, because a service may use that name."""
 
 _REVISION: Final = re.compile("[0-9]{4}")
 
@@ -33,28 +34,28 @@ UPGRADE_LOCK: Final = 0x726F6C6C6F757430
 """The number of an upgrade's advisory lock."""
 
 LOCK_TIMEOUT: Final = "400ms"
-"""How long a migration waits for a table, and a service's calls behind it."""
+"""How long a migration, and a service's calls behind it, wait for a table."""
 LOCK_TRIES: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 4.0
 _RETRIED_SQLSTATES: Final = ("55P03", "40001")
-"""A lock that was not there in time, and a configuration that changed while the audience was read."""
+"""A lock that was not available in time, and a configuration that changed after the audience was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """What an upgrade did, or would do."""
+    """The result of an upgrade, or of its dry run."""
 
     changed: bool
     """Whether the schema was not the newest."""
     before: str | None
-    """The revision that was found."""
+    """The revision before."""
     adoption: "Adoption | None" = None
-    """The audience of each feature, where a service's tables were adopted."""
+    """The audience of each feature, if a service's tables were adopted."""
 
 
 class AudienceWouldChange(Refused):
-    """Ask a person: repositories would gain a feature by the adoption, and nothing was written."""
+    """Ask a person: repositories would gain a feature by the adoption; nothing was written."""
 
     def __init__(self, adoption: "Adoption") -> None:
         self.adoption = adoption
@@ -149,7 +150,7 @@ def _migrate(connection: "Connection") -> Upgrade:
 
     from reconciler.database.adoption import read_after, read_before
 
-    # A large table takes its time, and another upgrade is waited for.
+    # A large table takes long, and another upgrade may run first.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
     found = _own_revision(connection)
@@ -181,7 +182,7 @@ def _take_version_table_over(connection: "Connection") -> None:
 
 
 def _holders(engine: "Engine") -> str:
-    """Return who holds a lock on the tables, for people."""
+    """Return the holders of locks on the tables, for people."""
     from sqlalchemy import text
 
     from reconciler.database.queries import queries

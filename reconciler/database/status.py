@@ -73,7 +73,7 @@ class Status:
 
 
 def read_status(connection: "Connection", *, feature: str | None) -> Status:
-    """Return the state of all features, or of the one named."""
+    """Return the state of all features, or of the named one."""
     state = connection.execute(text(_SQL["state"])).one()
     features = connection.execute(text(_SQL["features"]), {"feature": feature})
     overrides = {

@@ -32,7 +32,7 @@ _MOST_GENERATIONS: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment as it was written, and its possible meanings: digits can be a generation or a commit."""
+    """A moment as the user wrote it, and its possible meanings: digits can be a generation or a commit."""
 
     written: str
     generation: int | None = None
@@ -51,7 +51,7 @@ class ActThen:
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """One feature as it was then."""
+    """One feature at that time."""
 
     generation: int
     commit: str | None
@@ -68,17 +68,17 @@ class Then:
     def repository(
         self, identifier: str, full_name: str | None, category: Category, activity: Activity
     ) -> Repository:
-        """Return a repository as it counted then; name, recorded category and counts are of today."""
+        """Return a repository for a decision at that time; name, recorded category and counts are today's."""
         if self.thresholds is not None:
             category = categorize(activity, self.thresholds)
         return Repository(identifier, full_name, category, identifier in self.marked)
 
 
 def read_then(connection: "Connection", feature: str, moment: Moment) -> Then:
-    """Return a feature as it was at a moment.
+    """Return a feature at a moment.
 
     Raises:
-        NotFound: no generation matches, or several do; the message has the nearest.
+        NotFound: no generation matches, or several do; the message has the nearest ones.
     """
     found = _find(connection, moment)
     stored = connection.execute(

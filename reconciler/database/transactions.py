@@ -1,6 +1,6 @@
-"""Transactions: one that cannot write, and one whose outcome is known.
+"""Transactions: one that cannot write, and one with a known outcome.
 
-A write is tried again, a few times with jitter, only if it certainly did not commit. If COMMIT gets no
+A write is retried, a few times with jitter, only if it certainly did not commit. If COMMIT gets no
 answer, the server is asked for the transaction's outcome.
 """
 
@@ -39,7 +39,7 @@ class Database:
 
     @classmethod
     def at(cls, address: DatabaseAddress) -> Self:
-        """Return the database at an address; it is connected to when it is first used."""
+        """Return the database at an address; it is connected at its first use."""
         return cls(address, create_engine(address))
 
 
@@ -56,18 +56,18 @@ def read_only_transaction(database: Database) -> Iterator[Connection]:
 def write_transaction(database: Database, work: Callable[[Connection], Result]) -> Result:
     """Run `work` in one transaction, commit it, and return its result.
 
-    `work` may run several times; it must not touch anything but the connection.
+    `work` may run several times; it must use only the connection.
 
     Raises:
         OutcomeUnknown: the server could not be asked whether a lost COMMIT took place.
-        ReconcilerError: as `translated_errors` says; nothing was written.
+        ReconcilerError: as in `translated_errors`; nothing was written.
     """
     with translated_errors(database.address):
         return run_transaction(database.engine, work)
 
 
 def run_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
-    """Run `work` as `write_transaction` does, and raise the driver's errors as they are."""
+    """Run `work` as `write_transaction` does, and raise the driver's errors unchanged."""
     for attempt in range(1, TRIES):
         try:
             return _attempt(engine, work)
@@ -108,7 +108,7 @@ def _is_worth_another_try(error: exc.DBAPIError) -> bool:
             return False
         case psycopg.Error() as original:
             state = sqlstate(original)
-            # Without a state no server answered: a server that restarts answers soon.
+            # Without a SQLSTATE no server answered: a server that restarts answers soon.
             return state is None or state.startswith(_RETRIED_SQLSTATES)
         case _:
             return False
@@ -118,7 +118,7 @@ def _was_committed(engine: Engine, transaction: str) -> bool:
     """Return whether a transaction committed whose COMMIT got no answer."""
     statement = "SELECT pg_catalog.pg_xact_status(%s::text::xid8)"
     for question in range(1, QUESTIONS + 1):
-        # Asked at once, the server would still report it in progress.
+        # If it is asked at once, the server still reports it as in progress.
         time.sleep(_backoff(question))
         try:
             with engine.connect() as connection:

@@ -38,9 +38,10 @@ def read_rollback_facts(
         percentage=desired.percentage,
     )
     demanded = narrow(wanted, override)
-    # The repositories that a change from live to the demanded state would move are the violations.
+    # The violations are the repositories that a change from live to the override's state would
+    # move.
     radius = measure_blast_radius(connection, found.name, live.targeting, demanded.targeting)
-    # What counts is the answer of the function that services ask.
+    # The answer of the function that services call counts.
     eligible: int = connection.execute(text(_SQL["eligible"]), {"feature": found.name}).scalar_one()
     beyond = eligible - radius.before
     parameters = {"feature": found.name, "since": override.at}
@@ -64,13 +65,13 @@ def read_rollback_facts(
 
 
 def _read_applied(connection: "Connection", feature: str) -> Configuration | None:
-    """Return a feature as the newest apply made it; None if it had no such feature."""
+    """Return a feature as the newest apply stored it; None if it had no such feature."""
     stored = connection.execute(text(_SQL["applied"]), {"feature": feature}).scalar()
     return None if stored is None else from_state(feature, stored)
 
 
 def _without_widening(live: Configuration, applied: Configuration | None) -> Configuration:
-    """Return the live configuration without the entries and the audience that SQL has given it since."""
+    """Return the live configuration without what SQL widened since the last apply."""
     if applied is None:
         return live
     return replace(

@@ -1,4 +1,4 @@
-"""Which overrides git has to have, and which of them it was seen to have."""
+"""The overrides that git must have, and whether git was seen to have them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,26 +19,26 @@ _SQL = queries("write_back")
 
 @dataclass(frozen=True, slots=True)
 class StandingFeature:
-    """A feature with overrides that git has to have, or has to lose."""
+    """A feature with overrides that git must have or lose."""
 
     name: str
     rows: tuple[StoredOverride, ...]
     """All of its overrides, in any state."""
     standing: Sequence[UUID]
-    """Those in force, and those resumed whose block may still be in git."""
+    """Those in force, and the resumed ones whose block may still be in git."""
     seen: frozenset[UUID]
     """Those of them that git was seen to have."""
     proposed: Mapping[UUID, str]
-    """The branch that was pushed for one, where the rollout's branch takes no pushes."""
+    """The branch that was pushed for an override, if the rollout's branch accepts no push."""
 
     @property
     def pending(self) -> tuple[UUID, ...]:
-        """The overrides that git was not seen to have, or to have lost."""
+        """The overrides for which git was not seen to agree."""
         return tuple(each for each in self.standing if each not in self.seen)
 
 
 def read_standing(connection: "Connection") -> tuple[StandingFeature, ...]:
-    """Return the features with overrides that git has to have or to lose, the oldest override first."""
+    """Return the features with overrides that git must have or lose, the oldest override first."""
     standing: dict[UUID, list[UUID]] = {}
     names: dict[UUID, str] = {}
     proposed: dict[UUID, str] = {}
@@ -66,12 +66,12 @@ def read_standing(connection: "Connection") -> tuple[StandingFeature, ...]:
 
 
 def read_pending(connection: "Connection") -> tuple[StandingFeature, ...]:
-    """Return the features with an override that git was not seen to have, or to have lost."""
+    """Return the features with an override for which git was not seen to agree."""
     return tuple(each for each in read_standing(connection) if each.pending)
 
 
 def mark_seen(connection: "Connection", rows: Iterable[StoredOverride]) -> None:
-    """Remember that git has what these rows have, as they were when git was read."""
+    """Record that git agrees with these rows, as they were when git was read."""
     listed = list(rows)
     parameters = {
         "ids": [row.id for row in listed],
@@ -83,15 +83,16 @@ def mark_seen(connection: "Connection", rows: Iterable[StoredOverride]) -> None:
 def look_again(
     connection: "Connection", *, there: Iterable[UUID] = (), absent: Iterable[UUID] = ()
 ) -> None:
-    """Have write-back look at overrides again that a file has, or lacks, against what was seen before.
+    """Make write-back check overrides again if a file contradicts what was seen before.
 
-    A push that outlived its pass, and a lease, can bring a resumed one's block after it was seen to be
-    gone; a forced push or a deleted branch can lose the block of one that is in force.
+    A push that ends after its pass and lease can add the block of a resumed override after it was
+    seen to be removed. A forced push or a deleted branch can lose the block of an override in
+    force.
 
     Args:
         connection: a transaction.
-        there: overrides whose block the file has.
-        absent: overrides in force whose block the file lacks.
+        there: overrides with a block in the file.
+        absent: overrides in force without a block in the file.
     """
     parameters = {"there": list(there), "absent": list(absent)}
     if any(parameters.values()):
@@ -99,5 +100,5 @@ def look_again(
 
 
 def mark_proposed(connection: "Connection", override: UUID, branch: str) -> None:
-    """Remember the branch that was pushed for an override."""
+    """Record the branch that was pushed for an override."""
     connection.execute(text(_SQL["mark_proposed"]), {"id": override, "branch": branch})

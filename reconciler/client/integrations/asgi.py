@@ -33,7 +33,7 @@ class RolloutMiddleware:
         self._client = client
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass everything on; where the server starts or ends, the client does first."""
+        """Pass everything on; when the server starts or ends, the client starts or ends first."""
         if scope["type"] == "lifespan":
             await self._pass_lifespan(scope, receive, send)
         else:
@@ -63,7 +63,7 @@ class RolloutMiddleware:
             if is_answered:
                 raise
         if not is_answered:
-            # The application has no lifespan, as Django's; the server gets one all the same.
+            # The application has no lifespan (such as Django's); the server still gets one.
             if not is_started:
                 await receive_and_start()
             await send({"type": "lifespan.startup.complete"})

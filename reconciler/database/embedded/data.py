@@ -1,7 +1,7 @@
-"""The data folder of the embedded Postgres: created whole or not at all.
+"""The data folder of the embedded Postgres: created completely or not at all.
 
-A folder that reconcile did not create is refused. The folder does not contain its own path, so it can be
-moved and copied with its project.
+A folder that reconcile did not create is refused. The folder does not contain its own path, so it
+can be moved and copied with its project.
 """
 
 import os
@@ -21,8 +21,8 @@ from reconciler.errors import SetupInvalid, Unavailable
 SUPERUSER = "postgres"
 DATABASE = "postgres"
 
-# A checkout gives no file this mode, so that a data folder from a repository, whose settings can name
-# programs to run, is refused.
+# A checkout gives no file this mode. So a data folder from a repository is refused, because its
+# settings could name programs to run.
 _MODE_OF_OUR_VERSION_FILE = 0o400
 
 
@@ -44,7 +44,7 @@ def path_for(account: Account, data: Path) -> Iterator[tuple[str, tuple[int, ...
 
 
 def make_data_folder(data: Path, binaries: Binaries, account: Account) -> None:
-    """Create a data folder; after a kill at any point it is there whole or not at all.
+    """Create a data folder; after a kill at any point it is complete or absent.
 
     Raises:
         Unavailable: Postgres could not create it, for example on a full disk.

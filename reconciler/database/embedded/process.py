@@ -1,8 +1,8 @@
 """The server process of the embedded Postgres: starting, recognising and ending it.
 
-A running server holds a lock on a file in the data folder; its processes inherit the lock and hold it as
-long as one of them lives. A process id in a file proves nothing: the file survives a kill, and the system
-gives the id to another process.
+A running server holds a lock on a file in the data folder. Its processes inherit the lock, so it is
+held until the last of them ends. A process id in a file proves nothing: the file survives a kill,
+and the system reuses the id for another process.
 """
 
 import fcntl
@@ -83,7 +83,7 @@ class RunningServer:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the server, with the rights of its account; it may have ended already.
 
-        Anybody who can write to the data folder can write another process's id there.
+        A user who can write to the data folder can write another process's id there.
         """
         is_root = os.geteuid() == 0
         if is_root and self.owner_id == 0:
@@ -217,11 +217,11 @@ def _lock_file(data: Path) -> Path:
 
 @contextmanager
 def _held_lock(data: Path, account: Account) -> Iterator[int]:
-    """Yield the lock of a running server; processes that inherit the descriptor go on holding it."""
+    """Yield the lock of a running server; processes that inherit the descriptor keep holding it."""
     descriptor = os.open(_lock_file(data), os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         account.give(_lock_file(data))
-        # Waits only for processes that check, for a moment, whether it is held.
+        # Waits only for processes that check for a moment whether it is held.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:

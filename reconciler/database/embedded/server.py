@@ -39,7 +39,7 @@ class ServerState(StrEnum):
     """The data folder does not exist; the first start creates it."""
     STOPPED = "stopped"
     STARTING = "starting"
-    """It runs and takes no connections: it starts, recovers or stops."""
+    """It runs but accepts no connections: it starts, recovers or stops."""
     RUNNING = "running"
 
 
@@ -67,7 +67,7 @@ class EmbeddedServer:
         self._settings = settings or {}
 
     def start(self) -> str:
-        """Start the server if it does not run, and return its URL for libpq, which holds no secret.
+        """Start the server if it does not run, and return its URL for libpq, which has no secret.
 
         The first start creates the data folder.
 
@@ -126,9 +126,9 @@ class EmbeddedServer:
         return server if server is not None and server.answers() else None
 
     def _settled_server(self) -> RunningServer | None:
-        """Return the server that answers, after waiting for one that starts or ends; None without one.
+        """Return the running server, after waiting if it starts or ends; None if there is none.
 
-        A server that neither answers nor ends, such as one whose socket was deleted, is ended.
+        A server that neither answers nor ends is ended, for example one whose socket was deleted.
         """
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while has_server(self._data):
@@ -172,7 +172,7 @@ class EmbeddedServer:
         while process.poll() is None:
             server = running_server(self._data)
             if server is not None and server.process_id == process.pid and server.answers():
-                # The server goes on after this process; Python must not warn about that.
+                # The server continues after this process; Python must not warn about that.
                 process.returncode = 0
                 return server
             if time.monotonic() > deadline:
@@ -237,7 +237,7 @@ class EmbeddedServer:
         self._give_to_project_owner(self._folder)
         ignored = self._folder / ".gitignore"
         with suppress(FileExistsError):
-            # A link counts as there: nothing is written where it leads.
+            # A link counts as existing: nothing is written to its target.
             descriptor = os.open(ignored, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write("*\n")
@@ -252,9 +252,10 @@ class EmbeddedServer:
 
     @contextmanager
     def _owners_rights(self) -> Iterator[None]:
-        """Act with the rights of the project's owner where root works for another user.
+        """Act with the rights of the project's owner if root works for another user.
 
-        An owner without an entry in the account database cannot run Postgres; root then keeps its rights.
+        An owner without an entry in the account database cannot run Postgres; root then keeps its
+        rights.
         """
         project = self._folder.parent
         if os.geteuid() != 0 or not project.is_dir():
@@ -265,7 +266,7 @@ class EmbeddedServer:
             yield
 
     def _give_to_project_owner(self, path: Path) -> None:
-        """Give a file that root creates to the project's owner, who can then go on without root."""
+        """Give a file that root creates to the project's owner, who can then continue without root."""
         if os.geteuid() == 0:
             found = self._folder.parent.stat()
             Account(found.st_uid, found.st_gid).give(path)

@@ -1,4 +1,4 @@
-"""Where alembic runs: on the connection that `schema.upgrade` gives, in its transaction."""
+"""Alembic's environment: it runs on the connection of `schema.upgrade`, in its transaction."""
 
 from alembic import context
 

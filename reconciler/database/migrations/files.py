@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 REFUSAL_SQLSTATE = "RR001"
-"""The SQLSTATE of an error that a file raises to refuse: its message, and what to do as its hint."""
+"""The SQLSTATE of a refusal by a file: the error's message is the reason, its hint the next step."""
 
 OBJECT_FILES: Final = (
     "0001_triggers.sql",
@@ -21,7 +21,7 @@ OBJECT_FILES: Final = (
     "0003_functions.sql",
     "0005_functions.sql",
 )
-"""Every function, trigger and view, in an order in which a later file replaces what an earlier one made."""
+"""Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
 
 
 def run_file(name: str, connection: "Connection | None" = None) -> None:
@@ -35,7 +35,7 @@ def run_file(name: str, connection: "Connection | None" = None) -> None:
         from alembic import op
 
         connection = op.get_bind()
-    # Straight to the driver: a file holds many statements, and its % and : are not parameters.
+    # Directly by the driver: a file has many statements, and its % and : are not parameters.
     driver_connection: Any = connection.connection.driver_connection
     try:
         driver_connection.execute(text)

@@ -1,6 +1,6 @@
 -- name: service
--- What of a service is there: its tables, and its function that decides eligibility, with two arguments if it has
--- one of two.
+-- The tables of a service that exist, and its function that decides eligibility: the one with two arguments
+-- if there is one.
 WITH found AS (
     SELECT
         pg_proc.pronargs,
@@ -47,14 +47,14 @@ WHERE NOT EXISTS (
 );
 
 -- name: own_search_path
--- The search_path that a session of this account begins with.
+-- The search_path at the start of a session of this account.
 SELECT set_config('search_path', pg_settings.reset_val, true)
 FROM pg_settings
 WHERE pg_settings.name = 'search_path';
 
 -- name: configuration
--- A digest of the configuration. The migration compares it once it has locked the table: a service may write in
--- between.
+-- A digest of the configuration. The migration compares it after it locks the table, because a service may
+-- write in between.
 SELECT
     coalesce(
         md5(
@@ -68,7 +68,7 @@ SELECT
 FROM public.rollout_configuration AS configuration;
 
 -- name: features
--- Each feature as far as its strategy is concerned; a row may have any value, or none.
+-- Each feature with its strategy; a row may have any value or none.
 SELECT
     configuration.feature_name AS name,
     to_jsonb(configuration) ->> 'rollout_strategy' AS strategy,
@@ -91,13 +91,13 @@ FROM public.repositories
 WHERE public.is_repository_eligible_for_rollout(repositories.id, :feature);
 
 -- name: ask_service_of_one
--- The same, where the function knows one feature alone.
+-- The same for a function that knows one feature only.
 SELECT CAST(repositories.id AS text) AS id
 FROM public.repositories
 WHERE public.is_repository_eligible_for_rollout(repositories.id);
 
 -- name: answers_one_by_one
--- The same, where the function fails for some repository: a call that fails is no yes.
+-- The same for a function that fails for some repository: a call that fails counts as a no.
 SELECT
     CAST(repositories.id AS text) AS id,
     pg_temp.service_answer(repositories.id, :feature) AS answer
@@ -113,7 +113,7 @@ FROM public.eligible_repositories(:feature) AS eligible (id);
 SELECT set_config(:name, :value, true);
 
 -- name: holders
--- Who holds a lock on the tables, the oldest transaction first.
+-- The holders of locks on the tables, the oldest transaction first.
 SELECT DISTINCT
     activity.pid,
     coalesce(nullif(activity.application_name, ''), 'a program without a name') AS program,

@@ -3,15 +3,15 @@
 SELECT pg_advisory_xact_lock(:lock);
 
 -- name: limit_waiting
--- Bounds what this transaction waits for, how long it is silent and how long a statement runs.
+-- Limits the waits of this transaction, its idle time and the duration of a statement.
 SELECT
     set_config('lock_timeout', :lock_timeout, true) AS lock_timeout,
     set_config('idle_in_transaction_session_timeout', :idle_timeout, true) AS idle_timeout,
     set_config('statement_timeout', :statement_timeout, true) AS statement_timeout;
 
 -- name: lock_configurations
--- Nobody changes a configuration between the plan and its writing; workers go on reporting their jobs,
--- whose rows refer to it.
+-- Locks the configurations: no other transaction changes one between the plan and its writing. Workers can
+-- still report jobs, whose rows refer to a configuration.
 SELECT id
 FROM public.rollout_configuration
 ORDER BY feature_name
@@ -55,7 +55,7 @@ VALUES (
 );
 
 -- name: update_configuration
--- A feature's values; its lists are written apart, since their keys cost more.
+-- A feature's values. Its lists are written separately, because their keys cost more.
 UPDATE public.rollout_configuration
 SET
     is_active = :active,
@@ -69,7 +69,8 @@ SET
     monitoring_window = :window,
     auto_rollback_enabled = :auto_rollback,
     rollback_to = :rollback_to,
-    -- What else is there is the service's. What is no object holds nothing beside a description.
+    -- Keys other than the description belong to the service. A value that is no object has only a
+    -- description.
     metadata = CASE jsonb_typeof(metadata) WHEN 'object' THEN metadata - 'description' ELSE '{}' END
     || jsonb_strip_nulls(jsonb_build_object('description', CAST(:description AS text))),
     updated_at = now()
@@ -115,7 +116,7 @@ ON CONFLICT (repository_id) DO UPDATE
 SET marked_as_test = true, updated_at = now();
 
 -- name: unmark_as_test
--- Takes marks away; the category stays.
+-- Removes marks; the category stays.
 UPDATE public.repository_categories
 SET marked_as_test = false, updated_at = now()
 FROM unnest(CAST(:ids AS uuid [])) AS wanted (id)
@@ -159,7 +160,7 @@ VALUES (
 );
 
 -- name: move_state
--- What is newest now; a plan without changes moves the commit alone.
+-- Stores the newest generation and commit; a plan without changes changes only the commit.
 UPDATE public.rollout_state
 SET
     generation = :generation,

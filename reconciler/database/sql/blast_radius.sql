@@ -1,5 +1,5 @@
 -- name: found
--- A feature's id, where there is one, and the thresholds, which are there in any case.
+-- The id of a feature, if it exists, and the thresholds, which always exist.
 SELECT
     configuration.id,
     CAST(
@@ -44,7 +44,7 @@ removed AS NOT MATERIALIZED (
         'exclusions' AS list,
         unnest(CAST(:removed_exclusions_names AS text [])) AS key
     UNION ALL
-    -- The names that go with their excluded ids.
+    -- The names of excluded ids.
     SELECT
         'exclusions' AS list,
         named.key
@@ -55,9 +55,10 @@ removed AS NOT MATERIALIZED (
         AND named.named_for = ANY(CAST(:removed_exclusions_ids AS uuid []))
 ),
 
--- The lists' entries, without the live whitelist's ids, which are joined as they are: a row for each
--- repository, as one number. 1 and 2 are the live whitelist and exclusions, 4 and 8 the planned ones; 64
--- is the repository's own id in the live exclusions; 16 and 32 take that id from the planned ones.
+-- The entries of the lists, one row for each repository, as one number. The ids of the live whitelist are
+-- missing here; they are joined directly. 1 and 2 are the live whitelist and exclusions, 4 and 8 the planned
+-- ones. 64 is the repository's own id in the live exclusions. 16 and 32 remove that id from the planned
+-- lists.
 listed AS NOT MATERIALIZED (
     SELECT
         entries.repository_id,
@@ -98,7 +99,7 @@ listed AS NOT MATERIALIZED (
             added_ids.lists
         FROM added_ids
         UNION ALL
-        -- An exclusion holds its id and its name.
+        -- An exclusion stores its id and its name.
         SELECT
             repository.id AS repository_id,
             added_ids.lists
@@ -141,8 +142,8 @@ marks AS NOT MATERIALIZED (
     GROUP BY entries.repository_id
 ),
 
--- `OFFSET '0'` keeps a digest from being computed for every byte taken of it; it is quoted since only a
--- constant of type bigint leaves the scan below it to parallel workers.
+-- `OFFSET '0'` prevents that a digest is computed once for each of its bytes. It is quoted because only a
+-- constant of type bigint lets parallel workers run the scan below it.
 facts AS NOT MATERIALIZED (
     SELECT
         repository.id AS repository_id,
@@ -194,7 +195,7 @@ facts AS NOT MATERIALIZED (
                 activity.stars, activity.contributors, activity.pull_requests
             )
         ) AS live_category,
-        -- Where thresholds move, an apply categorises every repository again.
+        -- If thresholds change, an apply categorises every repository again.
         coalesce(
             CASE WHEN NOT CAST(:recategorises AS boolean) THEN recorded.category END,
             public.category_within(

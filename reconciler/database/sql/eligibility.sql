@@ -1,5 +1,5 @@
 -- name: decide
--- The answer of the function that services ask.
+-- The answer of the function that services call.
 SELECT
     explained.eligible,
     explained.rule,
@@ -37,7 +37,7 @@ FROM public.rollout_configuration AS configuration
 WHERE configuration.feature_name = :feature;
 
 -- name: activity
--- One repository with the counts that decide its category, as they are now.
+-- One repository with the present counts that decide its category.
 SELECT
     repository.id::text AS id,
     repository.full_name,

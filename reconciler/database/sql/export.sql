@@ -6,7 +6,7 @@ INNER JOIN public.rollout_generation AS generation
     ON state.generation = generation.generation;
 
 -- name: named
--- The repositories with these ids, and all that have one of these names or of theirs.
+-- The repositories with these ids, and all others with one of these names or with the names of these ids.
 WITH called AS (
     SELECT lower(repository.full_name) AS key
     FROM public.repositories AS repository

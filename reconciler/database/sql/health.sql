@@ -14,8 +14,8 @@ FROM public.rollout_configuration AS configuration
 WHERE configuration.feature_name = :feature;
 
 -- name: odd_time
--- The first time or duration of a feature that no calendar has, with its row and its column; the conditions are
--- those of the indexes on odd times. A resume in the future would hide every job.
+-- The first impossible time or duration of a feature, with its row and its column; the conditions are those
+-- of the indexes on odd times. A resume in the future would hide every job.
 SELECT
     places.place,
     columns.name AS column_name,

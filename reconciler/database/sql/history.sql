@@ -19,8 +19,8 @@ ORDER BY history.position DESC
 LIMIT :limit;
 
 -- name: by_hand
--- Of each feature, the newest row since the last apply that no program of the rollout wrote: all of those
--- have a generation in their metadata.
+-- The newest row of each feature since the last apply that no program of the rollout wrote. All rows of
+-- programs have a generation in their metadata.
 SELECT DISTINCT ON (configuration.feature_name)
     history.created_at,
     configuration.feature_name,
@@ -63,7 +63,7 @@ ORDER BY history.position DESC
 LIMIT 1;
 
 -- name: record_change
--- One change of one value. Who, when and why are the same for a whole apply: `metadata` says them.
+-- One change of one value. Author, time and reason are the same for a whole apply and are in `metadata`.
 INSERT INTO public.rollout_history (
     rollout_config_id,
     action,
@@ -88,7 +88,7 @@ VALUES (
 );
 
 -- name: record_entries
--- One row for each entry of a list, or each mark, that came or went.
+-- One row for each added or removed entry of a list, or mark.
 INSERT INTO public.rollout_history (
     rollout_config_id,
     action,

@@ -27,13 +27,13 @@ FROM public.rollout_configuration
 ORDER BY feature_name;
 
 -- name: feature_names
--- What the features are called.
+-- The names of all features.
 SELECT feature_name
 FROM public.rollout_configuration
 ORDER BY feature_name;
 
 -- name: last_applied
--- What the newest apply stored: the file, what it meant, and which id each name was.
+-- The record of the newest apply: the file, its effective state, and the id of each name.
 SELECT
     desired,
     effective
@@ -57,9 +57,9 @@ SELECT
 FROM public.category_threshold;
 
 -- name: directory
--- The repositories that keys mean now, as `[id, name, key]`: those with these names, those of these owners
--- (the key is `owner/*`) and, with a null key, the others with these ids. One JSON text each way, since long
--- lists cost more as rows and arrays.
+-- The present repositories of keys, as `[id, name, key]`: those with these names, those of these owners (the
+-- key is `owner/*`), and the others with these ids (the key is null). It is one JSON text in each direction,
+-- because long lists cost more as rows and arrays.
 WITH named AS MATERIALIZED (
     SELECT
         repositories.id,

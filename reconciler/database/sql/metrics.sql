@@ -15,7 +15,7 @@ SELECT public.prune_rollout_metrics(:keep);
 
 -- name: windows
 -- A feature's metrics by window and processor over all repositories, the newest first. A window that a
--- rollback or a resume cut in two counts as two.
+-- rollback or a resume split counts as two.
 SELECT
     metrics.metrics_window_start AS begins_at,
     max(metrics.metrics_window_end) AS ends_at,

@@ -1,19 +1,19 @@
 -- name: limit_waiting
--- Bounds what an act waits for: whoever stops a feature has to hear soon that it did not work.
+-- Limits the waits of an action: a person who stops a feature must learn soon that it failed.
 SELECT
     set_config('lock_timeout', :lock_timeout, true) AS lock_timeout,
     set_config('statement_timeout', :statement_timeout, true) AS statement_timeout;
 
 -- name: lock_feature
--- One feature, locked to the transaction's end: an apply locks the same row, so that each sees what the other
--- left.
+-- One feature, locked to the end of the transaction. An apply locks the same row, so each sees the other's
+-- result.
 SELECT id
 FROM public.rollout_configuration
 WHERE feature_name = :feature
 FOR NO KEY UPDATE;
 
 -- name: feature
--- One feature without its lists: an act does not touch them, and they can be long.
+-- One feature without its lists: an action does not change them, and they can be long.
 SELECT
     configuration.id,
     configuration.is_active AS active,
@@ -27,8 +27,8 @@ FROM public.rollout_configuration AS configuration
 WHERE configuration.feature_name = :feature;
 
 -- name: desired
--- What the newest apply's file says of a feature (`declared`), and what that apply made of it (`stored`):
--- each null where it has no such feature.
+-- A feature in the newest apply: its part of the file (`declared`) and the resulting state (`stored`); null
+-- if there is none.
 SELECT
     state.generation,
     generation.desired -> 'features' -> CAST(:feature AS text) AS declared,
@@ -39,7 +39,7 @@ LEFT JOIN public.rollout_generation AS generation
     ON state.generation = generation.generation;
 
 -- name: before_overrides
--- How a feature that no apply knows was before the first of these overrides.
+-- The state of a feature without an apply before the first of these overrides.
 SELECT history.metadata -> 'before'
 FROM public.rollout_history AS history
 WHERE
@@ -50,7 +50,7 @@ ORDER BY history.position
 LIMIT 1;
 
 -- name: expose
--- How far the feature is open from now on.
+-- Writes a feature's exposure.
 UPDATE public.rollout_configuration
 SET
     rollout_percentage = :percentage,
@@ -59,7 +59,7 @@ SET
 WHERE id = :configuration;
 
 -- name: activate
--- Apart from the rest, since only who applies may do it.
+-- A separate statement, because only an account that applies may run it.
 UPDATE public.rollout_configuration
 SET is_active = :active, updated_at = now()
 WHERE id = :configuration AND is_active <> :active;

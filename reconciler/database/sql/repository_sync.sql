@@ -10,7 +10,7 @@ WHERE github_id IS NOT null
 ORDER BY github_id;
 
 -- name: give_up_names
--- Renames repositories whose names belong to other repositories at GitHub now; each keeps its row. GitHub
+-- Renames repositories whose names belong to other repositories on GitHub now; each keeps its row. GitHub
 -- allows no repository with the new name.
 WITH listed AS (
     SELECT

@@ -112,7 +112,7 @@ BEGIN
             AND proname IN (
                 'categorize_repository', 'is_repository_eligible_for_rollout',
                 'explain_repository_eligibility', 'eligible_repositories', 'rollout_bucket',
-                -- The functions that these call.
+                -- The functions that these functions call.
                 'category_of_repository', 'category_within', 'category_priority', 'category_changes',
                 'monthly_activity_score', 'rollout_bucket_of_digest', 'rollout_hashtext_bucket',
                 'rollout_step', 'rollout_listed_repositories', 'rollout_metrics_since',
@@ -137,7 +137,7 @@ public.rollout_state
 TO rollout_reader, rollout_safeguard, rollout_reconciler;
 
 -- A job's outcome. The function runs with its owner's rights and checks its arguments: a worker has no right
--- on the metrics themselves, which decide about rollbacks.
+-- on the metrics, which decide about rollbacks.
 GRANT EXECUTE ON FUNCTION
 public.record_rollout_job(text, uuid, text, boolean, double precision, text)
 TO rollout_worker;
@@ -146,7 +146,8 @@ TO rollout_worker;
 GRANT DELETE ON public.rollout_metrics TO rollout_safeguard;
 GRANT EXECUTE ON FUNCTION public.prune_rollout_metrics(interval) TO rollout_safeguard;
 
--- An override, what it limits, and its row of history. Of a configuration only what an override moves.
+-- An override, the values that it limits, and its row of history. Of a configuration, only the columns that
+-- an override changes.
 GRANT INSERT, UPDATE ON public.rollout_override TO rollout_safeguard, rollout_reconciler;
 GRANT SELECT, INSERT, UPDATE ON public.rollout_lease TO rollout_safeguard, rollout_reconciler;
 GRANT UPDATE (rollout_percentage, emergency_stop, updated_at)

@@ -1,6 +1,6 @@
 -- name: differences
--- Functions, triggers and views that are missing, changed, or beside the schema's own. After an upgrade of the
--- server the text of definitions may differ, so that only PL/pgSQL functions and what is missing count.
+-- Functions, triggers and views that are missing, changed, or not part of the schema. After an upgrade of the
+-- server the printed definitions may differ, so only PL/pgSQL functions and missing objects count.
 SELECT
     coalesce(recorded.kind, found.kind) AS kind,
     coalesce(recorded.name, found.name) AS name,

@@ -41,8 +41,8 @@ WHERE CAST(:feature AS text) IS null OR configuration.feature_name = :feature
 ORDER BY configuration.feature_name;
 
 -- name: overrides
--- The overrides in force, and whether git has them: write-back has seen it in git, or the newest
--- generation's commit had it.
+-- The overrides in force, and whether git has them: write-back has seen it in git, or the newest generation's
+-- commit contains it.
 SELECT
     configuration.feature_name AS feature,
     override.id,

@@ -1,15 +1,15 @@
 -- name: applied
--- One feature as the newest apply made it.
+-- One feature in the newest apply.
 SELECT generation.effective -> 'features' -> CAST(:feature AS text)
 FROM public.rollout_state AS state
 INNER JOIN public.rollout_generation AS generation ON state.generation = generation.generation;
 
 -- name: eligible
--- The number of repositories that the function which services ask calls eligible.
+-- The number of repositories that are eligible by the function that services call.
 SELECT count(*) FROM public.eligible_repositories(:feature);
 
 -- name: jobs_since
--- The jobs of repositories that are not eligible now, by processor, in windows begun since a rollback.
+-- The jobs of repositories that are not eligible now, by processor, in windows that began since a rollback.
 WITH eligible AS MATERIALIZED (
     SELECT eligible.id
     FROM public.eligible_repositories(:feature) AS eligible (id)

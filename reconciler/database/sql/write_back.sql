@@ -1,6 +1,5 @@
 -- name: standing
--- Overrides that git must have (in force) or lose (resumed), and whether it was seen to have or to have lost
--- them.
+-- Overrides that git must have (in force) or lose (resumed), and whether git was seen to agree.
 SELECT
     override.id,
     override.rollout_config_id,
@@ -16,15 +15,15 @@ WHERE
 ORDER BY override.created_at, override.id;
 
 -- name: mark_seen
--- Git has what these rows have; a row whose state has changed meanwhile is read again.
+-- Marks rows with which git agrees; a row whose state has changed meanwhile is checked again.
 UPDATE public.rollout_override AS override
 SET written_back_at = now()
 FROM unnest(CAST(:ids AS uuid []), CAST(:states AS text [])) AS seen (id, state)
 WHERE override.id = seen.id AND override.state = seen.state AND override.written_back_at IS null;
 
 -- name: look_again
--- Overrides of which git was seen to have what it has no more: a resumed one whose block is in a file that
--- is applied, and one in force whose block is not.
+-- Unmarks overrides with which git does not agree any more: a resumed one with a block in an applied file,
+-- and one in force without a block there.
 UPDATE public.rollout_override
 SET written_back_at = null
 WHERE
@@ -35,7 +34,7 @@ WHERE
     );
 
 -- name: mark_proposed
--- The branch that proposes what its own branch did not take, so that it is pushed once.
+-- Stores the branch that proposes an override whose own branch accepted no push, so that it is pushed once.
 UPDATE public.rollout_override
 SET proposed_branch = :branch
 WHERE id = :id;

@@ -1,4 +1,4 @@
-"""The rollout's tables, triggers and functions: made, or adopted from a service that has them."""
+"""The rollout's tables, triggers and functions: created, or adopted from a service that has them."""
 
 from reconciler.database.migrations.files import run_file
 
@@ -7,7 +7,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make everything that the first release needs, of what there is."""
+    """Create all objects of the first release; existing tables are adopted."""
     for name in (
         "0001_refusals.sql",
         "0001_capture.sql",

@@ -7,7 +7,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add what adoption keeps, and make every function, trigger and view again as this release has them."""
+    """Add the tables for adoption, and create every function, trigger and view of this release."""
     run_file("0003_adoption.sql")
     run_objects()
     run_file("0003_closing.sql")

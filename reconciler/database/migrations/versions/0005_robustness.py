@@ -1,4 +1,4 @@
-"""Odd times, excluded names and workers' rights: one row, one name or one account stops nothing else."""
+"""Odd times, excluded names and workers' rights: one row, name or account affects no others."""
 
 from reconciler.database.migrations.files import run_file, run_objects
 
