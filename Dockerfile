@@ -4,11 +4,13 @@
 FROM python:3.13-slim AS build
 WORKDIR /project
 RUN python -m venv /opt/reconcile
-COPY requirements.txt ./
-RUN /opt/reconcile/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt
+COPY requirements.txt requirements-embedded.txt ./
+RUN /opt/reconcile/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt \
+    --requirement requirements-embedded.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY reconciler ./reconciler
-RUN /opt/reconcile/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+COPY rollout_client ./rollout_client
+RUN /opt/reconcile/bin/pip install --no-cache-dir --no-deps --no-build-isolation ./rollout_client .
 
 FROM python:3.13-slim
 RUN apt-get update \

@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := reconciler tests benchmarks scripts/reference.py
+SOURCES := reconciler rollout_client tests benchmarks scripts/reference.py
 WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
 
 .PHONY: help
@@ -19,10 +19,10 @@ help: ## list the targets
 	@echo "making the Python environment .venv …"
 	@$(PYTHON) -m venv .venv
 
-.venv/runtime: requirements.txt pyproject.toml | .venv/bin/python
+.venv/runtime: requirements.txt requirements-embedded.txt pyproject.toml rollout_client/pyproject.toml | .venv/bin/python
 	@echo "installing the locked requirements into .venv; the first time takes about a minute …"
-	@$(PIP) install --require-hashes --requirement requirements.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) install --require-hashes --requirement requirements.txt --requirement requirements-embedded.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable rollout_client --editable .
 	@touch $@
 
 .venv/development: requirements-development.txt .venv/runtime
@@ -52,7 +52,7 @@ lint: .venv/development ## check format, style, types, layers, SQL, workflows an
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint reconciler
+	$(BIN)/sqlfluff lint reconciler rollout_client
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json
 	$(BIN)/check-jsonschema --schemafile schemas/rollout.schema.json rollout.yaml
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -76,14 +76,14 @@ generate: .venv/runtime ## generate the schemas and the reference pages
 docs: .venv/development ## build the documentation into build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-package rollout-client
+
 .PHONY: lock
 lock: .venv/development ## resolve the dependencies again and pin them by hash
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
-		--python-version 3.11 --generate-hashes --no-emit-index-url \
-		pyproject.toml --group build --output-file requirements.txt
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --upgrade \
-		--python-version 3.11 --generate-hashes --no-emit-index-url \
-		pyproject.toml --all-extras --group development --output-file requirements-development.txt
+	$(COMPILE) pyproject.toml --group build --output-file requirements.txt
+	$(COMPILE) --group embedded --output-file requirements-embedded.txt
+	$(COMPILE) pyproject.toml --all-extras --group development --output-file requirements-development.txt
 
 .PHONY: clean
 clean: ## stop the embedded database and remove built files (not the data in .reconcile)

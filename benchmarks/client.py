@@ -21,11 +21,11 @@ import psycopg
 from benchmarks.eligibility import LOAD_REPOSITORIES
 from benchmarks.harness import Row, interleaved
 from benchmarks.peers import FEATURE, PERCENTAGE, Peer, peers
-from reconciler.client import RolloutClient
 from reconciler.database import schema
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.connection import create_engine
 from reconciler.database.embedded import EmbeddedServer
+from rollout_client import RolloutClient
 
 REPOSITORIES: Final = 1_000_000
 ENTRIES: Final = 1_000

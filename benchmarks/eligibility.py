@@ -22,9 +22,9 @@ from reconciler.database.address import DatabaseAddress
 from reconciler.database.blast_radius import measure_blast_radius
 from reconciler.database.connection import create_engine
 from reconciler.database.embedded import EmbeddedServer
-from reconciler.targeting.categories import Category
-from reconciler.targeting.eligibility import Repository, Targeting, is_eligible
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.categories import Category
+from rollout_client.targeting.eligibility import Repository, Targeting, is_eligible
+from rollout_client.targeting.strategy import Strategy
 
 REPOSITORIES: Final = 1_000_000
 ENTRIES: Final = 100_000

@@ -1,3 +1,5 @@
-"""The version; a module of its own, so that reading it imports nothing else."""
+"""The version of both distributions."""
 
-__version__ = "0.1.0"
+from rollout_client._version import __version__
+
+__all__ = ["__version__"]

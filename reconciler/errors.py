@@ -7,18 +7,26 @@ next; it never holds a database URL or a password.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 from reconciler.wording import short_commit
+from rollout_client.errors import ReconcilerError, SetupInvalid
 
-
-class ReconcilerError(Exception):
-    """The reconciler could not go on."""
-
-    exit_code: ClassVar[int] = 1
-
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or type(self).__doc__)
+__all__ = [
+    "MAX_FINDINGS",
+    "BranchBehind",
+    "EditRefused",
+    "FileInvalid",
+    "Finding",
+    "HistoryRewritten",
+    "NotFound",
+    "OutcomeUnknown",
+    "ReconcilerError",
+    "Refused",
+    "SetupInvalid",
+    "Stale",
+    "Unavailable",
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,10 +68,6 @@ class FileInvalid(ReconcilerError):
 
 class EditRefused(ReconcilerError):
     """Edit the file by hand: a program cannot make this change and touch nothing else."""
-
-
-class SetupInvalid(ReconcilerError):
-    """Fix the setting: an address, a password, a permission, a missing program or an older schema."""
 
 
 class NotFound(ReconcilerError):

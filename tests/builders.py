@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 import yaml
 
 from reconciler.rollout_file.model import Override
-from reconciler.targeting.eligibility import Targeting
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.eligibility import Targeting
+from rollout_client.targeting.strategy import Strategy
 from tests.postgres import Database
 
 FEATURE: Final = "hybrid_progressive_capture"

@@ -5,10 +5,10 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from reconciler.atomic_write import replace_file
 from reconciler.cli.render.text import for_json
 from reconciler.errors import SetupInvalid
 from reconciler.planning.report import PlanReport
+from rollout_client.atomic_write import replace_file
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 

@@ -219,7 +219,7 @@ class RolloutConsole:
         """List the repositories of a category: test, small, medium, large or enterprise."""
         from reconciler.cli.commands.repositories import show_list
         from reconciler.cli.types import Name
-        from reconciler.targeting.categories import Category
+        from rollout_client.targeting.categories import Category
 
         def show(settings: Settings) -> dict[str, Any]:
             chosen = Name(Category).convert(category, None, None)

@@ -1,51 +1,26 @@
-"""The client: a service asks, in its own process, whether a repository gets a feature.
-
-`RolloutClient` decides from memory, which threads keep up to date with the database. Nothing here is imported
-before it is used.
-"""
+"""The client under its first name: each object is the one of `rollout_client`."""
 
 from typing import TYPE_CHECKING, Any
 
+import rollout_client
+from rollout_client import __all__ as __all__
+
 if TYPE_CHECKING:
-    from reconciler.client.async_client import AsyncRolloutClient
-    from reconciler.client.circuits import CircuitSettings, CircuitState
-    from reconciler.client.client import RolloutClient
-    from reconciler.client.route import Job, JobRule, Route, Routing
-    from reconciler.client.state import Answer, ClientRule
-    from reconciler.client.status import Status
-
-__all__ = [
-    "Answer",
-    "AsyncRolloutClient",
-    "CircuitSettings",
-    "CircuitState",
-    "ClientRule",
-    "Job",
-    "JobRule",
-    "RolloutClient",
-    "Route",
-    "Routing",
-    "Status",
-]
-
-_MODULES = {
-    "Answer": "state",
-    "AsyncRolloutClient": "async_client",
-    "CircuitSettings": "circuits",
-    "CircuitState": "circuits",
-    "ClientRule": "state",
-    "Job": "route",
-    "JobRule": "route",
-    "RolloutClient": "client",
-    "Route": "route",
-    "Routing": "route",
-    "Status": "status",
-}
+    from rollout_client import Answer as Answer
+    from rollout_client import AsyncRolloutClient as AsyncRolloutClient
+    from rollout_client import CircuitSettings as CircuitSettings
+    from rollout_client import CircuitState as CircuitState
+    from rollout_client import ClientRule as ClientRule
+    from rollout_client import Job as Job
+    from rollout_client import JobRule as JobRule
+    from rollout_client import RolloutClient as RolloutClient
+    from rollout_client import Route as Route
+    from rollout_client import Routing as Routing
+    from rollout_client import Status as Status
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    # On first use, as there.
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(rollout_client, name)

@@ -13,7 +13,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from reconciler.database.queries import queries
-from reconciler.targeting.buckets import BUCKETS_PER_PERCENT, Bucketing, bucket, hashtext_bucket_of
+from rollout_client.targeting.buckets import (
+    BUCKETS_PER_PERCENT,
+    Bucketing,
+    bucket,
+    hashtext_bucket_of,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

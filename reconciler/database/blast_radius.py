@@ -12,10 +12,10 @@ from sqlalchemy import text
 
 from reconciler.database.queries import queries
 from reconciler.planning.plan import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
-from reconciler.targeting.categories import Category, Threshold
-from reconciler.targeting.eligibility import Targeting
-from reconciler.targeting.strategy import Strategy
 from reconciler.uuid_text import is_uuid
+from rollout_client.targeting.categories import Category, Threshold
+from rollout_client.targeting.eligibility import Targeting
+from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

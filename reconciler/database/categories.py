@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
-from reconciler.targeting.categories import Category
+from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -19,10 +19,10 @@ from sqlalchemy.exc import DBAPIError
 
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.odd_times import forgiving_adapters
-from reconciler.database.queries import queries
 from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
+from rollout_client.statements import statements
 
-_SQL = queries("transaction")
+_SQL = statements("rollout_client", "transaction")
 
 CONNECT_TIMEOUT_SECONDS = 10
 APPLICATION_NAME = "reconcile"

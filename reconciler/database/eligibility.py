@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.categories import Activity, Category
-from reconciler.targeting.eligibility import Repository, Rule, Targeting
-from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
-from reconciler.targeting.explanation import Decision, RuleFinding, decide, explain
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.categories import Activity, Category
+from rollout_client.targeting.eligibility import Repository, Rule, Targeting
+from rollout_client.targeting.environment import NO_OVERRIDE, EnvironmentOverride
+from rollout_client.targeting.explanation import Decision, RuleFinding, decide, explain
+from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row

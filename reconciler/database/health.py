@@ -24,7 +24,7 @@ from reconciler.planning.health import (
     judge,
 )
 from reconciler.planning.promotion import Soaking
-from reconciler.targeting.categories import Category
+from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row

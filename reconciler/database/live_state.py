@@ -18,8 +18,8 @@ from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.plan_inputs import NOTHING_APPLIED, LastApplied, read_generation
 from reconciler.rollout_file.list_entries import entry_key, is_pattern
 from reconciler.rollout_file.model import Rollout
-from reconciler.targeting.categories import Category, Threshold
 from reconciler.uuid_text import is_uuid
+from rollout_client.targeting.categories import Category, Threshold
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -21,7 +21,7 @@ from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import Act, RollbackSettings, Standing, with_superseded
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan_inputs import without_override
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row

@@ -1,21 +1,10 @@
-"""The statements in `sql/*.sql`, by name.
+"""The statements of the database's room, in `sql/*.sql`."""
 
-A file has one subject. A line `-- name: read_live` and a comment about its effect come before each
-statement. Parameters are written `:parameter`.
-"""
-
-import re
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
-from types import MappingProxyType
 
-_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+from rollout_client.statements import statements
 
 
-@cache
 def queries(subject: str) -> Mapping[str, str]:
     """Return the statements of the file `sql/<subject>.sql` by their names."""
-    text = files("reconciler.database").joinpath("sql", f"{subject}.sql").read_text("utf-8")
-    _, *parts = _NAME.split(text)
-    return MappingProxyType(dict(zip(parts[::2], parts[1::2], strict=True)))
+    return statements("reconciler.database", subject)

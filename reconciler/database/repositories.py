@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from reconciler.database.queries import queries
 from reconciler.errors import FileInvalid, Finding, NotFound, SetupInvalid
-from reconciler.targeting.categories import Category
 from reconciler.uuid_text import is_uuid
+from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.backoff import backoff_seconds, with_jitter
 from reconciler.errors import Refused, SetupInvalid, Unavailable
+from rollout_client.backoff import backoff_seconds, with_jitter
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

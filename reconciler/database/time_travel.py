@@ -17,9 +17,9 @@ from reconciler.errors import NotFound
 from reconciler.planning.desired import stored_thresholds
 from reconciler.planning.feature_config import Configuration, exposure_from_state, from_state
 from reconciler.planning.history import Action
-from reconciler.targeting.categories import Activity, Category, Threshold, categorize
-from reconciler.targeting.eligibility import Repository, Targeting
 from reconciler.wording import short_commit, show_time
+from rollout_client.targeting.categories import Activity, Category, Threshold, categorize
+from rollout_client.targeting.eligibility import Repository, Targeting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row

@@ -13,10 +13,10 @@ from typing import Final, Self, TypeVar
 import psycopg
 from sqlalchemy import Connection, Engine, exc
 
-from reconciler.backoff import backoff_seconds, with_jitter
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.connection import create_engine, sqlstate, translated_errors
 from reconciler.errors import OutcomeUnknown
+from rollout_client.backoff import backoff_seconds, with_jitter
 
 Result = TypeVar("Result")
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urljoin
 
-from reconciler.backoff import backoff_seconds, with_jitter
 from reconciler.errors import NotFound, OutcomeUnknown, SetupInvalid, Unavailable
 from reconciler.github.graphql import with_rest_status
 from reconciler.github.rate_limits import LONGEST_WAIT_SECONDS, rate_limit_seconds
 from reconciler.github.transport import Answer, Request, Transport, is_confidential
+from rollout_client.backoff import backoff_seconds, with_jitter
 
 ATTEMPTS: Final = 5
 FIRST_BACKOFF_SECONDS: Final = 1.0

@@ -18,11 +18,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from reconciler.client.client import RolloutClient
 from reconciler.ofrep.access import Access
 from reconciler.ofrep.observation import Answered, Metrics, Observed
 from reconciler.ofrep.request import RequestRefused, read_repository
-from reconciler.openfeature.evaluation import (
+from rollout_client.client import RolloutClient
+from rollout_client.openfeature.evaluation import (
     ErrorCode,
     Evaluation,
     EvaluationRefused,

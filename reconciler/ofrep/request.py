@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from reconciler.openfeature.evaluation import ErrorCode, EvaluationRefused, repository_named
+from rollout_client.openfeature.evaluation import ErrorCode, EvaluationRefused, repository_named
 
 MAX_BODY_BYTES: Final = 65_536
 BODY_TIMEOUT_SECONDS: Final = 10.0

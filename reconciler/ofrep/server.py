@@ -7,13 +7,13 @@ from typing import Final
 
 import uvicorn
 
-from reconciler.client.client import RolloutClient
 from reconciler.errors import SetupInvalid
 from reconciler.listen_address import ListenAddress
 from reconciler.ofrep.access import Access
 from reconciler.ofrep.application import make_application
 from reconciler.ofrep.observation import Answered
 from reconciler.ofrep.protocol import BoundedProtocol
+from rollout_client.client import RolloutClient
 
 GRACE_SECONDS: Final = 5
 """How long it waits at the end for requests under way."""

@@ -1,20 +1,15 @@
-"""OpenFeature: features as boolean flags, decided by the client.
-
-`RolloutProvider` is for the SDK (extra `openfeature`). `evaluation` has a flag's value and reason in
-OpenFeature's words, and needs no SDK.
-"""
+"""The OpenFeature provider under its first name."""
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from reconciler.openfeature.provider import RolloutProvider
+import rollout_client.openfeature
+from rollout_client.openfeature import __all__ as __all__
 
-__all__ = ["RolloutProvider"]
+if TYPE_CHECKING:
+    from rollout_client.openfeature import RolloutProvider as RolloutProvider
 
 
 def __getattr__(name: str) -> Any:
-    if name != "RolloutProvider":
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from reconciler.openfeature.provider import RolloutProvider
-
-    return RolloutProvider
+    return getattr(rollout_client.openfeature, name)

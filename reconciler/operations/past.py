@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.database.repositories import list_repositories
 from reconciler.database.time_travel import read_then
-from reconciler.targeting.categories import Activity
-from reconciler.targeting.eligibility import is_eligible
+from rollout_client.targeting.categories import Activity
+from rollout_client.targeting.eligibility import is_eligible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from reconciler.database.repositories import ListedRepository
     from reconciler.database.time_travel import Moment, Then
-    from reconciler.targeting.categories import Category
+    from rollout_client.targeting.categories import Category
 
 
 def list_eligible_then(

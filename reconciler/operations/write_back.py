@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from reconciler.backoff import with_jitter
 from reconciler.database import lease as leases
 from reconciler.database.lease import Lease, LeaseLost
 from reconciler.database.schema import require_newest
@@ -24,6 +23,7 @@ from reconciler.git.quarantine import NETWORK_TIMEOUT_SECONDS, quarantine
 from reconciler.git.rollout_branch import rollout_branch
 from reconciler.git.write_back import Publish, publish_by_push
 from reconciler.operations.write_back_pass import Outcome, Pass, Propose, WrittenBack
+from rollout_client.backoff import with_jitter
 
 __all__ = ["Outcome", "Propose", "WriteBackReport", "WrittenBack", "write_back"]
 

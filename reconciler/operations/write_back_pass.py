@@ -12,7 +12,6 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from reconciler.backoff import backoff_seconds, with_jitter
 from reconciler.database.lease import Lease
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.database.write_back import (
@@ -39,6 +38,7 @@ from reconciler.git.write_back import (
 from reconciler.operations.write_back_look import Look, look_at
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.write_back import Nothing, Wait, Why
+from rollout_client.backoff import backoff_seconds, with_jitter
 
 TRIES: Final = 5
 """How often a push is tried."""

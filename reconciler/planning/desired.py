@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.planning.feature_config import FIELDS, Configuration, from_state
 from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.model import Feature, Rollout
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
 
 def desired_configuration(name: str, feature: Feature, directory: Directory) -> Configuration:

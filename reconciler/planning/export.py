@@ -40,8 +40,8 @@ from reconciler.rollout_file.value_types import (
     MOST_INTEGER,
     whole,
 )
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from reconciler.uuid_text import is_uuid
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
 IMPORTED_STOP_REASON: Final = "found stopped by an import"
 IMPORTED_BY: Final = "import"

@@ -16,10 +16,10 @@ from typing import Any, Final, Self, TypeVar
 from reconciler.planning.history import Action
 from reconciler.rollout_file.durations import format_duration, parse_duration
 from reconciler.rollout_file.model import Feature
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.eligibility import Targeting, folded
-from reconciler.targeting.strategy import Strategy
 from reconciler.wording import show_number
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.eligibility import Targeting, folded
+from rollout_client.targeting.strategy import Strategy
 
 Plain = str | int | float | bool | None
 

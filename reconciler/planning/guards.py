@@ -16,8 +16,8 @@ from reconciler.planning.feature_config import LIST_FIELDS, Configuration
 from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Guards
-from reconciler.targeting.strategy import Strategy
 from reconciler.wording import show_number
+from rollout_client.targeting.strategy import Strategy
 
 
 class GuardName(StrEnum):

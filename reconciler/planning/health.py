@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from reconciler.rollout_file.durations import format_duration
-from reconciler.targeting.categories import Category
 from reconciler.wording import show_number
+from rollout_client.targeting.categories import Category
 
 STALE_AFTER: Final = timedelta(hours=1)
 """If repositories are eligible and nothing was recorded for this long, the metrics are stale."""

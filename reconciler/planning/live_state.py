@@ -8,7 +8,7 @@ from uuid import UUID
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.list_entries import entry_key
-from reconciler.targeting.categories import Category, Threshold
+from rollout_client.targeting.categories import Category, Threshold
 
 
 @dataclass(frozen=True, slots=True)

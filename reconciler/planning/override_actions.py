@@ -23,8 +23,8 @@ from reconciler.planning.overrides import (
     narrow,
 )
 from reconciler.rollout_file.model import Override
-from reconciler.targeting.strategy import Strategy
 from reconciler.wording import describe_limit, show_number
+from rollout_client.targeting.strategy import Strategy
 
 AUTO_ROLLBACK: Final = "auto-rollback"
 """The author of the overrides that the safeguard sets."""

@@ -21,7 +21,7 @@ from reconciler.planning.guards import Allowed, Finding, GuardName
 from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.model import Override
-from reconciler.targeting.categories import Category, Threshold
+from rollout_client.targeting.categories import Category, Threshold
 
 _NO_ENTRIES: frozenset[str] = frozenset()
 

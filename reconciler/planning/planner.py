@@ -53,9 +53,9 @@ from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
 from reconciler.planning.promotion import guard_soak, stage_to_hold
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
-from reconciler.targeting.steps import step_in_force
-from reconciler.targeting.strategy import Strategy
 from reconciler.wording import show_number
+from rollout_client.targeting.steps import step_in_force
+from rollout_client.targeting.strategy import Strategy
 
 
 def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:

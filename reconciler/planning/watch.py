@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from reconciler.backoff import backoff_seconds
+from rollout_client.backoff import backoff_seconds
 
 LEASE_INTERVALS: Final = 3
 """A killed leader delays its successor by this number of intervals."""

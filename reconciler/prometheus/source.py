@@ -15,7 +15,7 @@ from reconciler.planning.health import STALE_AFTER, JobMetrics, Period, Tally
 from reconciler.prometheus.answers import Sample
 from reconciler.prometheus.server import Ask, PrometheusServer
 from reconciler.prometheus.templates import Template
-from reconciler.targeting.categories import Category
+from rollout_client.targeting.categories import Category
 
 CATEGORY_LABEL: Final = "category"
 PROCESSOR_LABEL: Final = "processor"

@@ -31,9 +31,9 @@ from reconciler.rollout_file.value_types import (
     Truth,
     VersionOne,
 )
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.categories import Category, Threshold
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.categories import Category, Threshold
+from rollout_client.targeting.strategy import Strategy
 
 MAX_DESCRIPTION_LENGTH = 1_000
 MAX_SALT_LENGTH = 200

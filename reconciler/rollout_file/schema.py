@@ -17,7 +17,7 @@ from pydantic_core import core_schema
 from reconciler.rollout_file.durations import format_duration
 from reconciler.rollout_file.model import Rollout
 from reconciler.rollout_file.schema_address import schema_address
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.strategy import Strategy
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

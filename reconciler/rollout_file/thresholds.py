@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from reconciler.rollout_file.value_types import Count, Priority
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
 
 class _Part(BaseModel):

@@ -34,9 +34,9 @@ from reconciler.rollout_file.list_entries import (
     ENTRY_PATTERN,
     entry_problem,
 )
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.strategy import Strategy
 from reconciler.uuid_text import UUID_PATTERN, is_uuid
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler

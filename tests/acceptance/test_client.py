@@ -10,7 +10,7 @@ REPOSITORY = "10000000-0000-4000-8000-000000000001"
 
 FORKING = """
 import os, sys, time
-from reconciler.client import RolloutClient
+from rollout_client import RolloutClient
 
 def until(condition):
     deadline = time.monotonic() + 30
@@ -71,10 +71,10 @@ def test_a_forked_child_follows_on_a_connection_of_its_own(
 
 def test_the_client_imports_no_toolkit() -> None:
     program = (
-        "import sys, reconciler.client\n"
+        "import sys, rollout_client\n"
         "assert 'psycopg' not in sys.modules\n"
-        "reconciler.client.RolloutClient\n"
-        "print(*{'sqlalchemy', 'alembic', 'pydantic', 'yaml', 'click'} & sys.modules.keys())"
+        "rollout_client.RolloutClient\n"
+        "print(*{'reconciler', 'sqlalchemy', 'alembic', 'pydantic', 'yaml', 'click'} & sys.modules.keys())"
     )
 
     said, errors = start(program).communicate(timeout=60)
@@ -85,7 +85,7 @@ def test_the_client_imports_no_toolkit() -> None:
 
 RECORDING = """
 import os, sys
-from reconciler.client import RolloutClient
+from rollout_client import RolloutClient
 
 url, repository = sys.argv[1:]
 client = RolloutClient(url)

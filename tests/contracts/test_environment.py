@@ -20,10 +20,11 @@ def test_environment_variables() -> None:
 
 
 def _names() -> Iterator[str]:
-    for module in (PROJECT / "reconciler").rglob("*.py"):
-        for node in ast.walk(ast.parse(module.read_text("utf-8"))):
-            match node:
-                case ast.Constant(value=str() as text) if OURS.fullmatch(text):
-                    yield text
-                case _:
-                    pass
+    for package in ("reconciler", "rollout_client"):
+        for module in (PROJECT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+                match node:
+                    case ast.Constant(value=str() as text) if OURS.fullmatch(text):
+                        yield text
+                    case _:
+                        pass

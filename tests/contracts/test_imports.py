@@ -42,7 +42,9 @@ def _lines(name: str, value: Any) -> Iterator[str]:
         if attribute.startswith("_") and attribute not in CONTEXTS:
             continue
         # The members of a library's base class are the library's contract.
-        if inspect.isroutine(member) and member.__module__.startswith("reconciler."):
+        if inspect.isroutine(member) and member.__module__.startswith(
+            ("reconciler.", "rollout_client.")
+        ):
             kind = "async " if inspect.iscoroutinefunction(member) else ""
             yield f"{kind}{name}.{attribute}{_parameters(member)}"
         elif isinstance(member, property):

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, event, text
 from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
 from reconciler.database.live_state import read_configurations
 from reconciler.planning.plan import BlastRadius, Moved
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
-from reconciler.targeting.eligibility import Targeting
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
+from rollout_client.targeting.eligibility import Targeting
+from rollout_client.targeting.strategy import Strategy
 from tests.builders import RepositoryRow, add_repositories, targeting
 from tests.postgres import Database
 

@@ -10,8 +10,8 @@ from reconciler.database.categories import (
     categorize,
     read_category_totals,
 )
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Activity, Category, Threshold
-from reconciler.targeting.categories import categorize as categorize_in_python
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Activity, Category, Threshold
+from rollout_client.targeting.categories import categorize as categorize_in_python
 from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
 

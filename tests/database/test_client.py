@@ -11,15 +11,15 @@ from uuid import UUID
 
 import pytest
 
-from reconciler.client import ClientRule, RolloutClient, follower
-from reconciler.client.connection import connect
-from reconciler.client.reads import Features, read_everything, read_features
-from reconciler.client.repositories import NO_REPOSITORIES, Repositories
 from reconciler.database import schema
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import SetupInvalid
-from reconciler.targeting.eligibility import Rule
+from rollout_client import ClientRule, RolloutClient, follower
+from rollout_client.connection import connect
+from rollout_client.reads import Features, read_everything, read_features
+from rollout_client.repositories import NO_REPOSITORIES, Repositories
+from rollout_client.targeting.eligibility import Rule
 from tests.builders import RepositoryRow, add_repositories
 from tests.database.hosts import make_host
 from tests.postgres import Database
@@ -148,7 +148,7 @@ def test_the_client_polls_if_listen_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load(database)
-    monkeypatch.setattr("reconciler.client.notifications.LISTEN", b"LISTEN 'refused'")
+    monkeypatch.setattr("rollout_client.notifications.LISTEN", b"LISTEN 'refused'")
     with following(database, poll_every=timedelta(milliseconds=100)) as client:
         change(database, "emergency_stop = true")
         eventually(lambda: not client.is_eligible(ACME, "f"))
@@ -310,7 +310,7 @@ def test_a_feature_change_does_not_wait_for_repositories_to_be_read(
 ) -> None:
     """It rests long after a long read, as with a million repositories."""
     load(database, rollout_percentage=0)
-    monkeypatch.setattr("reconciler.client.follower.REST_FOR_WORK", 1_000_000)
+    monkeypatch.setattr("rollout_client.follower.REST_FOR_WORK", 1_000_000)
     with following(database) as client:
         assert not client.is_eligible(ACME, "f")
 
@@ -324,7 +324,7 @@ def test_a_yes_needs_features_and_repositories_of_one_moment(
 ) -> None:
     """A repository that left an owner is not eligible when that owner is listed after."""
     # On a busy machine a read takes long; a rest of five times as long is not part of this test.
-    monkeypatch.setattr("reconciler.client.follower.REST_FOR_WORK", 0)
+    monkeypatch.setattr("rollout_client.follower.REST_FOR_WORK", 0)
     load(database, rollout_percentage=0)
     answers = []
     stop = threading.Event()

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from reconciler.client import AsyncRolloutClient, Job, RolloutClient
+from rollout_client import AsyncRolloutClient, Job, RolloutClient
 from tests.database.test_client import ACME, OTHER, load
 from tests.postgres import Database
 

@@ -10,8 +10,8 @@ from uuid import UUID
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reconciler.client import RolloutClient
-from reconciler.targeting.categories import Category
+from rollout_client import RolloutClient
+from rollout_client.targeting.categories import Category
 from tests.database.test_client import following
 from tests.database.test_eligibility import (
     OWNERS,

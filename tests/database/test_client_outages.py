@@ -16,10 +16,10 @@ import psutil
 import psycopg
 import pytest
 
-from reconciler.client import ClientRule, RolloutClient
 from reconciler.database import schema
 from reconciler.database.embedded import EmbeddedServer
-from reconciler.targeting.eligibility import Rule
+from rollout_client import ClientRule, RolloutClient
+from rollout_client.targeting.eligibility import Rule
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, Clock, change, following, load
 from tests.postgres import Database
@@ -125,9 +125,9 @@ def test_the_client_retries_however_long_the_server_is_down(
         raise psycopg.OperationalError("nobody is there")
 
     with monkeypatch.context() as outage:
-        outage.setattr("reconciler.client.follower.LONGEST_BACKOFF_SECONDS", 0.0)
-        outage.setattr("reconciler.client.follower.FIRST_BACKOFF_SECONDS", 0.0)
-        outage.setattr("reconciler.client.follower.connect", refuse)
+        outage.setattr("rollout_client.follower.LONGEST_BACKOFF_SECONDS", 0.0)
+        outage.setattr("rollout_client.follower.FIRST_BACKOFF_SECONDS", 0.0)
+        outage.setattr("rollout_client.follower.connect", refuse)
         client = RolloutClient(database.url)
         client.start()
         eventually(lambda: tries > 5_000)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.client import CircuitSettings, CircuitState, ClientRule, Job, RolloutClient, Routing
-from reconciler.client.outcome import Outcome
-from reconciler.client.recorder import Recorder
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
+from rollout_client import CircuitSettings, CircuitState, ClientRule, Job, RolloutClient, Routing
+from rollout_client.outcome import Outcome
+from rollout_client.recorder import Recorder
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, NOBODY, OTHER, Clock, following, load
 from tests.postgres import Database

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.client import Answer, ClientRule, RolloutClient
-from reconciler.targeting.categories import Category
-from reconciler.targeting.eligibility import Rule
+from rollout_client import Answer, ClientRule, RolloutClient
+from rollout_client.targeting.categories import Category
+from rollout_client.targeting.eligibility import Rule
 from tests.database.proxy import Proxy
 from tests.database.test_client import ACME, NOBODY, OTHER, Clock, change, following, load
 from tests.postgres import Database

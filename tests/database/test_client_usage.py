@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.client import RolloutClient
+from rollout_client import RolloutClient
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, Clock, add_feature, following, load
 from tests.postgres import Database

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.categories import Activity, Category, categorize
-from reconciler.targeting.eligibility import Repository, Targeting, folded
-from reconciler.targeting.explanation import decide
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.categories import Activity, Category, categorize
+from rollout_client.targeting.eligibility import Repository, Targeting, folded
+from rollout_client.targeting.explanation import decide
+from rollout_client.targeting.strategy import Strategy
 from tests.postgres import Database
 from tests.vectors import bucket_vectors, hashtext_vectors
 

@@ -4,13 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from reconciler.client import RolloutClient
 from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
 from reconciler.database.live_state import read_configurations
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction
-from reconciler.targeting.eligibility import Targeting
-from reconciler.targeting.strategy import Strategy
+from rollout_client import RolloutClient
+from rollout_client.targeting.eligibility import Targeting
+from rollout_client.targeting.strategy import Strategy
 from tests.postgres import Database
 from tests.site import Site
 from tests.waiting import eventually

@@ -21,7 +21,7 @@ from reconciler.planning.health import (
     Verdict,
 )
 from reconciler.planning.promotion import Soaking
-from reconciler.targeting.categories import Category
+from rollout_client.targeting.categories import Category
 from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
 

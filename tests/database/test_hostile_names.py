@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from reconciler.client import RolloutClient
 from reconciler.database import schema
+from rollout_client import RolloutClient
 from tests.database.hosts import make_host
 from tests.postgres import Database
 from tests.site import Site

@@ -18,8 +18,8 @@ from openfeature.exception import ErrorCode, OpenFeatureError, ProviderNotReadyE
 from openfeature.flag_evaluation import FlagEvaluationDetails, Reason
 from openfeature.provider import ProviderStatus
 
-from reconciler.client import CircuitSettings, RolloutClient
-from reconciler.openfeature import RolloutProvider
+from rollout_client import CircuitSettings, RolloutClient
+from rollout_client.openfeature import RolloutProvider
 from tests.database.proxy import Proxy
 from tests.database.test_client import ACME, OTHER, Clock, add_feature, load
 from tests.postgres import Database

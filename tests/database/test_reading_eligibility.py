@@ -12,9 +12,9 @@ from reconciler.database.eligibility import (
 )
 from reconciler.database.lists import read_marked
 from reconciler.database.repositories import find_repository, list_repositories
-from reconciler.targeting.categories import Activity, Category
-from reconciler.targeting.eligibility import Rule
-from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
+from rollout_client.targeting.categories import Activity, Category
+from rollout_client.targeting.eligibility import Rule
+from rollout_client.targeting.environment import NO_OVERRIDE, EnvironmentOverride
 from tests.postgres import Database
 
 REPOSITORIES = """

@@ -27,9 +27,9 @@ from reconciler.operations.reconcile import Applied, Permission, apply
 from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Feature, Override, Rollout
-from reconciler.targeting.categories import Category
-from reconciler.targeting.eligibility import Repository, Targeting, is_eligible
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.categories import Category
+from rollout_client.targeting.eligibility import Repository, Targeting, is_eligible
+from rollout_client.targeting.strategy import Strategy
 from tests.builders import MOMENT
 from tests.postgres import Database
 from tests.replay import live_state, replayed_state

@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from reconciler.client.connection import connect
 from reconciler.database import schema
 from reconciler.database.health import read_health, read_soaking
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction, write_transaction
 from reconciler.planning.health import Health, Verdict
+from rollout_client.connection import connect
 from tests.database.hosts import make_host
 from tests.postgres import Database
 

@@ -48,8 +48,8 @@ from pytest_bdd import given, parsers, scenarios, then, when
 from pytest_bdd.feature import get_features
 from pytest_bdd.parser import ScenarioTemplate
 
-from reconciler.client import RolloutClient
-from reconciler.openfeature import RolloutProvider
+from rollout_client import RolloutClient
+from rollout_client.openfeature import RolloutProvider
 from tests import conformance
 from tests.builders import add_repositories
 from tests.database.proxy import Proxy

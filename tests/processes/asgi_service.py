@@ -4,8 +4,8 @@ import json
 import os
 from typing import Any
 
-from reconciler.client import RolloutClient
-from reconciler.client.integrations.asgi import Message, Receive, RolloutMiddleware, Send
+from rollout_client import RolloutClient
+from rollout_client.integrations.asgi import Message, Receive, RolloutMiddleware, Send
 
 REPOSITORY = "10000000-0000-4000-8000-000000000001"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from celery import Celery
 
-from reconciler.client import RolloutClient
-from reconciler.client.integrations import celery as rollout_celery
+from rollout_client import RolloutClient
+from rollout_client.integrations import celery as rollout_celery
 
 REPOSITORY = "10000000-0000-4000-8000-000000000001"
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -18,10 +17,51 @@ from typing import Any
 
 import psutil
 
-from tests.postgres import PROJECT, Database
+from tests.postgres import Database
 from tests.waiting import DEADLINE_SECONDS, eventually
+from tests.worker_environment import WorkerEnvironment
 
 REPOSITORY = "10000000-0000-4000-8000-000000000001"
+SERVICES = (
+    "asgi_service.py",
+    "celery_service.py",
+    "openfeature_service.py",
+    "rq_worker.py",
+    "wsgi_service.py",
+)
+"""The modules that programs import, as `tests.processes.…`."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What an image of a worker has: an environment with the client alone, and the services."""
+
+    environment: WorkerEnvironment
+    services: Path
+
+    def variables(self, database: Database, more: Mapping[str, str] = {}) -> dict[str, str]:
+        """The environment variables of a program."""
+        return {
+            **os.environ,
+            "DATABASE_URL": database.url,
+            "PYTHONPATH": str(self.services),
+            **more,
+        }
+
+    def run(
+        self, database: Database, *arguments: str, more: Mapping[str, str] = {}
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run Python to its end."""
+        return subprocess.run(
+            [self.environment.python, *arguments],
+            cwd=self.services,
+            env=self.variables(database, more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
 
 def load(database: Database) -> None:
@@ -95,23 +135,20 @@ class Program:
 
 @contextmanager
 def running(
-    command: Sequence[str], database: Database, environment: Mapping[str, str] = {}
+    worker: Worker,
+    command: Sequence[str],
+    database: Database,
+    environment: Mapping[str, str] = {},
 ) -> Iterator[Program]:
-    """Run a program of this environment, such as `gunicorn`; it listens on `service.sock` in its folder."""
+    """Run a program of a worker, such as `gunicorn`; it listens on `service.sock` in its folder."""
     # The path of a socket has at most a hundred characters.
     folder = Path(tempfile.mkdtemp(prefix="service-"))
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(Path(sys.executable).parent / command[0]), *command[1:]],
+            [str(worker.environment.folder / "bin" / command[0]), *command[1:]],
             cwd=folder,
-            env={
-                **os.environ,
-                "DATABASE_URL": database.url,
-                "PYTHONPATH": str(PROJECT),
-                "HOME": str(folder),
-                **environment,
-            },
+            env=worker.variables(database, {"HOME": str(folder), **environment}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

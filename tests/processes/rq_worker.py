@@ -6,8 +6,8 @@ import sys
 from redis import Redis
 from rq import Queue, Worker
 
-from reconciler.client import RolloutClient
-from reconciler.client.integrations.rq import RolloutWorker
+from rollout_client import RolloutClient
+from rollout_client.integrations.rq import RolloutWorker
 
 REPOSITORY = "10000000-0000-4000-8000-000000000001"
 

@@ -1,14 +1,11 @@
 """The client under Celery: its worker processes end without exit handlers."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.postgres import PROJECT, Database
-from tests.processes.programs import load, recorded, running
+from tests.postgres import Database
+from tests.processes.programs import Worker, load, recorded, running
 from tests.waiting import eventually
 
 TASKS = 6
@@ -16,7 +13,7 @@ TASKS = 6
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_each_outcome_is_written_although_its_process_ends_after_one_task(
-    database: Database, tmp_path: Path, pool: str
+    worker: Worker, database: Database, tmp_path: Path, pool: str
 ) -> None:
     load(database)
     broker = tmp_path / "broker"
@@ -26,18 +23,15 @@ def test_each_outcome_is_written_although_its_process_ends_after_one_task(
         "from tests.processes.celery_service import application\n"
         f"for _ in range({TASKS}): application.send_task('work')"
     )
-    subprocess.run(
-        [sys.executable, "-c", send],
-        check=True,
-        env={**os.environ, **environment, "PYTHONPATH": str(PROJECT)},
-    )
+    sent = worker.run(database, "-c", send, more=environment)
+    assert sent.returncode == 0, sent.stderr
     command = [
         "celery", "--app", "tests.processes.celery_service:application", "worker", "--pool", pool,
         "--concurrency", "2", "--max-tasks-per-child", "1", "--without-gossip",
         "--without-mingle", "--without-heartbeat", "--loglevel", "INFO",
     ]  # fmt: skip
 
-    with running(command, database, environment) as celery:
+    with running(worker, command, database, environment) as celery:
         eventually(lambda: celery.text().count("succeeded in") == TASKS)
         assert celery.stop() == 0, celery.text()
 

@@ -3,21 +3,21 @@
 import pytest
 
 from tests.postgres import Database
-from tests.processes.programs import load, recorded, running
+from tests.processes.programs import Worker, load, recorded, running
 from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("ready", ["", "yes"])
-@pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
+@pytest.mark.parametrize("kind", ["sync", "gthread", "gevent"])
 def test_each_worker_follows_a_stop_and_records_until_its_end(
-    database: Database, worker: str, ready: str
+    worker: Worker, database: Database, kind: str, ready: str
 ) -> None:
     load(database)
     command = [
-        "gunicorn", "--workers", "2", "--worker-class", worker, "--preload",
+        "gunicorn", "--workers", "2", "--worker-class", kind, "--preload",
         "--bind", "unix:service.sock", "tests.processes.wsgi_service:service",
     ]  # fmt: skip
-    with running(command, database, {"READY_BEFORE_FORK": ready}) as gunicorn:
+    with running(worker, command, database, {"READY_BEFORE_FORK": ready}) as gunicorn:
         gunicorn.wait_until_serving()
         eventually(lambda: gunicorn.get("/decide")["eligible"] is True)
         database.execute("UPDATE rollout_configuration SET emergency_stop = true")

@@ -1,10 +1,11 @@
-"""The OpenFeature provider across a fork, as under `gunicorn --preload`."""
+"""The OpenFeature provider across a fork, as under `gunicorn --preload` and uWSGI."""
 
 import pytest
 
 from tests.postgres import Database
-from tests.processes.programs import REPOSITORY, load
-from tests.processes.test_pools import run
+from tests.processes.programs import REPOSITORY, Worker, load, running
+from tests.processes.test_uwsgi import UWSGI
+from tests.waiting import eventually
 
 FORKED = """
 import os, sys, time
@@ -12,8 +13,8 @@ from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEvent
 from openfeature.provider import ProviderStatus
-from reconciler.client import RolloutClient
-from reconciler.openfeature import RolloutProvider
+from rollout_client import RolloutClient
+from rollout_client.openfeature import RolloutProvider
 
 url, repository, moment = sys.argv[1:]
 provider = RolloutProvider(RolloutClient(url))
@@ -45,8 +46,39 @@ assert os.waitpid(children[0], 0)[1] == 0
 
 @pytest.mark.parametrize("moment", ["before it is ready", "after"])
 def test_a_child_is_ready_and_has_events_whenever_it_was_forked(
-    database: Database, moment: str
+    worker: Worker, database: Database, moment: str
 ) -> None:
     load(database)
-    ended = run(FORKED, database.url, REPOSITORY, moment)
+    ended = worker.run(database, "-c", FORKED, database.url, REPOSITORY, moment)
     assert ended.returncode == 0, ended.stderr
+
+
+MODULE = "tests.processes.openfeature_service"
+SERVERS = {
+    "uwsgi": [*UWSGI[:-1], f"{MODULE}:service"],
+    "gunicorn": [
+        "gunicorn", "--workers", "2", "--preload", "--bind", "unix:service.sock", f"{MODULE}:service",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_provider_that_was_set_before_workers_forked_follows_in_each(
+    worker: Worker, database: Database, server: str
+) -> None:
+    load(database)
+    with running(worker, SERVERS[server], database) as program:
+        program.wait_until_serving()
+        ready: set[int] = set()
+
+        def is_ready() -> bool:
+            answer = program.get("/")
+            if answer["eligible"] and answer["status"] == "READY":
+                ready.add(answer["pid"])
+            return len(ready) == 2
+
+        eventually(is_ready)
+        database.execute("UPDATE rollout_configuration SET emergency_stop = true")
+        eventually(lambda: not any(program.get("/")["eligible"] for _ in range(10)))
+        # The event of the change arrives in each worker.
+        eventually(lambda: all(program.get("/")["changed"] for _ in range(10)))

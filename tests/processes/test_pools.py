@@ -1,20 +1,18 @@
 """The client in pools of processes whose workers end by themselves, and in processes that end at once."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.postgres import PROJECT, Database
-from tests.processes.programs import REPOSITORY, load, recorded
+from tests.postgres import Database
+from tests.processes.programs import REPOSITORY, Worker, load, recorded
 from tests.waiting import eventually
 
 POOL = """
 import multiprocessing, sys
 from concurrent.futures import ProcessPoolExecutor
-from reconciler.client import RolloutClient
+from rollout_client import RolloutClient
 
 url, repository, method, begun = sys.argv[1:]
 client = RolloutClient(url)
@@ -34,37 +32,22 @@ if __name__ == "__main__":
 """
 
 
-def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return _python("-c", program, *arguments)
-
-
-def _python(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("begun", ["begun", "fresh"])
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_pool_of_processes_writes_what_its_workers_recorded(
-    database: Database, tmp_path: Path, method: str, begun: str
+    worker: Worker, database: Database, tmp_path: Path, method: str, begun: str
 ) -> None:
     load(database)
     path = tmp_path / "pool.py"
     path.write_text(POOL)
-    ended = _python(str(path), database.url, REPOSITORY, method, begun)
+    ended = worker.run(database, str(path), database.url, REPOSITORY, method, begun)
     assert ended.returncode == 0, ended.stderr
     assert recorded(database) == (11 if begun == "begun" else 10), ended.stderr
 
 
 ENDING = """
 import atexit, os, signal, sys, threading, time
-from reconciler.client import RolloutClient
+from rollout_client import RolloutClient
 url, repository, way = sys.argv[1:]
 client = RolloutClient(url)
 assert client.wait_until_ready(10)
@@ -98,18 +81,22 @@ match way:
 
 
 @pytest.mark.parametrize("way", ["waits", "flushes", "at_exit", "in_handler", "in_thread"])
-def test_an_outcome_is_written_however_the_process_ends(database: Database, way: str) -> None:
+def test_an_outcome_is_written_however_the_process_ends(
+    worker: Worker, database: Database, way: str
+) -> None:
     load(database)
-    ended = run(ENDING, database.url, REPOSITORY, way)
+    ended = worker.run(database, "-c", ENDING, database.url, REPOSITORY, way)
     assert ended.returncode == 0, ended.stderr
     assert recorded(database) == 1
 
 
-def test_an_outcome_is_written_while_the_process_goes_on(database: Database) -> None:
+def test_an_outcome_is_written_while_the_process_goes_on(
+    worker: Worker, database: Database
+) -> None:
     load(database)
     with subprocess.Popen(
-        [sys.executable, "-c", ENDING, database.url, REPOSITORY, "goes_on"],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        [worker.environment.python, "-c", ENDING, database.url, REPOSITORY, "goes_on"],
+        env=worker.variables(database),
         stdin=subprocess.PIPE,
     ) as process:
         try:
@@ -121,7 +108,7 @@ def test_an_outcome_is_written_while_the_process_goes_on(database: Database) -> 
 
 INTERRUPTED = """
 import signal, sys, time
-from reconciler.client import CircuitSettings, RolloutClient
+from rollout_client import CircuitSettings, RolloutClient
 
 url, repository = sys.argv[1:]
 changes = []
@@ -150,9 +137,11 @@ print(len(taken), client.status().waiting)
 """
 
 
-def test_a_signal_handler_may_record_whatever_it_interrupts(database: Database) -> None:
+def test_a_signal_handler_may_record_whatever_it_interrupts(
+    worker: Worker, database: Database
+) -> None:
     load(database)
-    ended = run(INTERRUPTED, database.url, REPOSITORY)
+    ended = worker.run(database, "-c", INTERRUPTED, database.url, REPOSITORY)
     assert ended.returncode == 0, ended.stderr
     taken, waiting = map(int, ended.stdout.split())
     assert taken > 0
@@ -161,7 +150,7 @@ def test_a_signal_handler_may_record_whatever_it_interrupts(database: Database) 
 
 WITHOUT_THREADS = """
 import sys, threading, time
-from reconciler.client import RolloutClient
+from rollout_client import RolloutClient
 
 url, repository = sys.argv[1:]
 client = RolloutClient(url)
@@ -177,9 +166,11 @@ assert client.record(repository, "f", "github_actions", succeeded=True)
 """
 
 
-def test_where_no_thread_can_be_started_it_is_tried_again(database: Database) -> None:
+def test_where_no_thread_can_be_started_it_is_tried_again(
+    worker: Worker, database: Database
+) -> None:
     load(database)
-    ended = run(WITHOUT_THREADS, database.url, REPOSITORY)
+    ended = worker.run(database, "-c", WITHOUT_THREADS, database.url, REPOSITORY)
     assert ended.returncode == 0, ended.stderr
     assert "the client cannot start: can't start new thread; it is tried again" in ended.stderr
     assert recorded(database) == 2
@@ -190,7 +181,7 @@ import gevent.monkey
 gevent.monkey.patch_all()
 import os, sys, time
 import gevent
-from reconciler.client import RolloutClient
+from rollout_client import RolloutClient
 
 url, repository = sys.argv[1:]
 client = RolloutClient(url)
@@ -209,8 +200,8 @@ if child:
 """
 
 
-def test_a_gevent_process_may_fork_while_it_follows(database: Database) -> None:
+def test_a_gevent_process_may_fork_while_it_follows(worker: Worker, database: Database) -> None:
     load(database)
-    ended = run(GEVENT, database.url, REPOSITORY)
+    ended = worker.run(database, "-c", GEVENT, database.url, REPOSITORY)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert recorded(database) == 3

@@ -1,17 +1,15 @@
 """The client under rq: each job has a process that ends without exit handlers."""
 
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.postgres import PROJECT, Database
-from tests.processes.programs import load, recorded
+from tests.postgres import Database
+from tests.processes.programs import Worker, load, recorded
 from tests.waiting import eventually
 
 REDIS = shutil.which("redis-server")
@@ -40,36 +38,28 @@ def redis() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def work(redis: Path, database: Database, worker: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.processes.rq_worker", str(redis), worker],
-        cwd=PROJECT,
-        env={**os.environ, "DATABASE_URL": database.url},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
+def work(worker: Worker, redis: Path, database: Database, kind: str) -> str:
+    ended = worker.run(database, "-m", "tests.processes.rq_worker", str(redis), kind)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout + ended.stderr
 
 
 def test_each_outcome_is_written_before_the_process_of_its_job_ends(
-    redis: Path, database: Database
+    worker: Worker, redis: Path, database: Database
 ) -> None:
     load(database)
-    said = work(redis, database, "RolloutWorker")
+    said = work(worker, redis, database, "RolloutWorker")
     assert recorded(database) == 3, said
     assert "lost 0" in said
 
 
-def test_outcomes_that_a_process_took_with_it_are_counted(redis: Path, database: Database) -> None:
+def test_outcomes_that_a_process_took_with_it_are_counted(
+    worker: Worker, redis: Path, database: Database
+) -> None:
     load(database)
     gate = database.connect()
     gate.execute("LOCK TABLE rollout_metrics")
-    said = work(redis, database, "Worker")
+    said = work(worker, redis, database, "Worker")
     gate.close()
     assert "lost 3" in said
     assert "outcomes were not recorded because processes ended before they wrote them" in said

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.postgres import Database
-from tests.processes.programs import load, recorded, running
+from tests.processes.programs import Worker, load, recorded, running
 
 APPLICATION = "tests.processes.asgi_service:application"
 SERVERS = {
@@ -19,10 +19,10 @@ SERVERS = {
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_the_client_is_ready_for_the_first_request_and_writes_last(
-    database: Database, server: str
+    worker: Worker, database: Database, server: str
 ) -> None:
     load(database)
-    with running(SERVERS[server], database) as program:
+    with running(worker, SERVERS[server], database) as program:
         program.wait_until_serving()
         answers = [program.get("/record") for _ in range(10)]
         assert answers == [{"eligible": True, "taken": True}] * 10

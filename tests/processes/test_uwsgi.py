@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.postgres import Database
-from tests.processes.programs import load, recorded, running
+from tests.processes.programs import Worker, load, recorded, running
 from tests.waiting import eventually
 
 UWSGI = [
@@ -16,9 +16,11 @@ UWSGI = [
 
 
 @pytest.mark.parametrize("ready", ["", "yes"])
-def test_each_worker_follows_a_stop_and_records(database: Database, ready: str) -> None:
+def test_each_worker_follows_a_stop_and_records(
+    worker: Worker, database: Database, ready: str
+) -> None:
     load(database)
-    with running(UWSGI, database, {"READY_BEFORE_FORK": ready}) as uwsgi:
+    with running(worker, UWSGI, database, {"READY_BEFORE_FORK": ready}) as uwsgi:
         uwsgi.wait_until_serving()
         workers: set[int] = set()
 
@@ -40,10 +42,10 @@ def test_each_worker_follows_a_stop_and_records(database: Database, ready: str) 
     assert recorded(database) == 11
 
 
-def test_without_threads_the_log_has_the_line_to_write(database: Database) -> None:
+def test_without_threads_the_log_has_the_line_to_write(worker: Worker, database: Database) -> None:
     load(database)
     command = [each for each in UWSGI if each != "--enable-threads"]
-    with running(command, database) as uwsgi:
+    with running(worker, command, database) as uwsgi:
         uwsgi.wait_until_serving()
         uwsgi.get("/decide")
         eventually(lambda: "add enable-threads = true" in uwsgi.text())

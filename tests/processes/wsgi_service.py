@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from reconciler.client import RolloutClient
-from reconciler.client.integrations.wsgi import RolloutMiddleware
+from rollout_client import RolloutClient
+from rollout_client.integrations.wsgi import RolloutMiddleware
 
 REPOSITORY = "10000000-0000-4000-8000-000000000001"
 

@@ -19,7 +19,7 @@ OUTDATED = {
     "whoever",
     "whom",
 }
-PRIVATE = re.compile(r"^(reconciler\.[\w.]*\.)?_[A-Za-z]\w*$")
+PRIVATE = re.compile(r"^((reconciler|rollout_client)\.[\w.]*\.)?_[A-Za-z]\w*$")
 
 
 def nodes() -> Iterator[tuple[str, ast.AST]]:

@@ -12,8 +12,8 @@ from reconciler.cli.output import show_result
 from reconciler.cli.render.as_of import AS_OF_NOTE, AT_HELP, as_of, as_of_words
 from reconciler.cli.render.text import beside, for_line, wrapped
 from reconciler.cli.types import MomentType
-from reconciler.targeting.eligibility import Rule
 from reconciler.wording import counted, short_commit
+from rollout_client.targeting.eligibility import Rule
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.database.eligibility import Explanation
     from reconciler.database.time_travel import Moment, Then
     from reconciler.operations.list_origin import Origin
-    from reconciler.targeting.explanation import Decision
+    from rollout_client.targeting.explanation import Decision
 
 _LISTS = {Rule.WHITELISTED: "whitelist", Rule.EXCLUDED: "exclusions"}
 """The rules that a list entry decides, and the key of the list in the file."""
@@ -47,8 +47,8 @@ def run(settings: Settings, repository: str, at: "Moment | None" = None) -> dict
     from reconciler.database.eligibility import explain_repository, explain_then
     from reconciler.database.repositories import FoundRepository, find_repository
     from reconciler.database.time_travel import read_then
-    from reconciler.targeting.environment import EnvironmentOverride
     from reconciler.uuid_text import is_uuid
+    from rollout_client.targeting.environment import EnvironmentOverride
 
     settings.choose_format(Format.TEXT, Format.JSON)
     environment = EnvironmentOverride.parse(os.environ)

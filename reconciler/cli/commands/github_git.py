@@ -106,13 +106,13 @@ class _Proposals:
 
 def propose_promotions(settings: Settings, database: "Database") -> None:
     """Open a pull request for each feature whose next stage is due; print what the others wait for."""
-    from reconciler.atomic_write import replace_file
     from reconciler.cli.context import actor
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
     from reconciler.github.promotions import promotion_branch, push_promotion
     from reconciler.operations.promote import promote
     from reconciler.rollout_file import read_rollout_file
+    from rollout_client.atomic_write import replace_file
 
     proposals = _Proposals(settings)
     document = read_rollout_file(settings.path)

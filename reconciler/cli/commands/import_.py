@@ -26,9 +26,9 @@ def command(context: click.Context, /, *, output: str | None, force: bool) -> No
 
     Live state that a file cannot express is reported on stderr.
     """
-    from reconciler.atomic_write import create_file, replace_file
     from reconciler.database.export import describe_live
     from reconciler.rollout_file.yaml_writer import render_rollout
+    from rollout_client.atomic_write import create_file, replace_file
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)

@@ -12,8 +12,8 @@ from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.cli.render.as_of import AS_OF_NOTE, AT_HELP, as_of, as_of_words
 from reconciler.cli.render.text import Column, for_line, table
 from reconciler.cli.types import FILE, MomentType, Name
-from reconciler.targeting.categories import Category
 from reconciler.wording import count, counted
+from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -93,8 +93,8 @@ def command(
     settings.choose_format(Format.TEXT)
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise SetupInvalid("serve needs an extra: pip install 'rollout-reconciler[ofrep]'")
-    from reconciler.client.client import RolloutClient
     from reconciler.ofrep.server import serve
+    from rollout_client.client import RolloutClient
 
     access = _access(listen, token_file)
     _check_origins(cors_origins, access)

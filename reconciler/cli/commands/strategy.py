@@ -13,7 +13,7 @@ from reconciler.cli.edit_command import (
     feature_in_file,
 )
 from reconciler.cli.options import Settings, settings_of
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
     from reconciler.operations.edit import Edit

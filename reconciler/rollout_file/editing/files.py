@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from reconciler.atomic_write import replace_file
 from reconciler.errors import EditRefused, FileInvalid
 from reconciler.rollout_file.file_content import read_content
+from rollout_client.atomic_write import replace_file
 
 
 def edit_rollout_file(path: Path, edit: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from reconciler.client.circuits import Circuit, CircuitSettings, CircuitState
+from rollout_client.circuits import Circuit, CircuitSettings, CircuitState
 
 SETTINGS = CircuitSettings(
     max_error_rate=50, min_jobs=4, window=timedelta(seconds=60), rest=timedelta(seconds=30)

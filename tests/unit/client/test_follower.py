@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.client.follower import Found, Rest, next_rest
+from rollout_client.follower import Found, Rest, next_rest
 
 
 @pytest.mark.parametrize(

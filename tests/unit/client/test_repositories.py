@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.client.repositories import Page, Repositories, is_id
-from reconciler.targeting.categories import Category
+from rollout_client.repositories import Page, Repositories, is_id
+from rollout_client.targeting.categories import Category
 
 CATEGORIES = list(Category)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.client.route import Job, JobRule, Route, Routing
+from rollout_client.route import Job, JobRule, Route, Routing
 
 HISTORY = Routing(
     rules=(

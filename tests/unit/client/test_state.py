@@ -3,11 +3,11 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from reconciler.client.reads import Feature
-from reconciler.client.state import ClientRule, State
-from reconciler.targeting.categories import Category
-from reconciler.targeting.eligibility import Repository, Rule, Targeting
-from reconciler.targeting.environment import EnvironmentOverride
+from rollout_client.reads import Feature
+from rollout_client.state import ClientRule, State
+from rollout_client.targeting.categories import Category
+from rollout_client.targeting.eligibility import Repository, Rule, Targeting
+from rollout_client.targeting.environment import EnvironmentOverride
 from tests.builders import targeting
 
 REPOSITORY = Repository("10000000-0000-4000-8000-000000000001", "acme/site", Category.SMALL)

@@ -2,11 +2,11 @@
 
 import threading
 
-from reconciler.client.circuits import CircuitState
-from reconciler.client.notifier import Notifier
-from reconciler.client.repositories import NO_REPOSITORIES
-from reconciler.client.state import State
-from reconciler.client.store import Store
+from rollout_client.circuits import CircuitState
+from rollout_client.notifier import Notifier
+from rollout_client.repositories import NO_REPOSITORIES
+from rollout_client.state import State
+from rollout_client.store import Store
 from tests.waiting import DEADLINE_SECONDS
 
 

@@ -1,8 +1,8 @@
 """The client for the tests of a service."""
 
-from reconciler.client import CircuitState, Job
-from reconciler.client.testing import FakeRolloutClient
-from reconciler.targeting.eligibility import Rule
+from rollout_client import CircuitState, Job
+from rollout_client.targeting.eligibility import Rule
+from rollout_client.testing import FakeRolloutClient
 
 
 def test_it_decides_by_what_the_test_says() -> None:

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import httpx
 
-from reconciler.client import Answer, RolloutClient
 from reconciler.ofrep.access import Access
 from reconciler.ofrep.application import make_application
-from reconciler.targeting.eligibility import Rule
+from rollout_client import Answer, RolloutClient
+from rollout_client.targeting.eligibility import Rule
 from tests import conformance
 from tests.ofrep import ONE, Protocol
 

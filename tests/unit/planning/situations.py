@@ -14,7 +14,7 @@ from reconciler.planning.plan import FeaturePlan
 from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, LastApplied, PlanInputs
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.model import Feature, Rollout
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS
 from tests.builders import MOMENT
 
 FEATURE: Final = "capture"

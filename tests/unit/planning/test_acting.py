@@ -24,7 +24,7 @@ from reconciler.planning.override_actions import (
 )
 from reconciler.planning.overrides import OverrideState, StoredOverride, narrow
 from reconciler.rollout_file.model import Override
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.strategy import Strategy
 from tests.builders import MOMENT, override
 
 NOW = MOMENT + timedelta(minutes=10)

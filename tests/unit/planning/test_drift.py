@@ -13,8 +13,8 @@ from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import OverrideState, StoredOverride, Trace
 from reconciler.planning.plan import FeatureAction
 from reconciler.rollout_file.model import Override
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.strategy import Strategy
 from tests.builders import override
 from tests.unit.planning.situations import configuration, feature, inputs_of, plan_feature
 

@@ -15,7 +15,7 @@ from reconciler.planning.guards import (
 from reconciler.planning.plan import BlastRadius, CategoriesPlan, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.planner import with_blast_radius
 from reconciler.rollout_file.model import Feature, Guards
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS
 from tests.unit.planning.situations import configuration, feature, plan_feature
 
 

@@ -21,7 +21,7 @@ from reconciler.planning.health import (
     find_indicators,
     judge,
 )
-from reconciler.targeting.categories import Category
+from rollout_client.targeting.categories import Category
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LIMITS = HealthLimits(max_error_rate=Decimal(5), min_jobs=10)

@@ -21,9 +21,9 @@ from reconciler.planning.plan import (
 from reconciler.planning.plan_inputs import PlanInputs
 from reconciler.planning.planner import make_plan, with_blast_radius
 from reconciler.rollout_file.model import Feature, Guards, Rollout
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS
+from rollout_client.targeting.strategy import Strategy
 from tests.unit.planning.situations import NOBODY_KNOWN, configuration, feature, plan_feature
 
 FIRST, SECOND = str(UUID(int=1)), str(UUID(int=2))

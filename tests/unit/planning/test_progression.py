@@ -25,7 +25,7 @@ from reconciler.planning.promotion import (
     next_stage,
 )
 from reconciler.rollout_file.model import Rollout, Stage
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS
 from tests.builders import override
 from tests.unit.planning.situations import (
     FEATURE,

@@ -14,7 +14,7 @@ from reconciler.planning.plan_inputs import PlanInputs, Source
 from reconciler.planning.planner import make_plan
 from reconciler.planning.report import PlanReport, expect, make_report, plan_schema, what_moved
 from reconciler.rollout_file.model import Feature, Rollout
-from reconciler.targeting.categories import Category
+from rollout_client.targeting.categories import Category
 from tests.unit.planning.situations import FEATURE, feature, inputs_of
 
 SOURCE: Final = Source(

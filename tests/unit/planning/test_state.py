@@ -21,9 +21,9 @@ from reconciler.planning.feature_config import (
     to_state,
 )
 from reconciler.planning.plan_inputs import read_generation
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
+from rollout_client.targeting.strategy import Strategy
 
 GENERATIONS = sorted(Path(__file__).parents[2].joinpath("corpus/generations").glob("*.json"))
 """A generation of each schema of a release; new ones are added, and existing ones never change."""

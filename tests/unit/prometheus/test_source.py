@@ -12,7 +12,7 @@ from reconciler.planning.health import JobMetrics, Period, Tally
 from reconciler.prometheus.answers import Sample
 from reconciler.prometheus.source import PrometheusMetrics, make_metrics
 from reconciler.prometheus.templates import Template
-from reconciler.targeting.categories import Category
+from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
     from reconciler.prometheus.server import PrometheusServer

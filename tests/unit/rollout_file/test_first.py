@@ -6,7 +6,7 @@ from pathlib import Path
 from reconciler.rollout_file import first_rollout_file, parse_rollout, read_rollout_file
 from reconciler.rollout_file.durations import format_duration
 from reconciler.rollout_file.list_entries import entry_key, is_entry
-from reconciler.targeting.categories import Activity, Category, categorize
+from rollout_client.targeting.categories import Activity, Category, categorize
 
 ROOT = Path(__file__).parents[3]
 SCHEMA_COMMENT = "# yaml-language-server: $schema=schemas/rollout.schema.json\n"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.atomic_write import create_file, replace_file
 from reconciler.errors import SetupInvalid
+from rollout_client.atomic_write import create_file, replace_file
 
 
 def test_a_file_is_replaced_and_keeps_its_mode(tmp_path: Path) -> None:

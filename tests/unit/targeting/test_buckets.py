@@ -4,8 +4,8 @@ from collections import Counter
 from hashlib import sha256
 from uuid import UUID
 
-from reconciler.targeting.buckets import BUCKET_COUNT, bucket, hashtext_bucket_of
-from reconciler.targeting.hashtext import hashtext
+from rollout_client.targeting.buckets import BUCKET_COUNT, bucket, hashtext_bucket_of
+from rollout_client.targeting.hashtext import hashtext
 from tests.vectors import BUCKETS_FILE, HASHTEXT_FILE, bucket_vectors, hashtext_vectors
 
 # The 99.99th percentile of chi-square with 9,999 degrees of freedom (Wilson and Hilferty).

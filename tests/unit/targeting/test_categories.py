@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS, Activity, Category, categorize
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Activity, Category, categorize
 
 
 @pytest.mark.parametrize(

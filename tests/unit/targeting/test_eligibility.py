@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.targeting.buckets import bucket
-from reconciler.targeting.categories import Category
-from reconciler.targeting.eligibility import (
+from rollout_client.targeting.buckets import bucket
+from rollout_client.targeting.categories import Category
+from rollout_client.targeting.eligibility import (
     Repository,
     Rule,
     deciding_rule,
     is_eligible,
 )
-from reconciler.targeting.environment import EnvironmentOverride
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.environment import EnvironmentOverride
+from rollout_client.targeting.strategy import Strategy
 from tests.builders import targeting
 
 REPOSITORY = Repository(

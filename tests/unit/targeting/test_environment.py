@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
+from rollout_client.targeting.environment import NO_OVERRIDE, EnvironmentOverride
 
 
 def test_an_environment_without_the_variables_has_no_effect() -> None:

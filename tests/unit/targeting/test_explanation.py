@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from reconciler.targeting.categories import Category
-from reconciler.targeting.eligibility import Repository, Rule, Targeting, is_eligible
-from reconciler.targeting.environment import NO_OVERRIDE, EnvironmentOverride
-from reconciler.targeting.explanation import decide, explain
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.categories import Category
+from rollout_client.targeting.eligibility import Repository, Rule, Targeting, is_eligible
+from rollout_client.targeting.environment import NO_OVERRIDE, EnvironmentOverride
+from rollout_client.targeting.explanation import decide, explain
+from rollout_client.targeting.strategy import Strategy
 from tests.builders import targeting
 
 REPOSITORY = Repository(

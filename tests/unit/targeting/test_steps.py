@@ -2,8 +2,8 @@ from decimal import Decimal
 
 import pytest
 
-from reconciler.targeting.categories import Category
-from reconciler.targeting.steps import step_in_force, step_of
+from rollout_client.targeting.categories import Category
+from rollout_client.targeting.steps import step_in_force, step_of
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from reconciler.planning.feature_config import Exposure
 from reconciler.planning.override_actions import Act, Standing
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.model import Override
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.strategy import Strategy
 
 Live = tuple[Decimal, bool]
 Rows = tuple[StoredOverride, ...]

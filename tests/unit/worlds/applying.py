@@ -11,7 +11,7 @@ from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan_inputs import NOTHING_APPLIED, AppliedFeature, LastApplied, PlanInputs
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.model import Feature, Guards, Rollout
-from reconciler.targeting.categories import DEFAULT_THRESHOLDS
+from rollout_client.targeting.categories import DEFAULT_THRESHOLDS
 from tests.unit.worlds.values import (
     FEATURE,
     MOMENT,

@@ -1,0 +1,85 @@
+"""A client's own connections: each waits for a server for a bounded time.
+
+A paused server, or a network that drops everything, neither answers nor refuses. A thread that
+waits for it must return in time, try another connection, and let the data become stale meanwhile.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from math import ceil
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+
+from rollout_client.address import Address
+from rollout_client.statements import statements
+
+APPLICATION_NAME: Final = "reconcile-client"
+_CONNECT_TIMEOUT_SECONDS: Final = 10
+
+_Result = TypeVar("_Result")
+_BEGIN = statements("rollout_client", "transaction")["begin"].encode()
+_PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that gives up on a server that sends no data for `patience` seconds."""
+
+    patience: float = 10.0
+
+    def wait(
+        self, gen: PQGen[_Result], interval: float = 0.1, timeout: float | None = None
+    ) -> _Result:
+        return super().wait(gen, interval, self.patience if timeout is None else timeout)
+
+    def notified(self) -> list[str]:
+        """Return the payloads of the notifications that arrived since the last call."""
+        payloads = [each.payload for each in self.notifies(timeout=0)]
+        # A notification that came with the answer to COMMIT: libpq has read it; the driver would
+        # wait for more data.
+        while found := self.pgconn.notifies():
+            payloads.append(found.extra.decode(errors="replace"))
+        return payloads
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Open a transaction with the settings that each transaction of the reconciler has."""
+        with self.transaction():
+            self.execute(_BEGIN)
+            yield
+
+
+def connect(address: Address, *, patience: float) -> Connection:
+    """Open a connection that commits each statement by itself.
+
+    Raises:
+        psycopg.Error: There is no server, it refuses, or it does not answer in time.
+    """
+    parameters: dict[str, Any] = {
+        "connect_timeout": max(1, min(_CONNECT_TIMEOUT_SECONDS, ceil(patience))),
+        "application_name": APPLICATION_NAME,
+        **address.parameters,
+        "client_encoding": "utf8",
+    }
+    # A prepared statement belongs to its session; a pooler gives the next transaction another one.
+    connection = Connection.connect(autocommit=True, prepare_threshold=None, **parameters)
+    connection.patience = patience
+    return connection
+
+
+@cache
+def statement(name: str) -> bytes:
+    """Return a statement of `sql/client.sql` in the driver's form of parameters."""
+    return _PARAMETER.sub(
+        r"%(\1)s", statements("rollout_client", "client")[name].replace("%", "%%")
+    ).encode()
+
+
+def in_a_line(error: Exception, address: Address) -> str:
+    """Return an error in one line, without secrets."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    printable = "".join(each if each.isprintable() else " " for each in said)
+    return address.without_secrets(f"{address.describe()}: {printable}")

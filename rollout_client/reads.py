@@ -1,0 +1,161 @@
+"""Reading the data for eligibility: features alone, or everything as of one moment.
+
+Known data is not sent again: neither a feature's lists if its row is unchanged, nor a page of
+repositories if its digest is unchanged. If no repository changed, no page is read.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from secrets import randbits
+from types import MappingProxyType
+from typing import Any, Final
+
+import psycopg
+
+from rollout_client.connection import Connection, statement
+from rollout_client.repositories import Page, Repositories
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.eligibility import Targeting
+from rollout_client.targeting.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feature:
+    """A feature, read from one version of its row."""
+
+    targeting: Targeting
+    version: str
+    """A text that changes with each change of the row."""
+    updated_at: float
+    """The row's time of writing, in seconds since 1970."""
+
+
+Features = Mapping[str, Feature]
+
+_SEED: Final = randbits(63)
+"""The seed of fingerprints, for this process only: no chosen name can produce a known fingerprint."""
+
+
+def read_features(
+    connection: Connection, followed: Collection[str] | None, known: Features
+) -> Features:
+    """Return the followed features (None means all); an unchanged feature is the known object.
+
+    Raises:
+        psycopg.Error: The database did not answer, or refused.
+    """
+    with connection.begun():
+        return _read_features(connection, followed, known)
+
+
+def read_everything(
+    connection: Connection,
+    followed: Collection[str] | None,
+    known_features: Features,
+    known_repositories: Repositories,
+    *,
+    pages: bool = True,
+) -> tuple[Features, Repositories] | None:
+    """Return features and repositories as of one moment, with categories if a strategy needs them.
+
+    Unchanged repositories are the known objects. If some changed and `pages` is False, they are
+    None.
+
+    Raises:
+        psycopg.Error: The database did not answer, or refused.
+        ValueError: It sent a page whose parts do not agree.
+    """
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    with connection.begun():
+        features = _read_features(connection, followed, known_features)
+        connection.execute(statement("without_compiling"))
+        categories = needs_categories(features)
+        fingerprint = _read_fingerprint(connection, categories=categories)
+        if fingerprint == known_repositories.fingerprint:
+            return features, known_repositories
+        if not pages:
+            return None
+        repositories = _read_repositories(connection, known_repositories, categories=categories)
+    return features, replace(repositories, fingerprint=fingerprint)
+
+
+def needs_categories(features: Features) -> bool:
+    """Return whether the size of repositories decides about any feature."""
+    return any(each.targeting.strategy is Strategy.REPOSITORY_SIZE for each in features.values())
+
+
+def _read_features(
+    connection: Connection, followed: Collection[str] | None, known: Features
+) -> Features:
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(
+            statement("features"),
+            {
+                "followed": None if followed is None else list(followed),
+                "known_features": list(known),
+                "known_versions": [each.version for each in known.values()],
+            },
+        )
+        return MappingProxyType({row[0]: _feature(row, known.get(row[0])) for row in cursor})
+
+
+def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
+    _, active, stopped, strategy, percentage, salt, bucketing, version, updated_at, *lists = row
+    if known is not None and known.version == version:
+        return known
+    whitelist, exclusions = map(frozenset, lists)
+    targeting = Targeting(
+        active=active,
+        emergency_stop=stopped,
+        strategy=_strategy(strategy),
+        percentage=percentage,
+        salt=salt,
+        bucketing=Bucketing(bucketing),
+        whitelist=whitelist,
+        exclusions=exclusions,
+    )
+    return Feature(targeting, version, updated_at or 0.0)
+
+
+def _strategy(name: str) -> Strategy:
+    """Return a strategy; an older one of a service's rows admits the whitelist only, as in SQL."""
+    try:
+        return Strategy(name)
+    except ValueError:
+        return Strategy.WHITELIST
+
+
+def _read_fingerprint(connection: Connection, *, categories: bool) -> tuple[object, ...]:
+    row = connection.execute(
+        statement("fingerprint"), {"categories": categories, "seed": _SEED}
+    ).fetchone()
+    return (categories, *(row or ()))
+
+
+def _read_repositories(
+    connection: Connection, known: Repositories, *, categories: bool
+) -> Repositories:
+    pages: dict[int, Page] = {}
+    page_count = 1
+    changed = len(known.pages)
+    with connection.cursor(binary=True) as cursor:
+        rows = cursor.stream(
+            statement("repositories"),
+            {
+                "categories": categories,
+                "known_numbers": list(known.pages),
+                "known_digests": [each.digest for each in known.pages.values()],
+            },
+        )
+        for page_count, number, digest, *content in rows:  # noqa: B007 - it is the same in every row
+            if content[0] is None:
+                pages[number] = known.pages[number]
+            else:
+                before = known.pages.get(number)
+                renewed = Page if before is None else before.renewed
+                pages[number] = renewed(digest, *content)
+                changed = -1
+    if changed == len(pages) and categories == known.has_categories:
+        return known
+    return Repositories(MappingProxyType(pages), page_count, categories)
