@@ -24,7 +24,7 @@ from reconciler.planning.evidence_formulas import (
     log_hard_limit,
     log_weighted_sum,
 )
-from reconciler.targeting.categories import Category
+from rollout_client.targeting.categories import Category
 
 WINDOW: Final = timedelta(minutes=5)
 """The length of a window; windows begin on the clock's fives."""

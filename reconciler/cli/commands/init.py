@@ -16,8 +16,8 @@ def command(context: click.Context) -> None:
     Beside it goes its schema, with which an editor completes and explains each key, also offline. An
     existing file is not overwritten.
     """
-    from rollout_client.atomic_write import create_file
     from reconciler.rollout_file import SCHEMA_PATH, first_rollout_file, rollout_schema_text
+    from rollout_client.atomic_write import create_file
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
