@@ -1,7 +1,7 @@
-"""The statements in a package's `sql/*.sql`, each under its name.
+"""The statements in a package's `sql/*.sql`, by name.
 
-A file holds one subject. Each statement follows its name, `-- name: read_live`, and a comment about what it
-does. Parameters are written `:parameter`.
+A file has one subject. A line `-- name: read_live` and a comment about its effect come before each
+statement. Parameters are written `:parameter`.
 """
 
 import re
