@@ -101,15 +101,13 @@ def read_health(
 def read_soaking(
     connection: "Connection", feature: str, stage: Decimal, *, source: MetricsSource | None = None
 ) -> Soaking:
-    """Return one feature's health, and the time at which it reached the stage with this percentage.
+    """Return one feature's health, and how long it was live since it reached the stage with this percentage.
 
     Its metrics are those of a source or of `rollout_metrics`.
     """
     health = read_health(connection, feature, source=source)
-    reached_at = connection.execute(
-        text(_SQL["reached"]), {"feature": feature, "percentage": stage}
-    ).scalar_one()
-    return Soaking(now=health.period.now, reached_at=reached_at, health=health)
+    row = connection.execute(text(_SQL["reached"]), {"feature": feature, "percentage": stage}).one()
+    return Soaking(health.period.now, row.reached_at, health, row.inactive_for)
 
 
 def _read_odd_time(connection: "Connection", feature: str) -> str | None:

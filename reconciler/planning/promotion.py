@@ -26,8 +26,14 @@ class Soaking:
     now: datetime
     """By the database's clock, like `reached_at`."""
     reached_at: datetime
-    """Since when the stage is live: a rollback, a resume and any override restart it."""
+    """Since when the stage soaks: a rollback, a resume and any override restart it."""
     health: Health
+    inactive_for: timedelta = timedelta(0)
+    """How long the feature was inactive since then: that time does not count."""
+
+    def is_over(self, soak: timedelta) -> bool:
+        """Return whether the stage was live for a time."""
+        return self.now - self.reached_at - self.inactive_for >= soak
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +61,23 @@ class StageNotSoaked:
     after: Decimal
     stage: Stage
     reached_at: datetime
+    inactive_for: timedelta = timedelta(0)
 
     @property
     def message(self) -> str:
         """When the stage was reached, and the time until which it soaks."""
+        inactive = _whole_seconds(self.inactive_for)
+        beside = f", and {format_duration(inactive)} inactive" if inactive else ""
         return (
             f"{_rise(self.before, self.after)}: stage {show_number(self.stage.percentage)} "
             f"reached {show_next_second(self.reached_at)}; soaks until "
-            f"{show_next_second(self.holds_at)} ({format_duration(self.stage.soak)})"
+            f"{show_next_second(self.holds_at)} ({format_duration(self.stage.soak)}{beside})"
         )
 
     @property
     def holds_at(self) -> datetime:
         """The end of the soak if the stage stays live until then; rounded up to a whole second."""
-        return _next_second(self.reached_at + self.stage.soak)
+        return _next_second(self.reached_at + self.inactive_for + self.stage.soak)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +167,8 @@ def guard_soak(
         return
     if is_limited:
         yield StageLimited(base, after, stage)
-    elif soaking.now < soaking.reached_at + stage.soak:
-        yield StageNotSoaked(base, after, stage, soaking.reached_at)
+    elif not soaking.is_over(stage.soak):
+        yield StageNotSoaked(base, after, stage, soaking.reached_at, soaking.inactive_for)
     if soaking.health.judgement.verdict is not Verdict.PASS:
         yield HealthNotPassing(base, after, soaking.health)
 
@@ -171,6 +180,10 @@ def _rise(before: Decimal, after: Decimal) -> str:
 def show_next_second(moment: datetime) -> str:
     """Return a time in UTC, rounded up to a whole second, so that the printed time is never too early."""
     return show_time(_next_second(moment))
+
+
+def _whole_seconds(duration: timedelta) -> timedelta:
+    return timedelta(seconds=duration // timedelta(seconds=1))
 
 
 def _next_second(moment: datetime) -> datetime:

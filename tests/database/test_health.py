@@ -83,7 +83,8 @@ def happen(
         f"""
         INSERT INTO rollout_history (rollout_config_id, action, previous_percentage,
             new_percentage, created_at)
-        SELECT id, %(action)s, %(before)s, %(after)s, now() - interval '{ago}'
+        SELECT id, %(action)s, %(before)s, %(after)s,
+            {"'infinity'" if "infinity" in ago else f"now() - interval '{ago}'"}
         FROM rollout_configuration
         """,
         action=action,
@@ -111,7 +112,8 @@ def soaking(database: Database, stage: int = 25) -> Soaking:
 def held(database: Database, stage: int = 25) -> timedelta:
     """Return how long a stage has lasted, in whole hours."""
     found = soaking(database, stage)
-    return timedelta(hours=round((found.now - found.reached_at) / timedelta(hours=1)))
+    live = found.now - found.reached_at - found.inactive_for
+    return timedelta(hours=round(live / timedelta(hours=1)))
 
 
 def test_metrics_are_counted_in_total_by_category_and_by_processor(rollout: Database) -> None:
@@ -277,7 +279,6 @@ def test_a_stage_starts_at_the_last_increase_that_reached_it(rollout: Database) 
         "emergency_rollback",
         "resumed",
         "drift_kept",
-        "reactivated",
     ],
 )
 def test_a_rollback_or_an_override_restarts_a_stage(rollout: Database, action: str) -> None:
@@ -285,6 +286,46 @@ def test_a_rollback_or_an_override_restarts_a_stage(rollout: Database, action: s
     happen(rollout, action, "2 days")
 
     assert held(rollout) == timedelta(days=2)
+
+
+def test_a_soak_adds_up_the_time_for_which_the_stage_was_live(rollout: Database) -> None:
+    happen(rollout, "deactivated", "12 days")
+    happen(rollout, "percentage_changed", "10 days", before=10, after=25)
+    happen(rollout, "reactivated", "9 days")
+    assert held(rollout) == timedelta(days=9)
+    happen(rollout, "deactivated", "7 days")
+    happen(rollout, "reactivated", "4 days")
+    assert held(rollout) == timedelta(days=6)
+    happen(rollout, "deactivated", "1 day")
+    rollout.execute("UPDATE rollout_configuration SET is_active = false")
+    assert held(rollout) == timedelta(days=5)
+    assert soaking(rollout).is_over(timedelta(days=5) - timedelta(minutes=1))
+    assert not soaking(rollout).is_over(timedelta(days=5) + timedelta(minutes=1))
+
+
+def test_a_feature_that_began_inactive_soaks_since_it_is_active(rollout: Database) -> None:
+    happen(rollout, "created", "20 days", after=25)
+    happen(rollout, "reactivated", "3 days")
+
+    assert held(rollout) == timedelta(days=3)
+
+
+def test_a_feature_that_sql_deactivated_does_not_soak(rollout: Database) -> None:
+    happen(rollout, "percentage_changed", "10 days", before=10, after=25)
+    happen(rollout, "deactivated", "9 days")
+    happen(rollout, "reactivated", "8 days")
+    rollout.execute("UPDATE rollout_configuration SET is_active = false")
+
+    assert held(rollout) == timedelta(0)
+
+
+def test_a_soak_ignores_odd_times_of_the_history(rollout: Database) -> None:
+    happen(rollout, "percentage_changed", "10 days", before=10, after=25)
+    happen(rollout, "deactivated", "9 days")
+    happen(rollout, "reactivated", "-infinity")
+    happen(rollout, "deactivated", "-200000 years")
+
+    assert held(rollout) == timedelta(days=10)
 
 
 def test_a_stage_of_an_adopted_feature_starts_at_the_adoption(rollout: Database) -> None:

@@ -181,29 +181,89 @@ ORDER BY sum(counted.jobs) DESC, counted.processor_type ASC;
 
 -- name: reached
 -- The time at which a stage was reached: the last rise to it or over it, or a later event that restarts the
--- soak. An adopted feature reached its stage at its adoption.
-SELECT
-    greatest(
-        coalesce(
+-- soak; and for how long since then the feature was inactive. An adopted feature reached its stage at its
+-- adoption. A feature that is not live, without a row of history since when, does not soak.
+WITH feature AS (
+    SELECT
+        configuration.id,
+        configuration.is_active,
+        greatest(
+            coalesce(
+                max(history.created_at) FILTER (
+                    WHERE history.action = 'adopted'
+                    OR (
+                        history.new_percentage >= :percentage
+                        AND coalesce(history.previous_percentage, 0) < :percentage
+                    )
+                ),
+                configuration.created_at
+            ),
             max(history.created_at) FILTER (
-                WHERE history.action = 'adopted'
-                OR (
-                    history.new_percentage >= :percentage
-                    AND coalesce(history.previous_percentage, 0) < :percentage
+                WHERE history.action IN (
+                    'auto_rollback', 'rollback', 'emergency_stop', 'emergency_rollback', 'resumed',
+                    'drift_kept'
                 )
             ),
-            configuration.created_at
-        ),
-        max(history.created_at) FILTER (
-            WHERE history.action IN (
-                'auto_rollback', 'rollback', 'emergency_stop', 'emergency_rollback', 'resumed',
-                'drift_kept', 'reactivated'
-            )
-        ),
-        -- A feature that is not live does not soak.
-        CASE WHEN configuration.emergency_stop OR NOT configuration.is_active THEN now() END
-    )
-FROM public.rollout_configuration AS configuration
-LEFT JOIN public.rollout_history AS history ON configuration.id = history.rollout_config_id
-WHERE configuration.feature_name = :feature
-GROUP BY configuration.id;
+            CASE WHEN configuration.emergency_stop THEN now() END
+        ) AS reached_at
+    FROM public.rollout_configuration AS configuration
+    LEFT JOIN public.rollout_history AS history ON configuration.id = history.rollout_config_id
+    WHERE configuration.feature_name = :feature
+    GROUP BY configuration.id
+),
+
+-- Each row that turned the feature off, with the next row that turned it on or off again.
+inactive AS (
+    SELECT
+        history.action,
+        history.created_at AS begun_at,
+        lead(history.created_at) OVER in_order AS ended_at,
+        first_value(history.created_at) OVER in_order AS first_at,
+        first_value(history.action) OVER in_order AS first_action,
+        last_value(history.action) OVER (
+            ORDER BY history.position
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        ) AS last_action
+    FROM public.rollout_history AS history
+    INNER JOIN feature ON history.rollout_config_id = feature.id
+    WHERE history.action IN ('deactivated', 'reactivated')
+    WINDOW in_order AS (ORDER BY history.position)
+),
+
+periods AS (
+    SELECT
+        inactive.begun_at,
+        coalesce(inactive.ended_at, now()) AS ended_at
+    FROM inactive
+    WHERE inactive.action = 'deactivated'
+    UNION ALL
+    -- A feature that was created inactive.
+    SELECT DISTINCT
+        timestamptz '-infinity' AS begun_at,
+        inactive.first_at AS ended_at
+    FROM inactive
+    WHERE inactive.first_action = 'reactivated'
+)
+
+SELECT
+    since.reached_at,
+    coalesce(
+        sum(least(periods.ended_at, now()) - greatest(periods.begun_at, since.reached_at))
+            FILTER (WHERE periods.begun_at IS NOT null),
+        interval '0'
+    ) AS inactive_for
+FROM (
+    SELECT
+        CASE
+            WHEN feature.is_active OR latest.last_action = 'deactivated' THEN feature.reached_at
+            ELSE now()
+        END AS reached_at
+    FROM feature
+    LEFT JOIN (SELECT DISTINCT inactive.last_action FROM inactive) AS latest ON true
+) AS since
+LEFT JOIN periods
+    ON
+        isfinite(since.reached_at)
+        AND isfinite(periods.ended_at)
+        AND greatest(periods.begun_at, since.reached_at) < least(periods.ended_at, now())
+GROUP BY since.reached_at;
