@@ -1,5 +1,6 @@
 """The overrides that git must have, and whether git was seen to have them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from reconciler.database.overrides import read_overrides
 from reconciler.database.queries import queries
-from reconciler.planning.overrides import StoredOverride
+from reconciler.planning.overrides import OverrideState, StoredOverride
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -41,15 +42,15 @@ def read_standing(connection: "Connection") -> tuple[StandingFeature, ...]:
     """Return the features with overrides that git must have or lose, the oldest override first."""
     standing: dict[UUID, list[UUID]] = {}
     names: dict[UUID, str] = {}
-    proposed: dict[UUID, str] = {}
-    seen: set[UUID] = set()
+    proposed: defaultdict[UUID, dict[UUID, str]] = defaultdict(dict)
+    seen: defaultdict[UUID, set[UUID]] = defaultdict(set)
     for row in connection.execute(text(_SQL["standing"])):
         standing.setdefault(row.rollout_config_id, []).append(row.id)
         names[row.rollout_config_id] = row.feature_name
         if row.proposed_branch is not None:
-            proposed[row.id] = row.proposed_branch
+            proposed[row.rollout_config_id][row.id] = row.proposed_branch
         if row.is_seen:
-            seen.add(row.id)
+            seen[row.rollout_config_id].add(row.id)
     if not standing:
         return ()
     overrides = read_overrides(connection)
@@ -58,8 +59,8 @@ def read_standing(connection: "Connection") -> tuple[StandingFeature, ...]:
             names[each],
             overrides.get(each, ()),
             tuple(ids),
-            frozenset(seen.intersection(ids)),
-            {override: proposed[override] for override in ids if override in proposed},
+            frozenset(seen[each]),
+            proposed[each],
         )
         for each, ids in standing.items()
     )
@@ -70,18 +71,22 @@ def read_pending(connection: "Connection") -> tuple[StandingFeature, ...]:
     return tuple(each for each in read_standing(connection) if each.pending)
 
 
-def mark_seen(connection: "Connection", rows: Iterable[StoredOverride]) -> None:
-    """Record that git agrees with these rows, as they were when git was read."""
+def mark_seen(connection: "Connection", rows: Iterable[tuple[str, StoredOverride]]) -> None:
+    """Remember that git has what these rows have, as they were when git was read: each with its feature."""
     listed = list(rows)
     parameters = {
-        "ids": [row.id for row in listed],
-        "states": [row.state.value for row in listed],
+        "features": [feature for feature, _ in listed],
+        "ids": [row.id for _, row in listed],
+        "states": [row.state.value for _, row in listed],
     }
     connection.execute(text(_SQL["mark_seen"]), parameters)
 
 
 def look_again(
-    connection: "Connection", *, there: Iterable[UUID] = (), absent: Iterable[UUID] = ()
+    connection: "Connection",
+    *,
+    there: Iterable[tuple[str, UUID]] = (),
+    absent: Iterable[tuple[str, UUID]] = (),
 ) -> None:
     """Make write-back check overrides again if a file contradicts what was seen before.
 
@@ -91,14 +96,20 @@ def look_again(
 
     Args:
         connection: a transaction.
-        there: overrides with a block in the file.
-        absent: overrides in force without a block in the file.
+        there: features, each with the override whose block the file has.
+        absent: features, each with the override in force whose block the file lacks.
     """
-    parameters = {"there": list(there), "absent": list(absent)}
-    if any(parameters.values()):
+    found = [
+        *((*each, OverrideState.OFF.value) for each in there),
+        *((*each, OverrideState.ON.value) for each in absent),
+    ]
+    if found:
+        features, ids, states = (list(column) for column in zip(*found, strict=True))
+        parameters = {"features": features, "ids": ids, "states": states}
         connection.execute(text(_SQL["look_again"]), parameters)
 
 
-def mark_proposed(connection: "Connection", override: UUID, branch: str) -> None:
-    """Record the branch that was pushed for an override."""
-    connection.execute(text(_SQL["mark_proposed"]), {"id": override, "branch": branch})
+def mark_proposed(connection: "Connection", feature: str, override: UUID, branch: str) -> None:
+    """Remember the branch that was pushed for an override of a feature."""
+    parameters = {"feature": feature, "id": override, "branch": branch}
+    connection.execute(text(_SQL["mark_proposed"]), parameters)

@@ -5,7 +5,7 @@ whatever is not seen on the branch stays pending.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -80,8 +80,9 @@ class WrittenBack:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """What was tried for one override's edit."""
+    """What was tried for the edit of one override of a feature."""
 
+    feature: str
     override: UUID
     commit: str | None = None
     """The commit that was made for it; only the branch shows whether its push came through."""
@@ -89,6 +90,10 @@ class _Attempt:
     """The branch that proposes it."""
     why: str | None = None
     """Why it could not be written."""
+
+
+_Attempts = dict[tuple[str, UUID], _Attempt]
+"""By feature and override: two features can each have an override with the same id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class Pass:
 
     def run(self) -> tuple[WrittenBack, ...]:
         """Try until the branch shows every edit that it takes; remember in the database what it shows."""
-        attempts: dict[UUID, _Attempt] = {}
+        attempts: _Attempts = {}
         for failures in range(TRIES):
             if failures:
                 time.sleep(_backoff(failures))
@@ -131,7 +136,7 @@ class Pass:
             self.lease.renew()
             written = self.publish(self.place, tip, self.branch, [each.change for each in planned])
             made = [
-                _Attempt(each.override, commit=commit)
+                _Attempt(each.feature, each.override, commit=commit)
                 for each, commit in zip(planned, written.commits, strict=False)
             ]
             attempts |= _by_override(made)
@@ -161,7 +166,7 @@ class Pass:
             # A long history is read for each feature.
             self.lease.renew()
             looks.append(look_at(self.place, tip, feature, proposals))
-        lost = [override for look in looks for override in look.lost]
+        lost = [(look.feature.name, override) for look in looks for override in look.lost]
         if lost:
             write_transaction(self.database, partial(look_again, absent=lost))
         return tip, looks
@@ -181,7 +186,7 @@ class Pass:
                     continue
                 self.lease.renew()
                 self.publish(self.place, tip, branch, [planned.change], proposal)
-            yield _Attempt(edit.override.id, branch=branch)
+            yield _Attempt(look.feature.name, edit.override.id, branch=branch)
 
     def _propose(self, tip: TipFile, planned: _Planned, why: str) -> _Attempt:
         """Push a branch of its own for an edit, and remember it, so that it is pushed once."""
@@ -195,11 +200,13 @@ class Pass:
         if not self._is_pushed(branch, tip):
             pushed = self.publish(self.place, tip, branch, [alone.change])
             if not self._is_pushed(branch, tip):
-                return _Attempt(override, why=f"{why}, nor does {branch} ({pushed.answer})")
+                refused = f"{why}, nor does {branch} ({pushed.answer})"
+                return _Attempt(planned.feature, override, why=refused)
         if self.propose is not None:
             self.propose(branch, *describe_edit(planned.feature, planned.edit))
-        write_transaction(self.database, partial(mark_proposed, override=override, branch=branch))
-        return _Attempt(override, branch=branch)
+        mark = partial(mark_proposed, feature=planned.feature, override=override, branch=branch)
+        write_transaction(self.database, mark)
+        return _Attempt(planned.feature, override, branch=branch)
 
     def _is_pushed(self, branch: str, tip: TipFile) -> bool:
         """Return whether the remote has a branch with a commit that the tip lacks."""
@@ -208,10 +215,10 @@ class Pass:
         return not self.place.is_on(self.place.fetch(branch), tip.commit)
 
     def _finish(
-        self, tip: TipFile, looks: Sequence[Look], attempts: Mapping[UUID, _Attempt]
+        self, tip: TipFile, looks: Sequence[Look], attempts: _Attempts
     ) -> tuple[WrittenBack, ...]:
         seen = [
-            row
+            (look.feature.name, row)
             for look in looks
             for row in look.feature.rows
             if row.id in look.seen - (look.feature.seen - look.lost)
@@ -219,7 +226,7 @@ class Pass:
         if seen:
             write_transaction(self.database, partial(mark_seen, rows=seen))
         return tuple(
-            self._result(tip, look, row, attempts.get(row.id, _Attempt(row.id)))
+            self._result(tip, look, row, _attempt(attempts, look.feature.name, row.id))
             for look in looks
             for row in look.reported
         )
@@ -249,8 +256,12 @@ def _backoff(failures: int) -> float:
     )
 
 
-def _by_override(attempts: Iterable[_Attempt]) -> dict[UUID, _Attempt]:
-    return {each.override: each for each in attempts}
+def _by_override(attempts: Iterable[_Attempt]) -> _Attempts:
+    return {(each.feature, each.override): each for each in attempts}
+
+
+def _attempt(attempts: _Attempts, feature: str, override: UUID) -> _Attempt:
+    return attempts.get((feature, override), _Attempt(feature, override))
 
 
 def _plan(tip: TipFile, looks: Sequence[Look]) -> tuple[Sequence[_Planned], Sequence[_Attempt]]:
@@ -274,7 +285,7 @@ def _planned(content: bytes, feature: str, edit: Edit) -> "_Planned | _Attempt":
     try:
         edited = edit_content(content, feature, edit)
     except (EditRefused, FileInvalid) as error:
-        return _Attempt(edit.override.id, why=f"its block cannot be written: {error}")
+        return _Attempt(feature, edit.override.id, why=f"its block cannot be written: {error}")
     return _Planned(feature, edit, Change(edited, commit_message(feature, edit)))
 
 
