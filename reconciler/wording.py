@@ -44,3 +44,11 @@ def describe_limit(percentage: Decimal | None) -> str:
 def short_commit(commit: str) -> str:
     """Return the first seven characters of a commit's name."""
     return commit[:7]
+
+
+def describe_permission(commit: str) -> str:
+    """Return which commit allows a guard, and which merges keep its line."""
+    return (
+        f"Rollout-Allow in {short_commit(commit)}; a merge or a rebase keeps it, "
+        "a squash only if its message has that line"
+    )

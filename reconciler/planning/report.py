@@ -28,7 +28,7 @@ from reconciler.planning.plan import (
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Override
 from reconciler.rollout_file.schema_address import schema_address
-from reconciler.wording import exact_time
+from reconciler.wording import describe_permission, exact_time
 
 
 class Report(BaseModel):
@@ -102,6 +102,8 @@ class GuardReport(Report):
     name: str
     message: str
     allowed: bool
+    allowed_by: str | None = None
+    """The commit whose `Rollout-Allow` allows it, and which merges keep it; null for `--allow`."""
 
 
 class FeatureReport(Report):
@@ -206,7 +208,10 @@ def _report_feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) 
         drift=[report_drift(drift) for drift in feature.drift],
         guards=[
             GuardReport(
-                name=finding.guard, message=finding.message, allowed=finding.guard in allowed
+                name=finding.guard,
+                message=finding.message,
+                allowed=finding.guard in allowed,
+                allowed_by=_allowing_commit(allowed.get(finding.guard)),
             )
             for finding in feature.findings
         ],
@@ -215,6 +220,11 @@ def _report_feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) 
         if feature.blast_radius is None
         else BlastRadiusReport.model_validate(asdict(feature.blast_radius)),
     )
+
+
+def _allowing_commit(allowed: Allowed | None) -> str | None:
+    commit = None if allowed is None else allowed.commit
+    return None if commit is None else describe_permission(commit)
 
 
 def _report_change(change: Change) -> ScalarChangeReport | ListChangeReport:

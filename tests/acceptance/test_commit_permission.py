@@ -43,7 +43,7 @@ def test_the_commit_that_raises_allows_it_and_the_plan_names_it(applied: Site) -
 
     assert (refused.exit_code, allowed.exit_code, percentage(applied)) == (3, 0, 90)
     assert "--allow max-increase" in refused.stdout
-    assert f"(Rollout-Allow in {commit})" in " ".join(preview.stdout.split())
+    assert f"(Rollout-Allow in {commit};" in " ".join(preview.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,13 @@ def test_a_commit_before_the_file_was_moved_counts(applied: Site) -> None:
     assert (done.exit_code, percentage(applied)) == (0, 90), done.stdout
 
 
-def test_markdown_warns_of_a_squash_that_drops_the_line(applied: Site) -> None:
+@pytest.mark.parametrize("form", ["text", "json", "markdown"])
+def test_every_form_warns_of_a_squash_that_drops_the_line(applied: Site, form: str) -> None:
     change(applied, 90, "Raise it\n\nRollout-Allow: max-increase")
 
-    done = applied.reconcile("--dry-run", "--format", "markdown")
+    done = applied.reconcile("--dry-run", "--format", form)
 
-    assert "a squash only if its message has that line" in done.stdout
+    assert "a squash only if its message has that line" in " ".join(done.stdout.split())
 
 
 def test_a_commit_that_a_merge_brings_counts(applied: Site) -> None:

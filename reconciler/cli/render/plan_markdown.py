@@ -30,7 +30,7 @@ from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import BlastRadius, FeaturePlan, ListChange, Plan, ScalarChange
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
-from reconciler.wording import count, counted, short_commit
+from reconciler.wording import count, counted, describe_permission, short_commit
 
 MAX_CHARACTERS: Final = 60_000
 """GitHub refuses a comment of more than 65,536; some are left for what a workflow adds."""
@@ -109,7 +109,13 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
         yield f"> **{verdict}** by `{finding.guard}`: {finding.message}{_allowing_commit(by)}"
     for drift in feature.drift:
         yield f"> **Drift:** {for_markdown(describe_drift(drift))}"
-    rows = [_change(change) for change in shown_changes(feature)]
+    rows = [
+        *(
+            ("override", short_limit(each.before), short_limit(each.after))
+            for each in feature.edited_limits
+        ),
+        *(_change(change) for change in shown_changes(feature)),
+    ]
     if rows:
         yield _table(("field", "before", "after"), rows)
     if feature.unresolved:
@@ -124,10 +130,7 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
 def _allowing_commit(by: Allowed | None) -> str:
     if by is None or by.commit is None:
         return ""
-    return (
-        f" (`Rollout-Allow` in {for_markdown(short_commit(by.commit))}; a merge or a rebase keeps it, "
-        "a squash only if its message has that line)"
-    )
+    return f" ({for_markdown(describe_permission(by.commit))})"
 
 
 def _change(change: ScalarChange | ListChange) -> tuple[str, ...]:

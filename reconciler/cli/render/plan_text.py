@@ -26,8 +26,8 @@ from reconciler.planning.plan import (
     ScalarChange,
 )
 from reconciler.planning.plan_inputs import Source
-from reconciler.wording import count, counted, gains, short_commit
-from rollout_client.targeting.categories import Threshold
+from reconciler.targeting.categories import Threshold
+from reconciler.wording import count, counted, describe_permission, gains, short_commit
 
 _SHOWN_ENTRIES: Final = 20
 
@@ -124,6 +124,9 @@ def _feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> Iter
         yield from _override(feature)
     for drift in feature.drift:
         yield from paragraph("drift", for_line(describe_drift(drift)), "yellow")
+    for edited in feature.edited_limits:
+        limits = f"{short_limit(edited.before)} → {short_limit(edited.after)}"
+        yield from paragraph("override", limits)
     for change in shown_changes(feature):
         yield from _change(change, feature.unresolved)
     if feature.blast_radius is not None:
@@ -131,7 +134,7 @@ def _feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> Iter
     for finding in feature.findings:
         by = allowed.get(finding.guard)
         label, color = ("refused", "red") if by is None else ("allowed", None)
-        where = f" (Rollout-Allow in {short_commit(by.commit)})" if by and by.commit else ""
+        where = "" if by is None or by.commit is None else f" ({describe_permission(by.commit)})"
         yield from paragraph(label, for_line(f"{finding.guard}: {finding.message}{where}"), color)
     for warning in feature.warnings:
         yield from paragraph("warning", for_line(warning), "yellow")
