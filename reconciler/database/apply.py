@@ -93,11 +93,17 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
         _write_categories(connection, plan.categories, history)
         _write_marks(connection, plan.test_repositories, history)
         _write_generation(connection, plan, application, generation)
-    declared = application.rollout.features.values()
-    there = {each.override.id for each in declared if each.override is not None}
-    limits = (each.overrides.in_force for each in plan.features)
-    absent = {each.id for each in limits if each is not None} - there
-    look_again(connection, there=there, absent=absent)
+    there = {
+        (name, each.override.id)
+        for name, each in application.rollout.features.items()
+        if each.override is not None
+    }
+    in_force = {
+        (each.name, each.overrides.in_force.id)
+        for each in plan.features
+        if each.overrides.in_force is not None
+    }
+    look_again(connection, there=there, absent=in_force - there)
     connection.execute(
         text(_SQL["move_state"]), {"generation": generation, "commit": application.source.commit}
     )
@@ -151,6 +157,16 @@ def _write_configuration(
                             "percentage": plain(feature.after.percentage),
                             "emergency_stop": feature.after.emergency_stop,
                         },
+                    },
+                )
+            for edited in feature.edited_limits:
+                history.change(
+                    Action.UPDATED,
+                    feature=feature.name,
+                    details={
+                        "override": str(edited.override),
+                        "limit_before": plain(edited.before),
+                        "limit_after": plain(edited.after),
                     },
                 )
             for change in feature.recorded:

@@ -6,7 +6,7 @@ Reads in the caller's transaction and writes nothing; the rights of a reader are
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -14,7 +14,7 @@ from sqlalchemy import text
 from reconciler.database.overrides import read_overrides
 from reconciler.database.queries import queries
 from reconciler.planning.feature_config import Configuration, configuration_from_row
-from reconciler.planning.live_state import Directory, Live, LiveFeature
+from reconciler.planning.live_state import Directory, Live, LiveFeature, read_adopted
 from reconciler.planning.plan_inputs import NOTHING_APPLIED, LastApplied, read_generation
 from reconciler.rollout_file.list_entries import entry_key, is_pattern
 from reconciler.rollout_file.model import Rollout
@@ -46,6 +46,7 @@ def read_live(connection: "Connection", rollout: Rollout) -> Found:
     applied = (
         NOTHING_APPLIED if stored is None else read_generation(stored.desired, stored.effective)
     )
+    features = _with_begin(connection, features, applied)
     live = Live(
         generation=state.generation,
         applied_commit=state.applied_commit,
@@ -90,6 +91,25 @@ def _read_features(connection: "Connection") -> Mapping[str, LiveFeature]:
         )
         for row in connection.execute(text(_SQL["configurations"])).mappings()
     }
+
+
+def _with_begin(
+    connection: "Connection", features: Mapping[str, LiveFeature], applied: LastApplied
+) -> Mapping[str, LiveFeature]:
+    """Return the features, and of those that no apply knows how they began."""
+    unknown = [name for name in features if name not in applied.features]
+    if not unknown:
+        return features
+    rows = connection.execute(text(_SQL["before_any_apply"]), {"features": unknown})
+    begun = {
+        row.feature_name: replace(
+            features[row.feature_name],
+            was_lowered=row.was_lowered,
+            adopted=read_adopted(features[row.feature_name].configuration, row.adopted),
+        )
+        for row in rows
+    }
+    return {**features, **begun}
 
 
 def _read_directory(

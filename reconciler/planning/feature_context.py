@@ -12,6 +12,7 @@ from reconciler.planning.drift import (
     fields_judged_by_audience,
     find_drift,
     kept_override,
+    with_adopted,
     without_drift,
 )
 from reconciler.planning.feature_config import Configuration, ScalarField
@@ -55,10 +56,16 @@ class FeatureContext:
 
     @property
     def drift(self) -> tuple[Drift, ...]:
-        """The difference between the live and the expected configuration."""
-        if self.live is None or self.expected is None:
+        """How the live configuration differs from the expected one."""
+        if self.found is None:
             return ()
-        return find_drift(self.expected, self.live, self.inputs.audience.get(self.name, {}))
+        live, audience = self.found.configuration, self.inputs.audience.get(self.name, {})
+        if self.applied is None:
+            # Before the first apply SQL may change the feature; only a narrowing needs a person's decision.
+            adopted = self.found.adopted
+            found = () if adopted is None else find_drift(adopted, live, audience)
+            return tuple(each for each in found if each.decision is Decision.HOLD)
+        return () if self.expected is None else find_drift(self.expected, live, audience)
 
     @property
     def desired(self) -> Configuration | None:
@@ -96,13 +103,18 @@ def drift_to_judge(
     """
     for name, found in inputs.live.features.items():
         context = FeatureContext.of(name, inputs)
-        if context.applied is not None and context.expected is not None:
-            for field in fields_judged_by_audience(context.expected, found.configuration):
-                percentage = context.applied.desired.percentage
+        expected = found.adopted if context.applied is None else context.expected
+        if expected is not None:
+            percentage = (
+                found.configuration.percentage
+                if context.applied is None
+                else context.applied.desired.percentage
+            )
+            for field in fields_judged_by_audience(expected, found.configuration):
                 yield (
                     name,
                     field,
-                    _opened(context.expected, percentage),
+                    _opened(expected, percentage),
                     _opened(found.configuration, percentage),
                 )
 
@@ -123,20 +135,24 @@ def kept_ids(inputs: PlanInputs) -> Iterator[UUID]:
 def drift_before_any_apply(
     context: FeatureContext, desired: Configuration, in_file: Override | None
 ) -> tuple[Drift, ...]:
-    """Return a stop, or a percentage below the file's, of a live feature before its first apply.
+    """Return the live changes before the first apply that narrow the desired state.
 
-    There is no stored state to compare with, but a narrowing survives every apply, also the first.
-    A percentage of 0 is the start of each feature and no narrowing.
+    There is no stored state to compare with, but a narrowing survives every apply, also the first: a
+    stop or a percentage is kept, another narrowing since the adoption is held. A percentage of 0 is
+    the start of each feature; it narrows only a feature that had a higher one.
     """
-    live = context.live
-    if live is None:
+    if context.found is None:
         return ()
+    live = context.found.configuration
     expected = effective(desired, _narrower(context.limit, in_file), live)
-    percentage = max(expected.percentage, live.percentage) if live.percentage else Decimal(0)
+    is_limit = bool(live.percentage) or context.found.was_lowered
+    percentage = max(expected.percentage, live.percentage) if is_limit else Decimal(0)
     if live.emergency_stop:
         percentage = live.percentage
     before = replace(live, emergency_stop=expected.emergency_stop, percentage=percentage)
-    return tuple(each for each in find_drift(before, live, {}) if each.decision is Decision.KEEP)
+    kept = (each for each in find_drift(before, live, {}) if each.decision is Decision.KEEP)
+    held = with_adopted(context.drift, desired, context.inputs.live.directory)
+    return (*kept, *(each for each in held if each.decision is Decision.HOLD))
 
 
 def _narrower(limit: Override | None, other: Override | None) -> Override | None:

@@ -1,14 +1,16 @@
 """What an apply reads: the state of the database, and the meaning of the file's names in it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.list_entries import entry_key
-from rollout_client.targeting.categories import Category, Threshold
+from reconciler.targeting.buckets import Bucketing
+from reconciler.targeting.categories import Category, Threshold
+from reconciler.targeting.strategy import Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,30 @@ class LiveFeature:
     configuration: Configuration
     updated_at: datetime
     overrides: tuple[StoredOverride, ...] = ()
+    was_lowered: bool = False
+    """Whether it was open further than now, of a feature that no apply knows."""
+    adopted: Configuration | None = None
+    """How the adoption found it, of a feature that no apply knows; None without an adoption."""
+
+
+def read_adopted(live: Configuration, stored: object) -> Configuration | None:
+    """Return a configuration with the strategy, salt, bucketing and lists that the adoption recorded.
+
+    `stored` is what its row of history has; None where it has nothing that can be read.
+    """
+    if not isinstance(stored, dict):
+        return None
+    try:
+        return replace(
+            live,
+            strategy=Strategy(stored["strategy"]),
+            salt=str(stored["salt"]),
+            bucketing=Bucketing(stored["bucketing"]),
+            whitelist=frozenset(map(str, stored["whitelist"])),
+            exclusions=frozenset(map(str, stored["exclusions"])),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

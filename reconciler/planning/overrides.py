@@ -6,7 +6,7 @@ git's history. It returns the override in force and the rows that an apply has t
 narrowing takes effect by itself; every resume is an act of people.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
@@ -91,6 +91,15 @@ STATE_AFTER: Final[Mapping[OverrideCase, OverrideState | None]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class EditedLimit:
+    """A limit that people changed in the file, under its id; None is a stop."""
+
+    override: UUID
+    before: Decimal | None
+    after: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """The override in force on a feature, and the rows that an apply has to write."""
 
@@ -99,6 +108,7 @@ class Settlement:
     """New and changed rows."""
     resumed: tuple[Override, ...]
     """Overrides that people removed without a replacement; each gets a row of history."""
+    edited: tuple[EditedLimit, ...] = ()
 
 
 def settle_overrides(
@@ -149,7 +159,17 @@ def settle_overrides(
         resumed=()
         if is_replaced
         else tuple(before[each].override for each in before if each in removed),
+        edited=tuple(_edited_limits(stored, settled)),
     )
+
+
+def _edited_limits(
+    stored: Sequence[StoredOverride], settled: Mapping[UUID, StoredOverride]
+) -> Iterator[EditedLimit]:
+    for row in stored:
+        before, after = row.override, settled[row.id].override
+        if limit_of(before) != limit_of(after):
+            yield EditedLimit(row.id, before.percentage, after.percentage)
 
 
 def narrow(configuration: Limited, override: Override | None) -> Limited:

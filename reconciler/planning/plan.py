@@ -19,7 +19,7 @@ from reconciler.planning.feature_config import (
 )
 from reconciler.planning.guards import Allowed, Finding, GuardName
 from reconciler.planning.live_state import Directory
-from reconciler.planning.overrides import StoredOverride
+from reconciler.planning.overrides import EditedLimit, StoredOverride
 from reconciler.rollout_file.model import Override
 from rollout_client.targeting.categories import Category, Threshold
 
@@ -153,6 +153,13 @@ class OverridesPlan:
     """Overrides that people removed from the file."""
     is_in_file: bool = False
     """Whether the file has the override in force."""
+    edited: tuple[EditedLimit, ...] = ()
+    """The limits that people changed in the file."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether people removed an override from the file, or changed its limit there."""
+        return bool(self.resumed or self.edited)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +190,21 @@ class FeaturePlan:
         """The number of changes as the history counts them: a new feature is one."""
         if self.action is FeatureAction.CREATE:
             return 1
-        return sum(map(len, self.recorded)) + len(self.drift) + len(self.overrides.resumed)
+        return (
+            sum(map(len, self.recorded))
+            + len(self.drift)
+            + len(self.overrides.resumed)
+            + len(self.edited_limits)
+        )
+
+    @property
+    def edited_limits(self) -> tuple[EditedLimit, ...]:
+        """The changed limits that no change of the percentage or of the stop shows."""
+        is_shown = any(
+            isinstance(each, ScalarChange) and each.field.name in {"percentage", "emergency_stop"}
+            for each in self.changes
+        )
+        return () if is_shown else self.overrides.edited
 
     @property
     def recorded(self) -> tuple[Change, ...]:

@@ -158,7 +158,7 @@ def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePla
     entries = (*feature.whitelist, *feature.exclusions)
     return FeaturePlan(
         name=name,
-        action=_action(context.live, is_touched=bool(changes or drift or overrides.resumed)),
+        action=_action(context.live, is_touched=bool(changes or drift or overrides.moved)),
         before=context.live,
         desired=desired,
         after=after,
@@ -226,7 +226,12 @@ def _plan_overrides(
     settled = settle_overrides(in_file, stored, traces, kept)
     is_in_file = settled.in_force is not None and settled.in_force.id == file_id
     return OverridesPlan(
-        settled.in_force, kept, settled.written, settled.resumed, is_in_file=is_in_file
+        settled.in_force,
+        kept,
+        settled.written,
+        settled.resumed,
+        is_in_file=is_in_file,
+        edited=settled.edited,
     )
 
 

@@ -214,3 +214,103 @@ def test_a_stop_by_sql_after_an_import_stays(site: Site) -> None:
     assert "Nothing to change" in first.stdout
     assert second.exit_code == 0
     assert site.database.value("SELECT emergency_stop FROM rollout_configuration") is True
+
+
+@pytest.mark.parametrize("percentage", [0, 5])
+def test_a_percentage_lowered_by_sql_after_an_import_stays(adopted: Site, percentage: int) -> None:
+    imported(adopted)
+    by_hand(adopted, f"rollout_percentage = {percentage}")
+
+    done = adopted.reconcile("--no-write-back")
+
+    assert done.exit_code == 0
+    assert live(adopted, "rollout_percentage::integer") == percentage
+    assert "(database)" in done.stdout
+
+
+def test_a_feature_that_began_at_zero_is_raised_by_its_first_file(site: Site) -> None:
+    site.database.execute("INSERT INTO rollout_configuration (feature_name) VALUES ('capture')")
+    site.write("version: 1\nfeatures:\n  capture:\n    percentage: 10\n")
+
+    done = site.reconcile("--no-write-back")
+
+    assert done.exit_code == 0
+    assert live(site, "rollout_percentage::integer", "capture") == 10
+
+
+NARROWED = (
+    pytest.param("target_repositories = '{}'", id="a whitelist"),
+    pytest.param(
+        "excluded_repositories = array_append(excluded_repositories, 'acme/tools')",
+        id="exclusions",
+    ),
+    pytest.param("rollout_strategy = 'whitelist', rollout_percentage = 100", id="a strategy"),
+)
+
+
+@pytest.mark.parametrize("change", NARROWED)
+def test_a_narrowing_by_sql_after_an_import_waits_for_a_person(adopted: Site, change: str) -> None:
+    adopted.database.execute(
+        f"UPDATE rollout_configuration SET rollout_percentage = 100 WHERE feature_name = '{FEATURE}'"
+    )
+    imported(adopted)
+    by_hand(adopted, change)
+    narrowed = eligible(adopted)
+
+    held = adopted.reconcile("--no-write-back")
+
+    assert held.exit_code == 3, held.stdout
+    assert eligible(adopted) == narrowed
+    adopt = adopted.reconcile("drift", "adopt", "--feature", FEATURE, "--yes")
+    assert adopt.exit_code == 0, adopt.stderr
+    adopted.commit("Keep what was narrowed by hand")
+    done = adopted.reconcile("--no-write-back", "--allow", "list-emptied")
+    assert done.exit_code == 0, done.stdout
+    assert eligible(adopted) == narrowed
+
+
+def test_a_narrowing_by_sql_after_an_import_can_be_reverted(adopted: Site) -> None:
+    imported(adopted)
+    before = live(adopted, "target_repositories")
+    by_hand(adopted, "target_repositories = '{}'")
+
+    reverted = adopted.reconcile("drift", "revert", "--feature", FEATURE, "--yes")
+
+    assert reverted.exit_code == 0, reverted.stderr
+    assert live(adopted, "target_repositories") == before
+    assert adopted.reconcile("--no-write-back").exit_code == 0
+
+
+def test_an_import_after_a_narrowing_by_sql_has_nothing_to_hold(adopted: Site) -> None:
+    adopted.reconcile("db", "upgrade")
+    by_hand(adopted, "target_repositories = '{}', rollout_percentage = 0")
+    imported(adopted)
+
+    done = adopted.reconcile("--no-write-back")
+
+    assert done.exit_code == 0
+    assert "Nothing to change" in done.stdout
+
+
+def imported(site: Site) -> None:
+    site.reconcile("db", "upgrade")
+    done = site.reconcile("import", "--output", "rollout.yaml", "--force")
+    assert done.exit_code == 0, done.stderr
+    site.commit("Declare the rollout as it is")
+
+
+def by_hand(site: Site, change: str) -> None:
+    site.database.execute(
+        f"UPDATE rollout_configuration SET {change} WHERE feature_name = '{FEATURE}'"
+    )
+
+
+def eligible(site: Site) -> set[str]:
+    rows = site.database.rows(f"SELECT eligible_repositories('{FEATURE}')::text AS id")
+    return {row["id"] for row in rows}
+
+
+def live(site: Site, columns: str, feature: str = FEATURE) -> object:
+    return site.database.value(
+        f"SELECT {columns} FROM rollout_configuration WHERE feature_name = '{feature}'"
+    )

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from reconciler.database.apply import Application
+from reconciler.database.transactions import read_only_transaction, write_transaction
+from reconciler.database.write_back import look_again, mark_proposed, mark_seen, read_pending
 from reconciler.errors import Refused, Stale
 from reconciler.operations import safeguard
 from reconciler.operations.drift import adopt_held_drift
@@ -354,3 +357,75 @@ def test_after_a_resume_failures_count_again(rollout: Rollout) -> None:
     rollout.tick()
 
     assert rollout.live() == (5, False)
+
+
+EDITS = (
+    pytest.param(80, 20, 50, id="from above the percentage"),
+    pytest.param(80, 60, 50, id="above the percentage on both sides"),
+    pytest.param(20, 70, 10, id="to above the percentage"),
+)
+
+
+@pytest.mark.parametrize(("before", "after", "percentage"), EDITS)
+def test_an_edited_limit_is_in_the_history(
+    rollout: Rollout, before: int, after: int, percentage: int
+) -> None:
+    begin(rollout, percentage=percentage, override=BLOCK | {"percentage": before})
+    number = len(rollout.actions())
+
+    done = rollout.apply(
+        search={"percentage": percentage, "override": BLOCK | {"percentage": after}}
+    )
+
+    rows = rollout.database.rows("SELECT metadata FROM rollout_history ORDER BY position")
+    assert done.plan.change_count == 1
+    assert len(rows) == number + 1
+    live = min(percentage, after)
+    assert rollout.live() == (live, False)
+    if live == min(percentage, before):
+        assert rows[-1]["metadata"]["override"] == BLOCK["id"]
+        assert (rows[-1]["metadata"]["limit_before"], rows[-1]["metadata"]["limit_after"]) == (
+            before,
+            after,
+        )
+    again = rollout.apply(
+        search={"percentage": percentage, "override": BLOCK | {"percentage": after}}
+    )
+    assert not again.plan.has_changes
+
+
+def test_write_back_marks_an_override_of_its_feature(rollout: Rollout) -> None:
+    rollout.apply(*GuardName, search={"percentage": 50, "override": BLOCK}, other={})
+    # The same id, as an older release could leave it in two features.
+    rollout.database.execute(
+        """
+        INSERT INTO rollout_override
+            (id, rollout_config_id, percentage, emergency_stop, reason, triggered_by)
+        SELECT %(id)s, id, 5, false, 'errors', 'Ada'
+        FROM rollout_configuration WHERE feature_name = 'other'
+        """,
+        id=BLOCK["id"],
+    )
+    with read_only_transaction(rollout.target) as connection:
+        (search,) = (each for each in read_pending(connection) if each.name == "search")
+
+    def pending() -> set[str]:
+        with read_only_transaction(rollout.target) as connection:
+            return {each.name for each in read_pending(connection)}
+
+    override = UUID(str(BLOCK["id"]))
+    write_transaction(rollout.target, lambda each: mark_seen(each, [("search", search.rows[0])]))
+    assert pending() == {"other"}
+    write_transaction(rollout.target, lambda each: look_again(each, absent=[("other", override)]))
+    assert pending() == {"other"}
+    write_transaction(
+        rollout.target, lambda each: mark_proposed(each, "search", override, "rollout/override")
+    )
+    assert (
+        rollout.database.value(
+            "SELECT count(*) FROM rollout_override WHERE proposed_branch IS NOT NULL"
+        )
+        == 1
+    )
+    write_transaction(rollout.target, lambda each: look_again(each, absent=[("search", override)]))
+    assert pending() == {"other", "search"}

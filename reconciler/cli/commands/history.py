@@ -112,7 +112,13 @@ def _what(entry: "HistoryEntry") -> str:
         is_reverted = entry.action == Action.DRIFT_REVERTED
         before = details.get("live") if is_reverted else details["before"]
         return f"{details['field']} {_shown(before)} → {_shown(details.get('after'))}"
+    if "limit_after" in details:
+        return f"override {_limit(details.get('limit_before'))} → {_limit(details['limit_after'])}"
     return "" if entry.new_percentage is None else show_number(entry.new_percentage)
+
+
+def _limit(percentage: Any) -> str:
+    return "stop" if percentage is None else str(percentage)
 
 
 def _shown(value: Any) -> str:

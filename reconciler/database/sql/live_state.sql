@@ -26,6 +26,34 @@ SELECT
 FROM public.rollout_configuration
 ORDER BY feature_name;
 
+-- name: before_any_apply
+-- Of features that no apply knows: how the adoption found them, and whether they were open further than now, as
+-- history or the time of the last change shows. A feature that never was changed began as it is.
+SELECT
+    configuration.feature_name,
+    adoption.metadata -> 'after' AS adopted,
+    coalesce(
+        configuration.updated_at > coalesce(adoption.created_at, configuration.created_at), false
+    )
+    OR EXISTS (
+        SELECT FROM public.rollout_history AS history
+        WHERE
+            history.rollout_config_id = configuration.id
+            AND greatest(history.previous_percentage, history.new_percentage)
+            > configuration.rollout_percentage
+    ) AS was_lowered
+FROM public.rollout_configuration AS configuration
+LEFT JOIN LATERAL (
+    SELECT
+        history.metadata,
+        history.created_at
+    FROM public.rollout_history AS history
+    WHERE history.rollout_config_id = configuration.id AND history.action = 'adopted'
+    ORDER BY history.position DESC
+    LIMIT 1
+) AS adoption ON true
+WHERE configuration.feature_name = ANY(:features);
+
 -- name: feature_names
 -- The names of all features.
 SELECT feature_name
