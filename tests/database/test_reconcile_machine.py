@@ -8,6 +8,7 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -34,10 +35,23 @@ from tests.builders import MOMENT
 from tests.postgres import Database
 from tests.replay import live_state, replayed_state
 
-ALPHA = "alpha"
+ALPHA, BETA = "alpha", "beta"
+FEATURES = (ALPHA, BETA)
 NAMES = tuple(f"acme/{letter}" for letter in "abcdefgh")
 EVERY_GUARD = Permission(frozenset(map(Allowed, GuardName)))
 STOP = None
+# Their clocks change at other times, and in other directions.
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
+BACKED_UP = (
+    "repositories",
+    "repository_categories",
+    "rollout_configuration",
+    "rollout_generation",
+    "rollout_history",
+    "rollout_membership",
+    "rollout_override",
+    "rollout_state",
+)
 
 # Append-only tables cannot be emptied, and keys cannot either, while triggers are active.
 EMPTY = """
@@ -51,6 +65,17 @@ EMPTY = """
     DELETE FROM repositories;
     UPDATE rollout_state SET generation = 0, applied_commit = NULL, applied_at = NULL;
 """
+
+BACK_UP = """
+    DROP SCHEMA IF EXISTS backup CASCADE;
+    CREATE SCHEMA backup;
+""" + "".join(f"CREATE TABLE backup.{each} AS TABLE {each};" for each in BACKED_UP)
+
+RESTORE = """
+    SET session_replication_role = replica;
+""" + "".join(
+    f"DELETE FROM {each}; INSERT INTO {each} SELECT * FROM backup.{each};" for each in BACKED_UP
+)
 
 EVERYTHING = """
     SELECT jsonb_build_object(
@@ -69,7 +94,7 @@ BY_HAND = """
     SELECT id, 'emergency_rollback', 'by hand', 'manual', jsonb_build_object(
         'after', jsonb_build_object('percentage', rollout_percentage, 'emergency_stop', emergency_stop)
     )
-    FROM rollout_configuration WHERE feature_name = 'alpha'
+    FROM rollout_configuration WHERE feature_name = %(feature)s
 """
 
 
@@ -79,10 +104,28 @@ class Commit:
 
     id: str
     rollout: Rollout
+    seen: frozenset[UUID]
+    """The ids of the blocks that it or a commit before it has."""
 
-    @property
-    def feature(self) -> Feature:
-        return self.rollout.features[ALPHA]
+    def feature(self, name: str) -> Feature:
+        return self.rollout.features[name]
+
+    def block(self, name: str) -> Override | None:
+        return self.rollout.features[name].override
+
+
+@dataclass
+class Expected:
+    """What is expected of one feature."""
+
+    let_in: set[str] = field(default_factory=set)
+    limits: dict[UUID, Decimal | None] = field(default_factory=dict)
+    """The limit of the safeguard that is not resumed."""
+    narrowed: tuple[Decimal, bool] | None = None
+    """The limit set by SQL since the last apply."""
+    is_touched: bool = False
+    is_told: bool = False
+    """Whether the history has a new exposure since the last apply."""
 
 
 @dataclass
@@ -102,11 +145,11 @@ class Clones:
             alternates.write_text(f"{parent / 'store'}\n")
         return cls(parent / "store", folders)
 
-    def commit(self, text: str, parent: str | None) -> str:
+    def commit(self, text: str, *parents: str) -> str:
         """Write a commit with only the rollout file; one process for each commit would be slow."""
         blob = self._write("blob", text.encode())
         tree = self._write("tree", b"100644 rollout.yaml\0" + bytes.fromhex(blob))
-        lines = [f"tree {tree}", *([f"parent {parent}"] if parent else [])]
+        lines = [f"tree {tree}", *(f"parent {each}" for each in parents)]
         who = "Ada <ada@example.com> 1764000000 +0000"
         return self._write(
             "commit", "\n".join([*lines, f"author {who}", f"committer {who}", "", "Why\n"]).encode()
@@ -133,6 +176,8 @@ class World:
     clones: Clones
     connection: Any = field(init=False)
     runs: int = 0
+    commits: int = 0
+    zone: str = "UTC"
 
     def __post_init__(self) -> None:
         self.connection = self.database.connect(autocommit=True)
@@ -140,10 +185,29 @@ class World:
 
     def empty(self) -> None:
         self.runs += 1
+        self.commits = 0
         self.connection.execute(EMPTY)
         self.connection.execute("RESET session_replication_role")
 
-    def apply(self, commit: Commit, clone: int = 0) -> Applied | Stale:
+    def set_zone(self, zone: str) -> None:
+        """Give every session that begins from now on, and the one by hand, a time zone."""
+        if zone == self.zone:
+            return
+        self.zone = zone
+        self.connection.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = %L',"
+            f" current_database(), '{zone}'); END $$"
+        )
+        self.connection.execute(f"SET timezone = '{zone}'")
+        self.target.engine.dispose()
+
+    def restore(self) -> None:
+        self.connection.execute(RESTORE)
+        self.connection.execute("RESET session_replication_role")
+
+    def apply(
+        self, commit: Commit, clone: int = 0, permission: Permission = EVERY_GUARD
+    ) -> Applied | Stale:
         """Run the job of a merge in its own clone."""
         source = Source(
             file=str(self.clones.check_out(clone, commit.id)),
@@ -154,7 +218,7 @@ class World:
         )
         application = Application(source=source, rollout=commit.rollout, applied_by="job")
         try:
-            return apply(self.target, application, EVERY_GUARD)
+            return apply(self.target, application, permission)
         except Stale as stale:
             return stale
 
@@ -174,85 +238,146 @@ LISTS = st.tuples(
 
 
 class ReconcileMachine(RuleBasedStateMachine):
-    """The acts, and the invariants after each apply."""
+    """The acts, and what holds after each apply."""
 
     world: World
 
     def __init__(self) -> None:
         super().__init__()
         self.world.empty()
+        self.world.set_zone("UTC")
         self.branch: list[Commit] = []
         self.applied = -1
         self.remembered: dict[str, str] = {}
         self.repositories: dict[str, str] = {}
         self.names_ever: dict[str, set[str]] = {}
-        self.let_in: set[str] = set()
-        self.limits: dict[UUID, Decimal | None] = {}
-        """The limit of the safeguard that is not resumed."""
-        self.narrowed: tuple[Decimal, bool] | None = None
-        """The limit set by SQL since the last apply."""
-        self.is_touched = False
-        self.is_told = False
-        """Whether the history has a new exposure since the last apply."""
+        self.expected = {name: Expected() for name in FEATURES}
+        self.backup: tuple[Any, ...] | None = None
+        self.dropped: list[Commit] = []
         for number in range(3):
             self.appears(NAMES[number * 2])
-        self._commit(Feature(percentage=Decimal(10)))
+        self._commit({name: Feature(percentage=Decimal(10)) for name in FEATURES})
 
-    # Acts of people and of the service
+    # What people and the host application do.
 
-    @rule(percentage=PERCENTAGES, strategy=st.sampled_from(Strategy), lists=LISTS)
+    @rule(
+        name=st.sampled_from(FEATURES),
+        percentage=PERCENTAGES,
+        strategy=st.sampled_from(Strategy),
+        lists=LISTS,
+    )
     def merge(
-        self, percentage: Decimal, strategy: Strategy, lists: tuple[set[str], set[str]]
+        self,
+        name: str,
+        percentage: Decimal,
+        strategy: Strategy,
+        lists: tuple[set[str], set[str]],
     ) -> None:
         whitelist, exclusions = lists
-        self._commit(
-            Feature(
-                percentage=percentage,
-                strategy=strategy,
-                whitelist=tuple(sorted(whitelist)),
-                exclusions=tuple(sorted(exclusions)),
-                override=self.branch[-1].feature.override,
-            )
+        self._change(
+            name,
+            percentage=percentage,
+            strategy=strategy,
+            whitelist=tuple(sorted(whitelist)),
+            exclusions=tuple(sorted(exclusions)),
         )
 
-    @rule(percentage=PERCENTAGES)
-    def merge_a_percentage(self, percentage: Decimal) -> None:
-        self._commit(self.branch[-1].feature.model_copy(update={"percentage": percentage}))
+    @rule(name=st.sampled_from(FEATURES), percentage=PERCENTAGES)
+    def merge_a_percentage(self, name: str, percentage: Decimal) -> None:
+        self._change(name, percentage=percentage)
 
-    @precondition(lambda self: self.branch[-1].feature.override is not None)
-    @rule()
-    def remove_the_block(self) -> None:
-        self._commit(self.branch[-1].feature.model_copy(update={"override": None}))
+    @rule(name=st.sampled_from(FEATURES), percentage=PERCENTAGES, back=st.sampled_from([1, 2]))
+    def merge_an_older_branch(self, name: str, percentage: Decimal, back: int) -> None:
+        """A branch that left main earlier raises a percentage; its merge keeps main's blocks."""
+        left_at = self.branch[max(0, len(self.branch) - 1 - back)]
+        side = self._write(
+            left_at.rollout.features
+            | {name: left_at.feature(name).model_copy(update={"percentage": percentage})},
+            left_at,
+        )
+        features = self.branch[-1].rollout.features
+        changed = features[name].model_copy(update={"percentage": percentage})
+        self.branch.append(self._write({**features, name: changed}, self.branch[-1], side))
 
-    @precondition(lambda self: self._blocks_that_were_there())
-    @rule()
-    def put_a_block_back(self) -> None:
-        block = self._blocks_that_were_there()[-1]
-        self._commit(self.branch[-1].feature.model_copy(update={"override": block}))
+    @rule(name=st.sampled_from(FEATURES))
+    def remove_the_block(self, name: str) -> None:
+        if self.branch[-1].block(name) is not None:
+            self._change(name, override=None)
 
-    @precondition(lambda self: self.branch[-1].feature.override is not None)
-    @rule(limit=st.sampled_from([STOP, Decimal(0), Decimal(5), Decimal(50)]))
-    def edit_the_block(self, limit: Decimal | None) -> None:
+    @rule(name=st.sampled_from(FEATURES))
+    def put_a_block_back(self, name: str) -> None:
+        blocks = [commit.block(name) for commit in self.branch]
+        there = self._blocks_at_tip()
+        was_there = [each for each in blocks if each is not None and each.id not in there]
+        if self.branch[-1].block(name) is None and was_there:
+            self._change(name, override=was_there[-1])
+
+    @rule(
+        name=st.sampled_from(FEATURES),
+        limit=st.sampled_from([STOP, Decimal(0), Decimal(5), Decimal(50)]),
+    )
+    def edit_the_block(self, name: str, limit: Decimal | None) -> None:
         """People change the limit under its id, lower or higher."""
-        block = self.branch[-1].feature.override
-        assert block is not None
-        edited = block.model_copy(
-            update={"percentage": limit, "emergency_stop": True if limit is STOP else None}
-        )
-        self._commit(self.branch[-1].feature.model_copy(update={"override": edited}))
+        block = self.branch[-1].block(name)
+        if block is not None:
+            edited = block.model_copy(
+                update={"percentage": limit, "emergency_stop": True if limit is STOP else None}
+            )
+            self._change(name, override=edited)
 
-    @rule(limit=st.sampled_from([STOP, Decimal(5)]))
-    def write_a_block(self, limit: Decimal | None) -> None:
-        """People write a block by hand in place of the present one."""
+    @rule(name=st.sampled_from(FEATURES))
+    def move_the_block_to_the_other_feature(self, name: str) -> None:
+        """People copy a block with its id; a file with both is refused, so the first goes."""
+        block = self.branch[-1].block(name)
+        if block is not None:
+            (other,) = set(FEATURES) - {name}
+            features = self.branch[-1].rollout.features
+            self._commit(
+                {
+                    name: features[name].model_copy(update={"override": None}),
+                    other: features[other].model_copy(update={"override": block}),
+                }
+            )
+
+    @rule(name=st.sampled_from(FEATURES), limit=st.sampled_from([STOP, Decimal(5)]))
+    def write_a_block(self, name: str, limit: Decimal | None) -> None:
+        """People write a block by hand, in the place of the one that is there."""
         block = Override(
-            id=UUID(int=1_000_000 + len(self.branch)),
+            id=UUID(int=1_000_000 * (self.world.commits + 1)),
             percentage=limit,
             emergency_stop=True if limit is STOP else None,
             reason="by hand",
             by="ada",
             at=MOMENT,
         )
-        self._commit(self.branch[-1].feature.model_copy(update={"override": block}))
+        self._change(name, override=block)
+
+    @precondition(lambda self: len(self.branch) - 1 > max(self.applied, 0))
+    @rule()
+    def force_push(self) -> None:
+        """The newest commit, that no job has applied, is lost."""
+        self.dropped.append(self.branch.pop())
+
+    @precondition(lambda self: self.dropped)
+    @rule()
+    def merge_what_was_lost(self) -> None:
+        """The branch that was deleted is found again, and squashed onto the tip."""
+        lost = self.dropped.pop()
+        features = {}
+        for name in FEATURES:
+            block, now = lost.block(name), self.branch[-1].block(name)
+            wanted = block if now is None and block is not None else now
+            if wanted is not None and wanted is not now and wanted.id in self._blocks_at_tip():
+                wanted = now
+            features[name] = lost.feature(name).model_copy(update={"override": wanted})
+        if len({each.override.id for each in features.values() if each.override}) == sum(
+            each.override is not None for each in features.values()
+        ):
+            self._commit(features)
+
+    @rule(zone=st.sampled_from(ZONES))
+    def change_the_zone(self, zone: str) -> None:
+        self.world.set_zone(zone)
 
     @rule(name=st.sampled_from(NAMES))
     def appears(self, name: str) -> None:
@@ -284,117 +409,173 @@ class ReconcileMachine(RuleBasedStateMachine):
             )
             self._is_called(repository, new)
 
-    # Acts of a person with psql
+    @precondition(lambda self: self.repositories)
+    @rule(data=st.data())
+    def is_created_again(self, data: st.DataObject) -> None:
+        """A repository is deleted, and another is created with its name."""
+        name = data.draw(st.sampled_from(sorted(self.repositories)))
+        repository = self.repositories.pop(name)
+        self.world.execute("DELETE FROM repositories WHERE id = %(id)s", id=repository)
+        self.appears(name)
+
+    # The acts of a person with psql.
 
     @precondition(lambda self: self.applied >= 0)
-    @rule(percentage=PERCENTAGES, stop=st.booleans())
-    def change_live(self, percentage: Decimal, stop: bool) -> None:
+    @rule(name=st.sampled_from(FEATURES), percentage=PERCENTAGES, stop=st.booleans())
+    def change_live(self, name: str, percentage: Decimal, stop: bool) -> None:
         ((before, stopped),) = self.world.rows(
             "UPDATE rollout_configuration AS c"
             " SET rollout_percentage = %(percentage)s, emergency_stop = %(stop)s"
-            " FROM rollout_configuration AS old WHERE c.id = old.id AND c.feature_name = 'alpha'"
+            " FROM rollout_configuration AS old"
+            " WHERE c.id = old.id AND c.feature_name = %(feature)s"
             " RETURNING old.rollout_percentage, old.emergency_stop",
+            feature=name,
             percentage=percentage,
             stop=stop,
         )
         is_narrower = (
             percentage <= before and stop >= stopped and (percentage, stop) != (before, stopped)
         )
-        # A value that is changed by hand twice is left out: the second change may undo the first.
-        self.narrowed = (percentage, stop) if is_narrower and not self.is_touched else None
-        self.is_touched = True
-        if self.is_told:
-            self.world.execute(BY_HAND)
+        expected = self.expected[name]
+        # What was changed by hand twice is another question: the second hand may undo the first.
+        expected.narrowed = (percentage, stop) if is_narrower and not expected.is_touched else None
+        expected.is_touched = True
+        if expected.is_told:
+            self.world.execute(BY_HAND, feature=name)
 
     @precondition(lambda self: self.applied >= 0)
-    @rule(name=st.sampled_from(NAMES))
-    def whitelist_live(self, name: str) -> None:
+    @rule(feature=st.sampled_from(FEATURES), name=st.sampled_from(NAMES))
+    def whitelist_live(self, feature: str, name: str) -> None:
         self.world.execute(
             "UPDATE rollout_configuration"
             " SET target_repositories = array_append(target_repositories, %(name)s)"
-            " WHERE feature_name = 'alpha'",
+            " WHERE feature_name = %(feature)s",
+            feature=feature,
             name=name,
         )
 
     @precondition(lambda self: self.applied >= 0)
-    @rule()
-    def exclude_live_apply_and_undo(self) -> None:
-        """A narrowing that no override can express holds the feature: an apply changes nothing."""
+    @rule(name=st.sampled_from(FEATURES))
+    def exclude_live_apply_and_undo(self, name: str) -> None:
+        """A narrowing that no override can say holds the feature: an apply changes nothing."""
         self.world.execute(
             "UPDATE rollout_configuration"
             " SET excluded_repositories = array_append(excluded_repositories, 'acme/held')"
-            " WHERE feature_name = 'alpha'"
+            " WHERE feature_name = %(feature)s",
+            feature=name,
         )
         before = self.world.rows(EVERYTHING)
         refused = self.world.apply(self.branch[-1])
 
         assert isinstance(refused, Applied)
-        assert refused.plan.held == (ALPHA,)
+        assert refused.plan.held == (name,)
         assert self.world.rows(EVERYTHING) == before
         self.world.execute(
             "UPDATE rollout_configuration"
             " SET excluded_repositories = array_remove(excluded_repositories, 'acme/held')"
-            " WHERE feature_name = 'alpha'"
+            " WHERE feature_name = %(feature)s",
+            feature=name,
         )
 
-    # Acts of the safeguard and of write-back
+    @precondition(lambda self: self.applied >= 0)
+    @rule()
+    def back_up(self) -> None:
+        self.world.execute(BACK_UP)
+        self.backup = deepcopy(
+            (self.applied, self.remembered, self.repositories, self.names_ever, self.expected)
+        )
+
+    @precondition(lambda self: self.backup is not None)
+    @rule()
+    def restore(self) -> None:
+        """The database is as it was; git is as it is."""
+        assert self.backup is not None
+        self.world.restore()
+        applied, *others = deepcopy(self.backup)
+        self.applied = applied
+        self.remembered, self.repositories, self.names_ever, self.expected = others
+
+    # What the safeguard does, and write-back.
 
     @precondition(lambda self: self.applied >= 0)
-    @rule(percentage=st.sampled_from([Decimal(0), Decimal(5)]))
-    def roll_back(self, percentage: Decimal) -> None:
+    @rule(name=st.sampled_from(FEATURES), percentage=st.sampled_from([Decimal(0), Decimal(5)]))
+    def roll_back(self, name: str, percentage: Decimal) -> None:
         try:
             acted = safeguard.roll_back(
-                self.world.target, ALPHA, percentage, by="a machine", reason="too many errors"
+                self.world.target, name, percentage, by="a machine", reason="too many errors"
             )
         except Refused:
             return
         self._is_limited(acted)
 
     @precondition(lambda self: self.applied >= 0)
-    @rule()
-    def stop(self) -> None:
-        acted = safeguard.stop(self.world.target, ALPHA, by="ada", reason="it hurts")
+    @rule(name=st.sampled_from(FEATURES))
+    def stop(self, name: str) -> None:
+        acted = safeguard.stop(self.world.target, name, by="ada", reason="it hurts")
         self._is_limited(acted)
 
     def _is_limited(self, acted: safeguard.Acted) -> None:
         if acted.act is not None:
             assert acted.override is not None
-            self.limits[acted.override.id] = acted.override.percentage
-            self.is_told = True
+            expected = self.expected[acted.feature]
+            expected.limits[acted.override.id] = acted.override.percentage
+            expected.is_told = True
 
     @precondition(lambda self: self.applied >= 0)
     @rule()
     def tick(self) -> None:
-        """The safeguard judges, and enforces an override that the live state exceeds."""
-        (watched,) = safeguard.judge_and_roll_back(self.world.target, (ALPHA,))
-        if watched.rollback is not None:
-            self.is_told = True
-            self.narrowed = None
-        live = live_state(self.world.database)[ALPHA]
-        for each in self._on():
-            limit = each.percentage
-            assert live["emergency_stop"] or (limit is not STOP and live["percentage"] <= limit)
+        """The safeguard judges, and puts back each limit in force that live exceeds."""
+        for watched in safeguard.judge_and_roll_back(self.world.target):
+            if watched.rollback is not None:
+                self.expected[watched.feature].is_told = True
+                self.expected[watched.feature].narrowed = None
+        live = live_state(self.world.database)
+        for name in FEATURES:
+            for each in self._on(name):
+                self._assert_limited(live[name], each.percentage)
 
-    @precondition(lambda self: self._on())
-    @rule()
-    def resume(self) -> None:
-        acted = safeguard.resume(self.world.target, ALPHA, by="ada", reason="fixed")
+    @precondition(lambda self: self.applied >= 0)
+    @rule(name=st.sampled_from(FEATURES))
+    def resume(self, name: str) -> None:
+        if not self._on(name):
+            return
+        acted = safeguard.resume(self.world.target, name, by="ada", reason="fixed")
         assert acted.act is not None
-        self.is_told = True
-        self.limits = {}
-        self.narrowed = None
-        live = live_state(self.world.database)[ALPHA]
-        assert live["percentage"] == self.branch[self.applied].feature.percentage
+        expected = self.expected[name]
+        expected.is_told = True
+        expected.limits = {}
+        expected.narrowed = None
+        live = live_state(self.world.database)[name]
+        assert live["percentage"] == self.applied_commit.feature(name).percentage
 
-    @precondition(lambda self: self._on())
-    @rule()
-    def write_back(self) -> None:
-        (override,) = self._on()
-        tip = self.branch[-1].feature
-        if tip.override is None and not self._was_there(override.id, len(self.branch) - 1):
-            self._commit(tip.model_copy(update={"override": override}))
+    @precondition(lambda self: self.applied >= 0)
+    @rule(percentage=st.sampled_from([None, Decimal(25)]))
+    def write_back(self, percentage: Decimal | None) -> None:
+        """Every override that never was there; with a percentage, as a squash of it and other work."""
+        features = dict(self.branch[-1].rollout.features)
+        for name in FEATURES:
+            for override in self._on(name):
+                if features[name].override is None and override.id not in self.branch[-1].seen:
+                    features[name] = features[name].model_copy(update={"override": override})
+        if features != self.branch[-1].rollout.features:
+            if percentage is not None:
+                features[ALPHA] = features[ALPHA].model_copy(update={"percentage": percentage})
+            self._commit(features)
 
-    # Acts of jobs
+    @precondition(lambda self: self.applied >= 0)
+    @rule(name=st.sampled_from(FEATURES), loses=st.booleans())
+    def merge_a_proposal(self, name: str, loses: bool) -> None:
+        """A branch of its own proposes the override; people merge it, or lose its block in a conflict."""
+        tip = self.branch[-1]
+        for override in self._on(name):
+            if tip.block(name) is None and override.id not in tip.seen:
+                changed = tip.feature(name).model_copy(update={"override": override})
+                proposed = {**tip.rollout.features, name: changed}
+                side = self._write(proposed, tip)
+                merged = tip.rollout.features if loses else proposed
+                self.branch.append(self._write(merged, tip, side))
+
+    # What jobs do.
 
     @rule(back=st.sampled_from([0, 0, 0, 1, 2]))
     def job(self, back: int) -> None:
@@ -419,12 +600,16 @@ class ReconcileMachine(RuleBasedStateMachine):
         assert isinstance(second.result(), Applied)
         if isinstance(first.result(), Applied):
             assert self.applied < len(self.branch) - 1
+            # What its names meant is what the newest finds.
             self._let_in(older)
-            # The names in it are resolved as by the newest generation.
-            self._effective(older.feature)
+            self._remember(older)
         self._check_apply(len(self.branch) - 1)
 
-    # Invariants after an apply
+    # What holds after an apply.
+
+    @property
+    def applied_commit(self) -> Commit:
+        return self.branch[self.applied]
 
     def _check_apply(self, index: int) -> None:
         commit = self.branch[index]
@@ -438,100 +623,145 @@ class ReconcileMachine(RuleBasedStateMachine):
 
         assert state[1] == commit.id
         assert generations == [(each + 1,) for each in range(state[0])]
-        expected = self._effective(commit.feature)
-        if expected["emergency_stop"]:
-            # While no repository is eligible, a percentage set by hand stays if the file has a
-            # higher one.
-            assert live[ALPHA]["percentage"] <= float(commit.feature.percentage)
-            expected["percentage"] = live[ALPHA]["percentage"]
-        assert live[ALPHA] == live[ALPHA] | expected
+        keys = self._remember(commit)
         replayed = replayed_state(self.world.database)
-        if expected["emergency_stop"]:
-            # A change by hand meanwhile is recorded in the history at the resume.
-            replayed[ALPHA]["percentage"] = live[ALPHA]["percentage"]
+        for name in FEATURES:
+            effective = self._effective(commit.feature(name), name, keys[name])
+            if effective["emergency_stop"]:
+                # While no repository is eligible, the percentage that people left stays, if the file
+                # asks for more; history records it when it resumes.
+                assert live[name]["percentage"] <= float(commit.feature(name).percentage)
+                effective["percentage"] = live[name]["percentage"]
+                replayed[name]["percentage"] = live[name]["percentage"]
+            assert live[name] == live[name] | effective
+            assert self._eligible(name) <= self.expected[name].let_in
+            self._check_overrides(name, commit, live[name])
         assert live == replayed
-        assert self._eligible() <= self.let_in
-        self._check_overrides(index, live[ALPHA])
-        if self.narrowed is not None:
-            percentage, stopped = self.narrowed
-            assert live[ALPHA]["emergency_stop"] >= stopped
-            assert live[ALPHA]["percentage"] <= percentage
-        self.narrowed, self.is_touched, self.is_told = None, False, False
 
-    def _check_overrides(self, index: int, live: dict[str, Any]) -> None:
-        """An override that was removed from git is not on; one without removal and resume still limits."""
-        block = self.branch[index].feature.override
-        for override in {*self.limits, *(each.id for each in self._on())}:
+    def _check_overrides(self, name: str, commit: Commit, live: dict[str, Any]) -> None:
+        """An override removed from git is not on; one that is neither removed nor resumed still limits."""
+        block, expected = commit.block(name), self.expected[name]
+        on = {each.id for each in self._on(name)}
+        for override in {*expected.limits, *on}:
             is_there = block is not None and block.id == override
-            if self._was_there(override, index) and not is_there:
-                assert override not in {each.id for each in self._on()}
-                self.limits.pop(override, None)
-            elif block is not None and is_there and override in self.limits:
-                self.limits[override] = block.percentage
-        for limit in self.limits.values():
-            assert live["emergency_stop"] or (limit is not STOP and live["percentage"] <= limit)
+            if override in commit.seen and not is_there:
+                assert override not in on
+                expected.limits.pop(override, None)
+            elif block is not None and is_there and override in expected.limits:
+                expected.limits[override] = block.percentage
+        for limit in expected.limits.values():
+            self._assert_limited(live, limit)
+        if expected.narrowed is not None:
+            percentage, stopped = expected.narrowed
+            assert live["emergency_stop"] >= stopped
+            assert live["percentage"] <= percentage
+        expected.narrowed, expected.is_touched, expected.is_told = None, False, False
 
-    def _effective(self, feature: Feature) -> dict[str, Any]:
-        """Return the file's state with resolved names, limited by the override that is on."""
-        names = (*feature.whitelist, *feature.exclusions)
+    @staticmethod
+    def _assert_limited(live: dict[str, Any], limit: Decimal | None) -> None:
+        assert live["emergency_stop"] or (limit is not STOP and live["percentage"] <= limit)
+
+    def _remember(self, commit: Commit) -> dict[str, dict[str, set[str]]]:
+        """Return the keys of each feature's lists; from now on the names mean what they mean now."""
+        features = commit.rollout.features.values()
+        listed = {name for each in features for name in each.whitelist}
+        excluded = {name for each in features for name in each.exclusions}
         meant = {
-            name: self.repositories.get(name) or self.remembered.get(name, name) for name in names
+            name: self.repositories.get(name) or self.remembered.get(name, name)
+            for name in listed | excluded
         }
-        self.remembered = {name: key for name, key in meant.items() if key != name}
-        limits = [feature.percentage] + [each.percentage or Decimal(0) for each in self._on()]
+        keys = {
+            feature: {
+                "whitelist": {meant[name] for name in each.whitelist},
+                # A name that another repository has now excludes both.
+                "exclusions": {meant[name] for name in each.exclusions}
+                | {self.remembered[name] for name in each.exclusions if name in self.remembered},
+            }
+            for feature, each in commit.rollout.features.items()
+        }
+        kept = {
+            name: self.remembered[name] for name in excluded - listed if name in self.remembered
+        }
+        self.remembered = {name: key for name, key in (meant | kept).items() if key != name}
+        return keys
+
+    def _effective(self, feature: Feature, name: str, keys: dict[str, set[str]]) -> dict[str, Any]:
+        """What the file says, its names resolved, under the override that is on."""
+        on = self._on(name)
+        limits = [feature.percentage] + [each.percentage or Decimal(0) for each in on]
         return {
             "active": True,
             "strategy": feature.strategy.value,
             "percentage": float(min(limits)),
-            "emergency_stop": any(each.percentage is STOP for each in self._on()),
-            "whitelist": sorted({meant[name] for name in feature.whitelist}),
-            "exclusions": sorted({meant[name] for name in feature.exclusions}),
+            "emergency_stop": any(each.percentage is STOP for each in on),
+            **{each: sorted(found) for each, found in keys.items()},
         }
 
-    def _eligible(self) -> set[str]:
-        return {row[0] for row in self.world.rows("SELECT eligible_repositories('alpha')::text")}
+    def _eligible(self, name: str) -> set[str]:
+        rows = self.world.rows("SELECT eligible_repositories(%(name)s)::text", name=name)
+        return {row[0] for row in rows}
 
     def _let_in(self, commit: Commit) -> None:
         """Add the repositories of a file, by any name that a repository has had."""
-        feature = commit.feature
-        for repository, names in self.names_ever.items():
-            listed = names & set(feature.whitelist)
-            targeting = Targeting(
-                active=True,
-                emergency_stop=False,
-                strategy=feature.strategy,
-                percentage=feature.percentage,
-                salt=ALPHA,
-                whitelist=frozenset({repository} if listed else ()),
-                exclusions=frozenset({repository} if names <= set(feature.exclusions) else ()),
-            )
-            if is_eligible(
-                ALPHA, targeting, Repository(repository, None, self._category(repository))
-            ):
-                self.let_in.add(repository)
+        for name, feature in commit.rollout.features.items():
+            for repository, names in self.names_ever.items():
+                listed = names & set(feature.whitelist)
+                targeting = Targeting(
+                    active=True,
+                    emergency_stop=False,
+                    strategy=feature.strategy,
+                    percentage=feature.percentage,
+                    salt=name,
+                    whitelist=frozenset({repository} if listed else ()),
+                    exclusions=frozenset({repository} if names <= set(feature.exclusions) else ()),
+                )
+                category = self._category(repository)
+                if category is not None and is_eligible(
+                    name, targeting, Repository(repository, None, category)
+                ):
+                    self.expected[name].let_in.add(repository)
 
-    def _category(self, repository: str) -> Category:
+    def _category(self, repository: str) -> Category | None:
+        """Return the category of a repository; None where it was deleted."""
+        if repository not in self.repositories.values():
+            return None
         ((category,),) = self.world.rows("SELECT categorize_repository(%(id)s)", id=repository)
         return Category(category)
 
-    # Strategies for the arguments of the acts
+    # What the acts are made of.
 
-    def _commit(self, feature: Feature) -> None:
-        rollout = Rollout(version=1, features={ALPHA: feature})
-        parent = self.branch[-1].id if self.branch else None
-        text = (
-            f"{self.world.runs} {len(self.branch)} {rollout.model_dump_json(exclude_defaults=True)}"
+    def _change(self, name: str, **changes: object) -> None:
+        features = self.branch[-1].rollout.features
+        self._commit({**features, name: features[name].model_copy(update=changes)})
+
+    def _commit(self, features: dict[str, Feature]) -> None:
+        self.branch.append(self._write(features, *self.branch[-1:]))
+
+    def _write(self, features: dict[str, Feature], *parents: Commit) -> Commit:
+        rollout = Rollout(version=1, features=dict(features))
+        self.world.commits += 1
+        text = f"{self.world.runs} {self.world.commits} {rollout.model_dump_json(exclude_defaults=True)}"
+        blocks = {each.override.id for each in features.values() if each.override is not None}
+        return Commit(
+            self.world.clones.commit(text, *(each.id for each in parents)),
+            rollout,
+            frozenset(blocks).union(*(each.seen for each in parents)),
         )
-        self.branch.append(Commit(self.world.clones.commit(text, parent), rollout))
+
+    def _blocks_at_tip(self) -> set[UUID]:
+        blocks = (self.branch[-1].block(name) for name in FEATURES)
+        return {block.id for block in blocks if block is not None}
 
     def _is_called(self, repository: str, name: str) -> None:
         self.repositories[name] = repository
         self.names_ever.setdefault(repository, set()).add(name)
 
-    def _on(self) -> list[Override]:
+    def _on(self, name: str) -> list[Override]:
         rows = self.world.rows(
-            "SELECT id, percentage, reason, triggered_by, created_at"
-            " FROM rollout_override WHERE state = 'on'"
+            "SELECT o.id, percentage, reason, triggered_by, o.created_at FROM rollout_override AS o"
+            " JOIN rollout_configuration AS c ON c.id = rollout_config_id"
+            " WHERE state = 'on' AND feature_name = %(name)s",
+            name=name,
         )
         return [
             Override(
@@ -544,16 +774,6 @@ class ReconcileMachine(RuleBasedStateMachine):
             )
             for identifier, percentage, reason, by, at in rows
         ]
-
-    def _was_there(self, override: UUID, index: int) -> bool:
-        blocks = [commit.feature.override for commit in self.branch[: index + 1]]
-        return any(block is not None and block.id == override for block in blocks)
-
-    def _blocks_that_were_there(self) -> list[Override]:
-        if self.branch[-1].feature.override is not None:
-            return []
-        blocks = [commit.feature.override for commit in self.branch]
-        return [block for block in blocks if block is not None]
 
 
 @pytest.fixture
