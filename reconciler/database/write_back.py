@@ -72,7 +72,7 @@ def read_pending(connection: "Connection") -> tuple[StandingFeature, ...]:
 
 
 def mark_seen(connection: "Connection", rows: Iterable[tuple[str, StoredOverride]]) -> None:
-    """Remember that git has what these rows have, as they were when git was read: each with its feature."""
+    """Record that git agrees with these rows, each with its feature, as they were when git was read."""
     listed = list(rows)
     parameters = {
         "features": [feature for feature, _ in listed],
@@ -96,8 +96,8 @@ def look_again(
 
     Args:
         connection: a transaction.
-        there: features, each with the override whose block the file has.
-        absent: features, each with the override in force whose block the file lacks.
+        there: features and overrides with a block in the file.
+        absent: features and overrides in force without a block in the file.
     """
     found = [
         *((*each, OverrideState.OFF.value) for each in there),
@@ -110,6 +110,6 @@ def look_again(
 
 
 def mark_proposed(connection: "Connection", feature: str, override: UUID, branch: str) -> None:
-    """Remember the branch that was pushed for an override of a feature."""
+    """Record the branch that was pushed for an override of a feature."""
     parameters = {"feature": feature, "id": override, "branch": branch}
     connection.execute(text(_SQL["mark_proposed"]), parameters)

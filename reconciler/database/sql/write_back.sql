@@ -29,8 +29,8 @@ WHERE
     AND override.written_back_at IS null;
 
 -- name: look_again
--- Overrides of which git was seen to have what it has no more: a resumed one whose block is in a file that
--- is applied, and one in force whose block is not.
+-- Unmarks overrides with which git does not agree any more: a resumed one with a block in an applied file,
+-- and one in force without a block there.
 UPDATE public.rollout_override AS override
 SET written_back_at = null
 FROM unnest(CAST(:features AS text []), CAST(:ids AS uuid []), CAST(:states AS text []))
@@ -44,7 +44,7 @@ WHERE
     AND override.written_back_at IS NOT null;
 
 -- name: mark_proposed
--- The branch that proposes what its own branch did not take, so that it is pushed once.
+-- Stores the branch that proposes an override whose own branch accepted no push, so that it is pushed once.
 UPDATE public.rollout_override AS override
 SET proposed_branch = :branch
 FROM public.rollout_configuration AS configuration
