@@ -8,9 +8,9 @@ from uuid import UUID
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.list_entries import entry_key
-from reconciler.targeting.buckets import Bucketing
-from reconciler.targeting.categories import Category, Threshold
-from reconciler.targeting.strategy import Strategy
+from rollout_client.targeting.buckets import Bucketing
+from rollout_client.targeting.categories import Category, Threshold
+from rollout_client.targeting.strategy import Strategy
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from reconciler.planning.plan import (
     ScalarChange,
 )
 from reconciler.planning.plan_inputs import Source
-from reconciler.targeting.categories import Threshold
 from reconciler.wording import count, counted, describe_permission, gains, short_commit
+from rollout_client.targeting.categories import Threshold
 
 _SHOWN_ENTRIES: Final = 20
 
