@@ -92,6 +92,12 @@ class Log:
         """Write a line about the process itself."""
         self._write(Line(Level.INFO, event, message, fields))
 
+    def write_invalid_request(self, why: str, unreported: int) -> None:
+        """Write a line about a request that cannot be read, and how many others had no line."""
+        others = f"; {counted(unreported, 'other')} before it" if unreported else ""
+        fields = {"why": why, "others": unreported}
+        self._write(Line(Level.WARNING, "invalid_request", f"{why}{others}", fields))
+
     def _write(self, line: Line) -> None:
         if self._quiet and line.level is Level.INFO:
             return

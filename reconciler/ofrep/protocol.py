@@ -1,10 +1,13 @@
 """The HTTP connections of the server: how many there may be, and how long a request may take to arrive."""
 
 import asyncio
-from typing import Final
+import sys
+from typing import ClassVar, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from reconciler.invalid_requests import InvalidRequests
 
 MAX_CONNECTIONS: Final = 512
 """More connections close the one that waits longest for a request; a process has 1,024 descriptors."""
@@ -19,6 +22,9 @@ class BoundedProtocol(H11Protocol):
     """A connection that is closed where its sender does not send a whole request in time."""
 
     _deadline: asyncio.TimerHandle | None = None
+    invalid_requests: ClassVar[InvalidRequests]
+    """Where a request is noted that cannot be read; the class of a server has its own."""
+
     waits_since: float = 0.0
     """When it began to wait for a request, by the loop's clock."""
 
@@ -36,14 +42,17 @@ class BoundedProtocol(H11Protocol):
             self._require_request()
         try:
             super().data_received(data)
-        except h11.ProtocolError:
+        except h11.ProtocolError as error:
             # The sender broke the protocol after the answer had begun: no answer is possible.
+            self._note(str(error))
             self.close()
         if self.conn.their_state not in _INCOMPLETE:
             self._cancel_deadline()
 
     def send_400_response(self, msg: str) -> None:
         """Answer an invalid request, unless its answer has begun already."""
+        # The library calls this where it handles the error.
+        self._note(str(sys.exc_info()[1] or msg))
         if self.cycle is not None:
             # What still works on the request must not send a second answer.
             self.cycle.disconnected = True
@@ -72,6 +81,9 @@ class BoundedProtocol(H11Protocol):
         """Whether it waits for a request or for the rest of one."""
         is_answering = self.cycle is not None and not self.cycle.response_complete
         return not is_answering or self.conn.their_state in _INCOMPLETE
+
+    def _note(self, reason: str) -> None:
+        self.invalid_requests.note("?" if self.client is None else self.client[0], reason)
 
     def _require_request(self) -> None:
         self._deadline = self.loop.call_later(REQUEST_SECONDS, self.close)

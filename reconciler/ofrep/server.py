@@ -8,6 +8,7 @@ from typing import Final
 import uvicorn
 
 from reconciler.errors import SetupInvalid
+from reconciler.invalid_requests import InvalidRequests
 from reconciler.listen_address import ListenAddress
 from reconciler.ofrep.access import Access
 from reconciler.ofrep.application import make_application
@@ -25,13 +26,15 @@ def serve(
     address: ListenAddress,
     access: Access,
     announce: Callable[[ListenAddress], None],
+    invalid_requests: InvalidRequests,
     *,
     cors_origins: Sequence[str] = (),
     on_answered: Callable[[Answered], None] | None = None,
 ) -> signal.Signals:
     """Start the client and serve; return the signal that ended it.
 
-    `announce` is called with the address that it listens on.
+    `announce` is called with the address that it listens on. Requests that cannot be read are noted with
+    `invalid_requests`.
 
     Raises:
         SetupInvalid: nothing can listen there.
@@ -40,7 +43,7 @@ def serve(
         uvicorn.Config(
             make_application(client, access, cors_origins=cors_origins, on_answered=on_answered),
             loop="asyncio",
-            http=BoundedProtocol,
+            http=_noting(invalid_requests),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -66,6 +69,13 @@ def serve(
         announce(ListenAddress(address.host, listener.getsockname()[1]))
         server.run(sockets=[listener])
     return ended_by[0]
+
+
+def _noting(invalid: InvalidRequests) -> type[BoundedProtocol]:
+    class Protocol(BoundedProtocol):
+        invalid_requests = invalid
+
+    return Protocol
 
 
 def _listener(address: ListenAddress) -> socket.socket:

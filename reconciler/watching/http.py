@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from reconciler.errors import SetupInvalid
+from reconciler.invalid_requests import InvalidRequests
 from reconciler.listen_address import ListenAddress, host_of, is_loopback
 from reconciler.watching.metrics import WatchMetrics
 from reconciler.watching.watch import Watch
@@ -28,14 +30,18 @@ POLL_SECONDS: Final = 0.1
 
 
 @contextmanager
-def serving(watch: Watch, metrics: WatchMetrics, address: ListenAddress) -> Iterator[ListenAddress]:
+def serving(
+    watch: Watch, metrics: WatchMetrics, address: ListenAddress, invalid_requests: InvalidRequests
+) -> Iterator[ListenAddress]:
     """Serve the status of a watch in a thread; yield the address, with its real port.
+
+    Requests that cannot be read are noted with `invalid_requests`.
 
     Raises:
         SetupInvalid: the address cannot be listened on.
     """
     try:
-        server = _Server(watch, metrics, address)
+        server = _Server(watch, metrics, address, invalid_requests)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or "the host name is invalid"
         raise SetupInvalid(f"cannot listen on {address}: {why}; use another address") from None
@@ -53,11 +59,18 @@ class _Server(ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = MAX_CONNECTIONS
 
-    def __init__(self, watch: Watch, metrics: WatchMetrics, address: ListenAddress) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        metrics: WatchMetrics,
+        address: ListenAddress,
+        invalid_requests: InvalidRequests,
+    ) -> None:
         if ":" in address.host:
             self.address_family = socket.AF_INET6
         self.watch = watch
         self.address = address
+        self.invalid_requests = invalid_requests
         self.registry = CollectorRegistry()
         self.registry.register(metrics)
         self._lock = Lock()
@@ -88,8 +101,13 @@ class _Server(ThreadingTCPServer):
                 if accepted_at < latest:
                     self._cut(request)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore a connection that was closed while it was answered."""
+    def handle_error(self, request: object, client_address: Any) -> None:
+        """Note a request that could not be answered; ignore a connection that was closed meanwhile."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            self.invalid_requests.note(
+                str(client_address[0]), f"cannot be answered: {type(error).__name__}"
+            )
 
     def _cut(self, request: socket.socket) -> None:
         """End a connection; its thread then sees the end of the data, and closes it."""
@@ -107,6 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self._answer(has_body=False)
+
+    def log_error(self, format: str, *arguments: object) -> None:  # noqa: A002 - the library's word
+        """Note a request that cannot be read; a sender that was too slow sent none."""
+        if not any(isinstance(each, TimeoutError) for each in arguments):
+            self.server.invalid_requests.note(str(self.client_address[0]), format % arguments)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the library's word
         """Log nothing: requests are not events of the watch."""

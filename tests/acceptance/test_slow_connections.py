@@ -1,5 +1,6 @@
 """Attacks by slow, many and malformed connections: other clients still get answers."""
 
+import json
 import os
 import re
 import socket
@@ -7,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
@@ -168,3 +170,91 @@ def test_malformed_requests_leave_no_traceback_in_the_log_of_serve(
         log = served.process.stderr.read()
 
     assert not re.search("Traceback|Error|Exception", log), log
+
+
+UNREADABLE_BY_SERVE = [
+    b"POST /unknown HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+    b"POST /ofrep/v1/evaluate/flags HTTP/1.1\r\nHost: localhost\r\nContent-Length: one\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost localhost\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nA: \x00\r\n\r\n",
+    b"GET /healthz HTTP/9.9\r\n\r\n",
+    b"GET /heal thz HTTP/1.1\r\n\r\n",
+    b"\x1b]0;title\x07\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA: " + b"a" * 20_000 + b"\r\n\r\n",
+]
+UNREADABLE_BY_WATCH = [
+    b"GET /healthz HTTP/9.9\r\n\r\n",
+    b"GET /heal thz HTTP/1.1\r\n\r\n",
+    b"GET /metrics\r\n\r\nGET\r\n",
+    b"\x1b]0;title\x07\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    b"BREW /healthz HTTP/1.1\r\n\r\n",
+    b"POST /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA: " + b"a" * 70_000 + b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\n" + b"A: a\r\n" * 200 + b"\r\n",
+]
+
+
+def send_unreadable(address: str, request: bytes) -> None:
+    """Send a request, and wait until the server has closed the connection."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), 30) as connection, suppress(OSError):
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65_536):
+            pass
+
+
+def reported(lines: list[str]) -> int:
+    """Return how many unreadable requests the lines of a log report; every line is of one."""
+    found = [json.loads(line) for line in lines]
+    assert {each["event"] for each in found} <= {"invalid_request"}
+    return sum(1 + each["others"] for each in found)
+
+
+def test_serve_reports_an_unreadable_request_in_one_line(module_database: Database) -> None:
+    with serving_ofrep(module_database.url, "--log-format", "json") as served:
+        address = served.url.removeprefix("http://")
+        for request in UNREADABLE_BY_SERVE:
+            send_unreadable(address, request)
+        # A line a second; the last one has the number of those without a line.
+        sent = len(UNREADABLE_BY_SERVE)
+        lines: list[str] = []
+        assert served.process.stderr is not None
+        reading = served.process.stderr
+        Thread(target=lambda: lines.extend(iter(reading.readline, "")), daemon=True).start()
+
+        def all_are_reported() -> bool:
+            nonlocal sent
+            send_unreadable(address, UNREADABLE_BY_SERVE[0])
+            sent += 1
+            own = [line for line in lines if '"invalid_request"' in line]
+            return reported(own) >= len(UNREADABLE_BY_SERVE)
+
+        eventually(all_are_reported)
+        served.process.terminate()
+        served.process.wait(60)
+
+    assert not re.search("Traceback|Exception|\x1b", "".join(lines))
+    assert reported([line for line in lines if '"invalid_request"' in line]) <= sent
+
+
+def test_a_watch_reports_an_unreadable_request_in_one_line(site: Site) -> None:
+    with watching(site) as start:
+        watcher = start("--listen", "127.0.0.1:0")
+        address = watcher.tells("started")["listen"]
+        for request in UNREADABLE_BY_WATCH:
+            send_unreadable(address, request)
+
+        def all_are_reported() -> bool:
+            send_unreadable(address, UNREADABLE_BY_WATCH[0])
+            own = [line for line in watcher.lines if '"invalid_request"' in line]
+            return reported(own) >= len(UNREADABLE_BY_WATCH)
+
+        eventually(all_are_reported)
+        assert watcher.get("/healthz")[0] == 200
+
+    assert not re.search("Traceback|Exception|\x1b", "".join(watcher.lines))

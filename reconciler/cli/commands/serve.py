@@ -19,6 +19,7 @@ from reconciler.listen_address import ListenAddress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.cli.watch_log import Log
     from reconciler.ofrep.access import Access
     from reconciler.ofrep.observation import Answered
 
@@ -93,6 +94,8 @@ def command(
     settings.choose_format(Format.TEXT)
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         raise SetupInvalid("serve needs an extra: pip install 'rollout-reconciler[ofrep]'")
+    from reconciler.cli.watch_log import Log, LogFormat
+    from reconciler.invalid_requests import InvalidRequests
     from reconciler.ofrep.server import serve
     from rollout_client.client import RolloutClient
 
@@ -105,14 +108,16 @@ def command(
         snapshot_file=snapshot_file,
         snapshot_group=snapshot_group,
     )
+    log = Log(LogFormat.TEXT if log_format is None else LogFormat(log_format), quiet=settings.quiet)
     try:
         ended_by = serve(
             client,
             listen,
             access,
             lambda at: settings.inform(f"serving http://{at}/ofrep/v1"),
+            InvalidRequests(log.write_invalid_request),
             cors_origins=cors_origins,
-            on_answered=None if log_format is None else _request_log(log_format),
+            on_answered=None if log_format is None else _request_log(log),
         )
     finally:
         client.close()
@@ -153,11 +158,7 @@ def _database_url(settings: Settings) -> "str | Callable[[], str]":
     return lambda: server.status().url or address.url
 
 
-def _request_log(log_format: str) -> "Callable[[Answered], None]":
-    from reconciler.cli.watch_log import Log, LogFormat
-
-    log = Log(LogFormat(log_format))
-
+def _request_log(log: "Log") -> "Callable[[Answered], None]":
     def write(answered: "Answered") -> None:
         log.write_info(
             "request",
