@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from reconciler.database.health import read_health
+from reconciler.database.notifications import read_queue_usage
 from reconciler.database.queries import queries
 from reconciler.planning.health import Reason, Verdict
 
@@ -69,6 +70,8 @@ class Status:
     applied_commit: str | None
     applied_at: datetime | None
     repositories: int
+    notification_queue: float
+    """How full the server's queue of notifications is, in percent."""
     features: list[FeatureStatus]
 
 
@@ -83,6 +86,7 @@ def read_status(connection: "Connection", *, feature: str | None) -> Status:
     return Status(
         **state._mapping,  # noqa: SLF001
         repositories=connection.execute(text(_SQL["repositories"])).scalar_one(),
+        notification_queue=read_queue_usage(connection),
         features=[
             FeatureStatus(
                 **row,

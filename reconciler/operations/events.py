@@ -25,6 +25,8 @@ class Subject(StrEnum):
     """Judging and rolling back; it depends on the database."""
     WRITE_BACK = "write-back"
     FOLLOW = "follow"
+    NOTIFICATIONS = "notifications"
+    """Changes notify clients; without that they poll."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.database.lease import LeaseLost
+from reconciler.database.notifications import (
+    NOTIFIES_UP_TO_PERCENT,
+    PAUSED,
+    read_queue_usage,
+)
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.write_back import read_pending
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, Unavailable
 from reconciler.operations.events import BecameActive, Emit, StandsBy, Subject
 from reconciler.operations.safeguard import Judged, Watched, act_on, judge
 from reconciler.planning.health import MetricsSource
@@ -122,6 +127,7 @@ class Watch:
                 if not self._leadership.is_leader():
                     raise LeaseLost("another watcher has taken over")
             pending = sum(len(each.pending) for each in read_pending(connection))
+            queue_usage = read_queue_usage(connection)
         watched = self._roll_back(judged)
         pending += sum(each.rollback is not None for each in watched.values())
         self.status = replace(
@@ -129,6 +135,7 @@ class Watch:
             features=tuple(_after(each, watched.get(each.found.name)) for each in judged),
             pending=pending,
         )
+        self._report_queue(queue_usage)
         self._remote_worker.start_pass(has_pending=pending > 0 and self._task.writes_back)
         for each in watched.values():
             if each.failure is not None:
@@ -143,6 +150,12 @@ class Watch:
                 found = act_on(self._task.database, each, self._emit)
                 watched[found.feature] = found
         return watched
+
+    def _report_queue(self, usage: float) -> None:
+        if usage > NOTIFIES_UP_TO_PERCENT:
+            self.failures.failed(Subject.NOTIFICATIONS, Unavailable(PAUSED))
+        else:
+            self.failures.succeeded(Subject.NOTIFICATIONS)
 
     def _follower(self) -> Follower | None:
         if self._task.followed is None:

@@ -55,6 +55,8 @@ def run(settings: Settings) -> "Status":
 
 
 def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
+    from reconciler.database.notifications import NOTIFIES_UP_TO_PERCENT, PAUSED
+
     if found.applied_at is None:
         applied = "nothing was applied yet"
     else:
@@ -66,7 +68,10 @@ def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
         "\n".join([_feature(each, found.repositories), *drift.get(each.name, ())])
         for each in found.features
     )
-    return ["\n".join(wrapped(applied)), *features]
+    first = wrapped(applied)
+    if found.notification_queue > NOTIFIES_UP_TO_PERCENT:
+        first += paragraph("queue", PAUSED)
+    return ["\n".join(first), *features]
 
 
 def _feature(feature: "FeatureStatus", repositories: int) -> str:

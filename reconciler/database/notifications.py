@@ -1,0 +1,27 @@
+"""The queue of notifications: above half of it the schema's triggers notify no more.
+
+A full queue fails each commit that notifies, and a stop must not fail.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SQL = queries("notifications")
+
+NOTIFIES_UP_TO_PERCENT: Final = 50.0
+"""The same number as in the schema's triggers."""
+PAUSED: Final = (
+    "the database's queue of notifications is over half full, so changes notify no more and clients only "
+    "poll; end the session that listens and is idle in a transaction"
+)
+
+
+def read_queue_usage(connection: "Connection") -> float:
+    """Return how full the server's queue of notifications is, in percent."""
+    return float(connection.execute(text(_SQL["queue_usage"])).scalar_one())
