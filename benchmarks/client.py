@@ -48,9 +48,9 @@ def run() -> Iterator[Row]:
         server = EmbeddedServer(Path(name) / "server")
         url = server.start()
         try:
-            with _loaded(url, "few", FEW_REPOSITORIES) as few:
+            with loaded(url, "few", FEW_REPOSITORIES) as few:
                 yield _stops(few)
-            with _loaded(url, "many", REPOSITORIES) as many:
+            with loaded(url, "many", REPOSITORIES) as many:
                 yield _memory(many)
                 yield _widening(many)
                 yield from _decisions(many)
@@ -59,7 +59,7 @@ def run() -> Iterator[Row]:
 
 
 @contextmanager
-def _loaded(server: str, name: str, repositories: int) -> Iterator[str]:
+def loaded(server: str, name: str, repositories: int) -> Iterator[str]:
     """Return a database with this many categorised repositories and the feature by percentage."""
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
@@ -227,9 +227,9 @@ def _stops(url: str) -> Row:
             _all_say(clients, "yes")
             for _ in range(STOPS):
                 begin = time.monotonic()
-                _set_stop(connection, is_on=True)
+                set_stop(connection, is_on=True)
                 latencies += [at - begin for at in _all_say(clients, "no")]
-                _set_stop(connection, is_on=False)
+                set_stop(connection, is_on=False)
                 _all_say(clients, "yes")
                 # In use, a stop comes at any time, not while all clients still handle the last one.
                 time.sleep(_REST_SECONDS)
@@ -249,7 +249,8 @@ def _stops(url: str) -> Row:
     )
 
 
-def _set_stop(connection: "psycopg.Connection[tuple[object, ...]]", *, is_on: bool) -> None:
+def set_stop(connection: "psycopg.Connection[tuple[object, ...]]", *, is_on: bool) -> None:
+    """Stop all features, or let them go on."""
     connection.execute(
         "UPDATE rollout_configuration SET emergency_stop = %s, updated_at = now()", (is_on,)
     )
