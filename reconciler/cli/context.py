@@ -4,6 +4,7 @@ import getpass
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +40,8 @@ def open_database(
     Raises:
         NotFound: no address is given, and there is no embedded database, which would be created.
     """
-    return open_address(find_address(settings, creates=creates), to_write=to_write)
+    opened = open_address(find_address(settings, creates=creates), to_write=to_write)
+    return replace(opened, on_wait=settings.inform)
 
 
 def find_address(settings: Settings, *, creates: bool = False) -> "DatabaseAddress":

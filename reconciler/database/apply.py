@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import text
 
 from reconciler.database.history import HistoryWriter
+from reconciler.database.locks import OnWait, lock_writers, wait_silently
 from reconciler.database.overrides import write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _SQL = queries("apply")
-
-APPLY_LOCK: Final = 0x726F6C6C6F757431
-"""The advisory lock of an apply; a number that no other program uses."""
 
 LOCK_TIMEOUT: Final = "60s"
 IDLE_TIMEOUT: Final = "45s"
@@ -65,8 +63,12 @@ class Application:
         )
 
 
-def lock_for_apply(connection: "Connection") -> None:
-    """Lock out every other writer, applies and people with psql alike, until this transaction ends."""
+def lock_for_apply(connection: "Connection", on_wait: OnWait = wait_silently) -> None:
+    """Lock out every other writer, applies and people with psql alike, until this transaction ends.
+
+    Raises:
+        Unavailable: another writer held the lock for too long; the message names it.
+    """
     connection.execute(
         text(_SQL["limit_waiting"]),
         {
@@ -75,7 +77,7 @@ def lock_for_apply(connection: "Connection") -> None:
             "statement_timeout": STATEMENT_TIMEOUT,
         },
     )
-    connection.execute(text(_SQL["lock"]), {"lock": APPLY_LOCK})
+    lock_writers(connection, longest_wait=LOCK_TIMEOUT, on_wait=on_wait)
     connection.execute(text(_SQL["lock_configurations"]))
 
 

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from reconciler.database.schema import LOCK_TIMEOUT, UPGRADE_LOCK, require_newest
+from reconciler.database.locks import OnWait, lock_writers, wait_silently
+from reconciler.database.schema import LOCK_TIMEOUT, require_newest
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 
-def remove(engine: "Engine") -> None:
+def remove(engine: "Engine", *, on_wait: OnWait = wait_silently) -> None:
     """Drop the rollout's objects, all or nothing; tables of no service are dropped with their rows.
 
     Raises:
@@ -20,7 +21,7 @@ def remove(engine: "Engine") -> None:
 
     def work(connection: "Connection") -> None:
         require_newest(connection)
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+        lock_writers(connection, on_wait=on_wait)
         connection.exec_driver_sql(
             f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
         )

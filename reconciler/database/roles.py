@@ -6,7 +6,8 @@ People can also read the script and run it as it is; `sql/roles.sql` explains th
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from reconciler.database.schema import UPGRADE_LOCK, require_newest
+from reconciler.database.locks import lock_writers
+from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, write_transaction
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def apply_roles(database: Database) -> None:
 
     def run(connection: "Connection") -> None:
         require_newest(connection)
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
-        # Directly by the driver: the script has many statements, and its % are not parameters.
+        lock_writers(connection, on_wait=database.on_wait)
+        # Straight to the driver: the script holds many statements, and its % are not parameters.
         driver_connection: Any = connection.connection.driver_connection
         driver_connection.execute(roles_script())
 

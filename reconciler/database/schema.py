@@ -1,9 +1,8 @@
 """The schema's version: reading it cheaply, and migrating to the newest.
 
-Reading imports no alembic, to keep every command fast. Migrating is one transaction under a
-transaction-level advisory lock, so a second concurrent upgrade waits, also with a connection
-pooler. A migration waits for the tables only briefly, because every call of a service waits behind
-it.
+Reading imports no alembic, to keep every command fast. Migrating is one transaction under the lock of
+writers, so that of two upgrades at once one waits, also with a connection pooler. A migration waits for the
+tables only briefly, since every call of a service waits behind it.
 """
 
 import re
@@ -12,6 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reconciler.database.locks import (
+    LOCK_NOT_AVAILABLE,
+    LOCK_TABLE,
+    OnWait,
+    describe_holders,
+    lock_writers,
+    wait_silently,
+)
 from reconciler.errors import Refused, SetupInvalid, Unavailable
 from rollout_client.backoff import backoff_seconds, with_jitter
 
@@ -30,16 +37,17 @@ VERSION_TABLE: Final = "rollout_schema_version"
 
 _REVISION: Final = re.compile("[0-9]{4}")
 
-UPGRADE_LOCK: Final = 0x726F6C6C6F757430
-"""The number of an upgrade's advisory lock."""
-
 LOCK_TIMEOUT: Final = "400ms"
 """How long a migration, and a service's calls behind it, wait for a table."""
 LOCK_TRIES: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 4.0
-_RETRIED_SQLSTATES: Final = ("55P03", "40001")
-"""A lock that was not available in time, and a configuration that changed after the audience was read."""
+_FIRST_UPGRADE_WAIT: Final = "10s"
+"""How long a first upgrade waits for another first upgrade."""
+_DUPLICATE: Final = "23505"
+"""Another first upgrade made the lock of writers first."""
+_RETRIED_SQLSTATES: Final = (LOCK_NOT_AVAILABLE, "40001")
+"""A lock that was not there in time, and a configuration that changed while the audience was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +96,16 @@ def current_revision(connection: "Connection") -> str | None:
 
 
 def upgrade(
-    engine: "Engine", *, accept_audience_change: bool = False, dry_run: bool = False
+    engine: "Engine",
+    *,
+    accept_audience_change: bool = False,
+    dry_run: bool = False,
+    on_wait: OnWait = wait_silently,
 ) -> Upgrade:
     """Migrate to the newest revision, all or nothing; return what changed.
 
-    The tables of a service are adopted. A dry run does the same and rolls it back.
+    The tables of a service are adopted. A dry run does the same and rolls it back. `on_wait` is called before
+    the upgrade waits for another writer.
 
     Raises:
         AudienceWouldChange: repositories would gain a feature, and that is not accepted; a dry run does not
@@ -107,7 +120,7 @@ def upgrade(
     from reconciler.database.transactions import run_transaction
 
     def migrate(connection: "Connection") -> Upgrade:
-        done = _migrate(connection)
+        done = _migrate(connection, on_wait)
         if dry_run:
             raise _DryRunDone(done)
         if done.adoption is not None and done.adoption.gains and not accept_audience_change:
@@ -121,9 +134,10 @@ def upgrade(
             return end.upgrade
         except (exc.DBAPIError, psycopg.Error) as error:
             state = getattr(getattr(error, "orig", error), "sqlstate", None)
-            if state not in _RETRIED_SQLSTATES:
+            if state not in _RETRIED_SQLSTATES and not (state == _DUPLICATE and failures == 1):
                 raise
-        holders = _holders(engine)
+        with engine.connect() as connection:
+            holders = describe_holders(connection, with_readers=True)
         if failures < LOCK_TRIES:
             pause = backoff_seconds(
                 failures,
@@ -144,15 +158,15 @@ class _DryRunDone(Exception):
         self.upgrade = upgrade
 
 
-def _migrate(connection: "Connection") -> Upgrade:
+def _migrate(connection: "Connection", on_wait: OnWait) -> Upgrade:
     from alembic import command
     from alembic.config import Config
 
     from reconciler.database.adoption import read_after, read_before
 
-    # A large table takes long, and another upgrade may run first.
-    connection.exec_driver_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+    # A large table takes its time.
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    _lock_out_writers(connection, on_wait)
     found = _own_revision(connection)
     if found == NEWEST_REVISION:
         return Upgrade(changed=False, before=found)
@@ -171,6 +185,29 @@ def _migrate(connection: "Connection") -> Upgrade:
     )
 
 
+def _lock_out_writers(connection: "Connection", on_wait: OnWait) -> None:
+    """Lock out every other upgrade and apply, of this release or of one before the lock of writers.
+
+    A transaction of an older release has read the version table and keeps a lock on it until its end. One
+    that begins afterwards reads the new revision, and refuses to go on.
+    """
+    from reconciler.database.migrations.files import run_file
+
+    if not _table_exists(connection, LOCK_TABLE):
+        version_table = _find_version_table(connection)
+        if version_table is None:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_FIRST_UPGRADE_WAIT}'")
+        else:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            connection.exec_driver_sql(
+                f"LOCK TABLE public.{version_table} IN ACCESS EXCLUSIVE MODE"
+            )
+        run_file("0006_lock.sql", connection)
+    elif not connection.exec_driver_sql("SELECT EXISTS (SELECT FROM public.rollout_lock)").scalar():
+        run_file("0006_lock.sql", connection)
+    lock_writers(connection, on_wait=on_wait)
+
+
 def _take_version_table_over(connection: "Connection") -> None:
     """Rename the version table of a schema before 0003, which had the name that a service may use."""
     if _table_exists(connection, VERSION_TABLE):
@@ -181,39 +218,29 @@ def _take_version_table_over(connection: "Connection") -> None:
     )
 
 
-def _holders(engine: "Engine") -> str:
-    """Return the holders of locks on the tables, for people."""
-    from sqlalchemy import text
-
-    from reconciler.database.queries import queries
-
-    with engine.connect() as connection:
-        rows = connection.execute(text(queries("adoption")["holders"])).all()
-    described = [
-        f"process {row.pid} ({row.program}, role {row.role}, {row.state}, "
-        f"transaction open for {row.seconds} s)"
-        for row in rows
-    ]
-    return "; ".join(described) or "a transaction that has ended meanwhile"
-
-
 def _table_exists(connection: "Connection", name: str) -> bool:
     found = connection.exec_driver_sql("SELECT to_regclass(%s)", (f"public.{name}",)).scalar()
     return found is not None
 
 
-def _find_revision(connection: "Connection") -> str | None:
-    """Return the recorded revision. A service's own version table is not ours."""
+def _find_version_table(connection: "Connection") -> str | None:
+    """Return the table with the schema's revision. A service's own version table is not ours."""
     if _table_exists(connection, VERSION_TABLE):
-        return connection.exec_driver_sql(
-            "SELECT version_num FROM public.rollout_schema_version"
-        ).scalar()
+        return VERSION_TABLE
     if _table_exists(connection, "rollout_state") and _table_exists(connection, "alembic_version"):
-        found: str | None = connection.exec_driver_sql(
-            "SELECT version_num FROM public.alembic_version"
-        ).scalar()
-        return found if found is not None and _REVISION.fullmatch(found) else None
+        return "alembic_version"
     return None
+
+
+def _find_revision(connection: "Connection") -> str | None:
+    """Return the recorded revision."""
+    table = _find_version_table(connection)
+    if table is None:
+        return None
+    found: str | None = connection.exec_driver_sql(
+        f"SELECT version_num FROM public.{table}"  # noqa: S608 - one of two names
+    ).scalar()
+    return found if found is not None and _REVISION.fullmatch(found) else None
 
 
 def _own_revision(connection: "Connection") -> str | None:

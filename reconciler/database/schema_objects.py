@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from reconciler.database.locks import OnWait, lock_writers, wait_silently
 from reconciler.database.queries import queries
-from reconciler.database.schema import LOCK_TIMEOUT, UPGRADE_LOCK
+from reconciler.database.schema import LOCK_TIMEOUT
 from reconciler.errors import SetupInvalid
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def require_own_objects(connection: "Connection") -> None:
         raise SetupInvalid("; ".join(differences) + "; run: reconcile db upgrade --repair")
 
 
-def repair(engine: "Engine", *, dry_run: bool = False) -> Sequence[str]:
+def repair(
+    engine: "Engine", *, dry_run: bool = False, on_wait: OnWait = wait_silently
+) -> Sequence[str]:
     """Make every function, trigger and view again, all or nothing; return what differed before.
 
     Raises:
@@ -45,7 +48,7 @@ def repair(engine: "Engine", *, dry_run: bool = False) -> Sequence[str]:
     from reconciler.database.transactions import run_transaction
 
     def work(connection: "Connection") -> Sequence[str]:
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
+        lock_writers(connection, on_wait=on_wait)
         differences = find_differences(connection)
         if differences and not dry_run:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")

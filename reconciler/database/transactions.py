@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, exc
 
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.connection import create_engine, sqlstate, translated_errors
-from reconciler.errors import OutcomeUnknown
+from reconciler.database.locks import OnWait, describe_holders, is_lock_timeout, wait_silently
+from reconciler.errors import OutcomeUnknown, Unavailable
 from rollout_client.backoff import backoff_seconds, with_jitter
 
 Result = TypeVar("Result")
@@ -36,6 +37,7 @@ class Database:
 
     address: DatabaseAddress
     engine: Engine
+    on_wait: OnWait = wait_silently
 
     @classmethod
     def at(cls, address: DatabaseAddress) -> Self:
@@ -63,7 +65,17 @@ def write_transaction(database: Database, work: Callable[[Connection], Result]) 
         ReconcilerError: as in `translated_errors`; nothing was written.
     """
     with translated_errors(database.address):
-        return run_transaction(database.engine, work)
+        try:
+            return run_transaction(database.engine, work)
+        except exc.DBAPIError as error:
+            if not is_lock_timeout(error):
+                raise
+            with database.engine.connect() as connection:
+                holders = describe_holders(connection)
+            raise Unavailable(
+                f"{database.address.describe()}: another transaction holds the lock: {holders}; "
+                "nothing was written; try again when it has ended"
+            ) from error
 
 
 def run_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:

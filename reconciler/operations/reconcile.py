@@ -131,7 +131,9 @@ def apply(
 
     def plan_and_write(connection: "Connection") -> Applied:
         require_newest(connection)
-        lock_for_apply(connection)
+        lock_for_apply(connection, database.on_wait)
+        # The writer that it waited for can have been an upgrade.
+        require_newest(connection)
         plan = plan_against(connection, application, permission)
         if expected is not None:
             _require_expected(expected, plan, application.source)

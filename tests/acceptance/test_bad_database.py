@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from reconciler.database.address import DatabaseAddress
-from reconciler.database.apply import APPLY_LOCK
 from reconciler.database.connection import create_engine
 from reconciler.database.embedded import EmbeddedServer
 from reconciler.database.schema import upgrade
@@ -56,10 +55,10 @@ def test_a_wrong_password(site: Site, server: EmbeddedServer, tmp_path: Path) ->
 def test_a_server_killed_in_the_middle_of_an_apply(site: Site, server: EmbeddedServer) -> None:
     url = server.start()
     holder = psycopg.connect(url)
-    holder.execute("SELECT pg_advisory_xact_lock(%s)", [APPLY_LOCK])
+    holder.execute("SELECT FROM rollout_lock FOR UPDATE")
     process = site.start(env={"DATABASE_URL": url})
     watcher = psycopg.connect(url, autocommit=True)
-    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
     # In the transaction, waiting for the lock.
     while not watcher.execute(waiting).fetchone():
         assert process.poll() is None
@@ -70,8 +69,10 @@ def test_a_server_killed_in_the_middle_of_an_apply(site: Site, server: EmbeddedS
     holder.close()
     watcher.close()
 
+    waiting_line, _, error = stderr.partition("\n")
+    assert waiting_line.startswith("waiting for process ")
     assert_one_clear_line(
-        Completed(process.returncode, stdout, stderr), "check that the server runs"
+        Completed(process.returncode, stdout, error), "check that the server runs"
     )
     assert written(server.start()) == [(0, 0, 0)]
 

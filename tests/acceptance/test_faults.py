@@ -9,7 +9,7 @@ from subprocess import Popen
 
 import pytest
 
-from reconciler.database.apply import APPLY_LOCK, Application
+from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.operations.reconcile import apply, read_source
 from reconciler.rollout_file import read_rollout_file
@@ -20,7 +20,7 @@ from tests.replay import live_state, replayed_state
 from tests.site import Completed, Site
 from tests.waiting import eventually
 
-LOCK, GENERATION, COMMIT = "pg_advisory_xact_lock", "INTO public.rollout_generation", "COMMIT\0"
+LOCK, GENERATION, COMMIT = "FROM public.rollout_lock", "INTO public.rollout_generation", "COMMIT\0"
 
 
 @pytest.fixture
@@ -134,11 +134,10 @@ def kill(process: Popen[str]) -> None:
 def locks(database: Database, *, granted: bool) -> Callable[[], bool]:
     """Return whether a session holds the lock of an apply, or waits for it."""
     return lambda: database.value(
-        "SELECT count(*) > 0 FROM pg_locks JOIN pg_database ON pg_database.oid = database"
-        " WHERE datname = current_database() AND locktype = 'advisory' AND granted = %(granted)s"
-        " AND (classid::bigint << 32) | objid::bigint = %(lock)s",
+        "SELECT count(*) > 0 FROM pg_locks AS of_row JOIN pg_locks AS of_transaction USING (pid)"
+        " WHERE of_row.relation = 'rollout_lock'::regclass"
+        " AND of_transaction.locktype = 'transactionid' AND of_transaction.granted = %(granted)s",
         granted=granted,
-        lock=APPLY_LOCK,
     )
 
 
@@ -184,7 +183,7 @@ def test_an_apply_killed_during_a_statement_leaves_nothing(merged: Site) -> None
 
 def test_an_apply_killed_before_the_lock_leaves_nothing(merged: Site) -> None:
     with merged.database.connect() as other:
-        other.execute(f"SELECT pg_advisory_xact_lock({APPLY_LOCK})".encode())
+        other.execute("SELECT FROM rollout_lock FOR UPDATE")
         process = merged.start()
         eventually(locks(merged.database, granted=False))
         kill(process)

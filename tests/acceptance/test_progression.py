@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import pexpect
 import pytest
 
-from reconciler.database.apply import APPLY_LOCK, Application
+from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as Opened
 from reconciler.errors import Unavailable
 from reconciler.operations import reconcile
@@ -112,8 +112,8 @@ def test_the_metrics_source_is_queried_once_before_the_lock(begun: Site) -> None
     class Source:
         def read_metrics(self, feature: str, period: Period) -> JobMetrics:
             with begun.database.connect() as other:
-                found = other.execute("SELECT pg_try_advisory_xact_lock(%s)", (APPLY_LOCK,))
-                is_free.append(found.fetchone() == (True,))
+                found = other.execute("SELECT name FROM rollout_lock FOR UPDATE SKIP LOCKED")
+                is_free.append(found.fetchone() == ("writer",))
             return JobMetrics(Tally(20, 1), timedelta(0))
 
     assert not apply_with(begun, Source()).is_refused

@@ -17,6 +17,8 @@ from reconciler.errors import SetupInvalid
 from tests.database.hosts import make_host
 from tests.postgres import PROJECT, Database
 
+MIGRATIONS = PROJECT / "reconciler" / "database" / "migrations" / "sql"
+
 COLUMNS = """
     SELECT relname AS relation, attname AS name, format_type(atttypid, atttypmod) AS type,
         attnotnull AS not_null, attidentity AS identity,
@@ -163,11 +165,11 @@ def test_an_upgrade_waits_until_another_upgrade_ends(
 ) -> None:
     results: list[Any] = []
     with empty_database.connect() as holder:
-        holder.execute(f"SELECT pg_advisory_xact_lock({schema.UPGRADE_LOCK})".encode())
+        holder.execute((MIGRATIONS / "0006_lock.sql").read_bytes())
         upgrading = Thread(target=lambda: results.append(schema.upgrade(empty_database.engine)))
         upgrading.start()
         with empty_database.connect(autocommit=True) as connection:
-            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             while connection.execute(waiting.encode()).fetchone() == (0,):
                 connection.execute("SELECT pg_sleep(0.01)")
         assert empty_database.value("SELECT to_regclass('rollout_configuration')") is None

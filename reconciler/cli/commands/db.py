@@ -140,7 +140,10 @@ def upgrade(
     with translated_errors(database.address):
         try:
             done = schema.upgrade(
-                database.engine, accept_audience_change=accept_audience_change, dry_run=dry_run
+                database.engine,
+                accept_audience_change=accept_audience_change,
+                dry_run=dry_run,
+                on_wait=settings.inform,
             )
         except schema.AudienceWouldChange as refusal:
             print_result(settings, "\n".join(adoption_lines(refusal.adoption)))
@@ -148,7 +151,7 @@ def upgrade(
         repaired = (
             ()
             if done.changed
-            else schema_objects.repair(database.engine, dry_run=dry_run)
+            else schema_objects.repair(database.engine, dry_run=dry_run, on_wait=settings.inform)
             if repair
             else ()
         )
@@ -186,7 +189,7 @@ def remove(context: click.Context, /, *, yes: bool) -> None:
     if not yes:
         ask(f"Remove the rollout from {database.address.describe()}?", "nothing was removed")
     with translated_errors(database.address):
-        removal.remove(database.engine)
+        removal.remove(database.engine, on_wait=settings.inform)
     print_result(settings, "the rollout is removed; the tables of the service are as before")
 
 

@@ -2,6 +2,7 @@
 
 import signal
 from contextlib import contextmanager
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.types import Interval, Listen
 from reconciler.cli.write_back_report import is_written_back, write_back_option
+from reconciler.invalid_requests import InvalidRequests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,11 +75,13 @@ def command(
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
     from reconciler.cli.watch_log import Log, LogFormat
+    from reconciler.database.locks import wait_silently
     from reconciler.operations.events import emit_to
     from reconciler.watching.metrics import RollbackCounter, WatchMetrics
     from reconciler.watching.watch import Task, Watch
 
-    database = open_database(settings, to_write=True)
+    # What the log does not know is not printed between its lines.
+    database = replace(open_database(settings, to_write=True), on_wait=wait_silently)
     task = Task(
         database=database,
         file=settings.path,
@@ -102,7 +106,9 @@ def command(
             return False
         return True
 
-    with _serving(watcher, WatchMetrics(watcher, rollbacks), listen) as listening:
+    invalid_requests = InvalidRequests(log.write_invalid_request)
+    metrics = WatchMetrics(watcher, rollbacks)
+    with _serving(watcher, metrics, listen, invalid_requests) as listening:
         served = "" if listening is None else f", serving http://{listening}"
         log.write_info(
             "started",
@@ -117,7 +123,10 @@ def command(
 
 @contextmanager
 def _serving(
-    watcher: "Watch", metrics: "WatchMetrics", address: "ListenAddress | None"
+    watcher: "Watch",
+    metrics: "WatchMetrics",
+    address: "ListenAddress | None",
+    invalid_requests: InvalidRequests,
 ) -> "Iterator[ListenAddress | None]":
     """Serve the status of a watch where an address is given; yield the address."""
     if address is None:
@@ -125,7 +134,7 @@ def _serving(
         return
     from reconciler.watching.http import serving
 
-    with serving(watcher, metrics, address) as listening:
+    with serving(watcher, metrics, address, invalid_requests) as listening:
         yield listening
 
 

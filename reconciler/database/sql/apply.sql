@@ -1,7 +1,3 @@
--- name: lock
--- One apply at a time. Held to the transaction's end, so that a pooled connection keeps nothing.
-SELECT pg_advisory_xact_lock(:lock);
-
 -- name: limit_waiting
 -- Limits the waits of this transaction, its idle time and the duration of a statement.
 SELECT

@@ -41,6 +41,7 @@ public.rollout_configuration,
 public.rollout_generation,
 public.rollout_history,
 public.rollout_lease,
+public.rollout_lock,
 public.rollout_membership,
 public.rollout_metrics,
 public.rollout_override,
@@ -162,6 +163,8 @@ ON public.category_threshold TO rollout_reconciler;
 GRANT INSERT ON public.rollout_generation TO rollout_reconciler;
 GRANT UPDATE (generation, applied_commit, applied_at)
 ON public.rollout_state TO rollout_reconciler;
+-- The lock of writers. UPDATE on the column locks its row and not the table, and the column's rule keeps the name.
+GRANT SELECT, UPDATE (name) ON public.rollout_lock TO rollout_reconciler;
 GRANT EXECUTE ON FUNCTION
 public.categorize_repositories(uuid []),
 public.categorize_all_repositories()
@@ -185,8 +188,8 @@ BEGIN
             AND relname IN (
                 'repositories', 'pull_requests', 'repository_categories', 'category_threshold',
                 'rollout_configuration', 'rollout_generation', 'rollout_history',
-                'rollout_lease', 'rollout_membership', 'rollout_metrics', 'rollout_override', 'rollout_state',
-                'rollout_schema_object', 'rollout_schema_version'
+                'rollout_lease', 'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_override',
+                'rollout_state', 'rollout_schema_object', 'rollout_schema_version'
             )
         ORDER BY 1, 2
     LOOP

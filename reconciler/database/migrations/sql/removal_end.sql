@@ -68,7 +68,7 @@ BEGIN
         AND (
             relname IN (
                 'rollout_membership', 'category_threshold', 'rollout_generation', 'rollout_state',
-                'rollout_override', 'rollout_lease', 'rollout_adopted_object', 'rollout_adopted_row',
+                'rollout_override', 'rollout_lease', 'rollout_lock', 'rollout_adopted_object', 'rollout_adopted_row',
                 'rollout_schema_object', 'rollout_schema_version'
             )
             OR relname IN (
