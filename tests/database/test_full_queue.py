@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from reconciler.client.client import RolloutClient
 from reconciler.database import schema
 from reconciler.database.embedded import EmbeddedServer
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.operations import safeguard
+from rollout_client.client import RolloutClient
 from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import SETTINGS_THAT_LOSE_DATA, Database
 from tests.site import Site
