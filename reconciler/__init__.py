@@ -1,6 +1,7 @@
 """A declarative GitOps reconciler for rollouts.
 
-`rollout.yaml` declares which repositories get a feature; `reconcile` makes Postgres say the same.
+`rollout.yaml` declares which repositories get a feature; `reconcile` makes Postgres agree with the
+file.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when it is asked for, so that a worker's client does not wait for a command line.
+    # Imported on first use, so that a worker's client does not wait for a command line.
     if name != "RolloutConsole":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from reconciler.cli.rollout_console import RolloutConsole

@@ -1,8 +1,8 @@
 """Errors, classed by what the reader of the message can do about it.
 
-Each class knows the exit code of the command that it ends (`Exit codes` in the reconcile contract). The
-docstring is the message where none is given. A message is one line: place, what is wrong, what to do
-next; it never holds a database URL or a password.
+Each class knows the exit code of the command that it ends (`Exit codes` in the reconcile contract).
+The docstring is the default message. A message is one line: place, what is wrong, what to do next;
+it never has a database URL or a password.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing wrong in a file: where (line and column count from 1) and what."""
+    """One error in a file: its place (line and column count from 1) and its sentence."""
 
     line: int
     column: int
@@ -61,7 +61,7 @@ class FileInvalid(ReconcilerError):
         super().__init__("\n".join(lines))
 
     def renamed(self, path: str) -> "FileInvalid":
-        """Return the same errors for a file that is called otherwise."""
+        """Return the same errors for a file with another name."""
         kept = self.findings[:MAX_FINDINGS]
         return FileInvalid(path, kept, self.total - len(kept))
 

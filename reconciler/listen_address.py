@@ -18,7 +18,7 @@ class ListenAddress:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the address that `host:port` names, an IPv6 host in brackets.
+        """Return the address in a text `host:port`, an IPv6 host in brackets.
 
         Raises:
             ValueError: it is not an address; the message has the right form.

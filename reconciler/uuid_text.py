@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 UUID_PATTERN: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
-"""For a whole text; it means the same in Python, ECMAScript and Postgres."""
+"""For a whole text; it has the same meaning in Python, ECMAScript and Postgres."""
 
 _UUID: Final = re.compile(UUID_PATTERN)
 

@@ -1,4 +1,4 @@
-"""How numbers, counts, times, limits and commits read, each in one way for every message and page."""
+"""The text of numbers, counts, times, limits and commits, the same in every message and page."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +21,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def gains(gained: int, lost: int) -> str:
-    """Return how many repositories gain and lose, without a part that is zero: +120 −3."""
+    """Return the number of repositories that gain and lose, without a part that is zero: +120 −3."""
     parts = ((gained, f"+{count(gained)}"), (lost, f"−{count(lost)}"))
     return " ".join(part for number, part in parts if number)
 

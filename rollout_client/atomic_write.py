@@ -1,6 +1,6 @@
-"""Writing a whole file in one step: whoever looks sees the old one, or none, or all of the new.
+"""Writing a whole file in one step: a reader sees the old file, no file, or the complete new one.
 
-The new content is written beside the file, brought to the disk, and then takes the file's name.
+The new content is written beside the file and to the disk, and then gets the file's name.
 """
 
 import glob
@@ -17,24 +17,24 @@ from rollout_client.errors import SetupInvalid
 _LEFTOVER_AFTER_SECONDS: Final = 600.0
 """A file that is still being written is younger."""
 _RANDOM_LENGTH: Final = 8
-"""Of the random part that `tempfile` gives a name."""
+"""The length of the random part in names of `tempfile`."""
 
 
 def replace_file(path: Path, *parts: bytes, mode: int | None = None) -> None:
-    """Write a file, in place of the one that is there; without a `mode`, that of the old one is kept.
+    """Write a file in place of the existing one; without a `mode`, the old mode is kept.
 
     Raises:
-        SetupInvalid: it can't be written.
+        SetupInvalid: it cannot be written.
     """
     with _written_beside(path, parts, mode) as temporary:
         temporary.replace(path)
 
 
 def create_file(path: Path, content: bytes, *, instead: str) -> None:
-    """Write a file where there is none yet; `instead` is what to do where there is one.
+    """Write a file that does not exist yet; `instead` is the advice if it exists.
 
     Raises:
-        SetupInvalid: something is there already, or it can't be written.
+        SetupInvalid: something exists already, or it cannot be written.
     """
     with _written_beside(path, (content,), None) as temporary:
         try:
@@ -45,18 +45,18 @@ def create_file(path: Path, content: bytes, *, instead: str) -> None:
 
 def _take_name(path: Path, temporary: Path) -> None:
     try:
-        # A link is refused where something is there, without a moment in between.
+        # A link fails if something exists, without a moment in between.
         path.hardlink_to(temporary)
     except FileExistsError:
         raise
     except OSError:
-        # No links here, as on FAT: the name is taken first, and then filled.
+        # No hard links here, as on FAT: the name is taken first, and then the file is filled.
         path.touch(exist_ok=False)
         temporary.replace(path)
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes that were killed while they wrote this file left beside it."""
+    """Remove the temporary files of processes that were killed while they wrote this file."""
     oldest = time.time() - _LEFTOVER_AFTER_SECONDS
     # Another process may remove them too, or the folder may not be readable.
     with suppress(OSError):
@@ -86,7 +86,7 @@ def _written_beside(path: Path, parts: tuple[bytes, ...], mode: int | None) -> I
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the new name to the disk too, where the file system can."""
+    """Write the new name to the disk too, if the file system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -96,7 +96,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _mode(path: Path) -> int:
-    """Return the mode of the file that is there, or of a new one."""
+    """Return the mode of the existing file, or of a new one."""
     try:
         return path.stat().st_mode & 0o7777
     except OSError:

@@ -1,4 +1,4 @@
-"""How long to wait before another try: twice as long after each failure, up to a limit."""
+"""The wait before another try: twice as long after each failure, up to a limit."""
 
 import random
 from typing import Final
@@ -14,5 +14,5 @@ def backoff_seconds(failures: int, *, first_seconds: float, longest_seconds: flo
 
 
 def with_jitter(seconds: float) -> float:
-    """Return half to one and a half of `seconds`, at random, so that processes do not try in step."""
+    """Return half to one and a half of `seconds`, at random, so that processes do not retry together."""
     return random.uniform(0.5, 1.5) * seconds  # noqa: S311 - no secret

@@ -1,1 +1,1 @@
-"""What commit a file is at, read from git."""
+"""Reading and writing git: commits, ancestry, checkouts, the git part of write-back."""

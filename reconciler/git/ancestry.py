@@ -1,7 +1,7 @@
-"""How two commits relate, and the messages of the commits between them.
+"""The relation of two commits, and the messages of the commits between them.
 
-Questions of the history that a clone has. A shallow clone has not all of it: where that could change an
-answer, the question is refused.
+The answers come from the history of the clone. A shallow clone lacks a part of it: if that part
+could change an answer, the question is refused.
 """
 
 import re
@@ -21,26 +21,26 @@ _COMMIT: Final = re.compile("HEAD|[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Relation(Enum):
-    """How the commit that is checked out relates to the one applied before."""
+    """The relation of the checked-out commit to the applied one."""
 
     SAME = auto()
     AHEAD = auto()
     """It descends from the applied one."""
     BEHIND = auto()
-    """The applied one descends from it: something newer is applied already."""
+    """The applied one descends from it: a newer commit is applied already."""
     DIVERGED = auto()
     """Each has commits that the other lacks, and the rollout's branch has the applied one."""
     APART = auto()
-    """Neither descends from the other: history was rewritten, or it is another repository."""
+    """Neither descends from the other: history was rewritten, or this is another repository."""
     UNKNOWN = auto()
-    """The applied one is not known: it came after the last fetch, or history was rewritten."""
+    """The applied one is unknown: it came after the last fetch, or history was rewritten."""
 
 
 def relate(file: Path, applied: str, head: str) -> Relation:
-    """Return how `head` relates to the commit `applied`, in the clone around a file.
+    """Return the relation of `head` to the commit `applied`, in the clone around a file.
 
     Raises:
-        SetupInvalid: the clone is shallow, and what it lacks could change the answer.
+        SetupInvalid: the clone is shallow, and the missing part could change the answer.
     """
     if applied == head:
         return Relation.SAME
@@ -85,7 +85,7 @@ def merge_base(file: Path, commit: str, other: str) -> str | None:
 
 
 def refuse_shallow(repository: Repository, question: str) -> None:
-    """Raise `SetupInvalid` where the clone lacks the history that a question is about."""
+    """Raise `SetupInvalid` if the clone lacks the history that a question needs."""
     if repository.is_shallow():
         raise SetupInvalid(
             f"this clone is shallow, so git does not show {question}; "
@@ -95,7 +95,7 @@ def refuse_shallow(repository: Repository, question: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A commit, its message, and the file before and after it; None where the file is not there."""
+    """A commit, its message, and the file before and after it; None if the file does not exist."""
 
     commit: str
     message: str
@@ -106,7 +106,7 @@ class FileChange:
 def changes_with(file: Path, words: str, applied: str | None, head: str) -> tuple[FileChange, ...]:
     """Return the commits after `applied` up to `head` whose message has words in any case, newest first.
 
-    Where nothing is applied, or what is applied is not in this history, `head` alone is read.
+    If no commit is applied, or the applied one is not in this history, only `head` is read.
     """
     repository = Repository.around(file)
     is_known = applied is not None and repository.has_commit(applied)
@@ -135,12 +135,12 @@ def changes_with(file: Path, words: str, applied: str | None, head: str) -> tupl
 
 
 def _content(repository: Repository, commit: str, names: tuple[str, ...]) -> bytes | None:
-    """Return the file at a commit, under the newest of its names that the commit has."""
+    """Return the file at a commit, by the newest of its names that the commit has."""
     if not commit:
         return None
     try:
         found = (file_at(repository, commit, each) for each in names)
         return next((each for each in found if each is not None), None)
     except (GitFailed, SetupInvalid):
-        # Not in this clone, or not a file that can be read.
+        # The commit is not in this clone, or the file cannot be read.
         return None

@@ -1,7 +1,7 @@
-"""The checkout around a file: where in the repository the file is, its branch, and which remotes there are.
+"""The checkout around a file: the file's place in the repository, its branch, and its remotes.
 
-Read, never changed. What comes from people or the repository's configuration is checked before git gets
-it as an argument.
+The checkout is read and never changed. Text from people or from the repository's configuration is
+checked before git gets it as an argument.
 """
 
 import os
@@ -19,16 +19,16 @@ FALLBACK_REMOTE: Final = "origin"
 _OF_A_REMOTE: Final = frozenset(
     {"url", "pushurl", "proxy", "proxyauthmethod", "uploadpack", "receivepack"}
 )
-"""What of a remote's configuration reaching it needs; what it is fetched into is not among it."""
+"""The part of a remote's configuration that connecting to it needs, without the targets of a fetch."""
 
 
 class CannotWriteBack(ReconcilerError):
-    """Nothing can be written back now: what is in force stays in force, and pending."""
+    """Nothing can be written back now: the overrides stay in force, and pending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A remote by its name, with the configuration that reaching it needs: key and value, in order."""
+    """A remote by its name, with the configuration for connecting: key and value, in order."""
 
     name: str
     settings: tuple[tuple[str, str], ...]
@@ -44,26 +44,26 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """Where a file is in the repository around it."""
+    """The place of a file in the repository around it."""
 
     file: Path
     path: PurePosixPath
-    """The file in the repository, from its root."""
+    """The path of the file from the repository's root."""
     repository: Repository
     objects: Path
     """The repository's store of objects."""
     remotes: Mapping[str, Remote]
     branch: str | None
-    """The branch checked out."""
+    """The checked-out branch."""
     upstream: Upstream | None
-    """What that branch follows."""
+    """The upstream of that branch."""
 
     def choose_remote(self, name: str | None) -> Remote:
-        """Return the remote asked for; else that of the upstream, else `origin`.
+        """Return the requested remote; else that of the upstream, else `origin`.
 
         Raises:
-            NotFound: no remote has the name asked for.
-            CannotWriteBack: no name is asked for, and there is no such remote.
+            NotFound: no remote has the requested name.
+            CannotWriteBack: no name is requested, and there is no such remote.
         """
         if name is not None and name not in self.remotes:
             known = ", ".join(sorted(self.remotes)) or "none"
@@ -111,7 +111,7 @@ def find_checkout(file: Path) -> Checkout:
 
 
 def read_branch_ref(repository: Repository) -> str | None:
-    """Return the ref of the branch that is checked out; None where HEAD is detached."""
+    """Return the ref of the checked-out branch; None if HEAD is detached."""
     try:
         return str(repository.git.symbolic_ref("--quiet", "HEAD"))
     except GitFailed:
@@ -119,18 +119,18 @@ def read_branch_ref(repository: Repository) -> str | None:
 
 
 def read_upstream(repository: Repository, ref: str) -> Upstream | None:
-    """Return the branch of a remote that the branch of a ref follows; None where it follows none."""
+    """Return the upstream of a ref's branch; None if it has none."""
     found = repository.git.for_each_ref(
         "--format=%(upstream:remotename)%00%(upstream:remoteref)", ref
     )
     remote, _, followed = found.partition("\0")
     branch = followed.removeprefix("refs/heads/")
-    # A branch that follows one of this repository has no remote.
+    # A branch that follows another branch of this repository has no remote.
     return Upstream(remote, branch) if remote not in {"", "."} and branch != followed else None
 
 
 def check_branch(repository: Repository, name: str) -> str:
-    """Return the name of a branch, where it is nothing else to git.
+    """Return the name of a branch, after a check that git takes it for nothing else.
 
     Raises:
         SetupInvalid: it is not the name of a branch.
@@ -145,7 +145,7 @@ def check_branch(repository: Repository, name: str) -> str:
 
 
 def _refuse_symlink_above(file: Path, top: Path, path: PurePosixPath) -> None:
-    """Refuse a file whose place in the checkout is not the one of its path."""
+    """Refuse a file that a symlink moves to another place in the checkout."""
     for parent in file.parents:
         if parent.resolve() == top:
             if file.relative_to(parent).as_posix() != path.as_posix():

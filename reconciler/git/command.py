@@ -1,9 +1,9 @@
-"""How git is run: with nothing of ours in its environment, and nothing that a repository brings in its way.
+"""Running git: without variables of this process, and without settings that a repository could bring.
 
-Every call of git by the package goes through `RestrictedGit.execute`. The environment is an allow-list, so
-that no database URL and no token reaches git, its helpers or its hooks. Hooks, file-system monitors and
-system configuration are off, since a repository may be hostile; a bare repository counts only where it is
-named; so is off what would put signatures between a log's lines.
+Every call of git by the package goes through `RestrictedGit.execute`. The environment is an
+allow-list, so that no database URL and no token reaches git, its helpers or its hooks. A repository
+may be hostile: hooks, file-system monitors and the system configuration are off, and a bare
+repository counts only if it is named. Signatures between the lines of a log are off too.
 """
 
 import os
@@ -52,10 +52,10 @@ _SAFER: Final = (
 )
 
 SIGNING_VARIABLES: Final = ("GNUPGHOME", "GPG_TTY")
-"""What a signature needs of the environment beside what every command gets."""
+"""The variables that a signature needs in addition to those of every command."""
 
 _CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)\S*@")
-"""Up to the last of several: git itself leaves what follows the first, or a slash that is not encoded."""
+"""Up to the last `@`: git itself leaves the text after the first one, or after an unencoded slash."""
 
 _ERRORS: Final = ("fatal:", "error:", "ssh:")
 _ERROR: Final = re.compile("^(fatal|error): ")
@@ -64,7 +64,7 @@ NOTHING_ELSE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class GitMissing(SetupInvalid):
-    """There is no git here, or it may not be run."""
+    """git is missing, or may not be run."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -73,35 +73,35 @@ class GitMissing(SetupInvalid):
 
 
 class GitFailed(ReconcilerError, GitCommandError):
-    """A git command ended with an error: its own words, without credentials, in one line."""
+    """A git command failed: its own message, without credentials, in one line."""
 
     def __init__(
         self, command: Sequence[str], exit_code: int, messages: str, output: str = ""
     ) -> None:
         GitCommandError.__init__(self, list(command), exit_code)
         self.messages = _CREDENTIALS_IN_URL.sub("", messages).strip()
-        """What it had written to stderr."""
+        """The text that it wrote to stderr."""
         self.output = _CREDENTIALS_IN_URL.sub("", output)
-        """What it had printed as its result."""
+        """The result that it printed."""
 
     def __str__(self) -> str:
         lines = [line.strip() for line in self.messages.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith(_ERRORS)] or lines or ["no message"]
-        # The first is what happened, the last what could not be done because of it.
+        # The first line is the cause, the last one the consequence.
         shown = dict.fromkeys(_ERROR.sub("", each) for each in (errors[0], errors[-1]))
         return "".join(each if each.isprintable() else " " for each in "; ".join(shown))
 
 
 class GitTimedOut(GitFailed):
-    """A git command took too long and was ended, with every process that it had started."""
+    """A git command took too long and was ended, with every process that it started."""
 
 
 class RestrictedGit(Git):
-    """The git program as GitPython calls it, with a cut environment, safe settings and limits.
+    """The git program as GitPython calls it, with a reduced environment, safe settings and limits.
 
-    A command is a method with its arguments: `git.rev_parse("--verify", "HEAD")`. Beside them it takes
-    `istream` (a `BytesIO` that git reads), `env` (variables beside those that every command gets),
-    `kill_after_timeout` (seconds) and `stdout_as_string` (False for bytes).
+    A command is a method with its arguments: `git.rev_parse("--verify", "HEAD")`. Further options
+    are `istream` (a `BytesIO` that git reads), `env` (additional variables), `kill_after_timeout`
+    (seconds) and `stdout_as_string` (False for bytes).
     """
 
     GIT_PYTHON_GIT_EXECUTABLE = "git"
@@ -119,11 +119,11 @@ class RestrictedGit(Git):
         kill_after_timeout: float | None = None,
         env: Mapping[str, str] = NOTHING_ELSE,
     ) -> Any:
-        """Run git and return what it prints.
+        """Run git and return its output.
 
         Raises:
-            GitFailed: git ended with an error, did not end in time, or printed too much.
-            GitMissing: there is no git here.
+            GitFailed: git failed, did not end in time, or printed too much.
+            GitMissing: git is missing.
         """
         program, *arguments = command
         called = (program, *_SAFER, "-C", str(self.working_dir or "."), *arguments)

@@ -1,14 +1,14 @@
-"""Where the repository around a folder begins, found without git."""
+"""Finding the top folder of a repository without git."""
 
 import os
 from pathlib import Path
 
 
 def find_top(folder: Path) -> Path | None:
-    """Return the nearest folder, from this one upwards, that has an entry `.git`; None where none has.
+    """Return the nearest folder, from this one upwards, with an entry `.git`; None if there is none.
 
-    Nothing that a commit can bring into a working tree has that name. A folder without one above it is
-    outside git; with one, git decides.
+    A commit cannot bring an entry of that name into a working tree. A folder without such a folder
+    above it is outside git; otherwise git decides.
     """
     physical = folder.resolve()
     above = (physical, *physical.parents)

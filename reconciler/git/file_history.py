@@ -1,16 +1,16 @@
-"""The names that a file had before, and the one that it has later: found by git as renames."""
+"""The earlier and later names of a file: git finds them as renames."""
 
 from typing import Final
 
 from reconciler.git.repository import Repository, literally
 
 RENAMES: Final = "--find-renames=20%"
-"""A small file that loses its block while it is moved keeps little more of itself."""
+"""A low share: a small file that loses its block in the same commit keeps little of its content."""
 _MAX_NAMES: Final = 20
 
 
 def names_of(repository: Repository, commit: str, path: str) -> tuple[str, ...]:
-    """Return a file's path at a commit and those that it had before, the newest first."""
+    """Return a file's path at a commit and its earlier paths, the newest first."""
     names = [path]
     for name in names:
         for added in _commits(repository, commit, name, "A"):
@@ -21,7 +21,7 @@ def names_of(repository: Repository, commit: str, path: str) -> tuple[str, ...]:
 
 
 def newest_name(repository: Repository, commit: str, path: str) -> str:
-    """Return the path at a commit of a file that was at another path before; the same where it is there."""
+    """Return the path at a commit of a file with an earlier path; the same path if it still exists."""
     for _ in range(_MAX_NAMES):
         if repository.git.ls_tree("--name-only", commit, "--", literally(path)):
             return path

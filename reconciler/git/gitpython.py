@@ -1,7 +1,7 @@
-"""GitPython's names, imported without a start of git.
+"""GitPython's names, imported without running git.
 
-GitPython runs `git version` when it is imported, with all of this process's environment. While it is
-imported here, the program that it looks for does not exist, so that nothing is started.
+GitPython runs `git version` at its import, with the whole environment of this process. During the
+import here, its program does not exist, so nothing is run.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The commit that a file is at, and the file as a commit has it: read, never changed."""
+"""The commit of a file, and the file at a commit: read, never changed."""
 
 import re
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ _REGULAR: Final = frozenset({"100644", "100755"})
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The commit that is checked out where the file is."""
+    """The checked-out commit of a file's repository."""
 
     commit: str | None
-    """None in a repository that has no commit yet."""
+    """None in a repository without a commit."""
     subject: str | None
     """The first line of the newest commit up to this one that changed the file; None without one."""
     uncommitted: bool
-    """Whether the file has changes that this commit does not hold, or is not in it at all."""
+    """Whether the file has uncommitted changes, or is not in this commit."""
 
 
 def read_head(file: Path) -> Head | None:
-    """Return the commit around a file; None where there is no repository.
+    """Return the commit around a file; None if there is no repository.
 
     Raises:
         SetupInvalid: there is a repository, but git cannot read it or is missing.
@@ -50,7 +50,7 @@ def read_head(file: Path) -> Head | None:
 
 
 def changes_of(repository: Repository, file: Path) -> str:
-    """Return git's status of a file: empty where HEAD has the file as it is now."""
+    """Return git's status of a file: empty if HEAD has the file unchanged."""
     return str(
         repository.git.status(
             "--porcelain",
@@ -63,7 +63,7 @@ def changes_of(repository: Repository, file: Path) -> str:
 
 
 def content_at(file: Path, commit: str) -> bytes | None:
-    """Return what a file held at a commit; None where the commit does not have the file.
+    """Return the content of a file at a commit; None if the commit does not have the file.
 
     Args:
         file: a file in a checkout.
@@ -85,7 +85,7 @@ def content_at(file: Path, commit: str) -> bytes | None:
 
 
 def file_at(repository: Repository, commit: str, path: str) -> bytes | None:
-    """Return the file at a path of a commit; None where the commit does not have it.
+    """Return the file at a path of a commit; None if the commit does not have it.
 
     Raises:
         GitFailed: the clone lacks the commit or the file, and cannot fetch them.
@@ -102,7 +102,7 @@ def file_at(repository: Repository, commit: str, path: str) -> bytes | None:
 
 
 def read_blob(repository: Repository, blob: str, shown: str) -> bytes:
-    """Return the content of a blob, of which `shown` names the file.
+    """Return the content of a blob; `shown` names the file in messages.
 
     Raises:
         SetupInvalid: it is larger than a rollout file may be.
@@ -116,5 +116,5 @@ def read_blob(repository: Repository, blob: str, shown: str) -> bytes:
 
 
 def _has_no_commit_yet(message: str) -> bool:
-    """Return whether git failed only because there is no commit, by its message under the C locale."""
+    """Return whether git failed only because there is no commit, by its message in the C locale."""
     return "Needed a single revision" in message

@@ -1,7 +1,7 @@
-"""What git's history shows of an override's id in the file: whether it was there, and how often removed.
+"""The traces of an override's id in git's history of the file: whether it was there, and its removals.
 
-The file is followed through its former names, so that a block that is removed in the commit that moves the
-file counts as removed.
+The file is followed through its earlier names, so a block that is removed in the commit that moves
+the file counts as removed.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from reconciler.planning.overrides import NEVER_THERE, Trace
 
 
 def trace_overrides(file: Path, overrides: Mapping[UUID, bool]) -> Mapping[UUID, Trace]:
-    """Return what the history that ends at HEAD shows of each id.
+    """Return the trace of each id in the history that ends at HEAD.
 
-    `overrides` has for each id whether the file as it is read now has it.
+    `overrides` has for each id whether the present file has it.
 
     Raises:
         SetupInvalid: the clone is shallow, so an id may have been there without a trace.
@@ -36,10 +36,11 @@ def trace_overrides(file: Path, overrides: Mapping[UUID, bool]) -> Mapping[UUID,
 def trace_at(
     repository: Repository, commit: str, names: tuple[str, ...], override: UUID, *, is_there: bool
 ) -> Trace:
-    """Return what the history that ends at a commit shows of an id in the file, under any of its names.
+    """Return the trace of an id in the history that ends at a commit, under any name of the file.
 
-    `is_there` is whether the file has the id at that commit; the clone has all of its history. Each commit
-    that git finds changed how often the id stands in the file: there and gone by turns.
+    `is_there` is whether the file has the id at that commit; the clone has the whole history. Each
+    commit that git finds changed the number of uses of the id in the file: alternately it is added
+    and removed.
     """
     commits = repository.git.log(
         "--full-history",

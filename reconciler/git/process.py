@@ -1,6 +1,6 @@
-"""One child process, run to its end within limits of time and of output.
+"""One child process, run to its end within limits of time and output.
 
-The child leads a process group of its own, so that what it starts (a helper, an ssh client) ends with it.
+The child leads its own process group, so its children (a helper, an ssh client) end with it.
 """
 
 import os
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_OUTPUT_BYTES: Final = 64 * 1024 * 1024
-"""More than any file that the reconciler reads, and than any list of names that it asks for."""
+"""More than any file or any list of names that the reconciler reads."""
 _MAX_MESSAGES_BYTES: Final = 128 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
 _WRITTEN_AT_ONCE_BYTES: Final = select.PIPE_BUF
-"""So much a pipe that is ready takes without a wait."""
+"""A pipe that is ready takes this much without a wait."""
 
 
 class TooSlow(Exception):
@@ -27,23 +27,23 @@ class TooSlow(Exception):
 
 
 class TooMuchOutput(Exception):
-    """The child printed more than is read, and was ended."""
+    """The child printed too much, and was ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a child ended, and what it printed."""
+    """The end of a child, and its output."""
 
     exit_code: int
     output: bytes
     messages: bytes
-    """What it wrote to stderr; of a flood the beginning and the end."""
+    """The text on stderr; of a very long one the beginning and the end."""
 
 
 def start(
     command: Sequence[str], environment: Mapping[str, str], stdin: int
 ) -> "subprocess.Popen[bytes]":
-    """Start a child with this environment alone, in a process group of its own."""
+    """Start a child with only this environment, in its own process group."""
     return subprocess.Popen(
         command,
         env=environment,
@@ -116,7 +116,7 @@ def _converse(
 
 
 def _write(descriptor: int, content: memoryview) -> memoryview:
-    """Write some of the content; return the rest, nothing where the child reads no more."""
+    """Write some of the content; return the rest, or nothing if the child reads no more."""
     try:
         return content[os.write(descriptor, content[:_WRITTEN_AT_ONCE_BYTES]) :]
     except BrokenPipeError:
@@ -124,7 +124,7 @@ def _write(descriptor: int, content: memoryview) -> memoryview:
 
 
 def _read(descriptor: int, kept: bytearray) -> bool:
-    """Read some; return whether there may be more."""
+    """Read some output; return whether there may be more."""
     chunk = os.read(descriptor, _CHUNK_BYTES)
     kept += chunk
     return bool(chunk)

@@ -1,8 +1,9 @@
-"""Working on a remote's branch beside a checkout: new objects go to a temporary store of their own.
+"""Work on a remote's branch beside a checkout: new objects go to a separate, temporary store.
 
-Commands run in the repository that people work in, so that its credentials and proxies count, and write
-nothing into it: objects are kept apart, the remote goes by a name that only these commands know, and no
-ref, index or configuration is touched. What a killed run leaves is a temporary folder with objects.
+Commands run in the people's repository, so that its credentials and proxies apply, but write
+nothing into it. Objects are stored elsewhere, the remote has a name that only these commands know,
+and no ref, index or configuration is changed. A killed run leaves only a temporary folder with
+objects.
 """
 
 import re
@@ -22,7 +23,7 @@ from reconciler.rollout_file.characters import one_line
 from reconciler.rollout_file.model import MAX_REASON_LENGTH
 
 NETWORK_TIMEOUT_SECONDS: Final = 30
-"""After so long without an end a command that talks to a remote is ended."""
+"""A command that contacts a remote is ended after this time."""
 
 _SAFER: Final = {
     "gc.auto": "0",
@@ -41,12 +42,12 @@ _FORBIDDEN: Final = re.compile(r"returned error: 403|HTTP 403", re.IGNORECASE)
 
 
 class PushOutcome(Enum):
-    """What became of a push, as far as its answer shows."""
+    """The outcome of a push, as far as its answer shows it."""
 
     UNCERTAIN = auto()
-    """It was taken, it lost a race, or its answer was lost: only a fresh look at the branch shows which."""
+    """It was accepted, it lost a race, or its answer was lost: a fresh fetch of the branch shows which."""
     DECLINED = auto()
-    """The remote does not take pushes to this branch."""
+    """The remote accepts no pushes to this branch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +60,27 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """A checkout's repository and a remote of it, with a store of objects apart."""
+    """A checkout's repository and one of its remotes, with a separate store of objects."""
 
     checkout: Checkout
     remote: Remote
     name: str
-    """What the remote is called here, so that nothing is taken for news of the real one."""
+    """The remote's name here; another one than in the repository, so that no tracking branch moves."""
     repository: Repository
-    """The same repository, with commands that write new objects to the store apart."""
+    """The same repository; its commands write new objects to the separate store."""
     objects: Path
-    """The store apart, which knows of the repository's own."""
+    """The separate store, which refers to the repository's own."""
 
     @property
     def git(self) -> RestrictedGit:
-        """Git's commands, which write new objects to the store apart."""
+        """Git's commands, which write new objects to the separate store."""
         return self.repository.git
 
     def default_branch(self) -> str:
-        """Return the name of the branch that the remote's HEAD is.
+        """Return the name of the remote's default branch.
 
-        A bare repository that was made by hand may have a HEAD that names none of its branches: there it
-        is the one of the same name as the branch checked out.
+        The HEAD of a bare repository made by hand may name a missing branch: then it is the branch
+        with the name of the checked-out one.
 
         Raises:
             CannotWriteBack: the remote does not answer, or has no such branch.
@@ -94,7 +95,7 @@ class Quarantine:
         raise CannotWriteBack(f"the remote {self.remote.name} has no default branch; name one")
 
     def look(self, branches: Iterable[str]) -> Mapping[str, str]:
-        """Return the commits that branches of the remote are at, those that it has.
+        """Return the commits of those of these branches that the remote has.
 
         Raises:
             CannotWriteBack: the remote does not answer.
@@ -105,7 +106,7 @@ class Quarantine:
         return {refs[ref]: commit for commit, _, ref in found if ref in refs}
 
     def fetch(self, branch: str) -> str:
-        """Fetch a branch, and return the commit that it was found at.
+        """Fetch a branch, and return its commit.
 
         Raises:
             CannotWriteBack: the remote does not answer, or has no such branch.
@@ -127,7 +128,7 @@ class Quarantine:
         return commit
 
     def push(self, commit: str, branch: str) -> Pushed:
-        """Push a commit to a branch, never forced; its answer is not a proof."""
+        """Push a commit to a branch, never by force; its answer is no proof."""
         try:
             self.git.push(
                 "--porcelain",
@@ -163,10 +164,10 @@ class Quarantine:
 
 @contextmanager
 def quarantine(checkout: Checkout, remote: Remote) -> Iterator[Quarantine]:
-    """Yield a place to work on a remote's branches in; it is gone afterwards.
+    """Yield a quarantine for a remote's branches; it is deleted afterwards.
 
     Raises:
-        CannotWriteBack: git fails at work there: the repository is damaged, or there is no room.
+        CannotWriteBack: git fails there: the repository is damaged, or the disk is full.
     """
     try:
         with TemporaryDirectory(prefix="rollout-write-back-") as temporary:
@@ -193,7 +194,7 @@ def _quarantine_in(folder: Path, checkout: Checkout, remote: Remote) -> Quaranti
 
 
 def _as_environment(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """Return settings as git takes them from variables: an argument could be read by everybody."""
+    """Return settings as variables for git: every user could read arguments."""
     listed = list(settings)
     variables = {"GIT_CONFIG_COUNT": str(len(listed))}
     for number, (key, value) in enumerate(listed):
@@ -202,7 +203,7 @@ def _as_environment(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
 
 
 def _reason(failure: GitFailed) -> str:
-    """Return why a push was refused, in a line: git's word for it, and the remote's whole message."""
+    """Return the reason for a refused push in a line: git's word, and the remote's whole message."""
     answer = [line.strip() for line in failure.output.splitlines()]
     refused = next((line[line.index("[") :] for line in answer if _REJECTED.search(line)), None)
     if refused is None:

@@ -1,7 +1,7 @@
 """The repository around a file, and the commands that read it.
 
-Names of objects and refs stay with git's commands, called on the repository: GitPython's own objects know
-SHA-1 alone, its refs know files alone, and both read through a process without a limit of time.
+Objects and refs are read by git's commands, called on the repository. GitPython's own objects know
+only SHA-1, its refs know only files, and both read through a process without a time limit.
 """
 
 import re
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from git import Commit
 
 OLDEST_GIT: Final = (2, 38)
-"""The first that takes a bare repository only where it is named (`safe.bareRepository`)."""
+"""The first one that can ignore a bare repository unless it is named (`safe.bareRepository`)."""
 
 _COMMIT: Final = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _REMEDY: Final = re.compile(r"^\s*(git config --global --add safe\.directory .+)$", re.MULTILINE)
 
 
 class NoRepository(SetupInvalid):
-    """There is no repository here."""
+    """There is no repository."""
 
 
 class Repository(Repo):
-    """A repository whose commands are run as `RestrictedGit` runs them, at the top of its checkout."""
+    """A repository that runs its commands as `RestrictedGit`, at the top of its checkout."""
 
     GitCommandWrapperType = RestrictedGit
     git: RestrictedGit
@@ -40,14 +40,15 @@ class Repository(Repo):
 
         Raises:
             NoRepository: there is none.
-            SetupInvalid: git does not read it, is missing, or is too old.
+            SetupInvalid: git cannot read it, is missing, or is too old.
         """
         top = find_top(file.parent)
         if top is None:
             raise NoRepository(f"there is no repository around {file}")
         require_supported_git()
         try:
-            # From where `.git` is: nothing else in a working tree decides which repository is used.
+            # From the folder of `.git`: nothing else in a working tree decides which repository is
+            # used.
             repository = cls(RestrictedGit(top).rev_parse("--show-toplevel"), expand_vars=False)
         except GitFailed as failure:
             if "not a git repository (or any" in failure.messages:
@@ -57,7 +58,7 @@ class Repository(Repo):
             ) from None
         except GitError:
             raise _working_tree_elsewhere(file) from None
-        # Without what GitPython takes from this process's own GIT_ variables.
+        # Without the settings that GitPython takes from this process's own GIT_ variables.
         repository.git.environment().clear()
         return repository
 
@@ -81,8 +82,8 @@ class Repository(Repo):
         return path.as_posix()
 
     def has_commit(self, name: str) -> bool:
-        """Return whether the repository has a commit, given by its full name."""
-        # Such a name may come from the database: nothing but a commit's name reaches git.
+        """Return whether the repository has a commit with this full name."""
+        # The name may come from the database: git gets nothing but a commit's name.
         if not _COMMIT.fullmatch(name):
             return False
         try:
@@ -92,7 +93,7 @@ class Repository(Repo):
         return True
 
     def is_ancestor(self, ancestor_rev: "Commit | str", rev: "Commit | str") -> bool:
-        """Return whether a commit, also given by its name, is in the history of another."""
+        """Return whether a commit, or the commit with this name, is in the history of another."""
         return super().is_ancestor(ancestor_rev, rev)  # type: ignore[arg-type] # a name does as well
 
     def is_shallow(self) -> bool:
@@ -101,13 +102,13 @@ class Repository(Repo):
 
 
 def literally(path: str) -> str:
-    """Return a path as git matches it, with no character that means something to it."""
+    """Return a path as a literal pattern for git."""
     return f":(literal){path}"
 
 
 @cache
 def require_supported_git() -> None:
-    """Raise `SetupInvalid` where git is missing or older than `OLDEST_GIT`."""
+    """Raise `SetupInvalid` if git is missing or older than `OLDEST_GIT`."""
     shown = RestrictedGit().version()
     found = re.search(r"(\d+)\.(\d+)", shown)
     if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
@@ -123,6 +124,6 @@ def _working_tree_elsewhere(file: Path) -> SetupInvalid:
 
 
 def _with_remedy(failure: GitFailed) -> str:
-    """Return git's message, and the command that git names where the owner is another."""
+    """Return git's message, with the command that git suggests if another user owns the repository."""
     remedy = _REMEDY.search(failure.messages)
     return str(failure) if remedy is None else f"{failure}; run: {remedy[1]}"

@@ -1,4 +1,4 @@
-"""The branch that the rollout is applied from: its name, and how a commit relates to it."""
+"""The branch from which the rollout is applied: its name, and its relation to a commit."""
 
 import os
 from pathlib import Path
@@ -17,11 +17,10 @@ BRANCH_VARIABLE: Final = "ROLLOUT_BRANCH"
 def rollout_branch(checkout: Checkout, place: Quarantine) -> str:
     """Return the rollout's branch: `ROLLOUT_BRANCH`, else `branch` of the file, else the remote's default.
 
-    The branch that is checked out does not count: a limit that is written to a feature branch alone is
-    not in force by git.
+    The checked-out branch does not count: a limit on a feature branch alone is not in force by git.
 
     Raises:
-        CannotWriteBack: the remote does not answer or has no default branch, or that is not a branch's name.
+        CannotWriteBack: the remote does not answer or has no default branch, or the name is invalid.
     """
     found = os.environ.get(BRANCH_VARIABLE) or _declared_branch(checkout.file)
     try:
@@ -31,10 +30,10 @@ def rollout_branch(checkout: Checkout, place: Quarantine) -> str:
 
 
 def relate_at_remote(file: Path, applied: str, head: str) -> tuple[Relation, str]:
-    """Return how `head` relates to `applied`, with what the remote's rollout branch has, and that branch.
+    """Return the relation of `head` to `applied`, with the remote's rollout branch, and that branch.
 
     Raises:
-        CannotWriteBack: the remote cannot be asked.
+        CannotWriteBack: the remote does not answer.
     """
     checkout = find_checkout(file)
     remote = checkout.choose_remote(None)
@@ -53,7 +52,7 @@ def _declared_branch(file: Path) -> str | None:
     try:
         return read_rollout_file(file).rollout.branch
     except ReconcilerError:
-        # A file that is broken or gone here does not keep a limit out of the branch's file.
+        # A limit is written into the branch's file even if the file here is broken or missing.
         return None
 
 

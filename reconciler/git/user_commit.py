@@ -1,7 +1,8 @@
-"""Work in the checkout of a person: committing one file, pushing their branch, following its upstream.
+"""Work in a person's checkout: commit one file, push the branch, follow its upstream.
 
-The commit is the person's: their name, their signature where they sign, their words whole. What else is
-staged or changed stays as it is. Hooks do not run, here as anywhere: what a repository brings runs nothing.
+The commit is the person's: their name, their signature if they sign, and their whole message. Other
+staged or changed files stay unchanged. Hooks do not run, as everywhere: the content of a repository
+runs nothing.
 """
 
 import os
@@ -31,7 +32,7 @@ _NEW: Final = ("??", "!!")
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The branch checked out, and the remote that it goes to under its own name."""
+    """The checked-out branch, and the remote to which it is pushed under its own name."""
 
     name: str
     remote: str
@@ -72,7 +73,7 @@ def find_branch(file: Path) -> Branch:
 
 
 def user_name(file: Path) -> str | None:
-    """Return git's `user.name` around a file; None where it is not set, or git is missing."""
+    """Return git's `user.name` around a file; None if it is not set, or git is missing."""
     try:
         return (
             str(RestrictedGit(file.absolute().parent).config("--get", "user.name")).strip() or None
@@ -82,12 +83,12 @@ def user_name(file: Path) -> str | None:
 
 
 def is_changed(file: Path) -> bool:
-    """Return whether HEAD has a file otherwise than it is now, or not at all."""
+    """Return whether HEAD has a file with another content, or not at all."""
     return bool(changes_of(require_repository(file), file.absolute()))
 
 
 def commit_file(file: Path, message: str) -> str | None:
-    """Commit a file as it is now, and nothing else; return the commit, or None where HEAD has it so.
+    """Commit only a file, as it is now; return the commit, or None if HEAD has this content.
 
     Raises:
         SetupInvalid: git refuses to.
@@ -118,10 +119,10 @@ def commit_file(file: Path, message: str) -> str | None:
 
 
 def push_branch(file: Path, branch: Branch) -> None:
-    """Push a branch to its remote under its own name, never forced.
+    """Push a branch to its remote under its own name, never by force.
 
     Raises:
-        SetupInvalid: the remote does not answer, or does not take it.
+        SetupInvalid: the remote does not answer, or refuses.
     """
     ref = f"refs/heads/{branch.name}"
     try:
@@ -141,7 +142,7 @@ def push_branch(file: Path, branch: Branch) -> None:
 
 
 def follow_upstream(file: Path) -> bool:
-    """Bring the branch that is checked out up to its upstream; return whether that moved it.
+    """Fast-forward the checked-out branch to its upstream; return whether that moved it.
 
     Raises:
         SetupInvalid: it has no upstream, has commits of its own, or the remote does not answer.
@@ -156,7 +157,7 @@ def follow_upstream(file: Path) -> bool:
 
 
 def _refusal(failure: GitFailed) -> str:
-    """Return the line with the reason, which git writes behind its hints and the remote's messages."""
+    """Return the line with the reason, which git writes after its hints and the remote's messages."""
     lines = [line.strip() for line in failure.messages.splitlines()]
     refused = next((line for line in lines if line.startswith("! ")), None)
     return str(failure) if refused is None else " ".join(refused[2:].split())

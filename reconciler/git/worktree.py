@@ -1,6 +1,6 @@
-"""A commit's file in a temporary repository of its own, so that no checkout has to be at that commit.
+"""A commit's file in a separate, temporary repository, so no checkout has to be at that commit.
 
-The repository has the commit as its HEAD, all of the history, and of the files only this one.
+The repository has the commit as its HEAD, the whole history, and only this one file.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from reconciler.wording import short_commit
 
 @contextmanager
 def worktree_at(place: Quarantine, tip: TipFile) -> Iterator[Path]:
-    """Yield the path of a tip's file, byte for byte as the commit has it; it is gone afterwards.
+    """Yield the path of a tip's file, byte for byte as in the commit; it is deleted afterwards.
 
     Raises:
         CannotWriteBack: git cannot make such a repository.

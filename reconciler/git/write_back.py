@@ -1,4 +1,4 @@
-"""The git side of write-back: the file at a branch's tip, and commits that change it and nothing else.
+"""The git part of write-back: the file at a branch's tip, and commits that change only this file.
 
 Trees are written one folder at a time, without an index and without a checkout.
 """
@@ -35,7 +35,7 @@ _IDENTITY: Final = {
     "GIT_COMMITTER_NAME": AUTHOR,
     "GIT_COMMITTER_EMAIL": _EMAIL,
 }
-"""As variables, which count more than the authors of any configuration."""
+"""As variables, which have priority over the authors of any configuration."""
 OVERRIDE_TRAILER: Final = "Override-Id"
 FEATURE_TRAILER: Final = "Rollout-Feature"
 
@@ -50,7 +50,7 @@ Edit = Add | Replace | Remove
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A folder on the file's path: the entry that the path goes on with, and all others as they are."""
+    """A folder on the file's path: the next entry of the path, and all other entries."""
 
     name: str
     mode: str
@@ -64,7 +64,7 @@ class TipFile:
 
     commit: str
     path: str
-    """The file's path there, also where it was moved since the checkout's commit."""
+    """The file's path there, also if it was moved after the checkout's commit."""
     document: Document
     levels: tuple[Level, ...]
     """The folders on the file's path, from the root."""
@@ -72,7 +72,7 @@ class TipFile:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The file's new content, and the message of the commit that has it."""
+    """The file's new content, and the message of its commit."""
 
     content: bytes
     message: str
@@ -80,10 +80,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The commits that were made, and what became of them."""
+    """The new commits, and their outcome."""
 
     commits: tuple[str, ...]
-    """In the order of their changes; fewer where one was refused."""
+    """In the order of their changes; fewer if one was refused."""
     outcome: PushOutcome
     answer: str
     """The answer of git or the remote, in a line."""
@@ -93,8 +93,8 @@ def read_tip(place: Quarantine, branch: str) -> TipFile:
     """Fetch a branch and read the file at its tip.
 
     Raises:
-        CannotWriteBack: the remote does not answer or has no such branch, or the file there is not one
-            that can be edited.
+        CannotWriteBack: the remote does not answer or has no such branch, or the file there cannot be
+            edited.
     """
     commit = place.fetch(branch)
     path = newest_name(place.repository, commit, place.checkout.path.as_posix())
@@ -105,7 +105,7 @@ def read_tip(place: Quarantine, branch: str) -> TipFile:
 def trace_blocks(
     place: Quarantine, tip: TipFile, overrides: Iterable[UUID]
 ) -> Mapping[UUID, Trace]:
-    """Return what the branch's history shows of each override's id in the file."""
+    """Return the trace of each override's id in the branch's history of the file."""
     blocks = (feature.override for feature in tip.document.rollout.features.values())
     there = {block.id for block in blocks if block is not None}
     names = names_of(place.repository, tip.commit, tip.path)
@@ -116,9 +116,10 @@ def trace_blocks(
 
 
 def commit_file(place: Quarantine, parents: Sequence[str], tip: TipFile, change: Change) -> str:
-    """Write a commit that has the tip's tree with the file changed; return its name.
+    """Write a commit with the tip's tree and the changed file; return its name.
 
-    It is signed where git is configured to sign commits; the committer is the one who signs then.
+    It is signed where git is configured to sign commits; the committer is then the person who
+    signs.
     """
     blob = place.git.hash_object("-w", "--stdin", istream=BytesIO(change.content))
     tree = _write_trees(place, tip.levels, blob)
@@ -134,10 +135,10 @@ def commit_file(place: Quarantine, parents: Sequence[str], tip: TipFile, change:
 
 
 def edit_content(content: bytes, feature: str, edit: Edit) -> bytes:
-    """Return the file's content with an edit made, found valid.
+    """Return the file's content after an edit, after a check that it is valid.
 
     Raises:
-        EditRefused: the file is written in a way that an edit would change more of.
+        EditRefused: the edit would change more of the file.
         FileInvalid: the edited file is not valid.
     """
     match edit:
@@ -150,7 +151,7 @@ def edit_content(content: bytes, feature: str, edit: Edit) -> bytes:
 
 
 def proposal_branch(edit: Edit) -> str:
-    """Return the branch that proposes an edit where the rollout's own takes no pushes."""
+    """Return the branch that proposes an edit if the rollout's own branch accepts no pushes."""
     match edit:
         case Add(override) | Replace(override):
             return block_branch(override.id)
@@ -164,7 +165,7 @@ def block_branch(override: UUID) -> str:
 
 
 def describe_edit(feature: str, edit: Edit) -> tuple[str, str]:
-    """Return two texts about an edit: what it does and why, in a line; and what a reader can do."""
+    """Return two texts about an edit: the change and its reason, in a line; and what a reader can do."""
     override = edit.override
     match edit:
         case Add() | Replace():
@@ -193,7 +194,7 @@ def _limit(override: Override) -> str:
 
 
 def _as_written(override: Override) -> Override:
-    """Return an override whose words a file may have: SQL writes whatever it likes."""
+    """Return an override with texts that a file may have: SQL can write any text."""
     return override.model_copy(
         update={
             "reason": one_line(override.reason, MAX_REASON_LENGTH),
@@ -218,10 +219,10 @@ class Publish(Protocol):
         changes: Sequence[Change],
         outdated: str | None = None,
     ) -> Published:
-        """Write a commit for each change, one on the other, on the tip; return what became of them.
+        """Write a commit for each change, one after the other, on the tip; return their outcome.
 
-        The branch is the tip's own, a new one, or one that proposed the change before: then `outdated` is
-        the commit that it is at, and stays part of its history. Nothing is ever forced.
+        The branch is the tip's own, a new one, or one that proposed the change before: then
+        `outdated` is its commit, and stays a part of its history. Nothing is forced.
         """
 
 
@@ -232,7 +233,7 @@ def publish_by_push(
     changes: Sequence[Change],
     outdated: str | None = None,
 ) -> Published:
-    """Write the commits here and push them: one form of `Publish`."""
+    """Write the commits locally and push them: one form of `Publish`."""
     commits: list[str] = []
     for change in changes:
         parents = [commits[-1] if commits else tip.commit]
@@ -244,14 +245,14 @@ def publish_by_push(
 
 
 def is_own(place: Quarantine, commit: str) -> bool:
-    """Return whether a commit was made by write-back, and not by people."""
+    """Return whether write-back made a commit, and not people."""
     return bool(
         place.git.log("-1", f"--format=%(trailers:key={OVERRIDE_TRAILER},valueonly)", commit)
     )
 
 
 def is_outdated(place: Quarantine, proposal: str, tip: TipFile) -> bool:
-    """Return whether the file changed on the branch since a proposal left it."""
+    """Return whether the file changed on the branch after a proposal of it."""
     left_at = place.git.merge_base(proposal, tip.commit)
     changed = place.git.diff_tree(
         "-r", "--name-only", left_at, tip.commit, "--", literally(tip.path)
@@ -264,7 +265,7 @@ def _signs(place: Quarantine) -> bool:
 
 
 def _identity(place: Quarantine) -> Mapping[str, str]:
-    """Return who writes the commit, and who commits it: a signature is by a key of the committer."""
+    """Return the author and the committer of a commit: a signature is by a key of the committer."""
     if not _signs(place):
         return _IDENTITY
     passed_on = {each: os.environ[each] for each in SIGNING_VARIABLES if each in os.environ}
@@ -306,7 +307,7 @@ def _read_file(
 
 
 def _read_level(place: Quarantine, tree: str, part: str) -> tuple[Level, str]:
-    """Return one folder on the file's path, and the name of what the path goes on with."""
+    """Return one folder on the file's path, and the name of the path's next part."""
     found, others = "  ", []
     listed = place.git.ls_tree("-z", "--full-tree", tree, stdout_as_string=False)
     for entry in listed.split(b"\0")[:-1]:
@@ -320,9 +321,9 @@ def _read_level(place: Quarantine, tree: str, part: str) -> tuple[Level, str]:
 
 
 def _write_trees(place: Quarantine, levels: Sequence[Level], blob: str) -> str:
-    """Write the trees of a path that has another blob at its end; return the root's name.
+    """Write the trees of a path with another blob at its end; return the root's name.
 
-    What is beside the path is not looked at: in a partial clone it need not be there.
+    Other entries are not read: in a partial clone they may be missing.
     """
     written = blob
     for level in reversed(levels):

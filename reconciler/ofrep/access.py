@@ -1,7 +1,8 @@
-"""Access: which requests are answered.
+"""Access: the requests that are answered.
 
-With tokens, those that send one of them. Without, only those of this machine, and only by one of its own
-names: a page in a browser, whose host's name was made to lead here, is refused.
+With tokens, a request must send one of them. Without tokens, only requests of this machine are
+answered, and only by one of its own names: a page in a browser with a name that was made to lead
+here is refused.
 """
 
 import logging
@@ -33,7 +34,7 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedToken:
-    """One token that stays."""
+    """One fixed token."""
 
     token: bytes = field(repr=False)
 
@@ -54,7 +55,8 @@ class FixedToken:
 class TokenFile:
     """The tokens of a file, one a line, read again when it changes.
 
-    While it cannot be read, the tokens read before count: a file is not there while it is replaced.
+    While the file cannot be read, the earlier tokens count: a file may be missing while it is
+    replaced.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,7 +102,7 @@ class TokenFile:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Which requests are answered."""
+    """Decides which requests are answered."""
 
     tokens: Tokens | None = None
 
@@ -109,14 +111,14 @@ class Access:
         """Return the access to a server at an address.
 
         Raises:
-            SetupInvalid: others reach it and there is no token.
+            SetupInvalid: other machines can reach it and there is no token.
         """
         if tokens is None and not address.is_loopback:
             raise SetupInvalid(f"others reach {address}: set {TOKEN_VARIABLE} or give --token-file")
         return cls(tokens)
 
     def refusal(self, headers: Mapping[str, str]) -> HTTPStatus | None:
-        """Return the status that refuses a request with these headers; None where it is answered."""
+        """Return the status that refuses a request with these headers; None if it is answered."""
         if self.tokens is None:
             return None if is_loopback(host_of(headers.get("host", ""))) else HTTPStatus.FORBIDDEN
         tokens = self.tokens.current()
@@ -125,7 +127,7 @@ class Access:
 
 
 def _given(headers: Mapping[str, str]) -> Iterator[bytes]:
-    """Yield what may be a token: a proxy may have put an `Authorization` of its own beside an API key."""
+    """Yield possible tokens: a proxy may have added its own `Authorization` beside an API key."""
     kind, _, credentials = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         yield credentials.strip().encode("utf-8", "replace")

@@ -1,7 +1,7 @@
 """The application: OFREP's two evaluations, probes and metrics, answered from the memory of a client.
 
-Its shapes and words are the protocol's. For reasons that the protocol does not have, the metadata's `rule`
-names which it is.
+Shapes and names are the protocol's. If the protocol has no word for a reason, the metadata's `rule`
+names it.
 """
 
 import json
@@ -35,7 +35,7 @@ _RETRY_AFTER_SECONDS: Final = 1
 _REASONS: Final = frozenset(
     (Reason.STATIC, Reason.TARGETING_MATCH, Reason.SPLIT, Reason.DISABLED, Reason.UNKNOWN)
 )
-"""Those that the protocol has."""
+"""The reasons that the protocol has."""
 
 Json = dict[str, Any]
 
@@ -48,12 +48,12 @@ def make_application(
     on_answered: Callable[[Answered], None] | None = None,
     max_requests_at_once: int = MAX_REQUESTS_AT_ONCE,
 ) -> Starlette:
-    """Return the application that evaluates flags by a client, where `access` allows it.
+    """Return the application that evaluates flags with a client, for requests that `access` allows.
 
     Args:
-        client: what decides.
-        access: which requests are answered.
-        cors_origins: the origins whose pages may ask from a browser; `*` is all.
+        client: decides.
+        access: the requests that are answered.
+        cors_origins: the origins whose pages may ask from a browser; `*` means all.
         on_answered: called with each request after its answer.
         max_requests_at_once: how many are answered at a time; others get 429.
     """
@@ -110,7 +110,7 @@ class _Evaluations:
         return await self._answer(request, answer, {"key": key})
 
     async def all(self, request: Request) -> Response:
-        """Evaluate all flags; an answer that the sender has already is not sent again."""
+        """Evaluate all flags; an answer that the sender already has is not sent again."""
 
         async def answer() -> Response:
             flags = self._all_flags(await read_repository(request))
@@ -125,7 +125,7 @@ class _Evaluations:
         return await self._answer(request, answer, {})
 
     async def live(self, _request: Request) -> Response:
-        """Return that the process answers, whatever it knows: to start it again would not help."""
+        """Return that the process answers, with any data: a restart would not help."""
         return _json(HTTPStatus.OK, {"status": "ok"})
 
     async def health(self, _request: Request) -> Response:
@@ -138,7 +138,7 @@ class _Evaluations:
 
     def _all_flags(self, repository: str | UUID | None) -> list[Json]:
         flags = []
-        # Without any, a name that no feature has shows whether anything was read.
+        # Without a feature, a name that no feature has shows whether anything was read.
         for key in self._client.status().features or ("",):
             try:
                 flags.append(_success(key, evaluate(self._client, key, repository)))
@@ -150,7 +150,7 @@ class _Evaluations:
     async def _answer(
         self, request: Request, answer: Callable[[], Awaitable[Response]], named: Json
     ) -> Response:
-        """Return the answer to an allowed request, or why there is none, with what names the flag."""
+        """Return the answer to an allowed request, or an error, with its flag's name."""
         refusal = self._access.refusal(request.headers)
         if refusal is not None:
             return _no_entry(refusal)
@@ -195,7 +195,7 @@ def _refused(error: EvaluationRefused) -> RequestRefused:
 
 
 def _has(request: Request, tag: str) -> bool:
-    """Return whether a request names an answer with this tag as one that it has."""
+    """Return whether a request names an answer with this tag as one that it already has."""
     named = ",".join(request.headers.getlist("if-none-match")).split(",")
     return any(each.strip().removeprefix("W/").strip('"') in {tag, "*"} for each in named)
 
@@ -207,7 +207,7 @@ def _no_entry(status: HTTPStatus) -> Response:
 
 
 def _json(status: HTTPStatus, content: Json, headers: Mapping[str, str] | None = None) -> Response:
-    # In ASCII: a key may hold what no encoding takes.
+    # In ASCII: a key may contain characters that no encoding accepts.
     body = json.dumps(content, sort_keys=True).encode()
     return Response(body, status, headers, media_type="application/json")
 

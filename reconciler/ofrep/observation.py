@@ -1,4 +1,4 @@
-"""Observation: each request is counted and, where it is asked for, logged; `/metrics` has the counts."""
+"""Observation: each request is counted and, on request, logged; `/metrics` has the counts."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 10)
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request that was answered."""
+    """An answered request."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class Answered:
 
 
 class Metrics:
-    """What `/metrics` serves."""
+    """The metrics of `/metrics`."""
 
     def __init__(self, client: RolloutClient) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""The HTTP connections of the server: how many there may be, and how long a request may take to arrive."""
+"""The HTTP connections of the server: their largest number, and the time for a request to arrive."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from reconciler.invalid_requests import InvalidRequests
 
 MAX_CONNECTIONS: Final = 512
-"""More connections close the one that waits longest for a request; a process has 1,024 descriptors."""
+"""More connections close the one that has waited longest for a request; a process has 1,024 descriptors."""
 REQUEST_SECONDS: Final = 10.0
 """From the connection, or from the first byte of the next request, to the end of the request."""
 
@@ -19,14 +19,14 @@ _INCOMPLETE: Final = (h11.IDLE, h11.SEND_BODY)
 
 
 class BoundedProtocol(H11Protocol):
-    """A connection that is closed where its sender does not send a whole request in time."""
+    """A connection that is closed if its sender does not send a complete request in time."""
 
     _deadline: asyncio.TimerHandle | None = None
     invalid_requests: ClassVar[InvalidRequests]
     """Where a request is noted that cannot be read; the class of a server has its own."""
 
     waits_since: float = 0.0
-    """When it began to wait for a request, by the loop's clock."""
+    """The time at which it began to wait for a request, by the loop's clock."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -54,7 +54,7 @@ class BoundedProtocol(H11Protocol):
         # The library calls this where it handles the error.
         self._note(str(sys.exc_info()[1] or msg))
         if self.cycle is not None:
-            # What still works on the request must not send a second answer.
+            # Code that still works on the request must not send a second answer.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
@@ -72,7 +72,7 @@ class BoundedProtocol(H11Protocol):
 
     def close(self) -> None:
         """Close the connection without an answer."""
-        # Now, since the transport reports its end only in the loop's next round.
+        # Now, because the transport reports its end only in the loop's next round.
         self.connections.discard(self)
         self.transport.abort()
 

@@ -21,7 +21,7 @@ class RequestRefused(Exception):
     """A request that is answered with an error."""
 
     def __init__(self, status: HTTPStatus, details: str, code: str | None = None) -> None:
-        """`code` is OpenFeature's, where the status has one; `details` a sentence."""
+        """`code` is OpenFeature's, if the status has one; `details` a sentence."""
         self.status = status
         self.details = details
         self.code = code
@@ -29,7 +29,7 @@ class RequestRefused(Exception):
 
 
 async def read_repository(request: Request) -> str | UUID | None:
-    """Return the repository that the body's context names; None where it names none.
+    """Return the repository that the body's context names; None if it names none.
 
     Raises:
         RequestRefused: The body is too large, too slow, not JSON, or has no context.
@@ -46,7 +46,8 @@ async def _read_body(request: Request) -> bytes:
     body, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            # To its end, though not kept: a sender that still sends does not read why it is refused.
+            # Read to its end, but not kept: a sender that is still sending does not read the
+            # refusal.
             async for part in request.stream():
                 size += len(part)
                 if size <= MAX_BODY_BYTES:

@@ -1,4 +1,4 @@
-"""Serving the application until a signal ends it: requests under way are answered first."""
+"""Serving the application until a signal ends it; open requests are answered first."""
 
 import signal
 import socket
@@ -17,7 +17,7 @@ from reconciler.ofrep.protocol import BoundedProtocol
 from rollout_client.client import RolloutClient
 
 GRACE_SECONDS: Final = 5
-"""How long it waits at the end for requests under way."""
+"""How long it waits at the end for open requests."""
 _MAX_HEADER_BYTES: Final = 16_384
 
 
@@ -33,11 +33,11 @@ def serve(
 ) -> signal.Signals:
     """Start the client and serve; return the signal that ended it.
 
-    `announce` is called with the address that it listens on. Requests that cannot be read are noted with
-    `invalid_requests`.
+    `announce` is called with the address on which it listens. `invalid_requests` counts requests that
+    cannot be read.
 
     Raises:
-        SetupInvalid: nothing can listen there.
+        SetupInvalid: no server can listen there.
     """
     server = uvicorn.Server(
         uvicorn.Config(

@@ -1,4 +1,4 @@
 """The use cases: each is a function from inputs to a result value.
 
-Nothing here prints, and nothing here knows a command line.
+Nothing here prints or uses the command line.
 """

@@ -1,6 +1,6 @@
-"""What git says about the commit that is applied: whether it is newer, and what its messages allow.
+"""The applied commit in git: whether it is newer, and what its messages allow.
 
-git is imported only here, once a file has a commit.
+git is imported only when a file has a commit.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def require_newer(source: Source, applied_commit: str | None, *, accepts_rewrite
 
     Raises:
         Stale: a newer commit is applied already.
-        HistoryRewritten: the commits do not relate, and `accepts_rewrite` is false.
+        HistoryRewritten: the commits are unrelated, and `accepts_rewrite` is false.
     """
     if source.commit is None or applied_commit is None:
         return
@@ -51,7 +51,7 @@ def require_newer(source: Source, applied_commit: str | None, *, accepts_rewrite
 
 @contextmanager
 def refusing_with_the_remotes_answer(source: Source) -> Iterator[None]:
-    """Refuse a commit by what the remote's branch has too, once no transaction waits for its answer."""
+    """Refuse a commit also by the remote's branch; called when no transaction waits for the answer."""
     try:
         yield
     except HistoryRewritten as refused:
@@ -85,12 +85,12 @@ def _stale(commit: str, applied_commit: str) -> Stale:
 
 
 def file_of(source: Source) -> Path:
-    """Return the absolute path of the file, where its history is."""
+    """Return the absolute path of the file with the history."""
     return Path(source.place).absolute()
 
 
 def commit_permission(source: Source, plan: Plan) -> CommitPermission:
-    """Return what the commits since the last apply allow by their messages."""
+    """Return the permissions in the messages of the commits since the last apply."""
     if source.commit is None:
         return CommitPermission()
     from reconciler.git.ancestry import changes_with

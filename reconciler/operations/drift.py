@@ -1,7 +1,7 @@
-"""Drift by itself: show what was changed live, and settle what an apply would hold.
+"""Drift: show the changes of the live state, and resolve those that would hold an apply.
 
-To show and to revert drift needs no file: the last apply, and the overrides since, define what should be
-live. To adopt it edits the file; people commit and apply that.
+Showing and reverting need no file: the last apply and the later overrides define the expected live
+state. Adopting edits the file; people commit and apply it.
 """
 
 from collections.abc import Collection, Mapping
@@ -48,10 +48,10 @@ def read_drift(database: Database) -> DriftByFeature:
 
 
 def read_drift_of_own_schema(database: Database) -> DriftByFeature:
-    """As `read_drift`, where the database's functions, triggers and views are the schema's.
+    """Return the same as `read_drift`, if the database's functions, triggers and views are the schema's.
 
     Raises:
-        SetupInvalid: one of them differs: services then get other answers than the ones compared here.
+        SetupInvalid: one of them differs, so services get other answers than the ones compared here.
     """
     with read_only_transaction(database) as connection:
         require_newest(connection)
@@ -62,7 +62,7 @@ def read_drift_of_own_schema(database: Database) -> DriftByFeature:
 def read_drift_causes(database: Database) -> Mapping[str, HistoryEntry]:
     """Return the newest history entry of each feature that people wrote by hand since the last apply.
 
-    A statement that changes the live state by hand is expected to write one, as the runbook's do.
+    A statement that changes the live state by hand should write one, as those of the runbook do.
     """
     with read_only_transaction(database) as connection:
         require_newest(connection)
@@ -72,9 +72,9 @@ def read_drift_causes(database: Database) -> Mapping[str, HistoryEntry]:
 def revert_held_drift(
     database: Database, features: Collection[str], *, by: str, reason: str
 ) -> DriftByFeature:
-    """Revert, at once, the drift that holds these features; return what was reverted.
+    """Revert, at once, the drift that holds these features; return the reverted drift.
 
-    What narrows and is kept stays: only what an apply can't go on from is undone.
+    Narrowing drift that is kept stays: only drift that holds an apply is reverted.
     """
 
     def revert(connection: "Connection") -> DriftByFeature:
@@ -106,10 +106,10 @@ def revert_held_drift(
 def adopt_held_drift(
     database: Database, content: bytes, features: Collection[str]
 ) -> tuple[DriftByFeature, bytes]:
-    """Return what is held of these features, and a rollout file's content that says it.
+    """Return the held drift of these features, and a rollout file's content that declares it.
 
     Raises:
-        EditRefused: the file can't say it without other changes.
+        EditRefused: the file cannot declare it without other changes.
         FileInvalid: the file is not accepted as it is.
         NotFound: the file has no such feature.
     """

@@ -1,7 +1,7 @@
-"""Editing the rollout file: the edit, then as far as is asked the commit and the push.
+"""Editing the rollout file: the edit, then on request the commit and the push.
 
-An edit is made once: a second request changes nothing in the file, and still does what is left of
-committing and pushing.
+An edit is made once: a second request does not change the file again, but still commits and pushes
+what is missing.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Reach(Enum):
-    """How far an edit goes; each step includes those before it."""
+    """The last step of an edit; it includes those before it."""
 
     FILE = auto()
     COMMIT = auto()
@@ -33,13 +33,13 @@ class Edit:
     """The edit of one command."""
 
     feature: str | None
-    """The feature that it changes; None where it changes something of all features."""
+    """The feature that it changes; None if it changes something of all features."""
     content: bytes
     """The file's content after it."""
     message: str
-    """The message of its commit, where no other is given."""
+    """The default message of its commit."""
     remarks: tuple[str, ...] = ()
-    """What the file has already, a sentence each."""
+    """Requested values that the file already has, one sentence each."""
 
 
 MakeEdit = Callable[[bytes], Edit]
@@ -48,18 +48,18 @@ MakeEdit = Callable[[bytes], Edit]
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """An edit as it was done."""
+    """The result of an edit."""
 
     edit: Edit
     before: bytes
     commit: str | None = None
-    """The commit; None where none was asked for or HEAD has the content already."""
+    """The commit; None if none was requested or HEAD has the content already."""
     holds_earlier_changes: bool = False
-    """Whether the commit also holds changes that the file had before."""
+    """Whether the commit also has changes that the file had before."""
     pushed: str | None = None
-    """The remote's branch, as REMOTE/BRANCH; None where no push was asked for."""
+    """The remote's branch, as REMOTE/BRANCH; None if no push was requested."""
     failure: ReconcilerError | None = None
-    """Why the commit or the push failed; the file is edited."""
+    """The reason why the commit or the push failed; the file is edited."""
 
     @property
     def is_changed(self) -> bool:
@@ -70,18 +70,18 @@ class Edited:
 def edit_file(
     path: Path, make_edit: MakeEdit, *, reach: Reach = Reach.FILE, message: str | None = None
 ) -> Edited:
-    """Edit a file, commit and push it as far as `reach` says; return what was done.
+    """Edit a file, and commit and push it up to `reach`; return what was done.
 
     Args:
         path: the rollout file.
         make_edit: returns the edit of its content.
-        reach: how far to go.
+        reach: the last step.
         message: the message of the commit; None for the edit's own.
 
     Raises:
         EditRefused: the file would be wrong, or cannot be edited so; nothing is written.
         FileInvalid: it is wrong already.
-        SetupInvalid: git cannot do what is asked for; nothing is written.
+        SetupInvalid: git cannot do the requested steps; nothing is written.
     """
     branch: Branch | None = None
     was_changed = False
@@ -118,7 +118,7 @@ def edit_file(
 def set_percentage(
     content: bytes, rollout: "Rollout", feature: str, percentage: Decimal | str
 ) -> Edit:
-    """Return the edit that sets a feature's percentage; text that is not a number is refused by the file."""
+    """Return the edit that sets a feature's percentage; the file's reader refuses text that is no number."""
     shown = percentage if isinstance(percentage, str) else show_number(percentage)
     message = f"Set {feature} to {shown} percent"
     if rollout.features[feature].percentage == percentage:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from reconciler.rollout_file.model import Rollout
 
 MAX_GUESSED_NAMES: Final = 10
-"""For so many names that a list lacks, the nearest entry is looked up."""
+"""For this number of names that a list lacks, the nearest entry is looked up."""
 MAX_COMPARED_ENTRIES: Final = 2_000
-"""A mistyped name is compared with so many entries; each takes 30 microseconds."""
+"""A mistyped name is compared with this number of entries; each takes 30 microseconds."""
 
 
 class FileList(Enum):
@@ -46,13 +46,13 @@ class FileList(Enum):
 
     @property
     def is_of_a_feature(self) -> bool:
-        """Whether each feature has one of its own."""
+        """Whether each feature has its own list."""
         return self is not FileList.TEST_REPOSITORIES
 
 
 @dataclass(frozen=True, slots=True)
 class FoundList:
-    """A list as it is in a file."""
+    """A list in a file."""
 
     feature: str | None
     path: "Keys"
@@ -62,7 +62,7 @@ class FoundList:
 
     @classmethod
     def of(cls, edited: FileList, rollout: "Rollout", feature: str | None) -> "FoundList":
-        """Return a list of a feature, or one of all features where `feature` is None."""
+        """Return a list of a feature, or of all features if `feature` is None."""
         is_plural = edited is not FileList.WHITELIST
         if feature is None:
             entries = rollout.test_repositories
@@ -72,7 +72,7 @@ class FoundList:
         return cls(feature, ("features", feature, edited.key), words, is_plural, entries)
 
     def add(self, content: bytes, names: Sequence[str]) -> Edit:
-        """Return the edit that adds entries; those that the list has already become remarks."""
+        """Return the edit that adds entries; those that the list already has become remarks."""
         there = {entry_key(each) for each in self.entries}
         new = [each for each in names if entry_key(each) not in there]
         remarks = (
@@ -117,7 +117,7 @@ class FoundList:
 
 
 def _candidates(name: str, keys: Collection[str]) -> Collection[str]:
-    """Return the entries to compare a mistyped name with; of a long list, those with its owner or name."""
+    """Return the entries to compare with a mistyped name; of a long list, those with its owner or name."""
     if len(keys) <= MAX_COMPARED_ENTRIES:
         return keys
     owner, _, own = name.partition("/")

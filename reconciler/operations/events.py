@@ -1,7 +1,7 @@
-"""Events: what happened, as values, and how they reach the listeners.
+"""Events as values, and how they reach the listeners.
 
-An operation emits an event after its transaction is committed. The log, the metrics and notifications are
-listeners. How an event reads is decided by the listener.
+An operation emits an event after its transaction is committed. The log, the metrics and
+notifications are listeners; each decides how to print an event.
 """
 
 import logging
@@ -47,7 +47,7 @@ class RolledBack:
 
     feature: str
     override: "Override | None"
-    """The override that is in force now; it may be an earlier one."""
+    """The override now in force; it may be an earlier one."""
     error_rate: float | None
     """In percent; None without jobs."""
     jobs: int
@@ -56,7 +56,7 @@ class RolledBack:
 
 @dataclass(frozen=True, slots=True)
 class LimitRestored:
-    """The safeguard put a limit in force back, which live had exceeded."""
+    """The safeguard enforced a limit that the live state had exceeded."""
 
     feature: str
     override: "Override | None"
@@ -90,7 +90,7 @@ class CommitNotApplied:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A part of the watch began to fail, or fails for another reason; it is tried again."""
+    """A part of the watch began to fail, or fails for another reason; it is retried."""
 
     subject: Subject
     why: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One feature: its health, what was done about it, and its indicators."""
+    """One feature: its health, its rollback if there was one, and its indicators."""
 
     found: Watched
     indicators: Indicators
@@ -32,9 +32,9 @@ def check_health(
     """Judge features; writes nothing.
 
     Args:
-        database: where the rollout is.
+        database: the rollout's database.
         features: their names.
-        source: where metrics are; None for the database.
+        source: the source of metrics; None for the database.
 
     Raises:
         NotFound: there is no such feature.
@@ -52,14 +52,14 @@ def check_health(
 def check_and_roll_back(
     database: Database, features: Sequence[str], source: "MetricsSource | None" = None
 ) -> tuple[Checked, ...]:
-    """Judge features, and roll back those that fail where the file allows it.
+    """Judge features, and roll back those that fail if the file allows it.
 
-    A feature whose rollback failed has its `failure`; the others are judged all the same.
+    A feature whose rollback failed has its `failure`; the others are still judged.
 
     Args:
-        database: where the rollout is.
+        database: the rollout's database.
         features: their names.
-        source: where metrics are; None for the database.
+        source: the source of metrics; None for the database.
 
     Raises:
         NotFound: there is no such feature.

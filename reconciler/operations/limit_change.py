@@ -1,7 +1,7 @@
-"""Stop, rollback and resume: what each would change, and doing it, in the database.
+"""Stop, rollback and resume: their effect, and writing them to the database.
 
-The database comes first and alone: from the commit of `change_limit` on, every client is safe. The write-back
-to git follows it, in `write_back`.
+The database comes first: after the commit of `change_limit` every client uses the new limit. The
+write-back to git follows in `write_back`.
 """
 
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ LimitChange = Stop | RollBack | Resume
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What was done, and how many repositories have the feature after it."""
+    """The change, and the number of repositories that have the feature after it."""
 
     acted: Acted
     eligible: int
@@ -56,19 +56,19 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a change of the limit would do now."""
+    """The present effect of a change of the limit."""
 
     act: Act | None
-    """None where it would change nothing."""
+    """None if it would change nothing."""
     in_force: Override | None
-    """The override that is in force now."""
+    """The override now in force."""
     eligible_before: int
     eligible_after: int
     total: int
 
 
 def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
-    """Return what a stop, rollback or resume would do now; writes nothing.
+    """Return the present effect of a stop, rollback or resume; writes nothing.
 
     Raises:
         NotFound: there is no such feature.

@@ -1,4 +1,4 @@
-"""The origin of a list entry that decides: as the file has it, its line, and the apply that added it."""
+"""The origin of a deciding list entry: its text in the file, its line, and the apply that added it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a list entry comes from; each value is None where it is not known."""
+    """The origin of a list entry; each unknown value is None."""
 
     entry: str
-    """As the file has it, or as history has it where the file does not."""
+    """As in the file, or as in the history if the file does not have it."""
     file: str | None = None
     line: int | None = None
     """Counted from 1."""
@@ -36,7 +36,7 @@ class Origin:
 def find_origin(
     connection: "Connection", file: Path, feature: str, list_name: str, keys: "Collection[str]"
 ) -> Origin | None:
-    """Return the origin of the entry of a list that includes a repository; None where none is found.
+    """Return the origin of the list entry that includes a repository; None if none is found.
 
     Args:
         connection: a connection to the database.

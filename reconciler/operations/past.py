@@ -1,4 +1,4 @@
-"""The rollout as it was: which repositories were eligible at a moment."""
+"""The rollout in the past: the repositories that were eligible at a moment."""
 
 from typing import TYPE_CHECKING
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A step that was written into the file, or waits for what is missing."""
+    """A step that was written into the file, or that waits for missing conditions."""
 
     step: Step
     missing: tuple[Missing, ...]
     plan: "Plan"
-    """What an apply of the promoted file does."""
+    """The effect of an apply of the promoted file."""
     source: "Source"
     """The promoted file."""
     content: bytes
@@ -45,17 +45,17 @@ def promote(
     by: str,
     metrics_source: "MetricsSource | None" = None,
 ) -> Promotion | None:
-    """Write a feature's next stage into the file where all holds; None where there is no next stage.
+    """Write a feature's next stage into the file if every condition holds; None without a next stage.
 
     Args:
-        database: what was applied, and since when.
+        database: the rollout's database.
         document: the file as it was read.
         feature: its name there.
-        by: who promotes.
-        metrics_source: where metrics are; None for the database.
+        by: the person who promotes.
+        metrics_source: the source of metrics; None for the database.
 
     Raises:
-        EditRefused: the file can't be edited so, or changed meanwhile.
+        EditRefused: the file cannot be edited so, or changed meanwhile.
         Stale: a newer commit is applied already.
         Refused: history was rewritten since the last apply.
     """

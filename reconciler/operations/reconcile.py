@@ -1,7 +1,7 @@
 """The first loop: file → plan → apply.
 
-`preview` and `apply` make the same plan by the same code; a preview does so in a transaction that
-cannot write, an apply in one that locks out every other writer.
+`preview` and `apply` make the same plan with the same code. A preview uses a transaction that
+cannot write, an apply one that locks out every other writer.
 """
 
 from collections import defaultdict
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a person allows an apply beyond the ordinary."""
+    """What a person allows an apply in addition."""
 
     guards: frozenset[Allowed] = frozenset()
     history_rewrite: bool = False
@@ -71,14 +71,14 @@ NOTHING_ALLOWED = Permission()
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply did, and the newest generation after it."""
+    """The result of an apply, and the newest generation after it."""
 
     plan: Plan
     generation: int
 
 
 def read_source(document: "Document") -> Source:
-    """Return which file at which commit a document is."""
+    """Return the file and the commit of a document."""
     file = Path(document.path).absolute()
     head = None
     if find_top(file.parent) is not None:
@@ -118,13 +118,12 @@ def apply(
     *,
     expected: "Expectation | None" = None,
 ) -> Applied:
-    """Plan and write, as one transaction; return what was done, or the plan that is refused.
+    """Plan and write, as one transaction; return the applied plan, or the plan that is refused.
 
-    A plan that is refused is returned as it is, and nothing is written.
+    If a plan is refused, nothing is written.
 
     Raises:
-        Stale: a newer commit is applied already, or what would be done is no longer what was
-            `expected`.
+        Stale: a newer commit is applied already, or the plan is not the `expected` one.
         HistoryRewritten: history was rewritten since the last apply.
     """
     application = _ask_beforehand(database, application)
@@ -147,13 +146,13 @@ def apply(
 
 @dataclass(frozen=True, slots=True)
 class _AskedOnce:
-    """A source of metrics whose answers are kept: the same period of a feature is asked for once."""
+    """A source of metrics that keeps its answers: it is asked once for a period of a feature."""
 
     source: MetricsSource
     answers: dict[tuple[str, timedelta, datetime | None], JobMetrics | Unavailable]
 
     def read_metrics(self, feature: str, period: Period) -> JobMetrics:
-        """Return the metrics as they were when they were first asked for."""
+        """Return the metrics of the first request."""
         asked = (feature, period.window, period.cut_at)
         if asked not in self.answers:
             try:
@@ -167,12 +166,12 @@ class _AskedOnce:
 
 
 def _ask_beforehand(database: Database, application: Application) -> Application:
-    """Return an application whose source of metrics has answered, so that no lock waits for it."""
+    """Return an application whose source of metrics has already answered, so that no lock waits for it."""
     source, rollout = application.metrics_source, application.rollout
     if source is None or not any(each.progression for each in rollout.features.values()):
         return application
     asked = _AskedOnce(source, {})
-    # An error here occurs again under the lock; there it is tried again, and reported.
+    # An error here occurs again under the lock; there it is retried, and reported.
     with suppress(ReconcilerError), read_only_transaction(database) as connection:
         require_newest(connection)
         found = read_live(connection, rollout)
@@ -183,7 +182,7 @@ def _ask_beforehand(database: Database, application: Application) -> Application
 def plan_against(
     connection: "Connection", application: Application, permission: Permission
 ) -> Plan:
-    """Return the plan for what this transaction sees, with the blast radius of what it moves."""
+    """Return the plan for the state that this transaction sees, with the blast radius of its changes."""
     rollout, source = application.rollout, application.source
     found = read_live(connection, rollout)
     require_newer(source, found.live.applied_commit, accepts_rewrite=permission.history_rewrite)
@@ -207,7 +206,7 @@ def plan_against(
 def _read_soaking(
     connection: "Connection", rollout: "Rollout", inputs: PlanInputs, source: MetricsSource | None
 ) -> Mapping[str, Soaking]:
-    """Read how the features do whose percentage rises over a stage."""
+    """Read the health and soak of the features whose percentage increases over a stage."""
     return {
         name: read_soaking(connection, name, stage.percentage, source=source)
         for name, stage in stages_to_judge(rollout, inputs)
@@ -226,7 +225,7 @@ def _require_expected(expected: "Expectation", plan: Plan, source: Source) -> No
 
 
 def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, Trace]:
-    """Ask git of the overrides whose life its history decides; most of the time there are none."""
+    """Ask git about the overrides whose life depends on its history; mostly there are none."""
     if source.commit is None:
         return {}
     in_file = {
@@ -236,7 +235,7 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
         row.id
         for feature in found.live.features.values()
         for row in feature.overrides
-        # A superseded one comes back where people remove only what took its place.
+        # A superseded override is in force again if people remove only its successor.
         if row.state is not OverrideState.DONE or row.superseded_by is not None
     }
     from reconciler.git.override_trace import trace_overrides
@@ -246,7 +245,7 @@ def _traces(rollout: "Rollout", source: Source, found: Found) -> Mapping[UUID, T
 
 
 def _with_kept_traces(inputs: PlanInputs, source: Source) -> PlanInputs:
-    """Ask git also of the ids that drift would be kept under, until each is one that git does not know."""
+    """Ask git also about the ids for kept drift, until each is one that git does not know."""
     if source.commit is None:
         return inputs
     from reconciler.git.override_trace import trace_overrides
@@ -260,12 +259,12 @@ def _with_kept_traces(inputs: PlanInputs, source: Source) -> PlanInputs:
 def judge_drift(
     connection: "Connection", inputs: PlanInputs
 ) -> Mapping[str, Mapping[str, AudienceChange]]:
-    """Count what drift does whose direction only the audience shows."""
+    """Count the effect of drift whose direction only the audience shows."""
     judged: defaultdict[str, dict[str, AudienceChange]] = defaultdict(dict)
     for name, field, expected, live in drift_to_judge(inputs):
         undone = replace(live, **{field.name: field.read(expected)})
         radius = measure_blast_radius(connection, name, live.targeting, undone.targeting)
-        # Undoing it gains whom it lost.
+        # Undoing the drift gains the repositories that it lost.
         judged[name][field.name] = AudienceChange(gained=radius.lost, lost=radius.gained)
     return judged
 

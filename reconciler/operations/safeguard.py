@@ -1,8 +1,8 @@
 """The second loop: metrics → verdict → override, at once and in the database.
 
-Every act is one transaction: the override's row, how far the feature is open, one row of history; the
-triggers notify. From its commit on every client is safe, whatever git does; `write_back` writes the
-override to git.
+Every act is one transaction: the override's row, the feature's exposure, one row of history; the
+triggers notify. After its commit every client uses the new limit, independently of git.
+`write_back` writes the override to git.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,44 +49,44 @@ STOP: Final = Limit(None)
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What an act did to a feature."""
+    """The effect of an act on a feature."""
 
     feature: str
     act: Act | None
-    """None where nothing was to be done."""
+    """None if no change was needed."""
     override: Override | None
-    """The one that is in force now."""
+    """The override now in force."""
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One feature as the safeguard found it, and what it did about that."""
+    """One feature as the safeguard found it, and its action."""
 
     feature: str
     health: Health
     rollback: Acted | None
     failure: ReconcilerError | None = None
-    """What kept it from being rolled back, where something did."""
+    """The reason why its rollback failed, if it did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One feature as it was judged, with nothing locked."""
+    """One feature as it was judged, without a lock."""
 
     found: FoundFeature
     health: Health
     since: Health
-    """Since the override that it is under; without one the same as `health`."""
+    """Since the override in force; without one the same as `health`."""
 
     @property
     def limit(self) -> Limit | None:
-        """What is to be imposed on it; None where nothing is."""
+        """The limit to set; None if there is none."""
         return automatic_limit(self.found.standing, self.found.settings, self.health, self.since)
 
     @property
     def needs_act(self) -> bool:
-        """Whether a limit is to be imposed, or the one in force to be put back."""
+        """Whether to set a limit, or to enforce the one in force."""
         return self.limit is not None or restore(self.found.standing) is not None
 
 
@@ -107,7 +107,7 @@ def stop(database: Database, feature: str, *, by: str, reason: str) -> Acted:
 
 
 def roll_back(database: Database, feature: str, to: Decimal, *, by: str, reason: str) -> Acted:
-    """Take a feature down to a percentage, at once.
+    """Lower a feature to a percentage, at once.
 
     Raises:
         NotFound: there is no such feature.
@@ -124,7 +124,7 @@ def roll_back(database: Database, feature: str, to: Decimal, *, by: str, reason:
 
 
 def resume(database: Database, feature: str, *, by: str, reason: str) -> Acted:
-    """Lift what limits a feature, at once: it is as the last apply left it, without an override.
+    """End the limits of a feature, at once: it is as the last apply left it, without an override.
 
     Raises:
         NotFound: there is no such feature.
@@ -152,11 +152,11 @@ def resume(database: Database, feature: str, *, by: str, reason: str) -> Acted:
 def judge_and_roll_back(
     database: Database, features: Sequence[str] = (), source: MetricsSource | None = None
 ) -> tuple[Watched, ...]:
-    """Judge features, all where none is named; roll back those that fail, put back limits that live exceeds.
+    """Judge the named features, or all; roll back those that fail, enforce limits that live exceeds.
 
-    A feature is judged before anything is locked. What was judged is compared with what is there under
-    the lock: where the feature changed in between, nothing is done, and the next round judges again. A
-    failure to roll one feature back does not stop the others.
+    A feature is judged before anything is locked. Under the lock the judged state is compared with
+    the present one: if the feature changed in between, nothing is done, and the next round judges
+    again. If the rollback of one feature fails, the others continue.
 
     Raises:
         NotFound: there is no such feature.
@@ -169,7 +169,7 @@ def judge_and_roll_back(
 def judge(
     connection: "Connection", features: Sequence[str] = (), source: MetricsSource | None = None
 ) -> Iterator[Judged]:
-    """Judge features one by one, all where none is named, and do nothing about it.
+    """Judge the named features, or all, one by one; write nothing.
 
     Raises:
         NotFound: there is no such feature.
@@ -180,9 +180,9 @@ def judge(
 
 
 def act_on(database: Database, judged: Judged, emit: Emit = emit_to_no_listener) -> Watched:
-    """Roll back a failing feature, or put back a limit in force that live exceeds.
+    """Roll back a failing feature, or enforce a limit in force that live exceeds.
 
-    Does nothing where the feature has changed since it was judged. An act is emitted once it is committed.
+    Does nothing if the feature has changed since it was judged. An act is emitted after its commit.
     """
     if not judged.needs_act:
         return Watched(judged.found.name, judged.health, None)
@@ -251,7 +251,7 @@ def _impose(
         id=uuid4(),
         percentage=limit.percentage,
         emergency_stop=True if limit.percentage is None else None,
-        # As the file can have them; history keeps the whole.
+        # Shortened for the file; history keeps the whole text.
         reason=one_line(cause.reason, MAX_REASON_LENGTH),
         by=one_line(cause.by, MAX_AUTHOR_LENGTH),
         at=found.now,

@@ -34,7 +34,7 @@ NOT_ASKED: Final = GitAnswer(CheckStatus.NOT_YET, "git was not asked")
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One feature under an override, and what was found about it."""
+    """One feature under an override, and its checks."""
 
     feature: str
     override: Override
@@ -50,11 +50,11 @@ def verify(
     file: Path | None,
     fallback: str = FALLBACK_PROCESSOR,
 ) -> tuple[Verified, ...]:
-    """Return what was found about every feature under an override, or about those named.
+    """Return the checks of every feature under an override, or of the named ones.
 
     Args:
-        database: where the rollout is.
-        features: their names; all where none is named.
+        database: the rollout's database.
+        features: their names; empty for all.
         file: the rollout file in a checkout, whose remote is asked; without it git is not asked.
         fallback: the processor that runs the jobs of repositories that are not eligible.
 
@@ -67,7 +67,7 @@ def verify(
         names = features or read_feature_names(connection)
         standing = {name: read_feature(connection, name).standing for name in names}
     limited = {name: each.in_force for name, each in standing.items() if each.in_force is not None}
-    # The remote first: it may take its time, and no transaction waits for it.
+    # The remote first: it may take long, and no transaction should wait for it.
     answers = {
         name: NOT_ASKED if file is None else look_in_git(file, name, override)
         for name, override in limited.items()

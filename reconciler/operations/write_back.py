@@ -1,8 +1,8 @@
 """Write-back: overrides of the database become commits, each with its reason.
 
-A pass reads what is pending, edits the file of the branch's tip, commits, pushes without force, and
-believes only what a fresh look at the branch shows. Killed anywhere and started again, it finds in the
-branch's history what it had done. A limit is in force, whatever the result.
+A pass reads the pending overrides, edits the file of the branch's tip, commits and pushes without
+force. Only a fresh fetch of the branch counts as proof. After a kill at any point, the next pass
+finds the finished work in the branch's history. A limit is in force with any result.
 """
 
 import time
@@ -29,19 +29,19 @@ __all__ = ["Outcome", "Propose", "WriteBackReport", "WrittenBack", "write_back"]
 
 LEASE: Final = "write-back"
 LEASE_LENGTH: Final = timedelta(seconds=3 * NETWORK_TIMEOUT_SECONDS + 10)
-"""Longer than two commands that talk to a remote take, with what is between: a live holder renews in time."""
+"""Longer than two commands with a remote and the work between them, so a running holder renews in time."""
 LEASE_POLL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class WriteBackReport:
-    """What a pass did."""
+    """The result of a pass."""
 
     remote: str | None = None
     branch: str | None = None
     overrides: tuple[WrittenBack, ...] = ()
     problem: str | None = None
-    """What kept the pass from doing anything, or from going on."""
+    """The reason why the pass did nothing, or did not continue."""
 
     @property
     def pending(self) -> tuple[WrittenBack, ...]:
@@ -59,23 +59,23 @@ def write_back(
     publish: Publish = publish_by_push,
     patience: timedelta = LEASE_LENGTH,
 ) -> WriteBackReport:
-    """Write back every override that git has to have and lacks; return what became of each.
+    """Write back every override that git must have and lacks; return the outcome of each.
 
-    A remote that cannot be reached, a branch that takes no pushes, no git at all: each leaves overrides
-    pending, and the report says so.
+    If a remote cannot be reached, a branch accepts no pushes, or there is no git, overrides stay
+    pending, and the report has the reason.
 
     Args:
-        database: where the overrides are.
-        file: the rollout file in a checkout, which stays as it is.
+        database: the rollout's database.
+        file: the rollout file in a checkout, which is not changed.
         remote: the remote; by default the upstream's, else `origin`.
         branch: the branch; by default the rollout's (`rollout_branch`).
-        propose: what proposes a branch that was pushed where the rollout's own takes no pushes.
-        publish: what makes the commits on the remote's branch.
+        propose: proposes a branch that was pushed because the rollout's own accepts no pushes.
+        publish: makes the commits on the remote's branch.
         patience: how long to wait for another pass to end.
 
     Raises:
         NotFound: there is no such remote.
-        SetupInvalid: that is not a branch's name, or the database's schema is another.
+        SetupInvalid: the branch's name is invalid, or the database has another schema.
         Unavailable: the database does not answer.
     """
     with read_only_transaction(database) as connection:
@@ -101,7 +101,7 @@ def write_back(
 
 @contextmanager
 def _lease(database: Database, patience: timedelta) -> Iterator[Lease]:
-    """Hold the lease, as soon as its holder is done or killed."""
+    """Hold the lease, as soon as its holder has released it or was killed."""
     deadline = time.monotonic() + patience.total_seconds()
     while True:
         with leases.held(database, LEASE, LEASE_LENGTH) as lease:

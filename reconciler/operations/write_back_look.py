@@ -1,4 +1,4 @@
-"""What the tip of the branch has of a feature's overrides, and what is to be written there."""
+"""A feature's overrides at the tip of the branch, and the edit that is needed there."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ from reconciler.planning.write_back import (
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A feature, as it was found at the tip of the branch."""
+    """A feature at the tip of the branch."""
 
     feature: StandingFeature
     decision: Decision
     seen: frozenset[UUID]
     """The overrides that the branch has, or has lost for good."""
     proposed: Mapping[UUID, tuple[str, str]]
-    """The branch that proposes an override's edit, and the commit that it is at."""
+    """The branch that proposes an override's edit, and its commit."""
 
     @property
     def edit(self) -> Edit | None:
-        """The edit that is to be written; None where there is none."""
+        """The edit to write; None if none is needed."""
         match self.decision:
             case Add() | Replace() | Remove():
                 return self.decision
@@ -43,19 +43,19 @@ class Look:
 
     @property
     def is_proposed(self) -> bool:
-        """Whether a branch proposes the edit already."""
+        """Whether a branch already proposes the edit."""
         edit = self.edit
         found = None if edit is None else self.proposed.get(edit.override.id)
         return edit is not None and found is not None and found[0] == proposal_branch(edit)
 
     @property
     def lost(self) -> frozenset[UUID]:
-        """The overrides that the branch was seen to have, and has no more without a removal by people."""
+        """The overrides that were seen on the branch, and are missing now without a removal by people."""
         return self.feature.seen - self.seen
 
     @property
     def reported(self) -> Iterator[StoredOverride]:
-        """The overrides of which something is to be reported: all but those that are seen once more."""
+        """The overrides to report: all except those that are only seen again."""
         for row in self.feature.rows:
             if row.id in self.feature.standing and row.id not in self.feature.seen & self.seen:
                 yield row
@@ -64,13 +64,13 @@ class Look:
 def look_at(
     place: Quarantine, tip: TipFile, feature: StandingFeature, proposals: Mapping[str, str]
 ) -> Look:
-    """Return how the branch's tip has a feature's overrides; `proposals` are branches of the remote."""
+    """Return a feature's overrides at the branch's tip; `proposals` are branches of the remote."""
     found = tip.document.rollout.features.get(feature.name)
     block = None if found is None else found.override
     wanted = set(feature.standing) | ({block.id} if block is not None else set())
     traces = trace_blocks(place, tip, [row.id for row in feature.rows if row.id in wanted])
     at_tip = None if found is None else Tip(found.percentage, block)
-    # What the remote has no branch for is not proposed: it was deleted without a merge.
+    # A proposal whose branch the remote lacks does not count: it was deleted without a merge.
     proposed = {
         override: (branch, proposals[branch])
         for override, branch in feature.proposed.items()

@@ -1,7 +1,7 @@
-"""One pass of write-back over all that is pending: look, commit, push, look again.
+"""One pass of write-back over all pending overrides: read, commit, push, read again.
 
-Only a fresh look at the branch shows what became of a push. What is known to have failed is reported;
-whatever is not seen on the branch stays pending.
+Only a fresh fetch of the branch shows the outcome of a push. Known failures are reported; an
+override that is not on the branch stays pending.
 """
 
 import time
@@ -41,31 +41,31 @@ from reconciler.planning.write_back import Nothing, Wait, Why
 from rollout_client.backoff import backoff_seconds, with_jitter
 
 TRIES: Final = 5
-"""How often a push is tried."""
+"""The number of tries of a push."""
 FIRST_BACKOFF_SECONDS: Final = 0.5
 LONGEST_BACKOFF_SECONDS: Final = 4.0
 
 Propose = Callable[[str, str, str], None]
-"""Proposes a branch that was pushed to be merged: its name, a title and a text. May be asked again."""
+"""Proposes to merge a pushed branch, by its name, a title and a text. May be called again."""
 
 
 class Outcome(StrEnum):
-    """What became of an override that was pending."""
+    """The outcome for a pending override."""
 
     WRITTEN = "written"
-    """Its block is on the branch, by this pass."""
+    """This pass wrote its block to the branch."""
     REMOVED = "removed"
-    """Its block is gone from the branch, by this pass."""
+    """This pass removed its block from the branch."""
     SETTLED = "settled"
-    """The branch had it so already."""
+    """The branch agreed already."""
     PROPOSED = "proposed"
-    """A branch of its own was pushed, since the rollout's takes no pushes."""
+    """A separate branch was pushed, because the rollout's accepts no pushes."""
     PENDING = "pending"
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenBack:
-    """One override that was pending, and what became of it."""
+    """One pending override, and its outcome."""
 
     feature: str
     override: UUID
@@ -75,21 +75,21 @@ class WrittenBack:
     branch: str | None = None
     """The branch that proposes it."""
     why: str | None = None
-    """Why it is pending still."""
+    """The reason why it is still pending."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """What was tried for the edit of one override of a feature."""
+    """The result of trying the edit of one override of a feature."""
 
     feature: str
     override: UUID
     commit: str | None = None
-    """The commit that was made for it; only the branch shows whether its push came through."""
+    """Its commit; only the branch shows whether the push was accepted."""
     branch: str | None = None
     """The branch that proposes it."""
     why: str | None = None
-    """Why it could not be written."""
+    """The reason why it could not be written."""
 
 
 _Attempts = dict[tuple[str, UUID], _Attempt]
@@ -98,7 +98,7 @@ _Attempts = dict[tuple[str, UUID], _Attempt]
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """An edit that is to be written, and the file with it."""
+    """An edit to write, with the file."""
 
     feature: str
     edit: Edit
@@ -106,13 +106,13 @@ class _Planned:
 
     @property
     def override(self) -> UUID:
-        """The override that is written or removed."""
+        """The written or removed override."""
         return self.edit.override.id
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass over all that is pending."""
+    """One pass over all pending overrides."""
 
     database: Database
     lease: Lease
@@ -122,7 +122,7 @@ class Pass:
     publish: Publish
 
     def run(self) -> tuple[WrittenBack, ...]:
-        """Try until the branch shows every edit that it takes; remember in the database what it shows."""
+        """Try until the branch shows every edit that it accepts; store the result in the database."""
         attempts: _Attempts = {}
         for failures in range(TRIES):
             if failures:
@@ -172,7 +172,7 @@ class Pass:
         return tip, looks
 
     def _renew_proposals(self, tip: TipFile, looks: Sequence[Look]) -> Iterator[_Attempt]:
-        """Yield each edit that a branch proposes, once that branch proposes it on today's tip."""
+        """Yield each edit that a branch proposes, if that branch has it on the present tip."""
         for look in looks:
             edit = look.edit
             if edit is None or not look.is_proposed:
@@ -189,14 +189,14 @@ class Pass:
             yield _Attempt(look.feature.name, edit.override.id, branch=branch)
 
     def _propose(self, tip: TipFile, planned: _Planned, why: str) -> _Attempt:
-        """Push a branch of its own for an edit, and remember it, so that it is pushed once."""
+        """Push a separate branch for an edit, and store its name, so that it is pushed once."""
         override, branch = planned.override, proposal_branch(planned.edit)
-        # Of a row of edits each is proposed alone.
+        # Of a sequence of edits each is proposed alone.
         alone = _planned(tip.document.content, planned.feature, planned.edit)
         if isinstance(alone, _Attempt):
             return alone
         self.lease.renew()
-        # A run that was killed may have pushed it already.
+        # A killed run may have pushed it already.
         if not self._is_pushed(branch, tip):
             pushed = self.publish(self.place, tip, branch, [alone.change])
             if not self._is_pushed(branch, tip):

@@ -1,7 +1,7 @@
-"""Evaluation: a client's answer in OpenFeature's words.
+"""Evaluation: a client's answer in OpenFeature's terms.
 
-A feature is a boolean flag, evaluated for a repository. A no is a value, also where what is known is stale:
-an error would give the caller's default, which may be a yes.
+A feature is a boolean flag, evaluated for a repository. A no is a value, also with stale data: an
+error would give the caller's default, which may be a yes.
 """
 
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ from rollout_client.state import Answer, ClientRule
 from rollout_client.targeting.eligibility import Rule
 
 REPOSITORY_ATTRIBUTE: Final = "repository"
-"""Names the repository, ahead of the targeting key, where that is something else."""
+"""Names the repository if the targeting key is something else; it has priority."""
 
 
 class Reason(StrEnum):
-    """Why a flag has its value; OpenFeature's names."""
+    """The reason for a flag's value; OpenFeature's names."""
 
     STATIC = "STATIC"
-    """It is the same for every repository that no list has."""
+    """It is the same for every repository that is in no list."""
     TARGETING_MATCH = "TARGETING_MATCH"
-    """A list, or the step of its size, has the repository."""
+    """A list contains the repository, or the step of its size is reached."""
     SPLIT = "SPLIT"
     """Its bucket decides."""
     DEFAULT = "DEFAULT"
@@ -33,13 +33,13 @@ class Reason(StrEnum):
     DISABLED = "DISABLED"
     """The feature is off for all repositories."""
     STALE = "STALE"
-    """What is known is too old for a yes."""
+    """The data is too old for a yes."""
     UNKNOWN = "UNKNOWN"
     """None of the others."""
 
 
 class ErrorCode(StrEnum):
-    """Why a flag has no value; OpenFeature's names."""
+    """The reason why a flag has no value; OpenFeature's names."""
 
     PROVIDER_NOT_READY = "PROVIDER_NOT_READY"
     """Nothing was read from the database yet."""
@@ -48,11 +48,11 @@ class ErrorCode(StrEnum):
     TARGETING_KEY_MISSING = "TARGETING_KEY_MISSING"
     """The answer depends on the repository, and the context names none."""
     INVALID_CONTEXT = "INVALID_CONTEXT"
-    """What should name the repository is of another type."""
+    """The repository in the context has another type."""
 
 
 class EvaluationRefused(Exception):
-    """A flag has no value, so that the caller's default counts."""
+    """A flag has no value, so the caller's default counts."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         self.code = code
@@ -61,12 +61,12 @@ class EvaluationRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The value of a flag for a repository, and why."""
+    """The value of a flag for a repository, and the reason."""
 
     value: bool
     reason: Reason
     metadata: Mapping[str, str | int | float]
-    """`rule`, and what is known of `bucket`, `category` and `percentage`."""
+    """`rule`, and if known `bucket`, `category` and `percentage`."""
 
     @property
     def variant(self) -> str:
@@ -75,7 +75,7 @@ class Evaluation:
 
 
 def evaluate(client: RolloutClient, flag: str, repository: str | UUID | None) -> Evaluation:
-    """Return the value of a flag for a repository; `repository` is None where the context names none.
+    """Return the value of a flag for a repository; `repository` is None if the context names none.
 
     Raises:
         EvaluationRefused: There is no value.
@@ -95,10 +95,10 @@ def evaluate(client: RolloutClient, flag: str, repository: str | UUID | None) ->
 
 
 def repository_named(targeting_key: object, attributes: Mapping[str, object]) -> str | UUID | None:
-    """Return the repository that a context names; None where it names none.
+    """Return the repository that a context names; None if it names none.
 
     Raises:
-        EvaluationRefused: What should name it is not a text.
+        EvaluationRefused: The name is not a text.
     """
     named = attributes.get(REPOSITORY_ATTRIBUTE)
     asked = targeting_key if named is None else named

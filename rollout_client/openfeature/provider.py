@@ -1,7 +1,7 @@
-"""The provider: what OpenFeature's SDK asks when a service asks for a flag.
+"""The provider: it answers OpenFeature's SDK when a service evaluates a flag.
 
-Every feature is a boolean flag, and has no other type. A decision reads memory alone, so the asynchronous
-forms are the plain ones. Events come from a thread of the provider's own.
+Every feature is a boolean flag, and has no other type. A decision reads memory only, so the
+asynchronous forms call the plain ones. Events come from the provider's own thread.
 """
 
 import logging
@@ -36,14 +36,15 @@ _STOP_TIMEOUT_SECONDS: Final = 5.0
 
 
 class RolloutProvider(AbstractProvider):
-    """Evaluates flags by a client, which it starts and closes.
+    """Evaluates flags with a client, which it starts and closes.
 
-    The context's targeting key, or its attribute `repository`, names the repository by id or `owner/name`.
-    An error gives the caller's default: with False as the default, no flag is on without the rollout.
+    The context's targeting key, or its attribute `repository`, names the repository by id or
+    `owner/name`. An error gives the caller's default: with False as the default, no flag is on
+    without the rollout.
 
-    Events: `PROVIDER_STALE` where the database has not confirmed what is known for `max_staleness`,
-    `PROVIDER_READY` when it does again, `PROVIDER_CONFIGURATION_CHANGED` with the features whose answers may
-    have changed. A forked child has events of its own, `PROVIDER_READY` first.
+    Events: `PROVIDER_STALE` if the database has not confirmed the data for `max_staleness`,
+    `PROVIDER_READY` when it does again, `PROVIDER_CONFIGURATION_CHANGED` with the features whose
+    answers may have changed. A forked child has its own events, `PROVIDER_READY` first.
     """
 
     def __init__(self, client: RolloutClient) -> None:
@@ -63,7 +64,7 @@ class RolloutProvider(AbstractProvider):
         return Metadata(NAME)
 
     def get_provider_hooks(self) -> list[Hook]:
-        """Return no hooks. The SDK asks for them first, before it looks whether the provider is ready."""
+        """Return no hooks. The SDK asks for them before it checks whether the provider is ready."""
         fork.check()
         return super().get_provider_hooks()
 
@@ -72,7 +73,7 @@ class RolloutProvider(AbstractProvider):
 
         Raises:
             ProviderFatalError: It was shut down before: a closed client does not start again.
-            ProviderNotReadyError: Nothing, or nothing fresh, is known; it goes on trying.
+            ProviderNotReadyError: There is no fresh data yet; it keeps trying.
         """
         if self._stopping.is_set():
             raise ProviderFatalError("the provider was shut down; make a new one")
@@ -82,16 +83,16 @@ class RolloutProvider(AbstractProvider):
         with self._lock:
             self._changed.clear()
         if self._watcher is None:
-            # The SDK sets the status by which this method ended after it has.
+            # The SDK sets the status after this method has ended.
             self._start_watcher(is_ready=not status.is_stale, after=_LOOK_EVERY_SECONDS)
         if status.is_stale:
             raise ProviderNotReadyError(status.failure or "the database was not read in time")
 
     def restart_after_fork(self) -> None:
-        """In a forked child: with locks and a thread of its own.
+        """In a forked child: use new locks and a new thread.
 
-        The thread of the SDK that waited for `initialize` is the parent's; here the provider itself reports
-        that it is ready.
+        The SDK's thread that waited for `initialize` is the parent's; here the provider itself
+        reports that it is ready.
         """
         self._lock = threading.RLock()
         self._wake = Wake()
@@ -104,7 +105,7 @@ class RolloutProvider(AbstractProvider):
     """Its name in the first release."""
 
     def shutdown(self) -> None:
-        """Close the client; outcomes that wait are written."""
+        """Close the client; waiting outcomes are written."""
         self._stopping.set()
         self._wake.set()
         self.client.unsubscribe(self._note_change)
@@ -122,7 +123,7 @@ class RolloutProvider(AbstractProvider):
         """Return whether the context's repository gets a feature, with the reason.
 
         Raises:
-            OpenFeatureError: There is no such feature, no repository is named, or nothing is known yet.
+            OpenFeatureError: There is no such feature, no repository is named, or there is no data yet.
         """
         context = evaluation_context or EvaluationContext()
         try:
@@ -190,7 +191,7 @@ class RolloutProvider(AbstractProvider):
         self._watcher = watcher
 
     def _watch(self, is_ready: bool, after: float) -> None:  # noqa: FBT001 - a thread's arguments
-        # The client of a child does not follow yet; one that was closed does not start again.
+        # The client of a child does not follow yet; a closed one does not start again.
         with suppress(RuntimeError):
             self.client.start()
         self._stopping.wait(after)
@@ -199,7 +200,7 @@ class RolloutProvider(AbstractProvider):
             self._wake.wait(_LOOK_EVERY_SECONDS)
 
     def _report(self, *, was_ready: bool) -> bool:
-        """Emit what changed since the last time; return whether the provider is ready now."""
+        """Emit the changes since the last time; return whether the provider is ready now."""
         status = self.client.status()
         if was_ready and status.is_stale:
             self._emit(self.emit_provider_stale, ProviderEventDetails(message=status.failure))
@@ -218,6 +219,6 @@ class RolloutProvider(AbstractProvider):
         try:
             emit(details)
         except Exception:  # noqa: BLE001 - of a handler, which older SDKs call in this thread
-            # When the process ends, the SDK takes no more events.
+            # At the end of the process, the SDK accepts no more events.
             if threading.main_thread().is_alive():
                 _LOG.exception("a handler of provider events failed")
