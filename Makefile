@@ -30,16 +30,23 @@ help: ## list the targets
 	@$(PIP) install --require-hashes --requirement requirements-development.txt
 	@touch $@
 
+tests/javascript/node_modules: tests/javascript/package-lock.json
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix tests/javascript --ignore-scripts --no-fund --no-audit --silent; \
+	else \
+		echo "npm is not installed; the tests of the JavaScript providers are skipped" >&2; \
+	fi
+
 .PHONY: demo
 demo: .venv/runtime ## make a demo in build/demo, preview and apply its file, show the status
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
 
 .PHONY: test
-test: .venv/development ## run the whole test suite
+test: .venv/development tests/javascript/node_modules ## run the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not nightly"
 
 .PHONY: test-nightly
-test-nightly: .venv/development ## run every test, also those too slow for each change
+test-nightly: .venv/development tests/javascript/node_modules ## run every test, also those too slow for each change
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --nightly
 
 .PHONY: bench

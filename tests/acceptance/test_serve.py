@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -26,12 +25,12 @@ from tests import conformance, program
 from tests.database.proxy import Proxy
 from tests.database.test_client import ACME, OTHER, add_feature, load
 from tests.ofrep import ALL, ONE, Protocol
+from tests.ofrep_server import TOKEN, running_server
 from tests.postgres import PROJECT, Database
 from tests.program import Completed
 from tests.waiting import eventually
 
 PROTOCOL = Protocol.read(conformance.require("ofrep"))
-TOKEN = "correct-horse-battery-staple"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -70,28 +69,13 @@ class Served:
 
 @contextmanager
 def serving(database_url: str, *arguments: str, token: str | None = TOKEN) -> Iterator[Served]:
-    environment = {**os.environ, "DATABASE_URL": database_url, "PYTHONPATH": str(PROJECT)}
-    if token is not None:
-        environment["ROLLOUT_OFREP_TOKEN"] = token
-    process = subprocess.Popen(
-        [sys.executable, "-m", "reconciler", "serve", "--listen", "127.0.0.1:0", *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        # The server may report a missing database earlier.
-        said = next((line for line in process.stderr if line.startswith("serving ")), "it ended")
-        found = re.fullmatch(r"serving (http://127\.0\.0\.1:[0-9]+)/ofrep/v1\n", said)
-        assert found is not None, said
-        with httpx.Client(base_url=found[1], timeout=30) as http:
-            yield Served(found[1], process, http)
-    finally:
-        process.kill()
-        process.communicate()
+    with (
+        running_server(
+            *arguments, token=token, environment={"DATABASE_URL": database_url}
+        ) as server,
+        httpx.Client(base_url=server.url, timeout=30) as http,
+    ):
+        yield Served(server.url, server.process, http)
 
 
 @pytest.fixture(scope="module")
