@@ -108,6 +108,11 @@ def print_json(settings: Settings, value: Any) -> None:
     print_result(settings, for_json(shown))
 
 
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass's instance, for JSON."""
+    return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+
+
 def can_ask() -> bool:
     """Return whether a person is there to read a question and to answer it."""
     return sys.stdin.isatty() and sys.stderr.isatty()
@@ -188,6 +193,6 @@ def _jsonable(value: Any) -> Any:
         case frozenset():
             return sorted(value)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+            return fields_of(value)
         case _:
             raise TypeError(f"no JSON for {type(value).__name__}")

@@ -95,6 +95,28 @@ def test_a_statement_by_hand_is_shown_with_its_author(rollout: Site) -> None:
     assert "state        stopped" in shown["status"].stdout
 
 
+def test_the_json_of_a_status_has_the_drift_and_its_author(rollout: Site) -> None:
+    before = json.loads(rollout.reconcile("status", "--format", "json").stdout)
+    rollout.database.execute("""
+        UPDATE rollout_configuration SET rollout_percentage = 0;
+        INSERT INTO rollout_history (rollout_config_id, action, reason, triggered_by)
+        SELECT id, 'emergency_rollback', 'pager at 3 a.m.', 'lin' FROM rollout_configuration
+    """)
+
+    status, drift = (
+        json.loads(rollout.reconcile(each, "--format", "json").stdout)["features"][0]
+        for each in ("status", "drift")
+    )
+
+    assert (before["features"][0]["drift"], before["features"][0]["drift_cause"]) == ([], None)
+    assert status["drift"] == drift["drift"]
+    assert status["drift_cause"] == drift["drift_cause"]
+    (found,) = status["drift"]
+    assert (found["field"], found["live"], found["decision"]) == ("rollout_percentage", 0, "keep")
+    assert status["drift_cause"]["by"] == "lin"
+    assert status["drift_cause"]["reason"] == "pager at 3 a.m."
+
+
 def test_a_change_by_hand_without_an_entry_says_so(rollout: Site) -> None:
     rollout.database.execute("UPDATE rollout_configuration SET rollout_percentage = 90")
 

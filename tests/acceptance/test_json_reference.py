@@ -89,7 +89,12 @@ def test_documented_keys_and_printed_keys_are_the_same(
     for section, line in ROLLED_OUT:
         run(section, line)
     site.database.execute("UPDATE rollout_configuration SET rollout_percentage = 5")
+    site.database.execute(
+        "INSERT INTO rollout_history (rollout_config_id, action, reason, triggered_by)"
+        " SELECT id, 'emergency_rollback', 'it hurts', 'lin' FROM rollout_configuration"
+    )
     run("drift", "drift")
+    run("status", "status")
 
     documented = dict(sections(PAGE.read_text("utf-8")))
     assert printed.keys() == documented.keys()

@@ -53,7 +53,7 @@ RUNS = [
     ("resume", "--reason fixed"),
     ("history", ""),
 ]
-DRIFTED = [("drift", ""), ("drift adopt", ""), ("drift revert", "")]
+DRIFTED = [("status", ""), ("drift", ""), ("drift adopt", ""), ("drift revert", "")]
 
 
 def test_the_keys_of_each_command(site: Site) -> None:

@@ -7,11 +7,12 @@ import click
 from reconciler.cli.context import actor, open_database, require_feature
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import ask, can_ask, print_json, print_result
+from reconciler.cli.render.drift_text import drift_as_json, drift_lines
 from reconciler.cli.render.file_diff import file_diff
 from reconciler.cli.render.text import for_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from reconciler.database.history import HistoryEntry
     from reconciler.operations.drift import DriftByFeature
@@ -113,22 +114,22 @@ def _show(
     causes: "Mapping[str, HistoryEntry] | None" = None,
 ) -> None:
     if settings.choose_format(Format.TEXT, Format.JSON) is Format.JSON:
-        print_json(settings, {"features": _as_json(found)})
+        print_json(settings, {"features": list(_as_json(found, causes))})
     else:
         print_result(settings, _as_text(found, causes) or nothing)
 
 
-def _as_json(found: "DriftByFeature") -> list[dict[str, Any]]:
-    from reconciler.planning.report import report_drift
-
-    return [
-        {"name": name, "drift": [report_drift(each).model_dump(mode="json") for each in drift]}
-        for name, drift in found.items()
-    ]
+def _as_json(
+    found: "DriftByFeature", causes: "Mapping[str, HistoryEntry] | None"
+) -> "Iterator[dict[str, Any]]":
+    for name, drift in found.items():
+        shown = drift_as_json(drift, (causes or {}).get(name))
+        if causes is None:
+            del shown["drift_cause"]
+        yield {"name": name, **shown}
 
 
 def _as_text(found: "DriftByFeature", causes: "Mapping[str, HistoryEntry] | None") -> str:
-    from reconciler.cli.render.drift_text import drift_lines
     from reconciler.cli.render.text import paragraph
     from reconciler.cli.render.wording import describe_drift
 

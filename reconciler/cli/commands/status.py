@@ -1,20 +1,22 @@
 """`reconcile status`: the rollout on one screen."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.context import choose_live_feature, open_database
 from reconciler.cli.options import Format, Settings, settings_of
-from reconciler.cli.output import show_result
-from reconciler.cli.render.drift_text import drift_lines
+from reconciler.cli.output import fields_of, print_json, print_result
+from reconciler.cli.render.drift_text import drift_as_json, drift_lines
 from reconciler.cli.render.text import for_line, paragraph, wrapped
 from reconciler.cli.render.wording import short_limit
 from reconciler.wording import count, counted, short_commit, show_number, show_time
 
 if TYPE_CHECKING:
+    from reconciler.database.history import HistoryEntry
     from reconciler.database.status import FeatureStatus, OverrideStatus, Status
+    from reconciler.operations.drift import DriftByFeature
 
 
 @click.command(epilog="Example: reconcile status --format json")
@@ -46,12 +48,23 @@ def run(settings: Settings) -> "Status":
             "run: reconcile db upgrade --repair"
         )
 
-    def text() -> str:
-        drift, causes = read_drift(database), read_drift_causes(database)
+    drift, causes = read_drift(database), read_drift_causes(database)
+    if settings.format is Format.JSON:
+        print_json(settings, _as_json(found, drift, causes))
+    else:
         lines = {name: drift_lines(each, causes.get(name)) for name, each in drift.items()}
-        return "\n\n".join(_screen(found, lines))
+        print_result(settings, "\n\n".join(_screen(found, lines)))
+    return found
 
-    return show_result(settings, found, text)
+
+def _as_json(
+    found: "Status", drift: "DriftByFeature", causes: "Mapping[str, HistoryEntry]"
+) -> dict[str, Any]:
+    features = [
+        {**fields_of(each), **drift_as_json(drift.get(each.name, ()), causes.get(each.name))}
+        for each in found.features
+    ]
+    return {**fields_of(found), "features": features}
 
 
 def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Drift as text: each change made by hand, the person and the reason, and what the next apply does."""
+"""Drift for people and for JSON: each change made by hand, the person and the reason, and its fate."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.render.text import for_line, paragraph
 from reconciler.cli.render.wording import describe_drift
@@ -18,6 +18,21 @@ def drift_lines(drift: "Sequence[Drift]", cause: "HistoryEntry | None") -> Itera
         yield from paragraph("drift", for_line(describe_drift(each)), "yellow")
     if drift:
         yield from paragraph("", for_line(_cause(cause)))
+
+
+def drift_as_json(drift: "Sequence[Drift]", cause: "HistoryEntry | None") -> dict[str, Any]:
+    """Return one feature's drift, and the entry that was written by hand, for JSON."""
+    from reconciler.planning.report import report_drift
+
+    author = (
+        None
+        if cause is None or not drift
+        else {"by": cause.triggered_by, "at": cause.created_at, "reason": cause.reason}
+    )
+    return {
+        "drift": [report_drift(each).model_dump(mode="json") for each in drift],
+        "drift_cause": author,
+    }
 
 
 def _cause(cause: "HistoryEntry | None") -> str:
