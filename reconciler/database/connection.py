@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import sqlalchemy
@@ -33,6 +33,8 @@ SILENCE = {
     "tcp_user_timeout": 60_000,
 }
 """In seconds, tries and milliseconds: a silent server is given up after a minute."""
+OLDEST_POSTGRES: Final = 14
+"""The oldest server that the schema and its functions are made for."""
 
 
 def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
@@ -52,6 +54,7 @@ def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
             "context": _Adapters(),
         },
     )
+    sqlalchemy.event.listen(engine, "connect", partial(_require_supported_server, address))
     sqlalchemy.event.listen(engine, "begin", _fix_settings)
     if address.embedded_in is not None:
         sqlalchemy.event.listen(engine, "do_connect", partial(_connect, address.embedded_in))
@@ -63,6 +66,18 @@ class _Adapters:
 
     adapters = forgiving_adapters()
     connection = None
+
+
+def _require_supported_server(
+    address: DatabaseAddress, connection: psycopg.Connection, _record: object
+) -> None:
+    """Refuse a server that is too old; it has sent its version with the sign-in."""
+    version = connection.info.server_version // 10_000
+    if version < OLDEST_POSTGRES:
+        connection.close()
+        raise SetupInvalid(
+            f"{address.describe()}: Postgres {version} is too old; use {OLDEST_POSTGRES} or newer"
+        )
 
 
 def _fix_settings(connection: sqlalchemy.Connection) -> None:

@@ -234,3 +234,14 @@ def test_settings_in_the_address_are_kept(empty_database: Database) -> None:
     with create_engine(address).connect() as connection:
         assert connection.scalar(text("SHOW application_name")) == "nightly"
         assert connection.scalar(text("SHOW work_mem")) == "7MB"
+
+
+def test_a_server_that_is_too_old_is_refused_with_its_version(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No server below 14 runs here, so the limit is above the one that does.
+    monkeypatch.setattr("reconciler.database.connection.OLDEST_POSTGRES", 99)
+    engine = create_engine(database.address)
+
+    with pytest.raises(SetupInvalid, match=r": Postgres \d+ is too old; use 99 or newer$"):
+        engine.connect()
