@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := reconciler rollout_client tests benchmarks scripts/reference.py
+SOURCES := reconciler rollout_client tests benchmarks $(wildcard scripts/*.py)
 WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
 
 .PHONY: help
@@ -78,6 +78,11 @@ generate: .venv/runtime ## generate the schemas and the reference pages
 	$(BIN)/reconcile schema > schemas/rollout.schema.json
 	$(BIN)/reconcile schema plan > schemas/plan.schema.json
 	PYTHONPATH=. $(BIN)/python scripts/reference.py
+	PYTHONPATH=. $(BIN)/python scripts/diagrams.py
+
+.PHONY: pictures
+pictures: .venv/development ## draw the pictures of the README from the program
+	PYTHONPATH=. $(BIN)/python scripts/pictures.py
 
 .PHONY: docs
 docs: .venv/development ## build the documentation into build/docs; warnings are errors

@@ -5,6 +5,7 @@
 
 import json
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 PROJECT = Path(__file__).resolve().parents[1]
+SENTENCES = PROJECT / "scripts" / "tables.toml"
 PAGES = PROJECT / "docs" / "reference"
 GENERATED = "<!-- Written by `make generate`. -->\n"
 
 _COLUMNS = """
 SELECT
     class.relname AS table,
+    class.relkind = 'v' AS is_view,
     attribute.attname AS column,
     format_type(attribute.atttypid, attribute.atttypmod) AS type,
     attribute.attnotnull AS required,
@@ -85,18 +88,32 @@ def tables_page(connection: "Connection") -> str:
     """Return the page of all tables, views and functions of a database of this release."""
     from sqlalchemy import text
 
+    sentences = tomllib.loads(SENTENCES.read_text("utf-8"))
     lines = [GENERATED, "# Tables and functions\n"]
+    lines.append("Times are with time zone. A column may be null only where its type says so.")
     table = None
     for row in connection.execute(text(_COLUMNS)):
+        about = sentences["tables"].get(row.table, {})
+        _require_sentence(about, "about", row.table)
+        _require_sentence(about, row.column, row.table)
         if row.table != table:
             table = row.table
-            lines += [f"\n## {table}\n", "| column | type | default |", "| --- | --- | --- |"]
-        kind = row.type if row.required else f"{row.type}, may be null"
-        lines.append(f"| `{row.column}` | {kind} | {_code(row.default)} |")
-    lines.append("\n## Functions\n")
-    functions = connection.execute(text(_FUNCTIONS), {"documented": list(_DOCUMENTED)})
-    lines += [f"- `{each.name}({each.arguments})` → `{each.result}`" for each in functions]
+            kind = " (view)" if row.is_view else ""
+            lines += [f"\n## {table}{kind}\n", f"{about['about']}\n"]
+            lines += ["| column | type | default | meaning |", "| --- | --- | --- | --- |"]
+        kind = row.type if row.required or row.is_view else f"{row.type}, may be null"
+        lines.append(f"| `{row.column}` | {kind} | {_code(row.default)} | {about[row.column]} |")
+    lines += ["\n## Functions\n", "| function | returns | meaning |", "| --- | --- | --- |"]
+    for each in connection.execute(text(_FUNCTIONS), {"documented": list(_DOCUMENTED)}):
+        _require_sentence(sentences["functions"], each.name, "functions")
+        about = sentences["functions"][each.name]
+        lines.append(f"| `{each.name}({each.arguments})` | `{each.result}` | {about} |")
     return "\n".join(lines) + "\n"
+
+
+def _require_sentence(sentences: Mapping[str, str], key: str, table: str) -> None:
+    if key not in sentences:
+        raise LookupError(f"write a sentence for {key} of {table} in scripts/tables.toml")
 
 
 def _command_and_below(command: click.Command, context: click.Context, name: str) -> Iterator[str]:
