@@ -10,9 +10,9 @@ from pathlib import Path
 
 from reconciler.rollout_file import first_rollout_file, parse_rollout
 from reconciler.rollout_file.durations import format_duration
-from reconciler.targeting.categories import Category
-from reconciler.targeting.eligibility import Rule
 from reconciler.wording import show_number
+from rollout_client.targeting.categories import Category
+from rollout_client.targeting.eligibility import Rule
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "images"
 WIDTH = 440
