@@ -31,7 +31,7 @@ EXIT_CHANGES_PENDING: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The file to apply, and what the person allows."""
+    """The file to apply, and the person's permissions."""
 
     settings: Settings
     document: "Document"
@@ -60,7 +60,7 @@ class Request:
 
 
 def require_commit(request: Request, *, is_asked_for: bool | None) -> None:
-    """Refuse a file with local changes where that is asked for, or where CI is set.
+    """Refuse a file with local changes on request, or if CI is set.
 
     Outside git there is no commit to require, so only an explicit request is refused there.
     """
@@ -167,7 +167,7 @@ def _apply(request: Request, *, expected: "Expectation | None") -> Plan:
 
 
 def _write_back_kept_drift(request: Request, database: "Database", plan: Plan) -> None:
-    """Write the overrides of kept drift back to git, as every command does that creates one."""
+    """Write the overrides of kept drift back to git, like every command that creates overrides."""
     has_kept_drift = any(feature.overrides.kept is not None for feature in plan.features)
     if plan.is_refused or not has_kept_drift:
         return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 MAX_NAMES: Final = 100
-"""So many names are offered at most."""
+"""The largest number of offered names."""
 
 
 def complete_repositories(

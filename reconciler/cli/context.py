@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def open_database(
     settings: Settings, *, to_write: bool = False, creates: bool = False
 ) -> "Database":
-    """Return the database of the settings; the embedded one is started where it does not run.
+    """Return the database of the settings; the embedded one is started if it does not run.
 
-    A new embedded database gets its schema here; an older one is migrated only where the command
+    A new embedded database gets its schema here; an older one is migrated only if the command
     writes. The schema of any other database is not changed.
 
     Args:
@@ -45,7 +45,7 @@ def open_database(
 
 
 def find_address(settings: Settings, *, creates: bool = False) -> "DatabaseAddress":
-    """Return the address of the settings' database; the embedded one is started where it does not run.
+    """Return the address of the settings' database; the embedded one is started if it does not run.
 
     Raises:
         NotFound: no address is given, and there is no embedded database, which would be created.

@@ -44,7 +44,7 @@ class Afterwards:
         yes: bool = False,
         reason: str | None = None,
     ) -> Self:
-        """Return what the options ask for; refuse an option that needs another one."""
+        """Return the steps that the options request; refuse an option that needs another one."""
         if reason is not None and not (commit or push):
             raise click.UsageError("--reason needs --commit or --push")
         if reason is not None:
@@ -75,12 +75,12 @@ def edit_rollout(
     make_edit: "Callable[[Rollout, bytes], Edit]",
     afterwards: Afterwards = NOTHING_AFTERWARDS,
 ) -> dict[str, Any]:
-    """Edit the file and do what is asked for with it; print the diff and the next step; return all of it.
+    """Edit the file and do the requested steps; print the diff and the next step; return everything.
 
     Raises:
         EditRefused: the file would be wrong, or cannot be edited so; nothing is written.
         FileInvalid: it is wrong already.
-        SetupInvalid: git cannot do what is asked for.
+        SetupInvalid: git cannot do a requested step.
     """
     from reconciler.cli.render.file_diff import file_diff
     from reconciler.operations.edit import Reach, edit_file
@@ -119,7 +119,7 @@ def edit_rollout(
 
 
 def exit_code(done: dict[str, Any]) -> int:
-    """Return the exit code of an editing command: that of its apply, where there was one."""
+    """Return the exit code of an editing command: that of its apply, if there was one."""
     return Refused.exit_code if done["plan"] is not None and done["plan"]["refused"] else 0
 
 

@@ -56,9 +56,9 @@ def change_and_report(
     yes: bool = False,
     writes_back: bool | None = None,
 ) -> dict[str, Any]:
-    """Ask, change the limit in the database, print that, write back to git, print that; return all of it.
+    """Ask, change the limit in the database, print it, write back to git, print that; return everything.
 
-    What the act would change, and whether it can be done, is checked before anything is asked.
+    The effect, and whether the action is possible, are checked before any question.
     """
     from reconciler.operations.limit_change import change_limit, forecast
 
@@ -99,7 +99,7 @@ def ask_for_reason() -> str:
 
 
 def _expectation(feature: str, expected: "Forecast") -> str:
-    """Return what an act would change, for the question about it."""
+    """Return the effect of an action, for the question about it."""
     if expected.act is None:
         return f"{for_line(feature)}: nothing would change"
     before, after = expected.act.before.percentage, expected.act.after.percentage
@@ -111,7 +111,7 @@ def _expectation(feature: str, expected: "Forecast") -> str:
 
 
 def acted_as_json(acted: "Acted") -> dict[str, Any]:
-    """Return what an act did, for JSON."""
+    """Return the effect of an action, for JSON."""
     from reconciler.planning.report import report_override
 
     act, override = acted.act, acted.override
@@ -125,7 +125,7 @@ def acted_as_json(acted: "Acted") -> dict[str, Any]:
 
 
 def acted_lines(acted: "Acted") -> list[str]:
-    """Return what an act did, as lines of text."""
+    """Return the effect of an action, as lines of text."""
     name = click.style(for_line(acted.feature), bold=True)
     act, override = acted.act, acted.override
     if act is None:

@@ -75,7 +75,7 @@ def add_list_commands(group: click.Group, key: str, words: str) -> None:
             remove_entries(settings_of(context), key, _entries(names, owners), afterwards)
         )
 
-    @group.command("list", epilog=examples["list"], help=f"List the {words} as they are live.")
+    @group.command("list", epilog=examples["list"], help=f"List the live {words}.")
     @click.pass_context
     def list_(context: click.Context) -> None:
         show_entries(settings_of(context), key)
@@ -110,7 +110,7 @@ def remove_entries(
 
 
 def show_entries(settings: Settings, key: str) -> dict[str, Any]:
-    """Print a list as it is live, and return it."""
+    """Print a live list, and return it."""
     from reconciler.database.lists import read_list, read_marked
 
     with reading(settings) as connection:
@@ -167,7 +167,7 @@ def distinct(entries: Iterable[str]) -> list[str]:
 
 
 def _entries_in_file(settings: Settings, key: str) -> Sequence[str] | None:
-    """Return the entries of a list in the file; None where the file has no such list to read."""
+    """Return the entries of a list in the file; None if the file has no such list to read."""
     from reconciler.rollout_file import read_rollout_file
 
     try:

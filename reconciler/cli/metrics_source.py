@@ -1,6 +1,6 @@
-"""The source of a command's metrics: the database, or Prometheus where its address is given.
+"""The source of a command's metrics: the database, or Prometheus if its address is given.
 
-The settings can come from the environment too, so that the guard `soak` of an apply uses the same source.
+The settings can come from the environment too, so the guard `soak` of an apply uses the same source.
 """
 
 import os
@@ -26,7 +26,7 @@ def metrics_source_options(command: Command) -> Command:
         click.option(
             "--prometheus-url",
             metavar="URL",
-            help=f"Read job metrics from this Prometheus; also {URL_VARIABLE}.",
+            help=f"Read job metrics from this Prometheus; default: {URL_VARIABLE}, else the database.",
         ),
         click.option(
             "--prometheus-query-jobs",

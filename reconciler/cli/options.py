@@ -15,7 +15,7 @@ from reconciler.errors import FileInvalid, ReconcilerError
 
 
 class Format(StrEnum):
-    """How a result is written."""
+    """The format of a result."""
 
     TEXT = "text"
     JSON = "json"
@@ -124,7 +124,7 @@ def shared_options() -> list[click.Parameter]:
         _shared(
             "--feature",
             metavar="NAME",
-            help="The feature; required only where there are several.",
+            help="The feature; required only if there are several.",
             shell_complete=_features_in_file,
         ),
         _shared(
@@ -140,5 +140,7 @@ def shared_options() -> list[click.Parameter]:
         ),
         _shared("--quiet", is_flag=True, default=None, help="Print only the result."),
         _shared("--verbose", is_flag=True, default=None, help="Print the traceback of an error."),
-        _shared("--no-color", is_flag=True, default=None, help="Print no colour; also NO_COLOR."),
+        _shared(
+            "--no-color", is_flag=True, default=None, help="Print no colour; default: NO_COLOR."
+        ),
     ]

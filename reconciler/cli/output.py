@@ -33,8 +33,8 @@ class Declined(click.Abort):
 class GuardedStream:
     """A standard stream that keeps its first failure and discards the text that cannot be written.
 
-    A command whose reader has ended, or whose disk is full, goes on: its acts, such as writing a stop
-    back to git, matter more than their report.
+    A command continues if its reader has ended or the disk is full: its actions, such as writing a stop back
+    to git, matter more than their report.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -45,7 +45,7 @@ class GuardedStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write text, or discard it where the stream fails."""
+        """Write text, or discard it if the stream fails."""
         try:
             return self._stream.write(text)
         except OSError as failure:
@@ -53,7 +53,7 @@ class GuardedStream:
             return len(text)
 
     def flush(self) -> None:
-        """Flush the stream, or discard its text where it fails."""
+        """Flush the stream, or discard its text if it fails."""
         try:
             self._stream.flush()
         except OSError as failure:
@@ -119,10 +119,10 @@ def can_ask() -> bool:
 
 
 def ask(question: str, otherwise: str) -> None:
-    """Ask a yes-or-no question; go on where the answer is yes.
+    """Ask a yes-or-no question; continue if the answer is yes.
 
     Raises:
-        Declined: it is not; `otherwise` is what to report then.
+        Declined: it is no; `otherwise` is the message then.
         click.Abort: Ctrl-C, or the end of the input.
     """
     try:

@@ -1,4 +1,4 @@
-"""Saved plans: written for a later apply; read with the distrust that any file deserves."""
+"""Saved plans: written for a later apply; read as untrusted input."""
 
 from pathlib import Path
 from typing import Final

@@ -70,7 +70,7 @@ class RolloutConsole:
         Args:
             database_url: The database; None for DATABASE_URL, else the embedded one beside the file.
             file: The rollout file; None for ROLLOUT_FILE, else rollout.yaml.
-            feature: The feature; required only where there are several.
+            feature: The feature; required only if there are several.
         """
         self._settings = Settings(database_url=database_url, feature=feature)
         if file is not None:
@@ -108,7 +108,7 @@ class RolloutConsole:
         return self._run(run)
 
     def check_health(self) -> dict[str, Any]:
-        """Judge by the errors of jobs, and roll back a failing feature where the file allows it."""
+        """Judge by the errors of jobs, and roll back a failing feature if the file allows it."""
         from reconciler.cli.commands.health import as_json, check_and_roll_back
         from reconciler.cli.metrics_source import choose_metrics_source
 
@@ -152,7 +152,7 @@ class RolloutConsole:
         return self._run(lambda settings: run(settings, _reason(reason)))
 
     def resume(self, reason: str | None = "resumed from the console") -> dict[str, Any]:
-        """Lift the limits of the feature, at once: it is again as the last applied file has it."""
+        """End the limits of the feature, at once; the state of the last applied file counts again."""
         from reconciler.cli.commands.resume import run
 
         return self._run(lambda settings: run(settings, _reason(reason)))
@@ -184,7 +184,7 @@ class RolloutConsole:
         return self._edit(then, _removed("whitelist", names))
 
     def show_whitelist(self) -> dict[str, Any]:
-        """Show the whitelist as it is live."""
+        """Show the live whitelist."""
         from reconciler.cli.list_command import show_entries
 
         return self._run(lambda settings: show_entries(settings, "whitelist"))
@@ -287,7 +287,7 @@ def _listed(names: Names) -> list[str]:
 
 
 def _reason(reason: str | None) -> str | None:
-    """Return the reason; None where a terminal can ask for it."""
+    """Return the reason; None if a terminal can ask for it."""
     if reason is not None:
         return as_text(reason)
     return None if can_ask() else "no reason given"

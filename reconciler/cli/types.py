@@ -1,4 +1,4 @@
-"""What options and arguments take: names, percentages, times, durations, moments."""
+"""The types of options and arguments: names, percentages, times, durations, moments."""
 
 import math
 import re
@@ -33,8 +33,8 @@ _MAX_PROCESSOR_LENGTH: Final = 50
 def as_text(argument: str) -> str:
     """Return an argument that a database, git and a terminal can store.
 
-    A byte that is not UTF-8 becomes a replacement character, NUL becomes a space: an operator who stops
-    a feature in a hurry is not refused for what the terminal pasted.
+    A byte that is not UTF-8 becomes a replacement character, NUL becomes a space. So an operator who
+    stops a feature in a hurry is not refused because of a pasted character.
     """
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", argument).replace("\0", " ")
 
@@ -56,7 +56,7 @@ class Name(click.Choice[str]):
         super().__init__([str(each) for each in names])
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        """Return the nearest name, or all names where none is near."""
+        """Return the nearest name, or all names if none is near."""
         near = get_close_matches(str(value), self.choices, n=1)
         if near:
             return f"{value!r} is unknown; did you mean {near[0]}?"
@@ -136,7 +136,7 @@ class Seconds(click.ParamType[float]):
 
 
 class Processor(click.ParamType[str]):
-    """The name of what ran a job, such as `inngest`."""
+    """The name of a processor of jobs, such as `inngest`."""
 
     name = "processor"
 

@@ -78,7 +78,7 @@ class Log:
         self._verbose = verbose
         self._lock = Lock()
         self._dropped = 0
-        """Lines that stderr did not take, since the last one that it took."""
+        """The number of dropped lines since the last written one."""
 
     def write_event(self, event: Event) -> None:
         """Write the line of an event."""
@@ -130,7 +130,7 @@ class Log:
 
 
 def write_to_stderr(text: str) -> bool:
-    """Write a line to stderr where it has room; return whether all of it was written.
+    """Write a line to stderr if it has room; return whether all of it was written.
 
     A pipe whose reader has stopped has no room; the line is dropped then.
     """

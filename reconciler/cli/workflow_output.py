@@ -52,7 +52,7 @@ def annotate_errors(settings: Settings, errors: Sequence[ReconcilerError]) -> No
 
 
 def summarize(markdown: str) -> None:
-    """Append Markdown to the job's summary, where there is one.
+    """Append Markdown to the job's summary, if there is one.
 
     Raises:
         SetupInvalid: the summary's file cannot be written.
@@ -68,7 +68,7 @@ def summarize(markdown: str) -> None:
 
 
 def set_output(name: str, value: str) -> None:
-    """Set an output of the workflow's step, where it has outputs.
+    """Set an output of the workflow's step, if it has outputs.
 
     Raises:
         SetupInvalid: the file of outputs cannot be written.

@@ -1,7 +1,7 @@
 """Write-back as a part of other commands: its option, the pass, and the report.
 
-From the embedded database nothing is written to git, unless it is asked for: it is a trial on one machine,
-and the remote is the team's.
+By default nothing is written to git from the embedded database: it is a trial on one machine, but the remote
+belongs to the team.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def write_back_option(condition: str = "") -> Callable[[Command], Command]:
-    """Return the option that asks for write-back or excludes it; without it `writes_back` is None."""
+def write_back_option(beginning: str = "Write") -> Callable[[Command], Command]:
+    """Return the option that requests or excludes write-back; without it `writes_back` is None."""
     return click.option(
         "--write-back/--no-write-back",
         "writes_back",
         default=None,
-        help=f"{condition}Write the override to git, or not; "
+        help=f"{beginning} the override to git, or not; "
         "default: yes, but not from the embedded database.",
     )
 
@@ -43,7 +43,7 @@ def write_back_and_warn(
 ) -> "WriteBackReport | None":
     """Write pending overrides back to git; print on stderr why one is still pending.
 
-    None where nothing was to be written to git; the reason is printed where it was not requested.
+    None without a request for write-back; the reason is then printed.
     """
     from reconciler.operations.write_back import write_back
 
@@ -60,7 +60,7 @@ def write_back_and_warn(
 
 
 def report_text(report: "WriteBackReport") -> str:
-    """Return what became of each override, a line each."""
+    """Return the outcome of each override, one line each."""
     if not report.overrides and report.problem is None:
         return "nothing to write back: git has every override"
     if not report.overrides:
@@ -69,7 +69,7 @@ def report_text(report: "WriteBackReport") -> str:
 
 
 def warn_of_problem(settings: Settings, report: "WriteBackReport") -> None:
-    """Print on stderr why a pass ended early, where it did."""
+    """Print on stderr why a pass ended early, if it did."""
     if report.problem is None:
         return
     if report.pending:

@@ -62,8 +62,8 @@ def lock_writers(
     """Lock out every other writer until this transaction ends; first wait for the one that runs.
 
     Args:
-        connection: where the transaction is.
-        longest_wait: how long to wait, as Postgres reads it; `LONGEST_WAIT` where none is given.
+        connection: the connection of the transaction.
+        longest_wait: how long to wait, as Postgres reads it; by default `LONGEST_WAIT`.
         on_wait: called before it waits.
 
     Raises:
@@ -100,7 +100,7 @@ def describe_holders(connection: "Connection", *, with_readers: bool = False) ->
     """Return which sessions hold locks on the rollout's tables, the oldest transaction first, for people.
 
     Args:
-        connection: where to ask.
+        connection: a connection to the database.
         with_readers: whether sessions count that only read, which an upgrade waits for.
     """
     rows = connection.execute(text(_SQL["holders"]), {"with_readers": with_readers}).all()

@@ -1,6 +1,6 @@
-"""The schema's functions, triggers and views: compared with what the last upgrade made, and made again.
+"""The schema's functions, triggers and views: compared with those of the last upgrade, and repaired.
 
-A service's deploy may run its own `CREATE OR REPLACE FUNCTION` again, and answers then differ.
+A service's deploy may run its own `CREATE OR REPLACE FUNCTION` again; the answers then differ.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ _SQL = queries("schema_objects")
 
 
 def find_differences(connection: "Connection") -> Sequence[str]:
-    """Return what differs from the schema, each as a sentence without its end; sorted by kind and name."""
+    """Return the differences from the schema, each as a sentence without a full stop; by kind and name."""
     rows = connection.execute(text(_SQL["differences"]))
     return [f"{row.kind} {row.name} {row.problem}" for row in rows]
 
 
 def require_own_objects(connection: "Connection") -> None:
-    """Refuse to go on where a function, trigger or view is not the schema's.
+    """Refuse to continue if a function, trigger or view is not the schema's.
 
     Raises:
         SetupInvalid: something differs; the message names it and the command that repairs it.
@@ -39,7 +39,7 @@ def require_own_objects(connection: "Connection") -> None:
 def repair(
     engine: "Engine", *, dry_run: bool = False, on_wait: OnWait = wait_silently
 ) -> Sequence[str]:
-    """Make every function, trigger and view again, all or nothing; return what differed before.
+    """Create every function, trigger and view again, all or nothing; return the differences before.
 
     Raises:
         SetupInvalid: something that the service made needs a function that has to be dropped.

@@ -12,7 +12,7 @@ BRANCH = "main"
 def create_repository(folder: Path, remote: Path, message: str) -> None:
     """Make a repository of a folder's files, with one commit on `main`, and push it to a new bare remote.
 
-    The commit is the person's where git knows their name, else of `demo`; it is not signed.
+    The commit is the person's if git knows their name, else of `demo`; it is not signed.
 
     Raises:
         SetupInvalid: git is missing, too old, or refuses to.

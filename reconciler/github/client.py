@@ -1,7 +1,7 @@
-"""GitHub's API: requests with retries where they are safe, rate limits and pages.
+"""GitHub's API: requests with safe retries, rate limits and pages.
 
-A request that creates something is not repeated where GitHub may have done it: the caller looks for the
-result first (`creation`).
+If GitHub may have carried out a creating request, it is not repeated: the caller looks for the result first
+(`creation`).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Create something once: where GitHub's answer is lost, look for it before the next try."""
+"""Create something once: if GitHub's answer is lost, look for the result before the next try."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ def create_once(github: GitHub, path: str, body: Mapping[str, Any], find: Callab
         github: the API.
         path: where to create it.
         body: its content.
-        find: returns it where it exists, else None.
+        find: returns it if it exists, else None.
 
     Raises:
         OutcomeUnknown: GitHub did not answer, several times, and it does not exist.

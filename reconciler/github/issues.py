@@ -49,7 +49,7 @@ def update_issues(
         github: the API.
         repository: its path.
         names: the names of the rollout file; issues of other files are not read.
-        kind: the kind of all these issues, such as `drift`; an open issue of this kind is closed where
+        kind: the kind of all these issues, such as `drift`; an open issue of this kind is closed if
             it is not desired.
         desired: the issues for all states that last now.
     """

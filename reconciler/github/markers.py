@@ -15,7 +15,7 @@ _OWN: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 def is_ours(entry: Mapping[str, Any], marker: str) -> bool:
     """Return whether a comment or issue ends in a marker that begins with `marker`, by a trusted author.
 
-    Everybody can write a marker. It counts only where its author is an app or may write to the repository.
+    Any user can write a marker. It counts only if its author is an app or may write to the repository.
     """
     author = entry.get("user") or {}
     is_trusted = author.get("type") == "Bot" or entry.get("author_association") in _OWN

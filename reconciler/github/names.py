@@ -57,7 +57,7 @@ class Names:
         return "" if self._is_default else f" ({self.file})"
 
     def marker(self, kind: str, name: str = "") -> str:
-        """Return the hidden marker of a kind of text, for a feature where `name` is given."""
+        """Return the hidden marker of a kind of text, for the feature `name` if given."""
         return f"{self.marker_prefix(kind)}{name} -->" if name else f"{self._marker(kind)} -->"
 
     def marker_prefix(self, kind: str) -> str:

@@ -39,7 +39,7 @@ def propose(github: GitHub, repository: str, proposal: Proposal) -> Proposed:
     """Open a pull request for a branch, or update the existing one.
 
     Raises:
-        SetupInvalid: GitHub refuses it, for instance where actions may not open pull requests.
+        SetupInvalid: GitHub refuses it, for instance if actions may not open pull requests.
     """
 
     def find() -> Any:

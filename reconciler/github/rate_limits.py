@@ -9,14 +9,14 @@ from reconciler.github.transport import Answer
 LONGEST_WAIT_SECONDS: Final = 3_700
 """A limit is reset within an hour; a longer wait is reported as a failure instead."""
 DEFAULT_WAIT_SECONDS: Final = 60.0
-"""The wait that GitHub's documentation asks for where a secondary limit comes without a header."""
+"""The wait for a secondary limit without a header, by GitHub's documentation."""
 
 _LIMITED: Final = frozenset({403, 429})
 _TOO_MANY_REQUESTS: Final = 429
 
 
 def rate_limit_seconds(answer: Answer) -> float | None:
-    """Return the seconds to wait for a rate limit; None where the answer does not report one."""
+    """Return the seconds to wait for a rate limit; None if the answer does not report one."""
     if answer.status not in _LIMITED:
         return None
     if (after := _number(answer.headers, "retry-after")) is not None:

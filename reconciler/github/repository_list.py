@@ -27,7 +27,7 @@ query($login: String!, $after: String) {
 }
 """
 _UNCOUNTED: Final = ("too large", "access blocked")
-"""Words of GitHub's answer where it never counts the contributors of a repository."""
+"""The text of GitHub's answer for a repository whose contributors it never counts."""
 
 
 class OwnerKind(StrEnum):
@@ -78,7 +78,7 @@ def list_pages(github: GitHub, kind: OwnerKind, login: str) -> Iterator[Reposito
 
 
 def find_by_id(github: GitHub, github_id: int) -> str | None:
-    """Return the full name of a repository now, under any owner; None where it is deleted or hidden."""
+    """Return the full name of a repository now, under any owner; None if it is deleted or hidden."""
     try:
         return _full_name(github.get(f"/repositories/{github_id}")["full_name"])
     except NotFound:
@@ -86,7 +86,7 @@ def find_by_id(github: GitHub, github_id: int) -> str | None:
 
 
 def count_contributors(github: GitHub, full_name: str) -> int | None:
-    """Return the number of contributors; None where GitHub gives none: deleted, blocked or too large."""
+    """Return the number of contributors; None if GitHub gives none: deleted, blocked or too large."""
     try:
         owner, name = (quote(part, safe="") for part in full_name.split("/"))
         return github.count(f"/repos/{owner}/{name}/contributors")
@@ -99,7 +99,7 @@ def count_contributors(github: GitHub, full_name: str) -> int | None:
 
 
 def _full_name(name: Any) -> str:
-    """Return a name of an answer where GitHub can give it; it becomes a part of paths."""
+    """Return a name of an answer, after a check that GitHub can give it; it becomes a part of paths."""
     if not isinstance(name, str) or not is_full_name(name):
         raise Unavailable(
             "an answer has a repository name that GitHub does not give; check GITHUB_API_URL"

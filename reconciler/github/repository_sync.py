@@ -64,7 +64,7 @@ def sync_repositories(
 ) -> Synced:
     """Update an owner's repositories; repositories that GitHub no longer has do not change.
 
-    Such a repository loses its name where another repository has it now.
+    Such a repository loses its name if another repository has it now.
 
     Raises:
         NotFound: the owner does not exist.
@@ -92,7 +92,7 @@ def _follow(
 ) -> Mapping[int, str]:
     """Return the names now of repositories that left the owner, or whose names other repositories have.
 
-    Where such a repository now has the name of a third one, that one is looked up too, and so on.
+    If such a repository now has the name of a third one, that one is looked up too, and so on.
     """
     taken = {name.lower() for name in _names(listed).values()}
     moved: dict[int, str] = {}

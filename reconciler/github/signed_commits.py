@@ -1,6 +1,6 @@
 """Write-back's commits by GitHub's API, which signs them; rules that ask for signatures accept them.
 
-Git's own push writes them where the API would change more than the content: an executable file, and a
+Git's own push writes them if the API would change more than the content: an executable file, and a
 branch whose history has to have two parents.
 """
 
@@ -38,7 +38,7 @@ class SignedCommits:
         changes: Sequence[Change],
         outdated: str | None = None,
     ) -> Published:
-        """Write a commit for each change on the tip, each only where the branch is at the one before."""
+        """Write a commit for each change on the tip, each only if the branch is at the one before."""
         if outdated is not None or tip.levels[-1].mode != _PLAIN_FILE:
             return publish_by_push(place, tip, branch, changes, outdated)
         commits: list[str] = []

@@ -101,7 +101,7 @@ class Transport:
             return False
 
     def send(self, request: Request) -> Answer | str:
-        """Send a request once; return the answer, or the kind of failure where no answer came.
+        """Send a request once; return the answer, or the kind of failure if no answer came.
 
         Raises:
             SetupInvalid: the answer is larger than the request allows.

@@ -23,7 +23,7 @@ class BoundedProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
     invalid_requests: ClassVar[InvalidRequests]
-    """Where a request is noted that cannot be read; the class of a server has its own."""
+    """Counts the requests that cannot be read; the class of each server has its own."""
 
     waits_since: float = 0.0
     """The time at which it began to wait for a request, by the loop's clock."""
@@ -51,7 +51,7 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer an invalid request, unless its answer has begun already."""
-        # The library calls this where it handles the error.
+        # The library calls this when it handles the error.
         self._note(str(sys.exc_info()[1] or msg))
         if self.cycle is not None:
             # Code that still works on the request must not send a second answer.

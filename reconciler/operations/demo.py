@@ -26,7 +26,7 @@ def next_lines() -> str:
 
 
 def require_new_folder(folder: Path) -> None:
-    """Make the folder of a demo where it does not exist; one with a database of a demo alone is new too.
+    """Make the folder of a demo; one that only has the database of a demo counts as new.
 
     Raises:
         SetupInvalid: the folder is a file, has files or cannot be made, or there is no git for it.

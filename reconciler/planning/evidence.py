@@ -1,6 +1,6 @@
 """Evidence: how strongly a feature's jobs speak against it, however often one looks.
 
-Pure. Each test is a product of factors that grows only where the new processor does too badly. Under its null
+Pure. Each test is a product of factors that grows only if the new processor does too badly. Under its null
 hypothesis ("not over the limit", "not worse than the baseline by more than the tolerance") the expected value
 never exceeds 1, so the chance that it ever reaches 1/α is at most α. All values are natural logarithms.
 

@@ -208,7 +208,7 @@ class Indicator:
 
     status: IndicatorStatus
     value: Decimal | int | None
-    """In percent, or a number of test repositories; None where no repository is eligible."""
+    """In percent, or a number of test repositories; None if no repository is eligible."""
     limit: int
 
 

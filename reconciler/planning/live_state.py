@@ -97,7 +97,7 @@ class LiveFeature:
 def read_adopted(live: Configuration, stored: object) -> Configuration | None:
     """Return a configuration with the strategy, salt, bucketing and lists that the adoption recorded.
 
-    `stored` is what its row of history has; None where it has nothing that can be read.
+    `stored` is the state in its row of history; None if that cannot be read.
     """
     if not isinstance(stored, dict):
         return None

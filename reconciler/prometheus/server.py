@@ -27,7 +27,7 @@ _PRINTABLE: Final = re.compile("[!-~]+")
 
 Reading = TypeVar("Reading")
 Ask = Callable[[str], tuple[Sample, ...]]
-"""Sends one query; raises `Unavailable` where there is no valid answer."""
+"""Sends one query; raises `Unavailable` if there is no valid answer."""
 
 
 @dataclass(frozen=True, slots=True)

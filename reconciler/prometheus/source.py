@@ -34,7 +34,7 @@ class PrometheusMetrics:
     errors: Template
 
     def read_metrics(self, feature: str, period: Period) -> JobMetrics:
-        """Return the metrics of one feature within a period, by label where samples have it.
+        """Return the metrics of one feature within a period, by label if samples have it.
 
         Raises:
             Unavailable: Prometheus did not answer, or an answer is not a number of jobs.

@@ -59,7 +59,7 @@ def position(text: str, begin: tuple[int, int] = (1, 1)) -> tuple[int, int]:
 
 
 def describe_character(character: str) -> str:
-    """Return a character's code point and, where it has one, its name, without the character itself."""
+    """Return a character's code point and, if it has one, its name, without the character itself."""
     name = unicodedata.name(character, "")
     code = f"U+{ord(character):04X}"
     if name:

@@ -90,7 +90,7 @@ class _Open:
 
     node: Items | Table
     key: tuple[str, Place] | None = None
-    """The key whose value comes next; None where a key comes next."""
+    """The key whose value comes next; None if a key comes next."""
     lost: bool = False
     """The next value belongs to a refused key, and is not kept."""
 

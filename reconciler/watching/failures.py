@@ -17,13 +17,13 @@ class FailureTracker:
         return self._states[subject].kind is not None
 
     def succeeded(self, subject: Subject) -> None:
-        """Record a success; report it where the try before failed."""
+        """Record a success; report it if the try before it failed."""
         self._states[subject], change = self._states[subject].after(None)
         if change is FailureChange.ENDED:
             self._emit(Recovered(subject))
 
     def failed(self, subject: Subject, error: Exception) -> int:
-        """Record a failure, and report it where it is a new one; return the failures in a row."""
+        """Record a failure, and report it if it is a new one; return the failures in a row."""
         self._states[subject], change = self._states[subject].after(type(error).__name__)
         if change is FailureChange.BEGAN:
             self._emit(Failed(subject, _sentence(error), error))

@@ -58,13 +58,13 @@ class Follower:
     applied_by: str
     metrics_source: MetricsSource | None
     confirm: Callable[[], None]
-    """Called before anything is written; raises where this process is not the leader."""
+    """Called before anything is written; raises if this process is not the leader."""
 
     def follow(self, finished_commit: str | None) -> CommitApplied | CommitNotApplied | str:
         """Apply the branch's tip, unless it is `finished_commit`, which needs no more work.
 
         Returns:
-            The result for the tip, or its commit alone where no action was needed.
+            The result for the tip, or its commit alone if no action was needed.
 
         Raises:
             CannotWriteBack: the remote does not answer, or does not have the branch.

@@ -79,7 +79,7 @@ class _Server(ThreadingTCPServer):
         super().__init__((address.host, address.port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a connection in a thread; where too many are open, close the oldest."""
+        """Answer a connection in a thread; if too many are open, close the oldest."""
         with self._lock:
             oldest = next(iter(self._accepted_at), None)
             if oldest is not None and len(self._accepted_at) >= MAX_CONNECTIONS:

@@ -24,10 +24,10 @@ class Leadership:
         self._lasts_until: float | None = None
         self._is_over = False
         self.holder: str | None = None
-        """The leader's name where another process is the leader."""
+        """The leader's name if another process is the leader."""
 
     def is_leader(self) -> bool:
-        """Return whether this process is the leader; take or renew the lease where that is due."""
+        """Return whether this process is the leader; take or renew the lease if that is due."""
         remaining = None if self._lasts_until is None else self._lasts_until - time.monotonic()
         match lease_step(remaining, self._length_seconds):
             case LeaseStep.KEEP:
@@ -59,7 +59,7 @@ class Leadership:
             self._lease.release()
 
     def _renew_or_take(self) -> bool:
-        """Renew the lease, or take it where it ran out and is free; return whether this succeeded."""
+        """Renew the lease, or take it if it ran out and is free; return whether this succeeded."""
         asked_at = time.monotonic()
         try:
             self._lease.renew()

@@ -20,7 +20,7 @@ class RollbackCounter:
         self._counts: Counter[str] = Counter()
 
     def count(self, event: Event) -> None:
-        """Count the event where it is a rollback."""
+        """Count the event if it is a rollback."""
         match event:
             case RolledBack(feature):
                 self._counts[feature] += 1
@@ -52,7 +52,7 @@ class WatchMetrics(Collector):
         yield ticks
         yield GaugeMetricFamily(
             "rollout_watch_active",
-            "1 where this process is the active watcher.",
+            "1 if this process is the active watcher.",
             value=status.role is Role.ACTIVE,
         )
         if status.last_tick_at is not None:
@@ -62,7 +62,7 @@ class WatchMetrics(Collector):
                 value=status.last_tick_at,
             )
         failing = GaugeMetricFamily(
-            "rollout_watch_failing", "1 where the last try failed.", labels=["subject"]
+            "rollout_watch_failing", "1 if the last try failed.", labels=["subject"]
         )
         for subject in Subject:
             failing.add_metric([subject.value], self._watch.failures.is_failing(subject))
@@ -83,7 +83,7 @@ class WatchMetrics(Collector):
             labels=["feature"],
         )
         limited = GaugeMetricFamily(
-            "rollout_override_in_force", "1 where an override is in force.", labels=["feature"]
+            "rollout_override_in_force", "1 if an override is in force.", labels=["feature"]
         )
         for each in self._watch.status.features:
             for verdict in Verdict:

@@ -40,7 +40,7 @@ class RemoteWorker:
     file: Path
     follower: Follower | None
     confirm: Callable[[], None]
-    """Called before anything is written; raises where this process is not the leader."""
+    """Called before anything is written; raises if this process is not the leader."""
     emit: Emit
     failures: FailureTracker
     _thread: Thread | None = None

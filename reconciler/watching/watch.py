@@ -27,7 +27,7 @@ from reconciler.watching.remote_worker import RemoteWorker
 from reconciler.watching.status import Role, WatchedFeature, WatchStatus
 
 ENDING_SECONDS: Final = 10.0
-"""An end waits this long for the remote; the next pass continues what was cut off."""
+"""The end of the watch waits this long for the remote; the next pass continues interrupted work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Watch:
             judged = []
             for found in judge(connection, self._task.features, self._task.metrics_source):
                 judged.append(found)
-                # However long all of them take, no other process becomes the leader in between.
+                # No other process becomes the leader in between, with any duration of all of them.
                 if not self._leadership.is_leader():
                     raise LeaseLost("another watcher has taken over")
             pending = sum(len(each.pending) for each in read_pending(connection))
@@ -142,7 +142,7 @@ class Watch:
                 raise each.failure
 
     def _roll_back(self, judged: Sequence[Judged]) -> Mapping[str, Watched]:
-        """Roll back the failing features, and put back the limits that live exceeds."""
+        """Roll back the failing features, and enforce the limits that live exceeds."""
         watched = {}
         for each in judged:
             if each.needs_act:

@@ -1,7 +1,7 @@
-"""Integrations: outcomes are written where a framework ends a process without running exit handlers.
+"""Integrations: writing outcomes if a framework ends a process without running exit handlers.
 
 Each module is for one framework, and imports it. Each writes the outcomes of every client of the process; a
-program of any other kind calls `flush_all` where it ends.
+program of any other kind calls `flush_all` at its end.
 """
 
 from rollout_client.recorder import flush_all

@@ -65,7 +65,7 @@ class Targeting:
     prefix: bytes = field(init=False, repr=False, compare=False)
     """The bytes that precede every id that is hashed by `sha256`."""
     off_rule: Rule | None = field(init=False, repr=False, compare=False)
-    """The rule by which the feature is off for all repositories; None where it is on."""
+    """The rule by which the feature is off for all repositories; None if it is on."""
     strategy_rule: Rule = field(init=False, repr=False, compare=False)
     """The rule for repositories that are in neither list."""
 
@@ -157,7 +157,7 @@ def deciding_rule(
 
 
 def percentage_in_force(targeting: Targeting, environment: EnvironmentOverride) -> Decimal:
-    """Return a feature's percentage, or the limit of the environment where that is lower."""
+    """Return a feature's percentage, or the limit of the environment if that is lower."""
     if environment.percentage is None:
         return targeting.percentage
     return min(targeting.percentage, environment.percentage)

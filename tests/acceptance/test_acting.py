@@ -35,7 +35,7 @@ REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
 
 @pytest.fixture
 def rollout(site: Site) -> Site:
-    """A site where half of twelve repositories are eligible, applied and pushed."""
+    """A site in which half of twelve repositories are eligible, applied and pushed."""
     (site.folder / "r.csv").write_text(REPOSITORIES)
     site.reconcile("repositories", "load", "r.csv")
     site.write(FILE)
@@ -436,7 +436,7 @@ def test_a_stop_that_is_killed_and_repeated_is_one_stop(
 
 
 def stop_killed(site: Site, feature: str, rule: Rule) -> None:
-    """Start a stop, and kill it where the rule holds it."""
+    """Start a stop, and kill it when the rule holds it."""
     with FaultProxy(site.database, rule) as proxy:
         behind = Site(site.folder, site.remote, Database(proxy.url), site.started)
         with behind.run_to_kill("stop", "--feature", feature, "--reason", "it hurts"):

@@ -58,7 +58,7 @@ METHODS = {
 
 @pytest.fixture
 def rolled_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A site where six of twelve repositories are eligible, applied and pushed; tests run in its folder."""
+    """A site in which six of twelve repositories are eligible, applied and pushed; tests run in it."""
     (site.folder / "r.csv").write_text(REPOSITORIES)
     site.reconcile("repositories", "load", "r.csv")
     site.write(FILE)

@@ -25,7 +25,7 @@ REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
 
 @pytest.fixture
 def rollout(site: Site) -> Site:
-    """A site where half of twelve repositories are eligible, applied and pushed."""
+    """A site in which half of twelve repositories are eligible, applied and pushed."""
     (site.folder / "r.csv").write_text(REPOSITORIES)
     site.reconcile("repositories", "load", "r.csv")
     site.write(FILE)

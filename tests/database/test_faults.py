@@ -108,7 +108,7 @@ def applied_once(before: Written, number: int) -> Written:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a connection is cut."""
+    """The place of a cut in the protocol."""
 
     side: Side
     number: int

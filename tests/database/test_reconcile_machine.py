@@ -722,7 +722,7 @@ class ReconcileMachine(RuleBasedStateMachine):
                     self.expected[name].let_in.add(repository)
 
     def _category(self, repository: str) -> Category | None:
-        """Return the category of a repository; None where it was deleted."""
+        """Return the category of a repository; None if it was deleted."""
         if repository not in self.repositories.values():
             return None
         ((category,),) = self.world.rows("SELECT categorize_repository(%(id)s)", id=repository)

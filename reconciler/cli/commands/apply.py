@@ -14,7 +14,7 @@ from reconciler.planning.guards import Allowed, GuardName
 )
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option(
-    "--detailed-exitcode", is_flag=True, help="With --dry-run: exit 2 where changes are pending."
+    "--detailed-exitcode", is_flag=True, help="With --dry-run: exit 2 if changes are pending."
 )
 @click.option("--yes", "-y", is_flag=True, help="Apply without a question.")
 @click.option(
@@ -33,9 +33,9 @@ from reconciler.planning.guards import Allowed, GuardName
     "--require-commit",
     is_flag=True,
     default=None,
-    help="Refuse a file with local changes; the default where CI is set.",
+    help="Refuse a file with local changes; the default if CI is set.",
 )
-@write_back_option("With kept drift: ")
+@write_back_option("With kept drift: write")
 @click.option(
     "--plan-out", type=FILE, metavar="FILE", help="With --dry-run: save the plan as JSON."
 )

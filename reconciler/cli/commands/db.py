@@ -31,7 +31,7 @@ def command() -> None:
 @command.command(epilog="Example: reconcile db start")
 @click.pass_context
 def start(context: click.Context) -> None:
-    """Start the embedded database, and create it where it does not exist."""
+    """Start the embedded database, and create it if it does not exist."""
     from reconciler.database.address import embedded_address
 
     settings = settings_of(context)
@@ -57,9 +57,9 @@ def stop(context: click.Context) -> None:
 @command.command(epilog="Example: reconcile db status --format json")
 @click.pass_context
 def status(context: click.Context) -> int:
-    """Show the database, whether it answers, its schema's version, and what differs from the schema.
+    """Show the database: whether it answers, the version of its schema, and differences from it.
 
-    Exits 1 where a function, trigger or view is not the schema's.
+    Exits 1 if a function, trigger or view is not the schema's.
     """
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
@@ -113,12 +113,12 @@ def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
 @click.option(
     "--accept-audience-change",
     is_flag=True,
-    help="Adopt a service's tables although repositories gain a feature by it.",
+    help="Adopt a service's tables even if repositories gain a feature.",
 )
 @click.option(
     "--repair",
     is_flag=True,
-    help="Make the schema's functions, triggers and views again, as this release has them.",
+    help="Create this release's functions, triggers and views again.",
 )
 @click.pass_context
 def upgrade(
@@ -127,7 +127,7 @@ def upgrade(
     """Migrate the database to this release's schema, or adopt the tables of a service.
 
     Of two upgrades at once, one waits. An adoption prints which repositories would gain and lose each
-    feature, and is refused where one would gain.
+    feature, and is refused if one would gain.
     """
     from reconciler.cli.render.adoption_text import adoption_lines
     from reconciler.database import schema, schema_objects
@@ -173,9 +173,9 @@ def upgrade(
 @click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
 @click.pass_context
 def remove(context: click.Context, /, *, yes: bool) -> None:
-    """Drop the rollout's objects; an adopted service gets its tables and functions back as they were.
+    """Drop the rollout's objects; restore the tables and functions of an adopted service.
 
-    Tables that no service had are dropped with their rows.
+    Tables that belong to no service are dropped with their rows.
     """
     from reconciler.cli.output import ask
     from reconciler.database import removal

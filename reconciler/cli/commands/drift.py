@@ -1,4 +1,4 @@
-"""`reconcile drift`: show changes made live by hand, keep them, or revert them."""
+"""`reconcile drift`: show changes made directly in the database, adopt them, or revert them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.group("drift", invoke_without_command=True, epilog="Example: reconcile drift --format json")
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Show what was changed live by hand since the last apply, and what an apply does about it."""
+    """Show changes made directly in the database since the last apply, and what an apply does about them."""
     if context.invoked_subcommand is not None:
         return
     from reconciler.operations.drift import read_drift_causes, read_drift_of_own_schema
@@ -39,7 +39,7 @@ def command(context: click.Context) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Revert it without a question.")
 @click.pass_context
 def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
-    """Revert, at once, the drift that holds an apply; other drift is left to the next apply."""
+    """Revert, at once, the drift that holds an apply; the next apply decides about other drift."""
     from reconciler.operations.drift import (
         read_drift_causes,
         read_drift_of_own_schema,

@@ -37,7 +37,7 @@ _LISTS = {Rule.WHITELISTED: "whitelist", Rule.EXCLUDED: "exclusions"}
 def command(context: click.Context, repository: str, at: "Moment | None") -> None:
     """Show whether a repository (owner/name or id) has the feature, and the result of each rule.
 
-    ROLLOUT_EMERGENCY_STOP and ROLLOUT_PERCENTAGE count as they are set here, except with --at.
+    ROLLOUT_EMERGENCY_STOP and ROLLOUT_PERCENTAGE of this process count too, except with --at.
     """
     run(settings_of(context), repository, at)
 
@@ -74,7 +74,7 @@ def run(settings: Settings, repository: str, at: "Moment | None" = None) -> dict
 def _origin(
     connection: "Connection", settings: Settings, explanation: "Explanation"
 ) -> "Origin | None":
-    """Return the origin of the list entry that decides; None where no entry decides."""
+    """Return the origin of the list entry that decides; None if no entry decides."""
     from reconciler.operations.list_origin import find_origin
 
     name = _LISTS.get(explanation.decision.rule)

@@ -41,7 +41,7 @@ def command(context: click.Context) -> None:
 def preview(context: click.Context) -> int:
     """Write what a merge would change into one comment of the pull request, and update that comment.
 
-    Exits as reconcile --dry-run does: 3 where an apply would be refused.
+    Exits as reconcile --dry-run does: 3 if an apply would be refused.
     """
     from reconciler.cli.apply_flow import Request
     from reconciler.github.client import GitHub, repository_path
@@ -165,7 +165,7 @@ def comment(context: click.Context) -> None:
 @command.command(epilog="Example: reconcile github apply")
 @click.pass_context
 def apply(context: click.Context) -> int:
-    """Apply the file, as reconcile does; succeed with a notice where a newer commit is applied already."""
+    """Apply the file, as reconcile does; succeed with a notice if a newer commit is applied already."""
     from reconciler.cli.commands.github_git import apply_unless_stale
 
     settings = settings_of(context)
@@ -178,7 +178,7 @@ def apply(context: click.Context) -> int:
 def write_back(context: click.Context) -> int:
     """Write overrides back to git, and apply the new commits of the branch.
 
-    Where the branch refuses pushes, open a pull request for each override, once.
+    If the branch refuses pushes, open a pull request for each override, once.
     """
     from reconciler.cli.commands.github_git import write_back_and_apply
 

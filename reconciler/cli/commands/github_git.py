@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_back_and_apply(settings: Settings, database: "Database") -> int:
-    """Write overrides back, by a pull request where the branch refuses pushes; apply new commits.
+    """Write overrides back, by a pull request if the branch refuses pushes; apply new commits.
 
     A push with a job's own token starts no workflow, so this job applies the new commits.
     """
@@ -50,7 +50,7 @@ def write_back_and_apply(settings: Settings, database: "Database") -> int:
 
 
 def apply_unless_stale(settings: Settings) -> int:
-    """Apply the file; succeed with a notice where a newer commit is applied already."""
+    """Apply the file; succeed with a notice if a newer commit is applied already."""
     from reconciler.cli import apply_flow
     from reconciler.cli.workflow_output import annotate_error
 
@@ -105,7 +105,7 @@ class _Proposals:
 
 
 def propose_promotions(settings: Settings, database: "Database") -> None:
-    """Open a pull request for each feature whose next stage is due; print what the others wait for."""
+    """Open a pull request for each feature whose next stage is due; print others' missing conditions."""
     from reconciler.cli.context import actor
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome

@@ -39,12 +39,10 @@ _COLORS: Final = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSI
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
-    help="Exit 2 where a feature fails, else 3 where one is inconclusive.",
+    help="Exit 2 if a feature fails, else 3 if one is inconclusive.",
 )
-@click.option(
-    "--rollback", is_flag=True, help="Roll back a failing feature where the file allows it."
-)
-@write_back_option("With --rollback: ")
+@click.option("--rollback", is_flag=True, help="Roll back a failing feature if the file allows it.")
+@write_back_option("With --rollback: write")
 @metrics_source_options
 @click.pass_context
 def command(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--since",
     type=Since(),
     metavar="TIME",
-    help="Only entries since a time; 24h: since so long ago.",
+    help="Only entries since a time, or since 24h (24 hours ago).",
 )
 @click.option(
     "--action",
@@ -78,13 +78,13 @@ def _as_text(entries: "list[HistoryEntry]") -> str:
 
 
 def _cause(entry: "HistoryEntry") -> tuple[object, ...]:
-    """Return what the entries of one apply, or of one act, have in common."""
+    """Return the common values of the entries of one apply or one action."""
     by, commit = entry.triggered_by, entry.details.get("commit")
     return entry.created_at, by, entry.reason, commit
 
 
 def _lines(entries: "Sequence[HistoryEntry]") -> Iterator[str]:
-    """Yield the changes of one apply or act, and under them the person and the reason."""
+    """Yield the changes of one apply or action, and under them the person and the reason."""
     for entry in entries:
         feature = entry.feature_name or "all features"
         what = (show_time(entry.created_at), feature, entry.action, _what(entry))
@@ -99,7 +99,7 @@ def _lines(entries: "Sequence[HistoryEntry]") -> Iterator[str]:
 
 
 def _what(entry: "HistoryEntry") -> str:
-    """Return the change itself, as far as a row has it; people may have written the row by hand."""
+    """Return the change of a row, if it has one; people may have written the row by hand."""
     details = entry.details
     if entry.previous_percentage is not None and entry.new_percentage is not None:
         # The name of the field that drifted is not in the action.

@@ -22,9 +22,9 @@ COMMENTS = (
 @click.option("--force", is_flag=True, help="With --output: overwrite an existing file.")
 @click.pass_context
 def command(context: click.Context, /, *, output: str | None, force: bool) -> None:
-    """Print the live state as a rollout.yaml, for which a dry run finds nothing to change.
+    """Print the live state as a rollout.yaml; a dry run of it finds no change.
 
-    Live state that a file cannot express is reported on stderr.
+    Values that a file cannot express are reported on stderr.
     """
     from reconciler.database.export import describe_live
     from reconciler.rollout_file.yaml_writer import render_rollout

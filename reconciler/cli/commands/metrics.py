@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MAX_ERROR_LENGTH = 200
 DEFAULT_LIMIT = 50
-"""Windows that are shown where no other limit is given."""
+"""The default number of windows."""
 
 
 @click.group("metrics", epilog="Example: reconcile metrics show --since 6h")
@@ -86,7 +86,7 @@ def record(
     "--since",
     type=Since(),
     metavar="TIME",
-    help="A time, or so long ago: 6h; default: the feature's own window.",
+    help="Only windows since a time, or since 6h (6 hours ago); default: the feature's own window.",
 )
 @click.option(
     "--limit",
@@ -122,7 +122,7 @@ def show_windows(
     type=Duration(),
     required=True,
     metavar="TIME",
-    help="Delete the windows that ended longer ago: 90d.",
+    help="Delete windows that ended longer ago than this, such as 90d.",
 )
 @click.pass_context
 def prune(context: click.Context, *, keep: timedelta) -> None:

@@ -151,7 +151,7 @@ def _diff(document: "Document", promotion: "Promotion") -> str:
 
 
 def _earliest(promotion: "Promotion") -> datetime | None:
-    """Return the time of the last missing condition that time alone meets; None where there is none."""
+    """Return the time at which the last condition that needs only time is met; None without one."""
     times = [each.holds_at for each in promotion.missing]
     known = [each for each in times if each is not None]
     return max(known) if known else None

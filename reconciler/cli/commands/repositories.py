@@ -137,7 +137,7 @@ def list_(
     limit: int | None,
     ready: int | None,
 ) -> None:
-    """List repositories by name, with the numbers that their category is based on."""
+    """List repositories by name, with the numbers that decide their category."""
     settings = settings_of(context)
     if at is not None and not eligible:
         raise click.UsageError("--at needs --eligible")

@@ -12,7 +12,7 @@ from reconciler.cli.options import Settings, settings_of
 @limit_options
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
-    """Lift the limits of a feature, at once: it is again as the last applied file has it."""
+    """End the limits of a feature, at once; the state of the last applied file counts again."""
     run(settings_of(context), **options)
 
 

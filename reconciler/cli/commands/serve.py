@@ -48,7 +48,7 @@ _ORIGIN: Final = re.compile(r"https?://[^/?#\s]+")
     "cors_origins",
     multiple=True,
     metavar="ORIGIN",
-    help="Pages of this origin, such as https://app.example, may ask from a browser; repeatable.",
+    help="Allow browser requests from pages of this origin, such as https://app.example; repeatable.",
 )
 @click.option(
     "--log-format",
@@ -61,7 +61,7 @@ _ORIGIN: Final = re.compile(r"https?://[^/?#\s]+")
     default="5m",
     show_default=True,
     metavar="TIME",
-    help="Every flag is off when the database has not confirmed the state for so long.",
+    help="Every flag is off when the database has not confirmed the state for this time.",
 )
 @click.option(
     "--snapshot-file",
@@ -72,7 +72,7 @@ _ORIGIN: Final = re.compile(r"https?://[^/?#\s]+")
 @click.option(
     "--snapshot-group",
     is_flag=True,
-    help="Trust the group of the snapshot file with it, as with Kubernetes' fsGroup.",
+    help="Trust the group of the snapshot file, as with Kubernetes' fsGroup.",
 )
 @click.pass_context
 def command(
@@ -148,7 +148,7 @@ def _check_origins(origins: tuple[str, ...], access: "Access") -> None:
 
 
 def _database_url(settings: Settings) -> "str | Callable[[], str]":
-    """Return the address; that of the embedded server is looked up again, since it may move."""
+    """Return the address; that of the embedded server is looked up each time, because it can change."""
     from reconciler.database.embedded import EmbeddedServer
 
     address = find_address(settings)

@@ -35,19 +35,19 @@ _COLORS: Final = {
     metavar="PROCESSOR",
     default=FALLBACK_PROCESSOR,
     show_default=True,
-    help="Where the jobs of repositories that are not eligible have to run.",
+    help="The processor that must run the jobs of ineligible repositories.",
 )
 @click.option("--no-git", is_flag=True, help="Do not check the remote.")
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
-    help="Exit 2 where a check failed, else 3 where a check has no result yet.",
+    help="Exit 2 if a check failed, else 3 if a check has no result yet.",
 )
 @click.pass_context
 def command(context: click.Context, *, fallback: str, no_git: bool, detailed_exitcode: bool) -> int:
     """Check that an override took effect: configuration, eligibility, jobs, history, git.
 
-    Exits 1 where a check failed.
+    Exits 1 if a check failed.
     """
     from reconciler.operations.verify import verify
 
@@ -66,7 +66,7 @@ def command(context: click.Context, *, fallback: str, no_git: bool, detailed_exi
 
 
 def _nothing(database: "Database", features: "Sequence[str]") -> str:
-    """Return the text where no override is in force: limits may have been set by hand."""
+    """Return the text without an override in force: limits may have been set by hand."""
     from reconciler.operations.drift import read_drift, read_drift_causes
 
     lines = ["no override is in force; there is nothing to verify"]

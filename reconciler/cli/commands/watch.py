@@ -128,7 +128,7 @@ def _serving(
     address: "ListenAddress | None",
     invalid_requests: InvalidRequests,
 ) -> "Iterator[ListenAddress | None]":
-    """Serve the status of a watch where an address is given; yield the address."""
+    """Serve the status of a watch if an address is given; yield the address."""
     if address is None:
         yield None
         return

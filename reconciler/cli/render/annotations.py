@@ -37,7 +37,7 @@ from reconciler.rollout_file.reader import Document
 from reconciler.wording import count
 
 MAX_OF_A_LEVEL: Final = 10
-"""GitHub shows so many errors, warnings and notices of a step, and drops the rest without a word."""
+"""GitHub shows this number of errors, of warnings and of notices of a step, and silently drops the rest."""
 MAX_MESSAGE: Final = 4_000
 """Characters of a message; GitHub cuts at 64 KiB."""
 
@@ -124,7 +124,7 @@ def findings_as_annotations(invalid: FileInvalid) -> Iterator[Annotation]:
 
 
 def plan_annotations(plan: Plan, document: Document) -> Iterator[Annotation]:
-    """Yield what a reviewer of the file has to know, the most urgent first within a feature."""
+    """Yield the annotations for a reviewer of the file, the most urgent first within a feature."""
     for feature in plan.features:
         yield from _plan_findings(feature, plan, document)
         yield from _plan_drift(feature, document)

@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from reconciler.database.time_travel import Then
 
 AS_OF_NOTE: Final = "names and sizes are those of today; environment variables do not count"
-AT_HELP: Final = "As it was at a generation, at an applied commit, or at a time (24h: so long ago)."
+AT_HELP: Final = (
+    "The state at a generation, at an applied commit, or at a time (24h: 24 hours ago)."
+)
 
 
 def as_of(then: "Then | None") -> dict[str, Any] | None:

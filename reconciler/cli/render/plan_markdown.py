@@ -256,7 +256,7 @@ def _cut(message: str) -> str:
 
 
 def joined(parts: Iterable[str], most: int = MAX_CHARACTERS) -> str:
-    """Return parts of Markdown as one text of at most so many characters; a cut is reported."""
+    """Return parts of Markdown as one text with at most this number of characters; a cut is reported."""
     room = most - len(_CUT) - 2
     fitting: list[str] = []
     for part in parts:

@@ -19,7 +19,7 @@ _LINE_BREAKS: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _BACKTICKS: Final = re.compile("`+")
 
 WIDTH: Final = 100
-"""Columns of a line that no terminal shows; on a terminal, the most that a line takes."""
+"""Columns of a line without a terminal, and the most columns on a terminal."""
 _MIN_WIDTH: Final = 40
 _INDENT: Final = "    "
 _LABEL_WIDTH: Final = 13
@@ -78,7 +78,7 @@ def _spelled(character: str) -> str:
 
 
 def width() -> int:
-    """Return the columns of a line: the terminal's, from 40 to 100; 100 where there is no terminal."""
+    """Return the columns of a line: the terminal's, from 40 to 100; 100 if there is no terminal."""
     fixed = _width.get()
     if fixed is not None:
         return fixed
@@ -89,7 +89,7 @@ def width() -> int:
 
 @contextmanager
 def fixed_width(columns: int = WIDTH) -> Iterator[None]:
-    """Lay out what is rendered inside for so many columns, whatever the terminal has."""
+    """Render the output of the block for this number of columns, on any terminal."""
     token = _width.set(columns)
     try:
         yield
@@ -102,8 +102,8 @@ def wrapped(text: str, *, indent: str = "", hanging: str = _INDENT) -> list[str]
 
     Args:
         text: the sentence.
-        indent: what every line begins with.
-        hanging: what every line but the first has after `indent`.
+        indent: the beginning of every line.
+        hanging: the text after `indent` on every line except the first.
     """
     return textwrap.wrap(
         text,
@@ -171,7 +171,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
     """Return rows under their titles; every row has a value for every column.
 
     A table that is wider than the line has the text of its left-aligned columns wrapped between words;
-    where that is not enough, each row is a block with a line for each column. No name is cut.
+    if that is not enough, each row is a block with a line for each column. No name is cut.
     """
     values = [list(row) for row in rows]
     titles = [column.title for column in columns]

@@ -18,7 +18,7 @@ REFUSED = "Refused: nothing was written. A person decides:"
 
 
 def describe_drift(drift: Drift) -> str:
-    """Return what was changed live, and what an apply does about it."""
+    """Return a change of the live state, and what an apply does about it."""
     match drift.decision:
         case Decision.KEEP:
             fate = "the apply keeps it as an override, because it narrows the rollout"
@@ -66,7 +66,7 @@ def ways_on(plan: Plan) -> Iterator[str]:
 
 
 def describe_written_back(where: str, written: "WrittenBack") -> str:
-    """Return what became of one override in write-back, `where` being the remote's branch."""
+    """Return the outcome of write-back for one override; `where` is the remote's branch."""
     # Imported late, as all that needs the database is.
     from reconciler.operations.write_back_pass import Outcome
 

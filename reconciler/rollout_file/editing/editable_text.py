@@ -50,12 +50,12 @@ class Source:
 
     text: str
     mark: bytes
-    """The byte-order mark, where there is one."""
+    """The byte-order mark, or an empty text."""
     root: yaml.Node
     values: Any
     """The file's values without defaults: dictionaries, tuples, texts, decimals, booleans."""
     starts: Sequence[int] = field(repr=False)
-    """Where each line begins."""
+    """The offset of each line's start."""
 
     def line(self, offset: int) -> int:
         """Return the line that an offset is on."""
@@ -66,21 +66,21 @@ class Source:
         return self.text[self.starts[line] : self.line_end(line)]
 
     def line_end(self, line: int) -> int:
-        """Return where a line's break begins, or the text ends."""
+        """Return the offset of a line's break, or of the text's end."""
         return self.next_start(line) - len(self.line_break(line))
 
     def next_start(self, line: int) -> int:
-        """Return where the line after this one begins, or the text ends."""
+        """Return the offset of the next line, or of the text's end."""
         return self.starts[line + 1] if line + 1 < len(self.starts) else len(self.text)
 
     def line_break(self, line: int) -> str:
-        """Return what ends a line; nothing where the text ends with it."""
+        """Return the line break of a line; empty for a last line without one."""
         stop = self.next_start(line)
         last = self.text[max(self.starts[line], stop - 2) : stop]
         return last if last == "\r\n" else last[-1:] if last.endswith(("\r", "\n")) else ""
 
     def end(self, node: yaml.Node) -> int:
-        """Return where a value's own text ends, before blanks and comments."""
+        """Return the offset of the end of a value's own text, before blanks and comments."""
         while is_block(node):
             last = node.value[-1]
             node = last[1] if isinstance(last, tuple) else last
@@ -142,7 +142,7 @@ def spliced(source: Source, splices: Iterable[Splice], expected: Any) -> bytes:
 
 
 def start(node: yaml.Node) -> int:
-    """Return where a value begins."""
+    """Return the offset of a value's start."""
     return int(node.start_mark.index)
 
 

@@ -171,7 +171,7 @@ def _in_style(value: Value, like: yaml.Node) -> str:
 
 
 def _pair(source: Source, owner: yaml.Node, key: str, value: Any) -> str:
-    """Return a key and its value in flow style: as JSON where the file is JSON so far."""
+    """Return a key and its value in flow style: as JSON if the mapping is written as JSON."""
     write = json_text if _is_json(source, owner) else flow_text
     return f"{write(key)}: {write(value)}"
 
