@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reconciler.exposition import choose_exposition
 from rollout_client.client import RolloutClient
 
 _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 10)
@@ -62,7 +62,7 @@ class Metrics:
         status = self._client.status()
         self._age.set(float("nan") if status.age is None else status.age.total_seconds())
         self._stale.set(status.is_stale)
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        encode, content_type = choose_exposition(request.headers.get("accept"))
         return Response(encode(self._registry), media_type=content_type)
 
 

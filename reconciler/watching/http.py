@@ -13,9 +13,9 @@ from threading import Lock, Thread
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from reconciler.errors import SetupInvalid
+from reconciler.exposition import choose_exposition
 from reconciler.invalid_requests import InvalidRequests
 from reconciler.listen_address import ListenAddress, host_of, is_loopback
 from reconciler.watching.metrics import WatchMetrics
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "/healthz":
                 status, kind, body = self._health()
             case "/metrics":
-                encode, kind = choose_encoder(self.headers.get("Accept") or "")
+                encode, kind = choose_exposition(self.headers.get("Accept"))
                 status, body = HTTPStatus.OK, encode(self.server.registry)
             case _:
                 status, kind = HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8"
