@@ -1,7 +1,9 @@
 # Build and use: docker build --tag reconcile . && docker run --rm -v "$PWD:/work" reconcile validate
 # The packages come from the lock, by hash. With DATABASE_URL the image works as any user. Without it, the image runs
 # the embedded Postgres beside the file; initdb then needs a user that exists in the image.
-FROM python:3.13-slim AS build
+# A tag can move. Give the digest of the base image: docs/github.md has the command.
+ARG BASE=python:3.13-slim
+FROM ${BASE} AS build
 WORKDIR /project
 RUN python -m venv /opt/reconcile
 COPY requirements.txt requirements-embedded.txt ./
@@ -12,7 +14,7 @@ COPY reconciler ./reconciler
 COPY rollout_client ./rollout_client
 RUN /opt/reconcile/bin/pip install --no-cache-dir --no-deps --no-build-isolation ./rollout_client .
 
-FROM python:3.13-slim
+FROM ${BASE}
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git openssh-client \
     && rm -rf /var/lib/apt/lists/* \

@@ -95,6 +95,7 @@ class Runner:
                 *("--platform", "ubuntu-latest=-self-hosted"),
                 *("--secret-file", str(state / "secrets")),
                 *("--directory", str(self.site.folder)),
+                *("--var", "ROLLOUT_REQUIREMENTS=requirements.txt"),
                 *("--concurrent-jobs", "1"),
                 "--no-skip-checkout",
                 "--no-cache-server",

@@ -20,6 +20,15 @@ def test_files_that_the_dockerfile_copies_exist_and_are_not_ignored() -> None:
     assert ignored[0] == "*"
 
 
+def test_every_stage_builds_on_the_base_that_is_given() -> None:
+    recipe = (PROJECT / "Dockerfile").read_text()
+    before, _, _ = recipe.partition("FROM ")
+
+    assert re.search(r"^ARG BASE=python:[0-9.]+-slim$", before, re.MULTILINE)
+    bases = re.findall(r"^FROM (\S+)", recipe, re.MULTILINE)
+    assert set(bases) == {"${BASE}"}
+
+
 def test_the_image_runs_as_a_user_without_rights_and_installs_by_hash() -> None:
     recipe = (PROJECT / "Dockerfile").read_text()
     last_stage = recipe[recipe.rindex("FROM ") :]

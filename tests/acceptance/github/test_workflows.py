@@ -26,6 +26,7 @@ features:
 """
 ROLLOUT = ".github/workflows/rollout.yml"
 OWN = sorted(WORKFLOWS.glob("rollout-*.yml"))
+CALLERS = sorted((WORKFLOWS.parents[1] / "examples" / "github").glob("*.yml"))
 
 
 @pytest.fixture
@@ -137,23 +138,36 @@ def test_a_release_publishes_what_was_built_once_and_attested(
     ]
 
 
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda path: path.stem)
+def test_a_caller_names_the_packages_of_this_release(caller: Path) -> None:
+    jobs = yaml.safe_load(caller.read_text())["jobs"].values()
+
+    for job in jobs:
+        owner = job["uses"].partition("/")[0]
+        assert job["with"]["requirements"] == (
+            f"https://github.com/{owner}/rollout-reconciler/releases/download/v{__version__}/requirements.txt"
+        )
+
+
 @pytest.mark.parametrize("workflow", OWN, ids=lambda path: path.stem)
-def test_each_installs_this_release_and_holds_no_logic(workflow: Path) -> None:
+def test_each_installs_what_its_caller_names_and_holds_no_logic(workflow: Path) -> None:
     text = workflow.read_text()
     found = yaml.safe_load(text)
 
     assert found["permissions"] == {}
     # YAML 1.1 reads the key `on` as true.
-    requirements = found[True]["workflow_call"]["inputs"]["requirements"]["default"]
-    assert requirements.endswith(f"/releases/download/v{__version__}/requirements.txt")
-    assert text.count(requirements) == 1 + len(found["jobs"])
+    requirements = found[True]["workflow_call"]["inputs"]["requirements"]
+    # The place of a release is the caller's choice; an address of somebody else must not be the default.
+    assert requirements["required"] is True
+    assert "default" not in requirements
+    assert "https://" not in text
     for job in found["jobs"].values():
         assert job["timeout-minutes"] <= 30
         for step in job["steps"]:
             if run := step.get("run"):
                 assert "${{" not in run, "somebody's text could become a command"
                 assert re.match(
-                    r'(uv pip install --require-hashes --requirement "\$REQUIREMENTS"'
+                    r'(uv pip install --require-hashes --requirement "\$\{REQUIREMENTS:\?[a-zA-Z_ ]+\}"'
                     "|reconcile [a-z -]+[a-z])",
                     run,
                 )
