@@ -58,6 +58,7 @@ lint: .venv/development ## check format, style, types, layers, SQL, workflows an
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive reconciler rollout_client scripts benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint reconciler rollout_client
 	$(BIN)/check-jsonschema --check-metaschema schemas/*.json

@@ -238,7 +238,7 @@ def _find_revision(connection: "Connection") -> str | None:
     if table is None:
         return None
     found: str | None = connection.exec_driver_sql(
-        f"SELECT version_num FROM public.{table}"  # noqa: S608 - one of two names
+        f"SELECT version_num FROM public.{table}"  # noqa: S608 - one of two names  # nosec B608
     ).scalar()
     return found if found is not None and _REVISION.fullmatch(found) else None
 

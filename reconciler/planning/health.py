@@ -24,7 +24,7 @@ _A_DAY: Final = timedelta(days=1)
 class Verdict(StrEnum):
     """The health of a feature."""
 
-    PASS = "pass"  # noqa: S105 - no password
+    PASS = "pass"  # noqa: S105 - no password  # nosec B105
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
 

@@ -45,7 +45,7 @@ SETTINGS: Mapping[str, str] = {
 """Given on the command line, so that the data folder holds no path and can be moved."""
 
 # A socket's path has at most about 100 bytes; a project's path can be longer.
-_SOCKET_PARENT = Path("/tmp")  # noqa: S108 - only a new private folder is made there, by mkdtemp
+_SOCKET_PARENT = Path("/tmp")  # noqa: S108 - only a new private folder is made there, by mkdtemp  # nosec B108
 _SOCKET_PREFIX = "reconcile-"
 _SOCKET_NAME = f".s.PGSQL.{PORT}"
 _LARGEST_LOG_BYTES = 1_000_000
