@@ -9,6 +9,7 @@ from uuid import UUID
 
 from rollout_client.arguments import Duration
 from rollout_client.client import START_TIMEOUT, RolloutClient
+from rollout_client.observer import Observer
 from rollout_client.recorder import EXIT_TIMEOUT_SECONDS
 from rollout_client.route import Job, Route
 from rollout_client.state import Answer
@@ -64,6 +65,10 @@ class AsyncRolloutClient:
     async def flush(self, timeout: Duration = EXIT_TIMEOUT_SECONDS) -> bool:
         """Write the waiting outcomes; return whether the database settled all of them in time."""
         return await asyncio.to_thread(self._client.flush, timeout)
+
+    def observe(self, observer: Observer) -> None:
+        """Call an observer from now on, as `RolloutClient.observe` does."""
+        self._client.observe(observer)
 
     def status(self) -> Status:
         """Return the state of the client."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from math import inf
+from typing import Protocol
 
 from rollout_client.outcome import Outcome
 
@@ -122,6 +123,16 @@ class Circuit:
         self._errors = self._failures_in_a_row = 0
 
 
+class CircuitListener(Protocol):
+    """Notes changes of circuits; it is called without their lock, and may ask for them."""
+
+    def set_broken(self, ask: Callable[[], Mapping[str, CircuitState]]) -> None:
+        """Note that other features than before are in what `ask` returns: those not closed."""
+
+    def note_circuit(self, feature: str, state: CircuitState) -> None:
+        """Note the new state of a feature's circuit."""
+
+
 class Circuits:
     """The circuits of all features of one client; safe to use from any thread."""
 
@@ -129,12 +140,12 @@ class Circuits:
         self,
         settings: CircuitSettings,
         clock: Callable[[], float],
-        on_change: Callable[[Callable[[], Mapping[str, CircuitState]]], None],
+        listener: CircuitListener,
     ) -> None:
-        """`on_change` is called when other features than before are in `not_closed`."""
+        """`listener` has the answers that a circuit changes, and the observer."""
         self._settings = settings
         self._clock = clock
-        self._on_change = on_change
+        self._listener = listener
         # Reentrant: a signal handler may record while the interrupted code does.
         self._lock = threading.RLock()
         self._circuits: dict[str, Circuit] = {}
@@ -153,16 +164,23 @@ class Circuits:
             )
             after = circuit.state
         if (before is CircuitState.CLOSED) != (after is CircuitState.CLOSED):
-            # Without the lock, because the callee may ask for circuits.
-            self._on_change(self.not_closed)
+            self._listener.set_broken(self.not_closed)
         if after is not before:
             _LOG.warning("feature %r: the circuit is %s in this process", feature, after)
+            self._listener.note_circuit(feature, after)
 
     def admits(self, feature: str, repository_id: str) -> bool:
         """Return whether a decision about a feature may be a yes; the decision routes a job."""
         with self._lock:
             circuit = self._circuits.get(feature)
-            return circuit is None or circuit.admits(self._clock(), repository_id)
+            if circuit is None:
+                return True
+            before = circuit.state
+            admits = circuit.admits(self._clock(), repository_id)
+            after = circuit.state
+        if after is not before:
+            self._listener.note_circuit(feature, after)
+        return admits
 
     def not_closed(self) -> dict[str, CircuitState]:
         """Return the features with a circuit that is not closed, each with its state."""

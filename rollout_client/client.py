@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from functools import partial
 from math import inf
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +19,10 @@ from rollout_client.address import address_of
 from rollout_client.arguments import Duration, checked_features, seconds_of
 from rollout_client.background import Background
 from rollout_client.circuits import Circuits, CircuitSettings
+from rollout_client.clock import CLOCK
 from rollout_client.decider import Decider
 from rollout_client.follower import Following
+from rollout_client.observer import NO_OBSERVER, Observer
 from rollout_client.outcome import Outcome
 from rollout_client.recorder import EXIT_TIMEOUT_SECONDS, QUEUE_LENGTH, Recorder
 from rollout_client.repositories import is_id
@@ -39,14 +40,6 @@ _POLLS_WITHIN_STALENESS: Final = 4
 _CHECK_FORK_EVERY_SECONDS: Final = 0.1
 _ROUTING: Final = Routing()
 _CIRCUIT: Final = CircuitSettings()
-
-# If the system has it, the clock that also runs while the machine sleeps: data becomes stale then
-# too.
-_CLOCK: Final[Callable[[], float]] = (
-    partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-    if hasattr(time, "CLOCK_BOOTTIME")
-    else time.monotonic
-)
 
 
 class RolloutClient:
@@ -91,7 +84,7 @@ class RolloutClient:
         snapshot_file: Path | None = None,
         snapshot_group: bool = False,
         on_change: Callable[[frozenset[str]], None] | None = None,
-        clock: Callable[[], float] = _CLOCK,
+        clock: Callable[[], float] = CLOCK,
     ) -> None:
         staleness = seconds_of(max_staleness, "max_staleness")
         poll_seconds = seconds_of(poll_every, "poll_every")
@@ -107,8 +100,8 @@ class RolloutClient:
             clock=clock,
         )
         self._clock = clock
-        environment = EnvironmentOverride.parse(os.environ)
-        self._store = Store(State(environment=environment), staleness, clock, self._changed)
+        state = State(environment=EnvironmentOverride.parse(os.environ))
+        self._store = Store(state, staleness, clock, self._changed)
         self._fast_until = -inf
         """The time until which kept answers count: they are not stale, and this is no new child process."""
         self.on_change = on_change
@@ -127,7 +120,7 @@ class RolloutClient:
             self._call_on_change,
         )
         self._routing = routing or {}
-        self._circuits = Circuits(circuit, clock, self._store.set_broken)
+        self._circuits = Circuits(circuit, clock, self._store)
         self._recorder = Recorder(self._following.address, queue_length)
         self._decider = Decider(
             self._store,
@@ -162,7 +155,9 @@ class RolloutClient:
     def decide(self, repository: str | UUID, feature: str) -> Answer:
         """Return the answer that routes a job; it may be the probe of an open circuit."""
         self._start()
-        return self._decider.answer(repository, feature, routes_job=True)
+        answer = self._decider.answer(repository, feature, routes_job=True)
+        self._store.observer.decided(repository, feature, answer)
+        return answer
 
     def eligible(self, feature: str) -> Iterator[str]:
         """Yield the ids of all repositories that get a feature, by the data of the first one.
@@ -217,13 +212,13 @@ class RolloutClient:
             feature, id_, processor, succeeded=succeeded, seconds=seconds, error=error
         )
         self._count_in_circuit(outcome)
-        if found is None and not is_id(id_):
-            # A client that only records is never asked, so this asks for the unknown name.
+        is_known = found is not None or is_id(id_)
+        if not is_known:
+            # A client that only records gets no question, and so would not learn a name.
             self._start()
-            return self._recorder.refuse()
-        return self._recorder.put(outcome) and (
-            not wait or self._recorder.flush(EXIT_TIMEOUT_SECONDS)
-        )
+        is_taken = self._recorder.put(outcome) if is_known else self._recorder.refuse()
+        self._store.observer.recorded(outcome, is_taken=is_taken)
+        return is_taken and (not wait or self._recorder.flush(EXIT_TIMEOUT_SECONDS))
 
     def flush(self, timeout: Duration = EXIT_TIMEOUT_SECONDS) -> bool:
         """Write the waiting outcomes; return whether the database settled all of them in time."""
@@ -258,6 +253,12 @@ class RolloutClient:
     def unsubscribe(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Stop calling a listener."""
         self._listeners = tuple(each for each in self._listeners if each != listener)
+
+    def observe(self, observer: Observer) -> None:
+        """Call an observer from now on, instead of the one before; a decision then takes microseconds."""
+        self._store.observer = observer
+        self._fast_until = -inf
+        observer.watch(self.status)
 
     def start(self) -> None:
         """Begin to follow the database in the background, if that has not begun.
@@ -298,8 +299,7 @@ class RolloutClient:
         self._recorder.restart_after_fork()
         self._background.restart_after_fork()
 
-    begin_again = restart_after_fork
-    """The method's name in the first release."""
+    begin_again = restart_after_fork  # its name in the first release
 
     def __enter__(self) -> Self:
         self.start()
@@ -321,6 +321,8 @@ class RolloutClient:
             self._background.start()
         if wait:
             self._background.wait(seconds_of(wait, "wait"))
+        if self._store.observer is not NO_OBSERVER:
+            return self.decide(repository, feature).eligible
         current, now = self._store.current, self._clock()
         if now >= current.deadline:
             self._decider.note_stale(current)

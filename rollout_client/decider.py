@@ -57,6 +57,8 @@ class Decider:
             return state.explain_stale(feature, now - state.confirmed_at)
         self._note_unknown(current, feature)
         found = state.repositories.find(repository)
+        if found is None and feature in state.newest:
+            self._want_unknown()
         answer = state.explain(found, feature)
         if answer.eligible and found is not None and feature in current.broken:
             is_probe = routes_job and self._admits(current, found.id, feature)

@@ -215,7 +215,8 @@ class Follower:
             while not self._stopping.is_set():
                 self._refresh_environment()
                 began, at = time.monotonic(), following.clock()
-                read = read_features(connection, following.features, known)
+                with self._store.observer.reading("features"):
+                    read = read_features(connection, following.features, known)
                 self._store.set_newest(read, at)
                 self._note_success()
                 known = read
@@ -277,7 +278,10 @@ class Follower:
 
     def _read_everything(self, at: float, *, pages: bool) -> Found:
         state = self._store.current.state
-        with self._connected(_REPOSITORIES_PATIENCE_SECONDS) as connection:
+        with (
+            self._store.observer.reading("repositories"),
+            self._connected(_REPOSITORIES_PATIENCE_SECONDS) as connection,
+        ):
             read = read_everything(
                 connection, self._following.features, state.newest, state.repositories, pages=pages
             )

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from uuid import UUID
 
+from rollout_client.circuits import CircuitState
+from rollout_client.observer import NO_OBSERVER, Observer
 from rollout_client.reads import Features
 from rollout_client.repositories import Repositories
 from rollout_client.state import State
@@ -47,6 +49,7 @@ class Store:
         self._clock = clock
         self._on_change = on_change
         self._broken: frozenset[str] = frozenset()
+        self.observer: Observer = NO_OBSERVER
         self.current = self._next(state, None)
         self._loaded = threading.Event()
 
@@ -103,6 +106,10 @@ class Store:
             self.current = self._next(self.current.state, self.current)
         if changed:
             self._on_change(changed)
+
+    def note_circuit(self, feature: str, state: CircuitState) -> None:
+        """Report the new state of a feature's circuit to the observer."""
+        self.observer.circuit_changed(feature, state)
 
     def _change(self, change: Callable[[State], State]) -> None:
         with self._lock:

@@ -5,8 +5,11 @@ assert client.is_eligible("acme/site", "hybrid_progressive_capture")
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from importlib import import_module
+from itertools import count
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -22,20 +25,36 @@ from rollout_client.targeting.categories import Category
 from rollout_client.targeting.eligibility import Repository, Targeting
 from rollout_client.targeting.strategy import Strategy
 
+__all__ = ["Category", "FakeRolloutClient", "Repository"]
+
 _FOR_EVER: Final = 1e12
+_NUMBERS: Final = count()
+"""Of fakes: several for one address would look like a mistake."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _AnyRepository(Repositories):
-    """Knows every repository."""
+    """Knows every repository; the facts about some are given."""
+
+    given: Mapping[str, Repository] = field(default_factory=dict)
+    """By id and by `owner/name` in lower case."""
+    test_keys: frozenset[str] = frozenset()
+    """Ids, names and patterns of repositories that are marked as test."""
 
     def find(self, asked: object) -> Repository | None:
-        text = str(asked)
-        if is_id(text):
-            return Repository(text.lower(), "", Category.SMALL)
-        if isinstance(asked, str) and "/" in asked:
-            return Repository(str(uuid5(NAMESPACE_URL, asked.lower())), asked, Category.SMALL)
-        return None
+        found = self.given.get(str(asked).lower()) or _made_up(asked)
+        if found is None or self.test_keys.isdisjoint(found.keys):
+            return found
+        return replace(found, marked_as_test=True)
+
+
+def _made_up(asked: object) -> Repository | None:
+    text = str(asked)
+    if is_id(text):
+        return Repository(text.lower(), "", Category.SMALL)
+    if isinstance(asked, str) and "/" in asked:
+        return Repository(str(uuid5(NAMESPACE_URL, asked.lower())), asked, Category.SMALL)
+    return None
 
 
 class FakeRolloutClient(RolloutClient):
@@ -57,10 +76,11 @@ class FakeRolloutClient(RolloutClient):
     ) -> None:
         self.now = 0.0
         """Seconds on the clock of its circuits; nothing becomes stale."""
+        self._version = 0
         self.outcomes: list[Outcome] = []
         """The recorded outcomes, oldest first."""
         super().__init__(
-            "postgresql:///fake",
+            f"postgresql:///fake-{next(_NUMBERS)}",
             routing=routing,
             circuit=circuit or CircuitSettings(),
             clock=self._now,
@@ -68,13 +88,61 @@ class FakeRolloutClient(RolloutClient):
         self._background.stop(0)
         self.set_eligible(eligible)
 
+    @classmethod
+    def from_file(
+        cls,
+        path: Path | str,
+        repositories: Iterable[Repository] = (),
+        *,
+        routing: Mapping[str, Routing] | None = None,
+        circuit: CircuitSettings | None = None,
+    ) -> Self:
+        """Return a client that decides by a `rollout.yaml`, as services will after it is applied.
+
+        Args:
+            path: the file.
+            repositories: repositories with the id and the category that the database has. Any other
+                repository is small and has an id from its name, so a percentage selects others.
+            routing: as for `RolloutClient`.
+            circuit: as for `RolloutClient`.
+
+        Raises:
+            RuntimeError: The distribution `rollout-reconciler`, which reads the file, is not installed.
+            ReconcilerError: The file is not valid.
+        """
+        try:
+            reader = import_module("reconciler.client.file_features")
+        except ModuleNotFoundError as error:
+            if error.name != "reconciler":
+                raise
+            raise RuntimeError(
+                "rollout-reconciler reads rollout.yaml: run pip install rollout-reconciler for the "
+                "tests, or write FakeRolloutClient(eligible={...})"
+            ) from None
+        given = {key: each for each in repositories for key in each.keys if not key.endswith("/*")}
+        read = reader.read_features(Path(path), given)
+        client = cls({}, routing=routing, circuit=circuit)
+        client.set_features(read.targetings, _AnyRepository(given=given, test_keys=read.test_keys))
+        return client
+
     def set_eligible(self, eligible: Mapping[str, Iterable[str]]) -> None:
         """Replace the features and their repositories, as a change of the rollout would."""
+        self.set_features({name: _listed(name, some) for name, some in eligible.items()})
+
+    def set_features(
+        self, targetings: Mapping[str, Targeting], repositories: Repositories | None = None
+    ) -> None:
+        """Replace the features, and by default know every repository."""
+        self._version += 1
         features = MappingProxyType(
-            {name: _feature(name, repositories) for name, repositories in eligible.items()}
+            {
+                name: Feature(targeting, version=str(self._version), updated_at=0.0)
+                for name, targeting in targetings.items()
+            }
         )
         self._store.set_newest(features, _FOR_EVER)
-        self._store.set_whole(features, _AnyRepository(), _FOR_EVER)
+        known = _AnyRepository() if repositories is None else repositories
+        self._store.set_whole(features, known, _FOR_EVER)
 
     def record(
         self,
@@ -100,6 +168,7 @@ class FakeRolloutClient(RolloutClient):
         self._count_in_circuit(outcome)
         if found is not None:
             self.outcomes.append(outcome)
+        self._store.observer.recorded(outcome, is_taken=found is not None)
         return found is not None
 
     def start(self) -> None:
@@ -121,8 +190,8 @@ class FakeRolloutClient(RolloutClient):
         return self.now
 
 
-def _feature(name: str, repositories: Iterable[str]) -> Feature:
-    targeting = Targeting(
+def _listed(name: str, repositories: Iterable[str]) -> Targeting:
+    return Targeting(
         active=True,
         emergency_stop=False,
         strategy=Strategy.WHITELIST,
@@ -130,4 +199,3 @@ def _feature(name: str, repositories: Iterable[str]) -> Feature:
         salt=name,
         whitelist=frozenset(each.lower() for each in repositories),
     )
-    return Feature(targeting, version=" ".join(sorted(targeting.whitelist)), updated_at=0.0)

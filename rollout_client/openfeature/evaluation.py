@@ -91,7 +91,7 @@ def evaluate(client: RolloutClient, flag: str, repository: str | UUID | None) ->
             )
         case ClientRule.STALE if client.status().age is None:
             raise EvaluationRefused(ErrorCode.PROVIDER_NOT_READY, answer.reason)
-    return Evaluation(answer.eligible, _reason(answer), _metadata(answer))
+    return Evaluation(answer.eligible, reason_of(answer), _metadata(answer))
 
 
 def repository_named(targeting_key: object, attributes: Mapping[str, object]) -> str | UUID | None:
@@ -113,7 +113,8 @@ def repository_named(targeting_key: object, attributes: Mapping[str, object]) ->
     return asked
 
 
-def _reason(answer: Answer) -> Reason:  # noqa: PLR0911 - one for each
+def reason_of(answer: Answer) -> Reason:  # noqa: PLR0911 - one for each
+    """Return OpenFeature's reason for an answer."""
     match answer.rule:
         case Rule.ENVIRONMENT_STOP | Rule.INACTIVE | Rule.EMERGENCY_STOP | ClientRule.CIRCUIT_OPEN:
             return Reason.DISABLED

@@ -1,8 +1,11 @@
 """The client for the tests of a service."""
 
+from pathlib import Path
+
 from rollout_client import CircuitState, Job
+from rollout_client.targeting.buckets import bucket
 from rollout_client.targeting.eligibility import Rule
-from rollout_client.testing import FakeRolloutClient
+from rollout_client.testing import Category, FakeRolloutClient, Repository
 
 
 def test_it_decides_by_what_the_test_says() -> None:
@@ -32,3 +35,37 @@ def test_it_keeps_what_was_recorded_and_opens_circuits() -> None:
     assert not client.is_eligible("acme/site", "f")
     client.now += 30
     assert client.is_eligible("acme/site", "f")
+
+
+FILE = """
+version: 1
+test_repositories: [tests/*]
+features:
+  listed: {strategy: whitelist, whitelist: [acme/*], exclusions: [acme/old]}
+  half: {percentage: 50}
+  sized: {strategy: repository_size, percentage: 10}
+  stopped:
+    percentage: 100
+    override:
+      id: 019343a7-6f8e-7c34-9a55-0b8a1f0d2c11
+      emergency_stop: true
+      reason: errors
+      by: ada
+      at: 2026-11-23T12:00:00Z
+"""
+SITE = Repository("10000000-0000-4000-8000-000000000001", "acme/site", Category.SMALL)
+
+
+def test_it_decides_by_a_rollout_file(tmp_path: Path) -> None:
+    path = tmp_path / "rollout.yaml"
+    path.write_text(FILE)
+    client = FakeRolloutClient.from_file(path, [SITE])
+
+    assert client.is_eligible("acme/site", "listed")
+    assert not client.is_eligible("acme/old", "listed")
+    answer = client.explain("acme/site", "half")
+    assert answer.bucket == client.explain(SITE.id, "half").bucket
+    assert answer.eligible is (bucket("half", SITE.id) < 5000)
+    assert client.is_eligible("tests/one", "sized")
+    assert not client.is_eligible("acme/site", "sized")
+    assert client.explain("acme/site", "stopped").rule is Rule.EMERGENCY_STOP
