@@ -51,12 +51,20 @@ class PostgresMetrics:
         }
         rows = self.connection.execute(text(_SQL["metrics"]), parameters).all()
         (total,) = (row for row in rows if not row.is_by_category and not row.is_by_processor)
-        by_category = {row.category: _tally(row) for row in rows if row.is_by_category}
+        by_category = {
+            row.category: _tally(row)
+            for row in rows
+            if row.is_by_category and not row.is_by_processor
+        }
         return JobMetrics(
             total=_tally(total),
             newest_age=None if total.newest_at is None else period.now - total.newest_at,
             by_category={each: by_category[each] for each in Category if each in by_category},
-            by_processor={row.processor: _tally(row) for row in rows if row.is_by_processor},
+            by_processor={
+                row.processor: _tally(row)
+                for row in rows
+                if row.is_by_processor and not row.is_by_category
+            },
         )
 
 
@@ -73,7 +81,8 @@ def read_health(
     Args:
         connection: the database, with the feature's limits and its last resume.
         feature: its name.
-        eligible: the number of eligible repositories; counted if it is not given and is needed.
+        eligible: the number of eligible repositories; without it, the database is asked whether there is one,
+            where that is needed.
         source: the source of its metrics.
         limited_at: the time of a rollback; only jobs since then count.
 
@@ -93,7 +102,7 @@ def read_health(
         except Unavailable as error:
             failure = str(error)
     if eligible is None:
-        eligible = _count_eligible(connection, feature) if _is_old(metrics) else 0
+        eligible = int(_is_old(metrics) and _is_any_eligible(connection, feature))
     judgement = judge(metrics, eligible=eligible, limits=limits)
     return Health(judgement, metrics, limits, period, failure)
 
@@ -125,9 +134,9 @@ def _is_old(metrics: JobMetrics | None) -> bool:
     return metrics is not None and (metrics.newest_age or timedelta(0)) > STALE_AFTER
 
 
-def _count_eligible(connection: "Connection", feature: str) -> int:
-    count: int = connection.execute(text(_SQL["eligible"]), {"feature": feature}).scalar_one()
-    return count
+def _is_any_eligible(connection: "Connection", feature: str) -> bool:
+    found: bool = connection.execute(text(_SQL["any_eligible"]), {"feature": feature}).scalar_one()
+    return found
 
 
 def _tally(row: "Row[Any]") -> Tally:

@@ -1,6 +1,7 @@
 """Recording jobs: each counts once, also with concurrent reports; old ones are deleted."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 
@@ -63,6 +64,15 @@ def totals(database: Database) -> dict[str, Any]:
     return row
 
 
+def summed(database: Database) -> tuple[int, int]:
+    """The jobs and the errors of the kept sums."""
+    (row,) = database.rows("""
+        SELECT coalesce(sum(jobs), 0)::int AS jobs, coalesce(sum(errors), 0)::int AS errors
+        FROM rollout_metrics_rollup
+    """)
+    return row["jobs"], row["errors"]
+
+
 def test_a_job_is_one_row_of_its_five_minutes(rollout: Database) -> None:
     record(rollout, seconds=1.5)
 
@@ -120,22 +130,32 @@ def test_sixteen_connections_lose_no_job_and_keep_the_mean(rollout: Database) ->
 
 
 @pytest.mark.parametrize(("end", "jobs"), [("COMMIT", 2), ("ROLLBACK", 1)])
-def test_the_first_jobs_of_a_window_at_once_are_each_counted(
+def test_a_job_does_not_wait_for_a_transaction_with_the_first_one(
     rollout: Database, end: str, jobs: int
 ) -> None:
-    with rollout.connect() as first, ThreadPoolExecutor(1) as pool:
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(rollout.connect()) for _ in range(2))
+        # A session has a row of its own by its process.
+        while first.info.backend_pid % 16 == second.info.backend_pid % 16:
+            second = stack.enter_context(rollout.connect())
         first.execute(f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', true)")
-        second = pool.submit(record, rollout, succeeded=False, error="it broke")
-        while not rollout.value("""
-            SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock'
-        """):
-            assert not second.done()
+        second.execute("SET lock_timeout = '1ms'")
+        second.execute(f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', false)")
+        second.commit()
         first.execute(end.encode())
-        second.result()
 
     found = totals(rollout)
     assert (found["jobs"], found["successes"], found["errors"]) == (jobs, jobs - 1, 1)
+    assert summed(rollout) == (jobs, 1)
+
+
+def test_sessions_that_take_turns_share_one_row(rollout: Database) -> None:
+    for _ in range(5):
+        with rollout.connect(autocommit=True) as connection:
+            connection.execute(f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'x', true)")
+
+    windows = rollout.rows("SELECT DISTINCT metrics_window_start FROM rollout_metrics")
+    assert rollout.value("SELECT count(*) FROM rollout_metrics") == len(windows)
 
 
 def test_repositories_and_processors_have_rows_of_their_own(rollout: Database) -> None:

@@ -20,8 +20,12 @@ OBJECT_FILES: Final = (
     "0001_recording.sql",
     "0003_functions.sql",
     "0005_functions.sql",
+    "0007_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
+
+RECORD_FILES: Final = ("0003_record.sql", "0007_record.sql")
+"""Each records the objects of its release; only the newest one runs."""
 
 
 def run_file(name: str, connection: "Connection | None" = None) -> None:
@@ -47,16 +51,20 @@ def run_file(name: str, connection: "Connection | None" = None) -> None:
         ) from error
 
 
-def run_objects(connection: "Connection | None" = None) -> None:
+def run_objects(connection: "Connection | None" = None, *, until: str = "9999") -> None:
     """Make every function, trigger and view as this release has it, and record them.
+
+    Args:
+        connection: alembic's, unless another one is given.
+        until: a revision; objects of later ones need tables that a migration does not have yet.
 
     Raises:
         SetupInvalid: an object of the service needs a function that has to be made again.
     """
     for name in (
-        *OBJECT_FILES,
+        *(name for name in OBJECT_FILES if name[:4] <= until),
         "0003_host_functions.sql",
         "0001_service_functions.sql",
-        "0003_record.sql",
+        max(name for name in RECORD_FILES if name[:4] <= until),
     ):
         run_file(name, connection)

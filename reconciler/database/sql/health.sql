@@ -123,61 +123,38 @@ WHERE configuration.feature_name = :feature
 ORDER BY places.place, columns.name
 LIMIT 1;
 
--- name: eligible
--- The number of eligible repositories.
-SELECT count(*) FROM public.eligible_repositories(:feature);
+-- name: any_eligible
+-- Whether a repository is eligible. It stops at the first one, however many there are.
+SELECT EXISTS (SELECT FROM public.eligible_repositories(:feature));
 
 -- name: metrics
--- The sums of a feature's jobs: in all (both groups null), by category and by processor. The window in which
--- the period begins counts as a whole. Windows from before a resume or a rollback do not count:
--- `record_rollout_job` begins a new window there, and a window that another program continued has jobs of
--- both sides. A longer window, as a service writes it, counts from when its row was written. The newest job is
--- not later than its window's end, also if its row has a later time.
-WITH counted AS (
-    SELECT
-        metrics.repository_id,
-        metrics.processor_type,
-        sum(metrics.total_jobs) AS jobs,
-        sum(metrics.error_count) AS errors,
-        max(least(metrics.updated_at, metrics.metrics_window_end)) AS newest_at
-    FROM public.rollout_configuration AS configuration
-    CROSS JOIN LATERAL public.rollout_metrics_since(
-        configuration.id, CAST(:begin AS timestamptz), CAST(:cut_at AS timestamptz)
-    ) AS metrics
-    WHERE
-        configuration.feature_name = :feature
-        AND metrics.total_jobs > 0
-    GROUP BY metrics.repository_id, metrics.processor_type
-),
-
-having_jobs AS (
-    SELECT DISTINCT counted.repository_id
-    FROM counted
-),
-
-categorized AS (
-    SELECT
-        having_jobs.repository_id,
-        coalesce(
-            recorded.category, public.category_of_repository(having_jobs.repository_id)
-        ) AS category
-    FROM having_jobs
-    LEFT JOIN public.repository_categories AS recorded
-        ON having_jobs.repository_id = recorded.repository_id
-)
-
+-- The sums of a feature's jobs: in all (both groups null), by category, by processor and by both. The rows are sums
+-- by window, so that their number does not depend on the number of jobs. The window in which the period begins
+-- counts as a whole. Windows from before a resume or a rollback do not count: `record_rollout_job` begins a new
+-- window there, and a window that another program continued has jobs of both sides. The newest job is not later
+-- than its window's end, also if its row has a later time.
 SELECT
-    grouping(counted.processor_type) = 0 AS is_by_processor,
-    grouping(categorized.category) = 0 AS is_by_category,
-    counted.processor_type AS processor,
-    categorized.category,
-    CAST(sum(counted.jobs) AS bigint) AS jobs,
-    CAST(sum(counted.errors) AS bigint) AS errors,
-    max(counted.newest_at) AS newest_at
-FROM counted
-INNER JOIN categorized ON counted.repository_id = categorized.repository_id
-GROUP BY GROUPING SETS ((), (categorized.category), (counted.processor_type))
-ORDER BY sum(counted.jobs) DESC, counted.processor_type ASC;
+    grouping(rollup.processor_type) = 0 AS is_by_processor,
+    grouping(rollup.category) = 0 AS is_by_category,
+    rollup.processor_type AS processor,
+    rollup.category,
+    CAST(sum(rollup.jobs) AS bigint) AS jobs,
+    CAST(sum(rollup.errors) AS bigint) AS errors,
+    max(rollup.newest_at) AS newest_at
+FROM public.rollout_configuration AS configuration
+INNER JOIN public.rollout_metrics_rollup AS rollup ON configuration.id = rollup.rollout_config_id
+WHERE
+    configuration.feature_name = :feature
+    AND rollup.counts_until > CAST(:begin AS timestamptz)
+    AND (
+        CAST(:cut_at AS timestamptz) IS null
+        OR rollup.counts_from >= CAST(:cut_at AS timestamptz)
+    )
+GROUP BY GROUPING SETS (
+    (), (rollup.category), (rollup.processor_type), (rollup.category, rollup.processor_type)
+)
+HAVING sum(rollup.jobs) > 0 OR grouping(rollup.category, rollup.processor_type) = 3
+ORDER BY sum(rollup.jobs) DESC, rollup.processor_type ASC;
 
 -- name: reached
 -- The time at which a stage was reached: the last rise to it or over it, or a later event that restarts the

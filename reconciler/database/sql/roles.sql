@@ -38,12 +38,16 @@ public.repository_categories,
 public.category_limits,
 public.category_threshold,
 public.rollout_configuration,
+public.rollout_duration_bucket,
+public.rollout_evidence,
+public.rollout_evidence_state,
 public.rollout_generation,
 public.rollout_history,
 public.rollout_lease,
 public.rollout_lock,
 public.rollout_membership,
 public.rollout_metrics,
+public.rollout_metrics_rollup,
 public.rollout_override,
 public.rollout_state,
 public.rollout_schema_object,
@@ -130,9 +134,13 @@ $$;
 
 -- History, metrics and overrides.
 GRANT SELECT ON
+public.rollout_duration_bucket,
+public.rollout_evidence,
+public.rollout_evidence_state,
 public.rollout_generation,
 public.rollout_history,
 public.rollout_metrics,
+public.rollout_metrics_rollup,
 public.rollout_override,
 public.rollout_state
 TO rollout_reader, rollout_safeguard, rollout_reconciler;
@@ -140,12 +148,25 @@ TO rollout_reader, rollout_safeguard, rollout_reconciler;
 -- A job's outcome. The function runs with its owner's rights and checks its arguments: a worker has no right
 -- on the metrics, which decide about rollbacks.
 GRANT EXECUTE ON FUNCTION
-public.record_rollout_job(text, uuid, text, boolean, double precision, text)
+public.record_rollout_job(text, uuid, text, boolean, double precision, text, text, bigint),
+public.record_rollout_jobs(
+    text, uuid [], text [], boolean [], double precision [], text [], text [], bigint []
+)
 TO rollout_worker;
+
+-- The evidence, and the sums of jobs: those who judge move them on.
+GRANT INSERT, UPDATE, DELETE ON public.rollout_evidence, public.rollout_evidence_state
+TO rollout_safeguard, rollout_reconciler;
+GRANT UPDATE (is_judged) ON public.rollout_metrics_rollup TO rollout_safeguard, rollout_reconciler;
+GRANT EXECUTE ON FUNCTION public.merge_rollout_rollup(integer)
+TO rollout_safeguard, rollout_reconciler;
 
 -- Deleting old windows. This function also runs with its caller's rights.
 GRANT DELETE ON public.rollout_metrics TO rollout_safeguard;
-GRANT EXECUTE ON FUNCTION public.prune_rollout_metrics(interval) TO rollout_safeguard;
+GRANT EXECUTE ON FUNCTION
+public.prune_rollout_metrics(interval),
+public.prune_rollout_metrics_batch(interval, integer)
+TO rollout_safeguard;
 
 -- An override, the values that it limits, and its row of history. Of a configuration, only the columns that
 -- an override changes.
@@ -189,7 +210,8 @@ BEGIN
                 'repositories', 'pull_requests', 'repository_categories', 'category_threshold',
                 'rollout_configuration', 'rollout_generation', 'rollout_history',
                 'rollout_lease', 'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_override',
-                'rollout_state', 'rollout_schema_object', 'rollout_schema_version'
+                'rollout_state', 'rollout_schema_object', 'rollout_schema_version', 'rollout_duration_bucket',
+                'rollout_metrics_rollup', 'rollout_evidence', 'rollout_evidence_state'
             )
         ORDER BY 1, 2
     LOOP

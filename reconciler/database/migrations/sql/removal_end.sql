@@ -18,7 +18,7 @@ BEGIN
                 AND proname <> 'rollout_schema_objects'
         LOOP
             BEGIN
-                EXECUTE format('DROP FUNCTION %s', each.function);
+                EXECUTE format('DROP ROUTINE %s', each.function);
             EXCEPTION
                 WHEN dependent_objects_still_exist THEN
                     GET STACKED DIAGNOSTICS said = PG_EXCEPTION_DETAIL;
@@ -69,7 +69,8 @@ BEGIN
             relname IN (
                 'rollout_membership', 'category_threshold', 'rollout_generation', 'rollout_state',
                 'rollout_override', 'rollout_lease', 'rollout_lock', 'rollout_adopted_object', 'rollout_adopted_row',
-                'rollout_schema_object', 'rollout_schema_version'
+                'rollout_schema_object', 'rollout_schema_version', 'rollout_duration_bucket',
+                'rollout_metrics_rollup', 'rollout_evidence', 'rollout_evidence_state'
             )
             OR relname IN (
                 'repositories', 'rollout_configuration', 'repository_categories', 'rollout_metrics',

@@ -9,5 +9,5 @@ down_revision = "0002"
 def upgrade() -> None:
     """Add the tables for adoption, and create every function, trigger and view of this release."""
     run_file("0003_adoption.sql")
-    run_objects()
+    run_objects(until="0005")
     run_file("0003_closing.sql")

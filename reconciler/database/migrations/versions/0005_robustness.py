@@ -9,5 +9,5 @@ down_revision = "0004"
 def upgrade() -> None:
     """Keep excluded names, record jobs with the owner's rights, find odd times, spare a full queue."""
     run_file("0005_times.sql")
-    run_objects()
+    run_objects(until="0005")
     run_file("0005_settling.sql")
