@@ -14,7 +14,7 @@ from reconciler.cli.options import Format, Settings
 from reconciler.cli.output import print_result, show_result
 from reconciler.cli.render.text import for_line
 from reconciler.cli.types import require_reason
-from reconciler.errors import NotFound, Refused
+from reconciler.errors import NotFound, ReconcilerError, Refused
 from reconciler.wording import short_commit
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def edit_rollout(
     Raises:
         EditRefused: the file would be wrong, or cannot be edited so; nothing is written.
         FileInvalid: it is wrong already.
-        SetupInvalid: git cannot do a requested step.
+        SetupInvalid: git cannot do a requested step; an edit that only narrows is applied first.
     """
     from reconciler.cli.render.file_diff import file_diff
     from reconciler.operations.edit import Reach, edit_file
@@ -98,11 +98,13 @@ def edit_rollout(
     if chosen is Format.TEXT:
         print_result(settings, diff or "\n".join(map(for_line, edit.remarks)))
     _report(settings, edited, afterwards)
-    if edited.failure is not None:
+    if edited.failure is not None and not (afterwards.apply and edit.narrows):
         raise edited.failure
-    plan = _apply(settings, yes=afterwards.yes) if afterwards.apply else None
+    plan = _apply_edited(settings, edited, afterwards) if afterwards.apply else None
     if plan is None and (edited.is_changed or edited.commit):
         settings.inform(_next_step(settings, afterwards))
+    if plan is not None and not plan["refused"] and edited.pushed is None:
+        settings.inform(_next_step_of_applied(settings, edited))
     done = {
         "feature": edit.feature,
         "file": settings.file,
@@ -115,6 +117,8 @@ def edit_rollout(
     }
     if chosen is Format.JSON:
         show_result(settings, done, str)
+    if edited.failure is not None:
+        raise edited.failure
     return done
 
 
@@ -152,12 +156,27 @@ def _report(settings: Settings, edited: "Edited", afterwards: Afterwards) -> Non
         settings.inform(f"the commit also holds the changes that {settings.file} had before")
 
 
+def _apply_edited(settings: Settings, edited: "Edited", afterwards: Afterwards) -> dict[str, Any]:
+    """Apply the edited file; where git failed before, a failure of the apply does not hide that."""
+    try:
+        return _apply(settings, yes=afterwards.yes)
+    except (ReconcilerError, click.Abort):
+        if edited.failure is not None:
+            settings.show_error(edited.failure)
+        raise
+
+
 def _apply(settings: Settings, *, yes: bool) -> dict[str, Any]:
     from reconciler.cli import apply_flow
 
     request = apply_flow.Request.make(settings)
     apply_flow.require_commit(request, is_asked_for=None)
     return apply_flow.apply_as_part(request, yes=yes).model_dump(mode="json")
+
+
+def _next_step_of_applied(settings: Settings, edited: "Edited") -> str:
+    step = "push the commit" if edited.commit is not None else f"commit {settings.file} and push it"
+    return f"Next: {step}; the next apply of a file without this edit undoes it"
 
 
 def _next_step(settings: Settings, afterwards: Afterwards) -> str:

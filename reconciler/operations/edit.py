@@ -40,6 +40,8 @@ class Edit:
     """The default message of its commit."""
     remarks: tuple[str, ...] = ()
     """Requested values that the file already has, one sentence each."""
+    narrows: bool = False
+    """Whether it only takes the feature from repositories: an apply of it need not wait for git."""
 
 
 MakeEdit = Callable[[bytes], Edit]
@@ -123,8 +125,10 @@ def set_percentage(
     message = f"Set {feature} to {shown} percent"
     if rollout.features[feature].percentage == percentage:
         return Edit(feature, content, message, (f"{feature} is at {shown} already",))
+    before = rollout.features[feature].percentage
     edited = with_value(content, ("features", feature, "percentage"), percentage)
-    return Edit(feature, edited, message)
+    narrows = isinstance(percentage, Decimal) and percentage < before
+    return Edit(feature, edited, message, narrows=narrows)
 
 
 def set_strategy(content: bytes, rollout: "Rollout", feature: str, strategy: str) -> Edit:

@@ -81,7 +81,9 @@ class FoundList:
             if entry_key(each) in there
         )
         edited = with_entries(content, self.path, new)
-        return Edit(self.feature, edited, self._message("Add", names, "to"), tuple(remarks))
+        message = self._message("Add", names, "to")
+        narrows = self._is(FileList.EXCLUSIONS)
+        return Edit(self.feature, edited, message, tuple(remarks), narrows=narrows)
 
     def remove(self, content: bytes, names: Sequence[str]) -> Edit:
         """Return the edit that removes entries; those that the list lacks become remarks."""
@@ -97,7 +99,12 @@ class FoundList:
             for each in names
             if (pattern := f"{entry_key(each).partition('/')[0]}/*") in left
         ]
-        return Edit(self.feature, edited, self._message("Remove", names, "from"), tuple(remarks))
+        message = self._message("Remove", names, "from")
+        narrows = self._is(FileList.WHITELIST)
+        return Edit(self.feature, edited, message, tuple(remarks), narrows=narrows)
+
+    def _is(self, edited: FileList) -> bool:
+        return self.path[-1] == edited.key
 
     @property
     def _have(self) -> str:

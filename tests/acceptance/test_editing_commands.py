@@ -282,3 +282,69 @@ def test_an_edit_is_applied_by_the_ordinary_apply_with_its_guards(commented: Sit
     )
     assert (without_commit.exit_code, "not committed" in without_commit.stderr) == (3, True)
     assert commented.database.value("SELECT rollout_percentage FROM rollout_configuration") == 25
+
+
+def decline_pushes(site: Site) -> None:
+    hook = site.remote / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho declined >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+
+def load(site: Site) -> None:
+    (site.folder / "r.csv").write_text(
+        "full_name,stars\n" + "".join(f"acme/tool-{number},10\n" for number in range(12))
+    )
+    site.reconcile("repositories", "load", "r.csv")
+    site.write("version: 1\nfeatures:\n  capture: {percentage: 100, guards: {max_increase: 100}}\n")
+    site.commit("Begin")
+    site.push()
+    assert site.reconcile().exit_code == 0
+
+
+def test_one_repository_is_excluded_at_once_by_one_command(site: Site) -> None:
+    load(site)
+
+    done = site.reconcile(
+        "exclude", "add", "acme/tool-3", "--push", "--apply", "--reason", "It hurts"
+    )
+
+    assert done.exit_code == 0
+    assert "lose         acme/tool-3" in done.stdout
+    assert "acme/tool-3" in site.remote_text()
+    assert site.reconcile("--dry-run", "--detailed-exitcode").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "eligible", "is_applied"),
+    [
+        (("exclude", "add", "acme/tool-3"), 11, True),
+        (("set", "0"), 0, True),
+        (("exclude", "remove", "acme/tool-5"), 11, False),
+    ],
+)
+def test_an_edit_that_narrows_is_applied_where_the_push_fails(
+    site: Site, arguments: tuple[str, ...], eligible: int, *, is_applied: bool
+) -> None:
+    load(site)
+    if not is_applied:
+        site.reconcile("exclude", "add", "acme/tool-5", "--push", "--apply")
+    decline_pushes(site)
+
+    done = site.reconcile(*arguments, "--push", "--apply")
+
+    assert done.exit_code == 1
+    assert "is committed, but not pushed to origin/main" in done.stderr
+    assert ("Applied: " in done.stdout) is is_applied
+    found = site.database.value("SELECT count(*) FROM eligible_repositories('capture')")
+    assert int(found) == eligible
+
+
+def test_an_applied_edit_that_git_lacks_says_so(site: Site) -> None:
+    load(site)
+
+    done = site.reconcile("exclude", "add", "acme/tool-3", "--apply")
+
+    assert done.stderr.splitlines()[-1] == (
+        "Next: commit rollout.yaml and push it; "
+        "the next apply of a file without this edit undoes it"
+    )
