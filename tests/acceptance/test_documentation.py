@@ -7,7 +7,7 @@ from tests.pages import DOCUMENTATION, follow, matches
 from tests.postgres import PROJECT, Database
 from tests.site import Site
 
-PAGES = ("tutorial.md", "strategies.md", "runbook.md", "from-a-console.md")
+PAGES = ("strategies.md", "runbook.md", "from-a-console.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -20,6 +20,16 @@ def test_the_commands_of_a_page_print_what_it_shows(page: str, site: Site) -> No
     )
 
     assert follow(DOCUMENTATION / page, site) > 0
+
+
+def test_the_tutorial_prints_what_it_shows(site: Site) -> None:
+    samples = PROJECT / "reconciler" / "demo_files"
+    site.write((samples / "rollout.yaml").read_text("utf-8"))
+    site.reconcile("repositories", "load", str(samples / "repositories.csv"))
+    site.commit("Declare the rollout of capture")
+    site.push()
+
+    assert follow(DOCUMENTATION / "tutorial.md", site) > 0
 
 
 @pytest.mark.parametrize(
