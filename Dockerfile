@@ -11,6 +11,7 @@ RUN /opt/reconcile/bin/pip install --no-cache-dir --require-hashes --requirement
     --requirement requirements-embedded.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY reconciler ./reconciler
+COPY schemas ./schemas
 COPY rollout_client ./rollout_client
 RUN /opt/reconcile/bin/pip install --no-cache-dir --no-deps --no-build-isolation ./rollout_client .
 
