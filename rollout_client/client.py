@@ -38,7 +38,6 @@ POLL_EVERY: Final = timedelta(seconds=5)
 START_TIMEOUT: Final = timedelta(seconds=5)
 _POLLS_WITHIN_STALENESS: Final = 4
 _CHECK_FORK_EVERY_SECONDS: Final = 0.1
-_ROUTING: Final = Routing()
 _CIRCUIT: Final = CircuitSettings()
 
 
@@ -56,7 +55,7 @@ class RolloutClient:
         max_staleness: how long an answer counts after the database last confirmed its data.
         poll_every: the interval of reading without notifications, for example behind a transaction pooler.
         start_timeout: how long entering waits for the first load.
-        routing: the processors of features' jobs, if they differ from `Routing()`.
+        routing: the processors of features' jobs, in place of those that the database names.
         circuit: the limits that open the circuit of a feature in this process.
         queue_length: how many outcomes may wait to be recorded.
         snapshot_file: a file with the last data, for a start without the database.
@@ -169,8 +168,9 @@ class RolloutClient:
 
     def route(self, repository: str | UUID, job: Job) -> Route:
         """Return the processor that takes a job of a repository."""
-        routing = self._routing.get(job.feature, _ROUTING)
-        return routing.route(job, eligible=self.is_eligible(repository, job.feature))
+        # Asked first: it may load the feature.
+        eligible = self.is_eligible(repository, job.feature)
+        return self._routing_of(job.feature).route(job, eligible=eligible)
 
     def record(
         self,
@@ -330,8 +330,11 @@ class RolloutClient:
         self._fast_until = min(now + _CHECK_FORK_EVERY_SECONDS, current.deadline)
         return self._decider.is_eligible(current, repository, feature)
 
+    def _routing_of(self, feature: str) -> Routing:
+        return self._routing.get(feature) or self._store.current.state.routing_of(feature)
+
     def _count_in_circuit(self, outcome: Outcome) -> None:
-        fallback = self._routing.get(outcome.feature, _ROUTING).fallback
+        fallback = self._routing_of(outcome.feature).fallback
         if outcome.feature in self._store.current.state.newest and outcome.processor != fallback:
             self._circuits.record(outcome)
 

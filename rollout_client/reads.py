@@ -14,6 +14,7 @@ import psycopg
 
 from rollout_client.connection import Connection, statement
 from rollout_client.repositories import Page, Repositories
+from rollout_client.route import DEFAULT_ROUTING, Routing
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
@@ -28,6 +29,8 @@ class Feature:
     """A text that changes with each change of the row."""
     updated_at: float
     """The row's time of writing, in seconds since 1970."""
+    routing: Routing = DEFAULT_ROUTING
+    """The processors of its jobs, without rules."""
 
 
 Features = Mapping[str, Feature]
@@ -101,7 +104,8 @@ def _read_features(
 
 
 def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
-    _, active, stopped, strategy, percentage, salt, bucketing, version, updated_at, *lists = row
+    _, active, stopped, strategy, percentage, salt, bucketing, *more = row
+    processor, fallback, version, updated_at, *lists = more
     if known is not None and known.version == version:
         return known
     whitelist, exclusions = map(frozenset, lists)
@@ -115,7 +119,7 @@ def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
         whitelist=whitelist,
         exclusions=exclusions,
     )
-    return Feature(targeting, version, updated_at or 0.0)
+    return Feature(targeting, version, updated_at or 0.0, Routing(processor, fallback))
 
 
 def _strategy(name: str) -> Strategy:

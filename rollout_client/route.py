@@ -1,6 +1,7 @@
 """Routing: the processor of a job, after the decision about its repository."""
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class Routing:
             return Route(self.fallback, eligible=False)
         fitting = (rule.processor for rule in self.rules if rule.fits(job))
         return Route(next(fitting, self.processor), eligible=True)
+
+
+DEFAULT_ROUTING: Final = Routing()
 
 
 @dataclass(frozen=True, slots=True)

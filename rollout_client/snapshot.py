@@ -23,6 +23,7 @@ from rollout_client.atomic_write import remove_leftovers, replace_file
 from rollout_client.errors import SetupInvalid
 from rollout_client.reads import Feature, Features
 from rollout_client.repositories import Page, Repositories
+from rollout_client.route import Routing
 from rollout_client.state import State
 from rollout_client.store import Store
 from rollout_client.targeting.buckets import Bucketing
@@ -205,6 +206,8 @@ def _plain_features(features: Features) -> dict[str, dict[str, Any]]:
             "exclusions": sorted(each.targeting.exclusions),
             "version": each.version,
             "updated_at": each.updated_at,
+            "processor": each.routing.processor,
+            "fallback": each.routing.fallback,
         }
         for name, each in features.items()
     }
@@ -225,6 +228,8 @@ def _features(plain: Mapping[str, Any]) -> dict[str, Feature]:
             ),
             each["version"],
             each["updated_at"],
+            # A file of an earlier release has no processors.
+            Routing(**{key: each[key] for key in ("processor", "fallback") if key in each}),
         )
         for name, each in plain.items()
     }

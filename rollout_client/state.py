@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from rollout_client.reads import Feature, Features
 from rollout_client.repositories import NO_REPOSITORIES, Repositories
+from rollout_client.route import DEFAULT_ROUTING, Routing
 from rollout_client.targeting.categories import Category
 from rollout_client.targeting.eligibility import (
     Repository,
@@ -173,6 +174,11 @@ class State:
             rule=ClientRule.CIRCUIT_OPEN,
             reason="circuit_open: too many of the feature's jobs failed in this process",
         )
+
+    def routing_of(self, feature: str) -> Routing:
+        """Return the processors of a feature's jobs by the newest features, or the default ones."""
+        found = self.newest.get(feature)
+        return DEFAULT_ROUTING if found is None else found.routing
 
     def _decide(self, features: Features, repository: Repository | None, feature: str) -> Decision:
         targeting = _targeting(features.get(feature))

@@ -11,7 +11,13 @@ _COLUMNS = {
     "percentage": "rollout_percentage::float",
     "salt": "salt",
     "bucketing": "bucketing",
+    "processor": "processor",
+    "fallback": "fallback",
+    "method": "health_method",
     "max_error_rate": "max_error_rate::float",
+    "max_regression": "max_regression::float",
+    "max_slowdown": "max_slowdown::float",
+    "false_alarms": "false_alarms::float",
     "min_jobs": "min_jobs",
     "window": "extract(epoch from monitoring_window)::float",
     "auto_rollback": "auto_rollback_enabled",
@@ -21,6 +27,15 @@ _COLUMNS = {
     "whitelist": "ARRAY(SELECT DISTINCT unnest(target_repositories))",
     "exclusions": "ARRAY(SELECT DISTINCT unnest(excluded_repositories))",
 }
+_QUIET_DEFAULTS = {
+    "processor": "github_actions",
+    "fallback": "inngest",
+    "method": "threshold",
+    "max_regression": 2,
+    "max_slowdown": None,
+    "false_alarms": 0.001,
+}
+"""Values that the row of a new feature has only where they differ."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 State = dict[str, dict[str, Any]]
@@ -45,7 +60,7 @@ def replayed_state(database: Database) -> State:
     for row in rows:
         metadata = row["metadata"]
         if row["action"] == "created":
-            features[row["feature_name"]] = dict(metadata["after"])
+            features[row["feature_name"]] = _QUIET_DEFAULTS | metadata["after"]
             continue
         feature = features[row["feature_name"]]
         match row["action"], metadata:

@@ -20,7 +20,7 @@ import click
 
 from reconciler.cli.options import Format, Settings
 from reconciler.cli.render.text import for_json
-from reconciler.planning.feature_config import plain
+from reconciler.planning.field_types import plain
 from reconciler.wording import count, show_time
 
 Data = TypeVar("Data")

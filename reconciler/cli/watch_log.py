@@ -24,10 +24,12 @@ from reconciler.operations.events import (
     CommitApplied,
     CommitNotApplied,
     Event,
+    EvidenceRose,
     Failed,
     LimitRestored,
     Recovered,
     RolledBack,
+    SharedOutage,
     StandsBy,
     WroteBack,
 )
@@ -161,18 +163,8 @@ def describe(event: Event) -> Line:
             line = Line(Level.INFO, "active", "this is the active watcher", {})
         case StandsBy(holder):
             line = Line(Level.INFO, "standby", f"{holder} is active", {"holder": holder})
-        case RolledBack():
-            line = _rolled_back(event)
-        case LimitRestored(feature, override):
-            limit = None if override is None else override.percentage
-            message = (
-                f"{feature}: {describe_limit(limit)} is in force; live exceeded it and was reset"
-            )
-            fields = {
-                "feature": feature,
-                "override": None if override is None else str(override.id),
-            }
-            line = Line(Level.WARNING, "limit_restored", message, fields)
+        case RolledBack() | LimitRestored() | EvidenceRose() | SharedOutage():
+            line = _safeguard(event)
         case WroteBack():
             line = _wrote_back(event)
         case CommitApplied():
@@ -186,6 +178,33 @@ def describe(event: Event) -> Line:
         case Recovered(subject):
             line = Line(Level.INFO, "recovered", f"{subject}: recovered", {"subject": subject})
     return line
+
+
+def _safeguard(event: RolledBack | LimitRestored | EvidenceRose | SharedOutage) -> Line:
+    match event:
+        case RolledBack():
+            return _rolled_back(event)
+        case LimitRestored():
+            return _restored(event)
+        case EvidenceRose(feature, evidence, fails_at, sentence):
+            fields = {"feature": feature, "evidence": evidence, "fails_at": fails_at}
+            return Line(Level.WARNING, "evidence_rose", f"{feature}: {sentence}", fields)
+        case SharedOutage(feature, sentence):
+            message = f"{feature}: {sentence}"
+            return Line(Level.ERROR, "shared_outage", message, {"feature": feature})
+
+
+def _restored(event: LimitRestored) -> Line:
+    override = event.override
+    limit = None if override is None else override.percentage
+    message = (
+        f"{event.feature}: {describe_limit(limit)} is in force; live exceeded it and was reset"
+    )
+    fields = {
+        "feature": event.feature,
+        "override": None if override is None else str(override.id),
+    }
+    return Line(Level.WARNING, "limit_restored", message, fields)
 
 
 def _applied(event: CommitApplied) -> Line:
@@ -210,6 +229,7 @@ def _rolled_back(event: RolledBack) -> Line:
         "error_rate": event.error_rate,
         "jobs": event.jobs,
         "errors": event.errors,
+        "evidence": event.evidence,
     }
     return Line(Level.WARNING, "rolled_back", f"{event.feature}: {_limit(override)}", fields)
 

@@ -15,7 +15,8 @@ from reconciler.database.locks import OnWait, lock_writers, wait_silently
 from reconciler.database.overrides import write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
-from reconciler.planning.feature_config import Configuration, plain, to_parameters, to_state
+from reconciler.planning.feature_config import Configuration, to_parameters, to_state
+from reconciler.planning.field_types import plain
 from reconciler.planning.health import MetricsSource
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.plan import (

@@ -4,6 +4,7 @@ Every function reads in the caller's transaction and writes nothing. `planning.h
 verdict.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,16 +15,19 @@ from sqlalchemy import text
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound, Unavailable
 from reconciler.planning.health import (
+    NO_JOBS,
     STALE_AFTER,
     Health,
     HealthLimits,
     JobMetrics,
     MetricsSource,
     Period,
+    Processors,
     Tally,
     judge,
 )
 from reconciler.planning.promotion import Soaking
+from reconciler.rollout_file.health_method import HealthMethod
 from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
@@ -50,21 +54,20 @@ class PostgresMetrics:
             "cut_at": period.cut_at,
         }
         rows = self.connection.execute(text(_SQL["metrics"]), parameters).all()
-        (total,) = (row for row in rows if not row.is_by_category and not row.is_by_processor)
-        by_category = {
-            row.category: _tally(row)
-            for row in rows
-            if row.is_by_category and not row.is_by_processor
+        processors = {
+            row.processor: row for row in rows if row.is_by_processor and not row.is_by_category
         }
+        judged = processors.get(period.processors.processor)
+        by_processor = {name: _tally(row) for name, row in processors.items()}
         return JobMetrics(
-            total=_tally(total),
-            newest_age=None if total.newest_at is None else period.now - total.newest_at,
-            by_category={each: by_category[each] for each in Category if each in by_category},
-            by_processor={
-                row.processor: _tally(row)
-                for row in rows
-                if row.is_by_processor and not row.is_by_category
-            },
+            total=by_processor.get(period.processors.processor, NO_JOBS),
+            newest_age=None
+            if judged is None or judged.newest_at is None
+            else period.now - judged.newest_at,
+            by_category=_by_category(rows, period.processors.processor),
+            by_processor=by_processor,
+            baseline=by_processor.get(period.processors.fallback, NO_JOBS),
+            baseline_by_category=_by_category(rows, period.processors.fallback),
         )
 
 
@@ -92,8 +95,16 @@ def read_health(
     row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one_or_none()
     if row is None:
         raise NotFound(f"no feature is called {feature}")
-    period = Period(row.now, row.monitoring_window, row.resumed_at, limited_at)
-    limits = HealthLimits(max_error_rate=row.max_error_rate, min_jobs=row.min_jobs)
+    processors = Processors(row.processor, row.fallback)
+    period = Period(row.now, row.monitoring_window, row.resumed_at, limited_at, processors)
+    limits = HealthLimits(
+        max_error_rate=row.max_error_rate,
+        min_jobs=row.min_jobs,
+        method=HealthMethod(row.health_method),
+        max_regression=row.max_regression,
+        max_slowdown=row.max_slowdown,
+        false_alarms=row.false_alarms,
+    )
     chosen = PostgresMetrics(connection) if source is None else source
     metrics, failure = None, _read_odd_time(connection, feature)
     if failure is None:
@@ -141,3 +152,12 @@ def _is_any_eligible(connection: "Connection", feature: str) -> bool:
 
 def _tally(row: "Row[Any]") -> Tally:
     return Tally(jobs=row.jobs or 0, errors=row.errors or 0)
+
+
+def _by_category(rows: "Sequence[Row[Any]]", processor: str) -> Mapping[Category, Tally]:
+    tallies = {
+        row.category: _tally(row)
+        for row in rows
+        if row.is_by_category and row.is_by_processor and row.processor == processor
+    }
+    return {each: tallies[each] for each in Category if each in tallies}

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from reconciler.database.queries import queries
 from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.feature_config import plain
+from reconciler.planning.field_types import plain
 from reconciler.planning.history import Action, HistoryCause
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from reconciler.database.overrides import read_overrides, write_overrides
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
 from reconciler.planning.drift import reverted
-from reconciler.planning.feature_config import Exposure, exposure_from_state, plain
+from reconciler.planning.feature_config import Exposure, exposure_from_state
+from reconciler.planning.field_types import plain
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import Act, RollbackSettings, Standing, with_superseded
 from reconciler.planning.overrides import OverrideState, StoredOverride
@@ -41,6 +42,8 @@ class FoundFeature:
     standing: Standing
     settings: RollbackSettings
     generation: int
+    fallback: str
+    """The processor for the jobs of repositories that are not eligible."""
     now: datetime
     """The transaction's time, by the database's clock."""
 
@@ -80,6 +83,7 @@ def read_feature(connection: "Connection", name: str) -> FoundFeature:
         standing=Standing(live, desired, Strategy(row.strategy), overrides),
         settings=RollbackSettings(row.auto_rollback, row.rollback_to),
         generation=applied.generation,
+        fallback=row.fallback,
         now=row.now,
     )
 

@@ -41,6 +41,8 @@ class HealthStatus:
     verdict: Verdict
     reason: Reason | None
     summary: str
+    evidence: float | None
+    """None under the method `threshold`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +102,9 @@ def read_status(connection: "Connection", *, feature: str | None) -> Status:
 
 def _read_health(connection: "Connection", feature: str, eligible: int) -> HealthStatus:
     found = read_health(connection, feature, eligible=eligible)
-    return HealthStatus(found.judgement.verdict, found.judgement.reason, found.sentence)
+    return HealthStatus(
+        found.judgement.verdict,
+        found.judgement.reason,
+        found.sentence,
+        None if found.evidence is None else found.evidence.value,
+    )

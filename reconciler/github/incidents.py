@@ -10,7 +10,7 @@ from reconciler.database.live_state import read_feature_names
 from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
-from reconciler.planning.health import Health, Verdict
+from reconciler.planning.health import Health, Reason, Verdict
 from reconciler.rollout_file.model import Override
 
 
@@ -25,7 +25,7 @@ class Incident:
 
 
 def read_incidents(database: Database) -> tuple[Incident, ...]:
-    """Return the features that an override limits or whose verdict is fail, by name."""
+    """Return the features that an override limits or that fail, also with the fallback, by name."""
     with read_only_transaction(database) as connection:
         require_newest(connection)
         found = [
@@ -37,7 +37,10 @@ def read_incidents(database: Database) -> tuple[Incident, ...]:
             for name in read_feature_names(connection)
         ]
     return tuple(
-        each
-        for each in found
-        if each.override is not None or each.health.judgement.verdict is Verdict.FAIL
+        each for each in found if each.override is not None or _needs_a_person(each.health)
     )
+
+
+def _needs_a_person(health: Health) -> bool:
+    judgement = health.judgement
+    return judgement.verdict is Verdict.FAIL or judgement.reason is Reason.SHARED_CAUSE

@@ -51,7 +51,28 @@ class RolledBack:
     error_rate: float | None
     """In percent; None without jobs."""
     jobs: int
+    """Of the processor that is judged."""
     errors: int
+    evidence: float | None = None
+    """None under the method `threshold`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRose:
+    """The verdict on a feature is `warn` from now on: the safeguard may act soon."""
+
+    feature: str
+    evidence: float
+    fails_at: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharedOutage:
+    """A feature fails on both processors from now on: nothing was rolled back, since it would not help."""
+
+    feature: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +129,8 @@ Event = (
     BecameActive
     | StandsBy
     | RolledBack
+    | EvidenceRose
+    | SharedOutage
     | LimitRestored
     | WroteBack
     | CommitApplied

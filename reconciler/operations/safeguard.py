@@ -26,7 +26,7 @@ from reconciler.database.transactions import Database, read_only_transaction, wr
 from reconciler.errors import ReconcilerError
 from reconciler.operations.events import Emit, LimitRestored, RolledBack, emit_to_no_listener
 from reconciler.planning.drift import Limit
-from reconciler.planning.feature_config import plain
+from reconciler.planning.field_types import plain
 from reconciler.planning.health import NO_JOBS, Health, MetricsSource
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import (
@@ -227,7 +227,8 @@ def _restore(connection: "Connection", found: FoundFeature) -> Acted | None:
 def _rolled_back(acted: Acted, health: Health) -> RolledBack:
     total = NO_JOBS if health.metrics is None else health.metrics.total
     rate = None if total.error_rate is None else float(total.error_rate)
-    return RolledBack(acted.feature, acted.override, rate, total.jobs, total.errors)
+    evidence = None if health.evidence is None else health.evidence.value
+    return RolledBack(acted.feature, acted.override, rate, total.jobs, total.errors, evidence)
 
 
 def _judge(connection: "Connection", name: str, source: MetricsSource | None) -> Judged:
@@ -273,4 +274,24 @@ def _metrics(health: Health) -> Mapping[str, Any]:
         "jobs": total.jobs,
         "errors": total.errors,
         "since": health.period.begin.isoformat(),
+        **_arms(health),
     }
+
+
+def _arms(health: Health) -> Mapping[str, Any]:
+    baseline = NO_JOBS if health.metrics is None else health.metrics.baseline
+    found: dict[str, Any] = {
+        "processor": health.period.processors.processor,
+        "fallback": health.period.processors.fallback,
+        "baseline_jobs": baseline.jobs,
+        "baseline_errors": baseline.errors,
+        "method": health.limits.method.value,
+    }
+    if health.evidence is not None:
+        found |= {
+            "evidence": health.evidence.value,
+            "evidence_fails_at": health.evidence.fail_line,
+            "test": health.evidence.test.value,
+            "test_since": health.evidence.start.at.isoformat(),
+        }
+    return found

@@ -17,7 +17,6 @@ from reconciler.git.rollout_branch import rollout_branch
 from reconciler.git.write_back import read_tip, trace_blocks
 from reconciler.planning.overrides import limit_of
 from reconciler.planning.verification import (
-    FALLBACK_PROCESSOR,
     Check,
     CheckStatus,
     GitAnswer,
@@ -48,7 +47,7 @@ def verify(
     features: Sequence[str] = (),
     *,
     file: Path | None,
-    fallback: str = FALLBACK_PROCESSOR,
+    fallback: str | None = None,
 ) -> tuple[Verified, ...]:
     """Return the checks of every feature under an override, or of the named ones.
 
@@ -56,7 +55,7 @@ def verify(
         database: the rollout's database.
         features: their names; empty for all.
         file: the rollout file in a checkout, whose remote is asked; without it git is not asked.
-        fallback: the processor that runs the jobs of repositories that are not eligible.
+        fallback: the processor for the jobs of ineligible repositories; default: the feature's own.
 
     Raises:
         NotFound: there is no such feature.
@@ -110,9 +109,11 @@ def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
 
 
 def _verify(
-    connection: "Connection", name: str, override: Override, fallback: str, git: GitAnswer
+    connection: "Connection", name: str, override: Override, fallback: str | None, git: GitAnswer
 ) -> Verified:
     found = read_feature(connection, name)
-    facts = read_rollback_facts(connection, found, override, fallback=fallback, git=git)
+    facts = read_rollback_facts(
+        connection, found, override, fallback=fallback or found.fallback, git=git
+    )
     seconds = (found.now - override.at).total_seconds()
     return Verified(name, override, seconds, verify_rollback(facts))

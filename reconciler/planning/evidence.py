@@ -9,8 +9,7 @@ Start number j has the weight 1/(j (j+1)); the weights sum to one, and the weigh
 guarantee. Older starts are thinned out, which only lowers the sum.
 """
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,8 +20,6 @@ from typing import Final
 from reconciler.planning.evidence_formulas import (
     Arm,
     log_factor,
-    log_hard_limit,
-    log_weighted_sum,
 )
 from rollout_client.targeting.categories import Category
 
@@ -33,7 +30,6 @@ MAX_ERRORS_PER_REPOSITORY: Final = 5
 
 _WINDOWS_IN_AN_HOUR: Final = timedelta(hours=1) // WINDOW
 _WINDOWS_IN_A_DAY: Final = timedelta(days=1) // WINDOW
-_LARGEST_LOG: Final = 700.0
 _KEPT_EACH_WINDOW: Final = 12
 _KEPT_EACH_HOUR: Final = 2 * _WINDOWS_IN_A_DAY
 
@@ -57,6 +53,11 @@ class Counts:
         """The jobs with a duration, and those that were slow."""
         return Arm(self.timed, self.slow)
 
+    @property
+    def slow_share(self) -> Decimal | None:
+        """The share of slow jobs, in percent; None without jobs with a duration."""
+        return Decimal(100 * self.slow) / self.timed if self.timed else None
+
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
             self.jobs + other.jobs,
@@ -67,6 +68,19 @@ class Counts:
 
 
 NO_COUNTS: Final = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """The jobs of both processors."""
+
+    baseline: Counts = NO_COUNTS
+    """The jobs of `fallback`."""
+    new: Counts = NO_COUNTS
+    """The jobs of `processor`."""
+
+
+NO_ARMS: Final = Arms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +146,21 @@ class EvidenceSettings:
     """Percentage points of slow jobs more than the baseline's; None does not judge them."""
 
     @property
+    def limit_share(self) -> float:
+        """The highest error rate, from 0 to 1."""
+        return float(self.max_error_rate) / 100
+
+    @property
+    def regression_share(self) -> float:
+        """The tolerance of the regression, from 0 to 1."""
+        return float(self.max_regression) / 100
+
+    @property
+    def slowdown_share(self) -> float:
+        """The tolerance of slow jobs, from 0 to 1; 0 where they are not judged."""
+        return float(self.max_slowdown or 0) / 100
+
+    @property
     def tests(self) -> "tuple[EvidenceTest, ...]":
         """The tests that are on."""
         if self.max_slowdown is None:
@@ -148,58 +177,6 @@ class EvidenceTest(StrEnum):
     """Is the new processor worse than the baseline by more than `max_regression`?"""
     SLOWDOWN = "slowdown"
     """Does the new processor have more slow jobs than the baseline by more than `max_slowdown`?"""
-
-
-class EvidenceLevel(StrEnum):
-    """What the evidence means for the feature."""
-
-    NONE = "none"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The value of each test, and the largest one divided by the number of tests."""
-
-    logs: Mapping[EvidenceTest, float]
-    """The weighted sum over the starts of each test that is on."""
-    false_alarms: Decimal
-    since: datetime
-    """When the stage began."""
-
-    @property
-    def log_value(self) -> float:
-        """The logarithm of the evidence."""
-        return max(self.logs.values()) - math.log(len(self.logs))
-
-    @property
-    def test(self) -> EvidenceTest:
-        """The test with the largest value."""
-        return max(self.logs, key=lambda test: self.logs[test])
-
-    @property
-    def value(self) -> float:
-        """The evidence; what exceeds a float is infinite."""
-        return math.exp(self.log_value) if self.log_value < _LARGEST_LOG else math.inf
-
-    @property
-    def fail_line(self) -> float:
-        """The evidence from which on the feature fails: 1/α."""
-        return 1 / float(self.false_alarms)
-
-    @property
-    def warn_line(self) -> float:
-        """The evidence from which on a person is warned: 1/√α."""
-        return math.sqrt(self.fail_line)
-
-    @property
-    def level(self) -> EvidenceLevel:
-        """What the evidence means for the feature."""
-        fails_at = -math.log(float(self.false_alarms))
-        if self.log_value >= fails_at:
-            return EvidenceLevel.FAIL
-        return EvidenceLevel.WARN if self.log_value >= fails_at / 2 else EvidenceLevel.NONE
 
 
 def window_of(moment: datetime) -> datetime:
@@ -258,50 +235,18 @@ def advance(
     )
 
 
-def weigh(run: EvidenceRun, open_jobs: Counts, settings: EvidenceSettings) -> Evidence:
-    """Return the evidence of a run and of the jobs since its last closed window.
-
-    Args:
-        run: the evidence of the closed windows.
-        open_jobs: the jobs of the new processor in the windows from `run.closed_until` on.
-        settings: the limits of the tests.
-    """
-    starts = kept_starts(run.began_at, run.closed_until)
-    regression = dict.fromkeys(starts, 0.0)
-    slowdown = dict.fromkeys(starts, 0.0)
-    new = dict.fromkeys(starts, open_jobs)
-    for state in run.states:
-        regression[state.number] += state.regression
-        slowdown[state.number] += state.slowdown
-        new[state.number] += state.new
-    limit = _share(settings.max_error_rate)
-    by_test = {
-        EvidenceTest.HARD_LIMIT: {
-            number: log_hard_limit(counts.errors, counts.jobs, limit)
-            for number, counts in new.items()
-        },
-        EvidenceTest.REGRESSION: regression,
-        EvidenceTest.SLOWDOWN: slowdown,
-    }
-    return Evidence(
-        {test: log_weighted_sum(by_test[test]) for test in settings.tests},
-        settings.false_alarms,
-        run.began_at,
-    )
-
-
 def _after(state: EvidenceState, block: Block, settings: EvidenceSettings) -> EvidenceState:
     regression = log_factor(
         block.baseline.failed,
         block.new.failed,
         (state.baseline.failed, state.new.failed),
-        _share(settings.max_regression),
+        settings.regression_share,
     )
     slowdown = log_factor(
         block.baseline.slowed,
         block.new.slowed,
         (state.baseline.slowed, state.new.slowed),
-        _share(settings.max_slowdown or Decimal(0)),
+        settings.slowdown_share,
     )
     return replace(
         state,
@@ -310,7 +255,3 @@ def _after(state: EvidenceState, block: Block, settings: EvidenceSettings) -> Ev
         baseline=state.baseline + block.baseline,
         new=state.new + block.new,
     )
-
-
-def _share(percent: Decimal) -> float:
-    return float(percent) / 100

@@ -59,11 +59,20 @@ def log_factor(baseline: Arm, new: Arm, earlier: tuple[Arm, Arm], tolerance: flo
 
 def log_weighted_sum(logs: Mapping[int, float]) -> float:
     """Return the log of the sum of values, each with the weight 1/(j (j+1)) of its start's number j."""
-    terms = [value - log(number) - log1p(number) for number, value in logs.items()]
+    terms = [_log_weighted(number, value) for number, value in logs.items()]
     largest = max(terms, default=-inf)
     if largest in {inf, -inf}:
         return largest
     return largest + log(sum(exp(term - largest) for term in terms))
+
+
+def heaviest_start(logs: Mapping[int, float]) -> int:
+    """Return the number of the start with the largest part of the weighted sum; the later of two."""
+    return max(logs, key=lambda number: (_log_weighted(number, logs[number]), number))
+
+
+def _log_weighted(number: int, value: float) -> float:
+    return value - log(number) - log1p(number)
 
 
 def _nearest_null_rate(

@@ -24,6 +24,8 @@ from reconciler.rollout_file.durations import (
 )
 from reconciler.rollout_file.list_entries import entry_key, is_entry
 from reconciler.rollout_file.model import (
+    DEFAULT_FALLBACK,
+    DEFAULT_PROCESSOR,
     MAX_AUTHOR_LENGTH,
     MAX_DESCRIPTION_LENGTH,
     MAX_REASON_LENGTH,
@@ -37,6 +39,7 @@ from reconciler.rollout_file.model import (
 from reconciler.rollout_file.value_types import (
     FEATURE_NAME_PATTERN,
     MAX_PRIORITY,
+    MAX_PROCESSOR_LENGTH,
     MOST_INTEGER,
     whole,
 )
@@ -125,6 +128,8 @@ def _describe_feature(
             exclusions, _entries(configuration.whitelist, names, "whitelist", said), said
         ),
         "exclusions": exclusions,
+        "processor": _processor(configuration.processor, DEFAULT_PROCESSOR, "processor", said),
+        "fallback": _processor(configuration.fallback, DEFAULT_FALLBACK, "fallback", said),
     }
     health = _part(declared, "health.") | {
         "min_jobs": _min_jobs(configuration.min_jobs, said),
@@ -202,6 +207,11 @@ def _salt(name: str, salt: str, said: list[str]) -> str | None:
         said.append("with another salt an apply chooses other repositories by percentage")
         return None
     return salt
+
+
+def _processor(live: str, default: str, what: str, said: list[str]) -> str:
+    found = _text(live, f"the {what}", MAX_PROCESSOR_LENGTH, said)
+    return default if found is None else found
 
 
 def _text(text: str | None, what: str, longest: int, said: list[str]) -> str | None:

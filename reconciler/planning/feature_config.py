@@ -9,16 +9,29 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from decimal import Decimal
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from operator import attrgetter
 from typing import Any, Final, Self, TypeVar
 
+from reconciler.planning.field_types import (
+    BUCKETING,
+    DURATION,
+    ENTRIES,
+    METHOD,
+    NUMBER,
+    OPTIONAL_PERCENTAGE,
+    PERCENTAGE,
+    STRATEGY,
+    SWITCH,
+    TEXT,
+    ValueType,
+    plain,
+)
 from reconciler.planning.history import Action
-from reconciler.rollout_file.durations import format_duration, parse_duration
+from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.model import Feature
-from reconciler.wording import show_number
 from rollout_client.targeting.buckets import Bucketing
-from rollout_client.targeting.eligibility import Targeting, folded
+from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
 
 Plain = str | int | float | bool | None
@@ -45,7 +58,13 @@ class Configuration:
     bucketing: Bucketing
     whitelist: frozenset[str]
     exclusions: frozenset[str]
+    processor: str
+    fallback: str
+    method: HealthMethod
     max_error_rate: Decimal
+    max_regression: Decimal
+    max_slowdown: Decimal | None
+    false_alarms: Decimal
     min_jobs: int
     window: timedelta
     auto_rollback: bool
@@ -91,35 +110,6 @@ class Direction(Enum):
     """Only a comparison of the two sets of eligible repositories shows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _ValueType:
-    """A type of values: how to print it, read it from JSON or a row, and write it as a SQL parameter."""
-
-    show: Callable[[Any], str] = str
-    from_json: Callable[[Any], Any] = lambda value: value
-    from_column: Callable[[Any], Any] = lambda value: value
-    to_column: Callable[[Any], Any] = lambda value: value
-
-
-def _keys(entries: Iterable[str | None]) -> frozenset[str]:
-    """Return an array's entries as keys, without spaces, capitals or nulls of SQL by hand."""
-    return frozenset(folded(entry.strip(" ")) for entry in entries if entry is not None)
-
-
-_SWITCH: Final = _ValueType(show=lambda value: "on" if value else "off")
-_PERCENTAGE: Final = _ValueType(show=show_number, from_json=lambda value: Decimal(str(value)))
-_NUMBER: Final = _ValueType(show=show_number)
-_DURATION: Final = _ValueType(show=format_duration, from_json=parse_duration)
-_TEXT: Final = _ValueType(show=lambda value: value or "(none)")
-_STRATEGY: Final = _ValueType(
-    from_json=Strategy, from_column=Strategy, to_column=lambda value: value.value
-)
-_BUCKETING: Final = _ValueType(
-    from_json=Bucketing, from_column=Bucketing, to_column=lambda value: value.value
-)
-_ENTRIES: Final = _ValueType(from_json=frozenset, from_column=_keys, to_column=sorted)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
     """The part that every managed field has."""
@@ -128,7 +118,7 @@ class _Field:
     """Its attribute of `Configuration`, and its name in a plan, in stored states and in SQL parameters."""
     column: str
     """Its column in the query `configurations`; drift and history use this name too."""
-    type: _ValueType
+    type: ValueType
     declared_at: str | None
     """Its place in the model of the file; None for a field that only overrides set."""
     unset: Callable[[str], Any] = lambda _name: None
@@ -159,6 +149,11 @@ class ScalarField(_Field):
     """The effect of a change from one value to another on the audience."""
     action: Callable[[Any], Action]
     """The action in the history for a change to the given value."""
+    is_quiet_at_default: bool = False
+    """Whether a plan lists it for a new feature only if it differs from the default.
+
+    So a plan that an earlier release saved still fits.
+    """
 
     def show(self, value: Any) -> str:
         """Return a value as people write it."""
@@ -186,8 +181,11 @@ def _always(value: Any) -> Callable[..., Any]:
     return lambda *_: value
 
 
-def _health(name: str, column: str, value_type: _ValueType) -> ScalarField:
+def _health(
+    name: str, column: str, value_type: ValueType, *, is_quiet_at_default: bool = False
+) -> ScalarField:
     return ScalarField(
+        is_quiet_at_default=is_quiet_at_default,
         name=name,
         column=column,
         type=value_type,
@@ -197,11 +195,23 @@ def _health(name: str, column: str, value_type: _ValueType) -> ScalarField:
     )
 
 
+def _processor(name: str) -> ScalarField:
+    return ScalarField(
+        is_quiet_at_default=True,
+        name=name,
+        column=name,
+        type=ValueType(),
+        declared_at=name,
+        direction=_always(Direction.NEITHER),
+        action=_always(Action.HEALTH_CHANGED),
+    )
+
+
 SCALAR_FIELDS: Final = (
     ScalarField(
         name="active",
         column="is_active",
-        type=_SWITCH,
+        type=SWITCH,
         declared_at="active",
         direction=_narrows_where(lambda before, after: before and not after),
         action=lambda after: Action.REACTIVATED if after else Action.DEACTIVATED,
@@ -209,7 +219,7 @@ SCALAR_FIELDS: Final = (
     ScalarField(
         name="emergency_stop",
         column="emergency_stop",
-        type=_SWITCH,
+        type=SWITCH,
         declared_at=None,
         unset=lambda _name: False,
         direction=_narrows_where(lambda before, after: after and not before),
@@ -218,7 +228,7 @@ SCALAR_FIELDS: Final = (
     ScalarField(
         name="strategy",
         column="rollout_strategy",
-        type=_STRATEGY,
+        type=STRATEGY,
         declared_at="strategy",
         direction=_always(Direction.BY_AUDIENCE),
         action=_always(Action.STRATEGY_CHANGED),
@@ -226,7 +236,7 @@ SCALAR_FIELDS: Final = (
     ScalarField(
         name="percentage",
         column="rollout_percentage",
-        type=_PERCENTAGE,
+        type=PERCENTAGE,
         declared_at="percentage",
         direction=_narrows_where(lambda before, after: after < before),
         action=_always(Action.PERCENTAGE_CHANGED),
@@ -234,7 +244,7 @@ SCALAR_FIELDS: Final = (
     ScalarField(
         name="salt",
         column="salt",
-        type=_ValueType(),
+        type=ValueType(),
         declared_at="salt",
         unset=lambda name: name,
         direction=_always(Direction.BY_AUDIENCE),
@@ -243,20 +253,26 @@ SCALAR_FIELDS: Final = (
     ScalarField(
         name="bucketing",
         column="bucketing",
-        type=_BUCKETING,
+        type=BUCKETING,
         declared_at="bucketing",
         direction=_always(Direction.BY_AUDIENCE),
         action=_always(Action.UPDATED),
     ),
-    _health("max_error_rate", "max_error_rate", _PERCENTAGE),
-    _health("min_jobs", "min_jobs", _NUMBER),
-    _health("window", "monitoring_window", _DURATION),
-    _health("auto_rollback", "auto_rollback_enabled", _SWITCH),
-    _health("rollback_to", "rollback_to", _PERCENTAGE),
+    _processor("processor"),
+    _processor("fallback"),
+    _health("method", "health_method", METHOD, is_quiet_at_default=True),
+    _health("max_error_rate", "max_error_rate", PERCENTAGE),
+    _health("max_regression", "max_regression", PERCENTAGE, is_quiet_at_default=True),
+    _health("max_slowdown", "max_slowdown", OPTIONAL_PERCENTAGE, is_quiet_at_default=True),
+    _health("false_alarms", "false_alarms", PERCENTAGE, is_quiet_at_default=True),
+    _health("min_jobs", "min_jobs", NUMBER),
+    _health("window", "monitoring_window", DURATION),
+    _health("auto_rollback", "auto_rollback_enabled", SWITCH),
+    _health("rollback_to", "rollback_to", PERCENTAGE),
     ScalarField(
         name="description",
         column="description",
-        type=_TEXT,
+        type=TEXT,
         declared_at="description",
         direction=_always(Direction.NEITHER),
         action=_always(Action.UPDATED),
@@ -267,7 +283,7 @@ LIST_FIELDS: Final = (
     ListField(
         name="whitelist",
         column="target_repositories",
-        type=_ENTRIES,
+        type=ENTRIES,
         declared_at="whitelist",
         adding=Direction.WIDENS,
         added=Action.WHITELIST_ADDED,
@@ -276,7 +292,7 @@ LIST_FIELDS: Final = (
     ListField(
         name="exclusions",
         column="excluded_repositories",
-        type=_ENTRIES,
+        type=ENTRIES,
         declared_at="exclusions",
         adding=Direction.NARROWS,
         added=Action.EXCLUSION_ADDED,
@@ -322,26 +338,3 @@ def _values(name: str, state: Mapping[str, Any], names: Iterable[str]) -> dict[s
         each.name: each.type.from_json(state.get(each.name, plain(each.default(name))))
         for each in found
     }
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it.
-
-    Whole numbers are without a point, durations as the file writes them, lists sorted.
-
-    Raises:
-        TypeError: no field has such a value.
-    """
-    match value:
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case timedelta():
-            return format_duration(value)
-        case StrEnum():
-            return value.value
-        case frozenset():
-            return sorted(value)
-        case str() | bool() | int() | None:
-            return value
-        case _:
-            raise TypeError(f"no field has a {type(value).__name__}")

@@ -55,6 +55,13 @@ class ListChange:
 Change = ScalarChange | ListChange
 
 
+def _is_listed(field: ScalarField, before: Configuration | None, after: Configuration) -> bool:
+    """Return whether a plan lists a value: it differs, or the feature is new."""
+    if before is not None:
+        return bool(field.read(before) != field.read(after))
+    return not field.is_quiet_at_default or field.read(after) != field.default("")
+
+
 def configuration_changes(
     before: Configuration | None, after: Configuration, directory: Directory
 ) -> tuple[Change, ...]:
@@ -62,7 +69,7 @@ def configuration_changes(
     scalars = (
         ScalarChange(field, None if before is None else field.read(before), field.read(after))
         for field in SCALAR_FIELDS
-        if before is None or field.read(before) != field.read(after)
+        if _is_listed(field, before, after)
     )
     lists = (
         _list_change(

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.feature_config import Plain, plain
+from reconciler.planning.feature_config import Plain
+from reconciler.planning.field_types import plain
 from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import (
     CategoriesPlan,

@@ -15,9 +15,6 @@ from reconciler.planning.overrides import effective
 from reconciler.rollout_file.model import Override
 from reconciler.wording import counted, describe_limit, show_number
 
-FALLBACK_PROCESSOR: Final = "inngest"
-"""The default processor for jobs of repositories that are not eligible."""
-
 GRACE: Final = timedelta(minutes=5)
 """Jobs that were running on another processor at the rollback have this long to end and to be reported."""
 

@@ -12,18 +12,22 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.thresholds import FileThresholds
 from reconciler.rollout_file.value_types import (
+    AlarmShare,
     BucketingName,
     Count,
     Entry,
     FeatureName,
     Identifier,
+    MethodName,
     Moment,
     NamedByPattern,
     OnlyTrue,
     Percentage,
     PositiveCount,
+    ProcessorName,
     RolloutDuration,
     StagePercentage,
     StrategyName,
@@ -40,6 +44,8 @@ MAX_SALT_LENGTH = 200
 MAX_REASON_LENGTH = 1_000
 MAX_AUTHOR_LENGTH = 100
 MAX_BRANCH_LENGTH = 200
+DEFAULT_PROCESSOR = "github_actions"
+DEFAULT_FALLBACK = "inngest"
 
 
 Entries = Annotated[tuple[Entry, ...], Field(json_schema_extra={"uniqueItems": True})]
@@ -54,10 +60,19 @@ class Model(BaseModel):
 class Health(Model):
     """When a feature counts as failing, and whether it is rolled back then."""
 
+    method: MethodName = Field(HealthMethod.THRESHOLD, examples=["evidence"])
+    """The method: `threshold` compares the error rate of the window; `evidence` tests for too many errors."""
     max_error_rate: Percentage = Field(Decimal(5), examples=[5, 2.5])
     """The highest error rate, in percent, with which the feature passes."""
+    max_regression: Percentage = Field(Decimal(2), examples=[2, 0.5])
+    """Percentage points by which the error rate may be over that of the fallback; of `evidence`, and for an
+    outage of both processors."""
+    max_slowdown: Percentage | None = Field(None, examples=[10])
+    """Percentage points of slow jobs above the fallback's; of `evidence`; without it they are not judged."""
+    false_alarms: AlarmShare = Field(Decimal("0.001"), examples=[0.001, 0.01])
+    """The share of healthy rollouts that are ever rolled back, at most, from 0.0001 to 0.5; of `evidence`."""
     min_jobs: PositiveCount = Field(10, examples=[10])
-    """Fewer jobs than this within the window are inconclusive."""
+    """Fewer jobs of the processor than this within the window are inconclusive."""
     window: RolloutDuration = Field(timedelta(hours=24), examples=["90s", "15m", "24h", "7d"])
     """The length of the window in which jobs count: 90s, 15m, 24h, 7d; at most 365d."""
     auto_rollback: Truth = Field(default=True, examples=[False])
@@ -123,6 +138,10 @@ class Feature(Model):
     """A description of the feature, in one line."""
     active: Truth = Field(default=True, examples=[False])
     """Whether repositories can be eligible; false turns the feature off and keeps its settings."""
+    processor: ProcessorName = Field(DEFAULT_PROCESSOR, examples=["github_actions"])
+    """The processor that runs the jobs of eligible repositories; its jobs alone are judged."""
+    fallback: ProcessorName = Field(DEFAULT_FALLBACK, examples=["inngest"])
+    """The processor that runs all other jobs; its jobs are the baseline."""
     strategy: StrategyName = Field(Strategy.PERCENTAGE, examples=["repository_size"])
     """The rule for a repository that is in neither list."""
     percentage: Percentage = Field(Decimal(0), examples=[0, 12.5, 100])

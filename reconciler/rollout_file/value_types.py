@@ -29,6 +29,7 @@ from reconciler.rollout_file.durations import (
     format_duration,
     parse_duration,
 )
+from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.list_entries import (
     ENTRY_HINT,
     ENTRY_PATTERN,
@@ -48,6 +49,9 @@ REFUSED = "refused"
 MOST_INTEGER = 2_147_483_647
 """The largest number of Postgres's `integer`."""
 MAX_DECIMALS = 2
+MAX_SHARE_DECIMALS = 4
+MAX_PROCESSOR_LENGTH = 50
+"""As long as the column of a job's processor."""
 MAX_PRIORITY = 1_000
 
 FEATURE_NAME_PATTERN = "[a-z][a-z0-9_]{0,99}"
@@ -57,6 +61,7 @@ _MOMENT_PATTERN = f"{_DATE_PATTERN}T{_TIME_PATTERN}(?:Z|[+-][0-9]{{2}}:[0-5][0-9
 _MOMENT_HINT = "date, time and zone, such as 2026-11-23T12:00:00Z"
 _STRATEGY_HINT = "percentage, whitelist or repository_size"
 _BUCKETING_HINT = "sha256 or hashtext"
+_METHOD_HINT = "threshold or evidence"
 
 
 def whole(pattern: str) -> str:
@@ -90,6 +95,12 @@ def _plain_number(value: Decimal) -> float:
 def _two_decimals(value: Decimal) -> Decimal:
     if value != round(value, MAX_DECIMALS):
         raise refused(f"{cut(str(value))} has more than two decimals")
+    return value
+
+
+def _four_decimals(value: Decimal) -> Decimal:
+    if value != round(value, MAX_SHARE_DECIMALS):
+        raise refused(f"{cut(str(value))} has more than four decimals")
     return value
 
 
@@ -219,6 +230,14 @@ def _bucketing(value: object) -> Bucketing:
     return Bucketing(value)
 
 
+def _method(value: object) -> HealthMethod:
+    if not isinstance(value, str):
+        raise wrong_type(_METHOD_HINT)
+    if value not in set(HealthMethod):
+        raise refused(f"{quoted(value)} is not a method; write {_METHOD_HINT}")
+    return HealthMethod(value)
+
+
 class NamedByPattern:
     """The schema of a mapping from features' names: the pattern stands with the mapping."""
 
@@ -274,6 +293,13 @@ StagePercentage = Annotated[
     AfterValidator(_two_decimals),
     _AS_WRITTEN,
 ]
+AlarmShare = Annotated[
+    Decimal,
+    Field(gt=0, le=0.5),
+    BeforeValidator(_number),
+    AfterValidator(_four_decimals),
+    _AS_WRITTEN,
+]
 Count = Annotated[int, Field(ge=0, le=MOST_INTEGER), BeforeValidator(_whole_number)]
 PositiveCount = Annotated[int, Field(ge=1, le=MOST_INTEGER), BeforeValidator(_whole_number)]
 Priority = Annotated[int, Field(ge=0, le=MAX_PRIORITY), BeforeValidator(_whole_number)]
@@ -281,6 +307,7 @@ Truth = Annotated[bool, BeforeValidator(_truth)]
 OnlyTrue = Annotated[Literal[True], BeforeValidator(_only_true)]
 VersionOne = Annotated[Literal[1], BeforeValidator(_version)]
 Text = Annotated[str, BeforeValidator(_text), _OneLine()]
+ProcessorName = Annotated[Text, Field(max_length=MAX_PROCESSOR_LENGTH)]
 Entry = Annotated[str, PlainValidator(_entry), _Written(ENTRY_PATTERN)]
 FeatureName = Annotated[str, AfterValidator(_feature_name)]
 RolloutDuration = Annotated[
@@ -303,3 +330,4 @@ Moment = Annotated[
 ]
 BucketingName = Annotated[Bucketing, BeforeValidator(_bucketing)]
 StrategyName = Annotated[Strategy, BeforeValidator(_strategy)]
+MethodName = Annotated[HealthMethod, BeforeValidator(_method)]

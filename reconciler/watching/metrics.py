@@ -79,7 +79,17 @@ class WatchMetrics(Collector):
         )
         rates = GaugeMetricFamily(
             "rollout_error_rate",
-            "The share of failed jobs in percent; absent without jobs.",
+            "The share of failed jobs of the processor in percent; absent without jobs.",
+            labels=["feature"],
+        )
+        evidence = GaugeMetricFamily(
+            "rollout_evidence",
+            "The evidence of each test against the feature; absent under the method threshold.",
+            labels=["feature", "test"],
+        )
+        fails_at = GaugeMetricFamily(
+            "rollout_evidence_fails_at",
+            "The evidence from which on the feature is rolled back.",
             labels=["feature"],
         )
         limited = GaugeMetricFamily(
@@ -94,10 +104,14 @@ class WatchMetrics(Collector):
             rate = None if metrics is None else metrics.total.error_rate
             if rate is not None:
                 rates.add_metric([each.name], float(rate))
+            if each.health.evidence is not None:
+                for test, value in each.health.evidence.by_test.items():
+                    evidence.add_metric([each.name, test.value], value)
+                fails_at.add_metric([each.name], each.health.evidence.fail_line)
             limited.add_metric([each.name], each.is_limited)
         rollbacks = CounterMetricFamily(
             "rollout_rollbacks", "Rollbacks by this process.", labels=["feature"]
         )
         for name, count in self._rollbacks.by_feature.items():
             rollbacks.add_metric([name], count)
-        yield from (verdicts, rates, limited, rollbacks)
+        yield from (verdicts, rates, evidence, fails_at, limited, rollbacks)

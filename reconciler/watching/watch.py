@@ -16,9 +16,16 @@ from reconciler.database.notifications import (
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError, Unavailable
-from reconciler.operations.events import BecameActive, Emit, StandsBy, Subject
+from reconciler.operations.events import (
+    BecameActive,
+    Emit,
+    EvidenceRose,
+    SharedOutage,
+    StandsBy,
+    Subject,
+)
 from reconciler.operations.safeguard import Judged, Watched, act_on, judge
-from reconciler.planning.health import MetricsSource
+from reconciler.planning.health import MetricsSource, Reason, Verdict
 from reconciler.planning.watch import lease_seconds, retry_seconds
 from reconciler.watching.failures import FailureTracker
 from reconciler.watching.followed_branch import FollowedBranch, Follower
@@ -129,6 +136,7 @@ class Watch:
             pending = sum(len(each.pending) for each in read_pending(connection))
             queue_usage = read_queue_usage(connection)
         watched = self._roll_back(judged)
+        self._report_new_verdicts(judged)
         pending += sum(each.rollback is not None for each in watched.values())
         self.status = replace(
             self.status,
@@ -140,6 +148,19 @@ class Watch:
         for each in watched.values():
             if each.failure is not None:
                 raise each.failure
+
+    def _report_new_verdicts(self, judged: Sequence[Judged]) -> None:
+        """Report the features that a person should look at, and that were not so at the last tick."""
+        before = {each.name: each.health.judgement for each in self.status.features}
+        for each in judged:
+            name, health = each.found.name, each.health
+            if before.get(name) == health.judgement:
+                continue
+            if health.judgement.verdict is Verdict.WARN and health.evidence is not None:
+                evidence = health.evidence
+                self._emit(EvidenceRose(name, evidence.value, evidence.fail_line, health.sentence))
+            elif health.judgement.reason is Reason.SHARED_CAUSE:
+                self._emit(SharedOutage(name, health.sentence))
 
     def _roll_back(self, judged: Sequence[Judged]) -> Mapping[str, Watched]:
         """Roll back the failing features, and enforce the limits that live exceeds."""

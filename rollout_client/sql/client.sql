@@ -1,7 +1,7 @@
 -- name: features
--- The targeting of the followed features (null: of all). A feature's lists come only if its row differs from
--- the known version (the trigger that keeps them runs when the row is written), and not while the feature is
--- stopped, so that a stop reaches clients fast. The version also differs between servers. A null in a
+-- The targeting and the processors of the followed features (null: of all). A feature's lists come only if its
+-- row differs from the known version (the trigger that keeps them runs when the row is written), and not while the
+-- feature is stopped, so that a stop reaches clients fast. The version also differs between servers. A null in a
 -- service's older columns counts as not on.
 SELECT
     configuration.feature_name AS feature,
@@ -15,6 +15,8 @@ SELECT
     END AS percentage,
     coalesce(configuration.salt, configuration.feature_name) AS salt,
     configuration.bucketing,
+    configuration.processor,
+    configuration.fallback,
     versioned.version,
     -- A time written by hand can be in the future, after all later changes.
     CAST(

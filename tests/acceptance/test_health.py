@@ -45,7 +45,7 @@ def add_jobs(
         INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
             success_count, error_count, timed_jobs, average_processing_time, last_error_message,
             last_error_at, metrics_window_start, metrics_window_end)
-        SELECT configuration.id, repositories.id, 'inngest', %(jobs)s, %(jobs)s - %(errors)s,
+        SELECT configuration.id, repositories.id, 'github_actions', %(jobs)s, %(jobs)s - %(errors)s,
             %(errors)s, 2, 1.25, 'it \x1b[31mbroke', now(), now() - interval '5 minutes', now()
         FROM rollout_configuration AS configuration, repositories
         WHERE feature_name = %(feature)s AND full_name = %(repository)s
@@ -65,9 +65,9 @@ def health(site: Site, *arguments: str) -> list[dict[str, Any]]:
 
 
 def test_a_job_is_recorded_and_shown(filled: Site) -> None:
-    recorded = filled.reconcile("metrics", "record", "acme/tools", "--processor", "inngest")
+    recorded = filled.reconcile("metrics", "record", "acme/tools", "--processor", "github_actions")
     failed = filled.reconcile(
-        "metrics", "record", "ACME/Tools", "--processor", "inngest", "--failed",
+        "metrics", "record", "ACME/Tools", "--processor", "github_actions", "--failed",
         "--seconds", "1.5", "--error", "time ran\nout",
     )  # fmt: skip
 
@@ -94,8 +94,8 @@ def test_metrics_are_a_table_by_window(filled: Site) -> None:
     times = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
     assert re.sub(times, "2026-11-23T12:00:00Z", shown) == snapshot("""\
 window                processor  repositories   jobs  errors     rate  seconds  last error
-2026-11-23T12:00:00Z  inngest               1      8       0   0.00 %     1.25  it \\x1b[31mbroke
-2026-11-23T12:00:00Z  inngest               1  1,200     300  25.00 %     1.25  it \\x1b[31mbroke
+2026-11-23T12:00:00Z  github_actions        1      8       0   0.00 %     1.25  it \\x1b[31mbroke
+2026-11-23T12:00:00Z  github_actions        1  1,200     300  25.00 %     1.25  it \\x1b[31mbroke
 """)
 
 
@@ -142,7 +142,7 @@ capture: fail
     error rate 25.50% over 25% (308 of 1,208 jobs in 24h)
     by category    small             25.00 % of 1,200 jobs
                    medium           100.00 % of 8 jobs
-    by processor   inngest           25.50 % of 1,208 jobs
+    by processor   github_actions    25.50 % of 1,208 jobs
     participation  ok      100.0 % of the repositories are eligible; target: over 10 %
     concentration  ok      50.0 % of the eligible ones are in one category; target: at most 80 %
     test           warned  1 test repository; target: 5 or more
@@ -162,7 +162,7 @@ def test_health_as_json(filled: Site) -> None:
                 "jobs": 200,
                 "errors": 50,
                 "by_category": {"small": {"error_rate": 25, "jobs": 200, "errors": 50}},
-                "by_processor": {"inngest": {"error_rate": 25, "jobs": 200, "errors": 50}},
+                "by_processor": {"github_actions": {"error_rate": 25, "jobs": 200, "errors": 50}},
                 "indicators": {
                     "participation": {"status": "ok", "value": 100, "limit": 10},
                     "concentration": {"status": "ok", "value": 50, "limit": 80},

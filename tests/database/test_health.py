@@ -53,7 +53,7 @@ def add_window(
     *,
     begun: str = "10 minutes",
     repository: str = TOOLS,
-    processor: str = "inngest",
+    processor: str = "github_actions",
 ) -> None:
     """Write a window of five minutes that began this long ago, recorded at its end."""
     database.execute(
@@ -116,18 +116,27 @@ def held(database: Database, stage: int = 25) -> timedelta:
     return timedelta(hours=round(live / timedelta(hours=1)))
 
 
-def test_metrics_are_counted_in_total_by_category_and_by_processor(rollout: Database) -> None:
+def test_metrics_are_counted_by_processor_and_by_category(rollout: Database) -> None:
     add_window(rollout, 100, 10)
     add_window(rollout, 50, 0, begun="20 minutes")
-    add_window(rollout, 40, 4, processor="github_actions")
+    add_window(rollout, 40, 4, processor="inngest")
+    add_window(rollout, 30, 30, processor="batch")
     add_window(rollout, 10, 1, repository=LINUX)
 
     found = health(rollout).metrics
 
     assert found is not None
-    assert found.total == Tally(200, 15)
-    assert found.by_category == {Category.SMALL: Tally(190, 14), Category.LARGE: Tally(10, 1)}
-    assert found.by_processor == {"inngest": Tally(160, 11), "github_actions": Tally(40, 4)}
+    assert found.total == Tally(160, 11)
+    assert found.by_category == {Category.SMALL: Tally(150, 10), Category.LARGE: Tally(10, 1)}
+    assert (found.baseline, found.baseline_by_category) == (
+        Tally(40, 4),
+        {Category.SMALL: Tally(40, 4)},
+    )
+    assert found.by_processor == {
+        "github_actions": Tally(160, 11),
+        "inngest": Tally(40, 4),
+        "batch": Tally(30, 30),
+    }
     assert found.newest_age is not None
     assert timedelta(minutes=5) <= found.newest_age < timedelta(minutes=10)
 
@@ -216,7 +225,7 @@ def test_a_window_of_another_program_over_a_resume_does_not_count(rollout: Datab
 def test_only_jobs_after_a_resume_count(
     rollout: Database,
 ) -> None:
-    recording = f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', %s)"
+    recording = f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'github_actions', %s)"
     for _ in range(20):
         rollout.execute(recording % "false")
     assert health(rollout).judgement.verdict is Verdict.FAIL

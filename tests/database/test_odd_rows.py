@@ -54,7 +54,7 @@ def rollout(database: Database) -> Database:
         VALUES ('failing', 100), ('odd', 100);
         INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
             error_count, metrics_window_start, metrics_window_end, last_error_at)
-        SELECT id, '{TOOLS}', 'inngest', 400, 400, now() - interval '10 minutes',
+        SELECT id, '{TOOLS}', 'github_actions', 400, 400, now() - interval '10 minutes',
             now() - interval '5 minutes', now()
         FROM rollout_configuration;
         INSERT INTO rollout_override (id, rollout_config_id, state, percentage, reason, triggered_by)

@@ -65,7 +65,7 @@ def add_jobs(database: Database, *, ago: timedelta, jobs: int) -> None:
         """
         INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
             error_count, metrics_window_start, metrics_window_end, updated_at)
-        SELECT id, %(repository)s, 'inngest', %(jobs)s, %(jobs)s, %(begin)s, %(end)s, now()
+        SELECT id, %(repository)s, 'github_actions', %(jobs)s, %(jobs)s, %(begin)s, %(end)s, now()
         FROM rollout_configuration
         """,
         repository=TOOLS,

@@ -1,5 +1,6 @@
 """`reconcile health`: the verdict of each feature, by the errors of its jobs, and its indicators."""
 
+import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -13,33 +14,33 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.text import beside, for_line, wrapped
 from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
-from reconciler.planning.health import (
-    Indicator,
-    Indicators,
-    IndicatorStatus,
-    Reason,
-    Tally,
-    Verdict,
-)
+from reconciler.planning.health import NO_JOBS, Reason, Tally, Verdict, shown_evidence
+from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatus
 from reconciler.wording import count, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.operations.health import Checked
-    from reconciler.planning.health import MetricsSource
+    from reconciler.planning.evidence_value import Evidence
+    from reconciler.planning.health import MetricsSource, Processors
 
 EXIT_FAILING: Final = 2
 EXIT_INCONCLUSIVE: Final = 3
 
-_COLORS: Final = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
+_COLORS: Final = {
+    Verdict.PASS: "green",
+    Verdict.WARN: "yellow",
+    Verdict.FAIL: "red",
+    Verdict.INCONCLUSIVE: "yellow",
+}
 
 
 @click.command(epilog="Example: reconcile health --detailed-exitcode")
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
-    help="Exit 2 if a feature fails, else 3 if one is inconclusive.",
+    help="Exit 2 if a feature fails, else 3 if one is inconclusive or warns.",
 )
 @click.option("--rollback", is_flag=True, help="Roll back a failing feature if the file allows it.")
 @write_back_option("With --rollback: write")
@@ -137,12 +138,14 @@ def _exit_code(checked: "Iterable[Checked]") -> int:
     verdicts = {each.found.health.judgement.verdict for each in checked}
     if Verdict.FAIL in verdicts:
         return EXIT_FAILING
-    return EXIT_INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else 0
+    return EXIT_INCONCLUSIVE if verdicts & {Verdict.INCONCLUSIVE, Verdict.WARN} else 0
 
 
 def _as_json(checked: "Checked") -> dict[str, Any]:
-    judgement, metrics = checked.found.health.judgement, checked.found.health.metrics
+    health = checked.found.health
+    judgement, metrics = health.judgement, health.metrics
     total = None if metrics is None else metrics.total
+    baseline = NO_JOBS if metrics is None else metrics.baseline
     return {
         "name": checked.found.feature,
         "verdict": judgement.verdict,
@@ -152,8 +155,32 @@ def _as_json(checked: "Checked") -> dict[str, Any]:
         "errors": None if total is None else total.errors,
         "by_category": {} if metrics is None else _tallies(metrics.by_category),
         "by_processor": {} if metrics is None else _tallies(metrics.by_processor),
+        "processor": health.period.processors.processor,
+        "fallback": health.period.processors.fallback,
+        "baseline": {
+            "error_rate": baseline.error_rate,
+            "jobs": baseline.jobs,
+            "errors": baseline.errors,
+            "by_category": {} if metrics is None else _tallies(metrics.baseline_by_category),
+        },
+        "method": health.limits.method,
+        "evidence": None if health.evidence is None else _evidence_as_json(health.evidence),
         "indicators": checked.indicators,
         "rolled_back": checked.found.rollback is not None,
+    }
+
+
+def _evidence_as_json(evidence: "Evidence") -> dict[str, Any]:
+    start = evidence.start
+    return {
+        "value": evidence.value,
+        "warns_at": evidence.warn_line,
+        "fails_at": evidence.fail_line,
+        "test": evidence.test,
+        "since": start.at,
+        "processor_slow": start.new.slow_share,
+        "fallback_slow": start.baseline.slow_share,
+        "tests": {test.value: value for test, value in evidence.by_test.items()},
     }
 
 
@@ -174,6 +201,10 @@ def _as_text(checked: "Checked") -> str:
     if metrics is not None:
         lines += _shown("by category", metrics.by_category)
         lines += _shown("by processor", metrics.by_processor)
+        lines += _shown("fallback", metrics.baseline_by_category)
+    evidence = checked.found.health.evidence
+    if evidence is not None:
+        lines += _evidence_lines(evidence, checked.found.health.period.processors)
     if checked.found.rollback is not None:
         lines += acted_lines(checked.found.rollback)
     for each in _indicators(checked.indicators):
@@ -187,6 +218,22 @@ def _shown(label: str, tallies: Mapping[Any, Tally]) -> Iterable[str]:
         rate = f"{tally.error_rate or 0:.2f} %"
         yield f"    {label:<15}{shown:<16}{rate:>9} of {counted(tally.jobs, 'job')}"
         label = ""
+
+
+def _evidence_lines(evidence: "Evidence", processors: "Processors") -> Iterable[str]:
+    label = "evidence"
+    line = math.ceil(evidence.fail_line)
+    for test, value in evidence.by_test.items():
+        yield f"    {label:<15}{test.value:<16}{shown_evidence(value):>9} of {line:,}"
+        label = ""
+    start = evidence.start
+    arms = ((processors.processor, start.new), (processors.fallback, start.baseline))
+    label = "slow jobs"
+    for name, counts in arms:
+        if counts.slow_share is not None:
+            rate = f"{counts.slow_share:.2f} %"
+            yield f"    {label:<15}{for_line(name):<16}{rate:>9} of {counted(counts.timed, 'job')}"
+            label = ""
 
 
 def _indicators(indicators: Indicators) -> Iterable[list[str]]:

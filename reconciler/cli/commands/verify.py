@@ -9,7 +9,7 @@ from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.drift_text import drift_lines
 from reconciler.cli.render.text import beside, for_line
-from reconciler.planning.verification import FALLBACK_PROCESSOR, CheckStatus
+from reconciler.planning.verification import CheckStatus
 from reconciler.wording import describe_limit
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ _COLORS: Final = {
 @click.option(
     "--fallback",
     metavar="PROCESSOR",
-    default=FALLBACK_PROCESSOR,
-    show_default=True,
-    help="The processor that must run the jobs of ineligible repositories.",
+    help="The processor that must run the jobs of ineligible repositories; default: the feature's.",
 )
 @click.option("--no-git", is_flag=True, help="Do not check the remote.")
 @click.option(
@@ -44,7 +42,9 @@ _COLORS: Final = {
     help="Exit 2 if a check failed, else 3 if a check has no result yet.",
 )
 @click.pass_context
-def command(context: click.Context, *, fallback: str, no_git: bool, detailed_exitcode: bool) -> int:
+def command(
+    context: click.Context, *, fallback: str | None, no_git: bool, detailed_exitcode: bool
+) -> int:
     """Check that an override took effect: configuration, eligibility, jobs, history, git.
 
     Exits 1 if a check failed.

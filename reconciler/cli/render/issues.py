@@ -10,6 +10,7 @@ from reconciler.cli.render.text import for_markdown
 from reconciler.cli.render.wording import describe_drift
 from reconciler.github.issues import DesiredIssue
 from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.health import Reason
 from reconciler.rollout_file.model import Override
 from reconciler.wording import show_number, show_time
 
@@ -23,14 +24,29 @@ def incident_issue(incident: "Incident") -> DesiredIssue:
     """Return the issue of a feature that an override limits, or that fails without an override."""
     feature = incident.feature
     if incident.override is None:
+        if incident.health.judgement.reason is Reason.SHARED_CAUSE:
+            return _shared_outage(incident)
         body = (
-            f"Jobs of {for_markdown(feature)} fail, and it has not been rolled back "
-            "(`auto_rollback` is off, or the rollback has not run yet).\n\n"
+            f"Jobs of {for_markdown(feature)} fail: {for_markdown(incident.health.sentence)}.\n\n"
+            "It has not been rolled back (`auto_rollback` is off, or the rollback has not run yet).\n\n"
             f"To roll it back now: `reconcile rollback --feature {feature} --to 0 --reason …`"
         )
         return DesiredIssue(feature, f"Rollout: {feature} fails", body)
     title = f"Rollout: {feature} is limited"
     return DesiredIssue(feature, title, "\n\n".join(_override(feature, incident.override)))
+
+
+def _shared_outage(incident: "Incident") -> DesiredIssue:
+    feature = incident.feature
+    processors = incident.health.period.processors
+    body = (
+        f"Jobs of {for_markdown(feature)} fail on both processors: "
+        f"{for_markdown(incident.health.sentence)}.\n\n"
+        "Nothing was rolled back, and nothing is promoted. Find the common cause of "
+        f"{for_markdown(processors.processor)} and {for_markdown(processors.fallback)}; to stop the "
+        f"feature anyway: `reconcile stop --feature {feature} --reason …`"
+    )
+    return DesiredIssue(feature, f"Rollout: both processors of {feature} fail", body)
 
 
 def drift_issue(feature: str, drift: Sequence[Drift]) -> DesiredIssue:

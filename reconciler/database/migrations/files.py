@@ -21,6 +21,7 @@ OBJECT_FILES: Final = (
     "0003_functions.sql",
     "0005_functions.sql",
     "0007_functions.sql",
+    "0008_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
 

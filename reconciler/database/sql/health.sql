@@ -1,8 +1,14 @@
 -- name: watched
--- A feature's health limits, its last resume, and the database's time.
+-- A feature's processors and health limits, its last resume, and the database's time.
 SELECT
     now() AS now,
+    configuration.processor,
+    configuration.fallback,
+    configuration.health_method,
     configuration.max_error_rate,
+    configuration.max_regression,
+    configuration.max_slowdown,
+    configuration.false_alarms,
     configuration.min_jobs,
     configuration.monitoring_window,
     (

@@ -22,6 +22,7 @@ SELECT
     configuration.rollout_strategy AS strategy,
     configuration.auto_rollback_enabled AS auto_rollback,
     configuration.rollback_to,
+    configuration.fallback,
     now() AS now
 FROM public.rollout_configuration AS configuration
 WHERE configuration.feature_name = :feature;

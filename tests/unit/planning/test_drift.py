@@ -12,6 +12,7 @@ from reconciler.planning.feature_context import drift_to_judge
 from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import OverrideState, StoredOverride, Trace
 from reconciler.planning.plan import FeatureAction
+from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.model import Override
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.strategy import Strategy
@@ -30,7 +31,13 @@ DECISIONS: list[tuple[str, Any, Decision]] = [
     ("whitelist", frozenset({"acme/a", "acme/c"}), Decision.HOLD),
     ("exclusions", frozenset({"acme/x", "acme/y"}), Decision.HOLD),
     ("exclusions", frozenset(), Decision.REVERT),
+    ("processor", "batch", Decision.REVERT),
+    ("fallback", "batch", Decision.REVERT),
+    ("method", HealthMethod.EVIDENCE, Decision.REVERT),
     ("max_error_rate", Decimal(99), Decision.REVERT),
+    ("max_regression", Decimal(99), Decision.REVERT),
+    ("max_slowdown", Decimal(99), Decision.REVERT),
+    ("false_alarms", Decimal("0.5"), Decision.REVERT),
     ("min_jobs", 99, Decision.REVERT),
     ("window", timedelta(days=3), Decision.REVERT),
     ("auto_rollback", False, Decision.REVERT),

@@ -11,16 +11,15 @@ from reconciler.planning.health import (
     STALE_AFTER,
     Health,
     HealthLimits,
-    IndicatorStatus,
     JobMetrics,
     Judgement,
     Period,
     Reason,
     Tally,
     Verdict,
-    find_indicators,
     judge,
 )
+from reconciler.planning.indicators import IndicatorStatus, find_indicators
 from rollout_client.targeting.categories import Category
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

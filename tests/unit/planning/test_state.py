@@ -21,6 +21,7 @@ from reconciler.planning.feature_config import (
     to_state,
 )
 from reconciler.planning.plan_inputs import read_generation
+from reconciler.rollout_file.health_method import HealthMethod
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from rollout_client.targeting.strategy import Strategy
@@ -40,7 +41,13 @@ CONFIGURATIONS = st.builds(
     bucketing=st.sampled_from(Bucketing),
     whitelist=KEYS,
     exclusions=KEYS,
+    processor=st.text(min_size=1, max_size=50),
+    fallback=st.text(min_size=1, max_size=50),
+    method=st.sampled_from(HealthMethod),
     max_error_rate=PERCENTAGES,
+    max_regression=PERCENTAGES,
+    max_slowdown=st.none() | PERCENTAGES,
+    false_alarms=st.decimals("0.0001", "0.5", places=4),
     min_jobs=st.integers(1, 1_000_000),
     window=st.integers(1, 365 * 86_400).map(lambda seconds: timedelta(seconds=seconds)),
     auto_rollback=st.booleans(),
@@ -98,7 +105,13 @@ def test_the_first_generation_has_the_state_of_its_file() -> None:
             }
         ),
         exclusions=frozenset({"00000000-0000-4000-8000-000000000002", "gamma/gone"}),
+        processor="github_actions",
+        fallback="inngest",
+        method=HealthMethod.THRESHOLD,
         max_error_rate=Decimal("2.5"),
+        max_regression=Decimal(2),
+        max_slowdown=None,
+        false_alarms=Decimal("0.001"),
         min_jobs=3,
         window=timedelta(minutes=90),
         auto_rollback=False,

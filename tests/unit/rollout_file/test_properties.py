@@ -15,6 +15,7 @@ from reconciler.errors import FileInvalid, Finding
 from reconciler.rollout_file import parse_rollout
 from reconciler.rollout_file.characters import text_problem
 from reconciler.rollout_file.durations import LONGEST_DURATION, SHORTEST_DURATION, format_duration
+from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.list_entries import entry_key, is_entry
 from reconciler.rollout_file.model import Feature, Guards, Health, Override, Rollout, Stage
 from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
@@ -136,11 +137,17 @@ def features(draw: st.DrawFn) -> Feature:
         active=draw(st.booleans()),
         strategy=draw(st.sampled_from(Strategy)),
         percentage=percentage,
+        processor=draw(st.just("github_actions") | names),
+        fallback=draw(st.just("inngest") | names),
         salt=draw(st.none() | texts),
         whitelist=tuple(listed[:split]),
         exclusions=tuple(listed[split:]),
         health=Health(
+            method=draw(st.sampled_from(HealthMethod)),
             max_error_rate=draw(percentages()),
+            max_regression=draw(percentages()),
+            max_slowdown=draw(st.none() | percentages()),
+            false_alarms=draw(st.decimals("0.0001", "0.5", places=4)),
             min_jobs=draw(st.integers(1, 2_147_483_647)),
             window=draw(durations),
             auto_rollback=draw(st.booleans()),

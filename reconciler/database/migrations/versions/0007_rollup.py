@@ -9,5 +9,5 @@ down_revision = "0006"
 def upgrade() -> None:
     """Add the sums with their triggers, and the functions that record kinds, sizes and several jobs."""
     run_file("0007_rollup.sql")
-    run_objects()
+    run_objects(until="0007")
     run_file("0007_closing.sql")
