@@ -93,9 +93,23 @@ def test_metrics_are_a_table_by_window(filled: Site) -> None:
     shown = filled.reconcile("metrics", "show").stdout
     times = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
     assert re.sub(times, "2026-11-23T12:00:00Z", shown) == snapshot("""\
-window                processor  repositories   jobs  errors     rate  seconds  last error
-2026-11-23T12:00:00Z  github_actions        1      8       0   0.00 %     1.25  it \\x1b[31mbroke
-2026-11-23T12:00:00Z  github_actions        1  1,200     300  25.00 %     1.25  it \\x1b[31mbroke
+2026-11-23T12:00:00Z
+    processor     github_actions
+    repositories  1
+    jobs          8
+    errors        0
+    rate          0.00 %
+    seconds       1.25
+    last error    it \\x1b[31mbroke
+
+2026-11-23T12:00:00Z
+    processor     github_actions
+    repositories  1
+    jobs          1,200
+    errors        300
+    rate          25.00 %
+    seconds       1.25
+    last error    it \\x1b[31mbroke
 """)
 
 
@@ -163,6 +177,11 @@ def test_health_as_json(filled: Site) -> None:
                 "errors": 50,
                 "by_category": {"small": {"error_rate": 25, "jobs": 200, "errors": 50}},
                 "by_processor": {"github_actions": {"error_rate": 25, "jobs": 200, "errors": 50}},
+                "processor": "github_actions",
+                "fallback": "inngest",
+                "baseline": {"error_rate": None, "jobs": 0, "errors": 0, "by_category": {}},
+                "method": "threshold",
+                "evidence": None,
                 "indicators": {
                     "participation": {"status": "ok", "value": 100, "limit": 10},
                     "concentration": {"status": "ok", "value": 50, "limit": 80},

@@ -32,24 +32,28 @@ def test_one_sample_is_the_total() -> None:
 def test_labels_give_category_and_processor() -> None:
     metrics = make_metrics(
         [
-            of(10.2, category="large", processor="inngest"),
-            of(89.9, category="small", processor="inngest"),
-            of(5, category="unheard of", processor="github_actions"),
+            of(10.2, category="large", processor="github_actions"),
+            of(89.9, category="small", processor="github_actions"),
+            of(5, category="unheard of", processor="inngest"),
+            of(7, category="small", processor="inngest"),
             of(0.2, category="test", processor="cron"),
         ],
-        [of(3.1, category="small", processor="inngest"), of(1, category="large")],
+        [of(3.1, category="small", processor="github_actions"), of(2, processor="inngest")],
         NONE,
     )
 
-    assert metrics.total == Tally(105, 4)
-    assert list(metrics.by_category.items()) == [
-        (Category.SMALL, Tally(90, 3)),
-        (Category.LARGE, Tally(10, 1)),
-    ]
-    assert list(metrics.by_processor.items()) == [
-        ("inngest", Tally(100, 3)),
-        ("github_actions", Tally(5, 0)),
-    ]
+    assert metrics.total == Tally(100, 3)
+    assert metrics.by_category == {Category.SMALL: Tally(90, 3), Category.LARGE: Tally(10, 0)}
+    assert metrics.by_processor == {"github_actions": Tally(100, 3), "inngest": Tally(12, 2)}
+    assert metrics.baseline == Tally(12, 2)
+    assert metrics.baseline_by_category == {Category.SMALL: Tally(7, 0)}
+
+
+def test_samples_without_a_processor_are_judged() -> None:
+    """A query of one's own may sum over the label."""
+    metrics = make_metrics([of(20), of(9, processor="inngest")], [of(2)], NONE)
+
+    assert (metrics.total, metrics.baseline) == (Tally(20, 2), Tally(9, 0))
 
 
 @pytest.mark.parametrize("jobs", [[], [of(0)], [of(0.4)]])
