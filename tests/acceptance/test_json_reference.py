@@ -52,6 +52,7 @@ ROLLED_OUT = [
     ("validate", "validate wrong.yaml"),
     ("promote", "promote"),
     ("db status", "db status"),
+    ("db roles", "db roles --check"),
     ("set", "set 40"),
     ("set", "set 40"),
     ("stop", "stop --reason hurts --no-write-back"),
@@ -77,6 +78,10 @@ def test_documented_keys_and_printed_keys_are_the_same(
     site.write(FILE)
     site.commit("Begin")
     site.push()
+    site.database.execute("""
+        GRANT INSERT ON rollout_metrics TO PUBLIC;
+        ALTER TABLE rollout_configuration ENABLE ROW LEVEL SECURITY;
+    """)
     printed: dict[str, set[str]] = {}
 
     def run(section: str, line: str) -> None:

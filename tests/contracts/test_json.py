@@ -29,6 +29,7 @@ RUNS = [
     ("validate", "wrong.yaml"),
     ("promote", ""),
     ("db status", ""),
+    ("db roles", "--check"),
     ("db url", ""),
     ("set", "40"),
     ("set", "40"),

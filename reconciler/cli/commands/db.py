@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,11 @@ from reconciler.cli.context import (
 )
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result, show_result
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from reconciler.database.open_rights import OpenRights
+    from reconciler.database.transactions import Database
 
 
 @click.group("db", epilog="Example: reconcile db status")
@@ -195,21 +201,70 @@ def remove(context: click.Context, /, *, yes: bool) -> None:
 
 @command.command(epilog="Example: reconcile db roles | psql app")
 @click.option("--apply", is_flag=True, help="Run the SQL, as the owner of the tables.")
+@click.option(
+    "--check", is_flag=True, help="Show what is open to other roles; exit 1 where something is."
+)
+@click.option(
+    "--trust",
+    "trusted",
+    multiple=True,
+    metavar="ROLE",
+    help="Do not show the rights of this role, such as the service's login. Can be repeated.",
+)
 @click.pass_context
-def roles(context: click.Context, /, *, apply: bool) -> None:
-    """Print the grants of the four roles as SQL, which can be run more than once; --apply runs it."""
+def roles(context: click.Context, /, *, apply: bool, check: bool, trusted: tuple[str, ...]) -> int:
+    """Print the grants of the four roles as SQL, which can be run more than once; --apply runs it.
+
+    What PUBLIC or another role can write or execute, and tables without row security where the service
+    hides rows of its own, are reported on stderr. --check reports only that, and exits 1 where something
+    is open.
+    """
+    from reconciler.cli.render.open_rights_text import open_rights_lines
     from reconciler.database.roles import apply_roles, roles_script
 
     settings = settings_of(context)
+    if apply and check:
+        raise click.UsageError("--apply and --check exclude each other")
+    if check:
+        chosen = settings.choose_format(Format.TEXT, Format.JSON)
+        found = _open_rights(open_database(settings), trusted)
+        lines = open_rights_lines(found)
+        if chosen is Format.JSON:
+            print_json(settings, found)
+        else:
+            print_result(settings, "\n".join(lines) or "nothing is open to other roles")
+        return 1 if lines else 0
     settings.choose_format(Format.TEXT)
-    if not apply:
+    if apply:
+        database = open_database(settings, to_write=True)
+        apply_roles(database)
+        print_result(
+            settings,
+            "granted: rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler",
+        )
+    else:
         print_result(settings, roles_script().rstrip())
-        return
-    apply_roles(open_database(settings, to_write=True))
-    print_result(
-        settings,
-        "granted: rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler",
-    )
+        if settings.database_url is None and "DATABASE_URL" not in os.environ:
+            return 0
+        database = open_database(settings)
+    try:
+        lines = open_rights_lines(_open_rights(database, trusted))
+    except ReconcilerError as error:
+        settings.warn(f"what is open to other roles is not known: {error}")
+        return 0
+    for line in lines:
+        settings.warn(line)
+    return 0
+
+
+def _open_rights(database: "Database", trusted: tuple[str, ...]) -> "OpenRights":
+    from reconciler.database.open_rights import find_open_rights
+    from reconciler.database.schema import require_newest
+    from reconciler.database.transactions import read_only_transaction
+
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        return find_open_rights(connection, trusted=trusted)
 
 
 @contextmanager

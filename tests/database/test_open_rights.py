@@ -1,0 +1,132 @@
+"""What other roles can write or execute of the rollout is reported."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.database import schema
+from reconciler.database.open_rights import OpenRights, Unsecured, find_open_rights
+from tests.database.hosts import drop_role, make_host, new_role
+from tests.postgres import Database
+from tests.site import Site
+
+
+@pytest.fixture
+def role(database: Database) -> Iterator[str]:
+    role = new_role(database, "anon")
+    yield role
+    drop_role(database, role)
+
+
+def open_rights(database: Database, *, trusted: tuple[str, ...] = ()) -> OpenRights:
+    with database.engine.connect() as connection:
+        return find_open_rights(connection, trusted=trusted)
+
+
+def test_nothing_of_a_new_database_is_open(database: Database) -> None:
+    assert open_rights(database) == OpenRights([], [])
+
+
+def test_every_object_of_the_schema_is_looked_at(database: Database, role: str) -> None:
+    for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+        database.execute(f"GRANT ALL ON ALL {kind} IN SCHEMA public TO {role}")
+    objects = {
+        row["name"]
+        for row in database.rows("""
+            SELECT relname AS name FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S')
+            UNION ALL
+            SELECT oid::regprocedure::text FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype
+        """)
+    }
+
+    found = open_rights(database)
+
+    assert {each.name.replace("public.", "") for each in found.open} == objects
+    assert {each.role for each in found.open} == {role}
+    assert open_rights(database, trusted=(role,)) == OpenRights([], [])
+
+
+def test_rights_on_columns_and_on_the_schema_are_reported(database: Database, role: str) -> None:
+    database.execute(f"""
+        GRANT UPDATE (rollout_percentage) ON rollout_configuration TO {role};
+        GRANT CREATE ON SCHEMA public TO PUBLIC;
+        GRANT EXECUTE ON FUNCTION categorize_all_repositories() TO PUBLIC;
+        GRANT SELECT ON rollout_configuration TO PUBLIC;
+    """)
+
+    found = open_rights(database)
+
+    assert {(each.role, each.kind, each.name, *each.rights) for each in found.open} == {
+        ("PUBLIC", "function", "public.categorize_all_repositories()", "EXECUTE"),
+        ("PUBLIC", "schema", "public", "CREATE"),
+        (role, "table", "public.rollout_configuration", "UPDATE (rollout_percentage)"),
+    }
+
+
+def test_rows_that_a_service_hides_are_shown_nowhere(empty_database: Database) -> None:
+    make_host(empty_database)
+    role = new_role(empty_database, "anon")
+    try:
+        empty_database.execute(
+            f"GRANT SELECT ON repositories, rollout_configuration, pull_requests TO {role};"
+            f"GRANT INSERT ON repositories TO {role}"
+        )
+        schema.upgrade(empty_database.engine)
+        adopted = open_rights(empty_database)
+
+        empty_database.execute("""
+            ALTER TABLE rollout_metrics DISABLE ROW LEVEL SECURITY;
+            CREATE OR REPLACE VIEW repository_activity AS
+            SELECT id AS repository_id, 1 AS stars, 1 AS contributors, 1 AS pull_requests
+            FROM repositories;
+        """)
+        opened = open_rights(empty_database)
+    finally:
+        drop_role(empty_database, role)
+
+    # Its own table is the service's business, and reading is not writing.
+    assert [each for each in adopted.open if each.kind != "function"] == []
+    assert adopted.unsecured == []
+    assert opened.unsecured == [
+        Unsecured("table", "public.rollout_metrics"),
+        Unsecured("view", "public.repository_activity"),
+    ]
+
+
+def test_the_program_reports_open_rights(site: Site, role: str) -> None:
+    closed = site.reconcile("db", "roles", "--check")
+    site.database.execute(f"GRANT UPDATE, DELETE ON rollout_configuration TO {role}")
+    line = f"open to {role}: table public.rollout_configuration: DELETE, UPDATE\n"
+
+    opened = site.reconcile("db", "roles", "--check")
+    as_json = site.reconcile("db", "roles", "--check", "--format", "json")
+    trusted = site.reconcile("db", "roles", "--check", "--trust", role)
+    printed = site.reconcile("db", "roles")
+    applied = site.reconcile("db", "roles", "--apply")
+    offline = site.reconcile("db", "roles", env={"DATABASE_URL": "postgresql://127.0.0.1:1/x"})
+    both = site.reconcile("db", "roles", "--apply", "--check")
+
+    assert (closed.stdout, closed.exit_code) == ("nothing is open to other roles\n", 0)
+    assert (opened.stdout, opened.exit_code) == (line, 1)
+    assert as_json.exit_code == 1
+    assert json.loads(as_json.stdout) == {
+        "open": [
+            {
+                "kind": "table",
+                "name": "public.rollout_configuration",
+                "role": role,
+                "rights": ["DELETE", "UPDATE"],
+            }
+        ],
+        "unsecured": [],
+    }
+    assert (trusted.stdout, trusted.exit_code) == ("nothing is open to other roles\n", 0)
+    assert (printed.stderr, printed.exit_code) == (line, 0)
+    assert (applied.stderr, applied.exit_code) == (line, 0)
+    assert offline.stdout == printed.stdout
+    assert offline.exit_code == 0
+    assert offline.stderr.startswith("what is open to other roles is not known: ")
+    assert both.exit_code == 64
