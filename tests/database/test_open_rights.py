@@ -34,7 +34,7 @@ def test_every_object_of_the_schema_is_looked_at(database: Database, role: str) 
     objects = {
         row["name"]
         for row in database.rows("""
-            SELECT relname AS name FROM pg_class
+            SELECT relname::text AS name FROM pg_class
             WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S')
             UNION ALL
             SELECT oid::regprocedure::text FROM pg_proc
