@@ -54,8 +54,11 @@ _DOCUMENTED = (
     "eligible_repositories",
     "explain_repository_eligibility",
     "is_repository_eligible_for_rollout",
+    "merge_rollout_rollup",
     "prune_rollout_metrics",
+    "prune_rollout_metrics_batch",
     "record_rollout_job",
+    "record_rollout_jobs",
     "rollout_bucket",
 )
 

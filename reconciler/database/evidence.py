@@ -1,7 +1,7 @@
 """Evidence of a feature: the run up to the last closed window, and moving it on, once for each window.
 
-Works in the caller's transaction. `planning.evidence` computes the run; this module reads the jobs and keeps the
-result. Only the holder of a lease moves a run on.
+Works in the caller's transaction. `planning.evidence` computes the run; this module reads the jobs and keeps
+the result. Only the holder of a lease moves a run on.
 """
 
 import json
@@ -130,7 +130,7 @@ def _take_blocks(
             "fallback": feature.fallback,
             "began_at": run.began_at,
             "closed_until": run.closed_until,
-            "end": end,
+            "until": end,
             "slow_above": run.slow_above,
         },
     )

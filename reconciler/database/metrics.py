@@ -31,6 +31,10 @@ class Job:
     """The job's duration, if known."""
     error: str | None = None
     """The error of a failed job; the first 1,000 characters are kept."""
+    kind: str | None = None
+    """The kind of the job, such as `pull_requests`; at most 50 characters."""
+    size: int | None = None
+    """The size of the job, such as a number of pull requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ def record_job(connection: "Connection", feature: str, job: Job) -> None:
             "succeeded": job.succeeded,
             "seconds": job.seconds,
             "error": job.error,
+            "kind": job.kind,
+            "size": job.size,
         },
     )
 
@@ -83,7 +89,21 @@ def read_windows(
 def prune_metrics(connection: "Connection", keep: timedelta) -> int:
     """Delete the windows that ended longer ago than `keep`, and return their number.
 
-    A window that a feature's monitoring window still covers stays.
+    A window that a feature's monitoring window still reaches stays.
     """
     pruned: int = connection.execute(text(_SQL["prune"]), {"keep": keep}).scalar_one()
     return pruned
+
+
+def prune_batch(connection: "Connection", keep: timedelta, most: int) -> int:
+    """Delete at most so many of the windows that `prune_metrics` deletes, and return their number."""
+    pruned: int = connection.execute(
+        text(_SQL["prune_batch"]), {"keep": keep, "most": most}
+    ).scalar_one()
+    return pruned
+
+
+def merge_sums(connection: "Connection", most: int) -> int:
+    """Merge at most so many rows of the sums of jobs, and return their number; no sum changes."""
+    merged: int = connection.execute(text(_SQL["merge"]), {"most": most}).scalar_one()
+    return merged

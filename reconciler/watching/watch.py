@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ from reconciler.watching.followed_branch import FollowedBranch, Follower
 from reconciler.watching.leadership import Leadership
 from reconciler.watching.remote_worker import RemoteWorker
 from reconciler.watching.status import Role, WatchedFeature, WatchStatus
+from reconciler.watching.upkeep import Upkeep
 
 ENDING_SECONDS: Final = 10.0
 """The end of the watch waits this long for the remote; the next pass continues interrupted work."""
@@ -50,6 +52,8 @@ class Task:
     metrics_source: MetricsSource | None
     followed: FollowedBranch | None
     applied_by: str
+    keep_metrics: timedelta | None = None
+    """How long rows of job metrics are kept; None keeps all."""
     writes_back: bool = True
     """Whether pending overrides are written to git."""
 
@@ -66,6 +70,7 @@ class Watch:
         )
         self.failures = FailureTracker(emit)
         self.status = WatchStatus(task.interval_seconds)
+        self._upkeep = Upkeep(task.database, task.keep_metrics, self._leadership.confirm)
         self._remote_worker = RemoteWorker(
             task.database,
             task.file,
@@ -148,6 +153,7 @@ class Watch:
         for each in watched.values():
             if each.failure is not None:
                 raise each.failure
+        self._upkeep.run()
 
     def _report_new_verdicts(self, judged: Sequence[Judged]) -> None:
         """Report the features that a person should look at, and that were not so at the last tick."""

@@ -181,7 +181,7 @@ def test_a_late_row_after_a_merge_is_counted_once(rollout: Database, lease: Leas
     assert total(move(lease, 2)) == Counts(15)
 
 
-def test_a_change_of_the_stage_starts_the_run_anew(rollout: Database, lease: Lease) -> None:
+def test_a_change_of_the_stage_restarts_the_run(rollout: Database, lease: Lease) -> None:
     add(rollout, 0, 10, 5)
     move(lease, 1)
     later = judged(BEGAN_AT + 2 * WINDOW)

@@ -11,12 +11,13 @@ import click
 from reconciler.cli.context import actor, open_database
 from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, Settings, settings_of
-from reconciler.cli.types import Interval, Listen
+from reconciler.cli.types import Duration, Interval, Listen
 from reconciler.cli.write_back_report import is_written_back, write_back_option
 from reconciler.invalid_requests import InvalidRequests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
 
     from reconciler.listen_address import ListenAddress
     from reconciler.watching.followed_branch import FollowedBranch
@@ -53,6 +54,12 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
     show_default=True,
     help="The format of the log on stderr.",
 )
+@click.option(
+    "--keep-metrics",
+    type=Duration(),
+    metavar="TIME",
+    help="Delete rows of job metrics that are older, such as 90d; the default keeps all.",
+)
 @write_back_option()
 @metrics_source_options
 @click.pass_context
@@ -64,6 +71,7 @@ def command(
     follow: str | None,
     listen: "ListenAddress | None",
     log_format: str,
+    keep_metrics: "timedelta | None",
     writes_back: bool | None,
     **metrics_options: str | None,
 ) -> int:
@@ -90,6 +98,7 @@ def command(
         metrics_source=choose_metrics_source(**metrics_options),
         followed=None if follow is None else _parse_branch(settings, follow),
         applied_by=actor(settings),
+        keep_metrics=keep_metrics,
         writes_back=is_written_back(database, requested=writes_back),
     )
     log = Log(LogFormat(log_format), quiet=settings.quiet, verbose=settings.verbose)

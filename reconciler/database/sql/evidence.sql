@@ -50,7 +50,7 @@ WITH free AS MATERIALIZED (
         AND NOT rollup.is_judged
         AND rollup.counts_until > :began_at
         AND rollup.counts_from >= :began_at
-        AND rollup.counts_from < :end
+        AND rollup.counts_from < :until
     FOR UPDATE OF rollup SKIP LOCKED
 ),
 

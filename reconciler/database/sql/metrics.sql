@@ -6,12 +6,22 @@ SELECT public.record_rollout_job(
     :processor,
     :succeeded,
     CAST(:seconds AS double precision),
-    CAST(:error AS text)
+    CAST(:error AS text),
+    CAST(:kind AS text),
+    CAST(:size AS bigint)
 );
 
 -- name: prune
 -- Deletes the windows that ended longer ago; their number.
 SELECT public.prune_rollout_metrics(:keep);
+
+-- name: prune_batch
+-- Deletes some of the windows that ended longer ago; returns their number.
+SELECT public.prune_rollout_metrics_batch(:keep, CAST(:most AS integer));
+
+-- name: merge
+-- Merges some rows of the sums of jobs; returns their number.
+SELECT public.merge_rollout_rollup(CAST(:most AS integer));
 
 -- name: windows
 -- A feature's metrics by window and processor over all repositories, the newest first. A window that a
@@ -22,7 +32,7 @@ SELECT
     metrics.processor_type AS processor,
     CAST(sum(metrics.total_jobs) AS bigint) AS jobs,
     CAST(sum(metrics.error_count) AS bigint) AS errors,
-    count(*) AS repositories,
+    count(DISTINCT metrics.repository_id) AS repositories,
     sum(metrics.average_processing_time * metrics.timed_jobs)
     / nullif(sum(metrics.timed_jobs), 0) AS mean_seconds,
     (

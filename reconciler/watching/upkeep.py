@@ -1,0 +1,48 @@
+"""Upkeep of job metrics by the leader: merge the sums of one key, delete old rows in small batches."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reconciler.database.metrics import merge_sums, prune_batch
+from reconciler.database.transactions import Database, write_transaction
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from sqlalchemy import Connection
+
+SECONDS_BETWEEN: Final = 10.0
+MERGED_AT_ONCE: Final = 10_000
+DELETED_AT_ONCE: Final = 2_000
+
+
+@dataclass(slots=True)
+class Upkeep:
+    """The upkeep of one watcher. A verdict needs none of it: the sums are right at any time."""
+
+    database: Database
+    keep: "timedelta | None"
+    """How long rows of metrics are kept; None keeps all."""
+    confirm: Callable[[], None]
+    """Called before anything is written; raises where this process is not the leader."""
+    _not_before: float = 0.0
+
+    def run(self) -> None:
+        """Merge and delete some rows, unless that was done just now.
+
+        Raises:
+            LeaseLost: another process is the leader.
+            ReconcilerError: the database refused; the next run tries again.
+        """
+        if time.monotonic() < self._not_before:
+            return
+        self._not_before = time.monotonic() + SECONDS_BETWEEN
+        self.confirm()
+        write_transaction(self.database, self._work)
+
+    def _work(self, connection: "Connection") -> None:
+        merge_sums(connection, MERGED_AT_ONCE)
+        if self.keep is not None:
+            prune_batch(connection, self.keep, DELETED_AT_ONCE)
