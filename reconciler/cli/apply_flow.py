@@ -12,7 +12,7 @@ from reconciler.cli.context import actor, open_database
 from reconciler.cli.metrics_source import choose_metrics_source
 from reconciler.cli.options import Format, Settings
 from reconciler.cli.output import ask, can_ask, print_result
-from reconciler.cli.render.plan_text import Outcome, plan_text, summary
+from reconciler.cli.render.plan_text import Outcome, fitted_summary, plan_text
 from reconciler.database.apply import Application
 from reconciler.errors import Refused
 from reconciler.operations import reconcile
@@ -152,7 +152,7 @@ def _apply_after_asking(request: Request) -> Plan:
         # A guard has found something since: a person has to see it.
         show(request, applied.plan, Outcome.REFUSED)
     else:
-        print_result(request.settings, summary(applied.plan, Outcome.APPLIED))
+        print_result(request.settings, fitted_summary(applied.plan, Outcome.APPLIED))
     _write_back_kept_drift(request, database, applied.plan)
     return applied.plan
 

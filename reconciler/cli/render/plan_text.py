@@ -66,7 +66,7 @@ def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
         parts.append("\n".join(_marks(plan)))
     if plan.categories.changed:
         parts.append("\n".join(_categories(plan)))
-    return "\n\n".join([*parts, summary(plan, outcome)])
+    return "\n\n".join([*parts, fitted_summary(plan, outcome)])
 
 
 def summary(plan: Plan, outcome: Outcome) -> str:
@@ -93,6 +93,12 @@ def summary(plan: Plan, outcome: Outcome) -> str:
             return f"{head}."
         case Outcome.APPLIED:
             return f"{head}, generation {plan.next_generation}."
+
+
+def fitted_summary(plan: Plan, outcome: Outcome) -> str:
+    """Return the last line over as many lines as the terminal needs."""
+    text = summary(plan, outcome)
+    return text if plan.is_refused else "\n".join(wrapped(text, hanging=""))
 
 
 def _headline(plan: Plan, source: Source) -> str:
