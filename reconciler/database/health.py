@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from reconciler.database.evidence import JudgedFeature
+from reconciler.database.judged_evidence import read_evidence
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound, Unavailable
 from reconciler.planning.health import (
@@ -114,8 +116,22 @@ def read_health(
             failure = str(error)
     if eligible is None:
         eligible = int(_is_old(metrics) and _is_any_eligible(connection, feature))
-    judgement = judge(metrics, eligible=eligible, limits=limits)
-    return Health(judgement, metrics, limits, period, failure)
+    evidence = None
+    # Prometheus has no windows of jobs, so that its metrics are compared with the limit.
+    if limits.method is HealthMethod.EVIDENCE and source is None and metrics is not None:
+        evidence = read_evidence(
+            connection,
+            JudgedFeature(
+                feature,
+                processors.processor,
+                processors.fallback,
+                max(filter(None, (row.evidence_began_at, limited_at))),
+                limits.evidence,
+            ),
+            row.now,
+        )
+    judgement = judge(metrics, eligible=eligible, limits=limits, evidence=evidence)
+    return Health(judgement, metrics, limits, period, failure, evidence)
 
 
 def read_soaking(

@@ -20,6 +20,7 @@ COLUMNS = (
     ("rollout_configuration", "created_at"),
     ("rollout_configuration", "updated_at"),
     ("rollout_configuration", "metrics_cut_at"),
+    ("rollout_configuration", "evidence_began_at"),
     ("rollout_override", "created_at"),
     ("rollout_override", "updated_at"),
     ("rollout_override", "written_back_at"),

@@ -11,6 +11,7 @@ SELECT
     configuration.false_alarms,
     configuration.min_jobs,
     configuration.monitoring_window,
+    configuration.evidence_began_at,
     (
         SELECT max(history.created_at)
         FROM public.rollout_history AS history
@@ -34,7 +35,8 @@ CROSS JOIN LATERAL (
         jsonb_build_object(
             'created_at', CAST(configuration.created_at AS text),
             'updated_at', CAST(configuration.updated_at AS text),
-            'metrics_cut_at', CAST(configuration.metrics_cut_at AS text)
+            'metrics_cut_at', CAST(configuration.metrics_cut_at AS text),
+            'evidence_began_at', CAST(configuration.evidence_began_at AS text)
         ) AS times
     UNION ALL
     (
