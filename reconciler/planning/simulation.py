@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from reconciler.planning.evidence import (
     WINDOW,
@@ -25,6 +24,13 @@ from reconciler.rollout_file.health_method import HealthMethod
 from rollout_client.targeting.categories import Category
 
 _BEGIN: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Randomness(Protocol):
+    """A generator of random numbers."""
+
+    def random(self) -> float:
+        """Return a number from 0 to 1, without 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +92,7 @@ class Simulation:
 
 
 def simulate(
-    scenario: Scenario, limits: HealthLimits, *, rollouts: int, random: Random
+    scenario: Scenario, limits: HealthLimits, *, rollouts: int, random: Randomness
 ) -> Simulation:
     """Return the ends of simulated rollouts that the safeguard looks at after every job."""
     simulate_one = _by_evidence if limits.method is HealthMethod.EVIDENCE else _by_threshold
@@ -95,7 +101,7 @@ def simulate(
     )
 
 
-def _by_evidence(scenario: Scenario, limits: HealthLimits, random: Random) -> Outcome:
+def _by_evidence(scenario: Scenario, limits: HealthLimits, random: Randomness) -> Outcome:
     settings = limits.evidence
     run, end = EvidenceRun.begin(_BEGIN), _BEGIN
     for window in range(-scenario.good_windows, scenario.windows):
@@ -123,7 +129,7 @@ def _by_evidence(scenario: Scenario, limits: HealthLimits, random: Random) -> Ou
     return Outcome(rolled_back=False, jobs=scenario.windows * scenario.jobs)
 
 
-def _by_threshold(scenario: Scenario, limits: HealthLimits, random: Random) -> Outcome:
+def _by_threshold(scenario: Scenario, limits: HealthLimits, random: Randomness) -> Outcome:
     past: deque[int] = deque(maxlen=scenario.counted_windows)
     for window in range(-scenario.good_windows, scenario.windows):
         rate = scenario.baseline_rate if window < 0 else scenario.new_rate
@@ -138,5 +144,5 @@ def _by_threshold(scenario: Scenario, limits: HealthLimits, random: Random) -> O
     return Outcome(rolled_back=False, jobs=scenario.windows * scenario.jobs)
 
 
-def _count_errors(jobs: int, rate: float, random: Random) -> int:
+def _count_errors(jobs: int, rate: float, random: Randomness) -> int:
     return sum(random.random() < rate for _ in range(jobs))
