@@ -198,15 +198,17 @@ def _record_change(feature: str, change: ScalarChange | ListChange, history: His
 
 
 def _write_marks(connection: "Connection", marks: MarksPlan, history: HistoryWriter) -> None:
-    for action, statement, entries in (
-        (Action.TEST_UNMARKED, "unmark_as_test", marks.removed),
-        (Action.TEST_MARKED, "mark_as_test", marks.added),
+    details = {"field": "test_repositories"}
+    for action, statement, entries, adopted in (
+        (Action.TEST_UNMARKED, "unmark_as_test", marks.removed, marks.adopted_removed),
+        (Action.TEST_MARKED, "mark_as_test", marks.added, marks.adopted_added),
     ):
         if entries:
             connection.execute(text(_SQL[statement]), {"ids": list(entries)})
-            history.entries(
-                action, feature=None, details={"field": "test_repositories"}, entries=entries
-            )
+        changed = {key: name for key, name in entries.items() if key not in marks.reverted}
+        history.entries(action, feature=None, details=details, entries={**changed, **adopted})
+        reverted = {key: name for key, name in entries.items() if key in marks.reverted}
+        history.reverted_marks(reverted, is_marked=action is Action.TEST_MARKED)
 
 
 def _write_categories(

@@ -109,6 +109,14 @@ class HistoryWriter:
             }
             self.connection.execute(text(_SQL["record_entries"]), parameters)
 
+    def reverted_marks(self, entries: Mapping[str, str], *, is_marked: bool) -> None:
+        """Write one row for each mark as test, id → name, that SQL removed or set and that is undone."""
+        if entries:
+            details = {"field": "test_repositories", "live": not is_marked, "after": is_marked}
+            row = self._for_drift(self._row(Action.DRIFT_REVERTED, None, details))
+            names = {"keys": list(entries.keys()), "names": list(entries.values())}
+            self.connection.execute(text(_SQL["record_entries"]), row | names)
+
     def drift(self, feature: str, drift: Drift) -> None:
         """Write the changes of the live state, and the value from which the plan continues."""
         last_applied, live = plain(drift.last_applied), plain(drift.live)
@@ -128,11 +136,12 @@ class HistoryWriter:
             "after": after,
         }
         is_percentage = drift.field.name == "percentage"
-        parameters = self._row(action, feature, details)
-        if self.cause.commit is not None:
-            # The reason for the file is not the reason for the change of the live state.
-            parameters["reason"] = None
+        parameters = self._for_drift(self._row(action, feature, details))
         self._record(parameters, percentages if is_percentage else (None, None))
+
+    def _for_drift(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row without a commit's reason, which is not the reason for a live change."""
+        return {**row, "reason": None} if self.cause.commit is not None else {**row}
 
     def _record(
         self, parameters: Mapping[str, Any], percentages: tuple[Decimal | None, Decimal | None]

@@ -53,7 +53,9 @@ def read_live(connection: "Connection", rollout: Rollout) -> Found:
         features=features,
         marked=marked,
         thresholds=read_thresholds(connection),
-        directory=_read_directory(connection, rollout, features, marked, applied.names),
+        directory=_read_directory(
+            connection, rollout, features, marked | (applied.marks or frozenset()), applied.names
+        ),
     )
     return Found(live, applied)
 

@@ -5,7 +5,7 @@ state. Adopting edits the file; people commit and apply it.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.database.apply import lock_for_apply, restore_configuration
@@ -28,6 +28,8 @@ from reconciler.planning.drift import (
 )
 from reconciler.planning.feature_config import ListField
 from reconciler.planning.history import HistoryCause
+from reconciler.planning.marks import mark_drift
+from reconciler.planning.plan import named
 from reconciler.planning.plan_inputs import PlanInputs
 from reconciler.planning.planner import feature_drift
 from reconciler.rollout_file.editing import with_entries, with_value, without_entries
@@ -57,6 +59,23 @@ def read_drift_of_own_schema(database: Database) -> DriftByFeature:
         require_newest(connection)
         require_own_objects(connection)
         return _find(_read_basis(connection))
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDrift:
+    """The repositories whose mark as test SQL changed since the last apply, by name."""
+
+    set: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+def read_mark_drift(database: Database) -> MarkDrift:
+    """Return the marks as test that SQL set and removed since the last apply."""
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        found = read_live(connection, Rollout(version=1))
+    changed = mark_drift(found.live, found.applied)
+    return MarkDrift(*(tuple(named(ids, found.live.directory).values()) for ids in changed))
 
 
 def read_drift_causes(database: Database) -> Mapping[str, HistoryEntry]:

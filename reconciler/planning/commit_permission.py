@@ -29,6 +29,7 @@ _FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
     GuardName.LIST_EMPTIED: _LISTS,
     GuardName.NAME_REUSED: _LISTS,
     GuardName.FEATURE_REMOVED: frozenset(),
+    GuardName.MARK_RESTORED: frozenset(),
 }
 """The fields of a feature that a guard checks; a new or removed feature changes all of them."""
 

@@ -6,7 +6,7 @@ always allowed, so no guard refuses a change that only narrows.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -31,11 +31,15 @@ class GuardName(StrEnum):
     MAX_GAIN = "max-gain"
     NAME_REUSED = "name-reused"
     AUDIENCE_MOVED = "audience-moved"
+    MARK_RESTORED = "mark-restored"
 
 
 MAX_MOVED_PERCENT: Final = 1
 MIN_MOVED: Final = 10
 """This number of repositories, or this share of all, may move without a finding at the same percentage."""
+
+MOST_NAMES: Final = 5
+"""How many names one message shows."""
 
 MIN_ENTRIES_FOR_REMOVAL: Final = 10
 """In a shorter list any removal is a large share, so the share is not checked."""
@@ -201,6 +205,24 @@ class NameReused:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MarksRestored:
+    """Marks as test that SQL removed would be set again."""
+
+    guard: ClassVar = GuardName.MARK_RESTORED
+    names: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """The repositories, and how to keep the removal."""
+        shown = ", ".join(self.names[:MOST_NAMES])
+        more = f" and {len(self.names) - MOST_NAMES:,} more" if len(self.names) > MOST_NAMES else ""
+        return (
+            f"SQL removed the mark as test of {shown}{more}, and this plan sets it again; to keep it "
+            "removed, remove the entry from test_repositories"
+        )
+
+
 def guard_increase(
     before: Configuration | None, after: Configuration, guards: Guards
 ) -> Iterator[Finding]:
@@ -250,6 +272,12 @@ def guard_names(entries: Iterable[str], directory: Directory) -> Iterator[Findin
         if directory.is_reused(entry):
             key = entry_key(entry)
             yield NameReused(entry, directory.remembered[key], directory.ids[key])
+
+
+def guard_marks(restored: Mapping[str, str]) -> Iterator[Finding]:
+    """Refuse to set marks as test that SQL removed, id → name."""
+    if restored:
+        yield MarksRestored(tuple(restored.values()))
 
 
 def guard_gain(gained: int, guards: Guards) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ prints it, and `database.apply` writes it.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -239,9 +239,20 @@ class MarksPlan:
     added: Mapping[str, str]
     removed: Mapping[str, str]
     unresolved: tuple[str, ...]
+    reverted: Mapping[str, str] = field(default_factory=dict)
+    """Those of them that undo a change by SQL."""
+    adopted_added: Mapping[str, str] = field(default_factory=dict)
+    """Set by SQL, and by now in the file too."""
+    adopted_removed: Mapping[str, str] = field(default_factory=dict)
+    """Removed by SQL, and by now not in the file either."""
 
     def __len__(self) -> int:
-        return len(self.added) + len(self.removed)
+        return (
+            len(self.added)
+            + len(self.removed)
+            + len(self.adopted_added)
+            + len(self.adopted_removed)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class LastApplied:
     features: Mapping[str, AppliedFeature]
     names: Mapping[str, str] = field(default_factory=dict)
     """`owner/name` in lower case → its id then."""
+    marks: frozenset[str] | None = None
+    """The ids that it marked as test; None without an apply that stored them."""
 
 
 def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) -> LastApplied:
@@ -72,12 +74,14 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
         effective: the state from the file and the overrides in force.
     """
     declared = desired.get("features", {})
+    marks = effective.get("test_repositories")
     return LastApplied(
         features={
             name: _read_feature(name, declared.get(name), state)
             for name, state in effective.get("features", {}).items()
         },
         names=effective.get("names", {}),
+        marks=None if marks is None else frozenset(marks),
     )
 
 

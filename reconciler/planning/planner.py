@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from reconciler.planning.desired import (
     desired_configuration,
-    desired_marks,
     desired_thresholds,
 )
 from reconciler.planning.drift import (
@@ -31,6 +30,7 @@ from reconciler.planning.guards import (
     guard_names,
 )
 from reconciler.planning.live_state import Directory
+from reconciler.planning.marks import plan_marks, with_mark_findings
 from reconciler.planning.overrides import (
     effective,
     is_narrower,
@@ -42,12 +42,10 @@ from reconciler.planning.plan import (
     CategoriesPlan,
     FeatureAction,
     FeaturePlan,
-    MarksPlan,
     OverridesPlan,
     Plan,
     ScalarChange,
     configuration_changes,
-    named,
 )
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
 from reconciler.planning.promotion import guard_soak, stage_to_hold
@@ -65,8 +63,9 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
     deactivated.
     """
     live, directory = inputs.live, inputs.live.directory
+    marks = plan_marks(rollout, inputs)
     desired = [
-        _with_reused_marks(_plan_feature(name, feature, inputs), rollout, directory)
+        with_mark_findings(_plan_feature(name, feature, inputs), rollout, marks, live)
         for name, feature in rollout.features.items()
     ]
     gone = [_plan_removal(name, inputs) for name in live.features if name not in rollout.features]
@@ -75,21 +74,13 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
         generation=live.generation,
         applied_commit=live.applied_commit,
         features=(*desired, *gone),
-        test_repositories=_plan_marks(rollout, inputs),
+        test_repositories=marks,
         categories=CategoriesPlan(before=live.thresholds, after=desired_thresholds(rollout)),
         names=names,
         has_new_names=any(
             directory.remembered.get(name) != identifier for name, identifier in names.items()
         ),
     )
-
-
-def _with_reused_marks(feature: FeaturePlan, rollout: Rollout, directory: Directory) -> FeaturePlan:
-    """Return a plan with a finding for each test name of another repository, if marks make eligible here."""
-    if feature.after.strategy is not Strategy.REPOSITORY_SIZE:
-        return feature
-    reused = guard_names(rollout.test_repositories, directory)
-    return replace(feature, findings=(*feature.findings, *reused))
 
 
 def with_blast_radius(
@@ -291,17 +282,6 @@ def _action(before: Configuration | None, *, is_touched: bool) -> FeatureAction:
     if before is None:
         return FeatureAction.CREATE
     return FeatureAction.UPDATE if is_touched else FeatureAction.NONE
-
-
-def _plan_marks(rollout: Rollout, inputs: PlanInputs) -> MarksPlan:
-    live, directory = inputs.live, inputs.live.directory
-    marks = desired_marks(rollout, directory)
-    return MarksPlan(
-        marked=marks,
-        added=named(marks - live.marked, directory),
-        removed=named(live.marked - marks, directory),
-        unresolved=directory.unresolved(rollout.test_repositories),
-    )
 
 
 def feature_warnings(before: Configuration | None, after: Configuration) -> tuple[str, ...]:

@@ -127,6 +127,8 @@ class MarksReport(Report):
     added: list[str]
     removed: list[str]
     unresolved: list[str]
+    reverted: list[str] = []
+    """Those of `added` and `removed` that undo a change by SQL."""
 
 
 class ThresholdChangeReport(Report):
@@ -268,6 +270,7 @@ def _report_marks(marks: MarksPlan) -> MarksReport:
         added=list(marks.added.values()),
         removed=list(marks.removed.values()),
         unresolved=list(marks.unresolved),
+        reverted=list(marks.reverted.values()),
     )
 
 
@@ -288,7 +291,8 @@ def _digest(features: list[FeatureReport], marks: MarksReport, categories: Categ
     # The findings of guards change with time and with each job, but do not change the actions.
     content = {
         "features": [each.model_dump(mode="json", exclude={"guards"}) for each in features],
-        "test_repositories": marks.model_dump(mode="json"),
+        # Without a default, so that a plan without such marks keeps its digest.
+        "test_repositories": marks.model_dump(mode="json", exclude_defaults=True),
         "categories": categories.model_dump(mode="json"),
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.database.history import HistoryEntry
-    from reconciler.operations.drift import DriftByFeature
+    from reconciler.operations.drift import DriftByFeature, MarkDrift
 
 
 @click.group("drift", invoke_without_command=True, epilog="Example: reconcile drift --format json")
@@ -24,12 +24,26 @@ def command(context: click.Context) -> None:
     """Show changes made directly in the database since the last apply, and what an apply does about them."""
     if context.invoked_subcommand is not None:
         return
-    from reconciler.operations.drift import read_drift_causes, read_drift_of_own_schema
+    from reconciler.operations.drift import (
+        MarkDrift,
+        read_drift_causes,
+        read_drift_of_own_schema,
+        read_mark_drift,
+    )
 
     settings = settings_of(context)
     database = open_database(settings)
     found = _chosen(settings, read_drift_of_own_schema(database))
-    _show(settings, found, "there is no drift", read_drift_causes(database))
+    # Marks are of no single feature.
+    marks = read_mark_drift(database) if settings.feature is None else MarkDrift()
+    causes = read_drift_causes(database)
+    if settings.choose_format(Format.TEXT, Format.JSON) is Format.JSON:
+        shown = {"set": list(marks.set), "removed": list(marks.removed)}
+        features = list(_as_json(found, causes))
+        print_json(settings, {"features": features, "test_repositories": shown})
+    else:
+        text = "\n".join([*_features_as_text(found, causes), *_marks_as_text(marks)])
+        print_result(settings, text or "there is no drift")
 
 
 @command.command(
@@ -116,7 +130,7 @@ def _show(
     if settings.choose_format(Format.TEXT, Format.JSON) is Format.JSON:
         print_json(settings, {"features": list(_as_json(found, causes))})
     else:
-        print_result(settings, _as_text(found, causes) or nothing)
+        print_result(settings, "\n".join(_features_as_text(found, causes)) or nothing)
 
 
 def _as_json(
@@ -129,16 +143,27 @@ def _as_json(
         yield {"name": name, **shown}
 
 
-def _as_text(found: "DriftByFeature", causes: "Mapping[str, HistoryEntry] | None") -> str:
+def _features_as_text(
+    found: "DriftByFeature", causes: "Mapping[str, HistoryEntry] | None"
+) -> "Iterator[str]":
     from reconciler.cli.render.text import paragraph
     from reconciler.cli.render.wording import describe_drift
 
-    lines: list[str] = []
     for name, drift in found.items():
-        lines.append(click.style(for_line(name), bold=True))
+        yield click.style(for_line(name), bold=True)
         if causes is not None:
-            lines += drift_lines(drift, causes.get(name))
+            yield from drift_lines(drift, causes.get(name))
             continue
         for each in drift:
-            lines += paragraph("drift", for_line(describe_drift(each)))
-    return "\n".join(lines)
+            yield from paragraph("drift", for_line(describe_drift(each)))
+
+
+def _marks_as_text(marks: "MarkDrift") -> "Iterator[str]":
+    from reconciler.cli.render.text import paragraph
+
+    if marks.set or marks.removed:
+        yield click.style("test repositories", bold=True)
+    for name in marks.set:
+        yield from paragraph("drift", f"{for_line(name)}: mark set live by hand")
+    for name in marks.removed:
+        yield from paragraph("drift", f"{for_line(name)}: mark removed live by hand")

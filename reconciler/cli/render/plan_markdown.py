@@ -22,6 +22,7 @@ from reconciler.cli.render.wording import (
     REFUSED,
     describe_absence,
     describe_drift,
+    mark_drift_lines,
     short_limit,
     ways_on,
 )
@@ -182,6 +183,8 @@ def marks_parts(plan: Plan) -> Iterator[str]:
     ):
         if entries:
             yield f"{title}: {_names(entries, len(entries))}"
+    for text in mark_drift_lines(marks):
+        yield f"> **Drift:** {for_markdown(text)}"
 
 
 def categories_parts(plan: Plan) -> Iterator[str]:

@@ -11,6 +11,7 @@ from reconciler.cli.render.wording import (
     REFUSED,
     describe_absence,
     describe_drift,
+    mark_drift_lines,
     short_limit,
     ways_on,
 )
@@ -225,7 +226,10 @@ def _marks(plan: Plan) -> Iterator[str]:
     entries = [*_signed("+", marks.added, "green"), *_signed("−", marks.removed, "red")]
     unknown = len(marks.unresolved)
     note = f"({count(unknown)} not in the database yet)" if unknown else ""
-    yield from listed("marked", entries, "   ", len(marks), note)
+    if entries or unknown:
+        yield from listed("marked", entries, "   ", len(entries), note)
+    for text in mark_drift_lines(marks):
+        yield from paragraph("drift", for_line(text), "yellow")
 
 
 def _categories(plan: Plan) -> Iterator[str]:

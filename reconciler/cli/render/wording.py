@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import ListField, ScalarField
-from reconciler.planning.plan import Plan
+from reconciler.planning.guards import MOST_NAMES
+from reconciler.planning.plan import MarksPlan, Plan
 from reconciler.rollout_file.model import Override
 from reconciler.wording import count, short_commit, show_number, show_time
 
@@ -86,3 +87,18 @@ def describe_written_back(where: str, written: "WrittenBack") -> str:
 def short_limit(percentage: Decimal | None) -> str:
     """Return a limit in a word or two: `stop` (None), `at most 25`."""
     return "stop" if percentage is None else f"at most {show_number(percentage)}"
+
+
+def mark_drift_lines(marks: MarksPlan) -> Iterator[str]:
+    """Yield a sentence for each kind of change of marks as test by SQL."""
+    for what, entries in (
+        ("mark removed live by hand: the apply sets it again", marks.added.keys() & marks.reverted),
+        ("mark set live by hand: the apply removes it", marks.removed.keys() & marks.reverted),
+        ("mark set live by hand: kept, it is in the file", marks.adopted_added.keys()),
+        ("mark removed live by hand: kept, it is not in the file", marks.adopted_removed.keys()),
+    ):
+        names = {**marks.reverted, **marks.adopted_added, **marks.adopted_removed}
+        shown = sorted(names[key] for key in entries)
+        if shown:
+            more = f" and {count(len(shown) - MOST_NAMES)} more" if len(shown) > MOST_NAMES else ""
+            yield f"{', '.join(shown[:MOST_NAMES])}{more}: {what}"

@@ -1,0 +1,55 @@
+"""Marks as test: the desired ones, the changes of an apply, and the changes by SQL since the last apply.
+
+A mark makes a repository eligible early under the strategy `repository_size`. So a mark that SQL removed
+narrows: an apply restores it only with a permission. A mark that SQL set widens: it is reverted.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from reconciler.planning.desired import desired_marks
+from reconciler.planning.guards import Finding, guard_marks, guard_names
+from reconciler.planning.live_state import Live
+from reconciler.planning.plan import FeaturePlan, MarksPlan, named
+from reconciler.planning.plan_inputs import LastApplied, PlanInputs
+from reconciler.rollout_file.model import Rollout
+from rollout_client.targeting.strategy import Strategy
+
+
+def plan_marks(rollout: Rollout, inputs: PlanInputs) -> MarksPlan:
+    """Compare the desired marks with the last apply and the live state."""
+    live, directory = inputs.live, inputs.live.directory
+    marks = desired_marks(rollout, directory)
+    set_by_sql, removed_by_sql = mark_drift(live, inputs.applied)
+    return MarksPlan(
+        marked=marks,
+        added=named(marks - live.marked, directory),
+        removed=named(live.marked - marks, directory),
+        unresolved=directory.unresolved(rollout.test_repositories),
+        reverted=named((set_by_sql - marks) | (removed_by_sql & marks), directory),
+        adopted_added=named(set_by_sql & marks, directory),
+        adopted_removed=named(removed_by_sql - marks, directory),
+    )
+
+
+def mark_drift(live: Live, applied: LastApplied) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the ids that SQL marked since the last apply, and those whose mark it removed."""
+    if applied.marks is None:
+        return frozenset(), frozenset()
+    return live.marked - applied.marks, applied.marks - live.marked
+
+
+def with_mark_findings(
+    feature: FeaturePlan, rollout: Rollout, marks: MarksPlan, live: Live
+) -> FeaturePlan:
+    """Return a plan with a finding for each risky mark, if marks make repositories eligible here."""
+    if feature.after.strategy is not Strategy.REPOSITORY_SIZE:
+        return feature
+    findings = tuple(_findings(rollout, marks, live))
+    return replace(feature, findings=(*feature.findings, *findings))
+
+
+def _findings(rollout: Rollout, marks: MarksPlan, live: Live) -> Iterator[Finding]:
+    yield from guard_names(rollout.test_repositories, live.directory)
+    restored = {key: name for key, name in marks.reverted.items() if key in marks.added}
+    yield from guard_marks(restored)

@@ -1,0 +1,143 @@
+"""Marks as test that SQL set or removed since the last apply: drift, with history and a guard."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.database.apply import Application
+from reconciler.operations.drift import MarkDrift, read_mark_drift
+from reconciler.operations.reconcile import Applied, Permission, apply, preview
+from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.plan_inputs import Source
+from reconciler.planning.report import make_report
+from reconciler.rollout_file.reader import parse_rollout
+from tests.builders import RepositoryRow, add_repositories, rollout_file
+from tests.postgres import Database
+from tests.replay import marks, replayed_marks
+
+A, B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+SIZE = {"strategy": "repository_size", "percentage": 10}
+
+
+class Marks:
+    """A database with two large repositories, and files that are applied to it, outside git."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.target = database.opened()
+        for name, identifier in (("acme/a", A), ("acme/b", B)):
+            add_repositories(database, RepositoryRow(name, id=identifier, stars=4000))
+
+    def application(self, *tests: str, **feature: object) -> Application:
+        text = rollout_file({"search": feature or SIZE}, test_repositories=list(tests))
+        document = parse_rollout(text.encode(), path="rollout.yaml")
+        source = Source("rollout.yaml", document.digest, None, False, None)
+        return Application(source, document.rollout, applied_by="a test")
+
+    def apply(self, *tests: str, allow: tuple[GuardName, ...] = (), **feature: object) -> Applied:
+        permission = Permission(frozenset(map(Allowed, allow)))
+        done = apply(self.target, self.application(*tests, **feature), permission)
+        if not done.plan.is_refused:
+            assert marks(self.database) == replayed_marks(self.database)
+        return done
+
+    def set_by_sql(self, identifier: str, mark: bool) -> None:
+        self.database.execute(
+            "INSERT INTO repository_categories (repository_id, category, is_test_repository)"
+            " VALUES (%(id)s, 'large', %(mark)s)"
+            " ON CONFLICT (repository_id) DO UPDATE SET is_test_repository = %(mark)s",
+            id=identifier,
+            mark=mark,
+        )
+
+    def history(self) -> list[tuple[str, str | None]]:
+        rows = self.database.rows(
+            "SELECT action, metadata ->> 'entry' AS entry FROM rollout_history ORDER BY position"
+        )
+        return [(row["action"], row["entry"]) for row in rows]
+
+
+@pytest.fixture
+def rollout(database: Database) -> Iterator[Marks]:
+    made = Marks(database)
+    yield made
+    made.target.engine.dispose()
+
+
+def test_a_mark_that_sql_set_is_reverted(rollout: Marks) -> None:
+    rollout.apply("acme/a")
+    rollout.set_by_sql(B, mark=True)
+
+    done = rollout.apply("acme/a")
+
+    assert done.plan.change_count == 1
+    assert marks(rollout.database) == {A}
+    assert rollout.history()[-1] == ("drift_reverted", "acme/b")
+    assert not rollout.apply("acme/a").plan.has_changes
+
+
+def test_a_mark_that_sql_removed_is_restored_with_a_permission_only(rollout: Marks) -> None:
+    rollout.apply("acme/a")
+    rollout.set_by_sql(A, mark=False)
+
+    refused = rollout.apply("acme/a")
+    assert [finding.guard for _, finding in refused.plan.refusing] == [GuardName.MARK_RESTORED]
+    assert "acme/a" in refused.plan.refusing[0][1].message
+    assert marks(rollout.database) == set()
+
+    rollout.apply("acme/a", allow=(GuardName.MARK_RESTORED,))
+    assert marks(rollout.database) == {A}
+    assert rollout.history()[-1] == ("drift_reverted", "acme/a")
+
+
+def test_a_file_can_keep_what_sql_did_to_marks(rollout: Marks) -> None:
+    rollout.apply("acme/a")
+    rollout.set_by_sql(A, mark=False)
+    rollout.set_by_sql(B, mark=True)
+
+    done = rollout.apply("acme/b")
+
+    assert not done.plan.is_refused
+    assert marks(rollout.database) == {B}
+    assert rollout.history()[-2:] == [("test_unmarked", "acme/a"), ("test_marked", "acme/b")]
+    assert not rollout.apply("acme/b").plan.has_changes
+
+
+def test_a_removed_mark_needs_no_permission_where_marks_do_not_count(rollout: Marks) -> None:
+    rollout.apply("acme/a", percentage=10)
+    rollout.set_by_sql(A, mark=False)
+
+    assert not rollout.apply("acme/a", percentage=10).plan.is_refused
+    assert rollout.history()[-1] == ("drift_reverted", "acme/a")
+
+
+def test_a_test_name_that_is_used_again_is_refused(rollout: Marks) -> None:
+    rollout.apply("acme/a")
+    rollout.database.execute(f"DELETE FROM repositories WHERE id = '{A}'")
+    add_repositories(rollout.database, RepositoryRow("acme/a", stars=4000))
+
+    refused = rollout.apply("acme/a")
+
+    assert [finding.guard for _, finding in refused.plan.refusing] == [GuardName.NAME_REUSED]
+    rollout.apply("acme/a", allow=(GuardName.NAME_REUSED,))
+    assert rollout.history()[-2:] == [("test_unmarked", A), ("test_marked", "acme/a")]
+
+
+def test_a_report_names_the_marks_that_are_reverted(rollout: Marks) -> None:
+    rollout.apply("acme/a")
+    rollout.set_by_sql(B, mark=True)
+    application = rollout.application("acme/a")
+
+    report = make_report(preview(rollout.target, application), application.source, applied=False)
+
+    assert report.test_repositories.removed == ["acme/b"]
+    assert report.test_repositories.reverted == ["acme/b"]
+
+
+def test_the_drift_of_marks_is_read(rollout: Marks) -> None:
+    rollout.apply("acme/a")
+    assert read_mark_drift(rollout.target) == MarkDrift()
+    rollout.set_by_sql(A, mark=False)
+    rollout.set_by_sql(B, mark=True)
+
+    assert read_mark_drift(rollout.target) == MarkDrift(set=("acme/b",), removed=("acme/a",))
