@@ -6,7 +6,7 @@ branch whose history has to have two parents.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reconciler.errors import NotFound, OutcomeUnknown, ReconcilerError, SetupInvalid
@@ -38,9 +38,11 @@ class SignedCommits:
         changes: Sequence[Change],
         outdated: str | None = None,
     ) -> Published:
-        """Write a commit for each change on the tip, each only if the branch is at the one before."""
-        if outdated is not None or tip.levels[-1].mode != _PLAIN_FILE:
-            return publish_by_push(place, tip, branch, changes, outdated)
+        """Write a commit for each change on the tip, each only where the branch is at the one before."""
+        why_by_push = _why_by_push(tip, outdated)
+        if why_by_push is not None:
+            pushed = publish_by_push(place, tip, branch, changes, outdated)
+            return replace(pushed, answer=f"{pushed.answer}; {why_by_push}")
         commits: list[str] = []
         try:
             if place.look([branch]).get(branch) != tip.commit:
@@ -76,3 +78,14 @@ class SignedCommits:
         if commit is None:
             raise OutcomeUnknown("GitHub's answer names no commit; it may have been made")
         return str(commit["oid"])
+
+
+def _why_by_push(tip: TipFile, outdated: str | None) -> str | None:
+    """Return why git's push has to make the commits; None where GitHub's API makes them."""
+    if tip.levels[-1].mode != _PLAIN_FILE:
+        cannot = "commit an executable file; remove its executable bit"
+    elif outdated is not None:
+        cannot = "make a commit with two parents; delete the proposal's branch for a new proposal"
+    else:
+        return None
+    return f"the push has no signature of GitHub, whose API cannot {cannot}"

@@ -185,7 +185,11 @@ class Pass:
                     yield planned
                     continue
                 self.lease.renew()
-                self.publish(self.place, tip, branch, [planned.change], proposal)
+                renewed = self.publish(self.place, tip, branch, [planned.change], proposal)
+                if renewed.outcome is PushOutcome.DECLINED:
+                    why = f"{branch} is outdated and takes no pushes ({renewed.answer})"
+                    yield _Attempt(look.feature.name, edit.override.id, why=why)
+                    continue
             yield _Attempt(look.feature.name, edit.override.id, branch=branch)
 
     def _propose(self, tip: TipFile, planned: _Planned, why: str) -> _Attempt:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from reconciler.operations.write_back import Outcome
 from tests.merges import commit_percentage
 from tests.overrides import FEATURE, limit, resume
 from tests.site import Site
@@ -221,6 +222,21 @@ def test_an_outdated_proposal_is_renewed_on_todays_tip(protected: Site) -> None:
     assert "emergency_stop: true" in protected.remote_text(branch)
     carry(protected)
     assert remote_git(protected.remote, "rev-parse", branch) == renewed
+
+
+def test_an_outdated_proposal_that_cannot_be_renewed_is_pending(protected: Site) -> None:
+    override = limit(protected.database)
+    carry(protected)
+    commit_percentage(protected, 12)
+    merge_by_hand(protected)
+    hook = protected.remote / "hooks" / "pre-receive"
+    hook.write_text('#!/bin/sh\necho "commits must have verified signatures" >&2; exit 1\n')
+
+    (pending,) = carry(protected).overrides
+
+    assert pending.outcome is Outcome.PENDING
+    assert f"rollout/override-{override} is outdated and takes no pushes" in (pending.why or "")
+    assert "verified signatures" in (pending.why or "")
 
 
 def test_a_proposal_that_people_went_on_with_is_left_to_them(protected: Site) -> None:
