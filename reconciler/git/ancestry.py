@@ -127,14 +127,14 @@ def changes_with(file: Path, words: str, applied: str | None, head: str) -> tupl
         FileChange(
             commit,
             message,
-            _content(repository, parents.split(" ")[0], names),
-            _content(repository, commit, names),
+            content_at(repository, parents.split(" ")[0], names),
+            content_at(repository, commit, names),
         )
         for commit, parents, message in entries
     )
 
 
-def _content(repository: Repository, commit: str, names: tuple[str, ...]) -> bytes | None:
+def content_at(repository: Repository, commit: str, names: tuple[str, ...]) -> bytes | None:
     """Return the file at a commit, by the newest of its names that the commit has."""
     if not commit:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
-from reconciler.git.ancestry import refuse_shallow
+from reconciler.git.ancestry import content_at, refuse_shallow
 from reconciler.git.file_history import RENAMES, names_of
 from reconciler.git.repository import Repository, literally
 from reconciler.planning.overrides import NEVER_THERE, Trace
@@ -39,20 +39,39 @@ def trace_at(
     """Return the trace of an id in the history that ends at a commit, under any name of the file.
 
     `is_there` is whether the file has the id at that commit; the clone has the whole history. Each
-    commit that git finds changed the number of uses of the id in the file: alternately it is added
-    and removed.
+    commit that git finds changed the number of uses of the id in the file.
     """
-    commits = repository.git.log(
+    listed = repository.git.log(
         "--full-history",
-        "--format=%H",
+        "--format=%H %P",
         "--no-textconv",
         RENAMES,
         f"-S{override}",
         commit,
         "--",
         *(literally(each) for each in names),
-    ).split()
-    if not commits:
+    ).splitlines()
+    if not listed:
         return NEVER_THERE
-    turns = len(commits)
-    return Trace(was_there=True, removals=(turns - 1) // 2 if is_there else (turns + 1) // 2)
+    # A block that a merge lost has no commit that removed it.
+    removals = 0 if is_there else 1
+    if len(listed) > 1:
+        word = str(override).encode()
+        commits = (each.split(" ") for each in listed)
+        removals = max(
+            removals, sum(_is_removed(repository, each, names, word) for each in commits)
+        )
+    return Trace(was_there=True, removals=removals)
+
+
+def _is_removed(
+    repository: Repository, commit: list[str], names: tuple[str, ...], word: bytes
+) -> bool:
+    """Return whether a commit, with its parents behind it, removes the last place of a word in the file.
+
+    A copy of a block, and the removal of the copy, change how often the word is there, and not whether.
+    """
+    name, *parents = commit
+    before = content_at(repository, parents[0], names) if parents else None
+    after = content_at(repository, name, names)
+    return word in (before or b"") and word not in (after or b"")

@@ -59,8 +59,11 @@ def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
     allowed: set[Allowed] = set()
     notes: list[str] = []
     for commit in commits:
-        named, unknown = read_allowed(",".join(_LINE.findall(commit.message)))
+        lines = _LINE.findall(commit.message)
+        named, unknown = read_allowed(",".join(lines))
         where = f"{ALLOW_TRAILER} in {short_commit(commit.commit)}"
+        if not lines:
+            notes.append(f"{where}: no line has the form {ALLOW_TRAILER}: GUARD")
         notes += [f"{where}: {name!r} is not the name of a guard" for name in unknown]
         for permission in named:
             found = set(_counting(permission, commit))

@@ -127,6 +127,17 @@ def test_a_commit_before_the_file_was_moved_counts(applied: Site) -> None:
     assert (done.exit_code, percentage(applied)) == (0, 90), done.stdout
 
 
+def test_a_permission_in_another_form_is_reported(applied: Site) -> None:
+    commit = change(applied, 90, "Raise it\n\n- [x] Rollout-Allow: max-increase")
+
+    refused = applied.reconcile("--dry-run")
+
+    assert refused.exit_code == 3
+    assert f"Rollout-Allow in {commit[:7]}: no line has the form Rollout-Allow: GUARD" in " ".join(
+        refused.stdout.split()
+    )
+
+
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])
 def test_every_form_warns_of_a_squash_that_drops_the_line(applied: Site, form: str) -> None:
     change(applied, 90, "Raise it\n\nRollout-Allow: max-increase")

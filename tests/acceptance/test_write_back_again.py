@@ -318,3 +318,32 @@ def test_a_resume_after_a_squashed_proposal_removes_the_block(protected: Site) -
 
     assert outcomes(report) == ["proposed"]
     assert block(protected, branch=f"rollout/resume-{override}") is None
+
+
+def test_a_copy_of_a_resumed_block_does_not_undo_the_resume(applied: Site) -> None:
+    applied.write(applied.file.read_text() + "  other:\n    percentage: 10\n")
+    applied.commit("Declare another feature")
+    applied.push()
+    apply_file(applied)
+    limit(applied.database)
+    carry(applied)
+    applied.git("pull", "--quiet")
+    apply_file(applied)
+    resume(applied.database)
+    text = applied.file.read_text()
+    copied = text[text.index("    override:") : text.index("  other:")]
+    applied.write(text + copied)
+    applied.commit("Copy the block, which no file may have")
+    applied.write(text)
+    applied.commit("Remove the copy")
+    applied.push()
+
+    apply_file(applied)
+
+    assert (
+        applied.database.value(
+            "SELECT emergency_stop FROM rollout_configuration WHERE feature_name LIKE 'hybrid%'"
+        )
+        is False
+    )
+    assert outcomes(carry(applied)) == ["removed"]
