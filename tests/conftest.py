@@ -142,6 +142,12 @@ def at_size(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
     return lambda each_change, at_night: at_night if nightly else each_change
 
 
+@pytest.fixture(scope="session")
+def databases(pytestconfig: pytest.Config) -> TestRun:
+    """The run, for a test that makes its databases itself."""
+    return pytestconfig.stash[_RUN]
+
+
 @pytest.fixture(scope="module")
 def module_database(pytestconfig: pytest.Config) -> Iterator[Database]:
     """Like `database`, for all tests of a module: each must work with the data of the others."""

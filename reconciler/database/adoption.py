@@ -5,6 +5,7 @@ savepoint that is rolled back, because the function may write.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
@@ -78,6 +79,14 @@ class Before:
     features: Mapping[str, "_Answers | None"]
     bucketing: Bucketing
     notes: tuple[str, ...]
+    triggers: tuple["_Trigger", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trigger:
+    relation: str
+    name: str
+    enabling: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,9 @@ def read_before(connection: "Connection") -> Before | None:
     service = connection.execute(text(_SQL["service"])).one()
     if not service.is_adopted:
         return None
+    triggers = tuple(
+        _Trigger(**row) for row in connection.execute(text(_SQL["triggers"])).mappings()
+    )
     missing = connection.execute(text(_SQL["missing_metrics"])).scalars().all()
     notes = [f"public.repositories has no column {name}: it counts as 0" for name in missing]
     names: dict[str, str] = {}
@@ -116,7 +128,25 @@ def read_before(connection: "Connection") -> Before | None:
             "the database has no function is_repository_eligible_for_rollout: "
             "the audience of the service's own code cannot be compared"
         )
-    return Before(names, features, bucketing, tuple(notes))
+    return Before(names, features, bucketing, tuple(notes), triggers)
+
+
+@contextmanager
+def sleeping_triggers(connection: "Connection", before: Before) -> Iterator[None]:
+    """Disable the service's triggers while revisions change its rows, so that no `updated_at` moves.
+
+    Old rows of metrics would else count as new ones. The first revision does so by itself, and takes some of them down.
+    """
+
+    def alter(each: _Trigger, words: str) -> None:
+        name = connection.dialect.identifier_preparer.quote_identifier(each.name)
+        connection.exec_driver_sql(f"ALTER TABLE {each.relation} {words} TRIGGER {name}")
+
+    for each in before.triggers:
+        alter(each, "DISABLE")
+    yield
+    for each in before.triggers:
+        alter(each, each.enabling)
 
 
 def read_after(connection: "Connection", before: Before) -> Adoption:

@@ -32,6 +32,8 @@ _VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 NEWEST_REVISION: Final = max(each.name[:4] for each in _VERSIONS.glob("[0-9]*.py"))
 """The revision that this release works with; a test compares it with the migrations' head."""
 
+_FIRST_REVISION: Final = "0001"
+
 VERSION_TABLE: Final = "rollout_schema_version"
 """The table of the revision; it is not alembic's own, because a service may use that name."""
 
@@ -162,7 +164,7 @@ def _migrate(connection: "Connection", on_wait: OnWait) -> Upgrade:
     from alembic import command
     from alembic.config import Config
 
-    from reconciler.database.adoption import read_after, read_before
+    from reconciler.database.adoption import read_after, read_before, sleeping_triggers
 
     # A large table takes its time.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -177,7 +179,12 @@ def _migrate(connection: "Connection", on_wait: OnWait) -> Upgrade:
     config = Config()
     config.set_main_option("script_location", "reconciler.database:migrations")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    if before is None:
+        command.upgrade(config, "head")
+    else:
+        command.upgrade(config, _FIRST_REVISION)
+        with sleeping_triggers(connection, before):
+            command.upgrade(config, "head")
     return Upgrade(
         changed=True,
         before=found,

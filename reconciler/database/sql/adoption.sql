@@ -46,6 +46,28 @@ WHERE NOT EXISTS (
         AND NOT pg_attribute.attisdropped
 );
 
+-- name: triggers
+-- The service's triggers that run, with the words that let them run again.
+SELECT
+    pg_trigger.tgname AS name,
+    CAST(CAST(pg_trigger.tgrelid AS regclass) AS text) AS relation,
+    CASE pg_trigger.tgenabled
+        WHEN 'R' THEN 'ENABLE REPLICA'
+        WHEN 'A' THEN 'ENABLE ALWAYS'
+        ELSE 'ENABLE'
+    END AS enabling
+FROM pg_trigger
+WHERE
+    pg_trigger.tgrelid IN (
+        to_regclass('public.rollout_configuration'),
+        to_regclass('public.repository_categories'),
+        to_regclass('public.rollout_metrics'),
+        to_regclass('public.rollout_history')
+    )
+    AND NOT pg_trigger.tgisinternal
+    AND pg_trigger.tgenabled <> 'D'
+ORDER BY relation, name;
+
 -- name: own_search_path
 -- The search_path at the start of a session of this account.
 SELECT set_config('search_path', pg_settings.reset_val, true)

@@ -85,6 +85,7 @@ DO $$
 DECLARE
     each record;
     columns text;
+    has_null boolean;
 BEGIN
     FOR each IN
         SELECT pg_class.oid::regclass AS index FROM pg_temp.host_object AS host
@@ -181,6 +182,21 @@ BEGIN
             'ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', each.relation, each.name,
             each.definition ->> 'default'
         );
+    END LOOP;
+
+    -- A row of the rollout can have none, such as an entry of the history that concerns no one feature. Then the
+    -- column stays as it is: the service's statements go on working.
+    FOR each IN
+        SELECT adopted.relation, host.name FROM pg_temp.adopted
+        INNER JOIN pg_temp.host_object AS host ON host.kind = 'column' AND host.relation = adopted.name
+        INNER JOIN pg_attribute AS found ON found.attrelid = adopted.relation AND found.attname = host.name
+        WHERE (host.definition ->> 'not_null')::boolean AND NOT found.attnotnull
+    LOOP
+        EXECUTE format(
+            'SELECT EXISTS (SELECT FROM %s WHERE %I IS NULL)', each.relation, each.name
+        ) INTO has_null;
+        CONTINUE WHEN has_null;
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', each.relation, each.name);
     END LOOP;
 
     FOR each IN

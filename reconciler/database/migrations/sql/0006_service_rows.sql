@@ -1,0 +1,17 @@
+-- The statements of an adopted service go on working. Its windows begin by the clock of a client, end by that of the
+-- database, and can be a little longer than a day, or much longer; it can count an error without its job. Such rows
+-- count from when they were written, and their errors count as jobs (`rollout_metrics_since`, `sql/health.sql`).
+DO $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM public.rollout_adopted_object WHERE kind = 'table' AND name = 'rollout_metrics'
+    )
+        -- The first releases kept no record of what they adopted.
+        OR EXISTS (SELECT FROM public.rollout_history WHERE action = 'adopted')
+    THEN
+        ALTER TABLE public.rollout_metrics
+        DROP CONSTRAINT IF EXISTS rollout_metrics_short_windows,
+        DROP CONSTRAINT IF EXISTS rollout_metrics_errors_of_jobs;
+    END IF;
+END
+$$;

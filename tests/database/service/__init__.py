@@ -1,0 +1,1 @@
+"""A service's database on a hosted platform, and its statements; each made for the tests from a description."""
