@@ -135,7 +135,7 @@ def read_before(connection: "Connection") -> Before | None:
 def sleeping_triggers(connection: "Connection", before: Before) -> Iterator[None]:
     """Disable the service's triggers while revisions change its rows, so that no `updated_at` moves.
 
-    Old rows of metrics would else count as new ones. The first revision does so by itself, and takes some of them down.
+    Old rows of metrics would else count as new ones. The first revision disables them by itself.
     """
 
     def alter(each: _Trigger, words: str) -> None:

@@ -162,7 +162,7 @@ SELECT
         'uses_hashtext', pg_proc.prosrc ~* 'hashtext',
         'kept', CASE pg_proc.proname
             WHEN 'categorize_repository'
-                THEN pg_proc.proargtypes::oid [] = ARRAY['uuid'::regtype::oid]
+                THEN pg_proc.pronargs = 1 AND pg_proc.proargtypes [0] = 'uuid'::regtype
                 AND pg_proc.prorettype IN (
                     'text'::regtype, 'character varying'::regtype, 'void'::regtype
                 )

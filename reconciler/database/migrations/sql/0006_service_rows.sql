@@ -15,3 +15,18 @@ BEGIN
     END IF;
 END
 $$;
+
+-- The releases that adopted with the revisions 0003 to 0005 replaced each `categorize_repository` of a service, also
+-- one that has to keep its result, its rights and its writing. The files that follow make it as the service needs it,
+-- unless something uses the present one.
+UPDATE public.rollout_adopted_object AS adopted
+SET definition = jsonb_set(adopted.definition, '{kept}', 'true')
+WHERE adopted.kind = 'function'
+    AND adopted.name = 'public.categorize_repository(uuid)'
+    AND adopted.definition ->> 'result' IN ('text', 'character varying', 'void')
+    AND NOT EXISTS (
+        SELECT FROM pg_depend
+        WHERE pg_depend.refclassid = 'pg_proc'::regclass
+            AND pg_depend.refobjid = to_regprocedure('public.categorize_repository(uuid)')
+            AND pg_depend.deptype = 'n'
+    );

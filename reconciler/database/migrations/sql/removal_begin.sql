@@ -10,8 +10,12 @@ BEGIN
     IF EXISTS (SELECT FROM public.rollout_history WHERE action = 'adopted')
         AND NOT EXISTS (SELECT FROM public.rollout_adopted_object)
     THEN
-        RAISE EXCEPTION 'these tables were adopted by an older release, which kept no record of them'
-            USING ERRCODE = 'RR001', HINT = 'restore them from a backup of that time';
+        RAISE EXCEPTION
+            'an older release adopted these tables, and kept no record of their columns, rules and functions'
+            USING ERRCODE = 'RR001',
+                HINT = 'restore a backup from before the adoption in another database, copy its functions'
+                    ' is_repository_eligible_for_rollout and categorize_repository and its rows from there,'
+                    ' and let the service use that database';
     END IF;
 END
 $$;

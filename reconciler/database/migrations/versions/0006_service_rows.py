@@ -1,4 +1,4 @@
-"""A service's own rows of metrics: rules that its statements break are not its rules."""
+"""A service's own statements: rules of metrics that they break, and a call that is expected to write."""
 
 from reconciler.database.migrations.files import run_file
 
@@ -7,5 +7,11 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Drop two rules about rows of metrics where a service writes them."""
-    run_file("0006_service_rows.sql")
+    """Drop two rules about rows of metrics that a service writes, and keep its `categorize_repository`."""
+    for name in (
+        "0006_service_rows.sql",
+        "0003_host_functions.sql",
+        "0001_service_functions.sql",
+        "0003_record.sql",
+    ):
+        run_file(name)
