@@ -15,7 +15,7 @@ WITH relations AS (
                 'category_limits', 'category_threshold', 'repository_activity',
                 'repository_categories', 'rollout_adopted_object', 'rollout_adopted_row',
                 'rollout_configuration', 'rollout_generation', 'rollout_history', 'rollout_lease',
-                'rollout_membership', 'rollout_metrics', 'rollout_override',
+                'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_override',
                 'rollout_schema_object', 'rollout_schema_version', 'rollout_state'
             )
             OR CAST(pg_class.oid AS regclass) = to_regclass(
