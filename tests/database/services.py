@@ -86,6 +86,8 @@ class Service:
             assert now is not None
             after = _contents(connection)
             connection.rollback()
+        if "INSERT INTO rollout_history" in statement:
+            after |= _only_touched(before, after)
         comparable = _Comparable(now["now"], before)
         return Effect(
             error,
@@ -131,6 +133,23 @@ def _contents(connection: "psycopg.Connection[Any]") -> dict[tuple[str, str], di
         for row in connection.execute(f"SELECT {columns} FROM public.{table}".encode()):
             rows[table, str(row["id"])] = {"table": table, **row}
     return rows
+
+
+def _only_touched(
+    before: Mapping[tuple[str, str], dict[str, Any]],
+    after: Mapping[tuple[str, str], dict[str, Any]],
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rows of configuration of which nothing but `updated_at` moved, as they were.
+
+    The rollout keeps the time of a change there, and the service's own trigger then moves `updated_at`.
+    """
+    return {
+        key: before[key]
+        for key, row in after.items()
+        if key[0] == "rollout_configuration"
+        and key in before
+        and row | {"updated_at": None} == before[key] | {"updated_at": None}
+    }
 
 
 def _columns(table: str) -> list[str]:

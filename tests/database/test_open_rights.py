@@ -39,6 +39,7 @@ def test_every_object_of_the_schema_is_looked_at(database: Database, role: str) 
             UNION ALL
             SELECT oid::regprocedure::text FROM pg_proc
             WHERE pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype
+                AND (provolatile = 'v' OR prosecdef)
         """)
     }
 

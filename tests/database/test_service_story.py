@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from reconciler.database import schema
-from reconciler.database.health import read_health
 from tests.database.conftest import NewDatabase
 from tests.database.services import STATEMENTS, Service
 from tests.database.test_removal import CATALOGUE
@@ -133,20 +132,6 @@ def test_old_rows_of_metrics_do_not_become_new_by_adoption(service: Service) -> 
     assert database.value(f"SELECT count(*) FROM rollout_metrics_since({since})") == 0
     database.execute("UPDATE rollout_metrics SET success_count = 10")
     assert database.value(f"SELECT count(*) FROM rollout_metrics_since({since})") == 2
-
-
-def test_errors_without_their_jobs_count_as_jobs(service: Service) -> None:
-    schema.upgrade(service.database.engine)
-    service.database.execute("""
-        INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, error_count)
-        SELECT '00000000-0000-4000-8000-0000000000c1', id, 'inngest', 3 FROM repositories LIMIT 2
-    """)
-
-    with service.database.engine.connect() as connection:
-        metrics = read_health(connection, "hybrid_progressive_capture").metrics
-
-    assert metrics is not None
-    assert (metrics.total.jobs, metrics.total.errors) == (26, 8)
 
 
 def count(eligible: set[tuple[str, str]], feature: str) -> int:

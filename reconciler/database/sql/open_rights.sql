@@ -14,9 +14,11 @@ WITH relations AS (
             pg_class.relname IN (
                 'category_limits', 'category_threshold', 'repository_activity',
                 'repository_categories', 'rollout_adopted_object', 'rollout_adopted_row',
-                'rollout_configuration', 'rollout_generation', 'rollout_history', 'rollout_lease',
-                'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_override',
-                'rollout_schema_object', 'rollout_schema_version', 'rollout_state'
+                'rollout_configuration', 'rollout_duration_bucket', 'rollout_evidence',
+                'rollout_evidence_state', 'rollout_generation', 'rollout_history', 'rollout_lease',
+                'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_metrics_rollup',
+                'rollout_override', 'rollout_schema_object', 'rollout_schema_version',
+                'rollout_state'
             )
             OR CAST(pg_class.oid AS regclass) = to_regclass(
                 pg_get_serial_sequence('public.rollout_history', 'position')
@@ -74,7 +76,8 @@ granted AS (
     ) AS entry
     WHERE
         own.kind = 'function'
-        -- The function of a trigger cannot be called; one that runs as its owner checks its table.
+        -- Others read what their caller may read itself. The function of a trigger cannot be called.
+        AND (pg_proc.provolatile = 'v' OR pg_proc.prosecdef)
         AND pg_proc.prorettype <> CAST('trigger' AS regtype)
     UNION
     SELECT
@@ -129,10 +132,11 @@ WHERE
             NOT pg_class.relrowsecurity
             AND pg_class.relname IN (
                 'category_threshold', 'repository_categories', 'rollout_adopted_object',
-                'rollout_adopted_row', 'rollout_configuration', 'rollout_generation',
+                'rollout_adopted_row', 'rollout_configuration', 'rollout_duration_bucket',
+                'rollout_evidence', 'rollout_evidence_state', 'rollout_generation',
                 'rollout_history', 'rollout_lease', 'rollout_membership', 'rollout_metrics',
-                'rollout_override', 'rollout_schema_object', 'rollout_schema_version',
-                'rollout_state'
+                'rollout_metrics_rollup', 'rollout_override', 'rollout_schema_object',
+                'rollout_schema_version', 'rollout_state'
             )
         )
         OR (

@@ -1,6 +1,6 @@
 -- The statements of an adopted service go on working. Its windows begin by the clock of a client, end by that of the
 -- database, and can be a little longer than a day, or much longer; it can count an error without its job. Such rows
--- count from when they were written, and their errors count as jobs (`rollout_metrics_since`, `sql/health.sql`).
+-- count from when they were written.
 DO $$
 BEGIN
     IF EXISTS (
@@ -30,3 +30,12 @@ WHERE adopted.kind = 'function'
             AND pg_depend.refobjid = to_regprocedure('public.categorize_repository(uuid)')
             AND pg_depend.deptype = 'n'
     );
+
+DO $$
+BEGIN
+    IF to_regclass('pg_temp.host_object') IS NOT NULL THEN
+        -- An earlier revision of this upgrade has read it.
+        DELETE FROM pg_temp.host_object WHERE kind = 'function';
+    END IF;
+END
+$$;

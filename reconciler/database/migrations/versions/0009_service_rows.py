@@ -2,16 +2,16 @@
 
 from reconciler.database.migrations.files import run_file
 
-revision = "0007"
-down_revision = "0006"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
     """Drop two rules about rows of metrics that a service writes, and keep its `categorize_repository`."""
     for name in (
-        "0007_service_rows.sql",
+        "0009_service_rows.sql",
         "0003_host_functions.sql",
         "0001_service_functions.sql",
-        "0003_record.sql",
+        "0007_record.sql",
     ):
         run_file(name)
