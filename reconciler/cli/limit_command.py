@@ -144,7 +144,7 @@ def _lines(changed: "Changed") -> list[str]:
     repositories = (
         f"{count(changed.eligible)} of {counted(changed.total, 'repository')} have the feature now"
     )
-    return [*acted_lines(changed.acted), *paragraph("who", repositories)]
+    return [*acted_lines(changed.acted), *paragraph("eligible", repositories)]
 
 
 def _unchanged(acted: "Acted") -> str:

@@ -22,7 +22,7 @@ rollout.yaml at HEAD against generation 0
 + hybrid_progressive_capture
     strategy     percentage
     percentage   10
-    who          0 → 0 of 0 repositories   +0 gain   −0 lose
+    eligible     0 → 0 of 0 repositories   +0 gain   −0 lose
 
 Applied: 1 feature created, 1 change, generation 1.
 """)

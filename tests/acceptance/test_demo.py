@@ -61,7 +61,7 @@ def test_the_lines_of_a_demo_show_a_rollout_that_fails_and_resumes(empty_folder:
 
     assert typed.returncode == 0, typed.stdout + typed.stderr
     for line in (
-        "who          0 → 14 of 42 repositories   +14 gain   −0 lose",
+        "eligible     0 → 14 of 42 repositories   +14 gain   −0 lose",
         "Applied: 1 feature created, 1 change, generation 1.",
         "capture: rolled back to 0",
         "Hold to 0 percent capture: error rate 100.00% over 5% (3 of 3 jobs in 24h)",

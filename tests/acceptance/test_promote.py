@@ -132,7 +132,7 @@ capture: 10 → 25, stage 2 of 5; written to rollout.yaml
 
 ~ capture
     percentage   10 → 25
-    who          0 → 1 of 1 repository   +1 gain   −0 lose
+    eligible     0 → 1 of 1 repository   +1 gain   −0 lose
                  test +1
     gain         acme/tools
 

@@ -134,7 +134,7 @@ capture
     state        active
     strategy     repository_size
     percentage   10
-    who          2 of 6 repositories (33.3 %)
+    eligible     2 of 6 repositories (33.3 %)
     whitelist    1 entry
     exclusions   0 entries
     changed      TIME

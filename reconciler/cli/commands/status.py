@@ -94,7 +94,7 @@ def _feature(feature: "FeatureStatus", repositories: int) -> str:
         ("strategy", feature.strategy),
         ("percentage", show_number(feature.percentage)),
         (
-            "who",
+            "eligible",
             f"{count(feature.eligible)} of {counted(repositories, 'repository')} ({share:.1f} %)",
         ),
         ("whitelist", counted(feature.whitelist, "entry")),

@@ -137,7 +137,7 @@ def _feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> Iter
     for change in shown_changes(feature):
         yield from _change(change, feature.unresolved)
     if feature.blast_radius is not None:
-        yield from _who(feature.blast_radius)
+        yield from _eligible(feature.blast_radius)
     for finding in feature.findings:
         by = allowed.get(finding.guard)
         label, color = ("refused", "red") if by is None else ("allowed", None)
@@ -200,9 +200,9 @@ def _signed(sign: str, entries: Mapping[str, str], color: str | None) -> Iterato
         yield click.style(f"{sign} {for_line(name)}", fg=color)
 
 
-def _who(radius: BlastRadius) -> Iterator[str]:
+def _eligible(radius: BlastRadius) -> Iterator[str]:
     yield line(
-        "who",
+        "eligible",
         f"{count(radius.before)} → {count(radius.after)} of {counted(radius.repositories, 'repository')}"
         f"   +{count(radius.gained)} gain   −{count(radius.lost)} lose",
     )

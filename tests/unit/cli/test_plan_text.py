@@ -18,7 +18,7 @@ rollout.yaml at bbbbbbb against generation 7
 
 ~ capture
     percentage   10 → 20
-    who          120 → 240 of 1,204 repositories   +121 gain   −1 lose
+    eligible     120 → 240 of 1,204 repositories   +121 gain   −1 lose
                  small +100 −1   large +21
     gain         acme/tools, acme/web, … (119 more)
     lose         acme/old
@@ -33,7 +33,7 @@ rollout.yaml at bbbbbbb against generation 7
 
 ~ capture
     percentage   10 → 90
-    who          120 → 240 of 1,204 repositories   +121 gain   −1 lose
+    eligible     120 → 240 of 1,204 repositories   +121 gain   −1 lose
                  small +100 −1   large +21
     gain         acme/tools, acme/web, … (119 more)
     lose         acme/old

