@@ -107,6 +107,7 @@ def _with_begin(
         row.feature_name: replace(
             features[row.feature_name],
             was_lowered=row.was_lowered,
+            was_deactivated=row.was_deactivated,
             adopted=read_adopted(features[row.feature_name].configuration, row.adopted),
         )
         for row in rows

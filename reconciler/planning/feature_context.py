@@ -149,7 +149,12 @@ def drift_before_any_apply(
     percentage = max(expected.percentage, live.percentage) if is_limit else Decimal(0)
     if live.emergency_stop:
         percentage = live.percentage
-    before = replace(live, emergency_stop=expected.emergency_stop, percentage=percentage)
+    before = replace(
+        live,
+        active=live.active or (expected.active and context.found.was_deactivated),
+        emergency_stop=expected.emergency_stop,
+        percentage=percentage,
+    )
     kept = (each for each in find_drift(before, live, {}) if each.decision is Decision.KEEP)
     held = with_adopted(context.drift, desired, context.inputs.live.directory)
     return (*kept, *(each for each in held if each.decision is Decision.HOLD))

@@ -90,6 +90,8 @@ class LiveFeature:
     overrides: tuple[StoredOverride, ...] = ()
     was_lowered: bool = False
     """Whether it was open further than now, of a feature that no apply knows."""
+    was_deactivated: bool = False
+    """Whether it was active before and is not now, of a feature that no apply knows."""
     adopted: Configuration | None = None
     """How the adoption found it, of a feature that no apply knows; None without an adoption."""
 

@@ -228,6 +228,27 @@ def test_a_percentage_lowered_by_sql_after_an_import_stays(adopted: Site, percen
     assert "(database)" in done.stdout
 
 
+def test_a_deactivation_by_sql_after_an_import_is_kept_as_a_stop(adopted: Site) -> None:
+    imported(adopted)
+    by_hand(adopted, "is_active = false")
+
+    done = adopted.reconcile("--no-write-back")
+
+    assert done.exit_code == 0
+    assert live(adopted, "emergency_stop") is True
+    assert eligible(adopted) == set()
+
+
+def test_a_feature_that_never_was_active_is_activated_by_its_first_file(site: Site) -> None:
+    site.database.execute(
+        "INSERT INTO rollout_configuration (feature_name, is_active) VALUES ('capture', false)"
+    )
+    site.write("version: 1\nfeatures:\n  capture:\n    percentage: 10\n")
+
+    assert site.reconcile("--no-write-back").exit_code == 0
+    assert live(site, "is_active AND NOT emergency_stop", "capture") is True
+
+
 def test_a_feature_that_began_at_zero_is_raised_by_its_first_file(site: Site) -> None:
     site.database.execute("INSERT INTO rollout_configuration (feature_name) VALUES ('capture')")
     site.write("version: 1\nfeatures:\n  capture:\n    percentage: 10\n")

@@ -38,6 +38,13 @@ ORDER BY feature_name;
 SELECT
     configuration.feature_name,
     adoption.metadata -> 'after' AS adopted,
+    -- An adoption records whether the feature was active; without one the time of a change has to do.
+    NOT configuration.is_active
+    AND coalesce(
+        adoption.metadata #> '{after,active}' = 'true',
+        configuration.updated_at > configuration.created_at,
+        false
+    ) AS was_deactivated,
     coalesce(
         configuration.updated_at > coalesce(adoption.created_at, configuration.created_at), false
     )
