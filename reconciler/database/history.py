@@ -67,9 +67,12 @@ def read_entries_by_hand(connection: "Connection") -> Mapping[str, HistoryEntry]
 def read_newest_entry(
     connection: "Connection", feature: str, list_name: str, keys: Collection[str]
 ) -> HistoryEntry | None:
-    """Return the newest row that added one of these keys to the `whitelist` or `exclusions` of a feature."""
+    """Return the newest row that added one of these keys to the `whitelist` or `exclusions` of a feature.
+
+    The row that created the feature with the key counts too.
+    """
     action = Action.WHITELIST_ADDED if list_name == "whitelist" else Action.EXCLUSION_ADDED
-    parameters = {"feature": feature, "action": action.value, "keys": list(keys)}
+    parameters = {"feature": feature, "list": list_name, "action": action.value, "keys": list(keys)}
     row = connection.execute(text(_SQL["newest_entry"]), parameters).one_or_none()
     return None if row is None else HistoryEntry(**row._mapping)  # noqa: SLF001
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.database.history import read_newest_entry
 from reconciler.errors import ReconcilerError
@@ -11,7 +11,7 @@ from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.reader import read_rollout_file
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from sqlalchemy import Connection
 
@@ -51,7 +51,7 @@ def find_origin(
         return None if entry is None else Origin(entry, str(file), line)
     details = found.details
     return Origin(
-        entry or str(details.get("entry")),
+        entry or str(details.get("entry") or _of_creation(details, list_name, keys)),
         None if entry is None else str(file),
         line,
         details.get("generation"),
@@ -59,6 +59,14 @@ def find_origin(
         found.triggered_by,
         found.created_at,
     )
+
+
+def _of_creation(
+    details: "Mapping[str, Any]", list_name: str, keys: "Collection[str]"
+) -> str | None:
+    """Return the entry with one of the keys in the list with which a feature was created."""
+    created = details.get("after", {}).get(list_name, ())
+    return next((each for each in created if entry_key(each) in keys), None)
 
 
 def _in_file(

@@ -320,3 +320,21 @@ def test_a_piped_table_cuts_no_name(rollout: Site) -> None:
     rollout.reconcile("repositories", "load", "long.csv")
 
     assert name in rollout.reconcile("repositories", "list").stdout
+
+
+@pytest.mark.parametrize("is_in_file", [True, False])
+def test_explain_names_the_apply_that_created_the_feature_with_an_entry(
+    rollout: Site, *, is_in_file: bool
+) -> None:
+    rollout.git("config", "user.name", "Ada of git")
+    if not is_in_file:
+        rollout.replace("    whitelist: [acme/tool-1]\n", "")
+
+    shown = rollout.reconcile("explain", "acme/tool-1")
+
+    text = " ".join(shown.stdout.split())
+    commit = rollout.git("rev-parse", "--short=7", "HEAD")
+    place = " at rollout.yaml:5" if is_in_file else ""
+    assert f"{place}; added in generation 1 ({commit}) by " in text
+    assert "entry acme/tool-1" in text or not is_in_file
+    assert "None" not in text

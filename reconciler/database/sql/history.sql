@@ -42,7 +42,7 @@ WHERE
 ORDER BY configuration.feature_name ASC, history.position DESC;
 
 -- name: newest_entry
--- The newest row that records one of these keys in a list of a feature.
+-- The newest row that records one of these keys in a list of a feature, or that created the feature with it.
 SELECT
     history.created_at,
     configuration.feature_name,
@@ -57,8 +57,18 @@ INNER JOIN public.rollout_configuration AS configuration
     ON history.rollout_config_id = configuration.id
 WHERE
     configuration.feature_name = :feature
-    AND history.action = :action
-    AND lower(history.metadata ->> 'key') = ANY(:keys)
+    AND (
+        (
+            history.action = :action
+            AND lower(history.metadata ->> 'key') = ANY(:keys)
+        )
+        -- A feature is created with its whole lists, in one row.
+        OR (
+            history.action = 'created'
+            AND CAST(lower(CAST(history.metadata -> 'after' -> CAST(:list AS text) AS text)) AS jsonb)
+            ?| CAST(:keys AS text[])
+        )
+    )
 ORDER BY history.position DESC
 LIMIT 1;
 
