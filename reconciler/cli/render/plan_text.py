@@ -57,7 +57,7 @@ class Outcome(Enum):
 
 def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
     """Return a plan with its headline, its changes, and its summary."""
-    parts = [_headline(plan, source)]
+    parts = ["\n".join(wrapped(_headline(plan, source)))]
     parts += [
         "\n".join(_feature(feature, plan.allowed_for(feature.name)))
         for feature in plan.features
