@@ -5,6 +5,7 @@ waits for it must return in time, try another connection, and let the data becom
 """
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -33,7 +34,9 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     def wait(
         self, gen: PQGen[_Result], interval: float = 0.1, timeout: float | None = None
     ) -> _Result:
-        return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        return super().wait(_bounded(gen, time.monotonic() + self.patience), interval)
 
     def notified(self) -> list[str]:
         """Return the payloads of the notifications that arrived since the last call."""
@@ -50,6 +53,21 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         with self.transaction():
             self.execute(_BEGIN)
             yield
+
+
+def _bounded(gen: PQGen[_Result], deadline: float) -> PQGen[_Result]:
+    """Wait as a generator of the driver does, up to a time; before psycopg 3.3 the driver cannot."""
+    try:
+        waits_for = next(gen)
+        while True:
+            ready = yield waits_for
+            if time.monotonic() >= deadline:
+                gen.close()
+                raise psycopg.OperationalError("the server does not answer in time")
+            waits_for = gen.send(ready)
+    except StopIteration as ended:
+        result: _Result = ended.value
+        return result
 
 
 def connect(address: Address, *, patience: float) -> Connection:
