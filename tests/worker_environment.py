@@ -105,7 +105,7 @@ class WorkerEnvironment:
                 module, _, function = each.value.partition(":")
                 script.write_text(
                     f"#!{self.python}\nimport sys\nfrom {module} import {function}\n"
-                    f"sys.argv[0] = {each.name!r}\nsys.exit({function}())\n"
+                    f"if __name__ == '__main__':\n    sys.argv[0] = {each.name!r}\n    sys.exit({function}())\n"
                 )
                 script.chmod(0o755)
 

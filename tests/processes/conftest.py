@@ -11,7 +11,7 @@ from tests.worker_environment import CLIENT, WorkerEnvironment, build_wheel
 
 NEEDED = (
     "psycopg[binary]",
-    "celery", "gevent", "gunicorn", "openfeature-sdk", "pyuwsgi", "rq", "uvicorn",
+    "celery", "django", "fastapi", "gevent", "gunicorn[gevent]", "openfeature-sdk", "pyuwsgi", "rq", "uvicorn",
 )  # fmt: skip
 
 

@@ -25,6 +25,9 @@ REPOSITORY = "10000000-0000-4000-8000-000000000001"
 SERVICES = (
     "asgi_service.py",
     "celery_service.py",
+    "django_service.py",
+    "fastapi_service.py",
+    "lambda_service.py",
     "openfeature_service.py",
     "rq_worker.py",
     "wsgi_service.py",

@@ -75,12 +75,19 @@ match way:
             sys.exit()
         signal.signal(signal.SIGTERM, handle)
         os.kill(os.getpid(), signal.SIGTERM)
+    case "in_thread_pool":
+        from concurrent.futures import ThreadPoolExecutor
+        pool = ThreadPoolExecutor(1)
+        pool.submit(time.sleep, 0.3)
+        pool.submit(record)
     case "in_thread":
         threading.Thread(target=record).start()
 """
 
 
-@pytest.mark.parametrize("way", ["waits", "flushes", "at_exit", "in_handler", "in_thread"])
+@pytest.mark.parametrize(
+    "way", ["waits", "flushes", "at_exit", "in_handler", "in_thread", "in_thread_pool"]
+)
 def test_an_outcome_is_written_however_the_process_ends(
     worker: Worker, database: Database, way: str
 ) -> None:

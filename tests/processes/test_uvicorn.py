@@ -10,6 +10,7 @@ from tests.processes.programs import Worker, load, recorded, running
 APPLICATION = "tests.processes.asgi_service:application"
 SERVERS = {
     "one": ["uvicorn", "--uds", "service.sock", APPLICATION],
+    "fastapi": ["uvicorn", "--uds", "service.sock", "tests.processes.fastapi_service:application"],
     "workers": ["uvicorn", "--uds", "service.sock", "--workers", "2", APPLICATION],
     "gunicorn": [
         "gunicorn", "--worker-class", "asgi", "--bind", "unix:service.sock", APPLICATION,
