@@ -16,10 +16,11 @@ NEEDED = (
 
 
 @pytest.fixture(scope="session")
-def worker(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Worker:
+def worker(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Worker:
     """One for the run: the first test that asks makes it."""
     folder = tmp_path_factory.getbasetemp()
-    folder = (folder if worker_id == "master" else folder.parent) / "worker"
+    is_shared = hasattr(pytestconfig, "workerinput")
+    folder = (folder.parent if is_shared else folder) / "worker"
     folder.mkdir(exist_ok=True)
     complete = folder / "complete"
     with FileLock(folder / "lock"):

@@ -55,7 +55,7 @@ def test_a_child_is_ready_and_has_events_whenever_it_was_forked(
 
 MODULE = "tests.processes.openfeature_service"
 SERVERS = {
-    "uwsgi": [*UWSGI[:-1], f"{MODULE}:service"],
+    "uwsgi": [*UWSGI[:-1], f"{MODULE}:service", "--py-call-uwsgi-fork-hooks"],
     "gunicorn": [
         "gunicorn", "--workers", "2", "--preload", "--bind", "unix:service.sock", f"{MODULE}:service",
     ],
