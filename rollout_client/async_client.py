@@ -50,7 +50,7 @@ class AsyncRolloutClient:
     def record(
         self,
         repository: str | UUID,
-        feature: str,
+        feature: str | Job,
         processor: str,
         *,
         succeeded: bool,

@@ -56,8 +56,9 @@ class Batch:
 
     def _write(self, connection: Connection, piece: Sequence[Outcome]) -> None:
         with connection.begun():
+            has_kinds = any(each.kind or each.size for each in piece)
             row = connection.execute(
-                statement("record"),
+                statement("record_jobs" if has_kinds else "record"),
                 {
                     "features": [each.feature for each in piece],
                     "repositories": [each.repository_id for each in piece],
@@ -65,6 +66,8 @@ class Batch:
                     "succeeded": [each.succeeded for each in piece],
                     "seconds": [each.seconds for each in piece],
                     "errors": [each.error for each in piece],
+                    "kinds": [each.kind for each in piece],
+                    "sizes": [each.size for each in piece],
                 },
             ).fetchone()
             recorded, transaction = row or (0, "")

@@ -175,7 +175,7 @@ class RolloutClient:
     def record(
         self,
         repository: str | UUID,
-        feature: str,
+        feature: str | Job,
         processor: str,
         *,
         succeeded: bool,
@@ -189,7 +189,7 @@ class RolloutClient:
 
         Args:
             repository: the job's repository, by id or `owner/name`.
-            feature: the feature that routed the job.
+            feature: the feature that routed the job, or the `Job`, with its kind and size.
             processor: the processor that ran it; jobs on the fallback do not count in the circuit.
             succeeded: whether it succeeded: a bool, or a value that equals 0 or 1.
             seconds: its duration.
@@ -282,10 +282,7 @@ class RolloutClient:
         return self._background.wait(seconds)
 
     def close(self, timeout: Duration = EXIT_TIMEOUT_SECONDS) -> None:
-        """Write the waiting outcomes, and stop following, within this time.
-
-        The last data counts until it is stale.
-        """
+        """Write the waiting outcomes, and stop following, within this time; the last data stays."""
         fork.check()
         deadline = time.monotonic() + seconds_of(timeout, "timeout")
         self._recorder.close(max(0.0, deadline - time.monotonic()))

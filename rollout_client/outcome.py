@@ -5,8 +5,12 @@ from datetime import timedelta
 from math import inf
 from typing import Final, TypeGuard
 
+from rollout_client.route import Job
+
 _LONGEST_PROCESSOR: Final = 50
 _LONGEST_ERROR: Final = 1000
+_LONGEST_KIND: Final = 50
+_LARGEST_SIZE: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,10 @@ class Outcome:
     succeeded: bool
     seconds: float | None = None
     error: str | None = None
+    kind: str | None = None
+    """The kind of job; None if it was not given."""
+    size: int | None = None
+    """The size of the job; None if it was not given."""
 
     @classmethod
     def checked(
@@ -38,16 +46,32 @@ class Outcome:
         """
         if not (_is_text(processor) and 1 <= len(processor) <= _LONGEST_PROCESSOR):
             raise ValueError("processor has to be a text of 1 to 50 printable characters")
-        if not _is_text(feature):
+        name = feature.feature if isinstance(feature, Job) else feature
+        if not _is_text(name):
             raise ValueError("feature has to be a text of printable characters")
+        job = feature if isinstance(feature, Job) else Job(name)
+        kind, size = _kind_and_size(job)
         return cls(
-            feature,
+            name,
             repository_id,
             processor,
             _truth(succeeded),
             None if seconds is None else _seconds(seconds),
             None if error is None else _cut(error),
+            kind,
+            size,
         )
+
+
+def _kind_and_size(job: Job) -> tuple[str | None, int | None]:
+    """Return kind and size; the defaults of a job mean that it has none."""
+    kind: object = job.kind
+    size: object = job.size
+    if not (_is_text(kind) and len(kind) <= _LONGEST_KIND):
+        raise ValueError("the kind of a job has to be a text of at most 50 printable characters")
+    if not isinstance(size, int) or not 0 <= size <= _LARGEST_SIZE:
+        raise ValueError(f"the size of a job is {size!r:.40}: it has to be a whole number from 0")
+    return kind or None, int(size) or None
 
 
 def _is_text(value: object) -> TypeGuard[str]:

@@ -20,7 +20,7 @@ from rollout_client.client import RolloutClient
 from rollout_client.outcome import Outcome
 from rollout_client.reads import Feature
 from rollout_client.repositories import Repositories, is_id
-from rollout_client.route import Routing
+from rollout_client.route import Job, Routing
 from rollout_client.targeting.categories import Category
 from rollout_client.targeting.eligibility import Repository, Targeting
 from rollout_client.targeting.strategy import Strategy
@@ -147,7 +147,7 @@ class FakeRolloutClient(RolloutClient):
     def record(
         self,
         repository: str | UUID,
-        feature: str,
+        feature: str | Job,
         processor: str,
         *,
         succeeded: bool,

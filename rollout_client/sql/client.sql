@@ -230,3 +230,40 @@ FROM (
     ORDER BY configuration.id, repository.id, outcome.processor
     OFFSET 0
 ) AS calls;
+
+-- name: record_jobs
+-- Records outcomes as `record` does, with the kinds and the sizes of jobs: one call for each feature.
+SELECT
+    coalesce(sum(calls.done), 0) AS recorded,
+    pg_current_xact_id()::text AS transaction
+FROM (
+    SELECT
+        public.record_rollout_jobs(
+            outcome.feature,
+            array_agg(outcome.repository ORDER BY outcome.number),
+            array_agg(outcome.processor ORDER BY outcome.number),
+            array_agg(outcome.succeeded ORDER BY outcome.number),
+            array_agg(outcome.seconds ORDER BY outcome.number),
+            array_agg(outcome.error ORDER BY outcome.number),
+            array_agg(outcome.kind ORDER BY outcome.number),
+            array_agg(outcome.size ORDER BY outcome.number)
+        ) AS done
+    FROM unnest(
+        CAST(:features AS text []),
+        CAST(:repositories AS uuid []),
+        CAST(:processors AS text []),
+        CAST(:succeeded AS boolean []),
+        CAST(:seconds AS double precision []),
+        CAST(:errors AS text []),
+        CAST(:kinds AS text []),
+        CAST(:sizes AS bigint [])
+    ) WITH ORDINALITY AS outcome (
+        feature, repository, processor, succeeded, seconds, error, kind, size, number
+    )
+    INNER JOIN public.rollout_configuration AS configuration
+        ON outcome.feature = configuration.feature_name
+    INNER JOIN public.repositories AS repository ON outcome.repository = repository.id
+    GROUP BY configuration.id, outcome.feature
+    ORDER BY configuration.id
+    OFFSET 0
+) AS calls;

@@ -303,3 +303,28 @@ def test_the_log_has_why_outcomes_were_not_recorded(
     logged = " ".join(each for each in caplog.messages if "were not recorded" in each)
     assert "1 because the database does not have their feature or repository" in logged
     assert "1 because no repository of this name is known" in logged
+
+
+def test_kind_and_size_of_a_job_are_recorded(database: Database) -> None:
+    load(database)
+    with following(database) as client:
+        for succeeded in (True, False):
+            job = Job("f", kind="pull_requests", size=120)
+            client.record(ACME, job, "github_actions", succeeded=succeeded, seconds=1.5)
+        client.record(ACME, Job("f"), "github_actions", succeeded=True)
+        client.record(NOBODY, Job("f", kind="issues"), "github_actions", succeeded=True)
+
+    assert database.rows(
+        "SELECT job_kind, size_class, sum(total_jobs)::integer AS jobs,"
+        " sum(error_count)::integer AS errors FROM rollout_metrics GROUP BY 1, 2 ORDER BY 1"
+    ) == [
+        {"job_kind": "", "size_class": 0, "jobs": 1, "errors": 0},
+        {"job_kind": "pull_requests", "size_class": 3, "jobs": 2, "errors": 1},
+    ]
+    assert client.status().refused == 1
+
+
+@pytest.mark.parametrize("job", [Job("f", kind="k" * 51), Job("f", kind="\0"), Job("f", size=-1)])
+def test_a_job_that_cannot_be_recorded_is_refused_at_once(job: Job) -> None:
+    with pytest.raises(ValueError, match="of a job"):
+        Outcome.checked(job, ACME, "github_actions", succeeded=True)

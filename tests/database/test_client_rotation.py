@@ -68,7 +68,7 @@ def test_a_new_password_is_used_for_the_next_connection(
     tmp_path: Path,
     way: Callable[[str, Path], tuple[str | Callable[[], str], Callable[[str], None]]],
 ) -> None:
-    parameters = {k: v for k, v in conninfo_to_dict(admin_url).items() if k != "user"}
+    parameters = {k: str(v) for k, v in conninfo_to_dict(admin_url).items() if k != "user"}
     address, set_password = way(make_conninfo(user="app", **parameters), tmp_path)
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute("ALTER ROLE app PASSWORD 'first'")

@@ -22,12 +22,13 @@ def test_a_frozen_process_decides_and_records_at_each_call(
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
+        events, answers = process.stdin, process.stdout
 
         def call() -> dict[str, bool]:
             process.send_signal(signal.SIGCONT)
-            process.stdin.write(json.dumps({"repository": REPOSITORY}) + "\n")
-            process.stdin.flush()
-            answer: dict[str, bool] = json.loads(process.stdout.readline())
+            events.write(json.dumps({"repository": REPOSITORY}) + "\n")
+            events.flush()
+            answer: dict[str, bool] = json.loads(answers.readline())
             process.send_signal(signal.SIGSTOP)
             return answer
 
