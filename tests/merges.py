@@ -61,7 +61,7 @@ def apply_fifty_at_once(site: Site, merges: list[Application], through: Database
             apply(opened, merge)
         except Stale:
             pass
-        except BaseException as error:  # noqa: BLE001 - told in the test's own thread
+        except BaseException as error:  # noqa: BLE001 - raised in the test's own thread
             failures.append(error)
 
     folders = [Path(merge.source.file).absolute().parent for merge in merges[-2:]]

@@ -123,7 +123,7 @@ class RolloutConsole:
         return self._run(show_windows)
 
     def history(self, limit: int = 20) -> dict[str, Any]:
-        """Show the audit trail: what changed, when, by whom and why; the newest first."""
+        """Show the audit trail: each change with its time, author and reason; the newest first."""
         from reconciler.cli.commands.history import run
 
         return self._run(lambda settings: run(settings, limit=_positive(limit)))

@@ -44,7 +44,7 @@ class JudgedFeature:
     fallback: str
     """The processor of the baseline."""
     began_at: datetime
-    """When the stage began; a run of an earlier stage starts anew."""
+    """The start of the stage; a run of an earlier stage restarts."""
     settings: EvidenceSettings
 
 

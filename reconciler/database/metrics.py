@@ -96,7 +96,7 @@ def prune_metrics(connection: "Connection", keep: timedelta) -> int:
 
 
 def prune_batch(connection: "Connection", keep: timedelta, most: int) -> int:
-    """Delete at most so many of the windows that `prune_metrics` deletes, and return their number."""
+    """Delete some of the windows that `prune_metrics` deletes, up to a limit, and return their number."""
     pruned: int = connection.execute(
         text(_SQL["prune_batch"]), {"keep": keep, "most": most}
     ).scalar_one()
@@ -104,6 +104,6 @@ def prune_batch(connection: "Connection", keep: timedelta, most: int) -> int:
 
 
 def merge_sums(connection: "Connection", most: int) -> int:
-    """Merge at most so many rows of the sums of jobs, and return their number; no sum changes."""
+    """Merge rows of the sums of jobs, up to a limit, and return their number; no sum changes."""
     merged: int = connection.execute(text(_SQL["merge"]), {"most": most}).scalar_one()
     return merged

@@ -4,7 +4,7 @@ Pure. Each test is a product of factors that grows only if the new processor doe
 hypothesis ("not over the limit", "not worse than the baseline by more than the tolerance") the expected value
 never exceeds 1, so the chance that it ever reaches 1/α is at most α. All values are natural logarithms.
 
-A test starts anew at each closed window, so that a change late in a stage is found as soon as an early one.
+A test restarts at each closed window, so a late change in a stage is found as soon as an early one.
 Start number j has the weight 1/(j (j+1)); the weights sum to one, and the weighted sum has the same
 guarantee. Older starts are thinned out, which only lowers the sum.
 """

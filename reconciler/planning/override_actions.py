@@ -137,8 +137,8 @@ def automatic_limit(
 
     It rolls back if that narrows. Otherwise it stops: under the strategy `whitelist`, at or below
     the percentage of a rollback, and if jobs fail again after an automatic rollback. Under an
-    override only jobs since then count, whoever set it. But an override that keeps a live change
-    hides no failure from before it.
+    override only jobs since then count, whether the safeguard or a person set it. But an override
+    that keeps a live change hides no failure from before it.
 
     Args:
         standing: the feature.

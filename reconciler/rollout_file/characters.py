@@ -34,7 +34,7 @@ def text_problem(text: str) -> str | None:
 
 
 def one_line(text: str, longest: int) -> str:
-    """Return a text that a rollout file can hold: one line, without forbidden characters, at most so long."""
+    """Return a text for a rollout file: one line, without forbidden characters, within the length."""
     shown = "".join(each if text_problem(each) is None else " " for each in text).strip()
     return shown[:longest].strip() or "(none)"
 

@@ -1,7 +1,7 @@
 """Buckets: one of 10,000 places for each repository, the same in every language.
 
-A percentage lets in the buckets under a limit. Frozen vectors in `tests/vectors/` pin both definitions;
-they never change, since another bucket is another audience at the same percentage.
+A percentage makes the buckets below a limit eligible. Frozen vectors in `tests/vectors/` pin both
+definitions. They never change, because another bucket is another audience at the same percentage.
 """
 
 from enum import StrEnum

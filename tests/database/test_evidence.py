@@ -1,4 +1,4 @@
-"""Evidence in the database: each job counts once, whoever records it, whenever it commits."""
+"""Evidence in the database: each job counts once, for any writer and any time of its commit."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -75,7 +75,7 @@ def judged(began_at: datetime = BEGAN_AT) -> JudgedFeature:
 
 
 def move(lease: Lease, windows: int, feature: JudgedFeature | None = None) -> EvidenceRun:
-    """Move on to the end of so many windows since the beginning."""
+    """Move to the end of this number of windows since the beginning."""
     now = BEGAN_AT + windows * WINDOW
     return write_transaction(
         lease.database,

@@ -227,7 +227,7 @@ def test_one_repository_counts_with_five_failures_a_window(rollout: Database) ->
     assert (evidence.start.new.jobs, evidence.start.new.errors) == (5, 5)
 
 
-def test_evidence_starts_anew_with_a_rollback_and_a_resume(rollout: Database) -> None:
+def test_evidence_restarts_at_a_rollback_and_a_resume(rollout: Database) -> None:
     add(rollout, "github_actions", range(1, 6), (20, 20))
     assert act(rollout) is not None
     after = health(rollout).evidence
@@ -271,7 +271,7 @@ def test_history_keeps_what_the_safeguard_acted_on(rollout: Database) -> None:
         ("drift_kept", None, False),
     ],
 )
-def test_evidence_starts_anew_with_a_new_audience_or_comparison(
+def test_evidence_restarts_at_a_new_audience_or_comparison(
     rollout: Database, action: str, field: str | None, begins: bool
 ) -> None:
     rollout.execute(

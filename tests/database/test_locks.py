@@ -1,4 +1,4 @@
-"""The lock of writers: a row that only appliers can lock; a writer that waits says for whom."""
+"""The lock of writers: a row that only appliers can lock; a writer that waits names the holder."""
 
 import re
 from collections.abc import Iterator
@@ -96,7 +96,7 @@ def test_every_lock_of_a_login_without_rights_stops_no_writer(
     waits: list[str] = []
 
     with login(chosen, "neighbour") as neighbour:
-        # It may read catalogs, as everybody may.
+        # It may read catalogs, like every role.
         assert lock_all(neighbour) > 0
         write(chosen, waits)
 

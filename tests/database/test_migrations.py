@@ -48,7 +48,7 @@ TRIGGERS = """
 """
 RULES = r"""
     SELECT conrelid::regclass::text AS relation, contype,
-        -- Casts and brackets are written anew where a rule is read again.
+        -- Casts and brackets are written differently when a rule is read again.
         CASE WHEN contype <> 'f' THEN regexp_replace(
             pg_get_constraintdef(pg_constraint.oid), '::[a-z ]+(\[\])?|[() ]', '', 'g'
         ) END AS definition,

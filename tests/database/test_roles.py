@@ -199,7 +199,7 @@ def test_a_role_has_its_grants_and_no_others(granted: Database, role: str) -> No
             act(acting)
             may.add(operation)
         except SetupInvalid as error:
-            assert "permission denied" in str(error)  # noqa: PT017 - which of them is told by `may`
+            assert "permission denied" in str(error)  # noqa: PT017 - `may` says which of them
 
     assert may == ALLOWED[role]
 

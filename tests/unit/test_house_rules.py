@@ -1,7 +1,9 @@
-"""Rules for the tests: short names in the words of the glossary, and no private names of the program."""
+"""Rules for names and texts: the words of the glossary, short names of tests, no private names."""
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 
 from tests.postgres import PROJECT
@@ -19,6 +21,12 @@ OUTDATED = {
     "whoever",
     "whom",
 }
+OUTDATED_TEXT = re.compile(
+    r"(?<!`)\b(anew|everybody|nobody|somebody|whoever|whom|tells?|told|figures"
+    r"|lets? in|so many|what (?:becomes|became)|who (?:is|are) in)\b",
+    re.IGNORECASE,
+)
+"""Words of a private language, in docstrings and comments."""
 PRIVATE = re.compile(r"^((reconciler|rollout_client)\.[\w.]*\.)?_[A-Za-z]\w*$")
 
 
@@ -42,6 +50,33 @@ def test_a_name_is_short() -> None:
 
 def test_a_name_has_no_outdated_word() -> None:
     assert [each for each in names_of_tests() if OUTDATED & set(each[1].split("_"))] == []
+
+
+def lines_of_text(source: str) -> set[int]:
+    """Return the numbers of the lines with a docstring or a comment."""
+    found: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str()), lineno=first, end_lineno=int(last)):
+                found.update(range(first, last + 1))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    found.update(token.start[0] for token in tokens if token.type == tokenize.COMMENT)
+    return found
+
+
+def test_no_docstring_or_comment_has_an_outdated_word() -> None:
+    outdated = []
+    for folder in ("benchmarks", "reconciler", "rollout_client", "scripts", "tests"):
+        for path in sorted((PROJECT / folder).rglob("*.py")):
+            source = path.read_text("utf-8")
+            lines = source.splitlines()
+            outdated += [
+                f"{path.relative_to(PROJECT)}:{number}: {lines[number - 1].strip()}"
+                for number in sorted(lines_of_text(source))
+                if OUTDATED_TEXT.search(lines[number - 1])
+            ]
+
+    assert outdated == []
 
 
 def test_no_test_replaces_a_private_name() -> None:

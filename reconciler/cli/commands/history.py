@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def command(
     context: click.Context, *, limit: int, since: datetime | None, action: str | None
 ) -> None:
-    """Show the audit trail: what changed, when, by whom and why; the newest first."""
+    """Show the audit trail: each change with its time, author and reason; the newest first."""
     run(settings_of(context), limit=limit, since=since, action=action)
 
 

@@ -157,7 +157,7 @@ def test_each_installs_what_its_caller_names_and_holds_no_logic(workflow: Path) 
     assert found["permissions"] == {}
     # YAML 1.1 reads the key `on` as true.
     requirements = found[True]["workflow_call"]["inputs"]["requirements"]
-    # The place of a release is the caller's choice; an address of somebody else must not be the default.
+    # The place of a release is the caller's choice; another project's address must not be the default.
     assert requirements["required"] is True
     assert "default" not in requirements
     assert "https://" not in text

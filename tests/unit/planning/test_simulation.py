@@ -1,4 +1,4 @@
-"""Simulated rollouts hold the promised figures: 500 of each kind here, 10,000 in the nightly run."""
+"""Simulated rollouts have the promised rates: 500 of each kind here, 10,000 in the nightly run."""
 
 from decimal import Decimal
 from math import log
@@ -17,7 +17,7 @@ THRESHOLD: Final = HealthLimits(Decimal(5), 10)
 LINE: Final = log(1000)
 MOST_JOBS: Final = 5_000
 BLOCK: Final = 5
-"""Jobs of the new processor in a block; figures are multiples of it."""
+"""Jobs of the new processor in a block; rates are multiples of it."""
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def jobs_of_the_hard_limit(rate: float, random: Random) -> int:
 
 
 def is_near(found: int, promised: int, step: int) -> bool:
-    """Return whether a figure is within a tenth of the promised one, or within a step of the simulation."""
+    """Return whether a rate is within a tenth of the promised one, or within a step of the simulation."""
     return abs(found - promised) <= max(promised / 10, step)
 
 
