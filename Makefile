@@ -78,6 +78,7 @@ format: .venv/development ## format the code
 generate: .venv/runtime ## generate the schemas and the reference pages
 	$(BIN)/reconcile schema > schemas/rollout.schema.json
 	$(BIN)/reconcile schema plan > schemas/plan.schema.json
+	$(BIN)/reconcile schema notification > schemas/notification.schema.json
 	PYTHONPATH=. $(BIN)/python scripts/reference.py
 	PYTHONPATH=. $(BIN)/python scripts/diagrams.py
 

@@ -15,7 +15,9 @@ from reconciler.cli.output import ask, can_ask, print_result
 from reconciler.cli.render.plan_text import Outcome, fitted_summary, plan_text
 from reconciler.database.apply import Application
 from reconciler.errors import Refused
+from reconciler.notifications.recorder import Recorder
 from reconciler.operations import reconcile
+from reconciler.operations.events import emit_to
 from reconciler.operations.reconcile import NOTHING_ALLOWED, Permission, read_source
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file
@@ -159,7 +161,13 @@ def _apply_after_asking(request: Request) -> Plan:
 
 def _apply(request: Request, *, expected: "Expectation | None") -> Plan:
     database = open_database(request.settings, to_write=True, creates=True)
-    applied = reconcile.apply(database, request.application, request.permission, expected=expected)
+    applied = reconcile.apply(
+        database,
+        request.application,
+        request.permission,
+        expected=expected,
+        emit=emit_to(Recorder(database).record),
+    )
     is_refused = applied.plan.is_refused
     show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
     _write_back_kept_drift(request, database, applied.plan)

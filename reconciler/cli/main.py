@@ -43,6 +43,7 @@ GROUPS: Final = {
         "categories",
         "repositories",
         "metrics",
+        "notify",
     ),
     "Set up": (
         "demo",

@@ -27,6 +27,7 @@ from reconciler.operations.events import (
     EvidenceRose,
     Failed,
     LimitRestored,
+    PromotionReady,
     Recovered,
     RolledBack,
     SharedOutage,
@@ -159,10 +160,8 @@ def write_to_stderr(text: str) -> bool:
 def describe(event: Event) -> Line:
     """Return the line of an event."""
     match event:
-        case BecameActive():
-            line = Line(Level.INFO, "active", "this is the active watcher", {})
-        case StandsBy(holder):
-            line = Line(Level.INFO, "standby", f"{holder} is active", {"holder": holder})
+        case BecameActive() | StandsBy() | Failed() | Recovered():
+            line = _of_the_watcher(event)
         case RolledBack() | LimitRestored() | EvidenceRose() | SharedOutage():
             line = _safeguard(event)
         case WroteBack():
@@ -172,12 +171,24 @@ def describe(event: Event) -> Line:
         case CommitNotApplied(commit, why):
             message = f"{short_commit(commit)}: {why}"
             line = Line(Level.WARNING, "not_applied", message, {"commit": commit, "why": why})
+        case PromotionReady(feature, percentage):
+            message = f"{feature}: ready for {show_number(percentage)}"
+            ready = {"feature": feature, "percentage": float(percentage)}
+            line = Line(Level.INFO, "promotion_ready", message, ready)
+    return line
+
+
+def _of_the_watcher(event: BecameActive | StandsBy | Failed | Recovered) -> Line:
+    match event:
+        case BecameActive():
+            return Line(Level.INFO, "active", "this is the active watcher", {})
+        case StandsBy(holder):
+            return Line(Level.INFO, "standby", f"{holder} is active", {"holder": holder})
         case Failed(subject, why, _):
             message = f"{subject}: {why}"
-            line = Line(Level.ERROR, "failed", message, {"subject": subject, "why": why})
+            return Line(Level.ERROR, "failed", message, {"subject": subject, "why": why})
         case Recovered(subject):
-            line = Line(Level.INFO, "recovered", f"{subject}: recovered", {"subject": subject})
-    return line
+            return Line(Level.INFO, "recovered", f"{subject}: recovered", {"subject": subject})
 
 
 def _safeguard(event: RolledBack | LimitRestored | EvidenceRose | SharedOutage) -> Line:

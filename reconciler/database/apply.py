@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from reconciler.database.history import HistoryWriter
 from reconciler.database.locks import OnWait, lock_writers, wait_silently
+from reconciler.database.outbox import write_targets
 from reconciler.database.overrides import write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
@@ -19,6 +20,7 @@ from reconciler.planning.feature_config import Configuration, to_parameters, to_
 from reconciler.planning.field_types import plain
 from reconciler.planning.health import MetricsSource
 from reconciler.planning.history import Action, HistoryCause
+from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.plan import (
     CategoriesPlan,
     FeatureAction,
@@ -95,6 +97,7 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
         # Thresholds before marks: a mark gives an uncategorised repository its present category.
         _write_categories(connection, plan.categories, history)
         _write_marks(connection, plan.test_repositories, history)
+        _write_targets(connection, plan.notifications, history)
         _write_generation(connection, plan, application, generation)
     there = {
         (name, each.override.id)
@@ -228,6 +231,25 @@ def _write_categories(
         )
     if categories.changed:
         connection.execute(text(_SQL["categorize_all"]))
+
+
+def _write_targets(connection: "Connection", targets: TargetsPlan, history: HistoryWriter) -> None:
+    write_targets(connection, targets)
+    changes = {
+        **{name: (None, each) for name, each in targets.added.items()},
+        **{name: (each, None) for name, each in targets.removed.items()},
+        **targets.changed,
+    }
+    for name, (before, after) in changes.items():
+        history.change(
+            Action.UPDATED,
+            feature=None,
+            details={
+                "field": f"notifications.{name}",
+                "before": None if before is None else before.model_dump(mode="json"),
+                "after": None if after is None else after.model_dump(mode="json"),
+            },
+        )
 
 
 def _write_generation(

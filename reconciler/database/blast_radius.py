@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
-from reconciler.planning.plan import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
+from reconciler.planning.blast_radius import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
 from reconciler.uuid_text import is_uuid
 from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.eligibility import Targeting

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 from uuid import uuid4
 
 from sqlalchemy import text
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _SQL = queries("lease")
+
+
+WATCH_LEASE: Final = "watch"
+"""The lease of the active watcher."""
 
 
 class LeaseLost(Unavailable):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from reconciler.database.outbox import read_targets
 from reconciler.database.overrides import read_overrides
 from reconciler.database.queries import queries
 from reconciler.planning.feature_config import Configuration, configuration_from_row
@@ -56,6 +57,7 @@ def read_live(connection: "Connection", rollout: Rollout) -> Found:
         directory=_read_directory(
             connection, rollout, features, marked | (applied.marks or frozenset()), applied.names
         ),
+        targets=read_targets(connection),
     )
     return Found(live, applied)
 

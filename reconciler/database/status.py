@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from reconciler.database.health import read_health
 from reconciler.database.notifications import read_queue_usage
+from reconciler.database.outbox import OutboxCounts, read_counts
 from reconciler.database.queries import queries
 from reconciler.planning.health import Reason, Verdict
 
@@ -75,6 +76,8 @@ class Status:
     notification_queue: float
     """How full the server's queue of notifications is, in percent."""
     features: list[FeatureStatus]
+    notifications: OutboxCounts
+    """The notifications that are not delivered."""
 
 
 def read_status(connection: "Connection", *, feature: str | None) -> Status:
@@ -97,6 +100,7 @@ def read_status(connection: "Connection", *, feature: str | None) -> Status:
             )
             for row in features.mappings()
         ],
+        notifications=read_counts(connection),
     )
 
 

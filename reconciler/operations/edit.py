@@ -4,15 +4,15 @@ An edit is made once: a second request does not change the file again, but still
 what is missing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, auto
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ReconcilerError
-from reconciler.rollout_file.editing import edit_rollout_file, with_value
+from reconciler.rollout_file.editing import edit_rollout_file, with_table, with_value, without_value
 from reconciler.wording import show_number
 
 if TYPE_CHECKING:
@@ -139,6 +139,43 @@ def set_strategy(content: bytes, rollout: "Rollout", feature: str, strategy: str
         return Edit(feature, content, message, (remark,))
     edited = with_value(content, ("features", feature, "strategy"), strategy)
     return Edit(feature, edited, message)
+
+
+def set_target(
+    content: bytes,
+    rollout: "Rollout",
+    name: str,
+    kind: str,
+    lists: Mapping[str, Sequence[str]],
+) -> Edit:
+    """Return the edit that writes a receiver of notifications, in place of one with its name.
+
+    Args:
+        content: the file.
+        rollout: what the file says.
+        name: of the receiver.
+        kind: its service; one that does not exist is refused by the file.
+        lists: `events`, `severities` and `features`; an empty one is not written.
+    """
+    message = f"Send notifications to {name}"
+    value: dict[str, Any] = {
+        "kind": kind,
+        **{key: tuple(each) for key, each in lists.items() if each},
+    }
+    there = rollout.notifications.get(name)
+    if there is not None and there.model_dump(mode="json", exclude_defaults=True) == {
+        key: list(each) if isinstance(each, tuple) else each for key, each in value.items()
+    }:
+        return Edit(None, content, message, (f"{name} is a receiver already",))
+    if there is not None:
+        content = without_value(content, ("notifications", name))
+    return Edit(None, with_table(content, ("notifications", name), value), message)
+
+
+def remove_target(content: bytes, name: str) -> Edit:
+    """Return the edit that removes a receiver of notifications."""
+    edited = without_value(content, ("notifications", name))
+    return Edit(None, edited, f"Send no more notifications to {name}")
 
 
 def set_auto_rollback(content: bytes, rollout: "Rollout", feature: str, *, is_on: bool) -> Edit:

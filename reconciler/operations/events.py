@@ -7,6 +7,7 @@ notifications are listeners; each decides how to print an event.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ class Subject(StrEnum):
     FOLLOW = "follow"
     NOTIFICATIONS = "notifications"
     """Changes notify clients; without that they poll."""
+    DELIVERY = "delivery"
+    """Messages reach the receivers of notifications."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,19 @@ class CommitNotApplied:
 
     commit: str
     why: str
+    is_held: bool = False
+    """Whether a person has to decide about drift first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionReady:
+    """A stage has soaked in good health, and the next one can be applied."""
+
+    feature: str
+    percentage: Decimal
+    """Of the next stage."""
+    generation: int
+    """The newest generation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +151,7 @@ Event = (
     | WroteBack
     | CommitApplied
     | CommitNotApplied
+    | PromotionReady
     | Failed
     | Recovered
 )

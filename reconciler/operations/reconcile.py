@@ -35,6 +35,7 @@ from reconciler.operations.commits import (
     refusing_with_the_remotes_answer,
     require_newer,
 )
+from reconciler.operations.events import CommitNotApplied, Emit, emit_to_no_listener
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_context import drift_to_judge, kept_ids
 from reconciler.planning.guards import Allowed
@@ -117,10 +118,11 @@ def apply(
     permission: Permission = NOTHING_ALLOWED,
     *,
     expected: "Expectation | None" = None,
+    emit: Emit = emit_to_no_listener,
 ) -> Applied:
     """Plan and write, as one transaction; return the applied plan, or the plan that is refused.
 
-    If a plan is refused, nothing is written.
+    If a plan is refused, nothing is written; the refusal of a commit's plan is emitted.
 
     Raises:
         Stale: a newer commit is applied already, or the plan is not the `expected` one.
@@ -141,7 +143,11 @@ def apply(
         return Applied(plan, write_plan(connection, plan, application))
 
     with refusing_with_the_remotes_answer(application.source):
-        return write_transaction(database, plan_and_write)
+        applied = write_transaction(database, plan_and_write)
+    plan, commit = applied.plan, application.source.commit
+    if plan.is_refused and commit is not None and not application.source.uncommitted:
+        emit(CommitNotApplied(commit, plan.refusal, is_held=bool(plan.held)))
+    return applied
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from uuid import UUID
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.list_entries import entry_key
+from reconciler.rollout_file.notifications import Target
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.strategy import Strategy
@@ -127,3 +128,5 @@ class Live:
     """The ids of the repositories marked as test."""
     thresholds: Mapping[Category, Threshold]
     directory: Directory
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    """The receivers of notifications by name."""

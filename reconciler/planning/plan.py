@@ -7,8 +7,9 @@ prints it, and `database.apply` writes it.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Self
 
+from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import (
     LIST_FIELDS,
@@ -19,6 +20,7 @@ from reconciler.planning.feature_config import (
 )
 from reconciler.planning.guards import Allowed, Finding, GuardName
 from reconciler.planning.live_state import Directory
+from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.overrides import EditedLimit, StoredOverride
 from reconciler.rollout_file.model import Override
 from rollout_client.targeting.categories import Category, Threshold
@@ -99,42 +101,6 @@ def _list_change(
         removed=named(removed.difference(resolved), directory),
         resolved=named(resolved.values(), directory),
     )
-
-
-MOST_OWNERS: Final = 10
-MOST_SAMPLES: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """The numbers of repositories of a group that gain and lose."""
-
-    gained: int
-    lost: int
-
-
-@dataclass(frozen=True, slots=True)
-class BlastRadius:
-    """The effect of a plan on one feature's audience; numbers count repositories."""
-
-    repositories: int
-    """All repositories."""
-    before: int
-    after: int
-    gained: int
-    lost: int
-    by_category: Mapping[Category, Moved]
-    """By the category after the apply, in the order of `Category`; only if a repository moves."""
-    by_owner: Mapping[str, Moved]
-    """The owners with the most moved repositories, the most first, up to `MOST_OWNERS`."""
-    sample_gained: tuple[str, ...]
-    """Names, the most active first, up to `MOST_SAMPLES`."""
-    sample_lost: tuple[str, ...]
-
-    @property
-    def moves(self) -> bool:
-        """Whether any repository gains or loses the feature."""
-        return bool(self.gained or self.lost)
 
 
 class FeatureAction(StrEnum):
@@ -282,6 +248,8 @@ class Plan:
     """The repository of each name in the file, `owner/name` in lower case → id; stored with the apply."""
     has_new_names: bool = False
     """Whether a name has another repository than the last apply stored."""
+    notifications: TargetsPlan = field(default_factory=TargetsPlan)
+    """What changes about the receivers of notifications."""
     allowed: frozenset[Allowed] = frozenset()
     """The guards that the person who applies, or a commit, allows by name."""
 
@@ -292,6 +260,7 @@ class Plan:
             sum(feature.change_count for feature in self.features)
             + len(self.test_repositories)
             + len(self.categories.changed)
+            + len(self.notifications)
         )
 
     @property
@@ -327,6 +296,18 @@ class Plan:
             for finding in feature.findings
             if finding.guard not in self.allowed_for(feature.name)
         )
+
+    @property
+    def refusal(self) -> str:
+        """Return what a person has to decide on, in a sentence for each feature."""
+        findings = [
+            f"{name}: {finding.message} ({finding.guard})" for name, finding in self.refusing
+        ]
+        held = [
+            f"{name}: its live state was narrowed by hand; see reconcile drift"
+            for name in self.held
+        ]
+        return "; ".join([*findings, *held])
 
     @property
     def held(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.desired import (
     desired_configuration,
     desired_thresholds,
@@ -31,6 +32,7 @@ from reconciler.planning.guards import (
 )
 from reconciler.planning.live_state import Directory
 from reconciler.planning.marks import plan_marks, with_mark_findings
+from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.overrides import (
     effective,
     is_narrower,
@@ -38,7 +40,6 @@ from reconciler.planning.overrides import (
     settle_overrides,
 )
 from reconciler.planning.plan import (
-    BlastRadius,
     CategoriesPlan,
     FeatureAction,
     FeaturePlan,
@@ -76,6 +77,7 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
         features=(*desired, *gone),
         test_repositories=marks,
         categories=CategoriesPlan(before=live.thresholds, after=desired_thresholds(rollout)),
+        notifications=TargetsPlan(before=live.targets, after=rollout.notifications),
         names=names,
         has_new_names=any(
             directory.remembered.get(name) != identifier for name, identifier in names.items()

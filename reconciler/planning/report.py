@@ -16,6 +16,7 @@ from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import Plain
 from reconciler.planning.field_types import plain
 from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.notifications import NotificationsReport, report_targets
 from reconciler.planning.plan import (
     CategoriesPlan,
     Change,
@@ -167,6 +168,7 @@ class PlanReport(Report):
     features: list[FeatureReport]
     test_repositories: MarksReport
     categories: CategoriesReport
+    notifications: NotificationsReport = NotificationsReport()
 
 
 def plan_schema() -> dict[str, Any]:
@@ -183,13 +185,14 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
     ]
     marks = _report_marks(plan.test_repositories)
     categories = _report_categories(plan.categories)
+    notifications = report_targets(plan.notifications)
     return PlanReport(
         applied=applied,
         has_changes=plan.has_changes,
         refused=plan.is_refused,
         file=source.file,
         file_digest=source.digest,
-        plan_digest=_digest(features, marks, categories),
+        plan_digest=_digest(features, marks, categories, notifications),
         commit=source.commit,
         uncommitted=source.uncommitted,
         applied_commit=plan.applied_commit,
@@ -197,6 +200,7 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
         features=features,
         test_repositories=marks,
         categories=categories,
+        notifications=notifications,
     )
 
 
@@ -286,15 +290,23 @@ def _report_categories(categories: CategoriesPlan) -> CategoriesReport:
     return CategoriesReport(changed=bool(thresholds), thresholds=thresholds)
 
 
-def _digest(features: list[FeatureReport], marks: MarksReport, categories: CategoriesReport) -> str:
+def _digest(
+    features: list[FeatureReport],
+    marks: MarksReport,
+    categories: CategoriesReport,
+    notifications: NotificationsReport,
+) -> str:
     """Return the digest of a plan's actions, independent of its commit and generation."""
     # The findings of guards change with time and with each job, but do not change the actions.
-    content = {
+    content: dict[str, Any] = {
         "features": [each.model_dump(mode="json", exclude={"guards"}) for each in features],
         # Without a default, so that a plan without such marks keeps its digest.
         "test_repositories": marks.model_dump(mode="json", exclude_defaults=True),
         "categories": categories.model_dump(mode="json"),
     }
+    # A plan without a change of them keeps the digest that it had before targets existed.
+    if notifications != NotificationsReport():
+        content["notifications"] = notifications.model_dump(mode="json")
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 

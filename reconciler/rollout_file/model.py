@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.rollout_file.health_method import HealthMethod
+from reconciler.rollout_file.notifications import Target, TargetName
 from reconciler.rollout_file.thresholds import FileThresholds
 from reconciler.rollout_file.value_types import (
     AlarmShare,
@@ -206,3 +207,7 @@ class Rollout(Model):
         None, examples=["production"]
     )
     """The branch that overrides are written back to; default: the remote's default branch."""
+    notifications: Annotated[dict[TargetName, Target], NamedByPattern()] = Field(
+        {}, examples=[{"oncall": {"kind": "pagerduty", "severities": ["page"]}}]
+    )
+    """The receivers of notifications by name; their addresses are in the environment."""

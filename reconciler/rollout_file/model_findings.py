@@ -26,6 +26,7 @@ from reconciler.rollout_file.nodes import (
     node_at,
     scalar_value,
 )
+from reconciler.rollout_file.notifications import Target
 from reconciler.rollout_file.thresholds import Categories, CategoryThreshold, EnterpriseThreshold
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def _missing(key: str) -> str:
         "at": "at: and a time, such as 2026-11-23T12:00:00Z",
         "soak": "soak: and a duration, such as 7d",
         "percentage": "percentage: and a number, such as 25",
+        "kind": "kind: and a service, such as slack",
     }.get(key, f"{key}: and a text")
 
 
@@ -158,6 +160,7 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("features", "*", "guards"): Guards,
     ("features", "*", "progression", "*"): Stage,
     ("features", "*", "override"): Override,
+    ("notifications", "*"): Target,
     ("categories",): Categories,
     ("categories", "enterprise"): EnterpriseThreshold,
     ("categories", "*"): CategoryThreshold,

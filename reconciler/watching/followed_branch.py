@@ -19,7 +19,6 @@ from reconciler.operations import reconcile
 from reconciler.operations.events import CommitApplied, CommitNotApplied
 from reconciler.operations.reconcile import read_source
 from reconciler.planning.health import MetricsSource
-from reconciler.planning.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +99,7 @@ class Follower:
             self.confirm()
             applied = reconcile.apply(self.database, application)
         if applied.plan.is_refused:
-            return CommitNotApplied(tip.commit, _refusal(applied.plan))
+            return CommitNotApplied(
+                tip.commit, applied.plan.refusal, is_held=bool(applied.plan.held)
+            )
         return CommitApplied(tip.commit, applied.plan, applied.generation)
-
-
-def _refusal(plan: Plan) -> str:
-    findings = [f"{name}: {finding.message} ({finding.guard})" for name, finding in plan.refusing]
-    held = [
-        f"{name}: its live state was narrowed by hand; see reconcile drift" for name in plan.held
-    ]
-    return "; ".join([*findings, *held])

@@ -6,13 +6,10 @@ from which on the lease lasts at least its whole length.
 
 import time
 from datetime import timedelta
-from typing import Final
 
-from reconciler.database.lease import Lease, LeaseLost, read_holder
+from reconciler.database.lease import WATCH_LEASE, Lease, LeaseLost, read_holder
 from reconciler.database.transactions import Database
 from reconciler.planning.watch import LeaseStep, lease_step
-
-LEASE: Final = "watch"
 
 
 class Leadership:
@@ -20,7 +17,9 @@ class Leadership:
 
     def __init__(self, database: Database, length_seconds: float) -> None:
         self._length_seconds = length_seconds
-        self._lease = Lease.of_this_process(database, LEASE, timedelta(seconds=length_seconds))
+        self._lease = Lease.of_this_process(
+            database, WATCH_LEASE, timedelta(seconds=length_seconds)
+        )
         self._lasts_until: float | None = None
         self._is_over = False
         self.holder: str | None = None
@@ -35,7 +34,7 @@ class Leadership:
             case LeaseStep.RENEW:
                 return self._renew_or_take()
             case LeaseStep.READ_HOLDER:
-                holder = read_holder(self._lease.database, LEASE)
+                holder = read_holder(self._lease.database, WATCH_LEASE)
                 # This process may hold it without knowing: the answer to its request can be lost.
                 if holder is None or holder.name == self._lease.holder:
                     return self._renew_or_take()
@@ -66,7 +65,7 @@ class Leadership:
         except LeaseLost:
             if self._is_over or not self._lease.take():
                 self._lasts_until = None
-                holder = read_holder(self._lease.database, LEASE)
+                holder = read_holder(self._lease.database, WATCH_LEASE)
                 self.holder = None if holder is None else holder.name
                 return False
         self._lasts_until = asked_at + self._length_seconds

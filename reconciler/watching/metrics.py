@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -72,6 +73,15 @@ class WatchMetrics(Collector):
             "Overrides that are not in git yet.",
             value=status.pending,
         )
+        if status.outbox is not None:
+            outbox = GaugeMetricFamily(
+                "rollout_notifications",
+                "Notifications that are not delivered.",
+                labels=["state"],
+            )
+            for state in fields(status.outbox):
+                outbox.add_metric([state.name], getattr(status.outbox, state.name))
+            yield outbox
 
     def _of_the_features(self) -> Iterator[Metric]:
         verdicts = GaugeMetricFamily(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from reconciler.database.outbox import OutboxCounts
 from reconciler.planning.health import Health
 from reconciler.planning.watch import is_silent
 
@@ -44,6 +45,8 @@ class WatchStatus:
     """Empty on standby."""
     pending: int = 0
     """Overrides that are not in git yet."""
+    outbox: OutboxCounts | None = None
+    """The notifications that wait or are dead; None where none are delivered."""
 
     def is_healthy(self, now: float) -> bool:
         """Return whether ticks succeed; a standby watcher can be as healthy as the active one."""

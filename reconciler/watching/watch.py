@@ -17,13 +17,17 @@ from reconciler.database.notifications import (
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError, Unavailable
+from reconciler.notifications.delivery import Deliverer
+from reconciler.notifications.recorder import Recorder
+from reconciler.notifications.sender import Sender
 from reconciler.operations.events import (
     BecameActive,
-    Emit,
     EvidenceRose,
+    Listener,
     SharedOutage,
     StandsBy,
     Subject,
+    emit_to,
 )
 from reconciler.operations.safeguard import Judged, Watched, act_on, judge
 from reconciler.planning.health import MetricsSource, Reason, Verdict
@@ -31,6 +35,7 @@ from reconciler.planning.watch import lease_seconds, retry_seconds
 from reconciler.watching.failures import FailureTracker
 from reconciler.watching.followed_branch import FollowedBranch, Follower
 from reconciler.watching.leadership import Leadership
+from reconciler.watching.notifier import Notifier
 from reconciler.watching.remote_worker import RemoteWorker
 from reconciler.watching.status import Role, WatchedFeature, WatchStatus
 from reconciler.watching.upkeep import Upkeep
@@ -56,14 +61,17 @@ class Task:
     """How long rows of job metrics are kept; None keeps all."""
     writes_back: bool = True
     """Whether pending overrides are written to git."""
+    sender: Sender | None = None
+    """Sends notifications; None where none are delivered."""
 
 
 class Watch:
     """A watcher; `status` may be read from any thread."""
 
-    def __init__(self, task: Task, emit: Emit) -> None:
+    def __init__(self, task: Task, *listeners: Listener) -> None:
         self._task = task
-        self._emit = emit
+        recorder = Recorder(task.database)
+        self._emit = emit = emit_to(*listeners, recorder.record)
         self._leadership = Leadership(
             task.database,
             lease_seconds(task.interval_seconds, asks_elsewhere=task.metrics_source is not None),
@@ -80,6 +88,8 @@ class Watch:
             failures=self.failures,
         )
 
+        self._notifier = self._make_notifier(recorder)
+
     def run(self, wait: Callable[[float], bool]) -> None:
         """Tick until `wait` returns true.
 
@@ -95,6 +105,8 @@ class Watch:
             with suppress(ReconcilerError):
                 self._leadership.release()
             self._remote_worker.wait(ENDING_SECONDS)
+            if self._notifier is not None:
+                self._notifier.wait(ENDING_SECONDS)
 
     def _tick(self) -> float:
         """Run one tick; return the seconds to wait for the next."""
@@ -150,6 +162,9 @@ class Watch:
         )
         self._report_queue(queue_usage)
         self._remote_worker.start_pass(has_pending=pending > 0 and self._task.writes_back)
+        if self._notifier is not None:
+            self._notifier.tick()
+            self.status = replace(self.status, outbox=self._notifier.counts)
         for each in watched.values():
             if each.failure is not None:
                 raise each.failure
@@ -183,6 +198,13 @@ class Watch:
             self.failures.failed(Subject.NOTIFICATIONS, Unavailable(PAUSED))
         else:
             self.failures.succeeded(Subject.NOTIFICATIONS)
+
+    def _make_notifier(self, recorder: Recorder) -> Notifier | None:
+        sender = self._task.sender
+        if sender is None:
+            return None
+        deliverer = Deliverer(self._task.database, sender, confirm=self._leadership.confirm)
+        return Notifier(deliverer, recorder, self.failures)
 
     def _follower(self) -> Follower | None:
         if self._task.followed is None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, event, text
 
 from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
 from reconciler.database.live_state import read_configurations
-from reconciler.planning.plan import BlastRadius, Moved
+from reconciler.planning.blast_radius import BlastRadius, Moved
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from rollout_client.targeting.eligibility import Targeting

@@ -106,6 +106,7 @@ class _Proposals:
 
 def propose_promotions(settings: Settings, database: "Database") -> None:
     """Open a pull request for each feature whose next stage is due; print others' missing conditions."""
+    from reconciler.cli.commands.promote import record_ready
     from reconciler.cli.context import actor
     from reconciler.cli.render.plan_markdown import plan_markdown
     from reconciler.cli.render.plan_text import Outcome
@@ -124,6 +125,7 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
             click.echo(for_line(f"{feature}: not yet: {each.message}"))
         if promotion.missing:
             continue
+        record_ready(database, feature, promotion)
         # The next feature's stage gets its own pull request.
         replace_file(settings.path, document.content)
         branch = promotion_branch(feature, promotion, proposals.names)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.text import beside, for_line, wrapped
 from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
+from reconciler.errors import ReconcilerError
 from reconciler.planning.health import NO_JOBS, Reason, Tally, Verdict, shown_evidence
 from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatus
 from reconciler.wording import count, counted
@@ -21,6 +23,7 @@ from reconciler.wording import count, counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconciler.database.transactions import Database
     from reconciler.operations.health import Checked
     from reconciler.planning.evidence_value import Evidence
     from reconciler.planning.health import MetricsSource, Processors
@@ -76,6 +79,7 @@ def check(settings: Settings, source: "MetricsSource | None" = None) -> "Sequenc
     database = open_database(settings)
     checked = check_health(database, choose_features(settings, database), source)
     _show(settings, checked)
+    _report_an_absent_watch(database)
     return checked
 
 
@@ -96,8 +100,20 @@ def check_and_roll_back(
     report = write_back_and_warn(settings, database, requested=writes_back)
     if report is not None and report.overrides:
         settings.inform(report_text(report))
+    _report_an_absent_watch(database)
     _raise_failure(settings, checked)
     return checked
+
+
+def _report_an_absent_watch(database: "Database") -> None:
+    """Report to the receivers of notifications that no watch is running, where one did before.
+
+    An account that cannot write reports nothing.
+    """
+    from reconciler.notifications.recorder import Recorder
+
+    with suppress(ReconcilerError):
+        Recorder(database).look_for_an_absent_watch()
 
 
 def as_json(checked: "Sequence[Checked]") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`reconcile promote`: write the next stage of a progression into the file."""
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +12,11 @@ from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_
 from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_json, print_result
 from reconciler.cli.render.text import for_line
-from reconciler.errors import Refused
+from reconciler.errors import ReconcilerError, Refused
 from reconciler.wording import show_time
 
 if TYPE_CHECKING:
+    from reconciler.database.transactions import Database
     from reconciler.operations.promote import Promotion
     from reconciler.rollout_file.reader import Document
 
@@ -42,9 +44,12 @@ def command(context: click.Context, /, **metrics: str | None) -> int:
     source = choose_metrics_source(**metrics)
     document = read_rollout_file(settings.path)
     feature = choose_feature(settings, sorted(document.rollout.features))
+    database = open_database(settings)
     promotion = promote.promote(
-        open_database(settings), document, feature, by=actor(settings), metrics_source=source
+        database, document, feature, by=actor(settings), metrics_source=source
     )
+    if promotion is not None:
+        record_ready(database, feature, promotion)
     match chosen:
         case Format.JSON:
             print_json(settings, _as_json(document, feature, promotion))
@@ -53,6 +58,22 @@ def command(context: click.Context, /, **metrics: str | None) -> int:
         case _:
             print_result(settings, _as_text(document, feature, promotion))
     return EXIT_NOT_YET if promotion is not None and promotion.missing else 0
+
+
+def record_ready(database: "Database", feature: str, promotion: "Promotion") -> None:
+    """Report a promotion that is ready to the receivers of notifications.
+
+    A promotion needs only a reader's rights: an account that cannot write reports nothing.
+    """
+    from reconciler.notifications.recorder import Recorder
+    from reconciler.operations.events import PromotionReady
+
+    if promotion.missing:
+        return
+    with suppress(ReconcilerError):
+        Recorder(database).record(
+            PromotionReady(feature, promotion.step.stage.percentage, promotion.plan.generation)
+        )
 
 
 def _as_text(document: "Document", feature: str, promotion: "Promotion | None") -> str:

@@ -84,6 +84,14 @@ def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
     first = wrapped(applied)
     if found.notification_queue > NOTIFIES_UP_TO_PERCENT:
         first += paragraph("queue", PAUSED)
+    undelivered = found.notifications
+    late = [
+        f"{count(number)} {word}"
+        for number, word in ((undelivered.dead, "dead"), (undelivered.late, "late"))
+        if number
+    ]
+    if late:
+        first += paragraph("messages", f"{', '.join(late)}; see reconcile notify list")
     return ["\n".join(first), *features]
 
 

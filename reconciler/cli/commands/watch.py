@@ -84,7 +84,7 @@ def command(
     settings.choose_format(Format.TEXT)
     from reconciler.cli.watch_log import Log, LogFormat
     from reconciler.database.locks import wait_silently
-    from reconciler.operations.events import emit_to
+    from reconciler.notifications.sender import sender_of_this_process
     from reconciler.watching.metrics import RollbackCounter, WatchMetrics
     from reconciler.watching.watch import Task, Watch
 
@@ -100,11 +100,12 @@ def command(
         applied_by=actor(settings),
         keep_metrics=keep_metrics,
         writes_back=is_written_back(database, requested=writes_back),
+        sender=sender_of_this_process(),
     )
     log = Log(LogFormat(log_format), quiet=settings.quiet, verbose=settings.verbose)
     rollbacks = RollbackCounter()
     endings = _endings()
-    watcher = Watch(task, emit_to(log.write_event, rollbacks.count))
+    watcher = Watch(task, log.write_event, rollbacks.count)
     ended_by = signal.SIGTERM
 
     def wait(seconds: float) -> bool:

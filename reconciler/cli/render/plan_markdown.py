@@ -27,8 +27,9 @@ from reconciler.cli.render.wording import (
     ways_on,
 )
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
+from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.guards import Allowed, GuardName
-from reconciler.planning.plan import BlastRadius, FeaturePlan, ListChange, Plan, ScalarChange
+from reconciler.planning.plan import FeaturePlan, ListChange, Plan, ScalarChange
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
 from reconciler.wording import count, counted, describe_permission, short_commit
@@ -63,6 +64,7 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
             yield from feature_parts(feature, plan.allowed_for(feature.name))
     yield from marks_parts(plan)
     yield from categories_parts(plan)
+    yield from targets_parts(plan)
     if plan.has_changes:
         with fixed_width():
             text = plan_text(plan, source, outcome)
@@ -194,6 +196,27 @@ def categories_parts(plan: Plan) -> Iterator[str]:
         yield f"Changed thresholds: {names}. All repositories are categorised again."
 
 
+def targets_parts(plan: Plan) -> Iterator[str]:
+    """Yield what changes about the receivers of notifications."""
+    targets = plan.notifications
+    lines = [
+        *(
+            f"- **+** `{name}`: {for_markdown(each.summary)}"
+            for name, each in targets.added.items()
+        ),
+        *(
+            f"- **−** `{name}`: {for_markdown(each.summary)}"
+            for name, each in targets.removed.items()
+        ),
+        *(
+            f"- `{name}`: {for_markdown(before.summary)} → {for_markdown(after.summary)}"
+            for name, (before, after) in targets.changed.items()
+        ),
+    ]
+    if lines:
+        yield "\n".join(["Receivers of notifications:", "", *lines])
+
+
 def _names(names: Iterable[str], number: int, shown: int = _ENTRIES_IN_A_CELL) -> str:
     some = [for_markdown(name) for name, _ in zip(names, range(shown), strict=False)]
     more = f" … ({count(number - len(some))} more)" if number > len(some) else ""
@@ -229,6 +252,7 @@ def _difference_parts(plan: Plan, file: str) -> Iterator[str]:
             yield from feature_parts(feature, plan.allowed_for(feature.name))
     yield from marks_parts(plan)
     yield from categories_parts(plan)
+    yield from targets_parts(plan)
 
 
 def errors_markdown(errors: Sequence[ReconcilerError]) -> str:

@@ -15,10 +15,10 @@ from reconciler.cli.render.wording import (
     short_limit,
     ways_on,
 )
+from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.desired import default_configuration
 from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import (
-    BlastRadius,
     Change,
     FeatureAction,
     FeaturePlan,
@@ -67,6 +67,8 @@ def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
         parts.append("\n".join(_marks(plan)))
     if plan.categories.changed:
         parts.append("\n".join(_categories(plan)))
+    if len(plan.notifications):
+        parts.append("\n".join(_targets(plan)))
     return "\n\n".join([*parts, fitted_summary(plan, outcome)])
 
 
@@ -238,6 +240,17 @@ def _categories(plan: Plan) -> Iterator[str]:
         before, after = plan.categories.before[category], plan.categories.after[category]
         yield from paragraph(category, f"{_limits(before)} → {_limits(after)}")
     yield line("", "all repositories are categorised again")
+
+
+def _targets(plan: Plan) -> Iterator[str]:
+    yield click.style("~ notifications", fg="yellow", bold=True)
+    targets = plan.notifications
+    for name, each in targets.added.items():
+        yield from paragraph("added", click.style(f"+ {name}: {each.summary}", fg="green"))
+    for name, each in targets.removed.items():
+        yield from paragraph("removed", click.style(f"− {name}: {each.summary}", fg="red"))
+    for name, (before, after) in targets.changed.items():
+        yield from paragraph("changed", f"{name}: {before.summary} → {after.summary}")
 
 
 def _limits(threshold: Threshold) -> str:

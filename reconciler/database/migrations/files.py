@@ -22,6 +22,7 @@ OBJECT_FILES: Final = (
     "0005_functions.sql",
     "0007_functions.sql",
     "0008_functions.sql",
+    "0010_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
 

@@ -48,6 +48,8 @@ public.rollout_lock,
 public.rollout_membership,
 public.rollout_metrics,
 public.rollout_metrics_rollup,
+public.rollout_notification,
+public.rollout_notification_target,
 public.rollout_override,
 public.rollout_state,
 public.rollout_schema_object,
@@ -141,6 +143,8 @@ public.rollout_generation,
 public.rollout_history,
 public.rollout_metrics,
 public.rollout_metrics_rollup,
+public.rollout_notification,
+public.rollout_notification_target,
 public.rollout_override,
 public.rollout_state
 TO rollout_reader, rollout_safeguard, rollout_reconciler;
@@ -176,7 +180,13 @@ GRANT UPDATE (rollout_percentage, emergency_stop, updated_at)
 ON public.rollout_configuration TO rollout_safeguard;
 GRANT INSERT ON public.rollout_history TO rollout_safeguard, rollout_reconciler;
 
+-- Notifications: delivering them, and reporting what no trigger sees.
+GRANT UPDATE, DELETE ON public.rollout_notification TO rollout_safeguard, rollout_reconciler;
+GRANT EXECUTE ON FUNCTION public.rollout_notify(text, text, text, jsonb)
+TO rollout_safeguard, rollout_reconciler;
+
 -- An apply.
+GRANT INSERT, UPDATE, DELETE ON public.rollout_notification_target TO rollout_reconciler;
 GRANT INSERT, UPDATE ON public.rollout_configuration TO rollout_reconciler;
 GRANT INSERT, UPDATE ON public.repository_categories TO rollout_reconciler;
 GRANT UPDATE (stars, contributors, pull_requests, priority)
@@ -209,7 +219,8 @@ BEGIN
             AND relname IN (
                 'repositories', 'pull_requests', 'repository_categories', 'category_threshold',
                 'rollout_configuration', 'rollout_generation', 'rollout_history',
-                'rollout_lease', 'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_override',
+                'rollout_lease', 'rollout_lock', 'rollout_membership', 'rollout_metrics',
+                'rollout_notification', 'rollout_notification_target', 'rollout_override',
                 'rollout_state', 'rollout_schema_object', 'rollout_schema_version', 'rollout_duration_bucket',
                 'rollout_metrics_rollup', 'rollout_evidence', 'rollout_evidence_state'
             )

@@ -8,6 +8,7 @@ from reconciler.rollout_file.editing.editable_text import Keys, Value
 from reconciler.rollout_file.editing.edits import (
     with_entries,
     with_override,
+    with_table,
     with_value,
     without_entries,
     without_override,
@@ -21,6 +22,7 @@ __all__ = [
     "edit_rollout_file",
     "with_entries",
     "with_override",
+    "with_table",
     "with_value",
     "without_entries",
     "without_override",

@@ -63,6 +63,16 @@ def with_value(source: bytes, path: Keys, value: Value) -> bytes:
     return _with(source, path, Decimal(value) if type(value) is int else value)
 
 
+def with_table(source: bytes, path: Keys, values: Mapping[str, Any]) -> bytes:
+    """Return the file with a mapping at a key, in place of a present one.
+
+    Raises:
+        EditRefused: it can't be written without touching more, or the file would not be accepted.
+        FileInvalid: the file is not accepted as it is.
+    """
+    return _with(source, path, dict(values))
+
+
 def without_value(source: bytes, path: Keys) -> bytes:
     """Return the file without a key and its value; an emptied mapping is written `{}`.
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Final
 
-from reconciler.planning.plan import BlastRadius, Moved, Plan
+from reconciler.planning.blast_radius import BlastRadius, Moved
+from reconciler.planning.plan import Plan
 from reconciler.planning.plan_inputs import PlanInputs, Source
 from reconciler.planning.planner import make_plan
 from reconciler.rollout_file.model import Feature, Rollout

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.guards import (
     Allowed,
     AudienceMoved,
@@ -12,7 +13,7 @@ from reconciler.planning.guards import (
     guard_audience,
     read_allowed,
 )
-from reconciler.planning.plan import BlastRadius, CategoriesPlan, FeaturePlan, MarksPlan, Plan
+from reconciler.planning.plan import CategoriesPlan, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.planner import with_blast_radius
 from reconciler.rollout_file.model import Feature, Guards
 from rollout_client.targeting.categories import DEFAULT_THRESHOLDS

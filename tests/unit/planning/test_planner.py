@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
+from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.guards import Allowed, GuardName, TooMuchIncrease, TooMuchRemoval
 from reconciler.planning.live_state import Directory, Live
 from reconciler.planning.plan import (
-    BlastRadius,
     CategoriesPlan,
     FeatureAction,
     FeaturePlan,

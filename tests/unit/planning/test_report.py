@@ -8,8 +8,9 @@ from typing import Final
 import pytest
 from jsonschema import Draft202012Validator
 
+from reconciler.planning.blast_radius import BlastRadius, Moved
 from reconciler.planning.guards import GuardName
-from reconciler.planning.plan import BlastRadius, Moved, Plan
+from reconciler.planning.plan import Plan
 from reconciler.planning.plan_inputs import PlanInputs, Source
 from reconciler.planning.planner import make_plan
 from reconciler.planning.report import PlanReport, expect, make_report, plan_schema, what_moved
