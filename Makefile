@@ -49,6 +49,10 @@ test: .venv/development tests/javascript/node_modules ## run the whole test suit
 test-nightly: .venv/development tests/javascript/node_modules ## run every test, also those too slow for each change
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --nightly
 
+.PHONY: test-oldest
+test-oldest: .venv/development ## run the client with the lowest versions that it allows; needs the package index
+	$(BIN)/python -m pytest --nightly tests/acceptance/test_distributions.py -k lowest_versions
+
 .PHONY: bench
 bench: .venv/development ## measure the promised performance, as ratios within one run
 	$(BIN)/python -m benchmarks
