@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks import client, eligibility, flood, metrics, reconcile, safeguard
+from benchmarks import client, eligibility, flood, metrics, reconcile, safeguard, ticks
 from benchmarks.harness import Row
 
 README = Path(__file__).parent / "README.md"
@@ -13,6 +13,7 @@ TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     "reconcile": reconcile.run,
     "eligibility": eligibility.run,
     "metrics": metrics.run,
+    "ticks": ticks.run,
     "client": client.run,
     "flood": flood.run,
     "safeguard": safeguard.run,

@@ -162,7 +162,10 @@ def _is_old(metrics: JobMetrics | None) -> bool:
 
 
 def _is_any_eligible(connection: "Connection", feature: str) -> bool:
+    # The start of parallel workers takes longer than the search, which stops at the first repository.
+    connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather = 0")
     found: bool = connection.execute(text(_SQL["any_eligible"]), {"feature": feature}).scalar_one()
+    connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather TO DEFAULT")
     return found
 
 

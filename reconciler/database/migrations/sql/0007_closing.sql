@@ -85,8 +85,8 @@ BEGIN
 END
 $$;
 
--- Functions that run with their owner's rights, and the parts of others, are closed to all other roles. The new
--- forms of older functions have their grants.
+-- The new functions are closed to all other roles: those that run with their owner's rights call them. The new forms
+-- of older functions have their grants.
 DO $$
 DECLARE
     made record;
@@ -104,9 +104,12 @@ BEGIN
         FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace
             AND proname IN (
-                'add_rollout_jobs', 'cut_metric_windows', 'fill_metrics_category',
-                'keep_metrics_rollup', 'merge_rollout_rollup', 'merge_some_rollout_rollup', 'prune_rollout_metrics_batch',
-                'record_rollout_job', 'record_rollout_jobs'
+                'add_rollout_jobs', 'check_rollout_job', 'cut_metric_windows',
+                'fill_metrics_category', 'keep_metrics_rollup', 'merge_rollout_rollup',
+                'merge_some_rollout_rollup', 'prune_rollout_metrics_batch', 'record_rollout_job',
+                'record_rollout_jobs', 'rollout_add_counts', 'rollout_category_of',
+                'rollout_counted_period', 'rollout_duration_bucket_of', 'rollout_is_of_calendar',
+                'rollout_size_class', 'rollout_sum_counts', 'rollout_window_at'
             )
     LOOP
         FOR given IN
@@ -115,7 +118,7 @@ BEGIN
             FROM aclexplode(coalesce(made.proacl, acldefault('f', made.proowner))) AS entry
             WHERE entry.grantee <> made.proowner
         LOOP
-            EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', made.function, given.grantee);
+            EXECUTE format('REVOKE ALL ON ROUTINE %s FROM %s', made.function, given.grantee);
         END LOOP;
         FOR given IN SELECT grantee FROM pg_temp.function_grant WHERE name = made.granted_as LOOP
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', made.function, given.grantee);
