@@ -53,6 +53,12 @@ QUESTIONS: Mapping[Rule, tuple[str, str]] = {
 """Each rule as a question, and whether a repository is eligible where the answer is yes."""
 
 
+FALSE_ALARMS: Mapping[int, float] = {1: 19, 2: 38, 3: 60}
+"""Of healthy rollouts with a true error rate, the share that a threshold rolls back; all in percent."""
+MOST_BY_EVIDENCE = 0.1
+"""The same by evidence, at most: the default of `false_alarms`."""
+
+
 def loop() -> str:
     """Return the loop from a pull request to a commit that limits the feature."""
     left, right, wide, high, gap = 10, 220, 190, 62, 46
@@ -124,9 +130,46 @@ def rules() -> str:
     )
 
 
+def methods() -> str:
+    """Return how many healthy rollouts each method rolls back, as bars."""
+    left, row, full = 130, 24, 250
+    body = [_text(10, 24, "Healthy rollouts that are rolled back", "strong")]
+    y = 44
+    for rate, share in FALSE_ALARMS.items():
+        body.append(_text(10, y + 15, f"true rate {rate} %"))
+        for method, part, kind in (
+            ("threshold", share, "no"),
+            ("evidence", MOST_BY_EVIDENCE, "yes"),
+        ):
+            wide = max(2, full * part / 100)
+            shown = (
+                f"{method} {part:g} %" if method == "threshold" else f"{method} at most {part:g} %"
+            )
+            body += [
+                f'<rect class="{kind}" x="{left}" y="{y + 3}" width="{wide:g}" height="14" rx="2"/>',
+                _text(left + wide + 8, y + 15, shown),
+            ]
+            y += row
+        y += 8
+    body.append(_text(10, y + 12, "limit 5 %, first 1,000 jobs, judged after each job"))
+    return _diagram(
+        "methods",
+        "Two methods",
+        "A threshold rolls back 19, 38 and 60 percent of healthy rollouts with true error rates of 1, 2 and "
+        "3 percent; evidence at most 0.1 percent.",
+        y + 28,
+        body,
+    )
+
+
 def diagrams() -> dict[str, str]:
     """Return each diagram by its file's name."""
-    return {"loop.svg": loop(), "stages.svg": stages(), "rules.svg": rules()}
+    return {
+        "loop.svg": loop(),
+        "stages.svg": stages(),
+        "rules.svg": rules(),
+        "methods.svg": methods(),
+    }
 
 
 def _diagram(name: str, title: str, description: str, height: int, body: list[str]) -> str:

@@ -48,6 +48,7 @@ GROUPS: Final = {
     "Set up": (
         "demo",
         "init",
+        "simulate",
         "validate",
         "schema",
         "import",

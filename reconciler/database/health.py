@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from reconciler.database.evidence import JudgedFeature
-from reconciler.database.judged_evidence import read_evidence
+from reconciler.database.judged_evidence import read_blocks, read_evidence
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound, Unavailable
+from reconciler.planning.evidence import window_of
+from reconciler.planning.evidence_steps import Step, list_steps
 from reconciler.planning.health import (
     NO_JOBS,
     STALE_AFTER,
@@ -119,19 +121,36 @@ def read_health(
     evidence = None
     # Prometheus has no windows of jobs, so that its metrics are compared with the limit.
     if limits.method is HealthMethod.EVIDENCE and source is None and metrics is not None:
-        evidence = read_evidence(
-            connection,
-            JudgedFeature(
-                feature,
-                processors.processor,
-                processors.fallback,
-                max(filter(None, (row.evidence_began_at, limited_at))),
-                limits.evidence,
-            ),
-            row.now,
-        )
+        began_at = max(filter(None, (row.evidence_began_at, limited_at)))
+        judged = _judged(feature, processors, began_at, limits)
+        evidence = read_evidence(connection, judged, row.now)
     judgement = judge(metrics, eligible=eligible, limits=limits, evidence=evidence)
     return Health(judgement, metrics, limits, period, failure, evidence)
+
+
+def read_evidence_steps(connection: "Connection", feature: str) -> tuple[Health, tuple[Step, ...]]:
+    """Return the health of one feature, with each block that its evidence is made from.
+
+    Raises:
+        NotFound: no feature has this name.
+    """
+    health = read_health(connection, feature)
+    if health.evidence is None:
+        return health, ()
+    row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one()
+    judged = _judged(feature, health.period.processors, row.evidence_began_at, health.limits)
+    run, blocks = read_blocks(connection, judged)
+    end = window_of(row.now)
+    closed = [block for block in blocks if block.window_start < end]
+    return health, list_steps(run, closed, health.evidence, health.limits.evidence)
+
+
+def _judged(
+    feature: str, processors: Processors, began_at: datetime, limits: HealthLimits
+) -> JudgedFeature:
+    return JudgedFeature(
+        feature, processors.processor, processors.fallback, began_at, limits.evidence
+    )
 
 
 def read_soaking(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.database.eligibility import read_participation
-from reconciler.database.health import read_health
+from reconciler.database.health import read_evidence_steps, read_health
 from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
@@ -15,7 +15,8 @@ from reconciler.planning.indicators import Indicators, find_indicators
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from reconciler.planning.health import MetricsSource
+    from reconciler.planning.evidence_steps import Step
+    from reconciler.planning.health import Health, MetricsSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,26 @@ def check_health(
             )
             for name in features
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One feature: its health, and the blocks that its evidence is made from."""
+
+    feature: str
+    health: "Health"
+    steps: tuple["Step", ...]
+
+
+def explain_health(database: Database, features: Sequence[str]) -> tuple[Explained, ...]:
+    """Return the blocks and factors behind the evidence of features; write nothing.
+
+    Raises:
+        NotFound: there is no such feature.
+    """
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        return tuple(Explained(name, *read_evidence_steps(connection, name)) for name in features)
 
 
 def check_and_roll_back(

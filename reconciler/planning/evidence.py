@@ -107,6 +107,28 @@ class EvidenceState:
     baseline: Counts = NO_COUNTS
     new: Counts = NO_COUNTS
 
+    def after(self, block: Block, settings: "EvidenceSettings") -> "EvidenceState":
+        """Return the state once a block of its category is counted."""
+        regression = log_factor(
+            block.baseline.failed,
+            block.new.failed,
+            (self.baseline.failed, self.new.failed),
+            settings.regression_share,
+        )
+        slowdown = log_factor(
+            block.baseline.slowed,
+            block.new.slowed,
+            (self.baseline.slowed, self.new.slowed),
+            settings.slowdown_share,
+        )
+        return replace(
+            self,
+            regression=self.regression + regression,
+            slowdown=self.slowdown + slowdown,
+            baseline=self.baseline + block.baseline,
+            new=self.new + block.new,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRun:
@@ -226,32 +248,10 @@ def advance(
             for number in starts:
                 key = number, block.category
                 before = states.get(key, EvidenceState(number, block.category))
-                states[key] = _after(before, block, settings)
+                states[key] = before.after(block, settings)
     kept = frozenset(kept_starts(run.began_at, end))
     return replace(
         run,
         closed_until=end,
         states=tuple(state for (number, _), state in sorted(states.items()) if number in kept),
-    )
-
-
-def _after(state: EvidenceState, block: Block, settings: EvidenceSettings) -> EvidenceState:
-    regression = log_factor(
-        block.baseline.failed,
-        block.new.failed,
-        (state.baseline.failed, state.new.failed),
-        settings.regression_share,
-    )
-    slowdown = log_factor(
-        block.baseline.slowed,
-        block.new.slowed,
-        (state.baseline.slowed, state.new.slowed),
-        settings.slowdown_share,
-    )
-    return replace(
-        state,
-        regression=state.regression + regression,
-        slowdown=state.slowdown + slowdown,
-        baseline=state.baseline + block.baseline,
-        new=state.new + block.new,
     )

@@ -12,7 +12,7 @@ from reconciler.cli.context import choose_features, open_database
 from reconciler.cli.limit_command import acted_lines
 from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
 from reconciler.cli.options import Format, Settings, settings_of
-from reconciler.cli.output import print_json, print_result
+from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.cli.render.text import beside, for_line, wrapped
 from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
 from reconciler.errors import ReconcilerError
@@ -46,6 +46,12 @@ _COLORS: Final = {
     help="Exit 2 if a feature fails, else 3 if one is inconclusive or warns.",
 )
 @click.option("--rollback", is_flag=True, help="Roll back a failing feature if the file allows it.")
+@click.option(
+    "--explain",
+    "explains",
+    is_flag=True,
+    help="Show the windows, factors and lines behind the evidence of each feature.",
+)
 @write_back_option("With --rollback: write")
 @metrics_source_options
 @click.pass_context
@@ -55,6 +61,7 @@ def command(
     *,
     detailed_exitcode: bool,
     rollback: bool,
+    explains: bool,
     writes_back: bool | None,
     **metrics: str | None,
 ) -> int:
@@ -63,12 +70,30 @@ def command(
         option = "--write-back" if writes_back else "--no-write-back"
         raise click.UsageError(f"{option} needs --rollback")
     settings = settings_of(context)
+    if explains:
+        if rollback:
+            raise click.UsageError("--explain does not go with --rollback")
+        explain(settings)
+        return 0
     source = choose_metrics_source(**metrics)
     if rollback:
         checked = check_and_roll_back(settings, source, writes_back=writes_back)
     else:
         checked = check(settings, source)
     return _exit_code(checked) if detailed_exitcode else 0
+
+
+def explain(settings: Settings) -> dict[str, Any]:
+    """Print the blocks behind the evidence of each feature, and return them."""
+    from reconciler.cli.render.evidence_table import evidence_as_json, evidence_text
+    from reconciler.operations.health import explain_health
+
+    settings.choose_format(Format.TEXT, Format.JSON)
+    database = open_database(settings)
+    explained = explain_health(database, choose_features(settings, database))
+    found = {"features": [evidence_as_json(each) for each in explained]}
+    text = "\n\n".join(map(evidence_text, explained)) or "there is no feature yet"
+    return show_result(settings, found, lambda: text)
 
 
 def check(settings: Settings, source: "MetricsSource | None" = None) -> "Sequence[Checked]":

@@ -1,0 +1,105 @@
+"""Evidence as people see it: `health`, `health --explain`, `status`, `simulate`, and a watch."""
+
+import json
+
+import pytest
+
+from tests.site import Site
+from tests.watching import fail_jobs, take_half_in, watching
+from tests.writing_back import apply_file
+
+
+@pytest.fixture
+def judged(site: Site) -> Site:
+    """A feature at 50 percent that is judged by evidence; its stage began three windows ago."""
+    take_half_in(site)
+    site.replace(
+        "  capture:\n    percentage: 50\n    guards: {max_increase: 60}\n"
+        "    health: {min_jobs: 4, max_error_rate: 25}\n",
+        "  capture:\n    percentage: 50\n    processor: batch\n    fallback: queue\n"
+        "    health: {method: evidence}\n",
+    )
+    site.commit("Judge by evidence")
+    site.push()
+    apply_file(site)
+    site.database.execute(
+        "UPDATE rollout_configuration SET evidence_began_at"
+        " = date_bin('5 minutes', now(), '2000-01-01 00:00+00') - interval '15 minutes'"
+    )
+    for window in range(1, 4):
+        add_window(site, window, "queue", 100, 1)
+        add_window(site, window, "batch", 20, 0)
+    return site
+
+
+def add_window(site: Site, window: int, processor: str, jobs: int, errors: int) -> None:
+    site.database.execute(
+        """
+        INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
+            error_count, metrics_window_start, metrics_window_end)
+        SELECT configuration.id, (SELECT min(id::text)::uuid FROM repositories), %(processor)s,
+            %(jobs)s, %(errors)s, bin.start, bin.start + interval '5 minutes'
+        FROM rollout_configuration AS configuration, LATERAL (
+            SELECT date_bin('5 minutes', now(), '2000-01-01 00:00+00')
+                - %(window)s * interval '5 minutes' AS start
+        ) AS bin
+        WHERE feature_name = 'capture'
+        """,
+        processor=processor,
+        jobs=jobs,
+        errors=errors,
+        window=window,
+    )
+
+
+def found(site: Site) -> dict[str, object]:
+    done = site.reconcile("health", "--feature", "capture", "--format", "json")
+    (feature,) = json.loads(done.stdout)["features"]
+    return dict(feature)
+
+
+def test_health_shows_both_processors_and_the_evidence(judged: Site) -> None:
+    feature = found(judged)
+
+    assert feature["verdict"] == "pass"
+    assert (feature["processor"], feature["fallback"]) == ("batch", "queue")
+    assert feature["baseline"]["jobs"] == 300  # type: ignore[index]
+    assert feature["evidence"]["fails_at"] == 1000  # type: ignore[index]
+    shown = judged.reconcile("health", "--feature", "capture").stdout
+    assert "evidence       hard_limit" in shown
+    assert "of 1,000" in judged.reconcile("status").stdout
+
+
+def test_explain_shows_blocks_factors_and_lines(judged: Site) -> None:
+    fail_jobs(judged, jobs=2, processor="batch")
+
+    shown = judged.reconcile("health", "--explain", "--feature", "capture").stdout
+    done = judged.reconcile("health", "--explain", "--feature", "capture", "--format", "json")
+
+    assert "warns at 32, rolls back at 1,000" in shown
+    (feature,) = json.loads(done.stdout)["features"]
+    assert feature["warns_at"] == pytest.approx(31.6, abs=0.1)
+    assert set(feature["tests"]) == {"hard_limit", "regression"}
+
+
+def test_a_watch_warns_and_then_rolls_back(judged: Site) -> None:
+    with watching(judged) as start:
+        watcher = start("--listen", "127.0.0.1:0")
+        watcher.tells("active")
+        watcher.ticks_on()
+        fail_jobs(judged, jobs=3, processor="batch")
+        watcher.tells("evidence_rose", feature="capture")
+        fail_jobs(judged, jobs=2, processor="batch")
+        watcher.tells("rolled_back", feature="capture")
+
+
+def test_a_simulation_compares_both_methods(site: Site) -> None:
+    arguments = ("--rollouts", "20", "--watch-for", "4h", "--new-error-rate", "50")
+
+    shown = site.reconcile("simulate", *arguments, "--format", "json")
+    again = site.reconcile("simulate", *arguments, "--format", "json")
+
+    methods = {each["method"]: each for each in json.loads(shown.stdout)["methods"]}
+    assert shown.stdout == again.stdout
+    assert methods["evidence"]["false_alarms"] == 0
+    assert methods["evidence"]["rolled_back"] == 20
