@@ -49,6 +49,8 @@ COMMANDS: list[tuple[list[str], int]] = [
     (["status"], 0),
     (["stats"], 0),
     (["health"], 0),
+    (["health", "--explain"], 0),
+    (["simulate", "--rollouts", "10", "--watch-for", "1h"], 0),
     (["metrics", "record", "acme/tool-1", "--processor", "inngest"], 0),
     (["metrics", "show"], 0),
     (["metrics", "prune", "--keep", "90d"], 0),

@@ -120,11 +120,11 @@ def test_evidence_leaves_healthy_rollouts_alone(baseline: float, new: float, rol
     assert found.rolled_back <= max(1, 3 * rollouts // 4_000)
 
 
-@pytest.mark.parametrize(("rate", "median", "ninth"), [(0.2, 150, 225), (0.5, 24, 33), (1.0, 7, 7)])
+@pytest.mark.parametrize(("rate", "median", "ninth"), [(0.2, 126, 175), (0.5, 23, 35), (1.0, 7, 7)])
 def test_a_failure_after_good_hours_is_found_soon(
     rate: float, median: int, ninth: int, rollouts: int
 ) -> None:
-    """Two processors, both tests, a start each window, 3,000 good jobs before: measured with this code."""
+    """With two processors, both tests, a start each window and 3,000 good jobs before."""
     late = Scenario(
         jobs=25, baseline_jobs=75, baseline_rate=0.01, new_rate=rate, good_windows=120, windows=60
     )
