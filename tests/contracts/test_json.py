@@ -12,7 +12,7 @@ RUNS = [
     ("", "--dry-run --allow soak --allow max-gain"),
     ("", "--allow soak --allow max-gain"),
     ("categorize", ""),
-    ("metrics record", "acme/tool-4 --processor x --failed --error no --seconds 2"),
+    ("metrics record", "acme/tool-4 --processor github_actions --failed --error no --seconds 2"),
     ("metrics show", ""),
     ("metrics prune", "--keep 90d"),
     ("status", ""),

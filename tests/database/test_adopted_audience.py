@@ -319,6 +319,45 @@ def test_a_mark_by_one_statement_outlives_categorising(service: Database) -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("eligible", "others", "expected"),
+    [
+        ((), (), ("github_actions", "inngest")),
+        (("batch",), ("queue",), ("batch", "queue")),
+        (("batch", "inngest"), ("inngest",), ("batch", "inngest")),
+        (("github_actions", "batch"), ("batch", "queue"), ("github_actions", "batch")),
+        ((), ("queue",), ("github_actions", "queue")),
+    ],
+)
+def test_adoption_names_the_processors_of_the_metrics(
+    service: Database,
+    eligible: tuple[str, ...],
+    others: tuple[str, ...],
+    expected: tuple[str, str],
+) -> None:
+    """r1 is eligible by the whitelist; r3 is not eligible."""
+    for repository, processors in (("r1", eligible), ("r3", others)):
+        for position, processor in enumerate(processors):
+            service.execute(
+                """
+                INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type,
+                    success_count, error_count, total_jobs, metrics_window_start, metrics_window_end)
+                SELECT configuration.id, repositories.id, %(processor)s, %(jobs)s, 0, %(jobs)s,
+                    now() - interval '1 hour', now()
+                FROM rollout_configuration AS configuration, repositories WHERE name = %(name)s
+                """,
+                processor=processor,
+                jobs=10 - position,
+                name=repository,
+            )
+
+    schema.upgrade(service.engine)
+
+    row = service.rows("SELECT processor, fallback, health_method FROM rollout_configuration")[0]
+    assert (row["processor"], row["fallback"]) == expected
+    assert row["health_method"] == "threshold"
+
+
 def test_the_service_goes_on_writing_rows_of_metrics(service: Database) -> None:
     schema.upgrade(service.engine)
     insert = """

@@ -198,6 +198,18 @@ def test_jobs_of_the_fallback_do_not_count_in_the_circuit(database: Database) ->
         assert not client.is_eligible(ACME, "f")
 
 
+def test_jobs_go_to_the_processors_that_the_database_names(database: Database) -> None:
+    load(database)
+    database.execute("UPDATE rollout_configuration SET processor = 'new', fallback = 'old'")
+    with following(database) as client:
+        assert client.route(ACME, Job("f")).processor == "new"
+        assert client.route("no/one", Job("f")).processor == "old"
+
+    routing = {"f": Routing(processor="newer")}
+    with following(database, routing=routing) as client:
+        assert client.route(ACME, Job("f")).processor == "newer"
+
+
 def test_an_outcome_accepted_during_close_is_written(database: Database) -> None:
     load(database)
     recorder = Recorder(database.address, 10_000)

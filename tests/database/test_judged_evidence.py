@@ -178,6 +178,26 @@ def test_an_outage_of_both_processors_rolls_nothing_back(rollout: Database, meth
     assert act(rollout) is None
 
 
+def test_failures_are_found_without_a_baseline(rollout: Database) -> None:
+    """At 100 percent the fallback has no jobs."""
+    add(rollout, "github_actions", [0], (8, 8))
+
+    found = health(rollout)
+
+    assert found.judgement.verdict is Verdict.FAIL
+    assert found.sentence.startswith("8 of 8 jobs failed on github_actions, 0 of 0 on inngest")
+
+
+def test_no_job_of_the_processor_is_no_data(rollout: Database) -> None:
+    """A misspelled processor must not look healthy."""
+    add(rollout, "github-actions", range(1, 6), (50, 50))
+
+    found = health(rollout)
+
+    assert found.judgement.reason is Reason.NO_DATA
+    assert "no job of github_actions (250 jobs on github-actions) was recorded" in found.sentence
+
+
 @pytest.mark.parametrize("method", ["threshold", "evidence"])
 def test_worse_than_a_failing_fallback_fails(rollout: Database, method: str) -> None:
     rollout.execute(f"UPDATE rollout_configuration SET health_method = '{method}'")
