@@ -177,7 +177,7 @@ def test_the_lowest_versions_that_are_allowed_work(
     subprocess.run(
         [
             *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-cache"),
-            *("--python", environment.python, wheels["client"], *lowest),
+            *("--python", str(environment.python), str(wheels["client"]), *lowest),
         ],
         check=True,
     )
