@@ -158,7 +158,8 @@ def was_there(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
 
 def is_put_back(row: StoredOverride, traces: Mapping[UUID, Trace]) -> bool:
     """Return whether people restored a block that the database has recorded as removed."""
-    return traces.get(row.id, NEVER_THERE).removals > row.removals
+    is_removed = row.state is OverrideState.DONE and row.superseded_by is None
+    return is_removed or traces.get(row.id, NEVER_THERE).removals > row.removals
 
 
 def _row_of(block: Override, rows: Sequence[StoredOverride]) -> StoredOverride | None:

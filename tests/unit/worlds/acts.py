@@ -71,6 +71,9 @@ def _put_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str,
     """
     tip = world.branch[-1]
     had = {file.block.id: file.block for file in world.branch if file.block is not None}
+    if tip.elsewhere is not None:
+        # One id limits one feature of a file.
+        had.pop(tip.elsewhere.id, None)
     if not rules.has_git:
         had |= {row.override.id: row.override for row in world.rows}
     for block in had.values():
@@ -78,6 +81,24 @@ def _put_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str,
             after = world if tip.block is None else _resumed_by_people(world, rules)
             name = f"put the block {block.id.int} back"
             yield from _commit(after, replace(tip, block=block), bounds, name)
+
+
+def _move_away(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """A person moves the block to another feature, with its id: here that is a resume."""
+    tip = world.branch[-1]
+    if tip.block is not None and tip.elsewhere is None:
+        after = _resumed_by_people(world, rules)
+        file = replace(tip, block=None, elsewhere=tip.block)
+        yield from _commit(after, file, bounds, "move the block to another feature")
+
+
+def _move_back(world: World, bounds: Bounds, rules: Rules) -> Iterator[tuple[str, World]]:
+    """A person moves the block back, in place of the present one if there is one."""
+    tip = world.branch[-1]
+    if tip.elsewhere is not None:
+        after = world if tip.block is None else _resumed_by_people(world, rules)
+        file = replace(tip, block=tip.elsewhere, elsewhere=None)
+        yield from _commit(after, file, bounds, "move the block back")
 
 
 def _resumed_by_people(world: World, rules: Rules) -> World:
@@ -184,6 +205,8 @@ _ACTS: Final[dict[str, Callable[[World, Bounds, Rules], Iterator[tuple[str, Worl
     "merge": _merge,
     "remove": _remove,
     "put back": _put_back,
+    "move away": _move_away,
+    "move back": _move_back,
     "write": _write,
     "roll back": _roll_back,
     "stop": _stop,

@@ -39,6 +39,12 @@ class File:
 
     percentage: int
     block: Override | None = None
+    elsewhere: Override | None = None
+    """A block of this feature that people moved to another feature of the file, with its id."""
+
+    def has(self, override: UUID) -> bool:
+        """Return whether the id is in the file, for this feature or for another."""
+        return override in {identifier(self.block), identifier(self.elsewhere)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,7 @@ def configuration(percentage: int | Decimal, stopped: bool) -> Configuration:
 @cache
 def trace(branch: tuple[File, ...], override: UUID) -> Trace:
     """Return the trace of an id in a history, as `git.override_trace` reads it."""
-    there = [identifier(file.block) == override for file in branch]
+    there = [file.has(override) for file in branch]
     if not any(there):
         return NEVER_THERE
     removals = sum(before and not after for before, after in pairwise(there))
