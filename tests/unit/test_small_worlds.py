@@ -53,12 +53,6 @@ def with_another_feature(together: int) -> Bounds:
 @pytest.mark.parametrize(
     "bounds",
     [
-        pytest.param(with_another_feature(4), id="with another feature, four in all"),
-        pytest.param(
-            with_another_feature(6),
-            id="with another feature, six in all",
-            marks=pytest.mark.nightly,
-        ),
         pytest.param(everybody(2, together=4), id="each thing up to twice, four in all"),
         pytest.param(
             everybody(1, together=5, commits=5), id="each thing once, five in all, five commits"
@@ -78,6 +72,20 @@ def test_the_claims_hold_in_every_small_world(bounds: Bounds) -> None:
 
     assert search.run() is None
     assert len(search.seen) > 20_000
+
+
+@pytest.mark.parametrize(
+    "together",
+    [
+        pytest.param(4, id="four things in all"),
+        pytest.param(5, id="five things in all", marks=pytest.mark.nightly),
+    ],
+)
+def test_the_claims_hold_where_blocks_move_to_another_feature(together: int) -> None:
+    search = Search(with_another_feature(together))
+
+    assert search.run() is None
+    assert len(search.seen) > 5_000
 
 
 def without_a_line(case: OverrideCase, state: OverrideState | None) -> Mapping[str, object]:
