@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks import client, eligibility, flood, metrics, reconcile, safeguard, ticks
+from benchmarks import adoption, client, eligibility, flood, metrics, reconcile, safeguard, ticks
 from benchmarks.harness import Row
 
 README = Path(__file__).parent / "README.md"
@@ -14,6 +14,7 @@ TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     "eligibility": eligibility.run,
     "metrics": metrics.run,
     "ticks": ticks.run,
+    "adoption": adoption.run,
     "client": client.run,
     "flood": flood.run,
     "safeguard": safeguard.run,

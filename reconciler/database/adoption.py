@@ -5,7 +5,6 @@ savepoint that is rolled back, because the function may write.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
@@ -131,22 +130,24 @@ def read_before(connection: "Connection") -> Before | None:
     return Before(names, features, bucketing, tuple(notes), triggers)
 
 
-@contextmanager
-def sleeping_triggers(connection: "Connection", before: Before) -> Iterator[None]:
+def disable_triggers(connection: "Connection", before: Before) -> None:
     """Disable the service's triggers while revisions change its rows, so that no `updated_at` moves.
 
     Old rows of metrics would else count as new ones. The first revision disables them by itself.
     """
-
-    def alter(each: _Trigger, words: str) -> None:
-        name = connection.dialect.identifier_preparer.quote_identifier(each.name)
-        connection.exec_driver_sql(f"ALTER TABLE {each.relation} {words} TRIGGER {name}")
-
     for each in before.triggers:
-        alter(each, "DISABLE")
-    yield
+        _alter_trigger(connection, each, "DISABLE")
+
+
+def enable_triggers(connection: "Connection", before: Before) -> None:
+    """Enable them as they were."""
     for each in before.triggers:
-        alter(each, each.enabling)
+        _alter_trigger(connection, each, each.enabling)
+
+
+def _alter_trigger(connection: "Connection", trigger: _Trigger, words: str) -> None:
+    name = connection.dialect.identifier_preparer.quote_identifier(trigger.name)
+    connection.exec_driver_sql(f"ALTER TABLE {trigger.relation} {words} TRIGGER {name}")
 
 
 def read_after(connection: "Connection", before: Before) -> Adoption:

@@ -23,6 +23,7 @@ from reconciler.errors import Refused, SetupInvalid, Unavailable
 from rollout_client.backoff import backoff_seconds, with_jitter
 
 if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationInfo
     from sqlalchemy import Connection, Engine
 
     from reconciler.database.adoption import Adoption
@@ -48,7 +49,8 @@ _FIRST_UPGRADE_WAIT: Final = "10s"
 """How long a first upgrade waits for another first upgrade."""
 _DUPLICATE: Final = "23505"
 """Another first upgrade made the lock of writers first."""
-_RETRIED_SQLSTATES: Final = (LOCK_NOT_AVAILABLE, "40001")
+_CHANGED_MEANWHILE: Final = "40001"
+_RETRIED_SQLSTATES: Final = (LOCK_NOT_AVAILABLE, _CHANGED_MEANWHILE)
 """A lock that was not there in time, and a configuration that changed while the audience was read."""
 
 
@@ -140,6 +142,11 @@ def upgrade(
                 raise
         with engine.connect() as connection:
             holders = describe_holders(connection, with_readers=True)
+        obstacle = (
+            "transactions of the service changed the configuration during each try"
+            if state == _CHANGED_MEANWHILE
+            else f"the rollout's tables are locked by {holders}"
+        )
         if failures < LOCK_TRIES:
             pause = backoff_seconds(
                 failures,
@@ -148,8 +155,7 @@ def upgrade(
             )
             time.sleep(with_jitter(pause))
     raise Unavailable(
-        f"the rollout's tables are locked by {holders}; nothing was written; "
-        "end that transaction or wait for it, and try again"
+        f"{obstacle}; nothing was written; end that transaction or wait for it, and try again"
     )
 
 
@@ -164,7 +170,12 @@ def _migrate(connection: "Connection", on_wait: OnWait) -> Upgrade:
     from alembic import command
     from alembic.config import Config
 
-    from reconciler.database.adoption import read_after, read_before, sleeping_triggers
+    from reconciler.database.adoption import (
+        disable_triggers,
+        enable_triggers,
+        read_after,
+        read_before,
+    )
 
     # A large table takes its time.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -179,12 +190,15 @@ def _migrate(connection: "Connection", on_wait: OnWait) -> Upgrade:
     config = Config()
     config.set_main_option("script_location", "reconciler.database:migrations")
     config.attributes["connection"] = connection
-    if before is None:
-        command.upgrade(config, "head")
-    else:
-        command.upgrade(config, _FIRST_REVISION)
-        with sleeping_triggers(connection, before):
-            command.upgrade(config, "head")
+
+    def after_revision(*, step: "MigrationInfo", **_: object) -> None:
+        if before is not None and step.up_revision_id == _FIRST_REVISION:
+            disable_triggers(connection, before)
+
+    config.attributes["after_revision"] = after_revision
+    command.upgrade(config, "head")
+    if before is not None:
+        enable_triggers(connection, before)
     return Upgrade(
         changed=True,
         before=found,

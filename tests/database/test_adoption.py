@@ -564,8 +564,10 @@ REFUSALS = {
         "materialized view public.totals",
     ),
     "function needed elsewhere": (
+        "CREATE FUNCTION categorize_repository(repo_id uuid, anew boolean) RETURNS text"
+        " LANGUAGE sql AS $$ SELECT 'small' $$;"
         "ALTER TABLE repositories ALTER COLUMN language SET DEFAULT"
-        " categorize_repository('00000000-0000-4000-8000-000000000001')",
+        " categorize_repository('00000000-0000-4000-8000-000000000001', true)",
         "default value for column language of table public.repositories",
     ),
     "generated": (

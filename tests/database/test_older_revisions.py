@@ -55,6 +55,7 @@ def migrate_to(database: Database, revision: str) -> None:
     with database.engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL search_path = pg_catalog, pg_temp")
         config.attributes["connection"] = connection
+        config.attributes["after_revision"] = None
         command.upgrade(config, revision)
         if revision < OWN_VERSION_TABLE_SINCE:
             connection.exec_driver_sql(

@@ -8,5 +8,6 @@ context.configure(
     connection=context.config.attributes["connection"],
     version_table=VERSION_TABLE,
     version_table_schema="public",
+    on_version_apply=context.config.attributes["after_revision"],
 )
 context.run_migrations()

@@ -75,14 +75,14 @@ FROM pg_settings
 WHERE pg_settings.name = 'search_path';
 
 -- name: configuration
--- A digest of the configuration. The migration compares it after it locks the table, because a service may
+-- A digest of the configuration but for the times of its changes. The migration compares it after it locks the table, because a service may
 -- write in between.
 SELECT
     coalesce(
         md5(
             string_agg(
-                CAST(to_jsonb(configuration) AS text),
-                ',' ORDER BY CAST(to_jsonb(configuration) AS text) COLLATE "C"
+                CAST(to_jsonb(configuration) - 'updated_at' AS text),
+                ',' ORDER BY CAST(to_jsonb(configuration) - 'updated_at' AS text) COLLATE "C"
             )
         ),
         ''

@@ -60,11 +60,7 @@ WHERE
 CREATE TEMPORARY TABLE replaced_function ON COMMIT DROP AS
 SELECT
     pg_proc.oid AS function,
-    -- The two that services call keep their arguments (`0001_service_functions.sql`).
-    CASE
-        WHEN coalesce((host_object.definition ->> 'kept')::boolean, false) THEN host_object.name
-        ELSE successors.signature
-    END AS successor,
+    successors.signature AS successor,
     pg_proc.proacl AS grants,
     pg_proc.proowner AS owner
 FROM (
@@ -98,4 +94,7 @@ INNER JOIN pg_proc
         )
 LEFT JOIN host_object
     ON host_object.kind = 'function' AND pg_proc.oid::regprocedure::text = host_object.name
-WHERE pg_proc.pronamespace = 'public'::regnamespace;
+WHERE pg_proc.pronamespace = 'public'::regnamespace
+    -- The two that services call keep their arguments and are not dropped: a call that waits for the tables goes on
+    -- with the new body (`0001_service_functions.sql`).
+    AND (host_object.definition ->> 'kept')::boolean IS NOT true;

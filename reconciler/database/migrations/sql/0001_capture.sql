@@ -31,7 +31,8 @@ BEGIN
         SELECT
             md5(
                 string_agg(
-                    to_jsonb(configuration)::text, ',' ORDER BY to_jsonb(configuration)::text COLLATE "C"
+                    (to_jsonb(configuration) - 'updated_at')::text, ','
+                    ORDER BY (to_jsonb(configuration) - 'updated_at')::text COLLATE "C"
                 )
             )
         FROM public.rollout_configuration AS configuration
