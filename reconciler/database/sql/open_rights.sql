@@ -16,10 +16,12 @@ WITH relations AS (
                 'repository_categories', 'rollout_adopted_object', 'rollout_adopted_row',
                 'rollout_configuration', 'rollout_duration_bucket', 'rollout_evidence',
                 'rollout_evidence_state', 'rollout_generation', 'rollout_history', 'rollout_lease',
-                'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_metrics_rollup',
+                'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_metrics_rollup', 'rollout_notification',
+                'rollout_notification_target',
                 'rollout_override', 'rollout_schema_object', 'rollout_schema_version',
                 'rollout_state'
             )
+            OR pg_class.relname = 'rollout_notification_position_seq'
             OR CAST(pg_class.oid AS regclass) = to_regclass(
                 pg_get_serial_sequence('public.rollout_history', 'position')
             )
@@ -69,13 +71,22 @@ granted AS (
         pg_proc.proowner AS owner,
         entry.grantee,
         entry.privilege_type AS privilege
-    FROM public.rollout_schema_objects() AS own
-    INNER JOIN pg_proc ON own.name = CAST(CAST(pg_proc.oid AS regprocedure) AS text)
+    FROM pg_proc
     CROSS JOIN LATERAL aclexplode(
         coalesce(pg_proc.proacl, acldefault('f', pg_proc.proowner))
     ) AS entry
     WHERE
-        own.kind = 'function'
+        pg_proc.pronamespace = CAST('public' AS regnamespace)
+        AND (
+            starts_with(CAST(pg_proc.proname AS text), 'rollout_')
+            OR EXISTS (
+                SELECT
+                FROM public.rollout_schema_objects() AS own
+                WHERE
+                    own.kind = 'function'
+                    AND own.name = CAST(CAST(pg_proc.oid AS regprocedure) AS text)
+            )
+        )
         -- Others read what their caller may read itself. The function of a trigger cannot be called.
         AND (pg_proc.provolatile = 'v' OR pg_proc.prosecdef)
         AND pg_proc.prorettype <> CAST('trigger' AS regtype)
