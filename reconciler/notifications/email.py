@@ -23,7 +23,7 @@ PERMANENT: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """An SMTP server, and who writes to whom."""
+    """An SMTP server, with the sender and the receivers of the messages."""
 
     host: str
     port: int

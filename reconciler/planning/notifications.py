@@ -131,7 +131,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a receiver is told: plain text, which each format escapes in its own way."""
+    """The text for a receiver: plain, which each format escapes in its own way."""
 
     id: UUID
     """The same on every try."""
@@ -205,7 +205,7 @@ def compose(
 
 
 def retry_seconds(attempts: int) -> float:
-    """Return the seconds until the next try after so many that failed."""
+    """Return the seconds until the next try, after the given number of failed ones."""
     return backoff_seconds(
         attempts, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=LONGEST_BACKOFF_SECONDS
     )

@@ -77,9 +77,9 @@ def test_an_override_that_git_does_not_get_is_reported_once(
     site.reconcile("stop", "--feature", "capture", "--reason", "x", "--no-write-back")
     site.database.execute("UPDATE rollout_override SET updated_at = now() - interval '11 minutes'")
     start("--no-write-back", env=webhook_environment("audit", audit))
-    (told,) = audit.waits_for(1)
-    assert told.body["title"] == "capture: an override is not in git"
-    assert told.body["next"] == "reconcile write-back --feature capture"
+    (sent,) = audit.waits_for(1)
+    assert sent.body["title"] == "capture: an override is not in git"
+    assert sent.body["next"] == "reconcile write-back --feature capture"
     assert events(site.database) == [("write_back_stuck", "capture")]
 
 

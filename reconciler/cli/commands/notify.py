@@ -77,7 +77,7 @@ def test(context: click.Context, *, name: str) -> int:
 )
 @click.pass_context
 def list_(context: click.Context, *, state: str | None, limit: int) -> None:
-    """List messages, the newest first: when, what, for whom, and the receiver's last answer."""
+    """List messages, the newest first: time, receiver, event, state and the receiver's last answer."""
     from reconciler.database.outbox import RowState, read_notifications
 
     settings = settings_of(context)

@@ -21,9 +21,7 @@ AS $$
                 'prune_rollout_metrics', 'record_rollout_job', 'refuse_rewriting',
                 'rollout_bucket', 'rollout_bucket_of_digest', 'rollout_hashtext_bucket',
                 'rollout_listed_repositories', 'rollout_metrics_since', 'rollout_schema_objects',
-                'rollout_step', 'rollout_notification_severity', 'rollout_notify',
-                'rollout_notification_cause', 'notify_of_limit', 'notify_of_override_end',
-                'notify_of_apply'
+                'rollout_step'
             )
     )
 

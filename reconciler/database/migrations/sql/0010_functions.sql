@@ -56,7 +56,7 @@ BEGIN
     LEFT JOIN unresolved ON unresolved.target = receiver.name
     WHERE
         (
-            -- The end of an event of all features is for the targets that were told of it.
+            -- The end of an event of all features is for the targets that received its begin.
             NOT (closes AND rollout_notify.feature IS NULL)
             AND CASE
                 WHEN receiver.events = '{}' THEN rollout_notify.event <> 'applied'
