@@ -20,7 +20,7 @@ features:
     whitelist: [acme/tool-1, acme/nobody]
     exclusions: [acme/tool-2]
     guards: {max_increase: 100}
-    health: {min_jobs: 1}
+    health: {min_jobs: 1, method: evidence}
     progression: [{percentage: 50, soak: 1d}, {percentage: 100, soak: 1d}]
 test_repositories: [acme/tool-3]
 """
@@ -28,7 +28,7 @@ REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
     f"acme/tool-{number},10,2,10\n" for number in range(12)
 )
 
-BY_NAME = ("by_category", "by_processor", "eligible_by_category", "indicators")
+BY_NAME = ("by_category", "by_processor", "eligible_by_category", "indicators", "tests")
 """Objects whose keys are names."""
 OPAQUE = {"metadata", "plan", "last_applied", "live"}
 """Keys that a page describes as a whole."""
@@ -37,7 +37,8 @@ ROLLED_OUT = [
     ("repositories load", "repositories load r.csv"),
     ("", "--allow soak --allow max-gain"),
     ("categorize", "categorize"),
-    ("metrics record", "metrics record acme/tool-4 --processor x --failed --error no --seconds 2"),
+    ("metrics record", "metrics record acme/tool-4 --processor github_actions --failed --error no"),
+    ("metrics record", "metrics record acme/tool-5 --processor inngest --seconds 2"),
     ("metrics show", "metrics show"),
     ("status", "status"),
     ("stats", "stats"),
@@ -49,6 +50,8 @@ ROLLED_OUT = [
     ("whitelist list", "exclude list"),
     ("whitelist list", "test-repos list"),
     ("health", "health"),
+    ("health", "health --explain"),
+    ("simulate", "simulate --rollouts 10 --watch-for 1h"),
     ("validate", "validate wrong.yaml"),
     ("promote", "promote"),
     ("db status", "db status"),

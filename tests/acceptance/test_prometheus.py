@@ -280,7 +280,7 @@ class Service:
     def handle(self, request: BaseHTTPRequestHandler) -> None:
         lines = ["# TYPE rollout_jobs_total counter", "# TYPE own gauge"]
         lines += [
-            f'rollout_jobs_total{{feature="{feature}", category="small", processor="inngest",'
+            f'rollout_jobs_total{{feature="{feature}", category="small", processor="github_actions",'
             f' outcome="{outcome}"}} {jobs * factor}'
             for outcome, jobs in self.jobs.items()
             for feature, factor in (("capture", 1), ("another", 1000))
@@ -375,7 +375,7 @@ def test_a_real_prometheus_counts_failed_jobs_after_a_resume(
     # Prometheus extrapolates this from few samples.
     assert 80 <= found["jobs"] <= 200
     assert found["error_rate"] == pytest.approx(20, abs=2)
-    assert found["by_processor"].keys() == {"inngest"}
+    assert found["by_processor"].keys() == {"github_actions"}
     assert found["by_category"]["small"]["jobs"] == found["jobs"]
     assert applied.database.value("SELECT rollout_percentage FROM rollout_configuration") == 0
 
