@@ -51,6 +51,7 @@ public.rollout_metrics_rollup,
 public.rollout_notification,
 public.rollout_notification_target,
 public.rollout_override,
+public.rollout_processor_name,
 public.rollout_state,
 public.rollout_schema_object,
 public.rollout_schema_version

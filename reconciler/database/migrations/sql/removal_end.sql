@@ -71,7 +71,8 @@ BEGIN
                 'rollout_override', 'rollout_lease', 'rollout_lock', 'rollout_adopted_object', 'rollout_adopted_row',
                 'rollout_schema_object', 'rollout_schema_version', 'rollout_duration_bucket',
                 'rollout_metrics_rollup', 'rollout_evidence', 'rollout_evidence_state',
-                'rollout_notification', 'rollout_notification_target'
+                'rollout_notification', 'rollout_notification_target',
+                'rollout_processor_name'
             )
             OR relname IN (
                 'repositories', 'rollout_configuration', 'repository_categories', 'rollout_metrics',

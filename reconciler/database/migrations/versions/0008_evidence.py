@@ -9,4 +9,4 @@ down_revision = "0007"
 def upgrade() -> None:
     """Add the processors, the method and the limits of evidence; note when evidence begins."""
     run_file("0008_evidence.sql")
-    run_objects()
+    run_objects(until="0008")
