@@ -108,7 +108,7 @@ class _Site:
     def seconds_of_a_rollback(self) -> float:
         """Let jobs fail at any moment between two ticks; return how long the answer stays yes."""
         somebody = self._ask(_SOMEBODY)
-        time.sleep(random.uniform(0, INTERVAL_SECONDS))  # noqa: S311 - no secret  # nosec B311
+        time.sleep(random.uniform(0, INTERVAL_SECONDS))  # noqa: S311 - no secret
         with psycopg.connect(self.database.address.url) as worker:
             worker.execute(_FAIL)
             worker.commit()

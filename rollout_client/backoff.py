@@ -15,4 +15,4 @@ def backoff_seconds(failures: int, *, first_seconds: float, longest_seconds: flo
 
 def with_jitter(seconds: float) -> float:
     """Return half to one and a half of `seconds`, at random, so that processes do not retry together."""
-    return random.uniform(0.5, 1.5) * seconds  # noqa: S311 - no secret  # nosec B311
+    return random.uniform(0.5, 1.5) * seconds  # noqa: S311 - no secret

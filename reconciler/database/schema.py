@@ -19,6 +19,7 @@ from reconciler.database.locks import (
     lock_writers,
     wait_silently,
 )
+from reconciler.database.queries import queries
 from reconciler.errors import Refused, SetupInvalid, Unavailable
 from rollout_client.backoff import backoff_seconds, with_jitter
 
@@ -176,9 +177,11 @@ def _migrate(connection: "Connection", on_wait: OnWait) -> Upgrade:
         read_after,
         read_before,
     )
+    from reconciler.database.ownership import require_trusted_owners
 
     # A large table takes its time.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    require_trusted_owners(connection, adopted=_own_revision(connection) is not None)
     _lock_out_writers(connection, on_wait)
     found = _own_revision(connection)
     if found == NEWEST_REVISION:
@@ -199,6 +202,8 @@ def _migrate(connection: "Connection", on_wait: OnWait) -> Upgrade:
     command.upgrade(config, "head")
     if before is not None:
         enable_triggers(connection, before)
+    # Objects can be made until this transaction has made its own.
+    require_trusted_owners(connection, adopted=found is not None)
     return Upgrade(
         changed=True,
         before=found,
@@ -240,8 +245,14 @@ def _take_version_table_over(connection: "Connection") -> None:
 
 
 def _table_exists(connection: "Connection", name: str) -> bool:
-    found = connection.exec_driver_sql("SELECT to_regclass(%s)", (f"public.{name}",)).scalar()
-    return found is not None
+    """Return whether there is a table of this name whose reading runs nothing: no view, and no policy.
+
+    An account that may create objects in `public` can make one before the first upgrade.
+    """
+    from sqlalchemy import text
+
+    statement = queries("ownership")["is_table"]
+    return bool(connection.execute(text(statement), {"name": f"public.{name}"}).scalar_one())
 
 
 def _find_version_table(connection: "Connection") -> str | None:

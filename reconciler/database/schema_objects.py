@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from reconciler.database.locks import OnWait, lock_writers, wait_silently
+from reconciler.database.ownership import require_trusted_owners
 from reconciler.database.queries import queries
 from reconciler.database.schema import LOCK_TIMEOUT
 from reconciler.errors import SetupInvalid
@@ -48,6 +49,7 @@ def repair(
     from reconciler.database.transactions import run_transaction
 
     def work(connection: "Connection") -> Sequence[str]:
+        require_trusted_owners(connection, adopted=True)
         lock_writers(connection, on_wait=on_wait)
         differences = find_differences(connection)
         if differences and not dry_run:

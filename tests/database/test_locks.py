@@ -8,6 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
 from psycopg.errors import CheckViolation, InsufficientPrivilege
 from sqlalchemy import text
 
@@ -18,7 +20,8 @@ from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
 from reconciler.errors import SetupInvalid, Unavailable
 from reconciler.operations import safeguard
-from reconciler.operations.reconcile import apply
+from reconciler.operations.reconcile import Permission, apply
+from reconciler.planning.guards import Allowed, GuardName
 from tests.database.test_roles import application
 from tests.postgres import Database
 from tests.site import Site
@@ -43,7 +46,7 @@ def write(database: Database, waits: list[str] | None = None) -> None:
     said = [] if waits is None else waits
     opened = OpenedDatabase(database.address, database.engine, said.append)
     schema.upgrade(database.engine, on_wait=said.append)
-    apply(opened, application())
+    apply(opened, application(), Permission(frozenset(map(Allowed, GuardName))))
     schema_objects.repair(database.engine, on_wait=said.append)
     apply_roles(opened)
     safeguard.stop(opened, "another", by="a test", reason="it hurts")
@@ -255,10 +258,12 @@ def test_the_program_names_the_writer_that_it_waits_for(site: Site) -> None:
 @pytest.fixture
 def older(empty_database: Database) -> Database:
     """A database as the last release before the lock left it."""
-    schema.upgrade(empty_database.engine)
-    empty_database.execute(
-        "DROP TABLE rollout_lock; UPDATE rollout_schema_version SET version_num = '0005'"
-    )
+    config = Config()
+    config.set_main_option("script_location", "reconciler.database:migrations")
+    with empty_database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.commit()
     return empty_database
 
 

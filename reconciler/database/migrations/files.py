@@ -1,5 +1,6 @@
 """Running a migration's `.sql` file, statement after statement, on a connection."""
 
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,10 +24,11 @@ OBJECT_FILES: Final = (
     "0007_functions.sql",
     "0008_functions.sql",
     "0010_functions.sql",
+    "0011_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
 
-RECORD_FILES: Final = ("0003_record.sql", "0007_record.sql")
+RECORD_FILES: Final = ("0003_record.sql", "0007_record.sql", "0011_record.sql")
 """Each records the objects of its release; only the newest one runs."""
 
 
@@ -36,7 +38,7 @@ def run_file(name: str, connection: "Connection | None" = None) -> None:
     Raises:
         SetupInvalid: the file refuses; the message says what a person has to decide.
     """
-    text = files("reconciler.database.migrations").joinpath("sql", name).read_text("utf-8")
+    text = _text(name)
     if connection is None:
         from alembic import op
 
@@ -51,6 +53,11 @@ def run_file(name: str, connection: "Connection | None" = None) -> None:
         raise SetupInvalid(
             f"{error.diag.message_primary}\nnothing was changed; {error.diag.message_hint}"
         ) from error
+
+
+def object_texts() -> Iterator[str]:
+    """Yield the text of each file that makes functions, triggers and views."""
+    yield from map(_text, OBJECT_FILES)
 
 
 def run_objects(connection: "Connection | None" = None, *, until: str = "9999") -> None:
@@ -70,3 +77,7 @@ def run_objects(connection: "Connection | None" = None, *, until: str = "9999") 
         max(name for name in RECORD_FILES if name[:4] <= until),
     ):
         run_file(name, connection)
+
+
+def _text(name: str) -> str:
+    return files("reconciler.database.migrations").joinpath("sql", name).read_text("utf-8")
