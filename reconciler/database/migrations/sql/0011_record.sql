@@ -17,13 +17,16 @@ AS $$
                 'fill_figures', 'fill_metrics', 'fill_metrics_category', 'follow_test_column',
                 'forget_write_back', 'is_repository_eligible_for_rollout', 'keep_change_time',
                 'keep_metrics_rollup', 'keep_monitoring_window', 'keep_rollout_membership',
-                'keep_test_mark', 'merge_rollout_rollup', 'merge_some_rollout_rollup', 'monthly_activity_score',
-                'notify_configuration_changed', 'notify_rows_changed', 'notify_table_changed',
-                'prune_rollout_metrics', 'prune_rollout_metrics_batch', 'record_rollout_job',
-                'record_rollout_jobs', 'refuse_rewriting', 'rollout_add_counts', 'rollout_bucket',
-                'rollout_bucket_of_digest', 'rollout_category_of', 'rollout_counted_period',
-                'rollout_duration_bucket_of', 'rollout_hashtext_bucket', 'rollout_is_of_calendar',
-                'rollout_listed_repositories', 'rollout_metrics_since', 'rollout_schema_objects',
+                'keep_test_mark', 'merge_rollout_rollup', 'merge_some_rollout_rollup',
+                'monthly_activity_score', 'notify_configuration_changed', 'notify_of_apply',
+                'notify_of_limit', 'notify_of_override_end', 'notify_rows_changed',
+                'notify_table_changed', 'prune_rollout_metrics', 'prune_rollout_metrics_batch',
+                'record_rollout_job', 'record_rollout_jobs', 'refuse_rewriting',
+                'rollout_add_counts', 'rollout_bucket', 'rollout_bucket_of_digest',
+                'rollout_category_of', 'rollout_counted_period', 'rollout_duration_bucket_of',
+                'rollout_hashtext_bucket', 'rollout_is_of_calendar', 'rollout_listed_repositories',
+                'rollout_metrics_since', 'rollout_notification_cause',
+                'rollout_notification_severity', 'rollout_notify', 'rollout_schema_objects',
                 'rollout_size_class', 'rollout_step', 'rollout_sum_counts', 'rollout_window_at'
             )
     )
