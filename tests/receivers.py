@@ -70,7 +70,7 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}/hook"
 
     def waits_for(self, number: int = 1) -> list[Received]:
-        """Wait until so many requests were accepted; all of them."""
+        """Wait until this number of requests was accepted; return all of them."""
         eventually(lambda: len(self.received) >= number)
         return self.received
 

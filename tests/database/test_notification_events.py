@@ -1,4 +1,4 @@
-"""Which events reach the outbox, by whom they were caused, and for which receivers."""
+"""Which events reach the outbox, their causes, and the receivers that get them."""
 
 from decimal import Decimal
 

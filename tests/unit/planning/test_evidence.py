@@ -1,11 +1,14 @@
 """The tests of evidence: formulas against SciPy, their guarantee, starts, and windows."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from itertools import product
 from math import comb, exp, inf, isclose, log, sqrt
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -44,11 +47,15 @@ arms = st.integers(0, 60).flatmap(lambda jobs: st.builds(Arm, st.just(jobs), st.
 counts = st.builds(lambda arm: Counts(arm.jobs, arm.hits, arm.jobs, arm.hits), arms)
 
 
-def block(new: Counts, baseline: Counts, *, window: int = 0, category: Category = Category.SMALL):
+def block(
+    new: Counts, baseline: Counts, *, window: int = 0, category: Category = Category.SMALL
+) -> Block:
     return Block(category, BEGIN + window * WINDOW, baseline, new)
 
 
-def after(blocks, windows: int, settings: EvidenceSettings = SETTINGS) -> EvidenceRun:
+def after(
+    blocks: Sequence[Block], windows: int, settings: EvidenceSettings = SETTINGS
+) -> EvidenceRun:
     return advance(EvidenceRun.begin(BEGIN), blocks, BEGIN + windows * WINDOW, settings)
 
 
@@ -157,7 +164,7 @@ windows = st.dictionaries(st.sampled_from(Category), st.tuples(counts, counts))
 
 
 @given(st.lists(windows, max_size=4), st.randoms())
-def test_the_order_of_categories_does_not_matter(found, random) -> None:
+def test_the_order_of_categories_does_not_matter(found: Any, random: Random) -> None:
     blocks = [
         block(new, baseline, window=position, category=category)
         for position, by_category in enumerate(found)
@@ -192,7 +199,9 @@ def test_a_window_is_counted_once_however_late_it_is_written(
 
 
 @given(st.lists(st.tuples(counts, counts), min_size=1, max_size=30), st.integers(1, 29))
-def test_windows_may_be_counted_at_once_or_one_by_one(found, step: int) -> None:
+def test_windows_may_be_counted_at_once_or_one_by_one(
+    found: list[tuple[Counts, Counts]], step: int
+) -> None:
     blocks = [
         block(new, baseline, window=position) for position, (new, baseline) in enumerate(found)
     ]
@@ -240,7 +249,8 @@ def test_evidence_is_the_largest_test_divided_by_the_number_of_tests() -> None:
     # Of the weights of starts only the first one's counts yet: a half.
     assert found.test is EvidenceTest.HARD_LIMIT
     assert found.value == pytest.approx(exp(log_hard_limit(4, 4, 0.05)) / 2 / 2)
-    assert (found.warn_line, found.fail_line) == (pytest.approx(sqrt(1000)), 1000)
+    assert found.warn_line == pytest.approx(sqrt(1000))
+    assert found.fail_line == 1000
     assert found.level is EvidenceLevel.FAIL
 
 
