@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from reconciler.database.evidence import JudgedFeature
+from reconciler.database.evidence import JudgedFeature, advance_run
 from reconciler.database.judged_evidence import read_blocks, read_evidence
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound, Unavailable
@@ -36,6 +36,8 @@ from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
+
+    from reconciler.database.lease import Lease
 
 _SQL = queries("health")
 
@@ -101,14 +103,7 @@ def read_health(
         raise NotFound(f"no feature is called {feature}")
     processors = Processors(row.processor, row.fallback)
     period = Period(row.now, row.monitoring_window, row.resumed_at, limited_at, processors)
-    limits = HealthLimits(
-        max_error_rate=row.max_error_rate,
-        min_jobs=row.min_jobs,
-        method=HealthMethod(row.health_method),
-        max_regression=row.max_regression,
-        max_slowdown=row.max_slowdown,
-        false_alarms=row.false_alarms,
-    )
+    limits = _limits(row)
     chosen = PostgresMetrics(connection) if source is None else source
     metrics, failure = None, _read_odd_time(connection, feature)
     if failure is None:
@@ -143,6 +138,33 @@ def read_evidence_steps(connection: "Connection", feature: str) -> tuple[Health,
     end = window_of(row.now)
     closed = [block for block in blocks if block.window_start < end]
     return health, list_steps(run, closed, health.evidence, health.limits.evidence)
+
+
+def count_closed_windows(connection: "Connection", lease: "Lease", feature: str) -> None:
+    """Count the closed windows that the stored evidence of a feature does not have yet.
+
+    A feature that is judged by another method has no evidence, and a feature that is gone needs none.
+
+    Raises:
+        LeaseLost: another process may hold the lease; nothing is to be committed.
+    """
+    row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one_or_none()
+    if row is None or HealthMethod(row.health_method) is not HealthMethod.EVIDENCE:
+        return
+    processors = Processors(row.processor, row.fallback)
+    judged = _judged(feature, processors, row.evidence_began_at, _limits(row))
+    advance_run(connection, lease, judged, row.now)
+
+
+def _limits(row: "Row[Any]") -> HealthLimits:
+    return HealthLimits(
+        max_error_rate=row.max_error_rate,
+        min_jobs=row.min_jobs,
+        method=HealthMethod(row.health_method),
+        max_regression=row.max_regression,
+        max_slowdown=row.max_slowdown,
+        false_alarms=row.false_alarms,
+    )
 
 
 def _judged(

@@ -17,9 +17,8 @@ class Leadership:
 
     def __init__(self, database: Database, length_seconds: float) -> None:
         self._length_seconds = length_seconds
-        self._lease = Lease.of_this_process(
-            database, WATCH_LEASE, timedelta(seconds=length_seconds)
-        )
+        self.lease = Lease.of_this_process(database, WATCH_LEASE, timedelta(seconds=length_seconds))
+        """The lease, which this process holds or not."""
         self._lasts_until: float | None = None
         self._is_over = False
         self.holder: str | None = None
@@ -34,9 +33,9 @@ class Leadership:
             case LeaseStep.RENEW:
                 return self._renew_or_take()
             case LeaseStep.READ_HOLDER:
-                holder = read_holder(self._lease.database, WATCH_LEASE)
+                holder = read_holder(self.lease.database, WATCH_LEASE)
                 # This process may hold it without knowing: the answer to its request can be lost.
-                if holder is None or holder.name == self._lease.holder:
+                if holder is None or holder.name == self.lease.holder:
                     return self._renew_or_take()
                 self.holder = holder.name
                 return False
@@ -55,17 +54,17 @@ class Leadership:
         self._is_over = True
         if self._lasts_until is not None:
             self._lasts_until = None
-            self._lease.release()
+            self.lease.release()
 
     def _renew_or_take(self) -> bool:
         """Renew the lease, or take it if it ran out and is free; return whether this succeeded."""
         asked_at = time.monotonic()
         try:
-            self._lease.renew()
+            self.lease.renew()
         except LeaseLost:
-            if self._is_over or not self._lease.take():
+            if self._is_over or not self.lease.take():
                 self._lasts_until = None
-                holder = read_holder(self._lease.database, WATCH_LEASE)
+                holder = read_holder(self.lease.database, WATCH_LEASE)
                 self.holder = None if holder is None else holder.name
                 return False
         self._lasts_until = asked_at + self._length_seconds

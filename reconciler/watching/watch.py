@@ -32,6 +32,7 @@ from reconciler.operations.events import (
 from reconciler.operations.safeguard import Judged, Watched, act_on, judge
 from reconciler.planning.health import MetricsSource, Reason, Verdict
 from reconciler.planning.watch import lease_seconds, retry_seconds
+from reconciler.watching.evidence import EvidenceKeeper
 from reconciler.watching.failures import FailureTracker
 from reconciler.watching.followed_branch import FollowedBranch, Follower
 from reconciler.watching.leadership import Leadership
@@ -78,6 +79,9 @@ class Watch:
         )
         self.failures = FailureTracker(emit)
         self.status = WatchStatus(task.interval_seconds)
+        self._evidence = EvidenceKeeper(
+            task.database, self._leadership.lease, self._leadership.confirm
+        )
         self._upkeep = Upkeep(task.database, task.keep_metrics, self._leadership.confirm)
         self._remote_worker = RemoteWorker(
             task.database,
@@ -168,6 +172,7 @@ class Watch:
         for each in watched.values():
             if each.failure is not None:
                 raise each.failure
+        self._evidence.count(judged)
         self._upkeep.run()
 
     def _report_new_verdicts(self, judged: Sequence[Judged]) -> None:

@@ -93,6 +93,71 @@ def test_a_watch_warns_and_then_rolls_back(judged: Site) -> None:
         watcher.tells("rolled_back", feature="capture")
 
 
+def test_a_watch_counts_each_closed_window_once(judged: Site) -> None:
+    verdict = found(judged)
+    with watching(judged) as start:
+        watcher = start("--listen", "127.0.0.1:0")
+        watcher.tells("active")
+        watcher.ticks_on(3)
+        assert watcher.end() == 0
+
+    (run,) = judged.database.rows("SELECT began_at, closed_until FROM rollout_evidence")
+    assert run["closed_until"] > run["began_at"]
+    assert (
+        judged.database.value("SELECT sum(new_jobs) FROM rollout_evidence_state WHERE number = 1")
+        == 60
+    )
+    unjudged = "SELECT count(*) FROM rollout_metrics_rollup WHERE NOT is_judged"
+    assert judged.database.value(unjudged) == 0
+    assert found(judged)["evidence"] == verdict["evidence"]
+
+
+def test_slow_jobs_alone_are_rolled_back_by_the_watch(judged: Site) -> None:
+    judged.replace("health: {method: evidence}", "health: {method: evidence, max_slowdown: 5}")
+    judged.commit("Judge slow jobs too")
+    judged.push()
+    apply_file(judged)
+    judged.database.execute("DELETE FROM rollout_metrics")
+    judged.database.execute(
+        "UPDATE rollout_configuration SET evidence_began_at"
+        " = date_bin('5 minutes', now(), '2000-01-01 00:00+00') - interval '15 minutes'"
+    )
+    report_seconds(judged, "queue", jobs=200, seconds=1, windows_ago=5)
+    for window in (3, 2, 1):
+        report_seconds(judged, "queue", jobs=100, seconds=1, windows_ago=window)
+        report_seconds(judged, "batch", jobs=60, seconds=40, windows_ago=window)
+    with watching(judged) as start:
+        watcher = start("--listen", "127.0.0.1:0")
+        watcher.tells("rolled_back", feature="capture")
+    (reason,) = judged.database.rows("SELECT reason FROM rollout_override")
+    assert "slow" in reason["reason"]
+
+
+def report_seconds(
+    site: Site, processor: str, *, jobs: int, seconds: float, windows_ago: int
+) -> None:
+    """Report jobs that took this long, in an earlier window."""
+    site.database.execute(
+        """
+        SELECT record_rollout_job('capture', (SELECT min(id::text)::uuid FROM repositories),
+            %(processor)s, true, %(seconds)s)
+        FROM generate_series(1, %(jobs)s)
+        """,
+        processor=processor,
+        jobs=jobs,
+        seconds=seconds,
+    )
+    site.database.execute(
+        """
+        UPDATE rollout_metrics_rollup
+        SET counts_from = counts_from - %(windows)s * interval '5 minutes',
+            counts_until = counts_until - %(windows)s * interval '5 minutes'
+        WHERE counts_until > now() - interval '1 minute'
+        """,
+        windows=windows_ago,
+    )
+
+
 def test_a_simulation_compares_both_methods(site: Site) -> None:
     arguments = ("--rollouts", "20", "--watch-for", "4h", "--new-error-rate", "50")
 
