@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
@@ -33,9 +34,12 @@ _MAX_PROCESSOR_LENGTH: Final = 50
 def as_text(argument: str) -> str:
     """Return an argument that a database, git and a terminal can store.
 
-    A byte that is not UTF-8 becomes a replacement character, NUL becomes a space. So an operator who
-    stops a feature in a hurry is not refused because of a pasted character.
+    UTF-8 is read in an ASCII locale too. A byte that is not UTF-8 becomes a replacement character, NUL
+    becomes a space. So an operator who stops a feature in a hurry is not refused because of a pasted
+    character.
     """
+    with suppress(UnicodeEncodeError):
+        argument = argument.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", argument).replace("\0", " ")
 
 

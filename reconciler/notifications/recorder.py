@@ -1,6 +1,7 @@
 """A listener that records the events which no trigger of the database sees."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -14,6 +15,7 @@ from reconciler.database.outbox import (
     record_event,
 )
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.errors import ReconcilerError
 from reconciler.operations.events import (
     BecameActive,
     CommitNotApplied,
@@ -78,7 +80,9 @@ class Recorder:
                 self._add(_Occurrence(EventName.RESUMED, None, str(uuid4())))
             case _:
                 return
-        self.flush()
+        # The database may be away: what waits is written at a later tick.
+        with suppress(ReconcilerError):
+            self.flush()
 
     def look_for_stuck_overrides(self) -> None:
         """Record each override that git does not show after ten minutes."""

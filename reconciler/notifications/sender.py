@@ -6,13 +6,17 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from reconciler.errors import ReconcilerError, SetupInvalid
 from reconciler.notifications.address import TargetAddress, read_address
 from reconciler.notifications.outcome import Outcome, Result
 from reconciler.planning.notifications import Message
 from reconciler.rollout_file.notifications import TargetKind
+
+VARIABLES: Final = "ROLLOUT_NOTIFY_"
+ADDRESSES: Final = "ROLLOUT_NOTIFY_ADDRESSES"
+"""A variable that holds other variables, one a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,13 @@ class Sender:
 
 def sender_of_this_process() -> Sender:
     """Return the sender with the addresses of this process's environment."""
-    return Sender(os.environ)
+    return Sender({**_listed(os.environ.get(ADDRESSES, "")), **os.environ})
+
+
+def _listed(text: str) -> dict[str, str]:
+    """Return the variables of a text with a `NAME=value` in each line: a workflow has no other way."""
+    lines = (line.strip().partition("=") for line in text.splitlines())
+    return {name: value for name, _, value in lines if name.startswith(VARIABLES)}
 
 
 def _apprise(message: Message, address: TargetAddress) -> Outcome:

@@ -54,6 +54,12 @@ COMMANDS: list[tuple[list[str], int]] = [
     (["metrics", "record", "acme/tool-1", "--processor", "inngest"], 0),
     (["metrics", "show"], 0),
     (["metrics", "prune", "--keep", "90d"], 0),
+    (["notify", "add", "team", "--kind", "slack", "--severity", "page"], 0),
+    (["notify", "test", "team"], 1),  # no variable has its address
+    (["notify", "list"], 0),
+    (["notify", "retry"], 0),
+    (["notify", "deliver"], 0),
+    (["notify", "remove", "team"], 0),
     (["repositories", "list"], 0),
     (["repositories", "list", "--eligible", "--at", "1"], 0),
     (["repositories", "list", "--ready", "2"], 0),

@@ -95,8 +95,9 @@ def test_an_explanation_names_its_point_in_time(filled: Site) -> None:
         "acme/tool-3 and capture: eligible",
         f"    whitelisted: the whitelist has {key}",
     ]
-    assert lines[2].startswith(f"    as of generation 1 ({commit[:7]}), applied ")
-    assert lines[3] == snapshot(
+    assert lines[2].startswith(f"    entry {key}; added in generation 1 ({commit[:7]}) by ")
+    assert lines[3].startswith(f"    as of generation 1 ({commit[:7]}), applied ")
+    assert lines[4] == snapshot(
         "    names and sizes are those of today; environment variables do not count"
     )
     assert (told["eligible"], told["rule"], told["as_of"]["generation"]) == (True, "whitelisted", 1)

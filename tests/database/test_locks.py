@@ -262,6 +262,7 @@ def older(empty_database: Database) -> Database:
     config.set_main_option("script_location", "reconciler.database:migrations")
     with empty_database.engine.connect() as connection:
         config.attributes["connection"] = connection
+        config.attributes["after_revision"] = None
         command.upgrade(config, "0005")
         connection.commit()
     return empty_database

@@ -242,10 +242,10 @@ def test_a_resume_cuts_the_window_in_two(rollout: Database) -> None:
     assert all(row["begin"] < row["end"] for row in rows)
 
 
-def test_only_a_rollback_or_a_resume_cuts_the_window(rollout: Database) -> None:
+def test_a_change_that_moves_no_repository_cuts_no_window(rollout: Database) -> None:
     rollout.execute("""
         INSERT INTO rollout_history (rollout_config_id, action)
-        SELECT id, 'whitelist_added' FROM rollout_configuration;
+        SELECT id, 'updated' FROM rollout_configuration;
         INSERT INTO rollout_history (action) VALUES ('resumed');
     """)
     assert rollout.value("SELECT metrics_cut_at FROM rollout_configuration") is None

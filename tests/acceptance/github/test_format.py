@@ -131,8 +131,8 @@ def test_an_error_that_ends_a_command_is_an_annotation(site: Site, summary: Path
 def test_no_text_of_a_job_is_a_workflow_command(site: Site, summary: Path) -> None:
     site.reconcile()
     add_repositories(site.database, "a/b")
-    for processor in ("::add-mask::a", "::add-mask::b"):
-        report_jobs(site.database, 10, errors=10, feature=FEATURE, processor=processor)
+    for processor in ("github_actions", "::add-mask::a", "::add-mask::b"):
+        report_jobs(site.database, 20, errors=20, feature=FEATURE, processor=processor)
 
     done = site.reconcile("health", "--format", "github")
 

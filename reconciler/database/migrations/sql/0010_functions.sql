@@ -309,12 +309,29 @@ AFTER INSERT ON public.rollout_generation
 DEFERRABLE INITIALLY DEFERRED
 FOR EACH ROW EXECUTE FUNCTION public.notify_of_apply();
 
--- Only triggers and the roles that `db roles` names write notifications.
-REVOKE ALL ON FUNCTION
-public.rollout_notification_severity(text),
-public.rollout_notify(text, text, text, jsonb),
-public.rollout_notification_cause(uuid, uuid),
-public.notify_of_limit(),
-public.notify_of_override_end(),
-public.notify_of_apply()
-FROM public;
+-- Only triggers and the roles that `db roles` names write notifications, whatever the default privileges are.
+DO $$
+DECLARE
+    made regprocedure;
+    grantee text;
+BEGIN
+    FOREACH made IN ARRAY ARRAY[
+        'public.rollout_notification_severity(text)',
+        'public.rollout_notify(text, text, text, jsonb)',
+        'public.rollout_notification_cause(uuid, uuid)',
+        'public.notify_of_limit()',
+        'public.notify_of_override_end()',
+        'public.notify_of_apply()'
+    ]::regprocedure [] LOOP
+        FOR grantee IN
+            SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
+            FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) AS entry
+            WHERE pg_proc.oid = made AND entry.grantee <> proowner
+        LOOP
+            IF grantee NOT IN ('rollout_safeguard', 'rollout_reconciler') THEN
+                EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', made, grantee);
+            END IF;
+        END LOOP;
+    END LOOP;
+END
+$$;

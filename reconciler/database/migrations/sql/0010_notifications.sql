@@ -54,7 +54,8 @@ DECLARE
     grantee text;
 BEGIN
     FOREACH made IN ARRAY ARRAY[
-        'public.rollout_notification_target', 'public.rollout_notification'
+        'public.rollout_notification_target', 'public.rollout_notification',
+        pg_get_serial_sequence('public.rollout_notification', 'position')
     ]::regclass [] LOOP
         FOR grantee IN
             SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
@@ -63,7 +64,7 @@ BEGIN
         LOOP
             EXECUTE format('REVOKE ALL ON TABLE %s FROM %s', made, grantee);
         END LOOP;
-        IF EXISTS (
+        IF made <> pg_get_serial_sequence('public.rollout_notification', 'position')::regclass AND EXISTS (
             SELECT FROM pg_class
             WHERE oid = 'public.rollout_configuration'::regclass AND relrowsecurity
         ) THEN

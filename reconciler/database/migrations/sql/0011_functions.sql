@@ -57,6 +57,22 @@ BEFORE INSERT ON public.rollout_metrics
 FOR EACH ROW WHEN (NEW.slot IS NOT null)
 EXECUTE FUNCTION public.check_metrics_processor();
 
-REVOKE EXECUTE ON FUNCTION
-public.check_rollout_processor(uuid, text), public.check_metrics_processor()
-FROM public;
+-- Only the function that records jobs calls them, whatever the default privileges are.
+DO $$
+DECLARE
+    made regprocedure;
+    grantee text;
+BEGIN
+    FOREACH made IN ARRAY ARRAY[
+        'public.check_rollout_processor(uuid, text)', 'public.check_metrics_processor()'
+    ]::regprocedure [] LOOP
+        FOR grantee IN
+            SELECT DISTINCT CASE entry.grantee WHEN 0 THEN 'PUBLIC' ELSE entry.grantee::regrole::text END
+            FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) AS entry
+            WHERE pg_proc.oid = made AND entry.grantee <> proowner
+        LOOP
+            EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', made, grantee);
+        END LOOP;
+    END LOOP;
+END
+$$;

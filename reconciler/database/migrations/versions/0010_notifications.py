@@ -9,4 +9,4 @@ down_revision = "0009"
 def upgrade() -> None:
     """Make the outbox of notifications."""
     run_file("0010_notifications.sql")
-    run_objects(until=revision)
+    run_objects(until="0010")
