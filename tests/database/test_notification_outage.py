@@ -1,4 +1,6 @@
-"""A receiver that is down for an hour gets each message once it is back, in order."""
+"""A receiver that is down, senders at the same time: each message arrives, in order, once."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.notifications import (
     add_feature,
@@ -59,3 +61,20 @@ def test_after_a_day_of_outage_a_message_is_dead_and_can_be_tried_again(database
         (again,) = deliver(database, environment)
         assert again.state == "delivered"
         assert again.message.id == tried.message.id
+
+
+def test_several_senders_at_once_send_each_message_once(database: Database) -> None:
+    add_target(database, "audit", "webhook")
+    with receiver(check_webhook) as hook:
+        environment = webhook_environment("audit", hook)
+        for number in range(3):
+            add_feature(database, f"feature_{number}")
+            database.execute(
+                "UPDATE rollout_configuration SET emergency_stop = true"
+                " WHERE feature_name = %(name)s",
+                name=f"feature_{number}",
+            )
+        with ThreadPoolExecutor(4) as senders:
+            list(senders.map(lambda _: deliver(database, environment), range(4)))
+        features = [tuple(each.body["features"]) for each in hook.received]
+    assert sorted(features) == [("feature_0",), ("feature_1",), ("feature_2",)]
