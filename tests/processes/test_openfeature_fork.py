@@ -22,6 +22,7 @@ if moment == "before it is ready":
     api.set_provider(provider)
 else:
     api.set_provider_and_wait(provider)
+child_listens, listening = os.pipe()
 children = [os.fork() for _ in range(1)]
 flags = api.get_client()
 deadline = time.monotonic() + 30
@@ -33,11 +34,14 @@ changes = []
 flags.add_handler(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED, changes.append)
 print("ready", flush=True)
 if children[0] == 0:
+    os.write(listening, b"1")
     while flags.get_boolean_value("f", False, EvaluationContext(repository)) or not changes:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os._exit(0)
 import psycopg
+# The child must listen before the change: it would see the change, and no event of it.
+os.read(child_listens, 1)
 with psycopg.connect(url) as connection:
     connection.execute("UPDATE rollout_configuration SET emergency_stop = true")
 assert os.waitpid(children[0], 0)[1] == 0
