@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.event import ProviderEventDetails
+from openfeature.event import ProviderEvent, ProviderEventDetails
 from openfeature.exception import (
     ErrorCode,
     FlagNotFoundError,
@@ -21,7 +21,7 @@ from openfeature.exception import (
 )
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
 from openfeature.hook import Hook
-from openfeature.provider import AbstractProvider, Metadata
+from openfeature.provider import AbstractProvider, FeatureProvider, Metadata
 
 from rollout_client import fork
 from rollout_client.client import RolloutClient
@@ -68,6 +68,15 @@ class RolloutProvider(AbstractProvider):
         fork.check()
         return super().get_provider_hooks()
 
+    def attach(
+        self,
+        on_emit: Callable[[FeatureProvider, ProviderEvent, ProviderEventDetails], None],
+    ) -> None:
+        """Emit events to the SDK, which calls this before it starts a thread for `initialize`."""
+        super().attach(on_emit)
+        # A fork may come before that thread runs; the child has no such thread.
+        self._is_set = True
+
     def initialize(self, evaluation_context: EvaluationContext) -> None:
         """Start the client, and wait for its first load for up to its `start_timeout`.
 
@@ -77,7 +86,6 @@ class RolloutProvider(AbstractProvider):
         """
         if self._stopping.is_set():
             raise ProviderFatalError("the provider was shut down; make a new one")
-        self._is_set = True
         self.client.__enter__()
         status = self.client.status()
         with self._lock:

@@ -8,7 +8,7 @@ from tests.processes.test_uwsgi import UWSGI
 from tests.waiting import eventually
 
 FORKED = """
-import os, sys, time
+import os, sys, threading, time
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEvent
@@ -17,13 +17,23 @@ from rollout_client import RolloutClient
 from rollout_client.openfeature import RolloutProvider
 
 url, repository, moment = sys.argv[1:]
-provider = RolloutProvider(RolloutClient(url))
-if moment == "before it is ready":
+forked = threading.Event()
+
+class Provider(RolloutProvider):
+    def initialize(self, context):
+        if moment == "before it starts":
+            forked.wait()
+        super().initialize(context)
+
+provider = Provider(RolloutClient(url))
+if moment != "after it is ready":
     api.set_provider(provider)
 else:
     api.set_provider_and_wait(provider)
 child_listens, listening = os.pipe()
 children = [os.fork() for _ in range(1)]
+if children[0]:
+    forked.set()
 flags = api.get_client()
 deadline = time.monotonic() + 30
 while flags.get_provider_status() is not ProviderStatus.READY:
@@ -48,7 +58,7 @@ assert os.waitpid(children[0], 0)[1] == 0
 """
 
 
-@pytest.mark.parametrize("moment", ["before it is ready", "after"])
+@pytest.mark.parametrize("moment", ["before it starts", "before it is ready", "after it is ready"])
 def test_a_child_is_ready_and_has_events_whenever_it_was_forked(
     worker: Worker, database: Database, moment: str
 ) -> None:
