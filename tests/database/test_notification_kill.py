@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import Event
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.notifications import (
 from tests.postgres import Database
 from tests.program import PROCESSES
 from tests.receivers import Receiver, check_webhook, receiver
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_SECONDS, eventually
 
 HELD = {
     "claim, in its statement": (725_101, "BEFORE", "NEW.attempts > OLD.attempts"),
@@ -77,17 +78,18 @@ def kill_at(database: Database, point: str, hook: Receiver, environment: Mapping
             os.kill(process.pid or 0, signal.SIGKILL)
             process.join()
     else:
-        killed: list[str] = []
+        # One thread alone may ask for the exit code: it can be read once.
+        killed = Event()
 
         def kill(reached: str) -> None:
-            if reached == point and not killed:
-                killed.append(reached)
+            if reached == point and not killed.is_set():
                 os.kill(process.pid or 0, signal.SIGKILL)
                 process.join()
+                killed.set()
 
         hook.at = kill
         process.start()
-        eventually(lambda: process.exitcode is not None)
+        assert killed.wait(DEADLINE_SECONDS)
         hook.at = lambda _reached: None
     assert process.exitcode == -signal.SIGKILL
     eventually(
