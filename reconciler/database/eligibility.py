@@ -107,6 +107,36 @@ def explain_repository(
     )
 
 
+def explain_everywhere(
+    connection: "Connection", found: "FoundRepository"
+) -> tuple[Explanation, ...]:
+    """Return why a repository is eligible for each feature or is not, by the feature's name.
+
+    The number of queries does not depend on the number of features.
+    """
+    row = connection.execute(text(_SQL["activity"]), {"id": found.id}).one_or_none()
+    repository = None if row is None else _repository(row)
+    keys = (found.id,) if repository is None else repository.keys
+    targetings = {
+        each.feature: _targeting(each)
+        for each in connection.execute(
+            text(_SQL["targeting"]), {"feature": None, "keys": list(keys)}
+        )
+    }
+    return tuple(
+        Explanation(
+            feature=each.feature,
+            repository_id=found.id,
+            repository=repository,
+            activity=None if row is None else _activity(row),
+            is_categorized=row is not None and row.is_categorized,
+            decision=_decision(each),
+            rules=explain(each.feature, targetings[each.feature], repository),
+        )
+        for each in connection.execute(text(_SQL["decisions"]), {"id": found.id})
+    )
+
+
 def explain_then(
     connection: "Connection", found: "FoundRepository", feature: str, then: "Then"
 ) -> Explanation:
@@ -178,6 +208,10 @@ def _activity(row: "Row[Any]") -> Activity:
 
 def _read_decision(connection: "Connection", feature: str, repository_id: str) -> Decision:
     row = connection.execute(text(_SQL["decide"]), {"id": repository_id, "feature": feature}).one()
+    return _decision(row)
+
+
+def _decision(row: "Row[Any]") -> Decision:
     return Decision(
         eligible=row.eligible,
         rule=Rule(row.rule),

@@ -8,9 +8,25 @@ SELECT
     explained.category
 FROM public.explain_repository_eligibility(CAST(:id AS uuid), :feature) AS explained;
 
--- name: targeting
--- A feature's configuration for one repository: of its lists only the repository's keys.
+-- name: decisions
+-- The answers of the function that services call, for one repository and every feature.
 SELECT
+    configuration.feature_name AS feature,
+    explained.eligible,
+    explained.rule,
+    explained.reason,
+    explained.bucket,
+    explained.category
+FROM public.rollout_configuration AS configuration
+CROSS JOIN LATERAL public.explain_repository_eligibility(
+    CAST(:id AS uuid), configuration.feature_name
+) AS explained
+ORDER BY configuration.feature_name;
+
+-- name: targeting
+-- A feature's configuration for one repository, or that of every feature: of its lists only the repository's keys.
+SELECT
+    configuration.feature_name AS feature,
     configuration.is_active AS active,
     configuration.emergency_stop,
     configuration.rollout_strategy AS strategy,
@@ -34,7 +50,7 @@ SELECT
             AND membership.key = ANY(CAST(:keys AS text []))
     ) AS exclusions
 FROM public.rollout_configuration AS configuration
-WHERE configuration.feature_name = :feature;
+WHERE CAST(:feature AS text) IS null OR configuration.feature_name = :feature;
 
 -- name: activity
 -- One repository with the present counts that decide its category.

@@ -176,6 +176,7 @@ TO rollout_safeguard;
 -- An override, the values that it limits, and its row of history. Of a configuration, only the columns that
 -- an override changes.
 GRANT INSERT, UPDATE ON public.rollout_override TO rollout_safeguard, rollout_reconciler;
+GRANT SELECT ON public.rollout_lease TO rollout_reader;
 GRANT SELECT, INSERT, UPDATE ON public.rollout_lease TO rollout_safeguard, rollout_reconciler;
 GRANT UPDATE (rollout_percentage, emergency_stop, updated_at)
 ON public.rollout_configuration TO rollout_safeguard;

@@ -1,0 +1,50 @@
+"""The audience of a feature by category, in a time that does not depend on the number of repositories.
+
+A small table is counted. Of a large one some pages are read, and the counts are scaled: whether a repository
+is eligible depends on a digest of its id, and not on its page. Reads in the caller's transaction.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.planning.audience import AudienceEstimate, CategoryShare, scale_sample
+from rollout_client.targeting.categories import Category
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SQL = queries("audience")
+
+MOST_LOOKED_AT: Final = 3_000
+"""The repositories of a sample, at most."""
+_PAGES: Final = 60
+"""The pages of a sample; a table that has no more is read as a whole."""
+
+
+def read_audience(connection: "Connection", feature: str) -> AudienceEstimate:
+    """Return the eligible repositories of a feature by category, counted or estimated.
+
+    Of an unknown feature no repository is eligible.
+    """
+    size = connection.execute(text(_SQL["size"])).one()
+    is_whole = size.pages <= _PAGES
+    parameters = {
+        "feature": feature,
+        "percent": 100.0 if is_whole else 100.0 * _PAGES / size.pages,
+        # A page holds at most 291 rows, so that a table with so few pages is read to its end.
+        "most": _PAGES * 300 if is_whole else MOST_LOOKED_AT,
+    }
+    found = [
+        CategoryShare(Category(row.category), row.eligible, row.total)
+        for row in connection.execute(text(_SQL["sample"]), parameters)
+    ]
+    looked_at = sum(each.total for each in found)
+    if is_whole:
+        repositories = looked_at
+    elif size.repositories is not None and size.repositories > 0:
+        repositories = max(size.repositories, looked_at)
+    else:
+        repositories = looked_at * size.pages // _PAGES
+    return scale_sample(repositories, looked_at, found)

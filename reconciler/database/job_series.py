@@ -1,0 +1,88 @@
+"""Jobs over time, from the kept sums: for the charts of a feature, and for the sparkline of each feature.
+
+Reads in the caller's transaction and writes nothing. The work depends on the windows of the period, not on
+the number of jobs or of repositories.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.errors import NotFound
+from reconciler.planning.evidence import window_of
+from reconciler.planning.job_series import HourOfJobs, JobSeries, Mark, WindowOfJobs, mark_kind
+from reconciler.wording import counted, show_number
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+_SQL = queries("job_series")
+
+DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
+_MOST_MARKS: Final = 200
+
+
+def read_job_series(
+    connection: "Connection", feature: str, *, length: timedelta = DAY
+) -> JobSeries:
+    """Return the jobs of a feature's two processors in the last day, with marks.
+
+    Args:
+        connection: the database.
+        feature: its name.
+        length: the length of the period, which ends now.
+
+    Raises:
+        NotFound: no feature has this name.
+    """
+    row = connection.execute(text(_SQL["processors"]), {"feature": feature}).one_or_none()
+    if row is None:
+        raise NotFound(f"no feature is called {feature}")
+    begins_at = window_of(row.now - length)
+    period = {"feature": feature, "begins_at": begins_at, "ends_at": row.now}
+    windows = connection.execute(text(_SQL["windows"]), period)
+    marks = connection.execute(text(_SQL["marks"]), {**period, "most": _MOST_MARKS}).all()
+    return JobSeries(
+        processor=row.processor,
+        fallback=row.fallback,
+        begins_at=begins_at,
+        ends_at=row.now,
+        windows=tuple(WindowOfJobs(**each._mapping) for each in windows),  # noqa: SLF001
+        marks=tuple(_mark(each) for each in reversed(marks)),
+    )
+
+
+def read_hours(
+    connection: "Connection", *, feature: str | None = None
+) -> Mapping[str, Sequence[HourOfJobs]]:
+    """Return the jobs of the judged processor in each hour of the last day, by feature.
+
+    A feature without a job in the last day is absent; each other one has every hour, the oldest first.
+    """
+    now: datetime = connection.execute(text(_SQL["now"])).scalar_one()
+    last = now.replace(minute=0, second=0, microsecond=0)
+    hours = [last - place * _HOUR for place in reversed(range(DAY // _HOUR))]
+    parameters = {"feature": feature, "begins_at": hours[0], "ends_at": now}
+    found: dict[str, dict[datetime, HourOfJobs]] = {}
+    for row in connection.execute(text(_SQL["hours"]), parameters):
+        hour = HourOfJobs(row.begins_at, row.jobs, row.errors)
+        found.setdefault(row.feature, {})[row.begins_at] = hour
+    return {
+        name: tuple(known.get(hour, HourOfJobs(hour, 0, 0)) for hour in hours)
+        for name, known in found.items()
+    }
+
+
+def _mark(row: "Row[Any]") -> Mark:
+    has_both = row.before is not None and row.after is not None
+    what = str(row.action).replace("_", " ")
+    if has_both:
+        what = f"{what} {show_number(row.before)} → {show_number(row.after)}"
+    elif row.changes > 1:
+        what = f"{what}, {counted(row.changes, 'change')}"
+    kind = mark_kind(row.action, is_raised=has_both and row.after > row.before)
+    return Mark(row.at, kind, f"{what} by {row.by or 'an unknown person'}")

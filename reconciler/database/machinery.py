@@ -1,0 +1,132 @@
+"""The machinery of a rollout: the watch's lease, the server and its replicas, sessions, schema, generation.
+
+Reads in the caller's transaction and writes nothing. What an account may not see is None, and the page says
+which right it needs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import text
+
+from reconciler.database.lease import WATCH_LEASE
+from reconciler.database.notifications import read_queue_usage
+from reconciler.database.queries import queries
+from reconciler.database.schema import current_revision
+from reconciler.database.schema_objects import find_differences
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SQL = queries("machinery")
+
+CLIENT_PROGRAM: Final = "reconcile-client"
+"""The name with which clients connect."""
+_MOST_PROGRAMS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class WatchLease:
+    """The lease of the watch."""
+
+    holder: str
+    until: datetime
+    is_held: bool
+    """False where it ended without a successor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server of the database."""
+
+    version: str
+    is_replica: bool
+    started_at: datetime
+    synchronous_names: str
+    """The replicas for which a COMMIT waits; empty where it waits for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A replica that is connected."""
+
+    name: str
+    state: str | None
+    """None where the account may not see it, or, with the lag, where nothing was written lately."""
+    sync_state: str | None
+    lag: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The sessions of one program."""
+
+    program: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedState:
+    """The newest generation."""
+
+    generation: int
+    applied_commit: str | None
+    applied_at: datetime | None
+    file: str | None
+    applied_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Machinery:
+    """What runs the rollout."""
+
+    now: datetime
+    lease: WatchLease | None
+    """None where no watch has ever held it."""
+    may_read_leases: bool
+    counted_until: datetime | None
+    """The end of the newest window of jobs that a watch has counted; None where it has counted none."""
+    server: Server
+    replicas: Sequence[Replica]
+    sessions: Sequence[Sessions]
+    applied: AppliedState
+    notification_queue: float
+    """In percent."""
+    schema: str | None
+    differences: Sequence[str]
+    """What differs from the schema of this release, each as a sentence."""
+
+    @property
+    def clients(self) -> int:
+        """The sessions of clients; each client listens on one."""
+        return sum(each.sessions for each in self.sessions if each.program == CLIENT_PROGRAM)
+
+
+def read_machinery(connection: "Connection") -> Machinery:
+    """Return the state of the machinery."""
+    server = connection.execute(text(_SQL["database"])).one()
+    may_read_leases: bool = connection.execute(text(_SQL["may_read_leases"])).scalar_one()
+    lease = None
+    if may_read_leases:
+        row = connection.execute(text(_SQL["lease"]), {"name": WATCH_LEASE}).one_or_none()
+        lease = None if row is None else WatchLease(row.holder, row.until, row.is_held)
+    replicas = connection.execute(text(_SQL["replicas"]))
+    sessions = connection.execute(text(_SQL["sessions"]), {"most": _MOST_PROGRAMS})
+    state = connection.execute(text(_SQL["state"])).one()
+    return Machinery(
+        now=server.now,
+        lease=lease,
+        may_read_leases=may_read_leases,
+        counted_until=connection.execute(text(_SQL["counted_until"])).scalar(),
+        server=Server(
+            server.version, server.is_replica, server.started_at, server.synchronous_names
+        ),
+        replicas=tuple(Replica(**row._mapping) for row in replicas),  # noqa: SLF001
+        sessions=tuple(Sessions(**row._mapping) for row in sessions),  # noqa: SLF001
+        applied=AppliedState(**state._mapping),  # noqa: SLF001
+        notification_queue=read_queue_usage(connection),
+        schema=current_revision(connection),
+        differences=tuple(find_differences(connection)),
+    )

@@ -1,0 +1,78 @@
+"""The stages of a feature with their dates: which one is live, how long it soaks, when each may come.
+
+A date is the earliest one: each stage soaks to its end, nothing limits the feature, and its verdict passes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from reconciler.planning.promotion import Soaking, current_stage, next_stage
+from reconciler.rollout_file.model import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class StageState(StrEnum):
+    """Where a stage is in the rollout."""
+
+    DONE = "done"
+    CURRENT = "current"
+    COMING = "coming"
+
+
+@dataclass(frozen=True, slots=True)
+class StageDate:
+    """One stage, with its dates."""
+
+    percentage: Decimal
+    soak: timedelta
+    state: StageState
+    may_come_at: datetime | None
+    """The earliest date of a coming stage; None where something other than time is missing."""
+    soak_left: timedelta | None
+    """How long the current stage still soaks; None for other stages, and while nothing soaks."""
+
+
+def list_stage_dates(
+    progression: Sequence[Stage],
+    percentage: Decimal,
+    soaking: Soaking | None,
+    now: datetime,
+) -> tuple[StageDate, ...]:
+    """Return every stage of a progression with its state and its dates.
+
+    Args:
+        progression: the feature's, as the last applied file has it.
+        percentage: the desired percentage of the feature.
+        soaking: since when the current stage soaks; None where it does not soak, because the feature is
+            limited, inactive or stopped.
+        now: the database's time.
+    """
+    return tuple(_dates(progression, percentage, soaking, now))
+
+
+def _dates(
+    progression: Sequence[Stage], percentage: Decimal, soaking: Soaking | None, now: datetime
+) -> "Iterator[StageDate]":
+    current = current_stage(progression, percentage)
+    following = next_stage(progression, percentage)
+    # An increase up to the first stage needs no soak.
+    at: datetime | None = now if current is None else None
+    for stage in progression:
+        if stage is current:
+            left = None
+            if soaking is not None:
+                ends_at = soaking.reached_at + soaking.inactive_for + stage.soak
+                left = max(timedelta(0), ends_at - now)
+                at = max(now, ends_at)
+            yield StageDate(stage.percentage, stage.soak, StageState.CURRENT, None, left)
+        elif following is None or stage.percentage < following.percentage:
+            yield StageDate(stage.percentage, stage.soak, StageState.DONE, None, None)
+        else:
+            yield StageDate(stage.percentage, stage.soak, StageState.COMING, at, None)
+            at = None if at is None else at + stage.soak
