@@ -1,0 +1,1 @@
+"""The dashboard: what production does, live, and the few acts that are urgent."""
