@@ -38,7 +38,7 @@ tests/javascript/node_modules: tests/javascript/package-lock.json
 	fi
 
 .PHONY: demo
-demo: .venv/runtime ## make a demo in build/demo, preview and apply its file, show the status
+demo: .venv/runtime ## make a demo in build/demo with a day of jobs, show its status and the dashboard's address
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
 
 .PHONY: test

@@ -25,9 +25,6 @@ _INTERVAL: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|m|)")
 _INTERVAL_SECONDS: Final = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
 _MIN_INTERVAL_SECONDS: Final = 0.1
 _MAX_INTERVAL_SECONDS: Final = 3600.0
-_AGO: Final = re.compile(r"[1-9][0-9]*[smhd]")
-_GENERATION: Final = re.compile("[0-9]{1,30}")
-_COMMIT: Final = re.compile("[0-9a-f]{7,64}")
 _MAX_PROCESSOR_LENGTH: Final = 50
 
 
@@ -164,15 +161,12 @@ class Since(click.ParamType[datetime]):
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
         """Return the time; a time without a zone is UTC."""
-        from reconciler.rollout_file.durations import parse_duration
+        from reconciler.planning.moments import parse_time
 
         try:
-            if _AGO.fullmatch(value):
-                return datetime.now(UTC) - parse_duration(value)
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time; write 2026-11-23T12:00Z or 24h", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return parse_time(value, datetime.now(UTC))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class MomentType(click.ParamType["Moment"]):
@@ -184,24 +178,12 @@ class MomentType(click.ParamType["Moment"]):
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Moment":
         """Return the moment; digits alone may be a generation or a commit."""
-        from reconciler.database.time_travel import Moment
+        from reconciler.database.time_travel import parse_moment
 
-        written = value.lower()
-        generation = int(written) if _GENERATION.fullmatch(written) else None
-        commit = written if _COMMIT.fullmatch(written) else None
-        if generation is not None or commit is not None:
-            return Moment(written, generation, commit)
         try:
-            time = Since().convert(value, None, None)
-        except click.BadParameter as error:
-            self.fail(
-                f"{error.message}, the number of a generation, or seven characters or more of a "
-                "commit",
-                param,
-                ctx,
-            )
-        # A time without a fraction, as output shows it, includes all of its second.
-        return Moment(written, time=time if time.microsecond else time.replace(microsecond=999_999))
+            return parse_moment(value, datetime.now(UTC))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Listen(click.ParamType["ListenAddress"]):

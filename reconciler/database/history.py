@@ -17,6 +17,7 @@ from reconciler.database.queries import queries
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.field_types import plain
 from reconciler.planning.history import Action, HistoryCause
+from reconciler.wording import counted, show_number
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -42,6 +43,27 @@ class HistoryEntry:
     def details(self) -> Mapping[str, Any]:
         """The metadata if it is an object, else an empty one."""
         return self.metadata if isinstance(self.metadata, dict) else {}
+
+    @property
+    def change(self) -> str:
+        """The change in words, empty without one; people may have written the row by hand."""
+        details = self.details
+        if self.previous_percentage is not None and self.new_percentage is not None:
+            # The name of the field that drifted is not in the action.
+            drifted = f"{details.get('field')} " if "live" in details else ""
+            previous = show_number(self.previous_percentage)
+            return f"{drifted}{previous} → {show_number(self.new_percentage)}"
+        if "entry" in details:
+            return str(details["entry"])
+        if "field" in details and "before" in details:
+            # The reverted value was live; the last apply had no other value before it.
+            is_reverted = self.action == Action.DRIFT_REVERTED
+            before = details.get("live") if is_reverted else details["before"]
+            return f"{details['field']} {_shown(before)} → {_shown(details.get('after'))}"
+        if "limit_after" in details:
+            limit = _limit(details["limit_after"])
+            return f"override {_limit(details.get('limit_before'))} → {limit}"
+        return "" if self.new_percentage is None else show_number(self.new_percentage)
 
 
 def read_history(
@@ -177,3 +199,22 @@ class HistoryWriter:
             "triggered_by": self.cause.by[:100],
             "metadata": json.dumps(metadata),
         }
+
+
+def _limit(percentage: Any) -> str:
+    return "stop" if percentage is None else str(percentage)
+
+
+def _shown(value: Any) -> str:
+    """Return a value of a row's metadata for people."""
+    match value:
+        case None:
+            return "(none)"
+        case bool():
+            return "on" if value else "off"
+        case list():
+            return counted(len(value), "entry")
+        case dict():
+            return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
+        case _:
+            return str(value)

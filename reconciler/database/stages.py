@@ -4,8 +4,11 @@ Reads in the caller's transaction and writes nothing.
 """
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
@@ -13,12 +16,13 @@ from reconciler.database.health import read_evidence_steps, read_soaking
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
 from reconciler.planning.evidence_series import EvidenceSeries, evidence_series
-from reconciler.planning.promotion import current_stage
+from reconciler.planning.health import Verdict
+from reconciler.planning.promotion import current_stage, next_stage
 from reconciler.planning.stage_dates import StageDate, list_stage_dates
 from reconciler.rollout_file.model import Stage
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
 _SQL = queries("stages")
 
@@ -32,15 +36,49 @@ def read_stage_dates(connection: "Connection", feature: str) -> tuple[StageDate,
     row = connection.execute(text(_SQL["progression"]), {"feature": feature}).one_or_none()
     if row is None:
         raise NotFound(f"no feature is called {feature}")
-    # As text, because a percentage is no float.
-    stages = json.loads(row.stages or "[]", parse_float=Decimal)
-    progression = tuple(Stage.model_validate(each) for each in stages)
-    percentage = Decimal(row.percentage)
+    progression, percentage = _progression(row), Decimal(row.percentage)
     current = current_stage(progression, percentage)
     soaking = None
     if row.is_soaking and current is not None:
         soaking = read_soaking(connection, feature, current.percentage)
     return list_stage_dates(progression, percentage, soaking, row.now)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyPromotion:
+    """A feature whose next stage may come, by the last applied file."""
+
+    feature: str
+    percentage: Decimal
+    next_percentage: Decimal
+    since: datetime | None
+    """When the soak of its stage ended; None before the first stage."""
+
+
+def read_ready_promotions(connection: "Connection") -> Iterator[ReadyPromotion]:
+    """Yield the features whose stage has soaked with a passing verdict, by name.
+
+    `promote` plans the file and can find more that is missing.
+    """
+    for row in connection.execute(text(_SQL["progression"]), {"feature": None}).all():
+        progression, percentage = _progression(row), Decimal(row.percentage)
+        following = next_stage(progression, percentage)
+        if following is None or not row.is_soaking:
+            continue
+        current = current_stage(progression, percentage)
+        if current is None:
+            yield ReadyPromotion(row.feature, percentage, following.percentage, None)
+            continue
+        soaking = read_soaking(connection, row.feature, current.percentage)
+        if soaking.is_over(current.soak) and soaking.health.judgement.verdict is Verdict.PASS:
+            since = soaking.reached_at + soaking.inactive_for + current.soak
+            yield ReadyPromotion(row.feature, percentage, following.percentage, since)
+
+
+def _progression(row: "Row[Any]") -> tuple[Stage, ...]:
+    # As text, because a percentage is no float.
+    stages = json.loads(row.stages or "[]", parse_float=Decimal)
+    return tuple(Stage.model_validate(each) for each in stages)
 
 
 def read_evidence_series(connection: "Connection", feature: str) -> EvidenceSeries | None:

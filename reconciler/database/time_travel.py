@@ -4,6 +4,7 @@ A generation stores the configuration, the marks and the thresholds. Names and t
 category are not stored, so those of today count. Changes by SQL alone are not known.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from reconciler.errors import NotFound
 from reconciler.planning.desired import stored_thresholds
 from reconciler.planning.feature_config import Configuration, exposure_from_state, from_state
 from reconciler.planning.history import Action
+from reconciler.planning.moments import parse_time
 from reconciler.wording import short_commit, show_time
 from rollout_client.targeting.categories import Activity, Category, Threshold, categorize
 from rollout_client.targeting.eligibility import Repository, Targeting
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _SQL = queries("time_travel")
 
+_GENERATION: Final = re.compile("[0-9]{1,30}")
+_COMMIT: Final = re.compile("[0-9a-f]{7,64}")
 _MOST_NAMED: Final = 3
 _MOST_GENERATIONS: Final = 2**63 - 1
 
@@ -39,6 +43,28 @@ class Moment:
     commit: str | None = None
     """The commit's name or its beginning, lower case."""
     time: datetime | None = None
+
+
+def parse_moment(text: str, now: datetime) -> Moment:
+    """Return the moment in a text; digits alone may be a generation or a commit.
+
+    A time without a fraction, as output shows it, includes all of its second.
+
+    Raises:
+        ValueError: it is none of these; the message has a correct example.
+    """
+    written = text.lower()
+    generation = int(written) if _GENERATION.fullmatch(written) else None
+    commit = written if _COMMIT.fullmatch(written) else None
+    if generation is not None or commit is not None:
+        return Moment(written, generation, commit)
+    try:
+        time = parse_time(text, now)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}, the number of a generation, or seven characters or more of a commit"
+        ) from None
+    return Moment(written, time=time if time.microsecond else time.replace(microsecond=999_999))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ROLLOUT_FILE: Final = "rollout.yaml"
 REPOSITORIES: Final = "repositories.csv"
 REMOTE: Final = "origin.git"
+DEMO_ACTOR: Final = "demo"
+_ROLLBACK_REASON: Final = "the jobs of the new runner image fail"
 _IGNORED: Final = f"/{EMBEDDED_FOLDER}/\n/{REMOTE}/\n"
 _SAMPLES: Final = files("reconciler") / "demo_files"
 
@@ -23,6 +25,11 @@ _SAMPLES: Final = files("reconciler") / "demo_files"
 def next_lines() -> str:
     """Return the lines to type in the folder of a demo, with comments."""
     return (_SAMPLES / "next-lines.sh").read_text("utf-8")
+
+
+def dashboard_lines() -> str:
+    """Return the lines that show a demo with jobs, with comments."""
+    return (_SAMPLES / "dashboard-lines.sh").read_text("utf-8")
 
 
 def require_new_folder(folder: Path) -> None:
@@ -77,3 +84,36 @@ def load_samples(database: "Database", folder: Path) -> "LoadOutcome":
         return load_repositories(connection, str(source), rows)
 
     return write_transaction(database, load)
+
+
+def add_day(database: "Database", folder: Path) -> None:
+    """Apply the file of a new demo as of a day ago, and add jobs of both processors with a rollback.
+
+    The rollback is three hours old. Write-back has not seen it yet.
+    """
+    from datetime import UTC, datetime
+    from decimal import Decimal
+
+    from reconciler.database import demo_day
+    from reconciler.database.apply import Application
+    from reconciler.database.transactions import read_only_transaction, write_transaction
+    from reconciler.operations.reconcile import apply, read_source
+    from reconciler.operations.safeguard import roll_back
+    from reconciler.rollout_file.reader import read_rollout_file
+
+    document = read_rollout_file(folder / ROLLOUT_FILE)
+    now = datetime.now(UTC)
+    (feature,) = document.rollout.features
+    apply(database, Application(read_source(document), document.rollout, DEMO_ACTOR))
+    write_transaction(database, lambda each: demo_day.move_apply(each, now))
+    with read_only_transaction(database) as connection:
+        before = demo_day.read_eligible(connection, feature)
+    roll_back(database, feature, Decimal(0), by=DEMO_ACTOR, reason=_ROLLBACK_REASON)
+    with read_only_transaction(database) as connection:
+        after = demo_day.read_eligible(connection, feature)
+
+    def write(connection: "Connection") -> None:
+        demo_day.move_rollback(connection, now)
+        demo_day.add_jobs(connection, feature, now, before, after)
+
+    write_transaction(database, write)

@@ -1,5 +1,6 @@
 """`reconcile demo`: a person with nothing but the package sees a rollout fail, roll back and resume."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -71,6 +72,32 @@ def test_the_lines_of_a_demo_show_a_rollout_that_fails_and_resumes(empty_folder:
         "the embedded database is stopped",
     ):
         assert line in typed.stdout, line
+
+
+def test_a_demo_with_jobs_has_a_day_of_both_processors_and_a_rollback(empty_folder: Path) -> None:
+    made = run(empty_folder, "demo", "trial", "--with-jobs")
+    assert made.exit_code == 0, made.stderr
+    trial = empty_folder / "trial"
+
+    history = json.loads(run(trial, "history", "--format", "json").stdout)["history"]
+    windows = json.loads(
+        run(
+            trial, "metrics", "show", "--since", "24h", "--limit", "1000", "--format", "json"
+        ).stdout
+    )["windows"]
+    status = json.loads(run(trial, "status", "--format", "json").stdout)
+
+    assert "reconcile dashboard --listen 127.0.0.1:8017" in made.stdout
+    assert [(each["action"], each["new_percentage"]) for each in history] == [
+        ("rollback", 0),
+        ("created", 25),
+    ]
+    assert {each["processor"] for each in windows} == {"github_actions", "inngest"}
+    rolled_back_at = history[0]["created_at"]
+    failed = {each["begins_at"] < rolled_back_at for each in windows if each["errors"] > 3}
+    assert failed == {True}
+    assert status["features"][0]["override"]["reason"] == "the jobs of the new runner image fail"
+    assert "Nothing to change" in run(trial, "--dry-run").stdout
 
 
 def test_a_demo_leaves_a_folder_with_files_as_it_is(empty_folder: Path) -> None:

@@ -16,12 +16,17 @@ from reconciler.wording import counted
 
 @click.command(epilog="Example: reconcile demo my-rollout")
 @click.argument("folder", type=FILE, metavar="FOLDER")
+@click.option(
+    "--with-jobs",
+    is_flag=True,
+    help="Also apply the file, and add a day of sample jobs with a rollback, for the dashboard.",
+)
 @click.pass_context
-def command(context: click.Context, folder: str) -> None:
+def command(context: click.Context, folder: str, *, with_jobs: bool) -> None:
     """Make a trial in a new folder: a rollout file, a git repository, a database with 42 repositories.
 
-    Then it prints the lines to type: they apply the file, let jobs fail, roll back and resume. Nothing
-    leaves this machine, and all repositories are sample data.
+    Then it prints the lines to type: they apply the file, let jobs fail, roll back and resume. With
+    --with-jobs they show the dashboard. Nothing leaves this machine, and all repositories are sample data.
     """
     from reconciler.cli.context import open_address
     from reconciler.database.address import embedded_address
@@ -42,9 +47,13 @@ def command(context: click.Context, folder: str) -> None:
         f"remote {demo.REMOTE}, and loaded {counted(loaded.added, 'repository')} into the Postgres. It "
         "runs until: reconcile db stop",
     )
+    if with_jobs:
+        demo.add_day(database, place)
+        _say(settings, "applied the file, added a day of jobs, and rolled the feature back to 0")
     settings.inform("\nNext, type these lines:\n")
     change = "" if folder == "." else f"cd {shlex.quote(for_line(folder))}\n\n"
-    print_result(settings, f"{change}{demo.next_lines().rstrip()}")
+    lines = demo.dashboard_lines() if with_jobs else demo.next_lines()
+    print_result(settings, f"{change}{lines.rstrip()}")
 
 
 def _say(settings: Settings, sentence: str) -> None:

@@ -147,7 +147,7 @@ def _features_as_text(
     found: "DriftByFeature", causes: "Mapping[str, HistoryEntry] | None"
 ) -> "Iterator[str]":
     from reconciler.cli.render.text import paragraph
-    from reconciler.cli.render.wording import describe_drift
+    from reconciler.planning.drift_description import describe_drift
 
     for name, drift in found.items():
         yield click.style(for_line(name), bold=True)

@@ -13,7 +13,7 @@ from reconciler.cli.output import show_result
 from reconciler.cli.render.text import for_line, wrapped
 from reconciler.cli.types import Name, Since
 from reconciler.planning.history import Action
-from reconciler.wording import counted, short_commit, show_number, show_time
+from reconciler.wording import short_commit, show_time
 
 if TYPE_CHECKING:
     from reconciler.database.history import HistoryEntry
@@ -87,7 +87,7 @@ def _lines(entries: "Sequence[HistoryEntry]") -> Iterator[str]:
     """Yield the changes of one apply or action, and under them the person and the reason."""
     for entry in entries:
         feature = entry.feature_name or "all features"
-        what = (show_time(entry.created_at), feature, entry.action, _what(entry))
+        what = (show_time(entry.created_at), feature, entry.action, entry.change)
         yield from wrapped("  ".join(for_line(part) for part in what if part))
     entry = entries[0]
     commit = entry.details.get("commit")
@@ -96,41 +96,3 @@ def _lines(entries: "Sequence[HistoryEntry]") -> Iterator[str]:
     yield from wrapped(
         for_line(f"by {entry.triggered_by or 'an unknown person'}{at}{why}"), indent="    "
     )
-
-
-def _what(entry: "HistoryEntry") -> str:
-    """Return the change of a row, if it has one; people may have written the row by hand."""
-    details = entry.details
-    if entry.previous_percentage is not None and entry.new_percentage is not None:
-        # The name of the field that drifted is not in the action.
-        drifted = f"{details.get('field')} " if "live" in details else ""
-        return f"{drifted}{show_number(entry.previous_percentage)} → {show_number(entry.new_percentage)}"
-    if "entry" in details:
-        return str(details["entry"])
-    if "field" in details and "before" in details:
-        # The reverted value was live; the last apply had no other value before it.
-        is_reverted = entry.action == Action.DRIFT_REVERTED
-        before = details.get("live") if is_reverted else details["before"]
-        return f"{details['field']} {_shown(before)} → {_shown(details.get('after'))}"
-    if "limit_after" in details:
-        return f"override {_limit(details.get('limit_before'))} → {_limit(details['limit_after'])}"
-    return "" if entry.new_percentage is None else show_number(entry.new_percentage)
-
-
-def _limit(percentage: Any) -> str:
-    return "stop" if percentage is None else str(percentage)
-
-
-def _shown(value: Any) -> str:
-    """Return a value of a row's metadata for people."""
-    match value:
-        case None:
-            return "(none)"
-        case bool():
-            return "on" if value else "off"
-        case list():
-            return counted(len(value), "entry")
-        case dict():
-            return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
-        case _:
-            return str(value)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.cli.render.text import for_line
-from reconciler.cli.render.wording import describe_drift
 from reconciler.errors import FileInvalid
 from reconciler.planning.drift import Decision
+from reconciler.planning.drift_description import describe_drift
 from reconciler.planning.guards import (
     Finding,
     ListEmptied,

@@ -21,13 +21,13 @@ from reconciler.cli.render.text import fixed_width, for_cell, for_line, for_mark
 from reconciler.cli.render.wording import (
     REFUSED,
     describe_absence,
-    describe_drift,
     mark_drift_lines,
     short_limit,
     ways_on,
 )
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
 from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.drift_description import describe_drift
 from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import FeaturePlan, ListChange, Plan, ScalarChange
 from reconciler.planning.plan_inputs import Source

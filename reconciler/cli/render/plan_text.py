@@ -10,13 +10,13 @@ from reconciler.cli.render.text import for_line, line, listed, paragraph, wrappe
 from reconciler.cli.render.wording import (
     REFUSED,
     describe_absence,
-    describe_drift,
     mark_drift_lines,
     short_limit,
     ways_on,
 )
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.desired import default_configuration
+from reconciler.planning.drift_description import describe_drift
 from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import (
     Change,

@@ -1,11 +1,9 @@
-"""Sentences that several renderings share: drift, refusals, overrides, write-back."""
+"""Sentences that several renderings share: refusals, overrides, write-back."""
 
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.feature_config import ListField, ScalarField
 from reconciler.planning.guards import MOST_NAMES
 from reconciler.planning.plan import MarksPlan, Plan
 from reconciler.rollout_file.model import Override
@@ -16,30 +14,6 @@ if TYPE_CHECKING:
 
 REFUSED = "Refused: nothing was written. A person decides:"
 """The line that precedes the ways to go on."""
-
-
-def describe_drift(drift: Drift) -> str:
-    """Return a change of the live state, and what an apply does about it."""
-    match drift.decision:
-        case Decision.KEEP:
-            fate = "the apply keeps it as an override, because it narrows the rollout"
-        case Decision.REVERT:
-            fate = "the apply reverts it"
-        case Decision.HOLD:
-            fate = "it holds the apply: it narrows the rollout, and an override cannot express it"
-        case Decision.ADOPT:
-            fate = "the apply keeps it, because the file has the same value"
-    return f"{drift.field.column} {_change(drift)}, changed live by hand: {fate}"
-
-
-def _change(drift: Drift) -> str:
-    match drift.field:
-        case ScalarField():
-            return f"{drift.field.show(drift.last_applied)} → {drift.field.show(drift.live)}"
-        case ListField():
-            gone, come = drift.last_applied - drift.live, drift.live - drift.last_applied
-            counts = (("−", len(gone)), ("+", len(come)))
-            return " ".join(f"{sign}{count(number)}" for sign, number in counts if number)
 
 
 def describe_absence(override: Override) -> str:

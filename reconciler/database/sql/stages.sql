@@ -1,7 +1,8 @@
 -- name: progression
--- The stages of a feature as the last applied file has them, its desired percentage there, and whether something
--- keeps its stage from soaking.
+-- The stages of a feature, or of every feature, as the last applied file has them, its desired percentage there, and
+-- whether something keeps its stage from soaking.
 SELECT
+    configuration.feature_name AS feature,
     now() AS now,
     generation.desired #>> ARRAY['features', configuration.feature_name, 'progression'] AS stages,
     coalesce(
@@ -16,7 +17,8 @@ SELECT
 FROM public.rollout_configuration AS configuration
 LEFT JOIN public.rollout_generation AS generation
     ON generation.generation = (SELECT state.generation FROM public.rollout_state AS state)
-WHERE configuration.feature_name = :feature;
+WHERE CAST(:feature AS text) IS null OR configuration.feature_name = :feature
+ORDER BY configuration.feature_name;
 
 -- name: began_at
 -- When the evidence of a feature began.

@@ -1,0 +1,58 @@
+"""What waits for a person beside drift, write-back and promotions: refused applies, notifications.
+
+Reads in the caller's transaction and writes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sqlalchemy import text
+
+from reconciler.database.queries import queries
+from reconciler.planning.notifications import LATE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_SQL = queries("waiting")
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedApply:
+    """A commit that an apply refused."""
+
+    event: str
+    """`refused`, or `drift_held` where the live state was narrowed by hand."""
+    at: datetime
+    reason: str | None
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UndeliveredNotification:
+    """A notification that no try will deliver, or that is late."""
+
+    id: UUID
+    target: str
+    event: str
+    feature: str | None
+    is_dead: bool
+    at: datetime
+    attempts: int
+    last_answer: str | None
+
+
+def read_refusals(connection: "Connection", *, most: int) -> Sequence[RefusedApply]:
+    """Return the applies that were refused since the newest one, the newest first."""
+    rows = connection.execute(text(_SQL["refusals"]), {"most": most})
+    found = [RefusedApply(**row._mapping) for row in rows]  # noqa: SLF001
+    return sorted(found, key=lambda each: each.at, reverse=True)
+
+
+def read_undelivered(connection: "Connection", *, most: int) -> Sequence[UndeliveredNotification]:
+    """Return the notifications that are dead or late, the oldest first."""
+    rows = connection.execute(text(_SQL["undelivered"]), {"late": LATE, "most": most})
+    return [UndeliveredNotification(**row._mapping) for row in rows]  # noqa: SLF001
