@@ -1,0 +1,28 @@
+"""The screen *Waiting*: the sections of `operations.waiting` with their titles and their empty states."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from reconciler.operations.waiting import SectionName
+
+TITLES: Final[Mapping[SectionName, str]] = {
+    SectionName.DRIFT: "Changes made by hand",
+    SectionName.WRITE_BACK: "Not in git yet",
+    SectionName.PROPOSALS: "Proposed, to be merged",
+    SectionName.REFUSED_APPLIES: "Refused applies",
+    SectionName.PROMOTIONS: "Ready for the next stage",
+    SectionName.NOTIFICATIONS: "Notifications that were not delivered",
+}
+EMPTY: Final[Mapping[SectionName, str]] = {
+    SectionName.DRIFT: "The live state is as the last apply left it.",
+    SectionName.WRITE_BACK: "Git has every limit.",
+    SectionName.PROPOSALS: "No limit waits for a merge.",
+    SectionName.REFUSED_APPLIES: (
+        "No apply was refused since the last one. Refusals are kept where the file names a receiver "
+        "of notifications: reconcile notify add."
+    ),
+    SectionName.PROMOTIONS: (
+        "No stage has soaked with a passing verdict. Stages are the key progression of a feature."
+    ),
+    SectionName.NOTIFICATIONS: "Every notification was delivered, or is on its way.",
+}
