@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from reconciler.database import schema, schema_objects
 from reconciler.database.removal import remove
 from reconciler.errors import SetupInvalid
-from tests.database.hosts import SITE, TOOLS, make_host
+from tests.database.hosts import SITE, TOOLS, drop_role, make_host, new_role
 from tests.database.test_migrations import COLUMNS, FUNCTIONS, RULES, TRIGGERS, found
 from tests.postgres import Database
 
@@ -26,6 +26,13 @@ _ONE_ROW_A_WINDOW = """
 """
 """The first two releases merged the rows of one window."""
 FEATURE = "hybrid_progressive_capture"
+SERVICE_FUNCTIONS = {
+    "categorize_repository",
+    "is_repository_eligible_for_rollout",
+    "touch_updated_at",
+    "uuid_generate_v4",
+}
+"""The functions of the service in `host_schema.sql`; it gave no role a right on its tables."""
 
 
 def _config() -> Config:
@@ -102,6 +109,14 @@ def rows(database: Database) -> dict[str, Any]:
     }
 
 
+def open_to_every_role(database: Database) -> set[str]:
+    found = database.rows("""
+        SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+            AND has_function_privilege('public', oid, 'EXECUTE')
+    """)
+    return {row["proname"] for row in found}
+
+
 @pytest.mark.parametrize("adopted", [True, False], ids=["of a service", "stand-alone"])
 @pytest.mark.parametrize("revision", OLDER)
 def test_an_older_database_is_upgraded_with_its_rows(
@@ -127,6 +142,7 @@ def test_an_older_database_is_upgraded_with_its_rows(
     ]
     with old.engine.connect() as connection:
         assert schema_objects.find_differences(connection) == []
+    assert open_to_every_role(old) <= (SERVICE_FUNCTIONS if adopted else set())
     for query in (COLUMNS, FUNCTIONS, TRIGGERS, RULES):
         assert found(database, query) - found(old, query) == set()
     assert not schema.upgrade(old.engine).changed
@@ -181,3 +197,24 @@ def test_a_categorizing_call_that_an_older_release_replaced_writes_again(
 
     assert empty_database.value(f"SELECT categorize_repository('{TOOLS}')") == "small"
     assert empty_database.value("SELECT count(*) FROM repository_categories") == 1
+
+
+def test_a_role_that_reads_may_still_call_what_was_open_to_every_role(
+    empty_database: Database,
+) -> None:
+    migrate_to(empty_database, "0002")
+    reader = new_role(empty_database, "reader")
+    try:
+        empty_database.execute(f"GRANT SELECT (id, salt) ON rollout_configuration TO {reader}")
+
+        schema.upgrade(empty_database.engine)
+
+        may = empty_database.rows(f"""
+            SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                AND has_function_privilege('{reader}', oid, 'EXECUTE')
+        """)
+        names = {row["proname"] for row in may}
+        assert {"eligible_repositories", "explain_repository_eligibility"} <= names
+        assert not names & {"categorize_all_repositories", "prune_rollout_metrics"}
+    finally:
+        drop_role(empty_database, reader)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.database import schema
+from reconciler.database import schema, schema_objects
 from reconciler.database.open_rights import OpenRights, Unsecured, find_open_rights
 from tests.database.hosts import drop_role, make_host, new_role
 from tests.postgres import Database
@@ -26,6 +26,22 @@ def open_rights(database: Database, *, trusted: tuple[str, ...] = ()) -> OpenRig
 
 def test_nothing_of_a_new_database_is_open(database: Database) -> None:
     assert open_rights(database) == OpenRights([], [])
+
+
+def test_what_a_repair_makes_again_is_closed(database: Database, role: str) -> None:
+    database.execute(f"""
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO {role};
+        DROP FUNCTION prune_rollout_metrics_batch(interval, integer) CASCADE;
+        DROP FUNCTION record_rollout_jobs CASCADE;
+        DROP FUNCTION rollout_notify CASCADE;
+    """)
+
+    schema_objects.repair(database.engine)
+
+    assert open_rights(database) == OpenRights([], [])
+    database.execute(
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON FUNCTIONS FROM {role}"
+    )
 
 
 def test_every_object_of_the_schema_is_looked_at(database: Database, role: str) -> None:

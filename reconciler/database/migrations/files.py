@@ -31,6 +31,10 @@ OBJECT_FILES: Final = (
 RECORD_FILES: Final = ("0003_record.sql", "0007_record.sql", "0011_record.sql")
 """Each records the objects of its release; only the newest one runs."""
 
+OBJECTS_SINCE: Final = "0003"
+"""The first revision whose objects are made again at the end of an upgrade."""
+_RIGHTS_SINCE: Final = "0012"
+
 
 def run_file(name: str, connection: "Connection | None" = None) -> None:
     """Run the file `sql/<name>` of this package, on alembic's connection unless another one is given.
@@ -61,7 +65,9 @@ def object_texts() -> Iterator[str]:
 
 
 def run_objects(connection: "Connection | None" = None, *, until: str = "9999") -> None:
-    """Make every function, trigger and view as this release has it, and record them.
+    """Make every function, trigger and view as this release has it, record them, and close them to PUBLIC.
+
+    Each upgrade ends with it (`env.py`). A revision calls it only if its own statements need its functions.
 
     Args:
         connection: alembic's, unless another one is given.
@@ -70,11 +76,14 @@ def run_objects(connection: "Connection | None" = None, *, until: str = "9999") 
     Raises:
         SetupInvalid: an object of the service needs a function that has to be made again.
     """
+    sets_rights = until >= _RIGHTS_SINCE
     for name in (
+        *(("0012_known.sql",) if sets_rights else ()),
         *(name for name in OBJECT_FILES if name[:4] <= until),
         "0003_host_functions.sql",
         "0001_service_functions.sql",
         max(name for name in RECORD_FILES if name[:4] <= until),
+        *(("0012_rights.sql",) if sets_rights else ()),
     ):
         run_file(name, connection)
 

@@ -3,17 +3,16 @@
 
 -- Whether `record_rollout_job` maintains this row as the one of its window. This holds for all rows until
 -- now, except those of a service that is adopted in this transaction.
-ALTER TABLE public.rollout_metrics ADD COLUMN is_window boolean NOT NULL DEFAULT true;
-ALTER TABLE public.rollout_metrics ALTER COLUMN is_window SET DEFAULT false;
-
 DO $$
 DECLARE
     unique_window name;
 BEGIN
     IF to_regclass('pg_temp.adopted') IS NOT NULL THEN
-        UPDATE public.rollout_metrics SET is_window = false;
+        ALTER TABLE public.rollout_metrics ADD COLUMN is_window boolean NOT NULL DEFAULT false;
         RETURN;
     END IF;
+    ALTER TABLE public.rollout_metrics ADD COLUMN is_window boolean NOT NULL DEFAULT true;
+    ALTER TABLE public.rollout_metrics ALTER COLUMN is_window SET DEFAULT false;
     FOR unique_window IN
         SELECT conname FROM pg_constraint
         WHERE conrelid = 'public.rollout_metrics'::regclass AND contype = 'u'

@@ -22,7 +22,15 @@ BEGIN
         RETURN;
     END IF;
 
-    WITH counted AS (
+    WITH eligible AS MATERIALIZED (
+        SELECT
+            configuration.id AS rollout_config_id,
+            found.id
+        FROM public.rollout_configuration AS configuration
+        CROSS JOIN LATERAL public.eligible_repositories(configuration.feature_name) AS found (id)
+    ),
+
+    counted AS (
         SELECT
             configuration.id,
             metrics.processor_type AS name,
@@ -31,8 +39,8 @@ BEGIN
         FROM public.rollout_configuration AS configuration
         INNER JOIN public.rollout_metrics AS metrics
             ON configuration.id = metrics.rollout_config_id
-        LEFT JOIN LATERAL public.eligible_repositories(configuration.feature_name)
-            AS eligible (id) ON metrics.repository_id = eligible.id
+        LEFT JOIN eligible
+            ON configuration.id = eligible.rollout_config_id AND metrics.repository_id = eligible.id
         WHERE metrics.processor_type <> '' AND length(metrics.processor_type) <= 50
         GROUP BY configuration.id, metrics.processor_type
     ),

@@ -8,10 +8,4 @@ down_revision = "0008"
 
 def upgrade() -> None:
     """Drop two rules about rows of metrics that a service writes, and keep its `categorize_repository`."""
-    for name in (
-        "0009_service_rows.sql",
-        "0003_host_functions.sql",
-        "0001_service_functions.sql",
-        "0007_record.sql",
-    ):
-        run_file(name)
+    run_file("0009_service_rows.sql")

@@ -1,6 +1,6 @@
 """Notifications: the targets of the file, the outbox, and the triggers that fill it."""
 
-from reconciler.database.migrations.files import run_file, run_objects
+from reconciler.database.migrations.files import run_file
 
 revision = "0010"
 down_revision = "0009"
@@ -9,4 +9,3 @@ down_revision = "0009"
 def upgrade() -> None:
     """Make the outbox of notifications."""
     run_file("0010_notifications.sql")
-    run_objects(until="0010")
