@@ -71,6 +71,7 @@ def add_jobs(
                 "ends_at": ends_at,
                 "eligible": list(eligible),
                 "failed_share": share,
+                "busiest_at": fails_at,
             },
         )
 

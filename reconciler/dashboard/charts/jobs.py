@@ -34,8 +34,8 @@ _LEFT: Final = 52.0
 _RIGHT: Final = WIDTH - 8.0
 _MARKS_TOP: Final = 16.0
 _JOBS_TOP, _JOBS_BOTTOM = 24.0, 150.0
-_ERRORS_TOP, _ERRORS_BOTTOM = 172.0, 226.0
-_HIGH: Final = 262.0
+_ERRORS_TOP, _ERRORS_MIDDLE, _ERRORS_BOTTOM = 170.0, 206.0, 242.0
+_HIGH: Final = 278.0
 _LETTERS: Final[Mapping[MarkKind, str]] = {
     MarkKind.APPLY: "A",
     MarkKind.ROLLBACK: "R",
@@ -55,12 +55,14 @@ def jobs_chart(series: JobSeries) -> Chart:
     body = [
         axis.draw(_JOBS_TOP, _ERRORS_BOTTOM),
         *_scale("jobs", top, _JOBS_TOP, _JOBS_BOTTOM),
-        *_scale("failed", top_errors, _ERRORS_TOP, _ERRORS_BOTTOM),
+        *_scale("", top_errors, _ERRORS_TOP, _ERRORS_MIDDLE),
+        label(_LEFT - 6, _ERRORS_BOTTOM + 4, count(round(top_errors)), "tick", "end"),
+        label(_LEFT - 6, (_ERRORS_TOP + _ERRORS_MIDDLE) / 2 + 4, "failed", "tick", "end"),
         *_marks(series.marks, axis),
         path(_line(baseline, series, axis, top), "baseline line"),
         path(_line(new, series, axis, top), "new line"),
-        path(_bars(baseline, series, axis, top_errors, is_left=False), "baseline-failed"),
-        path(_bars(new, series, axis, top_errors, is_left=True), "failed"),
+        path(_bars(baseline, series, axis, top_errors, direction=1), "baseline-failed"),
+        path(_bars(new, series, axis, top_errors, direction=-1), "failed"),
     ]
     if not shown:
         body.append(label((_LEFT + _RIGHT) / 2, 90.0, "no job in this time", "empty", "middle"))
@@ -73,7 +75,8 @@ def _scale(name: str, top: float, above: float, below: float) -> Iterator[str]:
     yield tag("line", {"class": "grid", "x1": _LEFT, "x2": _RIGHT, "y1": above, "y2": above})
     yield label(_LEFT - 6, above + 5, count(round(top)), "tick", "end")
     yield label(_LEFT - 6, below + 4, "0", "tick", "end")
-    yield label(_LEFT - 6, (above + below) / 2 + 4, name, "tick", "end")
+    if name:
+        yield label(_LEFT - 6, (above + below) / 2 + 4, name, "tick", "end")
 
 
 def _line(
@@ -99,17 +102,19 @@ def _bars(
     axis: TimeAxis,
     top: float,
     *,
-    is_left: bool,
+    direction: int,
 ) -> Iterator[str]:
-    """Yield a bar for each window with a failed job: the processor's beside that of the fallback."""
+    """Yield a bar for each window with a failed job: upwards with -1, downwards with 1."""
     for each in windows:
         if not each.errors:
             continue
         left, right = axis.x(each.begins_at), axis.x(each.begins_at + series.window)
-        wide = max(1.2, (right - left) / 2)
-        begin = left if is_left else left + wide
-        high = max(2.0, (_ERRORS_BOTTOM - _ERRORS_TOP) * each.errors / top)
-        yield f"M{number(begin)} {number(_ERRORS_BOTTOM)}v-{number(high)}h{number(wide)}v{number(high)}z"
+        high = max(2.0, (_ERRORS_MIDDLE - _ERRORS_TOP) * each.errors / top)
+        wide = max(1.2, right - left)
+        yield (
+            f"M{number(left)} {number(_ERRORS_MIDDLE)}v{number(direction * high)}"
+            f"h{number(wide)}v{number(-direction * high)}z"
+        )
 
 
 def _marks(marks: Sequence[Mark], axis: TimeAxis) -> Iterator[str]:
@@ -141,10 +146,13 @@ def _legend(
     series: JobSeries, new: Sequence[WindowOfJobs], baseline: Sequence[WindowOfJobs]
 ) -> str:
     entries = [
-        (_sample("new line", "failed"), f"{series.processor} (judged): {_sums(new)}"),
         (
-            _sample("baseline line", "baseline-failed"),
-            f"{series.fallback} (fallback): {_sums(baseline)}",
+            _sample("new line", "failed", 11, -8),
+            f"{series.processor} (judged; failed ones upwards): {_sums(new)}",
+        ),
+        (
+            _sample("baseline line", "baseline-failed", 2, 8),
+            f"{series.fallback} (fallback; failed ones downwards): {_sums(baseline)}",
         ),
         *(
             (tag("b", {"class": "letter"}, _LETTERS[kind]), kind.words)
@@ -156,9 +164,9 @@ def _legend(
     return tag("ul", {"class": "legend"}, listed)
 
 
-def _sample(line: str, bar: str) -> str:
+def _sample(line: str, bar: str, y: int, high: int) -> str:
     """Return a short piece of a line and a bar, as the chart draws them."""
-    body = path(["M0 6H22"], line) + path(["M26 11v-8h5v8z"], bar)
+    body = path(["M0 6H22"], line) + path([f"M26 {y}v{high}h5v{-high}z"], bar)
     return tag(
         "svg", {"class": "chart sample", "viewBox": "0 0 32 12", "aria-hidden": "true"}, body
     )

@@ -111,7 +111,9 @@ def figure(title: str, drawing: str, numbers: str, legend: str = "") -> Chart:
         "div", {"class": "numbers", "tabindex": "0", "role": "region", "aria-label": title}, numbers
     )
     details = tag("details", {}, f"{summary}{region}")
-    return Chart(tag("figure", {"class": "chart-figure"}, f"{caption}{legend}{drawing}{details}"))
+    # On a narrow page a drawing scrolls, so that its text stays readable.
+    plot = tag("div", {"class": "plot", "tabindex": "0", "role": "group"}, drawing)
+    return Chart(tag("figure", {"class": "chart-figure"}, f"{caption}{legend}{plot}{details}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +175,10 @@ class TimeAxis:
 
 
 def nice_top(largest: float) -> float:
-    """Return the top of an axis from 0 that holds a number: 1, 2 or 5 times a power of ten, at least 1."""
+    """Return the top of an axis that holds a number: a digit times a power of ten, at least 1."""
     top = 1.0
     while top < largest:
-        for factor in (2, 5, 10):
+        for factor in (2, 3, 4, 5, 6, 8, 10):
             if top * factor >= largest:
                 return top * factor
         top *= 10

@@ -34,8 +34,8 @@ SET updated_at = :at, evidence_began_at = :at, metrics_cut_at = :at;
 SELECT CAST(eligible.id AS text) FROM public.eligible_repositories(:feature) AS eligible (id);
 
 -- name: add_jobs
--- Jobs of every repository in the windows of five minutes of a period: up to four in a window, more by day than by
--- night, some of them failed. The same in each demo: a digest decides, not chance.
+-- Jobs of every repository in the windows of five minutes of a period: up to four in a window, most of them at the busiest
+-- time of the day, some of them failed. The same in each demo: a digest decides, not chance.
 INSERT INTO public.rollout_metrics (
     rollout_config_id, repository_id, processor_type, success_count, error_count, total_jobs,
     metrics_window_start, metrics_window_end, created_at, updated_at, last_error_message, last_error_at
@@ -75,7 +75,12 @@ FROM (
             CAST(
                 floor(
                     get_byte(digest, 0) / 256.0 * 1.5
-                    * (2 + sin((extract(HOUR FROM begins_at) - 9) * pi() / 12))
+                    * (
+                        2 + cos(
+                            extract(EPOCH FROM begins_at - CAST(:busiest_at AS timestamptz))
+                            * 2 * pi() / 86400
+                        )
+                    )
                 ) AS integer
             ) AS jobs
         FROM public.rollout_configuration AS configuration

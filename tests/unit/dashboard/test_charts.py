@@ -171,7 +171,7 @@ def test_one_failure_of_a_million_is_seen() -> None:
 
 def test_the_line_falls_to_zero_where_no_job_ran() -> None:
     chart = parsed(jobs_chart(series([window(10, 4), window(11, 4), window(40, 4)])))
-    (line,) = chart.findall("svg/path[@class='new line']")
+    (line,) = chart.findall(".//div/svg/path[@class='new line']")
     heights = [float(each) for each in re.findall(r"V([\d.]+)", line.attrib["d"])]
 
     assert heights == [150, 24, 24, 150, 24, 150] or heights.count(150) == 3
@@ -195,7 +195,7 @@ def test_each_mark_has_a_letter_and_not_only_a_colour() -> None:
     ]
     root = parsed(jobs_chart(series(marks=marks)))
 
-    assert {each.text for each in root.findall("svg/text[@class='letter']")} == set("ARSP")
+    assert {each.text for each in root.findall(".//div/svg/text[@class='letter']")} == set("ARSP")
     assert len(root.findall("ul/li")) == 2 + 4
 
 
@@ -203,12 +203,12 @@ def test_marks_at_one_place_share_their_letters() -> None:
     marks = [Mark(NOW, MarkKind.APPLY, "x"), Mark(NOW, MarkKind.RESUME, "y")]
     root = parsed(jobs_chart(series(marks=marks)))
 
-    assert [each.text for each in root.findall("svg/text[@class='letter']")] == ["AS"]
+    assert [each.text for each in root.findall(".//div/svg/text[@class='letter']")] == ["AS"]
 
 
 def test_the_evidence_shows_both_lines_with_their_words() -> None:
     root = parsed(evidence_chart(evidence([0, 40, 2000])))
-    texts = [each.text for each in root.findall("svg/text")]
+    texts = [each.text for each in root.findall(".//div/svg/text")]
 
     assert "warns at 32" in texts
     assert "rolls back at 1,000" in texts

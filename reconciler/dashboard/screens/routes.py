@@ -1,0 +1,158 @@
+"""The routes of the screens that only read: repositories, waiting, history, machinery.
+
+Each request reads in short transactions with a time limit. An error of the database is a page with its
+sentence, and not a traceback.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from reconciler._version import __version__
+from reconciler.dashboard.screens.history import (
+    WrittenFilter,
+    as_csv,
+    as_json,
+    every_entry,
+    read_history_screen,
+)
+from reconciler.dashboard.screens.repositories import read_repositories_screen
+from reconciler.dashboard.screens.waiting import EMPTY, TITLES
+from reconciler.database.history_search import HistoryPage, read_history_page
+from reconciler.database.machinery import read_machinery
+from reconciler.database.schema import require_newest
+from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.errors import ReconcilerError
+from reconciler.operations.waiting import read_waiting
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+
+TIME_LIMIT: Final = "5s"
+"""The longest statement of a page."""
+_NO_CONTENT_KEPT: Final = {"Cache-Control": "no-store"}
+
+Render = Callable[["Request", str, Mapping[str, Any], int], Response]
+"""Renders a template with its values and a status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the application gives to the screens."""
+
+    database: "Callable[[Request], Database]"
+    """The database, with the rights of the request's session."""
+    render: Render
+
+
+def screen_routes(surroundings: Surroundings) -> list[Route]:
+    """Return the routes; each answers GET alone."""
+    screens: Mapping[str, Callable[[Surroundings, Request], Response]] = {
+        "/repositories": _repositories,
+        "/repositories/found": _repositories_found,
+        "/waiting": _waiting,
+        "/history": _history,
+        "/history.csv": _history_csv,
+        "/history.json": _history_json,
+        "/machinery": _machinery,
+    }
+    return [
+        Route(path, _answering(screen, surroundings), methods=["GET"], name=path)
+        for path, screen in screens.items()
+    ]
+
+
+def _answering(
+    screen: "Callable[[Surroundings, Request], Response]", surroundings: Surroundings
+) -> "Callable[[Request], Response]":
+    def answer(request: "Request") -> Response:
+        try:
+            return screen(surroundings, request)
+        except ReconcilerError as error:
+            return surroundings.render(request, "problem.html", {"problem": str(error)}, 503)
+
+    return answer
+
+
+@contextmanager
+def reading(database: Database) -> "Iterator[Connection]":
+    """Yield a read-only transaction with the time limit of a page."""
+    with read_only_transaction(database) as connection:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{TIME_LIMIT}'")
+        require_newest(connection)
+        yield connection
+
+
+def _repositories(surroundings: Surroundings, request: "Request") -> Response:
+    return _show_repositories(surroundings, request, "repositories.html")
+
+
+def _repositories_found(surroundings: Surroundings, request: "Request") -> Response:
+    return _show_repositories(surroundings, request, "repositories_found.html")
+
+
+def _show_repositories(surroundings: Surroundings, request: "Request", template: str) -> Response:
+    asked = request.query_params
+    query, at = asked.get("q", ""), asked.get("at", "")
+    with reading(surroundings.database(request)) as connection:
+        screen = read_repositories_screen(connection, query, at)
+    return surroundings.render(request, template, {"screen": screen}, 200)
+
+
+def _waiting(surroundings: Surroundings, request: "Request") -> Response:
+    sections = read_waiting(surroundings.database(request))
+    values = {"sections": sections, "titles": TITLES, "empty": EMPTY}
+    return surroundings.render(request, "waiting.html", values, 200)
+
+
+def _history(surroundings: Surroundings, request: "Request") -> Response:
+    written = WrittenFilter.of(request.query_params)
+    with reading(surroundings.database(request)) as connection:
+        screen = read_history_screen(connection, written, request.query_params.get("before", ""))
+    status = 200 if screen.problem is None else 400
+    return surroundings.render(request, "history.html", {"screen": screen}, status)
+
+
+def _history_csv(surroundings: Surroundings, request: "Request") -> Response:
+    return _export(surroundings, request, as_csv, "text/csv; charset=utf-8", "history.csv")
+
+
+def _history_json(surroundings: Surroundings, request: "Request") -> Response:
+    return _export(surroundings, request, as_json, "application/json", "history.json")
+
+
+def _export(
+    surroundings: Surroundings,
+    request: "Request",
+    write: "Callable[[Iterator[Any]], Iterator[str]]",
+    media_type: str,
+    name: str,
+) -> Response:
+    try:
+        wanted = WrittenFilter.of(request.query_params).read(datetime.now(UTC))
+    except ValueError as error:
+        return PlainTextResponse(f"{error}\n", status_code=400)
+    database = surroundings.database(request)
+
+    def read_page(limit: int, before: int | None) -> HistoryPage:
+        with reading(database) as connection:
+            return read_history_page(connection, wanted, limit=limit, before=before)
+
+    # The first page is read here, so that an error is an answer and not a broken file.
+    first = read_page(1, None)
+    entries = every_entry(read_page) if first.entries else iter(())
+    headers = {**_NO_CONTENT_KEPT, "Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(write(entries), media_type=media_type, headers=headers)
+
+
+def _machinery(surroundings: Surroundings, request: "Request") -> Response:
+    with reading(surroundings.database(request)) as connection:
+        machinery = read_machinery(connection)
+    values = {"machinery": machinery, "version": __version__}
+    return surroundings.render(request, "machinery.html", values, 200)

@@ -1,0 +1,28 @@
+// Shows each time in the viewer's zone; the server writes UTC, which stays on hover.
+(() => {
+  const forms = {
+    clock: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    day: { month: "short", day: "numeric" },
+    "day-and-clock": { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    full: {
+      month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
+    },
+  };
+  const show = (element, written, form) => {
+    const moment = new Date(written);
+    if (!element.dataset.shown && !Number.isNaN(moment.getTime())) {
+      element.dataset.shown = "yes";
+      const isOfThisYear = moment.getFullYear() === new Date().getFullYear();
+      const options = form === "full" && !isOfThisYear ? { ...forms.full, year: "numeric" } : forms[form];
+      element.textContent = new Intl.DateTimeFormat(undefined, options).format(moment);
+    }
+  };
+  const showAll = (root) => {
+    root.querySelectorAll("time[datetime]").forEach((each) => show(each, each.dateTime, "full"));
+    root.querySelectorAll("text[data-time]").forEach((each) => show(each, each.dataset.time, each.dataset.form));
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    root.querySelectorAll("text.zone").forEach((each) => { each.textContent = zone; });
+  };
+  showAll(document);
+  document.addEventListener("htmx:afterSettle", () => showAll(document));
+})();

@@ -1,0 +1,209 @@
+"""The screens that only read: what they show with nothing, one and a hundred features, and hostile text."""
+
+import json
+
+import pytest
+
+from reconciler.database.roles import apply_roles
+from reconciler.database.transactions import Database as OpenedDatabase
+from tests.builders import FEATURE, add_repositories, report_jobs
+from tests.database.test_job_series import add_feature, add_history
+from tests.postgres import Database
+from tests.screens import Browser
+from tests.site import Site
+
+HOSTILE = "</td><script>alert(1)</script><img src=x onerror=\"alert('x')\">"
+SCREENS = ("/repositories", "/waiting", "/history", "/machinery")
+
+
+@pytest.fixture
+def client(database: Database) -> Browser:
+    return Browser.of(database)
+
+
+def shown(client: Browser, path: str, status: int = 200) -> str:
+    answer = client.get(path)
+    assert answer.status_code == status, answer.text[-2000:]
+    return answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/repositories", "reconcile repositories load"),
+        ("/repositories?q=acme/tools", "reconcile repositories load"),
+        ("/waiting", "The live state is as the last apply left it."),
+        ("/history", "Apply a rollout file first"),
+        ("/machinery", "No watch has run here."),
+        ("/machinery", "one copy: no replica is connected"),
+    ],
+)
+def test_an_empty_screen_says_what_to_do_first(client: Browser, path: str, words: str) -> None:
+    assert words in shown(client, path)
+
+
+def test_a_repository_without_a_feature_says_what_to_do_first(
+    client: Browser, database: Database
+) -> None:
+    add_repositories(database, "acme/tools")
+
+    assert "There is no feature yet." in shown(client, "/repositories?q=acme/tools")
+
+
+def test_a_repository_has_every_rule_of_each_feature_and_its_jobs(
+    client: Browser, database: Database
+) -> None:
+    add_repositories(database, "acme/tools")
+    add_feature(database, "first")
+    add_feature(database, "second")
+    report_jobs(database, 3, errors=1, feature="second")
+
+    page = shown(client, "/repositories?q=ACME/tools")
+
+    assert page.count("1 environment_stop") == 2
+    assert page.count("10 size_strategy") == 2
+    assert page.count('class="decides"') == 2
+    assert "<td>github_actions</td>" in page.replace("\n", "")
+    assert "reconcile explain acme/tools --feature second" in page
+
+
+def test_several_matches_are_links_and_one_is_explained(
+    client: Browser, database: Database
+) -> None:
+    add_repositories(database, "acme/tools", "acme/tasks")
+    add_feature(database)
+
+    assert "environment_stop" not in shown(client, "/repositories?q=acme/")
+    assert "environment_stop" in shown(client, "/repositories?q=acme/to")
+    assert shown(client, "/repositories/found?q=acme/").count("<li>") == 2
+
+
+def test_the_past_is_shown_by_generation_and_by_commit(site: Site) -> None:
+    add_repositories(site.database, "acme/tools")
+    site.reconcile("--yes")
+    commit = site.git("rev-parse", "HEAD")
+    client = Browser.of(site.database)
+    for at in ("1", commit[:10]):
+        page = client.get("/repositories", params={"q": "acme/tools", "at": at}).text
+        assert "As of generation 1" in page
+    nonsense = client.get("/repositories", params={"q": "acme/tools", "at": "yesterday"}).text
+
+    assert "is not a time; write 2026-11-23T12:00Z or 24h" in nonsense
+
+
+@pytest.mark.parametrize(
+    "query", ["%", "_", "\0", "\ud800".encode("utf-8", "replace").decode(), "a" * 5000, "💥", "'"]
+)
+@pytest.mark.parametrize("path", ["/repositories", "/repositories/found", "/history"])
+def test_any_text_in_a_box_is_answered(client: Browser, path: str, query: str) -> None:
+    parameters = {"q": query, "at": query, "feature": query, "by": query}
+
+    assert client.get(path, params=parameters).status_code == 200
+
+
+def test_history_is_filtered_and_leads_to_older_entries(
+    client: Browser, database: Database
+) -> None:
+    add_feature(database)
+    for number in range(130):
+        add_history(database, "updated", by=f"ada {number}")
+    add_history(database, "rollback", by="grace", before=50, after=0)
+
+    first = shown(client, "/history?feature=capture")
+    older = first.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
+    second = shown(client, older)
+
+    assert "50 → 0" in first
+    assert first.count('<th scope="row">') == 100
+    assert second.count('<th scope="row">') == 31
+    assert "grace" not in shown(client, "/history?by=ada")
+    assert "No entry matches." in shown(client, "/history?by=nobody")
+    assert "is not a time" in shown(client, "/history?since=x", 400)
+    assert "the link to this page is broken" in shown(client, "/history?before=x", 400)
+
+
+def test_the_exports_have_every_entry_that_passes_the_filter(
+    client: Browser, database: Database
+) -> None:
+    add_feature(database)
+    for number in range(1203):
+        add_history(database, "updated", by=f"ada {number}")
+    add_history(database, "rollback", by="=1+1")
+
+    lines = client.get("/history.csv").text.removeprefix("\ufeff").splitlines()
+    rollback = client.get("/history.json?action=rollback").json()["history"]
+
+    assert len(lines) == 1205
+    assert "'=1+1" in lines[1]
+    assert [each["triggered_by"] for each in rollback] == ["=1+1"]
+    assert client.get("/history.csv?since=x").status_code == 400
+    assert json.loads(client.get("/history.json?by=nobody").text) == {"history": []}
+
+
+def test_hostile_text_leaves_no_markup(client: Browser, database: Database) -> None:
+    add_repositories(database, "acme/tools")
+    add_feature(database, HOSTILE)
+    add_history(database, "updated", by=HOSTILE[:100])
+    report_jobs(database, 1, errors=1, feature=HOSTILE, processor=HOSTILE[:50])
+    database.execute("UPDATE rollout_metrics SET last_error_message = %(text)s", text=HOSTILE)
+    database.execute(
+        "INSERT INTO rollout_notification (target, event, severity, dedup_key, occurrence, state,"
+        " last_answer, feature_name) VALUES (%(text)s, %(text)s, 'page', 'k', 'o', 'dead', %(text)s,"
+        " %(text)s)",
+        text=HOSTILE,
+    )
+    database.execute(
+        "INSERT INTO rollout_lease VALUES ('watch', %(text)s, now() + interval '1 hour')",
+        text=HOSTILE,
+    )
+
+    for path in (*SCREENS, "/repositories?q=acme/tools"):
+        page = client.get(path, params={"by": HOSTILE} if path == "/history" else None).text
+        assert "<script" not in page
+        assert "<img" not in page
+    assert "alert(1)" in shown(client, "/repositories?q=acme/tools")
+
+
+def test_a_hundred_features_are_answered_on_every_screen(
+    client: Browser, database: Database
+) -> None:
+    add_repositories(database, "acme/tools")
+    for number in range(100):
+        add_feature(database, f"feature_{number:03}")
+
+    for path in SCREENS:
+        shown(client, path)
+    assert shown(client, "/repositories?q=acme/tools").count("<details") == 100
+
+
+def test_the_machinery_shows_who_holds_the_lease(client: Browser, database: Database) -> None:
+    database.execute(
+        "INSERT INTO rollout_lease VALUES ('watch', 'process 7', now() + interval '1 h')"
+    )
+    assert "process 7" in shown(client, "/machinery")
+
+    database.execute("UPDATE rollout_lease SET until = now() - interval '1 hour'")
+    assert "✗ none since" in shown(client, "/machinery")
+
+
+def test_a_reader_sees_every_screen(database: Database) -> None:
+    add_repositories(database, "acme/tools")
+    add_feature(database, FEATURE)
+    apply_roles(OpenedDatabase.at(database.address))
+    reader = Browser.of(Database(f"{database.url}&options=-c%20role%3Drollout_reader"))
+
+    for path in (*SCREENS, "/repositories?q=acme/tools", "/history.csv"):
+        shown(reader, path)
+
+
+def test_a_database_that_is_away_is_a_sentence(database: Database) -> None:
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing")
+
+    client = Browser.of(away)
+    assert "check that the server runs" in shown(client, "/machinery", 503)
+    assert "check that the server runs" in shown(client, "/waiting")
+
+
+def test_only_get_is_answered(client: Browser) -> None:
+    for path in SCREENS:
+        assert client.get(path, method="POST").status_code == 405
