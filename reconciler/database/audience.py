@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SQL = queries("audience")
 
-MOST_LOOKED_AT: Final = 3_000
+MOST_LOOKED_AT: Final = 1_500
 """The repositories of a sample, at most."""
 _PAGES: Final = 60
 """The pages of a sample; a table that has no more is read as a whole."""
