@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
+from uuid import uuid4
 
 import psycopg
 
@@ -14,30 +15,35 @@ _BAD_OUTCOME_STATES: Final = ("22", "23", "P0")
 _NOT_IN_DATABASE: Final = "the database does not have their feature or repository"
 
 
-class CommitUndecided(Exception):
-    """A transaction whose COMMIT got no answer has not ended yet."""
+class Writer:
+    """The writes of one process, numbered from 1, so that the database can refuse one that took place."""
+
+    def __init__(self) -> None:
+        self.id: Final = uuid4()
+        self.number = 1
+        """The number of the next write, or of one whose COMMIT got no answer."""
 
 
 class Batch:
     """Outcomes, and the progress of writing them; call `write` until it returns."""
 
-    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+    def __init__(self, writer: Writer, outcomes: Sequence[Outcome]) -> None:
+        self._writer = writer
         self.length: Final = len(outcomes)
         self.refused: Final[Counter[str]] = Counter()
         """The number of outcomes that the database refused, by cause."""
         self._pieces: list[Sequence[Outcome]] = [outcomes]
         """Outcomes that are not settled yet; the last one is next."""
-        self._in_doubt: tuple[str, int] | None = None
-        """The transaction of the next piece whose COMMIT got no answer, and the number of its outcomes."""
+        self._recorded = 0
+        """The number of outcomes of the next piece that its last try recorded, if that try has committed."""
 
     def write(self, connection: Connection) -> None:
         """Write all unsettled outcomes; if outcomes are refused together, write each by itself.
 
         Raises:
-            psycopg.Error: The connection is lost or read-only; call again with another connection.
-            CommitUndecided: Call again later.
+            psycopg.Error: The connection is lost or read-only, or a transaction whose COMMIT got no
+                answer has not ended; call again with another connection.
         """
-        self._settle_doubt(connection)
         while self._pieces:
             piece = self._pieces[-1]
             try:
@@ -46,7 +52,6 @@ class Batch:
                 if not _is_bad_outcome(error):
                     raise
                 # Refused, also if COMMIT refused it: it is not written.
-                self._in_doubt = None
                 self._pieces.pop()
                 if len(piece) > 1:
                     half = len(piece) // 2
@@ -60,6 +65,8 @@ class Batch:
             row = connection.execute(
                 statement("record_jobs" if has_kinds else "record"),
                 {
+                    "writer": self._writer.id,
+                    "number": self._writer.number,
                     "features": [each.feature for each in piece],
                     "repositories": [each.repository_id for each in piece],
                     "processors": [each.processor for each in piece],
@@ -70,34 +77,15 @@ class Batch:
                     "sizes": [each.size for each in piece],
                 },
             ).fetchone()
-            recorded, transaction = row or (0, "")
-            self._in_doubt = transaction, int(recorded)
-        self._settle(int(recorded))
-
-    def _settle_doubt(self, connection: Connection) -> None:
-        """Return whether a COMMIT without an answer took place; without a record it did not."""
-        if self._in_doubt is None:
-            return
-        transaction, recorded = self._in_doubt
-        try:
-            row = connection.execute(
-                "SELECT pg_catalog.pg_xact_status(%s::text::xid8)", (transaction,)
-            ).fetchone()
-        except psycopg.DataError:
-            row = None
-        match row:
-            case ("in progress",):
-                raise CommitUndecided("the transaction of a lost connection has not ended")
-            case ("committed",):
-                self._settle(recorded)
-            case _:
-                self._in_doubt = None
-
-    def _settle(self, recorded: int) -> None:
-        piece = self._pieces.pop()
-        self._in_doubt = None
-        if recorded < len(piece):
-            self.refused[_NOT_IN_DATABASE] += len(piece) - recorded
+            is_new, recorded = row or (False, 0)
+            if not is_new:
+                # An earlier try has committed; there is nothing to commit.
+                raise psycopg.Rollback
+            self._recorded = int(recorded)
+        self._writer.number += 1
+        self._pieces.pop()
+        if self._recorded < len(piece):
+            self.refused[_NOT_IN_DATABASE] += len(piece) - self._recorded
 
 
 def _is_bad_outcome(error: Exception) -> bool:

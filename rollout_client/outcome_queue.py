@@ -15,7 +15,7 @@ import psycopg
 
 from rollout_client.address import Address
 from rollout_client.backoff import backoff_seconds, with_jitter
-from rollout_client.batch import Batch
+from rollout_client.batch import Batch, Writer
 from rollout_client.connection import Connection, connect, in_a_line
 from rollout_client.fork import abandon
 from rollout_client.ledger import Ledger
@@ -56,6 +56,7 @@ class OutcomeQueue:
         self._is_running = False
         self.is_abandoned = False
         self._connection: Connection | None = None
+        self._writer = Writer()
         self._batch: Batch | None = None
         self._reported: Counter[str] = Counter()
         self._report_at = 0.0
@@ -216,7 +217,7 @@ class OutcomeQueue:
         while left > 0 and not self.is_abandoned:
             if self._batch is None:
                 length = min(BATCH_LENGTH, left)
-                self._batch = Batch([self.outcomes[index] for index in range(length)])
+                self._batch = Batch(self._writer, [self.outcomes[index] for index in range(length)])
             self._batch.write(self._connected(patience))
             left -= self._batch.length
             self._settle(self._batch)

@@ -38,6 +38,8 @@ _ENVIRONMENT = {
     "GIT_AUTHOR_EMAIL": "ada@example.com",
     "GIT_COMMITTER_NAME": "Ada Author",
     "GIT_COMMITTER_EMAIL": "ada@example.com",
+    # An act reports at once that no server answers; tests of the waiting set it.
+    "ROLLOUT_DATABASE_WAIT": "0",
 }
 _UNSET = ("CI", "COLUMNS", "DATABASE_URL", "FORCE_COLOR", "NO_COLOR", "LANGUAGE", "EDITOR", "PAGER")
 _UNSET_BEGINNINGS = (

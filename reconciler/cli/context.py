@@ -13,7 +13,7 @@ import click
 
 from reconciler.cli.options import Settings
 from reconciler.cli.render.text import for_line
-from reconciler.errors import NotFound
+from reconciler.errors import NotFound, SetupInvalid
 from reconciler.rollout_file.characters import cut
 
 if TYPE_CHECKING:
@@ -40,8 +40,12 @@ def open_database(
     Raises:
         NotFound: no address is given, and there is no embedded database, which would be created.
     """
-    opened = open_address(find_address(settings, creates=creates), to_write=to_write)
-    return replace(opened, on_wait=settings.inform)
+    from reconciler.database.transactions import Database
+
+    address = find_address(settings, creates=creates)
+    if address.is_embedded or not to_write:
+        return replace(open_address(address, to_write=to_write), on_wait=settings.inform)
+    return Database.at(address, on_wait=settings.inform, patience_seconds=_database_wait_seconds())
 
 
 def find_address(settings: Settings, *, creates: bool = False) -> "DatabaseAddress":
@@ -79,6 +83,22 @@ def open_address(address: "DatabaseAddress", *, to_write: bool) -> "Database":
             if revision is None or (to_write and revision < schema.NEWEST_REVISION):
                 schema.upgrade(database.engine)
     return database
+
+
+def _database_wait_seconds() -> float:
+    """Return how long an act waits for a server that accepts writes.
+
+    Raises:
+        SetupInvalid: `ROLLOUT_DATABASE_WAIT` is not a number of seconds.
+    """
+    from reconciler.database.patience import ACT_SECONDS
+
+    text = os.environ.get("ROLLOUT_DATABASE_WAIT")
+    if not text:
+        return ACT_SECONDS
+    if not text.isascii() or not text.isdigit():
+        raise SetupInvalid("ROLLOUT_DATABASE_WAIT: give it a number of seconds, such as 60")
+    return float(text)
 
 
 @contextmanager

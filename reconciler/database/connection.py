@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.odd_times import forgiving_adapters
+from reconciler.database.patience import Patience, is_of_switchover
 from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
 from rollout_client.statements import statements
 
@@ -37,8 +38,11 @@ OLDEST_POSTGRES: Final = 14
 """The oldest server that the schema and its functions are made for."""
 
 
-def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
-    """Return an engine for this address; it connects at its first use."""
+def create_engine(address: DatabaseAddress, patience: Patience | None = None) -> sqlalchemy.Engine:
+    """Return an engine for this address; it connects at its first use.
+
+    With patience, a connection waits for a server that accepts it.
+    """
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
         poolclass=sqlalchemy.NullPool,
@@ -58,6 +62,8 @@ def create_engine(address: DatabaseAddress) -> sqlalchemy.Engine:
     sqlalchemy.event.listen(engine, "begin", _fix_settings)
     if address.embedded_in is not None:
         sqlalchemy.event.listen(engine, "do_connect", partial(_connect, address.embedded_in))
+    elif patience is not None:
+        sqlalchemy.event.listen(engine, "do_connect", partial(_connect_patiently, patience))
     return engine
 
 
@@ -105,6 +111,22 @@ def _connect(
         return dialect.connect(*arguments, **{**parameters, **found})
 
 
+def _connect_patiently(
+    patience: Patience,
+    dialect: sqlalchemy.Dialect,
+    _record: object,
+    arguments: Sequence[Any],
+    parameters: dict[str, Any],
+) -> DBAPIConnection:
+    """Connect, and try again while a switchover or a restart may be the reason that no server answers."""
+    while True:
+        try:
+            return dialect.connect(*arguments, **parameters)
+        except psycopg.OperationalError as error:
+            if not is_of_switchover(error, sqlstate(error)) or not patience.wait(in_a_line(error)):
+                raise
+
+
 @contextmanager
 def translated_errors(address: DatabaseAddress) -> Iterator[None]:
     """Raise the database's errors in the block as a `ReconcilerError`, with its cause.
@@ -130,7 +152,7 @@ def translated_errors(address: DatabaseAddress) -> Iterator[None]:
 def translated(error: psycopg.Error, address: DatabaseAddress) -> ReconcilerError:
     """Return a database error as an error for people."""
     kind, advice = _meaning(sqlstate(error))
-    message = _one_line(error) + (f" ({sqlstate(error)})" if kind is ReconcilerError else "")
+    message = in_a_line(error) + (f" ({sqlstate(error)})" if kind is ReconcilerError else "")
     return kind(address.without_secrets(f"{address.describe()}: {message}; {advice}"))
 
 
@@ -191,8 +213,8 @@ def _meaning(state: str | None) -> tuple[type[ReconcilerError], str]:
     return ReconcilerError, "nothing was written; --verbose shows the statement"
 
 
-def _one_line(error: psycopg.Error) -> str:
-    """Return the server's first line, or libpq's last, without the address, which the message has."""
+def in_a_line(error: psycopg.Error) -> str:
+    """Return the server's first line, or libpq's last, without the address."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     attempts = [line for line in lines if " failed: " in line]
     message = error.diag.message_primary or (attempts or lines or [type(error).__name__])[-1]

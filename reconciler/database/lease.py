@@ -16,7 +16,7 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
-from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.database.transactions import Database, idempotent_transaction, read_only_transaction
 from reconciler.errors import ReconcilerError, Unavailable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Lease:
 
     def take(self) -> bool:
         """Take the lease if it is free or has expired; return whether it was taken."""
-        return write_transaction(self.database, lambda each: self._execute(each, "take"))
+        return idempotent_transaction(self.database, lambda each: self._execute(each, "take"))
 
     def renew(self) -> None:
         """Extend the lease to its whole length from now.
@@ -65,12 +65,12 @@ class Lease:
         Raises:
             LeaseLost: it had expired.
         """
-        if not write_transaction(self.database, lambda each: self._execute(each, "renew")):
+        if not idempotent_transaction(self.database, lambda each: self._execute(each, "renew")):
             raise LeaseLost(f"the lease {self.name} expired while it was held; try again")
 
     def release(self) -> None:
         """End the lease, so that another process can take it at once."""
-        write_transaction(self.database, lambda each: self._execute(each, "release"))
+        idempotent_transaction(self.database, lambda each: self._execute(each, "release"))
 
     def _execute(self, connection: "Connection", statement: str) -> bool:
         return bool(

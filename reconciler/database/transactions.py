@@ -1,34 +1,44 @@
-"""Transactions: one that cannot write, and one with a known outcome.
+"""Transactions: one that cannot write, and one that takes place once.
 
-A write is retried, a few times with jitter, only if it certainly did not commit. If COMMIT gets no
-answer, the server is asked for the transaction's outcome.
+A write has an id, made before its transaction, which the transaction records (`rollout_write`). If
+COMMIT gets no answer, the write is tried again with the same id. The database accepts it only if the
+lost transaction did not commit, and first waits for one that has not ended. Postgres itself cannot
+say which: after a failover the new primary answers `pg_xact_status` of a lost transaction with the
+state of another one.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final, Self, TypeVar
+from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy import Connection, Engine, exc
+from sqlalchemy import Connection, Engine, exc, text
 
 from reconciler.database.address import DatabaseAddress
-from reconciler.database.connection import create_engine, sqlstate, translated_errors
+from reconciler.database.connection import create_engine, in_a_line, sqlstate, translated_errors
 from reconciler.database.locks import OnWait, describe_holders, is_lock_timeout, wait_silently
+from reconciler.database.patience import Patience, is_of_switchover, pause
+from reconciler.database.queries import queries
 from reconciler.errors import OutcomeUnknown, Unavailable
-from rollout_client.backoff import backoff_seconds, with_jitter
 
 Result = TypeVar("Result")
 
+_SQL = queries("writes")
 TRIES: Final = 4
-FIRST_BACKOFF_SECONDS: Final = 0.1
-_LONGEST_BACKOFF_SECONDS: Final = 4.0
-QUESTIONS: Final = 6
-"""How often the server is asked for a transaction's outcome, over six seconds."""
+DOUBT_SECONDS: Final = 6.0
+"""How long, at least, a write is tried again whose COMMIT got no answer."""
+_KEPT_FOR: Final = timedelta(hours=1)
+"""How long the database knows a write: far longer than its last try."""
 _RETRIED_SQLSTATES: Final = ("08", "57P", "53300", "40001", "40P01", "23505")
 """Prefixes: connection lost or server not ready, too many connections, serialization failure, deadlock,
 and a generation that another writer created first."""
+_UNANSWERED_SQLSTATES: Final = ("08", "57P")
+"""Prefixes: with them COMMIT may have taken place. Also a server that stops answers so."""
+_UNDEFINED_FUNCTION: Final = "42883"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,25 @@ class Database:
     address: DatabaseAddress
     engine: Engine
     on_wait: OnWait = wait_silently
+    patience: Patience = field(default_factory=Patience)
 
     @classmethod
-    def at(cls, address: DatabaseAddress) -> Self:
-        """Return the database at an address; it is connected at its first use."""
-        return cls(address, create_engine(address))
+    def at(
+        cls,
+        address: DatabaseAddress,
+        *,
+        on_wait: OnWait = wait_silently,
+        patience_seconds: float = 0.0,
+    ) -> Self:
+        """Return the database at an address; it is connected at its first use.
+
+        Args:
+            address: the address.
+            on_wait: called with a sentence before an act waits for a lock or a server.
+            patience_seconds: how long an act waits for a server that accepts writes.
+        """
+        patience = Patience(patience_seconds, on_wait)
+        return cls(address, create_engine(address, patience), on_wait, patience)
 
 
 @contextmanager
@@ -58,15 +82,52 @@ def read_only_transaction(database: Database) -> Iterator[Connection]:
 def write_transaction(database: Database, work: Callable[[Connection], Result]) -> Result:
     """Run `work` in one transaction, commit it, and return its result.
 
-    `work` may run several times; it must use only the connection.
+    `work` may run several times; it must use only the connection. It takes place once.
+
+    Raises:
+        OutcomeUnknown: the server could not be asked whether a lost COMMIT took place.
+        SetupInvalid: the schema is not this release's.
+        ReconcilerError: as in `translated_errors`; nothing was written.
+    """
+    tries = _Tries(database.patience)
+    write = uuid4()
+    results: list[Result] = []
+
+    def claimed_work(connection: Connection) -> Result:
+        is_new = _claim(connection, write)
+        tries.is_in_doubt = False
+        if not is_new:
+            raise _TookPlace
+        results.append(work(connection))
+        return results[-1]
+
+    try:
+        return _translated(database, tries, claimed_work)
+    except _TookPlace:
+        return results[-1]
+
+
+def idempotent_transaction(database: Database, work: Callable[[Connection], Result]) -> Result:
+    """Run `work` as `write_transaction` does, where nothing changes if it takes place twice.
 
     Raises:
         OutcomeUnknown: the server could not be asked whether a lost COMMIT took place.
         ReconcilerError: as in `translated_errors`; nothing was written.
     """
+    return _translated(database, _Tries(database.patience), work)
+
+
+def run_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
+    """Run `work` as `idempotent_transaction` does, and raise the driver's errors unchanged."""
+    return _Tries(Patience()).run(engine, work)
+
+
+def _translated(
+    database: Database, tries: "_Tries", work: Callable[[Connection], Result]
+) -> Result:
     with translated_errors(database.address):
         try:
-            return run_transaction(database.engine, work)
+            result = tries.run(database.engine, work)
         except exc.DBAPIError as error:
             if not is_lock_timeout(error):
                 raise
@@ -76,40 +137,85 @@ def write_transaction(database: Database, work: Callable[[Connection], Result]) 
                 f"{database.address.describe()}: another transaction holds the lock: {holders}; "
                 "nothing was written; try again when it has ended"
             ) from error
+    database.patience.end()
+    return result
 
 
-def run_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
-    """Run `work` as `write_transaction` does, and raise the driver's errors unchanged."""
-    for attempt in range(1, TRIES):
-        try:
-            return _attempt(engine, work)
-        except exc.DBAPIError as error:
-            if not _is_worth_another_try(error):
+def _claim(connection: Connection, write: UUID) -> bool:
+    """Record the write in the transaction; return False if it has taken place."""
+    try:
+        row = connection.execute(text(_SQL["claim"]), {"id": write, "keep_for": _KEPT_FOR}).one()
+    except exc.ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) == _UNDEFINED_FUNCTION:
+            from reconciler.database.schema import require_newest
+
+            connection.rollback()
+            require_newest(connection)
+        raise
+    return bool(row.is_new)
+
+
+class _TookPlace(Exception):
+    """An earlier try has committed; its COMMIT got no answer."""
+
+
+class _Tries:
+    """The tries of one transaction."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.is_in_doubt = False
+        """Whether the last COMMIT got no answer, and no later try found its outcome."""
+        self._patience = patience
+        self._failures = 0
+        self._doubt_until = 0.0
+
+    def run(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
+        """Run `work` in a transaction of its own until one commits."""
+        while True:
+            try:
+                return self._try(engine, work)
+            except exc.DBAPIError as error:
+                if not self._waited_for_next(error):
+                    if self.is_in_doubt:
+                        raise OutcomeUnknown(
+                            "the connection was lost during COMMIT, and the database does not "
+                            "answer; see `reconcile history` for the outcome before you try again"
+                        ) from error
+                    raise
+
+    def _try(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
+        with engine.connect() as connection:
+            # Independent of the server's default: reads after a lock see what its last holder wrote.
+            connection.execution_options(isolation_level="READ COMMITTED")
+            result = work(connection)
+            try:
+                connection.commit()
+            except exc.DBAPIError as error:
+                self.is_in_doubt = _got_no_answer(error)
+                self._doubt_until = time.monotonic() + DOUBT_SECONDS
                 raise
-        time.sleep(with_jitter(_backoff(attempt + 1)))
-    return _attempt(engine, work)
+            return result
+
+    def _waited_for_next(self, error: exc.DBAPIError) -> bool:
+        """Wait if there is a next try; return whether there is one."""
+        self._failures += 1
+        is_soon = _is_worth_another_try(error) and self._failures < TRIES
+        is_still_in_doubt = self.is_in_doubt and time.monotonic() < self._doubt_until
+        if is_soon or is_still_in_doubt:
+            pause(self._failures)
+            return True
+        return (
+            isinstance(error.orig, psycopg.Error)
+            and (self.is_in_doubt or is_of_switchover(error.orig, sqlstate(error.orig)))
+            and self._patience.wait(in_a_line(error.orig))
+        )
 
 
-def _attempt(engine: Engine, work: Callable[[Connection], Result]) -> Result:
-    with engine.connect() as connection:
-        # Independent of the server's default: reads after a lock see what its last holder wrote.
-        connection.execution_options(isolation_level="READ COMMITTED")
-        transaction = connection.exec_driver_sql(
-            "SELECT pg_catalog.pg_current_xact_id()::text"
-        ).scalar_one()
-        result = work(connection)
-        try:
-            connection.commit()
-        except exc.DBAPIError:
-            if not _was_committed(engine, transaction):
-                raise
-        return result
-
-
-def _backoff(failures: int) -> float:
-    return backoff_seconds(
-        failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=_LONGEST_BACKOFF_SECONDS
-    )
+def _got_no_answer(error: exc.DBAPIError) -> bool:
+    if error.connection_invalidated or not isinstance(error.orig, psycopg.Error):
+        return True
+    state = sqlstate(error.orig)
+    return state is None or state.startswith(_UNANSWERED_SQLSTATES)
 
 
 def _is_worth_another_try(error: exc.DBAPIError) -> bool:
@@ -124,27 +230,3 @@ def _is_worth_another_try(error: exc.DBAPIError) -> bool:
             return state is None or state.startswith(_RETRIED_SQLSTATES)
         case _:
             return False
-
-
-def _was_committed(engine: Engine, transaction: str) -> bool:
-    """Return whether a transaction committed whose COMMIT got no answer."""
-    statement = "SELECT pg_catalog.pg_xact_status(%s::text::xid8)"
-    for question in range(1, QUESTIONS + 1):
-        # If it is asked at once, the server still reports it as in progress.
-        time.sleep(_backoff(question))
-        try:
-            with engine.connect() as connection:
-                status = connection.exec_driver_sql(statement, (transaction,)).scalar()
-        except exc.DBAPIError:
-            status = None
-        match status:
-            case "committed":
-                return True
-            case "aborted":
-                return False
-            case _:
-                continue
-    raise OutcomeUnknown(
-        "the connection was lost during COMMIT, and the database does not answer; "
-        "see `reconcile history` for the outcome before you try again"
-    )

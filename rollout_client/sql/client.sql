@@ -202,11 +202,15 @@ LEFT JOIN unnest(
 
 -- name: record
 -- Records jobs' outcomes by the function that workers call, in one order, so that two batches cannot
--- deadlock. Jobs of deleted features or repositories are left out; the number of recorded jobs.
+-- deadlock. Jobs of deleted features or repositories are left out; the number of recorded jobs. If this write has
+-- taken place, `is_new` is false and nothing is recorded.
 SELECT
-    count(*) AS recorded,
-    pg_current_xact_id()::text AS transaction
+    write.is_new,
+    count(calls.done) AS recorded
 FROM (
+    SELECT public.claim_rollout_write(:writer, :number, interval '1 day') AS is_new
+) AS write
+LEFT JOIN LATERAL (
     SELECT
         public.record_rollout_job(
             outcome.feature,
@@ -215,7 +219,7 @@ FROM (
             outcome.succeeded,
             outcome.seconds,
             outcome.error
-        ) AS done
+        ) IS NOT null AS done
     FROM unnest(
         CAST(:features AS text []),
         CAST(:repositories AS uuid []),
@@ -227,16 +231,21 @@ FROM (
     INNER JOIN public.rollout_configuration AS configuration
         ON outcome.feature = configuration.feature_name
     INNER JOIN public.repositories AS repository ON outcome.repository = repository.id
+    WHERE write.is_new
     ORDER BY configuration.id, repository.id, outcome.processor
     OFFSET 0
-) AS calls;
+) AS calls ON true
+GROUP BY write.is_new;
 
 -- name: record_jobs
 -- Records outcomes as `record` does, with the kinds and the sizes of jobs: one call for each feature.
 SELECT
-    coalesce(sum(calls.done), 0) AS recorded,
-    pg_current_xact_id()::text AS transaction
+    write.is_new,
+    coalesce(sum(calls.done), 0) AS recorded
 FROM (
+    SELECT public.claim_rollout_write(:writer, :number, interval '1 day') AS is_new
+) AS write
+LEFT JOIN LATERAL (
     SELECT
         public.record_rollout_jobs(
             outcome.feature,
@@ -263,7 +272,9 @@ FROM (
     INNER JOIN public.rollout_configuration AS configuration
         ON outcome.feature = configuration.feature_name
     INNER JOIN public.repositories AS repository ON outcome.repository = repository.id
+    WHERE write.is_new
     GROUP BY configuration.id, outcome.feature
     ORDER BY configuration.id
     OFFSET 0
-) AS calls;
+) AS calls ON true
+GROUP BY write.is_new;

@@ -252,7 +252,16 @@ def test_nothing_is_written_while_a_commit_is_in_doubt(database: Database) -> No
             recorder.put(Outcome("f", repository, "inngest", succeeded=True))
             if repository == ACME:
                 eventually(lambda: any(b"COMMIT" in each for each in questions))
-        eventually(lambda: sum(b"pg_xact_status" in each for each in questions) == 2)
+        eventually(lambda: sum(b"claim_rollout_write" in each for each in questions) >= 2)
+        eventually(
+            lambda: (
+                database.value(
+                    "SELECT count(*) FROM pg_stat_activity WHERE query ~ 'claim_rollout_write'"
+                    " AND wait_event_type = 'Lock' AND datname = current_database()"
+                )
+                > 0
+            )
+        )
         gate.close()
         recorder.close(30)
 

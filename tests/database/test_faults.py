@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from reconciler.database import apply as database_apply
-from reconciler.database import schema, transactions
+from reconciler.database import patience, schema, transactions
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenedDatabase
@@ -35,6 +35,7 @@ from tests.waiting import eventually
 FEATURE = "alpha"
 COMMIT = "COMMIT\0"
 """With a statement of its end, unlike READ COMMITTED."""
+CLAIM = "public.claim_rollout_write"
 LAST_STATEMENT = "UPDATE public.rollout_state"
 LANDMARKS = ("BEGIN", "FROM public.rollout_lock", "INTO public.rollout_generation", COMMIT)
 SPREAD = 31
@@ -43,7 +44,7 @@ SPREAD = 31
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transactions, "FIRST_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(patience, "FIRST_BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr(database_apply, "LOCK_TIMEOUT", "20s")
 
 
@@ -156,8 +157,9 @@ def test_cut_once_at_any_message_an_apply_is_done_exactly_once(
 
 
 def test_an_apply_that_is_cut_for_good_reports_its_result(
-    database: Database, positions: list[Position]
+    database: Database, positions: list[Position], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transactions, "DOUBT_SECONDS", 0.05)
     ends = {"done": 0, "nothing was written": 0, "unknown": 0}
     for number, position in enumerate(positions, start=2):
         before = written(database)
@@ -241,21 +243,24 @@ def test_the_result_of_a_lost_answer_is_looked_up(database: Database) -> None:
     with one_generation(database), FaultProxy(database, lose_answer) as proxy:
         applied = run(proxy.address, 2)
     assert applied.generation == 2
-    # The result was asked for; the work was not repeated.
+    # The write was claimed again; the work was not repeated.
     assert sum(each.commits for each in proxy.messages) == 1
-    assert sum(each.says("pg_xact_status") for each in proxy.messages if each.kind == b"P") == 1
+    assert sum(each.says(CLAIM) for each in proxy.messages if each.kind == b"P") == 2
 
 
 def test_a_lost_answer_is_looked_up_until_the_server_is_back(database: Database) -> None:
     with one_generation(database), FaultProxy(database, lose_answer) as proxy:
-        proxy.accepts = lambda connection: connection in (1, 1 + transactions.QUESTIONS)
+        proxy.accepts = lambda connection: connection in (1, 7)
         applied = run(proxy.address, 2)
     assert applied.generation == 2
 
 
-def test_a_lost_answer_of_a_dead_server_is_reported_as_unknown(database: Database) -> None:
+def test_a_lost_answer_of_a_dead_server_is_reported_as_unknown(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "DOUBT_SECONDS", 0.1)
     with one_generation(database), FaultProxy(database, lose_answer) as proxy:
-        proxy.accepts = lambda connection: connection in (1, 2 + transactions.QUESTIONS)
+        proxy.accepts = lambda connection: connection == 1
         with pytest.raises(OutcomeUnknown) as error:
             run(proxy.address, 2)
     assert str(error.value) == (
@@ -264,38 +269,45 @@ def test_a_lost_answer_of_a_dead_server_is_reported_as_unknown(database: Databas
     )
 
 
+@contextmanager
+def applying_in_doubt(database: Database) -> Iterator[tuple[FaultProxy, Future[Applied]]]:
+    """Apply while the COMMIT of the first try hangs; yields when the second try waits for it."""
+    with (
+        one_generation(database),
+        FaultProxy(database, sever_commit) as proxy,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        applying = pool.submit(run, proxy.address, 2)
+        eventually(
+            lambda: (
+                database.value(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND datname = current_database() AND query ~ 'claim_rollout_write'"
+                )
+                == 1
+            )
+        )
+        yield proxy, applying
+
+
 def test_a_commit_in_progress_is_waited_for(database: Database) -> None:
-    with one_generation(database), FaultProxy(database, sever_commit) as proxy:
-
-        def arrives_late(message: Message) -> Deed:
-            if message.kind == b"X" and message.connection == 3:
-                # Two answers reported that it is in progress.
-                proxy.release()
-                assert proxy.delivered.wait(60)
-            return sever_commit(message)
-
-        proxy.rule = arrives_late
-        applied = run(proxy.address, 2)
-    assert applied.generation == 2
-    assert any(each.content.endswith(b"in progress") for each in proxy.messages)
+    with applying_in_doubt(database) as (proxy, applying):
+        proxy.release()
+        assert applying.result(60).generation == 2
+    assert sum(each.commits for each in proxy.messages) == 1
 
 
 def test_a_commit_that_never_arrives_is_retried(database: Database) -> None:
-    with one_generation(database), FaultProxy(database, sever_commit) as proxy:
-
-        def is_lost(message: Message) -> Deed:
-            if message.kind == b"X" and message.connection == 3:
-                proxy.drop()
-                assert proxy.delivered.wait(60)
-            return sever_commit(message)
-
-        proxy.rule = is_lost
-        applied = run(proxy.address, 2)
-    assert applied.generation == 2
-    assert any(each.content.endswith(b"aborted") for each in proxy.messages)
+    with applying_in_doubt(database) as (proxy, applying):
+        proxy.drop()
+        assert applying.result(60).generation == 2
+    assert sum(each.commits for each in proxy.messages) == 2
 
 
-def test_a_commit_that_may_still_arrive_is_reported_as_unknown(database: Database) -> None:
+def test_a_commit_that_may_still_arrive_is_reported_as_unknown(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "DOUBT_SECONDS", 0.1)
     with one_generation(database), FaultProxy(database, sever_commit) as proxy:
         with pytest.raises(OutcomeUnknown):
             run(proxy.address, 2)
@@ -304,9 +316,12 @@ def test_a_commit_that_may_still_arrive_is_reported_as_unknown(database: Databas
         assert proxy.delivered.wait(60)
 
 
-def test_the_result_of_an_upgrade_with_a_lost_answer_is_looked_up(empty_database: Database) -> None:
-    with FaultProxy(empty_database, lose_answer) as proxy:
-        assert schema.upgrade(OpenedDatabase.at(proxy.address).engine).changed
+def test_an_upgrade_with_a_lost_answer_is_done_once(empty_database: Database) -> None:
+    def lose_first_answer(message: Message) -> Deed:
+        return lose_answer(message) if message.connection == 1 else Deed.PASS
+
+    with FaultProxy(empty_database, lose_first_answer) as proxy:
+        schema.upgrade(OpenedDatabase.at(proxy.address).engine)
     assert not schema.upgrade(empty_database.engine).changed
 
 

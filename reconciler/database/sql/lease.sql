@@ -8,6 +8,8 @@ SET holder = excluded.holder, until = excluded.until
 WHERE
     lease.until <= clock_timestamp()
     OR lease.until > clock_timestamp() + interval '1 day'
+    -- The holder did not get the answer, and asks again.
+    OR lease.holder = excluded.holder
 RETURNING until;
 
 -- name: renew

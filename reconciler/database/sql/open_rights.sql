@@ -19,7 +19,7 @@ WITH relations AS (
                 'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_metrics_rollup', 'rollout_notification',
                 'rollout_notification_target', 'rollout_processor_name',
                 'rollout_override', 'rollout_schema_object', 'rollout_schema_version',
-                'rollout_state'
+                'rollout_state', 'rollout_write'
             )
             OR pg_class.relname = 'rollout_notification_position_seq'
             OR CAST(pg_class.oid AS regclass) = to_regclass(

@@ -54,7 +54,8 @@ public.rollout_override,
 public.rollout_processor_name,
 public.rollout_state,
 public.rollout_schema_object,
-public.rollout_schema_version
+public.rollout_schema_version,
+public.rollout_write
 FROM rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
 
 REVOKE CREATE ON SCHEMA public
@@ -172,6 +173,10 @@ GRANT EXECUTE ON FUNCTION
 public.prune_rollout_metrics(interval),
 public.prune_rollout_metrics_batch(interval, integer)
 TO rollout_safeguard;
+
+-- Each writer records its writes, so that each takes place once.
+GRANT EXECUTE ON FUNCTION public.claim_rollout_write(uuid, bigint, interval)
+TO rollout_worker, rollout_safeguard, rollout_reconciler;
 
 -- An override, the values that it limits, and its row of history. Of a configuration, only the columns that
 -- an override changes.
