@@ -47,6 +47,18 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             payloads.append(found.extra.decode(errors="replace"))
         return payloads
 
+    def ping(self, patience: float) -> None:
+        """Ask the server for a sign of life.
+
+        Raises:
+            psycopg.OperationalError: There is none within this number of seconds.
+        """
+        usual, self.patience = self.patience, patience
+        try:
+            self.execute("SELECT")
+        finally:
+            self.patience = usual
+
     @contextmanager
     def begun(self) -> Iterator[None]:
         """Open a transaction with the settings that each transaction of the reconciler has."""

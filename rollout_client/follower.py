@@ -36,6 +36,8 @@ FIRST_BACKOFF_SECONDS: Final = 0.1
 LONGEST_BACKOFF_SECONDS: Final = 5.0
 SHORTEST_READ_INTERVAL_SECONDS: Final = 0.1
 """The pause between two reads of the features: many notifications cause at most ten reads a second."""
+PING_EVERY_SECONDS: Final = 5.0
+"""The interval at which a quiet connection has to give a sign of life, within as many seconds."""
 _FEATURES_PATIENCE_SECONDS: Final = 10.0
 _REPOSITORIES_PATIENCE_SECONDS: Final = 60.0
 _SHORTEST_REST_SECONDS: Final = 0.1
@@ -244,8 +246,14 @@ class Follower:
             selector.register(self._woken, selectors.EVENT_READ)
             while not self._stopping.is_set():
                 heard = [self._concerns(payload) for payload in connection.notified()]
-                if any(heard) or not selector.select(max(0.0, deadline - time.monotonic())):
+                left = max(0.0, deadline - time.monotonic())
+                if any(heard):
                     return
+                if not selector.select(min(left, PING_EVERY_SECONDS)):
+                    # A connection that is open on this side alone sends no notifications either.
+                    connection.ping(PING_EVERY_SECONDS)
+                    if left <= PING_EVERY_SECONDS:
+                        return
 
     def _rest_since(self, began: float, connection: Connection) -> None:
         """Wait until features may be read again; drop the notifications that the next read covers."""

@@ -1,16 +1,19 @@
 """An act waits for a server that accepts writes: one that is gone, or read-only, for some seconds."""
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.postgres import Database
 from tests.site import Site
+
+if TYPE_CHECKING:
+    import subprocess
 
 STOP = ("stop", "--feature", "f", "--reason", "errors", "--by", "root", "--no-write-back")
 

@@ -147,6 +147,31 @@ def test_the_client_does_not_wait_for_a_paused_server(own: OwnServer) -> None:
         eventually(lambda: client.is_eligible(ACME, "f"))
 
 
+def test_a_half_open_connection_is_replaced_before_the_next_poll(database: Database) -> None:
+    load(database)
+    is_open = threading.Event()
+    is_open.set()
+    first: set[int] = set()
+
+    def swallow(_sent: bytes) -> Verdict:
+        """Forward nothing more on the connections of the time before."""
+        if threading.get_ident() in first or is_open.is_set():
+            first.add(threading.get_ident())
+            is_open.wait()
+        return Verdict.FORWARD
+
+    with (
+        Proxy(database, to_client=swallow) as proxy,
+        following(Database(proxy.url), poll_every=timedelta(hours=1)) as client,
+    ):
+        assert client.is_eligible(ACME, "f")
+        is_open.clear()
+        change(database, "emergency_stop = true")
+        eventually(lambda: client.status().failure is not None)
+        eventually(lambda: not client.is_eligible(ACME, "f"))
+        is_open.set()
+
+
 def test_a_late_answer_is_as_old_as_its_query(database: Database) -> None:
     load(database)
     clock = Clock()
