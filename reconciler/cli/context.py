@@ -15,6 +15,7 @@ from reconciler.cli.options import Settings
 from reconciler.cli.render.text import for_line
 from reconciler.errors import NotFound, SetupInvalid
 from reconciler.rollout_file.characters import cut
+from reconciler.wording import show_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -109,6 +110,31 @@ def reading(settings: Settings) -> "Iterator[Connection]":
 
     with read_only_transaction(open_database(settings)) as connection:
         require_newest(connection)
+        yield connection
+
+
+@contextmanager
+def reading_replica(settings: Settings) -> "Iterator[Connection]":
+    """Yield a connection as `reading` does, to the server of `ROLLOUT_READ_DATABASE_URL` if it is set.
+
+    For what may be some seconds old: no plan, no act, no verdict. `--database-url` comes first. The age is
+    printed.
+    """
+    from reconciler.database.address import DatabaseAddress
+    from reconciler.database.schema import require_newest
+    from reconciler.database.server import newest_replayed_change
+    from reconciler.database.transactions import Database, read_only_transaction
+
+    url = os.environ.get("ROLLOUT_READ_DATABASE_URL")
+    database = (
+        open_database(settings)
+        if settings.database_url is not None or not url
+        else Database.at(DatabaseAddress.parse(url))
+    )
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        if newest := newest_replayed_change(connection):
+            settings.inform(f"read from a replica; its newest change is of {show_time(newest)}")
         yield connection
 
 

@@ -6,11 +6,11 @@ message is one line, without URL or password.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, cast
 
 import psycopg
 import sqlalchemy
@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.odd_times import forgiving_adapters
 from reconciler.database.patience import Patience, is_of_switchover
+from reconciler.database.server import require_supported
 from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
 from rollout_client.statements import statements
 
@@ -34,8 +35,6 @@ SILENCE = {
     "tcp_user_timeout": 60_000,
 }
 """In seconds, tries and milliseconds: a silent server is given up after a minute."""
-OLDEST_POSTGRES: Final = 14
-"""The oldest server that the schema and its functions are made for."""
 
 
 def create_engine(address: DatabaseAddress, patience: Patience | None = None) -> sqlalchemy.Engine:
@@ -58,12 +57,10 @@ def create_engine(address: DatabaseAddress, patience: Patience | None = None) ->
             "context": _Adapters(),
         },
     )
-    sqlalchemy.event.listen(engine, "connect", partial(_require_supported_server, address))
+    sqlalchemy.event.listen(
+        engine, "do_connect", partial(_connect, address, patience or Patience())
+    )
     sqlalchemy.event.listen(engine, "begin", _fix_settings)
-    if address.embedded_in is not None:
-        sqlalchemy.event.listen(engine, "do_connect", partial(_connect, address.embedded_in))
-    elif patience is not None:
-        sqlalchemy.event.listen(engine, "do_connect", partial(_connect_patiently, patience))
     return engine
 
 
@@ -74,57 +71,46 @@ class _Adapters:
     connection = None
 
 
-def _require_supported_server(
-    address: DatabaseAddress, connection: psycopg.Connection, _record: object
-) -> None:
-    """Refuse a server that is too old; it has sent its version with the sign-in."""
-    version = connection.info.server_version // 10_000
-    if version < OLDEST_POSTGRES:
-        connection.close()
-        raise SetupInvalid(
-            f"{address.describe()}: Postgres {version} is too old; use {OLDEST_POSTGRES} or newer"
-        )
-
-
 def _fix_settings(connection: sqlalchemy.Connection) -> None:
     """Give a transaction its settings; they end with it, so that a pooled session keeps none."""
     connection.exec_driver_sql(_SQL["begin"] + _SQL["limits"])
 
 
 def _connect(
-    folder: Path,
-    dialect: sqlalchemy.Dialect,
-    _record: object,
-    arguments: Sequence[Any],
-    parameters: dict[str, Any],
-) -> DBAPIConnection:
-    """Connect to the embedded database, at its new socket if it was restarted."""
-    try:
-        return dialect.connect(*arguments, **parameters)
-    except psycopg.OperationalError:
-        from reconciler.database.embedded import EmbeddedServer
-
-        url = EmbeddedServer(folder).status().url
-        if url is None:
-            raise
-        found = DatabaseAddress.parse(url).parameters
-        return dialect.connect(*arguments, **{**parameters, **found})
-
-
-def _connect_patiently(
+    address: DatabaseAddress,
     patience: Patience,
     dialect: sqlalchemy.Dialect,
     _record: object,
     arguments: Sequence[Any],
     parameters: dict[str, Any],
 ) -> DBAPIConnection:
-    """Connect, and try again while a switchover or a restart may be the reason that no server answers."""
+    """Connect; try again while a switchover or a restart may be the reason that no server answers."""
     while True:
         try:
-            return dialect.connect(*arguments, **parameters)
+            connection = dialect.connect(*arguments, **parameters)
+            break
         except psycopg.OperationalError as error:
+            restarted = address.embedded_in and _embedded_parameters(address.embedded_in)
+            if restarted:
+                connection = dialect.connect(*arguments, **{**parameters, **restarted})
+                break
             if not is_of_switchover(error, sqlstate(error)) or not patience.wait(in_a_line(error)):
                 raise
+    # Before SQLAlchemy asks for the version, which it can read of Postgres alone.
+    try:
+        require_supported(cast("psycopg.Connection", connection), address.describe())
+    except SetupInvalid:
+        connection.close()
+        raise
+    return connection
+
+
+def _embedded_parameters(folder: Path) -> Mapping[str, str] | None:
+    """Return how to connect to the embedded database now, if it runs: its socket may be a new one."""
+    from reconciler.database.embedded import EmbeddedServer
+
+    url = EmbeddedServer(folder).status().url
+    return None if url is None else DatabaseAddress.parse(url).parameters
 
 
 @contextmanager

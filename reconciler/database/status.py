@@ -12,6 +12,7 @@ from reconciler.database.health import read_health
 from reconciler.database.notifications import read_queue_usage
 from reconciler.database.outbox import OutboxCounts, read_counts
 from reconciler.database.queries import queries
+from reconciler.database.server import has_synchronous_standby
 from reconciler.planning.health import Reason, Verdict
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Status:
     repositories: int
     notification_queue: float
     """How full the server's queue of notifications is, in percent."""
+    synchronous_standby: bool
+    """Whether a second server confirms each commit."""
     features: list[FeatureStatus]
     notifications: OutboxCounts
     """The notifications that are not delivered."""
@@ -92,6 +95,7 @@ def read_status(connection: "Connection", *, feature: str | None) -> Status:
         **state._mapping,  # noqa: SLF001
         repositories=connection.execute(text(_SQL["repositories"])).scalar_one(),
         notification_queue=read_queue_usage(connection),
+        synchronous_standby=has_synchronous_standby(connection),
         features=[
             FeatureStatus(
                 **row,

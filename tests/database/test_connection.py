@@ -240,8 +240,8 @@ def test_a_server_that_is_too_old_is_refused_with_its_version(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No server below 14 runs here, so the limit is above the one that does.
-    monkeypatch.setattr("reconciler.database.connection.OLDEST_POSTGRES", 99)
+    monkeypatch.setattr("reconciler.database.server.OLDEST_POSTGRES", 99)
     engine = create_engine(database.address)
 
-    with pytest.raises(SetupInvalid, match=r": Postgres \d+ is too old; use 99 or newer$"):
+    with pytest.raises(SetupInvalid, match=r": Postgres \d+ is too old; use Postgres 99 or newer$"):
         engine.connect()

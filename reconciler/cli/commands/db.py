@@ -293,6 +293,7 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
     from reconciler.database.embedded import ServerState
     from reconciler.database.schema import NEWEST_REVISION, current_revision
     from reconciler.database.schema_objects import find_differences
+    from reconciler.database.server import ONE_COPY, has_synchronous_standby
     from reconciler.database.transactions import Database
 
     if settings.database_url is None and "DATABASE_URL" not in os.environ:
@@ -302,6 +303,7 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
                 "database": f"the embedded database in {embedded_folder(settings)}",
                 "state": server.state.value,
                 "server": None,
+                "copies": None,
                 "schema": None,
                 "differs": None,
             }
@@ -309,6 +311,7 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
     with translated_errors(address), Database.at(address).engine.connect() as connection:
         revision = current_revision(connection)
         version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+        copies = "two or more" if has_synchronous_standby(connection) else ONE_COPY
         differences = find_differences(connection) if revision == NEWEST_REVISION else []
     return {
         "database": (
@@ -318,6 +321,7 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
         ),
         "state": "running",
         "server": f"Postgres {version}",
+        "copies": copies,
         "schema": revision,
         "differs": "; ".join(differences) or None,
     }

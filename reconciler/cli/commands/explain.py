@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.completion import complete_repositories
-from reconciler.cli.context import choose_live_feature, reading
+from reconciler.cli.context import choose_live_feature, reading_replica
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.as_of import AS_OF_NOTE, AT_HELP, as_of, as_of_words
@@ -52,7 +52,7 @@ def run(settings: Settings, repository: str, at: "Moment | None" = None) -> dict
 
     settings.choose_format(Format.TEXT, Format.JSON)
     environment = EnvironmentOverride.parse(os.environ)
-    with reading(settings) as connection:
+    with reading_replica(settings) as connection:
         feature = settings.feature or choose_live_feature(settings, connection)
         found = (
             # An id needs no lookup: an unknown id has an answer too.

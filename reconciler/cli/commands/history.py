@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.context import choose_live_feature, reading
+from reconciler.cli.context import choose_live_feature, reading_replica
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.text import for_line, wrapped
@@ -59,7 +59,7 @@ def run(
     from reconciler.database.history import read_history
 
     settings.choose_format(Format.TEXT, Format.JSON)
-    with reading(settings) as connection:
+    with reading_replica(settings) as connection:
         if settings.feature is not None:
             choose_live_feature(settings, connection)
         entries = read_history(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.context import choose_live_feature, reading
+from reconciler.cli.context import choose_live_feature, reading_replica
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.category_table import category_table
@@ -28,7 +28,7 @@ def run(settings: Settings) -> dict[str, Any]:
     from reconciler.database.eligibility import read_participation
 
     settings.choose_format(Format.TEXT, Format.JSON)
-    with reading(settings) as connection:
+    with reading_replica(settings) as connection:
         feature = choose_live_feature(settings, connection)
         participation = read_participation(connection, feature)
         totals = read_category_totals(connection)

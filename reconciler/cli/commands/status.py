@@ -69,6 +69,7 @@ def _as_json(
 
 def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
     from reconciler.database.notifications import NOTIFIES_UP_TO_PERCENT, PAUSED
+    from reconciler.database.server import ONE_COPY
 
     if found.applied_at is None:
         applied = "nothing was applied yet"
@@ -82,6 +83,8 @@ def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
         for each in found.features
     )
     first = wrapped(applied)
+    if not found.synchronous_standby:
+        first += paragraph("copies", ONE_COPY)
     if found.notification_queue > NOTIFIES_UP_TO_PERCENT:
         first += paragraph("queue", PAUSED)
     undelivered = found.notifications
