@@ -129,6 +129,7 @@ def test_status_is_one_screen(filled: Site) -> None:
     head = filled.git("rev-parse", "--short=7", "HEAD")
     assert text.replace(head, "COMMIT") == snapshot("""\
 generation 1, COMMIT, applied TIME
+    copies       one copy: no synchronous standby confirms a commit
 
 capture
     state        active

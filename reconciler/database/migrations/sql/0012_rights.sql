@@ -39,7 +39,10 @@ BEGIN
                 ('repository_categories', 'INSERT', ARRAY[
                     'categorize_repositories', 'categorize_all_repositories'
                 ]),
-                ('rollout_metrics', 'INSERT', ARRAY['record_rollout_job', 'record_rollout_jobs']),
+                ('rollout_metrics', 'INSERT', ARRAY[
+                    'record_rollout_job', 'record_rollout_jobs', 'claim_rollout_write'
+                ]),
+                ('rollout_history', 'INSERT', ARRAY['claim_rollout_write']),
                 ('rollout_metrics', 'DELETE', ARRAY[
                     'prune_rollout_metrics', 'prune_rollout_metrics_batch'
                 ]),
