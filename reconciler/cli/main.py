@@ -56,6 +56,7 @@ GROUPS: Final = {
         "db",
         "watch",
         "serve",
+        "dashboard",
         "github",
         "console",
         "completion",

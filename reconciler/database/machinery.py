@@ -16,6 +16,7 @@ from reconciler.database.notifications import read_queue_usage
 from reconciler.database.queries import queries
 from reconciler.database.schema import current_revision
 from reconciler.database.schema_objects import find_differences
+from reconciler.database.server import has_synchronous_standby
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,6 +47,8 @@ class Server:
     started_at: datetime
     synchronous_names: str
     """The replicas for which a COMMIT waits; empty where it waits for none."""
+    has_synchronous_standby: bool
+    """Whether a COMMIT waits for a second server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,11 @@ def read_machinery(connection: "Connection") -> Machinery:
         may_read_leases=may_read_leases,
         counted_until=connection.execute(text(_SQL["counted_until"])).scalar(),
         server=Server(
-            server.version, server.is_replica, server.started_at, server.synchronous_names
+            server.version,
+            server.is_replica,
+            server.started_at,
+            server.synchronous_names,
+            has_synchronous_standby(connection),
         ),
         replicas=tuple(Replica(**row._mapping) for row in replicas),  # noqa: SLF001
         sessions=tuple(Sessions(**row._mapping) for row in sessions),  # noqa: SLF001

@@ -99,8 +99,8 @@ COMMANDS: list[tuple[list[str], int]] = [
     (["db", "remove", "--yes"], 0),
 ]
 
-ELSEWHERE = {"console", "db start", "db stop", "db psql", "serve", "watch"}
-"""Commands that keep running, or start a server: test_staying_commands.py, test_console.py."""
+ELSEWHERE = {"console", "dashboard", "db start", "db stop", "db psql", "serve", "watch"}
+"""Commands that keep running, or start a server: test_staying_commands.py, test_console.py, test_dashboard.py."""
 
 
 @pytest.fixture

@@ -1,19 +1,23 @@
 """The screens that only read: what they show with nothing, one and a hundred features, and hostile text."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+import reconciler.dashboard
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
-from tests.builders import FEATURE, add_repositories, report_jobs
+from tests.builders import FEATURE, add_repositories, report_jobs, rollout_file
 from tests.database.test_job_series import add_feature, add_history
 from tests.postgres import Database
 from tests.screens import Browser
 from tests.site import Site
 
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=\"alert('x')\">"
-SCREENS = ("/repositories", "/waiting", "/history", "/machinery")
+TEMPLATES = Path(reconciler.dashboard.__file__).parent / "templates"
+SCREENS = ("/", "/repositories", "/waiting", "/history", "/machinery")
 
 
 @pytest.fixture
@@ -30,12 +34,13 @@ def shown(client: Browser, path: str, status: int = 200) -> str:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
+        ("/", "There is no feature yet."),
         ("/repositories", "reconcile repositories load"),
         ("/repositories?q=acme/tools", "reconcile repositories load"),
         ("/waiting", "The live state is as the last apply left it."),
         ("/history", "Apply a rollout file first"),
         ("/machinery", "No watch has run here."),
-        ("/machinery", "one copy: no replica is connected"),
+        ("/machinery", "one copy: no synchronous standby confirms a commit"),
     ],
 )
 def test_an_empty_screen_says_what_to_do_first(client: Browser, path: str, words: str) -> None:
@@ -159,7 +164,7 @@ def test_hostile_text_leaves_no_markup(client: Browser, database: Database) -> N
 
     for path in (*SCREENS, "/repositories?q=acme/tools"):
         page = client.get(path, params={"by": HOSTILE} if path == "/history" else None).text
-        assert "<script" not in page
+        assert "<script>alert" not in page
         assert "<img" not in page
     assert "alert(1)" in shown(client, "/repositories?q=acme/tools")
 
@@ -174,6 +179,81 @@ def test_a_hundred_features_are_answered_on_every_screen(
     for path in SCREENS:
         shown(client, path)
     assert shown(client, "/repositories?q=acme/tools").count("<details") == 100
+
+
+def test_now_puts_the_limited_and_failing_features_first(site: Site) -> None:
+    health = {"min_jobs": 3, "max_error_rate": 5}
+    features = {name: {"percentage": 10, "health": health} for name in ("a", "b", "c", "d")}
+    site.write(rollout_file(features))
+    add_repositories(site.database, "acme/tools")
+    site.reconcile("--yes")
+    report_jobs(site.database, 9, errors=9, feature="d")
+    site.reconcile("rollback", "--to", "0", "--feature", "c", "--reason", "too slow", "--yes")
+    client = Browser.of(site.database)
+
+    page = shown(client, "/")
+    features = client.get("/api/now").json()["features"]
+
+    assert [each["name"] for each in features] == ["d", "c", "a", "b"]
+    assert features[0]["verdict"] == "fail"
+    assert features[1]["limit"]["reason"] == "too slow"
+    assert page.index("/features/d") < page.index("/features/c") < page.index("/features/a")
+    assert "▼ held at 0" in page
+    assert "reconcile write-back" in page
+
+
+def test_a_feature_has_its_charts_lists_and_history(site: Site) -> None:
+    progression = [{"percentage": 10, "soak": "1d"}, {"percentage": 50, "soak": "1d"}]
+    feature = {
+        "percentage": 10,
+        "whitelist": ["acme/tools", "acme/unknown"],
+        "progression": progression,
+        "health": {"method": "evidence"},
+    }
+    site.write(rollout_file({"capture": feature}))
+    add_repositories(site.database, "acme/tools")
+    site.reconcile("--yes")
+    report_jobs(site.database, 5, errors=1)
+    site.reconcile("stop", "--reason", "it fails", "--yes", "--no-write-back")
+    client = Browser.of(site.database)
+
+    page = shown(client, "/features/capture")
+
+    for title in ("Jobs per five minutes", "Evidence", "Stages", "Eligible by category"):
+        assert f"<figcaption>{title}</figcaption>" in page
+    for text in (
+        "acme/tools",
+        "(matches no repository)",
+        "it fails",
+        "■ stopped",
+        "emergency_stop",
+    ):
+        assert text in page
+    assert "no feature is called nothing" in shown(client, "/features/nothing", 404)
+
+
+def test_a_request_under_the_name_of_another_host_is_refused(client: Browser) -> None:
+    answer = client.get("/", headers={"Host": "attacker.example"})
+
+    assert answer.status_code == 421
+
+
+def test_every_answer_has_the_headers_of_the_policy(client: Browser) -> None:
+    for path in (*SCREENS, "/static/page.css", "/nothing"):
+        headers = client.get(path).headers
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+
+
+def test_no_template_has_an_inline_style_or_script() -> None:
+    for template in TEMPLATES.glob("*.html"):
+        text = template.read_text("utf-8")
+        assert " style=" not in text
+        assert "<style" not in text
+        assert "<script>" not in text
+        assert not re.search(r"\son[a-z]+=", text)
 
 
 def test_the_machinery_shows_who_holds_the_lease(client: Browser, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The routes of the screens that only read: repositories, waiting, history, machinery.
+"""The routes of the screens.
 
 Each request reads in short transactions with a time limit. An error of the database is a page with its
 sentence, and not a traceback.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from reconciler._version import __version__
@@ -21,14 +21,17 @@ from reconciler.dashboard.screens.history import (
     every_entry,
     read_history_screen,
 )
+from reconciler.dashboard.screens.now import read_feature_screen, read_now_screen
 from reconciler.dashboard.screens.repositories import read_repositories_screen
 from reconciler.dashboard.screens.waiting import EMPTY, TITLES
 from reconciler.database.history_search import HistoryPage, read_history_page
 from reconciler.database.machinery import read_machinery
 from reconciler.database.schema import require_newest
+from reconciler.database.server import ONE_COPY
 from reconciler.database.transactions import Database, read_only_transaction
-from reconciler.errors import ReconcilerError
+from reconciler.errors import NotFound, ReconcilerError
 from reconciler.operations.waiting import read_waiting
+from reconciler.wording import show_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -54,6 +57,10 @@ class Surroundings:
 def screen_routes(surroundings: Surroundings) -> list[Route]:
     """Return the routes; each answers GET alone."""
     screens: Mapping[str, Callable[[Surroundings, Request], Response]] = {
+        "/": _now,
+        "/api/now": _now_as_json,
+        "/healthz": _healthz,
+        "/features/{name:path}": _feature,
         "/repositories": _repositories,
         "/repositories/found": _repositories_found,
         "/waiting": _waiting,
@@ -74,6 +81,8 @@ def _answering(
     def answer(request: "Request") -> Response:
         try:
             return screen(surroundings, request)
+        except NotFound as error:
+            return surroundings.render(request, "problem.html", {"problem": str(error)}, 404)
         except ReconcilerError as error:
             return surroundings.render(request, "problem.html", {"problem": str(error)}, 503)
 
@@ -87,6 +96,30 @@ def reading(database: Database) -> "Iterator[Connection]":
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{TIME_LIMIT}'")
         require_newest(connection)
         yield connection
+
+
+def _now(surroundings: Surroundings, request: "Request") -> Response:
+    with reading(surroundings.database(request)) as connection:
+        screen = read_now_screen(connection)
+    return surroundings.render(request, "now.html", {"screen": screen}, 200)
+
+
+def _now_as_json(surroundings: Surroundings, request: "Request") -> Response:
+    with reading(surroundings.database(request)) as connection:
+        screen = read_now_screen(connection)
+    as_of = None if screen.as_of is None else show_time(screen.as_of)
+    return JSONResponse({"as_of": as_of, "features": [row.as_object() for row in screen.rows]})
+
+
+def _healthz(surroundings: Surroundings, request: "Request") -> Response:
+    with reading(surroundings.database(request)):
+        return JSONResponse({"status": "ok"})
+
+
+def _feature(surroundings: Surroundings, request: "Request") -> Response:
+    with reading(surroundings.database(request)) as connection:
+        screen = read_feature_screen(connection, request.path_params["name"])
+    return surroundings.render(request, "feature.html", {"screen": screen}, 200)
 
 
 def _repositories(surroundings: Surroundings, request: "Request") -> Response:
@@ -154,5 +187,5 @@ def _export(
 def _machinery(surroundings: Surroundings, request: "Request") -> Response:
     with reading(surroundings.database(request)) as connection:
         machinery = read_machinery(connection)
-    values = {"machinery": machinery, "version": __version__}
+    values = {"machinery": machinery, "version": __version__, "one_copy": ONE_COPY}
     return surroundings.render(request, "machinery.html", values, 200)

@@ -1,0 +1,42 @@
+"""`reconcile dashboard`: what production does, as pages for a browser."""
+
+import signal
+from importlib.util import find_spec
+from typing import Final
+
+import click
+
+from reconciler.cli.context import open_database
+from reconciler.cli.options import Format, settings_of
+from reconciler.cli.types import Listen
+from reconciler.errors import SetupInvalid
+from reconciler.listen_address import ListenAddress
+
+EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
+
+
+@click.command(epilog="Example: reconcile dashboard --listen 127.0.0.1:8017")
+@click.option(
+    "--listen",
+    type=Listen(),
+    default="127.0.0.1:8017",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Serve at this loopback address; port 0 takes a free one.",
+)
+@click.pass_context
+def command(context: click.Context, *, listen: ListenAddress) -> int:
+    """Serve pages that show features, repositories, what waits, history and the machinery.
+
+    They read the database and write nothing. SIGTERM ends it.
+    """
+    settings = settings_of(context)
+    settings.choose_format(Format.TEXT)
+    if any(find_spec(name) is None for name in ("jinja2", "starlette", "uvicorn")):
+        raise SetupInvalid("dashboard needs an extra: pip install 'rollout-reconciler[dashboard]'")
+    from reconciler.dashboard.server import serve
+
+    database = open_database(settings)
+    ended_by = serve(database, listen, lambda at: settings.inform(f"serving http://{at}/"))
+    settings.inform(f"ended by {ended_by.name}")
+    return 0 if ended_by is signal.SIGTERM else EXIT_INTERRUPTED

@@ -1,0 +1,167 @@
+"""The screens *Now* and *Feature*: the state of features, the limited and failing ones first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from reconciler.dashboard.charts import (
+    Chart,
+    category_bars,
+    evidence_bar,
+    evidence_chart,
+    jobs_chart,
+    sparkline,
+    staircase,
+)
+from reconciler.database.audience import read_audience
+from reconciler.database.health import read_health
+from reconciler.database.history import HistoryEntry, read_history
+from reconciler.database.job_series import read_hours, read_job_series
+from reconciler.database.lists import ListEntry, read_list
+from reconciler.database.now import FeatureNow, read_features_now
+from reconciler.database.stages import read_evidence_series, read_stage_dates
+from reconciler.errors import NotFound
+from reconciler.planning.health import Health, Verdict
+from reconciler.wording import show_number, show_time
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+HISTORY_ROWS: Final = 50
+MOST_LIST_ENTRIES: Final = 50
+_RANKS: Final = {Verdict.FAIL: 0, Verdict.WARN: 2}
+_LIMITED_RANK: Final = 1
+_OTHER_RANK: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NowRow:
+    """One feature."""
+
+    feature: FeatureNow
+    health: Health
+    sparkline: Chart
+    bar: Chart | None
+    """The evidence; None under the method `threshold`."""
+
+    @property
+    def state(self) -> str:
+        """The state in a word or two, with a sign."""
+        limit = self.feature.limit
+        if not self.feature.active:
+            return "○ inactive"
+        if self.feature.emergency_stop:
+            return "■ stopped"
+        if limit is not None and limit.percentage is not None:
+            return f"▼ held at {show_number(limit.percentage)}"
+        return "● active"
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """The place in the list: failing, limited, warned, others; by name."""
+        is_limited = self.feature.limit is not None or self.feature.emergency_stop
+        rank = _RANKS.get(self.health.judgement.verdict, _OTHER_RANK)
+        return min(rank, _LIMITED_RANK if is_limited else _OTHER_RANK), self.feature.name
+
+    @property
+    def rates(self) -> str:
+        """The error rates of both processors in the health's window."""
+        metrics = self.health.metrics
+        if metrics is None:
+            return ""
+        arms = (
+            (self.feature.processor, metrics.total),
+            (self.feature.fallback, metrics.baseline),
+        )
+        return "; ".join(
+            f"{name} {100 * tally.errors / tally.jobs:.2f} %" for name, tally in arms if tally.jobs
+        )
+
+    def as_object(self) -> Mapping[str, Any]:
+        """Return the feature for JSON."""
+        limit = self.feature.limit
+        return {
+            "name": self.feature.name,
+            "active": self.feature.active,
+            "emergency_stop": self.feature.emergency_stop,
+            "percentage": float(self.feature.percentage),
+            "verdict": self.health.judgement.verdict.value,
+            "sentence": self.health.sentence,
+            "limit": None
+            if limit is None
+            else {
+                "percentage": None if limit.percentage is None else float(limit.percentage),
+                "reason": limit.reason,
+                "by": limit.by,
+                "at": show_time(limit.at),
+                "in_git": limit.is_in_git,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NowScreen:
+    """Every feature, the limited and failing ones first."""
+
+    rows: Sequence[NowRow]
+    as_of: datetime | None
+    """The database's time; None without a feature."""
+
+
+def read_now_screen(connection: "Connection") -> NowScreen:
+    """Return the state of every feature."""
+    hours = read_hours(connection)
+    rows = [
+        _row(connection, feature, sparkline(hours.get(feature.name, ())))
+        for feature in read_features_now(connection)
+    ]
+    as_of = rows[0].health.period.now if rows else None
+    return NowScreen(sorted(rows, key=lambda row: row.rank), as_of)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureScreen:
+    """One feature."""
+
+    row: NowRow
+    jobs: Chart
+    evidence: Chart | None
+    stages: Chart | None
+    categories: Chart
+    whitelist: Sequence[ListEntry]
+    exclusions: Sequence[ListEntry]
+    history: Sequence[HistoryEntry]
+    most_entries: int = MOST_LIST_ENTRIES
+
+
+def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
+    """Return one feature with its charts, its lists and its history.
+
+    Raises:
+        NotFound: no feature has this name.
+    """
+    found = read_features_now(connection, feature=name)
+    if not found:
+        raise NotFound(f"no feature is called {name}")
+    hours = read_hours(connection, feature=name)
+    evidence = read_evidence_series(connection, name)
+    return FeatureScreen(
+        _row(connection, found[0], sparkline(hours.get(name, ()))),
+        jobs_chart(read_job_series(connection, name)),
+        None if evidence is None else evidence_chart(evidence),
+        staircase(read_stage_dates(connection, name)),
+        category_bars(read_audience(connection, name)),
+        read_list(connection, feature=name, name="whitelist"),
+        read_list(connection, feature=name, name="exclusions"),
+        read_history(connection, feature=name, action=None, since=None, limit=HISTORY_ROWS),
+    )
+
+
+def _row(connection: "Connection", feature: FeatureNow, line: Chart) -> NowRow:
+    health = read_health(connection, feature.name)
+    evidence = health.evidence
+    bar = None
+    if evidence is not None:
+        bar = evidence_bar(evidence.value, evidence.warn_line, evidence.fail_line)
+    return NowRow(feature, health, line, bar)

@@ -1,0 +1,156 @@
+"""The dashboard as a process, in a real browser at both widths and in both modes."""
+
+import signal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.dashboard.charts import jobs_chart
+from reconciler.planning.job_series import JobSeries
+from tests.browser import chromium, dashboard, needs_browser
+from tests.builders import add_repositories, report_jobs, rollout_file
+from tests.postgres import PROJECT
+from tests.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+LONG = "a_very_long_name_without_a_break_" + "x" * 60
+PATHS = (
+    "/",
+    f"/features/{LONG}",
+    "/repositories?q=acme/",
+    "/repositories?q=acme/tools",
+    "/waiting",
+    "/history",
+    "/machinery",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def busy(site: Site) -> Site:
+    """A site with features of long names, one of them stopped, jobs of both processors and drift."""
+    progression = [{"percentage": 10, "soak": "1d"}, {"percentage": 50, "soak": "1d"}]
+    feature = {"percentage": 10, "progression": progression, "health": {"method": "evidence"}}
+    site.write(rollout_file({LONG: feature, "other": {"percentage": 5}}))
+    add_repositories(site.database, "acme/tools", f"acme/{'tools' * 15}")
+    site.reconcile("--yes")
+    report_jobs(site.database, 9, errors=2, feature=LONG)
+    report_jobs(site.database, 9, feature=LONG, processor="inngest")
+    site.reconcile("stop", "--feature", LONG, "--reason", "a reason " * 30, "--no-write-back")
+    site.database.execute(
+        "UPDATE rollout_configuration SET is_active = false WHERE feature_name = 'other'"
+    )
+    return site
+
+
+def visit(page: "Page", address: str) -> list[str]:
+    """Open a page; return what the browser complains about."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    answer = page.goto(address)
+    assert answer is not None
+    assert answer.ok, answer.text()
+    return complaints
+
+
+@needs_browser
+def test_every_screen_fits_its_width_and_the_policy_blocks_nothing(
+    busy: Site, browser: "Browser"
+) -> None:
+    with dashboard(busy) as (address, _):
+        for width, mode in ((390, "dark"), (1280, "light")):
+            size = {"width": width, "height": 900}
+            page = browser.new_page(viewport=size, color_scheme=mode)  # type: ignore[arg-type]
+            for path in PATHS:
+                assert visit(page, address + path) == []
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, f"{path} is {wide} wide"
+            page.close()
+
+
+@needs_browser
+def test_times_are_in_the_zone_of_the_viewer_with_utc_on_hover(
+    busy: Site, browser: "Browser"
+) -> None:
+    with dashboard(busy) as (address, _):
+        page = browser.new_page(timezone_id="Asia/Kathmandu", locale="en-GB")
+        visit(page, f"{address}/history")
+        moment = page.locator("tbody time").first
+        written, shown = moment.get_attribute("datetime"), moment.inner_text()
+        hover = moment.get_attribute("title")
+        page.close()
+        without = browser.new_page(java_script_enabled=False)
+        without.goto(f"{address}/history")
+        in_utc = without.locator("tbody time").first.inner_text()
+        without.close()
+
+    assert hover == in_utc == written
+    assert shown != written
+    # Kathmandu is five hours and three quarters ahead.
+    assert written is not None
+    minute = (int(written[14:16]) + 45) % 60
+    assert f":{minute:02}:" in shown
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("zone", "day", "repeated"),
+    [
+        ("Europe/Berlin", "2026-10-24T18:00:00Z", True),
+        ("Europe/Berlin", "2026-03-28T18:00:00Z", True),
+        ("Asia/Kathmandu", "2026-03-28T18:00:00Z", False),
+    ],
+)
+def test_an_axis_over_a_change_of_the_clocks_has_no_label_twice(
+    browser: "Browser", zone: str, day: str, *, repeated: bool
+) -> None:
+    begin = datetime.fromisoformat(day)
+    chart = jobs_chart(JobSeries("new", "old", begin, begin + timedelta(hours=14), ()))
+    page = browser.new_page(timezone_id=zone)
+    page.set_content(str(chart))
+    script = PROJECT / "reconciler" / "dashboard" / "static" / "times.js"
+    page.add_script_tag(content=script.read_text("utf-8"))
+    labels = page.locator("text.tick[data-time]").all_text_contents()
+    page.close()
+
+    assert len(labels) == 8
+    assert len(set(labels)) == 8
+    assert all("GMT" in label for label in labels) is repeated
+
+
+@needs_browser
+def test_a_page_can_be_used_by_keyboard_alone(busy: Site, browser: "Browser") -> None:
+    with dashboard(busy) as (address, _):
+        page = browser.new_page()
+        visit(page, address)
+        page.keyboard.press("Tab")
+        assert page.locator(":focus").inner_text() == "Skip to the content"
+        page.goto(f"{address}/repositories")
+        page.locator("#q").focus()
+        page.keyboard.type("acme/tools")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/repositories?q=acme*")
+        assert "environment_stop" in page.locator("main").inner_text()
+        page.close()
+
+
+def test_a_signal_ends_it_and_another_address_than_loopback_is_refused(site: Site) -> None:
+    refused = site.reconcile("dashboard", "--listen", "0.0.0.0:0")
+    with dashboard(site) as (_, process):
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=20)
+
+    assert code == 0
+    assert refused.exit_code == 1
+    assert "the dashboard has no sign-in" in refused.stderr
