@@ -14,7 +14,7 @@ from reconciler.errors import SetupInvalid
 from reconciler.git.command import GitFailed
 from reconciler.git.file_history import names_of
 from reconciler.git.head import file_at
-from reconciler.git.repository import Repository
+from reconciler.git.repository import Repository, literally
 from reconciler.wording import short_commit
 
 _COMMIT: Final = re.compile("HEAD|[0-9a-f]{40}|[0-9a-f]{64}")
@@ -101,6 +101,8 @@ class FileChange:
     message: str
     before: bytes | None
     after: bytes | None
+    later: tuple[bytes | None, ...]
+    """The file at each later commit that changed it and has this one in its history."""
 
 
 def changes_with(file: Path, words: str, applied: str | None, head: str) -> tuple[FileChange, ...]:
@@ -129,9 +131,22 @@ def changes_with(file: Path, words: str, applied: str | None, head: str) -> tupl
             message,
             content_at(repository, parents.split(" ")[0], names),
             content_at(repository, commit, names),
+            tuple(
+                content_at(repository, each, names)
+                for each in _descendants(repository, commit, head, names)
+            ),
         )
         for commit, parents, message in entries
     )
+
+
+def _descendants(
+    repository: Repository, commit: str, head: str, names: tuple[str, ...]
+) -> list[str]:
+    """Return the commits up to `head` that descend from a commit and changed the file."""
+    paths = [literally(each) for each in names]
+    found = repository.git.log("--format=%H", "--ancestry-path", f"{commit}..{head}", "--", *paths)
+    return str(found).split()
 
 
 def content_at(repository: Repository, commit: str, names: tuple[str, ...]) -> bytes | None:

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def require_newer(source: Source, applied_commit: str | None, *, accepts_rewrite: bool) -> None:
-    """Raise unless the file's commit is the applied one or descends from it.
+    """Raise unless the file's commit is the applied one or descends from it, or `accepts_rewrite` is true.
 
     Raises:
         Stale: a newer commit is applied already.
-        HistoryRewritten: the commits are unrelated, and `accepts_rewrite` is false.
+        HistoryRewritten: the commits are unrelated.
     """
     if source.commit is None or applied_commit is None:
         return
@@ -43,9 +43,11 @@ def require_newer(source: Source, applied_commit: str | None, *, accepts_rewrite
     match relate(file_of(source), applied_commit, source.commit):
         case Relation.SAME | Relation.AHEAD:
             return
+        case _ if accepts_rewrite:
+            return
         case Relation.BEHIND:
             raise _stale(source.commit, applied_commit)
-        case _ if not accepts_rewrite:
+        case _:
             raise HistoryRewritten(source.commit, applied_commit)
 
 
@@ -104,6 +106,7 @@ def commit_permission(source: Source, plan: Plan) -> CommitPermission:
                 changes_file=each.before != each.after,
                 before=_parsed(each.before),
                 after=_parsed(each.after),
+                later=tuple(map(_parsed, each.later)),
             )
             for each in found
         )

@@ -1,7 +1,8 @@
 """What the trailer `Rollout-Allow` of a commit allows: guards, for the features that the commit changes.
 
 A permission counts only in a commit that changes the file. With a feature's name it counts for that
-feature. Without a name it counts for each feature with a changed field that the guard checks.
+feature. Without a name it counts for each feature with a changed field that the guard checks. It is over
+when a later commit reverts the change.
 """
 
 import re
@@ -17,6 +18,10 @@ ALLOW_TRAILER: Final = "Rollout-Allow"
 
 _LINE: Final = re.compile(rf"^[ \t*>-]*{ALLOW_TRAILER}[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 """Anywhere in a message: a squash merge joins the messages of its commits, often as a list."""
+
+_REVERTED: Final = (
+    "a later commit reverts its change; allow it again in the commit that changes it again"
+)
 
 _LISTS: Final = frozenset({"whitelist", "exclusions"})
 _AUDIENCE: Final = frozenset({"active", "strategy", "percentage", "salt", "bucketing", "override"})
@@ -44,6 +49,8 @@ class AllowingCommit:
     before: Rollout | None
     """The file before the commit; None if there was none, or no valid one."""
     after: Rollout | None
+    later: tuple[Rollout | None, ...] = ()
+    """The file at each later commit that changed it; None if it is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,11 @@ def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
             notes.append(f"{where}: no line has the form {ALLOW_TRAILER}: GUARD")
         notes += [f"{where}: {name!r} is not the name of a guard" for name in unknown]
         for permission in named:
-            found = set(_counting(permission, commit))
+            given = set(_counting(permission, commit))
+            found = {each for each in given if not _is_reverted(commit, each.feature)}
             if not found:
-                notes.append(f"{where}: {permission.guard} does not count, since {_why(commit)}")
+                why = _REVERTED if given else _why(commit)
+                notes.append(f"{where}: {permission.guard} does not count, since {why}")
             allowed |= found
     return CommitPermission(frozenset(allowed), tuple(notes))
 
@@ -82,6 +91,31 @@ def _counting(permission: Allowed, commit: AllowingCommit) -> Iterator[Allowed]:
         return
     for name in _changed(permission.guard, commit):
         yield replace(permission, feature=name)
+
+
+def _is_reverted(commit: AllowingCommit, feature: str | None) -> bool:
+    """Return whether a later commit has all that the commit changed of a feature as it was before."""
+    before, after = _of(commit.before, feature), _of(commit.after, feature)
+    if before == after:
+        # The commit changes something else, and allows a change of this feature.
+        return any(each is not None and each == commit.before for each in commit.later)
+    changed = [
+        name
+        for name in Feature.model_fields
+        if getattr(before, name, None) != getattr(after, name, None)
+    ]
+    return any(
+        all(
+            getattr(_of(each, feature), name, None) == getattr(before, name, None)
+            for name in changed
+        )
+        for each in commit.later
+        if each is not None
+    )
+
+
+def _of(rollout: Rollout | None, feature: str | None) -> Feature | None:
+    return None if rollout is None or feature is None else rollout.features.get(feature)
 
 
 def _changed(guard: GuardName, commit: AllowingCommit) -> Iterator[str]:

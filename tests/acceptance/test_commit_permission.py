@@ -116,6 +116,40 @@ def test_a_permission_of_a_commit_applied_before_is_over(applied: Site) -> None:
     assert applied.reconcile().exit_code == 3
 
 
+def test_a_permission_of_a_reverted_commit_is_over(applied: Site) -> None:
+    allowed = change(applied, 90, "Raise it\n\nRollout-Allow: max-increase")
+    applied.git("revert", "--no-edit", "HEAD")
+    change(applied, 80, "Raise it without a permission")
+
+    refused = applied.reconcile()
+    change(applied, 81, "Raise it again\n\nRollout-Allow: max-increase")
+    again = applied.reconcile()
+
+    assert (refused.exit_code, again.exit_code, percentage(applied)) == (3, 0, 81)
+    text = " ".join(refused.stdout.split())
+    assert f"Rollout-Allow in {allowed[:7]}: max-increase does not count" in text
+    assert "a later commit reverts its change" in text
+
+
+def test_a_permission_survives_changes_of_other_things(applied: Site) -> None:
+    change(applied, 90, "Raise it\n\nRollout-Allow: max-increase")
+    change(applied, 90, "Raise the other", other=12)
+    applied.git("revert", "--no-edit", "HEAD")
+
+    assert (applied.reconcile().exit_code, percentage(applied)) == (0, 90)
+
+
+def test_a_permission_on_a_merged_branch_counts(applied: Site) -> None:
+    applied.git("checkout", "--quiet", "-b", "raise")
+    change(applied, 90, "Raise it\n\nRollout-Allow: max-increase")
+    applied.git("checkout", "--quiet", "main")
+    applied.write(TWO % (FEATURE, 10, 10) + "# A comment\n")
+    applied.commit("Comment")
+    applied.git("merge", "--quiet", "--no-edit", "raise")
+
+    assert (applied.reconcile().exit_code, percentage(applied)) == (0, 90)
+
+
 def test_a_commit_before_the_file_was_moved_counts(applied: Site) -> None:
     change(applied, 90, "Raise it\n\nRollout-Allow: max-increase")
     (applied.folder / "ops").mkdir()

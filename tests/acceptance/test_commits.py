@@ -145,6 +145,57 @@ def test_a_commit_that_the_remotes_branch_lost_is_rewritten_history(site: Site) 
     assert percentage(site) == 12
 
 
+def test_a_branch_that_was_set_back_is_applied_on_request(site: Site) -> None:
+    commit_percentage(site, 11)
+    site.push()
+    older = site.git("rev-parse", "HEAD")
+    commit_percentage(site, 12)
+    site.push()
+    site.reconcile()
+    site.git("reset", "--quiet", "--hard", older)
+    site.git("push", "--quiet", "--force", "origin", "HEAD:main")
+
+    refused = site.reconcile()
+    accepted = site.reconcile("--accept-history-rewrite")
+
+    assert (refused.exit_code, accepted.exit_code, percentage(site)) == (4, 0, 11)
+
+
+def test_an_older_commit_can_be_applied_on_request(site: Site) -> None:
+    commit_percentage(site, 11)
+    older = site.git("rev-parse", "HEAD")
+    commit_percentage(site, 12)
+    site.reconcile()
+    site.git("checkout", "--quiet", older)
+
+    done = site.reconcile("--accept-history-rewrite")
+
+    assert (done.exit_code, percentage(site)) == (0, 11)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "header"),
+    [("GB2312", "GB2312"), ("ISO-8859-1", "ISO-8859-1"), ("ISO-8859-1", None)],
+)
+def test_a_message_in_another_encoding_is_read(
+    site: Site, encoding: str, header: str | None
+) -> None:
+    words = "部署" if encoding == "GB2312" else "Größer"
+    if header is not None:
+        site.git("config", "i18n.commitEncoding", header)
+    path = site.folder / ".git" / "message"
+    path.write_bytes(f"{words}\n\nRollout-Allow: max-increase".encode(encoding))
+    site.file.write_text("version: 1\nfeatures: {capture: {percentage: 90}}\n")
+    site.git("add", "--all")
+    site.git("commit", "--quiet", "--file", str(path))
+
+    done = site.reconcile()
+
+    assert (done.exit_code, percentage(site)) == (0, 90), done.stdout + done.stderr
+    reason = site.database.value("SELECT reason FROM rollout_history ORDER BY position LIMIT 1")
+    assert words in reason
+
+
 def test_the_reason_in_history_is_the_newest_change_of_the_file(site: Site) -> None:
     commit_percentage(site, 12)
     subject = site.git("log", "-1", "--format=%s")
