@@ -25,7 +25,7 @@ _INTERVAL: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(ms|s|m|)")
 _INTERVAL_SECONDS: Final = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
 _MIN_INTERVAL_SECONDS: Final = 0.1
 _MAX_INTERVAL_SECONDS: Final = 3600.0
-_MAX_PROCESSOR_LENGTH: Final = 50
+_MAX_NAME_LENGTH: Final = 50
 
 
 def as_text(argument: str) -> str:
@@ -136,16 +136,17 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
-class Processor(click.ParamType[str]):
-    """The name of a processor of jobs, such as `inngest`."""
+class ShortName(click.ParamType[str]):
+    """A name of up to 50 characters that jobs are reported with: a processor, a kind of job."""
 
-    name = "processor"
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name."""
-        if not 1 <= len(value) <= _MAX_PROCESSOR_LENGTH or not value.isprintable():
+        if not 1 <= len(value) <= _MAX_NAME_LENGTH or not value.isprintable():
             self.fail(
-                f"{value!r} is not a processor; write 1 to {_MAX_PROCESSOR_LENGTH} characters",
+                f"{value!r} is not a {self.name}; write 1 to {_MAX_NAME_LENGTH} characters",
                 param,
                 ctx,
             )

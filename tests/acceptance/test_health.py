@@ -68,7 +68,7 @@ def test_a_job_is_recorded_and_shown(filled: Site) -> None:
     recorded = filled.reconcile("metrics", "record", "acme/tools", "--processor", "github_actions")
     failed = filled.reconcile(
         "metrics", "record", "ACME/Tools", "--processor", "github_actions", "--failed",
-        "--seconds", "1.5", "--error", "time ran\nout",
+        "--seconds", "1.5", "--error", "time ran\nout", "--kind", "pull_requests", "--size", "8",
     )  # fmt: skip
 
     assert recorded.stdout == "capture: a job of acme/tools succeeded\n"
@@ -83,6 +83,10 @@ def test_a_job_is_recorded_and_shown(filled: Site) -> None:
         "last_error",
     }  # fmt: skip
     assert (windows[0]["mean_seconds"], windows[0]["last_error"]) == (1.5, "time ran\nout")
+    kinds = filled.database.rows(
+        "SELECT DISTINCT job_kind AS kind, size_class AS size FROM rollout_metrics ORDER BY 1"
+    )
+    assert kinds == [{"kind": "", "size": 0}, {"kind": "pull_requests", "size": 1}]
 
 
 def test_metrics_are_a_table_by_window(filled: Site) -> None:

@@ -10,7 +10,7 @@ from reconciler.cli.context import choose_live_feature, open_database, reading
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.cli.render.text import Column, for_line, table
-from reconciler.cli.types import Duration, Processor, Seconds, Since
+from reconciler.cli.types import Duration, Seconds, ShortName, Since
 from reconciler.wording import count, counted, show_time
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from reconciler.database.metrics import MetricsWindow
 
 _MAX_ERROR_LENGTH = 200
+MAX_JOB_SIZE = 2**63 - 1
+"""The largest size that the database stores."""
 DEFAULT_LIMIT = 50
 """The default number of windows."""
 
@@ -34,7 +36,7 @@ def command() -> None:
 @click.argument("repository", metavar="REPOSITORY", shell_complete=complete_repositories)
 @click.option(
     "--processor",
-    type=Processor(),
+    type=ShortName("processor"),
     required=True,
     metavar="NAME",
     help="The system that ran the job.",
@@ -42,6 +44,18 @@ def command() -> None:
 @click.option("--failed", is_flag=True, help="The job failed; without it the job succeeded.")
 @click.option("--seconds", type=Seconds(), metavar="S", help="The seconds that the job took.")
 @click.option("--error", metavar="TEXT", help="With --failed: the error message.")
+@click.option(
+    "--kind",
+    type=ShortName("kind of job"),
+    metavar="NAME",
+    help="The kind of the job, such as pull_requests.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(0, MAX_JOB_SIZE),
+    metavar="N",
+    help="The size of the job, such as its number of pull requests.",
+)
 @click.pass_context
 def record(
     context: click.Context,
@@ -51,6 +65,8 @@ def record(
     failed: bool,
     seconds: float | None,
     error: str | None,
+    kind: str | None,
+    size: int | None,
 ) -> None:
     """Record the outcome of one job of a repository (owner/name or id)."""
     if error is not None and not failed:
@@ -69,7 +85,15 @@ def record(
         require_newest(connection)
         feature = choose_live_feature(settings, connection)
         found = find_repository(connection, repository)
-        job = Job(found.id, processor, succeeded=not failed, seconds=seconds, error=message)
+        job = Job(
+            found.id,
+            processor,
+            succeeded=not failed,
+            seconds=seconds,
+            error=message,
+            kind=kind,
+            size=size,
+        )
         record_job(connection, feature, job)
         return feature, found.full_name
 
