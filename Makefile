@@ -87,8 +87,9 @@ generate: .venv/runtime ## generate the schemas and the reference pages
 	PYTHONPATH=. $(BIN)/python scripts/diagrams.py
 
 .PHONY: pictures
-pictures: .venv/development ## draw the pictures of the README from the program
+pictures: .venv/development ## draw the pictures of the README and of the dashboard from the program
 	PYTHONPATH=. $(BIN)/python scripts/pictures.py
+	PYTHONPATH=. $(BIN)/python scripts/dashboard_pictures.py
 
 .PHONY: docs
 docs: .venv/development ## build the documentation into build/docs; warnings are errors

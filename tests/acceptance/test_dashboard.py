@@ -145,6 +145,39 @@ def test_a_page_can_be_used_by_keyboard_alone(busy: Site, browser: "Browser") ->
         page.close()
 
 
+@needs_browser
+def test_repositories_are_found_as_a_person_types_and_no_old_answer_wins(
+    busy: Site, browser: "Browser"
+) -> None:
+    with dashboard(busy) as (address, _):
+        page = browser.new_page()
+        visit(page, f"{address}/repositories")
+        # This question gets no answer before the next one.
+        page.route("**/found?q=first&**", lambda _: None)
+        with page.expect_request("**/found?q=first&**"):
+            page.locator("#q").fill("first")
+        with page.expect_event("requestfailed", timeout=10_000) as ended:
+            page.locator("#q").fill("acme/")
+        page.locator("#found a").nth(1).wait_for()
+        names = page.locator("#found a").all_text_contents()
+        page.close()
+
+    assert "q=first" in ended.value.url
+    assert names == ["acme/tools", f"acme/{'tools' * 15}"]
+
+
+@needs_browser
+def test_a_screen_without_a_repository_that_matches_says_so_while_typing(
+    busy: Site, browser: "Browser"
+) -> None:
+    with dashboard(busy) as (address, _):
+        page = browser.new_page()
+        visit(page, f"{address}/repositories")
+        page.locator("#q").fill("<b>nothing</b>")
+        page.get_by_text("No repository begins with this text.").wait_for()
+        page.close()
+
+
 def test_a_signal_ends_it_and_another_address_than_loopback_is_refused(site: Site) -> None:
     refused = site.reconcile("dashboard", "--listen", "0.0.0.0:0")
     with dashboard(site) as (_, process):
