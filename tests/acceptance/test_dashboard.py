@@ -80,6 +80,23 @@ def test_every_screen_fits_its_width_and_the_policy_blocks_nothing(
 
 
 @needs_browser
+def test_axe_finds_nothing_on_any_screen(busy: Site, browser: "Browser") -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe = Axe()
+    with dashboard(busy) as (address, _):
+        page = browser.new_page(color_scheme="dark")
+        for path in PATHS:
+            page.goto(address + path)
+            page.evaluate(
+                "document.querySelectorAll('details').forEach((each) => each.open = true)"
+            )
+            found = axe.run(page).response["violations"]
+            assert [(each["id"], each["nodes"][0]["html"]) for each in found] == [], path
+        page.close()
+
+
+@needs_browser
 def test_times_are_in_the_zone_of_the_viewer_with_utc_on_hover(
     busy: Site, browser: "Browser"
 ) -> None:
