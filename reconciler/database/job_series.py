@@ -63,7 +63,7 @@ def read_hours(
 
     A feature without a job in the last day is absent; each other one has every hour, the oldest first.
     """
-    now: datetime = connection.execute(text(_SQL["now"])).scalar_one()
+    now = read_now(connection)
     last = now.replace(minute=0, second=0, microsecond=0)
     hours = [last - place * _HOUR for place in reversed(range(DAY // _HOUR))]
     parameters = {"feature": feature, "begins_at": hours[0], "ends_at": now}
@@ -75,6 +75,12 @@ def read_hours(
         name: tuple(known.get(hour, HourOfJobs(hour, 0, 0)) for hour in hours)
         for name, known in found.items()
     }
+
+
+def read_now(connection: "Connection") -> datetime:
+    """Return the time at which the transaction began, by the database's clock."""
+    now: datetime = connection.execute(text(_SQL["now"])).scalar_one()
+    return now
 
 
 def _mark(row: "Row[Any]") -> Mark:

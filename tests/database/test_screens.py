@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 import reconciler.dashboard
+from reconciler.dashboard.screens.now import read_now_screen
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from tests.builders import FEATURE, add_repositories, report_jobs, rollout_file
+from tests.database.reading import reading
 from tests.database.test_job_series import add_feature, add_history
 from tests.postgres import Database
 from tests.screens import Browser
@@ -200,6 +202,19 @@ def test_now_puts_the_limited_and_failing_features_first(site: Site) -> None:
     assert page.index("/features/d") < page.index("/features/c") < page.index("/features/a")
     assert "▼ held at 0" in page
     assert "reconcile write-back" in page
+
+
+def test_a_slow_verdict_does_not_keep_the_page_from_its_other_rows(database: Database) -> None:
+    add_feature(database, "first")
+    add_feature(database, "second")
+
+    with reading(database) as connection:
+        rows = read_now_screen(connection, judging_seconds=0).rows
+
+    assert [(row.feature.name, row.verdict) for row in rows] == [
+        ("first", "not judged"),
+        ("second", "not judged"),
+    ]
 
 
 def test_a_feature_has_its_charts_lists_and_history(site: Site) -> None:

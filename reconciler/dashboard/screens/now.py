@@ -1,5 +1,6 @@
 """The screens *Now* and *Feature*: the state of features, the limited and failing ones first."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from reconciler.dashboard.charts import (
 from reconciler.database.audience import read_audience
 from reconciler.database.health import read_health
 from reconciler.database.history import HistoryEntry, read_history
-from reconciler.database.job_series import read_hours, read_job_series
+from reconciler.database.job_series import read_hours, read_job_series, read_now
 from reconciler.database.lists import ListEntry, read_list
 from reconciler.database.now import FeatureNow, read_features_now
 from reconciler.database.stages import read_evidence_series, read_stage_dates
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 HISTORY_ROWS: Final = 50
 MOST_LIST_ENTRIES: Final = 50
+JUDGING_SECONDS: Final = 2.0
+"""How long features are judged for one page; a database where no watch runs takes up to a second for each."""
+_NOT_JUDGED: Final = "not judged"
+_NO_TIME: Final = "judging took too long for this page; its own page has the verdict; start a watch: reconcile watch"
 _RANKS: Final = {Verdict.FAIL: 0, Verdict.WARN: 2}
 _LIMITED_RANK: Final = 1
 _OTHER_RANK: Final = 3
@@ -40,7 +45,8 @@ class NowRow:
     """One feature."""
 
     feature: FeatureNow
-    health: Health
+    health: Health | None
+    """None where the time for judging was over."""
     sparkline: Chart
     bar: Chart | None
     """The evidence; None under the method `threshold`."""
@@ -61,13 +67,25 @@ class NowRow:
     def rank(self) -> tuple[int, str]:
         """The place in the list: failing, limited, warned, others; by name."""
         is_limited = self.feature.limit is not None or self.feature.emergency_stop
-        rank = _RANKS.get(self.health.judgement.verdict, _OTHER_RANK)
+        rank = _OTHER_RANK
+        if self.health is not None:
+            rank = _RANKS.get(self.health.judgement.verdict, _OTHER_RANK)
         return min(rank, _LIMITED_RANK if is_limited else _OTHER_RANK), self.feature.name
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in a word."""
+        return _NOT_JUDGED if self.health is None else self.health.judgement.verdict.value
+
+    @property
+    def sentence(self) -> str:
+        """The reason for the verdict."""
+        return _NO_TIME if self.health is None else self.health.sentence
 
     @property
     def rates(self) -> str:
         """The error rates of both processors in the health's window."""
-        metrics = self.health.metrics
+        metrics = None if self.health is None else self.health.metrics
         if metrics is None:
             return ""
         arms = (
@@ -86,8 +104,8 @@ class NowRow:
             "active": self.feature.active,
             "emergency_stop": self.feature.emergency_stop,
             "percentage": float(self.feature.percentage),
-            "verdict": self.health.judgement.verdict.value,
-            "sentence": self.health.sentence,
+            "verdict": self.verdict,
+            "sentence": self.sentence,
             "limit": None
             if limit is None
             else {
@@ -105,19 +123,31 @@ class NowScreen:
     """Every feature, the limited and failing ones first."""
 
     rows: Sequence[NowRow]
-    as_of: datetime | None
-    """The database's time; None without a feature."""
+    as_of: datetime
+    """The database's time."""
 
 
-def read_now_screen(connection: "Connection") -> NowScreen:
-    """Return the state of every feature."""
+def read_now_screen(
+    connection: "Connection", *, judging_seconds: float = JUDGING_SECONDS
+) -> NowScreen:
+    """Return the state of every feature; those that are limited are judged first.
+
+    Args:
+        connection: a read-only transaction.
+        judging_seconds: the time after which the remaining features are not judged.
+    """
     hours = read_hours(connection)
+    until = time.monotonic() + judging_seconds
     rows = [
-        _row(connection, feature, sparkline(hours.get(feature.name, ())))
-        for feature in read_features_now(connection)
+        _row(
+            connection,
+            feature,
+            sparkline(hours.get(feature.name, ())),
+            is_judged=time.monotonic() < until,
+        )
+        for feature in sorted(read_features_now(connection), key=lambda each: each.limit is None)
     ]
-    as_of = rows[0].health.period.now if rows else None
-    return NowScreen(sorted(rows, key=lambda row: row.rank), as_of)
+    return NowScreen(sorted(rows, key=lambda row: row.rank), read_now(connection))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +177,7 @@ def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
     hours = read_hours(connection, feature=name)
     evidence = read_evidence_series(connection, name)
     return FeatureScreen(
-        _row(connection, found[0], sparkline(hours.get(name, ()))),
+        _row(connection, found[0], sparkline(hours.get(name, ())), is_judged=True),
         jobs_chart(read_job_series(connection, name)),
         None if evidence is None else evidence_chart(evidence),
         staircase(read_stage_dates(connection, name)),
@@ -158,9 +188,9 @@ def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
     )
 
 
-def _row(connection: "Connection", feature: FeatureNow, line: Chart) -> NowRow:
-    health = read_health(connection, feature.name)
-    evidence = health.evidence
+def _row(connection: "Connection", feature: FeatureNow, line: Chart, *, is_judged: bool) -> NowRow:
+    health = read_health(connection, feature.name) if is_judged else None
+    evidence = None if health is None else health.evidence
     bar = None
     if evidence is not None:
         bar = evidence_bar(evidence.value, evidence.warn_line, evidence.fail_line)

@@ -107,8 +107,8 @@ def _now(surroundings: Surroundings, request: "Request") -> Response:
 def _now_as_json(surroundings: Surroundings, request: "Request") -> Response:
     with reading(surroundings.database(request)) as connection:
         screen = read_now_screen(connection)
-    as_of = None if screen.as_of is None else show_time(screen.as_of)
-    return JSONResponse({"as_of": as_of, "features": [row.as_object() for row in screen.rows]})
+    features = [row.as_object() for row in screen.rows]
+    return JSONResponse({"as_of": show_time(screen.as_of), "features": features})
 
 
 def _healthz(surroundings: Surroundings, request: "Request") -> Response:
