@@ -34,7 +34,7 @@ MOST_LIST_ENTRIES: Final = 50
 JUDGING_SECONDS: Final = 2.0
 """How long features are judged for one page; a database where no watch runs takes up to a second for each."""
 _NOT_JUDGED: Final = "not judged"
-_NO_TIME: Final = "judging took too long for this page; its own page has the verdict; start a watch: reconcile watch"
+_NO_TIME: Final = "judging took too long for this page; start a watch: reconcile watch"
 _RANKS: Final = {Verdict.FAIL: 0, Verdict.WARN: 2}
 _LIMITED_RANK: Final = 1
 _OTHER_RANK: Final = 3
