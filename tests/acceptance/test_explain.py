@@ -1,6 +1,7 @@
 """`reconcile explain`: the answer of every rule, as people read it."""
 
 import json
+import re
 
 import pytest
 from inline_snapshot import snapshot
@@ -204,3 +205,15 @@ def test_explaining_writes_nothing(explained: Site) -> None:
     done = explained.reconcile("explain", "acme/tools")
 
     assert "(not recorded yet, as of now)" in done.stdout
+
+
+def test_explain_names_the_author_of_a_stop_and_its_reason(explained: Site) -> None:
+    declare(explained, "percentage: 100")
+    stop = ("stop", "--feature", "capture", "--reason", "jobs hang", "--by", "root")
+    explained.reconcile(*stop, "--no-write-back")
+
+    done = explained.reconcile("explain", "acme/tools", "--feature", "capture")
+    data = json.loads(explained.reconcile("explain", "acme/tools", "--format", "json").stdout)
+
+    assert re.search(r"    stop by root since \S+Z: jobs hang\n", done.stdout), done.stdout
+    assert (data["override"]["by"], data["override"]["reason"]) == ("root", "jobs hang")

@@ -11,8 +11,9 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.as_of import AS_OF_NOTE, AT_HELP, as_of, as_of_words
 from reconciler.cli.render.text import beside, for_line, wrapped
+from reconciler.cli.render.wording import short_limit
 from reconciler.cli.types import MomentType
-from reconciler.wording import counted, short_commit
+from reconciler.wording import counted, short_commit, show_time
 from rollout_client.targeting.eligibility import Rule
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from reconciler.database.eligibility import Explanation
     from reconciler.database.time_travel import Moment, Then
     from reconciler.operations.list_origin import Origin
+    from reconciler.rollout_file.model import Override
     from rollout_client.targeting.explanation import Decision
 
 _LISTS = {Rule.WHITELISTED: "whitelist", Rule.EXCLUDED: "exclusions"}
 """The rules that a list entry decides, and the key of the list in the file."""
+_LIMITED = (Rule.EMERGENCY_STOP, Rule.PERCENTAGE_STRATEGY, Rule.SIZE_STRATEGY)
+"""The rules whose result an override can change."""
 
 
 @click.command(
@@ -67,8 +71,31 @@ def run(settings: Settings, repository: str, at: "Moment | None" = None) -> dict
             else explain_then(connection, found, feature, then)
         )
         origin = _origin(connection, settings, explanation)
-    data = _as_json(explanation) | {"as_of": as_of(then)}
-    return show_result(settings, data, lambda: _as_text(explanation, then, origin))
+        limit = None if then is not None else _limit(connection, explanation)
+    data = _as_json(explanation) | {"override": _limit_as_json(limit), "as_of": as_of(then)}
+    return show_result(settings, data, lambda: _as_text(explanation, then, origin, limit))
+
+
+def _limit(connection: "Connection", explanation: "Explanation") -> "Override | None":
+    """Return the override in force that can be the reason that the repository is not eligible."""
+    from reconciler.database.overrides import read_overrides
+    from reconciler.planning.overrides import OverrideState
+
+    if explanation.decision.eligible or explanation.decision.rule not in _LIMITED:
+        return None
+    found = read_overrides(connection, explanation.feature)
+    in_force = (
+        each.override for rows in found.values() for each in rows if each.state is OverrideState.ON
+    )
+    return next(in_force, None)
+
+
+def _limit_as_json(limit: "Override | None") -> dict[str, Any] | None:
+    if limit is None:
+        return None
+    from reconciler.planning.report import report_override
+
+    return report_override(limit).model_dump()
 
 
 def _origin(
@@ -101,7 +128,12 @@ def _as_json(explanation: "Explanation") -> dict[str, Any]:
     }
 
 
-def _as_text(explanation: "Explanation", then: "Then | None", origin: "Origin | None") -> str:
+def _as_text(
+    explanation: "Explanation",
+    then: "Then | None",
+    origin: "Origin | None",
+    limit: "Override | None",
+) -> str:
     decision = explanation.decision
     repository = explanation.repository
     name = explanation.repository_id if repository is None else repository.full_name
@@ -116,6 +148,9 @@ def _as_text(explanation: "Explanation", then: "Then | None", origin: "Origin | 
     ]
     if origin is not None:
         lines += wrapped(for_line(_describe_origin(origin)), indent="    ")
+    if limit is not None:
+        since = f"{short_limit(limit.percentage)} by {limit.by} since {show_time(limit.at)}"
+        lines += wrapped(for_line(f"{since}: {limit.reason}"), indent="    ")
     if then is not None:
         lines += [f"    as of {as_of_words(then)};", f"    {AS_OF_NOTE}"]
     lines.append("")

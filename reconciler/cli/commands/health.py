@@ -125,6 +125,8 @@ def check_and_roll_back(
     report = write_back_and_warn(settings, database, requested=writes_back)
     if report is not None and report.overrides:
         settings.inform(report_text(report))
+    if any(each.found.rollback and each.found.rollback.act for each in checked):
+        settings.inform(f"Next: {settings.program} verify")
     _report_an_absent_watch(database)
     _raise_failure(settings, checked)
     return checked
