@@ -81,6 +81,18 @@ def test_a_redirect_is_not_followed(hook: Receiver) -> None:
     assert len(hook.tried) == 1
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_not_used(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for other in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    hook.script = [Answer(200, {})]
+    assert send(Post(hook.url, b"{}"), allows_private=True).result is Result.DELIVERED
+    assert len(hook.tried) == 1
+
+
 def test_a_mute_receiver_is_left_after_its_time(
     hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
