@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def open_database(
-    settings: Settings, *, to_write: bool = False, creates: bool = False
+    settings: Settings, *, to_write: bool = False, creates: bool = False, waits: bool = True
 ) -> "Database":
     """Return the database of the settings; the embedded one is started if it does not run.
 
@@ -37,6 +37,7 @@ def open_database(
         settings: the settings.
         to_write: whether the command writes.
         creates: whether the command may create the embedded database.
+        waits: whether a command that writes waits for a server that accepts writes.
 
     Raises:
         NotFound: no address is given, and there is no embedded database, which would be created.

@@ -89,7 +89,8 @@ def command(
     from reconciler.watching.watch import Task, Watch
 
     # What the log does not know is not printed between its lines.
-    database = replace(open_database(settings, to_write=True), on_wait=wait_silently)
+    # It tries again by itself, and a signal ends it at once.
+    database = replace(open_database(settings, to_write=True, waits=False), on_wait=wait_silently)
     task = Task(
         database=database,
         file=settings.path,
