@@ -19,6 +19,7 @@ __all__ = [
     "FileInvalid",
     "Finding",
     "HistoryRewritten",
+    "Moved",
     "NotFound",
     "OutcomeUnknown",
     "ReconcilerError",
@@ -110,6 +111,10 @@ class BranchBehind(HistoryRewritten):
             f"{short_commit(commit)} lacks {short_commit(applied_commit)} of {branch}, which is "
             f"applied; nothing was written; merge {branch} first",
         )
+
+
+class Moved(ReconcilerError):
+    """Look again: something changed between the look and the act, and nothing was written."""
 
 
 class Stale(ReconcilerError):

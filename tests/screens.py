@@ -1,12 +1,13 @@
 """A browser of the dashboard's application, in this process and without a socket."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
 from starlette.applications import Starlette
 
+from reconciler.dashboard.acts import Acting
 from reconciler.dashboard.application import make_application
 from reconciler.database.transactions import Database as OpenedDatabase
 from tests.postgres import Database
@@ -23,6 +24,12 @@ class Browser:
         """Return a browser of the screens over a test's database."""
         return cls(make_application(OpenedDatabase.at(database.address)))
 
+    @classmethod
+    def acting(cls, database: Database, written: Sequence[str] = ()) -> "Browser":
+        """Return a browser that may act; each write-back answers with these sentences."""
+        opened = OpenedDatabase.at(database.address)
+        return cls(make_application(opened, Acting(opened, lambda _: "ada", lambda: written)))
+
     def get(
         self,
         path: str,
@@ -30,6 +37,7 @@ class Browser:
         *,
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Return the answer to a request."""
 
@@ -38,6 +46,6 @@ class Browser:
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://127.0.0.1"
             ) as client:
-                return await client.request(method, path, params=params, headers=headers)
+                return await client.request(method, path, params=params, headers=headers, data=form)
 
         return asyncio.run(ask())

@@ -47,7 +47,9 @@ def open_database(
     address = find_address(settings, creates=creates)
     if address.is_embedded or not to_write:
         return replace(open_address(address, to_write=to_write), on_wait=settings.inform)
-    return Database.at(address, on_wait=settings.inform, patience_seconds=_database_wait_seconds())
+    return Database.at(
+        address, on_wait=settings.inform, patience_seconds=_database_wait_seconds() if waits else 0
+    )
 
 
 def find_address(settings: Settings, *, creates: bool = False) -> "DatabaseAddress":

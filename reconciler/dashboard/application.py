@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from reconciler.dashboard.acts import Acting, act_routes
 from reconciler.dashboard.screens.filters import FILTERS
 from reconciler.dashboard.screens.routes import Surroundings, screen_routes
 from reconciler.listen_address import host_of, is_loopback
@@ -38,8 +39,8 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def make_application(database: "Database") -> Starlette:
-    """Return the application over a database."""
+def make_application(database: "Database", acting: Acting | None = None) -> Starlette:
+    """Return the application over a database; without `acting` it only reads."""
     templates = Environment(
         loader=FileSystemLoader(_ROOM / "templates"),
         autoescape=True,
@@ -48,12 +49,18 @@ def make_application(database: "Database") -> Starlette:
     templates.filters.update(FILTERS)
 
     def render(request: "Request", name: str, values: Mapping[str, Any], status: int) -> Response:
-        page = templates.get_template(name).render(path=request.url.path, **values)
+        page = templates.get_template(name).render(
+            path=request.url.path, acts=acting is not None, **values
+        )
         return HTMLResponse(page, status)
 
     static = Mount("/static", StaticFiles(directory=_ROOM / "static"), name="static")
     return Starlette(
-        routes=[static, *screen_routes(Surroundings(lambda _: database, render))],
+        routes=[
+            static,
+            *(act_routes(acting, render) if acting is not None else ()),
+            *screen_routes(Surroundings(lambda _: database, render)),
+        ],
         middleware=[Middleware(Guard)],
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from reconciler.dashboard.acts import Acting
 from reconciler.dashboard.application import make_application
 from reconciler.errors import SetupInvalid
 from reconciler.listen_address import ListenAddress
@@ -20,12 +21,16 @@ _MAX_HEADER_BYTES: Final = 16_384
 
 
 def serve(
-    database: "Database", address: ListenAddress, announce: Callable[[ListenAddress], None]
+    database: "Database",
+    acting: Acting,
+    address: ListenAddress,
+    announce: Callable[[ListenAddress], None],
 ) -> signal.Signals:
     """Serve the dashboard; return the signal that ended it.
 
     Args:
         database: the rollout's database.
+        acting: who acts, and what follows an act.
         address: the address to listen on; a loopback address.
         announce: called with the address on which it listens.
 
@@ -39,7 +44,7 @@ def serve(
         )
     server = uvicorn.Server(
         uvicorn.Config(
-            make_application(database),
+            make_application(database, acting),
             loop="asyncio",
             http="h11",
             ws="none",

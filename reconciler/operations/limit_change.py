@@ -18,6 +18,7 @@ from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.operations import safeguard
 from reconciler.operations.safeguard import Acted
+from reconciler.operations.seen import SeenBy, version_of
 from reconciler.planning.override_actions import Act, impose, lift
 from reconciler.rollout_file.model import Override
 
@@ -62,6 +63,8 @@ class Forecast:
     """None if it would change nothing."""
     in_force: Override | None
     """The override now in force."""
+    version: str
+    """The state that was looked at (`version_of`)."""
     eligible_before: int
     eligible_after: int
     total: int
@@ -89,25 +92,36 @@ def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
             )
         radius = measure_blast_radius(connection, feature, live.targeting, after.targeting)
     in_force = found.standing.in_force
-    return Forecast(act, in_force, radius.before, radius.after, radius.repositories)
+    return Forecast(
+        act, in_force, version_of(found), radius.before, radius.after, radius.repositories
+    )
 
 
 def change_limit(
-    database: Database, feature: str, change: LimitChange, *, by: str, reason: str
+    database: Database,
+    feature: str,
+    change: LimitChange,
+    *,
+    by: str,
+    reason: str,
+    seen: SeenBy | None = None,
 ) -> Changed:
     """Stop, roll back or resume a feature, at once; return what was done.
 
+    With `seen`, only if the feature is as the person saw it.
+
     Raises:
+        Moved: it is not.
         NotFound: there is no such feature.
         Refused: a narrower limit is in force, or the percentage excludes no repository.
     """
     match change:
         case Stop():
-            acted = safeguard.stop(database, feature, by=by, reason=reason)
+            acted = safeguard.stop(database, feature, by=by, reason=reason, seen=seen)
         case RollBack(to):
-            acted = safeguard.roll_back(database, feature, to, by=by, reason=reason)
+            acted = safeguard.roll_back(database, feature, to, by=by, reason=reason, seen=seen)
         case Resume():
-            acted = safeguard.resume(database, feature, by=by, reason=reason)
+            acted = safeguard.resume(database, feature, by=by, reason=reason, seen=seen)
     with read_only_transaction(database) as connection:
         participation = read_participation(connection, feature)
     return Changed(acted, participation.eligible, participation.total)

@@ -25,6 +25,7 @@ from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import ReconcilerError
 from reconciler.operations.events import Emit, LimitRestored, RolledBack, emit_to_no_listener
+from reconciler.operations.seen import SeenBy, cause_of_person
 from reconciler.planning.drift import Limit
 from reconciler.planning.field_types import plain
 from reconciler.planning.health import NO_JOBS, Health, MetricsSource
@@ -90,49 +91,75 @@ class Judged:
         return self.limit is not None or restore(self.found.standing) is not None
 
 
-def stop(database: Database, feature: str, *, by: str, reason: str) -> Acted:
+def stop(
+    database: Database,
+    feature: str,
+    *,
+    by: str,
+    reason: str,
+    seen: SeenBy | None = None,
+) -> Acted:
     """Stop a feature at once: no repository is eligible.
 
     Raises:
         NotFound: there is no such feature.
+        Moved: the feature is not as `seen` has it.
     """
 
     def stop_feature(connection: "Connection") -> Acted:
         require_newest(connection)
         found = lock_feature(connection, feature)
-        cause = HistoryCause(by=by, reason=reason)
+        cause = cause_of_person(found, by, reason, seen)
         return _impose(connection, found, STOP, Action.EMERGENCY_STOP, cause)
 
     return write_transaction(database, stop_feature)
 
 
-def roll_back(database: Database, feature: str, to: Decimal, *, by: str, reason: str) -> Acted:
+def roll_back(
+    database: Database,
+    feature: str,
+    to: Decimal,
+    *,
+    by: str,
+    reason: str,
+    seen: SeenBy | None = None,
+) -> Acted:
     """Lower a feature to a percentage, at once.
 
     Raises:
         NotFound: there is no such feature.
         Refused: a narrower limit is in force, or this one would exclude no repository.
+        Moved: the feature is not as `seen` has it.
     """
 
     def limit_feature(connection: "Connection") -> Acted:
         require_newest(connection)
         found = lock_feature(connection, feature)
-        cause = HistoryCause(by=by, reason=reason)
+        cause = cause_of_person(found, by, reason, seen)
         return _impose(connection, found, Limit(to), Action.ROLLBACK, cause)
 
     return write_transaction(database, limit_feature)
 
 
-def resume(database: Database, feature: str, *, by: str, reason: str) -> Acted:
+def resume(
+    database: Database,
+    feature: str,
+    *,
+    by: str,
+    reason: str,
+    seen: SeenBy | None = None,
+) -> Acted:
     """End the limits of a feature, at once: it is as the last apply left it, without an override.
 
     Raises:
         NotFound: there is no such feature.
+        Moved: the feature is not as `seen` has it.
     """
 
     def lift_limits(connection: "Connection") -> Acted:
         require_newest(connection)
         found = lock_feature(connection, feature)
+        cause = cause_of_person(found, by, reason, seen)
         act = lift(found.standing)
         in_force = found.standing.in_force
         if act is not None:
@@ -142,7 +169,7 @@ def resume(database: Database, feature: str, *, by: str, reason: str) -> Acted:
                 act,
                 action=Action.RESUMED,
                 override=None if in_force is None else in_force.id,
-                cause=HistoryCause(by=by, reason=reason),
+                cause=cause,
             )
         return Acted(feature, act, None if act is not None else in_force, found.now)
 

@@ -22,6 +22,8 @@ LONG = "a_very_long_name_without_a_break_" + "x" * 60
 PATHS = (
     "/",
     f"/features/{LONG}",
+    f"/features/{LONG}/resume",
+    "/features/other/rollback",
     "/repositories?q=acme/",
     "/repositories?q=acme/tools",
     "/waiting",
@@ -144,6 +146,23 @@ def test_an_axis_over_a_change_of_the_clocks_has_no_label_twice(
     assert len(labels) == 8
     assert len(set(labels)) == 8
     assert all("GMT" in label for label in labels) is repeated
+
+
+@needs_browser
+def test_a_person_stops_a_feature_without_scripts(busy: Site, browser: "Browser") -> None:
+    busy.database.execute("UPDATE rollout_configuration SET is_active = true")
+    with dashboard(busy) as (address, _):
+        page = browser.new_context(java_script_enabled=False).new_page()
+        visit(page, f"{address}/features/other")
+        page.get_by_role("link", name="Stop", exact=True).click()
+        page.get_by_label("Reason").fill("jobs hang")
+        page.get_by_role("button", name="Stop other").click()
+        assert page.get_by_role("status").inner_text().startswith("Done: 5 → 0 percent")
+        page.get_by_role("link", name="Back to other").click()
+        assert "jobs hang" in page.inner_text("main")
+    stopped = "SELECT emergency_stop FROM rollout_configuration WHERE feature_name = 'other'"
+    assert busy.database.value(stopped)
+    assert "emergency_stop: true" in busy.remote_text()
 
 
 @needs_browser

@@ -1,0 +1,138 @@
+"""Stop, roll back and resume from the dashboard's pages: what they show, refuse and write."""
+
+import re
+from collections.abc import Mapping
+
+import httpx
+import pytest
+
+from tests.postgres import Database
+from tests.screens import Browser
+
+HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
+
+
+@pytest.fixture
+def live(database: Database) -> Database:
+    """A database with one feature, at 100 percent of two repositories."""
+    database.execute(
+        "INSERT INTO repositories (id, owner, name, full_name) VALUES"
+        " (gen_random_uuid(), 'a', 'x', 'a/x'), (gen_random_uuid(), 'a', 'y', 'a/y');"
+        "INSERT INTO rollout_configuration (feature_name, rollout_percentage) VALUES ('f', 100)"
+    )
+    return database
+
+
+def opened(browser: Browser, path: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Open a page with a form; return the form's hidden fields, and the headers of its session."""
+    page = browser.get(path)
+    assert page.status_code == 200, page.text
+    cookie = page.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    return dict(HIDDEN.findall(page.text)), {"Cookie": cookie.partition(";")[0]}
+
+
+def sent(
+    browser: Browser, path: str, form: Mapping[str, str], headers: Mapping[str, str]
+) -> httpx.Response:
+    return browser.get(path, method="POST", form=form, headers=headers)
+
+
+def is_stopped(database: Database) -> bool:
+    return bool(database.value("SELECT emergency_stop FROM rollout_configuration"))
+
+
+def test_a_stop_shows_its_effect_and_is_written_with_its_author(live: Database) -> None:
+    browser = Browser.acting(live, ["f: override written to origin/main by 1234567"])
+    page = browser.get("/features/f/stop")
+    fields, session = opened(browser, "/features/f/stop")
+
+    done = sent(browser, "/features/f/stop", {**fields, "reason": "jobs <b>hang</b>"}, session)
+
+    assert "2 → 0</strong> of 2 repositories" in page.text
+    assert done.status_code == 200
+    assert "override written to origin/main by 1234567" in done.text
+    assert is_stopped(live)
+    (row,) = live.rows(
+        "SELECT triggered_by, reason, metadata ->> 'via' AS via FROM rollout_history"
+    )
+    assert row == {"triggered_by": "ada", "reason": "jobs <b>hang</b>", "via": "dashboard"}
+    shown = browser.get("/features/f")
+    assert "jobs &lt;b&gt;hang&lt;/b&gt;" in shown.text
+    assert 'href="/features/f/resume"' in shown.text
+
+
+def test_a_rollback_asks_for_the_percentage_and_a_resume_ends_it(live: Database) -> None:
+    browser = Browser.acting(live)
+    assert 'name="to"' in browser.get("/features/f/rollback").text
+    fields, session = opened(browser, "/features/f/rollback?to=12.5")
+    sent(browser, "/features/f/rollback", {**fields, "reason": "errors"}, session)
+    assert live.value("SELECT rollout_percentage::float FROM rollout_configuration") == 12.5
+
+    fields, session = opened(browser, "/features/f/resume")
+    done = sent(browser, "/features/f/resume", {**fields, "reason": "mended"}, session)
+
+    assert done.status_code == 200
+    assert live.value("SELECT rollout_percentage::float FROM rollout_configuration") == 100
+
+
+def test_an_act_on_a_feature_that_moved_is_a_conflict(live: Database) -> None:
+    browser = Browser.acting(live)
+    fields, session = opened(browser, "/features/f/stop")
+    live.execute("UPDATE rollout_configuration SET rollout_percentage = 40")
+
+    refused = sent(browser, "/features/f/stop", {**fields, "reason": "errors"}, session)
+    fields = dict(HIDDEN.findall(refused.text))
+    again = sent(browser, "/features/f/stop", {**fields, "reason": "errors"}, session)
+
+    assert refused.status_code == 409
+    assert "f has changed since this page was read" in refused.text
+    assert "40 → 0 percent" in refused.text
+    assert 'value="errors"' in refused.text
+    assert (again.status_code, is_stopped(live)) == (200, True)
+
+
+@pytest.mark.parametrize("forgery", ["no cookie", "another cookie", "no proof", "another origin"])
+def test_a_form_of_another_site_does_nothing(live: Database, forgery: str) -> None:
+    browser = Browser.acting(live)
+    fields, session = opened(browser, "/features/f/stop")
+    form: dict[str, str] = {**fields, "reason": "errors"}
+    headers = {**session, "Origin": "http://127.0.0.1"}
+    match forgery:
+        case "no cookie":
+            del headers["Cookie"]
+        case "another cookie":
+            headers["Cookie"] = "rollout_form=guessed"
+        case "no proof":
+            form["csrf"] = "ü"
+        case _:
+            headers["Origin"] = "http://evil.example"
+
+    refused = sent(browser, "/features/f/stop", form, headers)
+
+    assert (refused.status_code, is_stopped(live)) == (403, False)
+
+
+@pytest.mark.parametrize("to", ["-1", "101", "ten", "NaN", "1.234", "1e999"])
+def test_an_odd_percentage_is_refused(live: Database, to: str) -> None:
+    page = Browser.acting(live).get("/features/f/rollback", {"to": to})
+    assert page.status_code == 400
+    assert "a number from 0 to 100" in page.text
+
+
+def test_an_act_needs_a_reason_and_a_feature(live: Database) -> None:
+    browser = Browser.acting(live)
+    fields, session = opened(browser, "/features/f/stop")
+    assert sent(browser, "/features/f/stop", {**fields, "reason": " "}, session).status_code == 400
+    assert browser.get("/features/nothing/stop").status_code == 404
+    long = {**fields, "reason": "x" * 20_000}
+    assert sent(browser, "/features/f/stop", long, session).status_code == 413
+    assert not is_stopped(live)
+
+
+def test_without_the_right_to_act_there_are_no_acts(live: Database) -> None:
+    browser = Browser.of(live)
+    assert "/features/f/stop" not in browser.get("/").text
+    assert browser.get("/features/f/stop").status_code == 404
+    assert browser.get("/features/f/stop", method="POST").status_code in {404, 405}
