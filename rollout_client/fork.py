@@ -8,8 +8,9 @@ Python sees the fork, this is before any other code runs in the child; otherwise
 import os
 import threading
 from contextlib import suppress
+from itertools import count
 from typing import Final, Protocol
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 
 class RestartsAfterFork(Protocol):
@@ -19,7 +20,9 @@ class RestartsAfterFork(Protocol):
         """In a forked child: keep the data, and leave threads and connections to the parent."""
 
 
-_REGISTERED: Final[WeakSet[RestartsAfterFork]] = WeakSet()
+_REGISTERED: Final[WeakValueDictionary[int, RestartsAfterFork]] = WeakValueDictionary()
+"""In the order of registration: an object that uses another one restarts after it."""
+_NUMBERS: Final = count()
 _LOCKS: Final[dict[int, threading.Lock]] = {}
 """By process: the lock of the parent may be held for ever."""
 
@@ -29,8 +32,11 @@ class _Process:
 
 
 def register(each: RestartsAfterFork) -> None:
-    """Call `restart_after_fork` in every later child, while the object is referenced."""
-    _REGISTERED.add(each)
+    """Call `restart_after_fork` in every later child, while the object is referenced.
+
+    Objects that were registered earlier restart first.
+    """
+    _REGISTERED[next(_NUMBERS)] = each
 
 
 def check() -> None:
@@ -65,7 +71,7 @@ def renewed(event: threading.Event) -> threading.Event:
 
 
 def _restart() -> None:
-    for each in tuple(_REGISTERED):
+    for each in tuple(_REGISTERED.values()):
         each.restart_after_fork()
     _Process.id = os.getpid()
 

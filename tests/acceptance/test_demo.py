@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,10 @@ def test_the_lines_of_a_demo_show_a_rollout_that_fails_and_resumes(empty_folder:
         assert line in typed.stdout, line
 
 
+def error_rate(windows: list[dict[str, Any]]) -> float:
+    return sum(each["errors"] for each in windows) / sum(each["jobs"] for each in windows)
+
+
 def test_a_demo_with_jobs_has_a_day_of_both_processors_and_a_rollback(empty_folder: Path) -> None:
     made = run(empty_folder, "demo", "trial", "--with-jobs")
     assert made.exit_code == 0, made.stderr
@@ -94,8 +99,11 @@ def test_a_demo_with_jobs_has_a_day_of_both_processors_and_a_rollback(empty_fold
     ]
     assert {each["processor"] for each in windows} == {"github_actions", "inngest"}
     rolled_back_at = history[0]["created_at"]
-    failed = {each["begins_at"] < rolled_back_at for each in windows if each["errors"] > 3}
-    assert failed == {True}
+    # Which jobs fail depends on the time of day: the rest of the day has single ones.
+    before = [each for each in windows if each["begins_at"] < rolled_back_at]
+    after = [each for each in windows if each["begins_at"] >= rolled_back_at]
+    outage = sorted(before, key=lambda each: each["begins_at"])[-10:]
+    assert error_rate(outage) > 5 * error_rate(after)
     assert status["features"][0]["override"]["reason"] == "the jobs of the new runner image fail"
     assert "Nothing to change" in run(trial, "--dry-run").stdout
 

@@ -67,6 +67,31 @@ def test_a_child_is_ready_and_has_events_whenever_it_was_forked(
     assert ended.returncode == 0, ended.stderr
 
 
+ORDER = """
+import os
+from rollout_client import fork
+
+class Each:
+    def __init__(self, number):
+        self.number = number
+        fork.register(self)
+
+    def restart_after_fork(self):
+        print(self.number, end=" ", flush=True)
+
+kept = [Each(number) for number in range(50)]
+child = os.fork()
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_what_uses_a_client_restarts_after_the_client(worker: Worker, database: Database) -> None:
+    ended = worker.run(database, "-c", ORDER)
+    assert ended.stdout.split() == [str(number) for number in range(50)], ended.stderr
+
+
 MODULE = "tests.processes.openfeature_service"
 SERVERS = {
     "uwsgi": [*UWSGI[:-1], f"{MODULE}:service", "--py-call-uwsgi-fork-hooks"],
