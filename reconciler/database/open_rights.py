@@ -4,7 +4,7 @@ Only grants count, not who inherits them: a role that is a member of another has
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -40,10 +40,12 @@ class Unsecured:
 
 @dataclass(frozen=True, slots=True)
 class OpenRights:
-    """What is open; nothing where both lists are empty."""
+    """What is open, and what is missing; nothing where all lists are empty."""
 
     open: list[OpenRight]
     unsecured: list[Unsecured]
+    missing: list[OpenRight] = field(default_factory=list)
+    """The rights that the rollout's own roles lack, because an older release granted them."""
 
 
 def find_open_rights(connection: "Connection", *, trusted: Collection[str] = ()) -> OpenRights:

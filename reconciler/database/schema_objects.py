@@ -4,7 +4,7 @@ A service's deploy may run its own `CREATE OR REPLACE FUNCTION` again; the answe
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _SQL = queries("schema_objects")
+
+_SHOWS_HIDDEN_ROWS: Final = "shows rows that the service hides"
+"""The problem of a view, as `sql/schema_objects.sql` names it."""
 
 
 def find_differences(connection: "Connection") -> Sequence[str]:
@@ -55,6 +58,8 @@ def repair(
         if differences and not dry_run:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             run_objects(connection)
+            if any(each.endswith(_SHOWS_HIDDEN_ROWS) for each in differences):
+                connection.exec_driver_sql(_SQL["secure_view"])
         return differences
 
     return run_transaction(engine, work)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.database.roles import apply_roles
+from reconciler.database.transactions import Database as OpenedDatabase
 from tests.pages import DOCUMENTATION
 from tests.site import Site
 
@@ -81,7 +83,9 @@ def test_documented_keys_and_printed_keys_are_the_same(
     site.write(FILE)
     site.commit("Begin")
     site.push()
+    apply_roles(OpenedDatabase.at(site.database.address))
     site.database.execute("""
+        REVOKE SELECT ON rollout_history FROM rollout_reader;
         GRANT INSERT ON rollout_metrics TO PUBLIC;
         ALTER TABLE rollout_configuration ENABLE ROW LEVEL SECURITY;
     """)

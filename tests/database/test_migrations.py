@@ -21,7 +21,9 @@ MIGRATIONS = PROJECT / "reconciler" / "database" / "migrations" / "sql"
 
 COLUMNS = """
     SELECT relname AS relation, attname AS name, format_type(atttypid, atttypmod) AS type,
-        attnotnull AS not_null, attidentity AS identity,
+        -- Rows of a service's metrics may lack these two.
+        attnotnull OR relname = 'rollout_metrics' AND attname IN ('rollout_config_id', 'repository_id')
+        AS not_null, attidentity AS identity,
         -- The service gives this one a default of its own.
         adbin IS NOT NULL OR attname = 'metrics_window_start' AS has_default
     FROM pg_class

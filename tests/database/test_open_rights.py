@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler.database import schema, schema_objects
-from reconciler.database.open_rights import OpenRights, Unsecured, find_open_rights
+from reconciler.database.open_rights import OpenRight, OpenRights, Unsecured, find_open_rights
+from reconciler.database.roles import apply_roles, find_missing_rights
+from reconciler.database.transactions import Database as OpenedDatabase
 from tests.database.hosts import drop_role, make_host, new_role
 from tests.postgres import Database
 from tests.site import Site
@@ -113,6 +115,55 @@ def test_rows_that_a_service_hides_are_shown_nowhere(empty_database: Database) -
     ]
 
 
+def test_what_a_role_of_an_older_release_lacks_is_named(site: Site) -> None:
+    none = site.reconcile("db", "status", "--format", "json")
+    site.reconcile("db", "roles", "--apply")
+    granted = site.reconcile("db", "roles", "--check")
+    site.database.execute("""
+        REVOKE EXECUTE ON FUNCTION record_rollout_jobs FROM rollout_worker;
+        REVOKE SELECT ON rollout_notification FROM rollout_reader;
+        REVOKE UPDATE (emergency_stop) ON rollout_configuration FROM rollout_safeguard;
+    """)
+
+    checked = site.reconcile("db", "roles", "--check")
+    status = site.reconcile("db", "status", "--format", "json")
+    site.reconcile("db", "roles", "--apply")
+    repaired = site.reconcile("db", "status", "--format", "json")
+
+    assert json.loads(none.stdout)["rights"] is None
+    assert (granted.stdout, granted.exit_code) == ("nothing is open to other roles\n", 0)
+    assert checked.exit_code == 1
+    assert checked.stdout.splitlines() == [
+        "missing for rollout_worker: function public.record_rollout_jobs(text,uuid[],text[],boolean[],"
+        "double precision[],text[],text[],bigint[]): EXECUTE",
+        "missing for rollout_safeguard: table public.rollout_configuration: UPDATE (emergency_stop)",
+        "missing for rollout_reader: table public.rollout_notification: SELECT",
+        "to grant what is missing, run: reconcile db roles --apply",
+    ]
+    assert status.exit_code == 1
+    assert json.loads(status.stdout)["rights"] == (
+        "rollout_reader lacks 1 right, rollout_safeguard lacks 1 right, rollout_worker lacks 1 right;"
+        " run: reconcile db roles --apply"
+    )
+    assert json.loads(repaired.stdout)["rights"] is None
+
+
+def test_a_missing_policy_is_named_and_only_the_owner_can_know(empty_database: Database) -> None:
+    make_host(empty_database)
+    schema.upgrade(empty_database.engine)
+    opened = OpenedDatabase.at(empty_database.address)
+    apply_roles(opened)
+    assert find_missing_rights(opened) == []
+    empty_database.execute("DROP POLICY rollout_roles_insert ON rollout_history")
+
+    assert find_missing_rights(opened) == [
+        OpenRight("policy", "public.rollout_history", "rollout_reconciler", ["INSERT"]),
+        OpenRight("policy", "public.rollout_history", "rollout_safeguard", ["INSERT"]),
+    ]
+    reader = Database(f"{empty_database.url}&options=-c%20role%3Drollout_reader")
+    assert find_missing_rights(OpenedDatabase.at(reader.address)) is None
+
+
 def test_the_program_reports_open_rights(site: Site, role: str) -> None:
     closed = site.reconcile("db", "roles", "--check")
     site.database.execute(f"GRANT UPDATE, DELETE ON rollout_configuration TO {role}")
@@ -139,6 +190,7 @@ def test_the_program_reports_open_rights(site: Site, role: str) -> None:
             }
         ],
         "unsecured": [],
+        "missing": [],
     }
     assert (trusted.stdout, trusted.exit_code) == ("nothing is open to other roles\n", 0)
     assert (printed.stderr, printed.exit_code) == (line, 0)

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -65,7 +66,7 @@ def stop(context: click.Context) -> None:
 def status(context: click.Context) -> int:
     """Show the database: whether it answers, the version of its schema, and differences from it.
 
-    Exits 1 if a function, trigger or view is not the schema's.
+    Exits 1 if a function, trigger or view is not the schema's, or a role of an older release lacks a right.
     """
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
@@ -77,7 +78,7 @@ def status(context: click.Context) -> int:
         print_result(
             settings, "\n".join(f"{key:<{width}}{value or '-'}" for key, value in found.items())
         )
-    return 0 if found["differs"] is None else 1
+    return 0 if found["differs"] is None and found["rights"] is None else 1
 
 
 @command.command(epilog="Example: psql $(reconcile db url)")
@@ -259,12 +260,14 @@ def roles(context: click.Context, /, *, apply: bool, check: bool, trusted: tuple
 
 def _open_rights(database: "Database", trusted: tuple[str, ...]) -> "OpenRights":
     from reconciler.database.open_rights import find_open_rights
+    from reconciler.database.roles import find_missing_rights
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
 
     with read_only_transaction(database) as connection:
         require_newest(connection)
-        return find_open_rights(connection, trusted=trusted)
+        found = find_open_rights(connection, trusted=trusted)
+    return replace(found, missing=find_missing_rights(database) or [])
 
 
 @contextmanager
@@ -289,8 +292,10 @@ def _password_file(password: str) -> Iterator[str]:
 
 
 def _database_status(settings: Settings) -> dict[str, str | None]:
+    from reconciler.cli.render.open_rights_text import missing_rights_line
     from reconciler.database.connection import translated_errors
     from reconciler.database.embedded import ServerState
+    from reconciler.database.roles import find_missing_rights
     from reconciler.database.schema import NEWEST_REVISION, current_revision
     from reconciler.database.schema_objects import find_differences
     from reconciler.database.server import ONE_COPY, has_synchronous_standby
@@ -306,13 +311,16 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
                 "copies": None,
                 "schema": None,
                 "differs": None,
+                "rights": None,
             }
     address = find_address(settings)
-    with translated_errors(address), Database.at(address).engine.connect() as connection:
+    database = Database.at(address)
+    with translated_errors(address), database.engine.connect() as connection:
         revision = current_revision(connection)
         version = connection.exec_driver_sql("SHOW server_version").scalar_one()
         copies = "two or more" if has_synchronous_standby(connection) else ONE_COPY
         differences = find_differences(connection) if revision == NEWEST_REVISION else []
+    missing = find_missing_rights(database) if revision == NEWEST_REVISION else None
     return {
         "database": (
             f"the embedded database in {address.embedded_in}"
@@ -324,4 +332,5 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
         "copies": copies,
         "schema": revision,
         "differs": "; ".join(differences) or None,
+        "rights": missing_rights_line(missing or ()),
     }

@@ -1,11 +1,15 @@
 """Open rights as text: what other roles can write or execute, and what shows rows that the service hides."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from reconciler.cli.render.text import for_line
+from reconciler.wording import counted
 
 if TYPE_CHECKING:
-    from reconciler.database.open_rights import OpenRights
+    from collections.abc import Sequence
+
+    from reconciler.database.open_rights import OpenRight, OpenRights
 
 
 def open_rights_lines(found: "OpenRights") -> list[str]:
@@ -20,4 +24,21 @@ def open_rights_lines(found: "OpenRights") -> list[str]:
         else f"the view shows rows that the service hides, to roles that can read it: {for_line(each.name)}"
         for each in found.unsecured
     )
+    lines += (
+        for_line(f"missing for {each.role}: {each.kind} {each.name}: {', '.join(each.rights)}")
+        for each in found.missing
+    )
+    if found.missing:
+        lines.append("to grant what is missing, run: reconcile db roles --apply")
     return lines
+
+
+def missing_rights_line(missing: "Sequence[OpenRight]") -> str | None:
+    """Return how many rights each role lacks and what to do, in a line; None if no right is missing."""
+    if not missing:
+        return None
+    lacking = Counter(each.role for each in missing)
+    roles = ", ".join(
+        f"{role} lacks {counted(number, 'right')}" for role, number in sorted(lacking.items())
+    )
+    return f"{roles}; run: reconcile db roles --apply"

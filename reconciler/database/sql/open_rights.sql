@@ -121,6 +121,90 @@ WHERE
 GROUP BY granted.kind, granted.name, role
 ORDER BY role, granted.kind, granted.name;
 
+-- name: role_rights
+-- Each right of the rollout's four roles in this database.
+SELECT
+    CASE pg_class.relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind,
+    CAST(CAST(pg_class.oid AS regclass) AS text) AS name,
+    CAST(pg_roles.rolname AS text) AS role,
+    entry.privilege_type AS privilege
+FROM pg_class
+CROSS JOIN LATERAL aclexplode(pg_class.relacl) AS entry
+INNER JOIN pg_roles ON entry.grantee = pg_roles.oid
+WHERE
+    pg_class.relnamespace = CAST('public' AS regnamespace)
+    AND pg_roles.rolname IN (
+        'rollout_reader', 'rollout_worker', 'rollout_safeguard', 'rollout_reconciler'
+    )
+UNION ALL
+SELECT
+    CASE pg_class.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind,
+    CAST(CAST(pg_class.oid AS regclass) AS text) AS name,
+    CAST(pg_roles.rolname AS text) AS role,
+    format('%s (%I)', entry.privilege_type, pg_attribute.attname) AS privilege
+FROM pg_class
+INNER JOIN pg_attribute ON pg_class.oid = pg_attribute.attrelid
+CROSS JOIN LATERAL aclexplode(pg_attribute.attacl) AS entry
+INNER JOIN pg_roles ON entry.grantee = pg_roles.oid
+WHERE
+    pg_class.relnamespace = CAST('public' AS regnamespace)
+    AND NOT pg_attribute.attisdropped
+    AND pg_roles.rolname IN (
+        'rollout_reader', 'rollout_worker', 'rollout_safeguard', 'rollout_reconciler'
+    )
+UNION ALL
+SELECT
+    'function' AS kind,
+    CAST(CAST(pg_proc.oid AS regprocedure) AS text) AS name,
+    CAST(pg_roles.rolname AS text) AS role,
+    entry.privilege_type AS privilege
+FROM pg_proc
+CROSS JOIN LATERAL aclexplode(pg_proc.proacl) AS entry
+INNER JOIN pg_roles ON entry.grantee = pg_roles.oid
+WHERE
+    pg_proc.pronamespace = CAST('public' AS regnamespace)
+    AND pg_roles.rolname IN (
+        'rollout_reader', 'rollout_worker', 'rollout_safeguard', 'rollout_reconciler'
+    );
+
+-- name: missing_policies
+-- Where the service hides rows, a role with a right needs a policy for it.
+SELECT DISTINCT
+    CAST(CAST(pg_class.oid AS regclass) AS text) AS name,
+    CAST(pg_roles.rolname AS text) AS role,
+    entry.privilege_type AS command
+FROM pg_class
+CROSS JOIN LATERAL (
+    SELECT
+        granted.grantee,
+        granted.privilege_type
+    FROM aclexplode(pg_class.relacl) AS granted
+    UNION ALL
+    SELECT
+        granted.grantee,
+        granted.privilege_type
+    FROM pg_attribute
+    CROSS JOIN LATERAL aclexplode(pg_attribute.attacl) AS granted
+    WHERE pg_attribute.attrelid = pg_class.oid
+) AS entry
+INNER JOIN pg_roles ON entry.grantee = pg_roles.oid
+WHERE
+    pg_class.relnamespace = CAST('public' AS regnamespace)
+    AND pg_class.relrowsecurity
+    AND entry.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+    AND pg_roles.rolname IN (
+        'rollout_reader', 'rollout_worker', 'rollout_safeguard', 'rollout_reconciler'
+    )
+    AND NOT EXISTS (
+        SELECT
+        FROM pg_policy
+        WHERE
+            pg_policy.polrelid = pg_class.oid
+            AND pg_policy.polname = 'rollout_roles_' || lower(entry.privilege_type)
+            AND pg_roles.oid = ANY(pg_policy.polroles)
+    )
+ORDER BY name, role, command;
+
 -- name: unsecured
 -- Where the service hides rows of its own tables: tables of the rollout that show every row, and views that read
 -- with their owner's rights, so that they show hidden rows.

@@ -31,4 +31,31 @@ WHERE
             )
         )
     )
+UNION ALL
+-- A service's deploy that makes its view again drops the option, if it does not name it.
+SELECT
+    'view' AS kind,
+    'public.repository_activity' AS name,
+    'shows rows that the service hides' AS problem
+FROM pg_class AS activity
+WHERE
+    activity.oid = to_regclass('public.repository_activity')
+    AND CAST(current_setting('server_version_num') AS integer) >= 150000
+    AND NOT coalesce(activity.reloptions && ARRAY['security_invoker=true', 'security_invoker=on'], false)
+    AND EXISTS (
+        SELECT
+        FROM pg_class AS secured
+        WHERE
+            secured.oid IN (to_regclass('public.repositories'), to_regclass('public.pull_requests'))
+            AND secured.relrowsecurity
+    )
+    AND EXISTS (
+        SELECT
+        FROM aclexplode(activity.relacl) AS entry
+        WHERE entry.grantee <> activity.relowner AND entry.privilege_type = 'SELECT'
+    )
 ORDER BY kind, name;
+
+-- name: secure_view
+-- Lets the view show a role the rows that it sees itself.
+ALTER VIEW public.repository_activity SET (security_invoker = true);

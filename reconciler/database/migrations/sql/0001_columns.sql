@@ -122,6 +122,12 @@ VALUES
 ),
 ('rollout_history', 'action', quote_literal('updated'));
 
+-- Whether a column of a service stays as it is where it allows null: a service counts jobs of no one repository, and
+-- jobs of no feature.
+CREATE FUNCTION pg_temp.may_be_null(name text, attname name) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN name = 'rollout_metrics' AND attname IN ('rollout_config_id', 'repository_id');
+
 -- Fills nulls in columns that allow none.
 CREATE FUNCTION pg_temp.adopt_values(name text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -141,7 +147,8 @@ BEGIN
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
     LEFT JOIN pg_temp.safe_value
         ON safe_value.name = adopt_values.name AND safe_value.attname = pg_attribute.attname
-    WHERE attrelid = model AND attnum > 0 AND attnotnull AND attidentity = '';
+    WHERE attrelid = model AND attnum > 0 AND attnotnull AND attidentity = ''
+        AND NOT pg_temp.may_be_null(adopt_values.name, pg_attribute.attname);
 
     FOR each IN SELECT * FROM pg_temp.filled WHERE value IS NULL LOOP
         EXECUTE format('SELECT count(*) FROM %s WHERE %I IS NULL', host, each.attname) INTO number;
@@ -184,7 +191,7 @@ BEGIN
         WHERE wanted.attrelid = model AND wanted.attnum > 0 AND found.attidentity = ''
         ORDER BY wanted.attnum
     LOOP
-        IF each.is_wanted AND NOT each.is_found THEN
+        IF each.is_wanted AND NOT each.is_found AND NOT pg_temp.may_be_null(name, each.attname) THEN
             EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', host, each.attname);
         ELSIF each.is_found AND NOT each.is_wanted THEN
             EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', host, each.attname);

@@ -197,10 +197,11 @@ BEGIN
             changed.updated_at, changed.slot IS NOT null OR changed.is_window,
             configuration.metrics_cut_at
         ) AS period
-        WHERE public.rollout_is_of_calendar(
-            changed.metrics_window_start, changed.metrics_window_end, changed.created_at,
-            changed.updated_at
-        )
+        WHERE changed.rollout_config_id IS NOT null
+            AND public.rollout_is_of_calendar(
+                changed.metrics_window_start, changed.metrics_window_end, changed.created_at,
+                changed.updated_at
+            )
         GROUP BY
             changed.rollout_config_id, changed.processor_type, changed.counted_category,
             period.counts_from, period.counts_until, changed.repository_id
@@ -246,11 +247,12 @@ BEGIN
             changed.updated_at, changed.slot IS NOT null OR changed.is_window,
             configuration.metrics_cut_at
         ) AS period
-        WHERE public.rollout_is_of_calendar(
-            changed.metrics_window_start, changed.metrics_window_end, changed.created_at,
-            changed.updated_at
-        )
-        AND changed.total_jobs + changed.error_count > 0
+        WHERE changed.rollout_config_id IS NOT null
+            AND public.rollout_is_of_calendar(
+                changed.metrics_window_start, changed.metrics_window_end, changed.created_at,
+                changed.updated_at
+            )
+            AND changed.total_jobs + changed.error_count > 0
         GROUP BY
             changed.rollout_config_id, changed.processor_type, changed.counted_category,
             period.counts_from, period.counts_until, changed.failed_repository, changed.factor;

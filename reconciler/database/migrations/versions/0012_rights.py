@@ -1,11 +1,14 @@
-"""Rights: no function of the rollout is open to every role.
+"""Rights: no function of the rollout is open to every role. A service's metrics without a repository go on.
 
-The statements are in `sql/0012_rights.sql`, which runs each time the functions are made.
+`sql/0012_rights.sql` closes the functions; it runs each time they are made.
 """
+
+from reconciler.database.migrations.files import run_file
 
 revision = "0012"
 down_revision = "0011"
 
 
 def upgrade() -> None:
-    """Change no table."""
+    """Allow an adopted service the rows that its own table allowed."""
+    run_file("0012_service_rows.sql")
