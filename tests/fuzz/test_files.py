@@ -15,7 +15,7 @@ from reconciler.errors import FileInvalid, NotFound, SetupInvalid
 from reconciler.github.artifacts import read_artifact
 from reconciler.rollout_file import parse_rollout
 from tests.fuzz.mutation import mutations
-from tests.fuzz.observation import MOST_GROWTH_BYTES, Observation
+from tests.fuzz.observation import MOST_GROWTH_BYTES, MOST_SECONDS, Observation
 
 if TYPE_CHECKING:
     from reconciler.github.client import GitHub
@@ -204,3 +204,4 @@ def _report(observation: Observation, capsys: pytest.CaptureFixture[str]) -> Non
     with capsys.disabled():
         sys.stdout.write(f"\n{observation.report()}\n")
     assert observation.growth_bytes < MOST_GROWTH_BYTES
+    assert observation.longest_seconds < MOST_SECONDS

@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.test_serve import serving as serving_ofrep
 from tests.database.test_client import load
 from tests.fuzz.mutation import mutations
-from tests.fuzz.observation import MOST_GROWTH_BYTES, Observation
+from tests.fuzz.observation import MOST_GROWTH_BYTES, MOST_SECONDS, Observation
 from tests.postgres import Database
 from tests.site import Site
 from tests.waiting import eventually
@@ -162,6 +162,7 @@ def test_serve_answers_or_closes_every_request(
         assert served.health() == (200, {"status": "ok"})
         said = observation.report()
         assert observation.growth_bytes < MOST_GROWTH_BYTES
+        assert observation.longest_seconds < MOST_SECONDS
         served.process.terminate()
         served.process.wait(60)
         drain.join()
@@ -185,6 +186,7 @@ def test_watch_answers_or_closes_every_request(
         assert watcher.get("/healthz")[0] == 200
         said = observation.report()
         assert observation.growth_bytes < MOST_GROWTH_BYTES
+        assert observation.longest_seconds < MOST_SECONDS
 
     with capsys.disabled():
         sys.stdout.write(f"\n{said}\n")
