@@ -76,7 +76,7 @@ def test_the_lines_of_a_demo_show_a_rollout_that_fails_and_resumes(empty_folder:
 
 
 def error_rate(windows: list[dict[str, Any]]) -> float:
-    return sum(each["errors"] for each in windows) / sum(each["jobs"] for each in windows)
+    return float(sum(each["errors"] for each in windows) / sum(each["jobs"] for each in windows))
 
 
 def test_a_demo_with_jobs_has_a_day_of_both_processors_and_a_rollback(empty_folder: Path) -> None:
