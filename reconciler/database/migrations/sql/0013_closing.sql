@@ -1,4 +1,4 @@
--- The rights of `0017_functions.sql`: an account that records jobs or writes history may record a write.
+-- The rights of `0013_functions.sql`: an account that records jobs or writes history may record a write.
 
 DO $$
 DECLARE
