@@ -120,7 +120,7 @@ def edit_file(
 def set_percentage(
     content: bytes, rollout: "Rollout", feature: str, percentage: Decimal | str
 ) -> Edit:
-    """Return the edit that sets a feature's percentage; the file's reader refuses text that is no number."""
+    """Return the edit that sets a feature's percentage; the file's reader refuses other text than numbers."""
     shown = percentage if isinstance(percentage, str) else show_number(percentage)
     message = f"Set {feature} to {shown} percent"
     if rollout.features[feature].percentage == percentage:

@@ -92,7 +92,7 @@ class RemoteWorker:
 
     def _write_back(self) -> bool:
         if read_holder(self.database, LEASE) is not None:
-            # Another process, such as a stop, is writing back: that is no failure.
+            # Another process, such as a stop, is writing back. This is not a failure.
             return False
         self.confirm()
         target = None if self.follower is None else self.follower.followed

@@ -143,7 +143,7 @@ def _check_origins(origins: tuple[str, ...], access: "Access") -> None:
         if origin != "*" and _ORIGIN.fullmatch(origin) is None:
             raise click.BadOptionUsage(
                 "cors_origins",
-                f"--cors-origin: {origin!r} is no origin, such as https://app.example",
+                f"--cors-origin: {origin!r} is not an origin, such as https://app.example",
             )
 
 
