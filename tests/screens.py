@@ -1,7 +1,7 @@
 """A browser of the dashboard's application, in this process and without a socket."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -25,10 +25,12 @@ class Browser:
         return cls(make_application(OpenedDatabase.at(database.address)))
 
     @classmethod
-    def acting(cls, database: Database, written: Sequence[str] = ()) -> "Browser":
-        """Return a browser that may act; each write-back answers with these sentences."""
+    def acting(
+        cls, database: Database, write_back: Callable[[], Sequence[str]] = lambda: ()
+    ) -> "Browser":
+        """Return a browser that may act, with what follows each act."""
         opened = OpenedDatabase.at(database.address)
-        return cls(make_application(opened, Acting(opened, lambda _: "ada", lambda: written)))
+        return cls(make_application(opened, Acting(opened, lambda _: "ada", write_back)))
 
     def get(
         self,

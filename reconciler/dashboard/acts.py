@@ -132,9 +132,17 @@ def _act(pages: _Pages, request: "Request", act: str, form: Form) -> Response:
         "name": name,
         "verb": _VERBS[act],
         "changed": changed,
-        "written": () if changed.acted.act is None else acting.write_back(),
+        "written": () if changed.acted.act is None else _written(acting),
     }
     return pages.render(request, "act_done.html", values, HTTPStatus.OK)
+
+
+def _written(acting: Acting) -> Sequence[str]:
+    """Return the outcome of the write-back; its failure does not hide the act, which took place."""
+    try:
+        return acting.write_back()
+    except ReconcilerError as error:
+        return (f"not in git yet: {error}; to try again: reconcile write-back",)
 
 
 def _page(

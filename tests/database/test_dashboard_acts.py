@@ -1,11 +1,12 @@
 """Stop, roll back and resume from the dashboard's pages: what they show, refuse and write."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx
 import pytest
 
+from reconciler.errors import NotFound
 from tests.postgres import Database
 from tests.screens import Browser
 
@@ -44,7 +45,7 @@ def is_stopped(database: Database) -> bool:
 
 
 def test_a_stop_shows_its_effect_and_is_written_with_its_author(live: Database) -> None:
-    browser = Browser.acting(live, ["f: override written to origin/main by 1234567"])
+    browser = Browser.acting(live, lambda: ["f: override written to origin/main by 1234567"])
     page = browser.get("/features/f/stop")
     fields, session = opened(browser, "/features/f/stop")
 
@@ -61,6 +62,20 @@ def test_a_stop_shows_its_effect_and_is_written_with_its_author(live: Database) 
     shown = browser.get("/features/f")
     assert "jobs &lt;b&gt;hang&lt;/b&gt;" in shown.text
     assert 'href="/features/f/resume"' in shown.text
+
+
+def test_an_act_whose_write_back_fails_is_shown_as_done(live: Database) -> None:
+    def fail() -> Sequence[str]:
+        raise NotFound("there is no remote upstream")
+
+    browser = Browser.acting(live, fail)
+    fields, session = opened(browser, "/features/f/stop")
+
+    done = sent(browser, "/features/f/stop", {**fields, "reason": "errors"}, session)
+
+    assert (done.status_code, is_stopped(live)) == (200, True)
+    assert "Done: 100 → 0 percent" in done.text
+    assert "not in git yet: there is no remote upstream" in done.text
 
 
 def test_a_rollback_asks_for_the_percentage_and_a_resume_ends_it(live: Database) -> None:
