@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,8 @@ SETTINGS: Mapping[str, str] = {
 _SOCKET_PARENT = Path("/tmp")  # noqa: S108 - only a new private folder is made there, by mkdtemp  # nosec B108
 _SOCKET_PREFIX = "reconcile-"
 _SOCKET_NAME = f".s.PGSQL.{PORT}"
+_SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
+"""The message of Postgres' protocol that a server answers with one byte, before any sign-in."""
 _LARGEST_LOG_BYTES = 1_000_000
 _LARGEST_ENTRY_BYTES = 65_536
 
@@ -69,9 +72,11 @@ class RunningServer:
             client.settimeout(5)
             try:
                 client.connect(f"{self.socket_folder}/{_SOCKET_NAME}")
+                # A process that a killed server left behind can still hold the socket, and accepts nothing.
+                client.sendall(_SSL_REQUEST)
+                return client.recv(1) in (b"N", b"S")
             except OSError:
                 return False
-        return True
 
     def has_socket(self) -> bool:
         """Return whether its socket exists; a clean-up of temporary folders may have deleted it."""
