@@ -96,7 +96,12 @@ def receiver(check: Check, good_status: int = 200) -> Iterator[Receiver]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            length = int(self.headers["content-length"])
+            body = self.rfile.read(length)
+            if len(body) < length:
+                # The sender was killed while it sent.
+                self.close_connection = True
+                return
             made[0].at("the request is read")
             headers = {name.lower(): value for name, value in self.headers.items()}
             while made[0].mute.is_set() and not is_over.wait(0.02):
