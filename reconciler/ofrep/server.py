@@ -1,13 +1,10 @@
 """Serving the application until a signal ends it; open requests are answered first."""
 
 import signal
-import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import uvicorn
-
-from reconciler.errors import SetupInvalid
+from reconciler.http_server import serve_until_signal
 from reconciler.invalid_requests import InvalidRequests
 from reconciler.listen_address import ListenAddress
 from reconciler.ofrep.access import Access
@@ -18,7 +15,6 @@ from rollout_client.client import RolloutClient
 
 GRACE_SECONDS: Final = 5
 """How long it waits at the end for open requests."""
-_MAX_HEADER_BYTES: Final = 16_384
 
 
 def serve(
@@ -39,36 +35,18 @@ def serve(
     Raises:
         SetupInvalid: no server can listen there.
     """
-    server = uvicorn.Server(
-        uvicorn.Config(
-            make_application(client, access, cors_origins=cors_origins, on_answered=on_answered),
-            loop="asyncio",
-            http=_noting(invalid_requests),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    )
-    ended_by: list[signal.Signals] = []
 
-    def end(number: int, _frame: object) -> None:
-        # Before the server handles signals itself, or as it passes on the signal that ended it.
-        ended_by.append(signal.Signals(number))
-        server.should_exit = True
-
-    with _listener(address) as listener:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, end)
+    def start(listening: ListenAddress) -> None:
         client.start()
-        announce(ListenAddress(address.host, listener.getsockname()[1]))
-        server.run(sockets=[listener])
-    return ended_by[0]
+        announce(listening)
+
+    return serve_until_signal(
+        make_application(client, access, cors_origins=cors_origins, on_answered=on_answered),
+        address,
+        start,
+        protocol=_noting(invalid_requests),
+        grace_seconds=GRACE_SECONDS,
+    )
 
 
 def _noting(invalid: InvalidRequests) -> type[BoundedProtocol]:
@@ -76,13 +54,3 @@ def _noting(invalid: InvalidRequests) -> type[BoundedProtocol]:
         invalid_requests = invalid
 
     return Protocol
-
-
-def _listener(address: ListenAddress) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    try:
-        return socket.create_server((address.host, address.port), family=family)
-    except (OSError, UnicodeError) as error:
-        said = getattr(error, "strerror", None) or "the host's name cannot be read"
-        why = said.partition(" (while")[0]
-        raise SetupInvalid(f"cannot listen on {address}: {why}; name another address") from None
