@@ -25,7 +25,7 @@ _LOOKED_AT: Final = 200
 _MOST_JOBS: Final = 20
 _WINDOWS_LOOKED_AT: Final = 50_000
 MAX_QUERY_LENGTH: Final = 400
-"""A longer text is no name of a repository."""
+"""The longest name that is looked up, in characters."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def read_ready_promotions(connection: "Connection") -> Iterator[ReadyPromotion]:
 
 
 def _progression(row: "Row[Any]") -> tuple[Stage, ...]:
-    # As text, because a percentage is no float.
+    # As text, because a percentage is not a float.
     stages = json.loads(row.stages or "[]", parse_float=Decimal)
     return tuple(Stage.model_validate(each) for each in stages)
 

@@ -45,9 +45,9 @@ class RepositoriesScreen:
     answers: Sequence[FeatureAnswer] = ()
     last_jobs: Sequence[LastJobs] = ()
     problem: str | None = None
-    """Why there is no answer for the moment."""
+    """The error in the text of `at`; None if the time was found."""
     is_empty: bool = False
-    """Whether there is no repository at all."""
+    """Whether the database has no repositories."""
     has_features: bool = True
     note: str = AS_OF_NOTE
 

@@ -1,6 +1,6 @@
 -- The writes that took place. Each has an id that its writer made before the transaction, and the transaction
 -- records it here. A writer whose COMMIT got no answer sends the same id again: it is refused if the first
--- transaction took place. The number of a transaction is no such witness: after a failover the new primary
+-- transaction took place. The number of a transaction proves nothing: after a failover the new primary
 -- gives the number of a lost transaction to another one.
 
 CREATE TABLE public.rollout_write (
