@@ -151,7 +151,7 @@ def _apply_after_asking(request: Request) -> Plan:
     ask("Apply this?", "nothing was applied")
     applied = reconcile.apply(database, request.application, request.permission, expected=shown)
     if applied.plan.is_refused:
-        # A guard has found something since: a person has to see it.
+        # A guard has refused the plan since then: show the finding to the person.
         show(request, applied.plan, Outcome.REFUSED)
     else:
         print_result(request.settings, fitted_summary(applied.plan, Outcome.APPLIED))

@@ -153,7 +153,7 @@ def _report(settings: Settings, edited: "Edited", afterwards: Afterwards) -> Non
     if edited.pushed is not None:
         settings.inform(f"pushed to {edited.pushed}")
     if edited.holds_earlier_changes:
-        settings.inform(f"the commit also holds the changes that {settings.file} had before")
+        settings.inform(f"the commit also contains earlier changes of {settings.file}")
 
 
 def _apply_edited(settings: Settings, edited: "Edited", afterwards: Afterwards) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`reconcile`: the program, its commands, and the output of an error.
 
-A command's module is imported when the command is used, and imports what it needs when it runs, so that
-`--help` and `validate` do not wait for the database driver.
+A command's module is imported when the command is used, and imports what it needs when it runs, so
+that `--help` and `validate` do not wait for the database driver.
 """
 
 import signal
@@ -130,7 +130,7 @@ class Program(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         is_unknown = bool(args) and args[0] not in COMMANDS and not args[0].startswith("-")
-        # A shell that completes a line has no use for an error.
+        # While a shell completes a line, an error must not be printed.
         if is_unknown and not ctx.resilient_parsing:
             raise click.UsageError(f"no command is called {args[0]!r}{_hint(args[0])}", ctx)
         return super().resolve_command(ctx, args)

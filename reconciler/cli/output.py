@@ -1,6 +1,7 @@
 """The program's output: results on stdout, messages on stderr, questions, progress.
 
-Results are styled on a terminal only. Messages and questions go to stderr, so that a result can be piped.
+Results are styled on a terminal only. Messages and questions go to stderr, so that a result can be
+piped.
 """
 
 import dataclasses
@@ -33,8 +34,8 @@ class Declined(click.Abort):
 class GuardedStream:
     """A standard stream that keeps its first failure and discards the text that cannot be written.
 
-    A command continues if its reader has ended or the disk is full: its actions, such as writing a stop back
-    to git, matter more than their report.
+    A command continues if its reader has ended or the disk is full: its actions, such as writing a
+    stop back to git, matter more than their report.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -152,7 +153,11 @@ def prompt(label: str) -> str:
 def describe_interruption(interruption: BaseException) -> str:
     """Return the message of a command that a person ended."""
     is_an_answer = isinstance(interruption, Declined)
-    return str(interruption) if is_an_answer else "interrupted; nothing is half done"
+    return (
+        str(interruption)
+        if is_an_answer
+        else "interrupted; every step was either completed or not begun"
+    )
 
 
 @contextmanager

@@ -36,16 +36,17 @@ class Then(TypedDict, total=False):
 
 
 class WrongName(AttributeError):
-    """A method is called otherwise here; the message has its name."""
+    """The console has no method of this name; the message has the nearest one."""
 
 
 class RolloutConsole:
     """The rollout, with one method for each operator task.
 
-    Each method prints the output of the command of the same name and returns the data. Methods that edit
-    (`set_rollout`, `add_to_whitelist`, …) change the rollout file and nothing live, unless `apply=True`;
-    `commit=True` and `push=True` commit and push the file, with `reason` as the message. Methods that act
-    (`emergency_stop`, `rollback_to_percentage`, `resume`) take effect at once, and are then committed.
+    Each method prints the output of the command of the same name and returns the data. Methods that
+    edit (`set_rollout`, `add_to_whitelist`, …) change the rollout file and nothing live, unless
+    `apply=True`; `commit=True` and `push=True` commit and push the file, with `reason` as the
+    message. Methods that act (`emergency_stop`, `rollback_to_percentage`, `resume`) take effect at
+    once, and are then committed.
 
     Raises of every method:
         ReconcilerError: the error of the command, as one line.
@@ -68,7 +69,8 @@ class RolloutConsole:
         """Open a console; a method reads the file and connects when it is called.
 
         Args:
-            database_url: The database; None for DATABASE_URL, else the embedded one beside the file.
+            database_url: The database; None for DATABASE_URL, else the embedded one beside the
+            file.
             file: The rollout file; None for ROLLOUT_FILE, else rollout.yaml.
             feature: The feature; required only if there are several.
         """
@@ -152,7 +154,7 @@ class RolloutConsole:
         return self._run(lambda settings: run(settings, _reason(reason)))
 
     def resume(self, reason: str | None = "resumed from the console") -> dict[str, Any]:
-        """End the limits of the feature, at once; the state of the last applied file counts again."""
+        """Remove all limits of the feature at once; the last applied file is in force again."""
         from reconciler.cli.commands.resume import run
 
         return self._run(lambda settings: run(settings, _reason(reason)))

@@ -1,7 +1,7 @@
 """Write-back as a part of other commands: its option, the pass, and the report.
 
-By default nothing is written to git from the embedded database: it is a trial on one machine, but the remote
-belongs to the team.
+By default nothing is written to git from the embedded database: it is a trial on one machine, but
+the remote belongs to the team.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def report_text(report: "WriteBackReport") -> str:
     if not report.overrides and report.problem is None:
         return "nothing to write back: git has every override"
     if not report.overrides:
-        return "nothing to write back that is known: git was not read"
+        return "no override is known to be missing in git, but git was not read"
     return "\n".join(_line(report, each) for each in report.overrides)
 
 

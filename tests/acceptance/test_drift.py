@@ -68,7 +68,7 @@ def test_reverting_without_held_drift_writes_nothing(site: Site) -> None:
 
     done = site.reconcile("drift", "revert")
 
-    assert done.stdout == "no drift holds an apply; nothing was written\n"
+    assert done.stdout == "there is no held drift; nothing was written\n"
     assert site.database.rows("SELECT * FROM rollout_history") == before
 
 
@@ -217,7 +217,7 @@ def test_adopting_without_held_drift_keeps_the_file(site: Site) -> None:
 
     assert (done.exit_code, done.stdout) == (
         0,
-        "no drift holds an apply; the file was not changed\n",
+        "there is no held drift; the file was not changed\n",
     )
     assert site.git("status", "--porcelain") == ""
 

@@ -176,11 +176,11 @@ def test_questions_at_a_terminal_are_answered_or_interrupted(filled: Site) -> No
 
     ask(["stop", "--reason", "x"], "Stop it for all repositories?")
     interrupt(terminal)
-    terminal.expect(r"\r\ninterrupted; nothing is half done")
+    terminal.expect(r"\r\ninterrupted; every step was either completed or not begun")
     terminal.expect_exact("ended: 130")
     ask(["stop", "--reason", "x"], "Stop it for all repositories?")
     terminal.sendeof()
-    terminal.expect(r"\r\ninterrupted; nothing is half done")
+    terminal.expect(r"\r\ninterrupted; every step was either completed or not begun")
     terminal.expect_exact("ended: 130")
     ask(["rollback", "--to", "5", "--reason", "x"], "Roll it back to 5?")
     terminal.sendline("n")

@@ -124,7 +124,7 @@ def test_a_change_by_hand_without_an_entry_says_so(rollout: Site) -> None:
 
     text = " ".join(shown.stdout.split())
     assert "rollout_percentage 50 → 90, changed live by hand: the apply reverts it" in text
-    assert "the history has no entry about it" in text
+    assert "the history has no entry for this change" in text
 
 
 def test_the_question_has_the_effect_and_asks_for_the_reason(rollout: Site) -> None:

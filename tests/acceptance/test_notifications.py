@@ -125,7 +125,9 @@ def test_an_act_that_is_rolled_back_reports_nothing(notified: Site, receivers: R
     with notified.database.connect() as connection:
         connection.execute("UPDATE rollout_configuration SET emergency_stop = true")
         connection.rollback()
-    assert run(notified, "notify", "deliver", env=receivers.environment) == "no message is due\n"
+    assert (
+        run(notified, "notify", "deliver", env=receivers.environment) == "no message is due now\n"
+    )
 
 
 def test_a_receiver_that_is_down_gets_the_message_later(

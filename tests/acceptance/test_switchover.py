@@ -92,7 +92,7 @@ def test_ctrl_c_ends_the_waiting(live: Site) -> None:
     with waiting(live, 60) as process:
         process.send_signal(signal.SIGINT)
         code, error = ended(process)
-    assert (code, error) == (130, "\ninterrupted; nothing is half done\n")
+    assert (code, error) == (130, "\ninterrupted; every step was either completed or not begun\n")
     assert not is_stopped(live)
 
 

@@ -74,7 +74,7 @@ def test_a_lost_block_is_found_without_an_apply(applied: Site) -> None:
 
     report = carry(applied)
 
-    assert away.stdout == "nothing to write back that is known: git was not read\n"
+    assert away.stdout == "no override is known to be missing in git, but git was not read\n"
     assert "cannot be reached" in away.stderr
     assert "not in git yet" not in away.stderr
     assert outcomes(report) == ["written"]

@@ -197,5 +197,5 @@ def test_the_program_reports_open_rights(site: Site, role: str) -> None:
     assert (applied.stderr, applied.exit_code) == (line, 0)
     assert offline.stdout == printed.stdout
     assert offline.exit_code == 0
-    assert offline.stderr.startswith("what is open to other roles is not known: ")
+    assert offline.stderr.startswith("the rights of other roles cannot be read: ")
     assert both.exit_code == 64

@@ -1,4 +1,4 @@
-"""`reconcile dashboard`: what production does, as pages for a browser."""
+"""`reconcile dashboard`: the state of production, as pages for a browser."""
 
 import signal
 from collections.abc import Sequence
@@ -28,9 +28,10 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 )
 @click.pass_context
 def command(context: click.Context, *, listen: ListenAddress) -> int:
-    """Serve pages that show features, repositories, what waits, history and the machinery.
+    """Serve web pages with features, repositories, open tasks, history and the state of the system.
 
-    A person on this machine can stop, roll back and resume a feature there. SIGTERM ends it.
+    A person on this machine can stop, roll back and resume a feature on these pages. SIGTERM ends
+    the server.
     """
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)

@@ -64,9 +64,10 @@ def stop(context: click.Context) -> None:
 @command.command(epilog="Example: reconcile db status --format json")
 @click.pass_context
 def status(context: click.Context) -> int:
-    """Show the database: whether it answers, the version of its schema, and differences from it.
+    """Show whether the database answers, and the version of its schema with differences from it.
 
-    Exits 1 if a function, trigger or view is not the schema's, or a role of an older release lacks a right.
+    Exits 1 if a function, trigger or view differs from the schema, or if a role that an older
+    release made lacks a right.
     """
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
@@ -133,8 +134,8 @@ def upgrade(
 ) -> None:
     """Migrate the database to this release's schema, or adopt the tables of a service.
 
-    Of two upgrades at once, one waits. An adoption prints which repositories would gain and lose each
-    feature, and is refused if one would gain.
+    Two upgrades never run at once: the second one waits. An adoption prints which repositories
+    would gain and lose each feature, and is refused if a repository would gain a feature.
     """
     from reconciler.cli.render.adoption_text import adoption_lines
     from reconciler.database import schema, schema_objects
@@ -182,7 +183,7 @@ def upgrade(
 def remove(context: click.Context, /, *, yes: bool) -> None:
     """Drop the rollout's objects; restore the tables and functions of an adopted service.
 
-    Tables that belong to no service are dropped with their rows.
+    A table that the rollout created is dropped with its rows.
     """
     from reconciler.cli.output import ask
     from reconciler.database import removal
@@ -203,7 +204,9 @@ def remove(context: click.Context, /, *, yes: bool) -> None:
 @command.command(epilog="Example: reconcile db roles | psql app")
 @click.option("--apply", is_flag=True, help="Run the SQL, as the owner of the tables.")
 @click.option(
-    "--check", is_flag=True, help="Show what is open to other roles; exit 1 where something is."
+    "--check",
+    is_flag=True,
+    help="Report only what other roles can write or execute; exit 1 if there is any.",
 )
 @click.option(
     "--trust",
@@ -216,9 +219,9 @@ def remove(context: click.Context, /, *, yes: bool) -> None:
 def roles(context: click.Context, /, *, apply: bool, check: bool, trusted: tuple[str, ...]) -> int:
     """Print the grants of the four roles as SQL, which can be run more than once; --apply runs it.
 
-    What PUBLIC or another role can write or execute, and tables without row security where the service
-    hides rows of its own, are reported on stderr. --check reports only that, and exits 1 where something
-    is open.
+    The command reports on stderr the objects that PUBLIC or another role can write or execute, and
+    tables without row security in a database whose service uses it. With --check it prints only
+    this report, and exits 1 if the report is not empty.
     """
     from reconciler.cli.render.open_rights_text import open_rights_lines
     from reconciler.database.roles import apply_roles, roles_script
@@ -251,7 +254,7 @@ def roles(context: click.Context, /, *, apply: bool, check: bool, trusted: tuple
     try:
         lines = open_rights_lines(_open_rights(database, trusted))
     except ReconcilerError as error:
-        settings.warn(f"what is open to other roles is not known: {error}")
+        settings.warn(f"the rights of other roles cannot be read: {error}")
         return 0
     for line in lines:
         settings.warn(line)

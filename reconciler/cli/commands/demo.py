@@ -25,8 +25,9 @@ from reconciler.wording import counted
 def command(context: click.Context, folder: str, *, with_jobs: bool) -> None:
     """Make a trial in a new folder: a rollout file, a git repository, a database with 42 repositories.
 
-    Then it prints the lines to type: they apply the file, let jobs fail, roll back and resume. With
-    --with-jobs they show the dashboard. Nothing leaves this machine, and all repositories are sample data.
+    Then it prints the commands to type, which apply the file, let jobs fail, roll back and resume.
+    With --with-jobs the commands show the dashboard. Nothing leaves this machine, and all
+    repositories are sample data.
     """
     from reconciler.cli.context import open_address
     from reconciler.database.address import embedded_address

@@ -34,7 +34,7 @@ def command(context: click.Context) -> None:
     settings = settings_of(context)
     database = open_database(settings)
     found = _chosen(settings, read_drift_of_own_schema(database))
-    # Marks are of no single feature.
+    # A mark does not belong to one feature.
     marks = read_mark_drift(database) if settings.feature is None else MarkDrift()
     causes = read_drift_causes(database)
     if settings.choose_format(Format.TEXT, Format.JSON) is Format.JSON:
@@ -53,7 +53,10 @@ def command(context: click.Context) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Revert it without a question.")
 @click.pass_context
 def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
-    """Revert, at once, the drift that holds an apply; the next apply decides about other drift."""
+    """Revert held drift at once: changes by hand that block every apply.
+
+    The next apply keeps or reverts all other drift.
+    """
     from reconciler.operations.drift import (
         read_drift_causes,
         read_drift_of_own_schema,
@@ -65,11 +68,11 @@ def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
     found = _chosen(settings, read_drift_of_own_schema(database))
     if found and not yes and can_ask():
         _show(settings, found, "there is no drift", read_drift_causes(database))
-        ask("Revert the drift that holds an apply?", "nothing was reverted")
+        ask("Revert the held drift?", "nothing was reverted")
     reverted = revert_held_drift(
         database, found.keys(), by=actor(settings), reason=reason or "held drift reverted"
     )
-    _show(settings, reverted, "no drift holds an apply; nothing was written")
+    _show(settings, reverted, "there is no held drift; nothing was written")
     if reverted:
         settings.inform(f"Next: {settings.program} --dry-run")
 
@@ -78,9 +81,9 @@ def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Edit the file without a question.")
 @click.pass_context
 def adopt(context: click.Context, *, yes: bool) -> None:
-    """Write the live state that holds an apply into the file; nothing is applied.
+    """Write held drift into the file: changes by hand that block every apply.
 
-    Kept drift needs no change of the file: an override records it.
+    The command applies nothing. It does not write kept drift, because an override records that.
     """
     from reconciler.operations.drift import adopt_held_drift, read_drift_of_own_schema
     from reconciler.rollout_file.editing import edit_rollout_file
@@ -102,7 +105,7 @@ def adopt(context: click.Context, *, yes: bool) -> None:
 
     before, after = edit_rollout_file(settings.path, edit)
     if chosen is Format.JSON or not adopted:
-        _show(settings, adopted, "no drift holds an apply; the file was not changed")
+        _show(settings, adopted, "there is no held drift; the file was not changed")
     if after != before:
         settings.inform(
             f"The file has the live state now. Next: review it, commit it, and run {settings.program}"

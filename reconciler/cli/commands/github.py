@@ -1,7 +1,7 @@
 """`reconcile github`: the commands of the workflows on GitHub, one for each job.
 
-Each writes annotations and the job's summary (they imply `--format github`), and a comment, an issue or a
-pull request. `docs/github.md` lists which workflow runs which command.
+Each writes annotations and the job's summary (they imply `--format github`), and a comment, an
+issue or a pull request. `docs/github.md` lists which workflow runs which command.
 """
 
 import os
@@ -106,7 +106,7 @@ def _preview(request: "Request", base: str) -> tuple[str, int]:
 def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
     """Check the file of a fork's pull request, and compare it with the file at its merge base.
 
-    It needs neither a database nor a token nor a secret.
+    It needs no database, no token and no secret.
     """
     from reconciler.cli.commands.github_forks import compare
     from reconciler.cli.workflow_output import annotate, print_plainly, set_output, summarize
@@ -133,10 +133,10 @@ def check(context: click.Context, *, base: str, copy_to: str | None) -> None:
 @command.command(epilog="Example: reconcile github comment")
 @click.pass_context
 def comment(context: click.Context) -> None:
-    """Comment on a fork's pull request, for the end of its run (workflow_run).
+    """Comment on a fork's pull request after its run has ended (event workflow_run).
 
-    The artifact of that run is hostile input: one file of it is read as a rollout file, and this command
-    writes the whole text itself.
+    The artifact of that run is not trusted: the command reads one file of it as a rollout file, and
+    writes the whole comment itself.
     """
     from reconciler.cli.commands.github_forks import comment_on_run
     from reconciler.cli.workflow_output import annotate_error
@@ -189,7 +189,7 @@ def write_back(context: click.Context) -> int:
 @command.command(epilog="Example: reconcile github promote")
 @click.pass_context
 def promote(context: click.Context) -> None:
-    """Open a pull request with its blast radius for each feature whose next stage is due."""
+    """Open a pull request, with its blast radius, for each feature that may go to its next stage."""
     from reconciler.cli.commands.github_git import propose_promotions
 
     settings = settings_of(context)
@@ -200,7 +200,7 @@ def promote(context: click.Context) -> None:
 @click.argument("kind", type=click.Choice(["health", "drift"]))
 @click.pass_context
 def issue(context: click.Context, *, kind: str) -> None:
-    """Keep an issue open for each feature that is limited or fails, or that drifted; close the others."""
+    """Keep one issue open for each feature that is limited, fails or has drifted; close the others."""
     from reconciler.github.client import GitHub, repository_path
     from reconciler.github.issues import update_issues
     from reconciler.github.names import Names

@@ -13,8 +13,8 @@ from reconciler.errors import SetupInvalid
 def command(context: click.Context) -> None:
     """Write a first rollout.yaml with comments, in which no repository is eligible yet.
 
-    Beside it goes its schema, with which an editor completes and explains each key, also offline. An
-    existing file is not overwritten.
+    Also write its JSON Schema beside it: an editor then completes and explains each key, also
+    offline. An existing file is not overwritten.
     """
     from reconciler.rollout_file import SCHEMA_PATH, first_rollout_file, rollout_schema_text
     from rollout_client.atomic_write import create_file

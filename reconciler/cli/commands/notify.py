@@ -40,7 +40,8 @@ def command() -> None:
 def test(context: click.Context, *, name: str) -> int:
     """Send a sample to a receiver of the file, and print its answer.
 
-    The address is in the environment: ROLLOUT_NOTIFY_<NAME>_URL, and _SECRET for a webhook or pagerduty.
+    The address is in the environment: ROLLOUT_NOTIFY_<NAME>_URL, and _SECRET for a webhook or
+    pagerduty.
     """
     from reconciler.notifications.delivery import sample_message
     from reconciler.notifications.outcome import Result
@@ -97,7 +98,7 @@ def list_(context: click.Context, *, state: str | None, limit: int) -> None:
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=click.UUID)
 @click.pass_context
 def retry(context: click.Context, *, ids: tuple[UUID, ...]) -> None:
-    """Try dead and waiting messages again, for another day; without an id all of them."""
+    """Try dead and waiting messages again for 24 hours: those with these ids, or all."""
     from reconciler.database.outbox import retry as make_due
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import write_transaction
@@ -121,9 +122,9 @@ def retry(context: click.Context, *, ids: tuple[UUID, ...]) -> None:
 @command.command(epilog="Example: reconcile notify deliver")
 @click.pass_context
 def deliver(context: click.Context) -> int:
-    """Deliver what is due, once: for a workflow or cron where no watch is running.
+    """Send each message once whose next try is due, for a workflow or cron without a running watch.
 
-    Exits with 1 where a message was refused or got no answer.
+    Exits with 1 if a receiver refused a message or did not answer.
     """
     from reconciler.database.outbox import RowState
     from reconciler.database.schema import require_newest
@@ -152,7 +153,7 @@ def deliver(context: click.Context) -> int:
             for_line(f"{each.target}: {each.message.title}: {each.state}: {each.answer}")
             for each in tried
         ]
-        print_result(settings, "\n".join(lines) or "no message is due")
+        print_result(settings, "\n".join(lines) or "no message is due now")
     is_done = all(each.state is RowState.DELIVERED for each in tried)
     return 0 if is_done else EXIT_NOT_DELIVERED
 
@@ -176,7 +177,7 @@ def add(
     features: tuple[str, ...],
     **options: Any,
 ) -> int:
-    """Write a receiver into the file, in place of one with its name."""
+    """Add a receiver to the file, or replace the receiver that has this name."""
     from reconciler.operations.edit import set_target
 
     lists = {"events": events, "severities": severities, "features": features}
@@ -245,7 +246,7 @@ def _tried_as_json(tried: "Tried") -> dict[str, Any]:
 
 def _as_text(rows: "Sequence[Notification]") -> str:
     if not rows:
-        return "there is no notification"
+        return "there are no messages"
     columns = (
         Column("at"),
         Column("target"),

@@ -30,11 +30,11 @@ EXIT_NOT_YET: Final = Refused.exit_code
 @metrics_source_options
 @click.pass_context
 def command(context: click.Context, /, **metrics: str | None) -> int:
-    """Write the next stage of the progression into the file, when all conditions are met.
+    """Write the next stage of the progression into the file, if all conditions are met.
 
-    The stage has to have soaked, the verdict has to be pass, and no override may limit the feature.
-    Otherwise it prints the missing conditions and when they will be met, writes nothing and exits with 3.
-    Nothing is applied.
+    The present stage must have soaked, the verdict must be pass, and no override may limit the
+    feature. Otherwise the command prints the missing conditions and when they will be met, writes
+    nothing and exits with 3. It never applies the file.
     """
     from reconciler.operations import promote
     from reconciler.rollout_file import read_rollout_file

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.group("repositories", epilog="Example: reconcile repositories list --eligible")
 def command() -> None:
-    """The repositories that a rollout selects from."""
+    """Load, sync and list the repositories."""
 
 
 @command.command(epilog="Example: reconcile repositories load examples/repositories.csv")
@@ -36,8 +36,8 @@ def command() -> None:
 def load(context: click.Context, source: str) -> None:
     """Load CSV, TSV or JSON Lines into a stand-alone database; update existing repositories.
 
-    Columns: full_name, and if known id, github_id, stars, contributors, pull_requests. A wrong row
-    is reported with its line, and then no row is loaded.
+    Columns: full_name, and if known id, github_id, stars, contributors, pull_requests. If a row is
+    wrong, its line is reported and no row is loaded.
     """
     from reconciler.database.repositories import load_repositories
     from reconciler.database.repositories_file import read_repositories
@@ -71,9 +71,9 @@ def load(context: click.Context, source: str) -> None:
 def sync(context: click.Context, *, org: str | None, user: str | None) -> None:
     """Update names, stars, contributors and pull requests from GitHub.
 
-    For a stand-alone database. Needs GITHUB_TOKEN, and GITHUB_API_URL for a GitHub server of your own.
-    A renamed or transferred repository is recognised by GitHub's id. Contributors are counted again only
-    after a push to the repository. An interrupted run continues where it ended.
+    For a stand-alone database. Needs GITHUB_TOKEN, and GITHUB_API_URL for a GitHub server of your
+    own. A renamed or transferred repository is recognised by GitHub's id. Contributors are counted
+    again only after a push to the repository. An interrupted run continues where it ended.
     """
     from reconciler.cli.output import inform_between, shown_progress
     from reconciler.github.client import GitHub

@@ -12,7 +12,7 @@ from reconciler.cli.options import Settings, settings_of
 @limit_options
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
-    """End the limits of a feature, at once; the state of the last applied file counts again."""
+    """Remove all limits of a feature at once; the last applied file is in force again."""
     run(settings_of(context), **options)
 
 

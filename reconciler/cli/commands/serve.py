@@ -40,8 +40,8 @@ _ORIGIN: Final = re.compile(r"https?://[^/?#\s]+")
     "--token-file",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Requests need a token of this file, one a line, read again when it changes; also "
-    "ROLLOUT_OFREP_TOKEN. Required unless the address is of this machine only.",
+    help="Accept only requests with a token of this file: one token a line, read again after a "
+    "change; also ROLLOUT_OFREP_TOKEN. Required unless the address is a loopback address.",
 )
 @click.option(
     "--cors-origin",

@@ -58,7 +58,7 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
     "--keep-metrics",
     type=Duration(),
     metavar="TIME",
-    help="Delete rows of job metrics that are older, such as 90d; the default keeps all.",
+    help="Delete job metrics that are older than this, such as 90d; the default keeps all.",
 )
 @write_back_option()
 @metrics_source_options
@@ -75,10 +75,10 @@ def command(
     writes_back: bool | None,
     **metrics_options: str | None,
 ) -> int:
-    """Judge health, roll back failing features and write back, at each tick.
+    """Judge health, roll back failing features and write back overrides, at each tick.
 
-    Of several watchers of one database one is active; the others stand by and take over. SIGTERM
-    ends it between two ticks.
+    If several watchers use one database, one is active, and the others stand by to take over.
+    SIGTERM ends the watch between two ticks.
     """
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
@@ -88,7 +88,7 @@ def command(
     from reconciler.watching.metrics import RollbackCounter, WatchMetrics
     from reconciler.watching.watch import Task, Watch
 
-    # What the log does not know is not printed between its lines.
+    # Only the log writes to stderr: a message between its lines would break its format.
     # It tries again by itself, and a signal ends it at once.
     database = replace(open_database(settings, to_write=True, waits=False), on_wait=wait_silently)
     task = Task(

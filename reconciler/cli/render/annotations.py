@@ -1,6 +1,6 @@
 """Annotations: a sentence that GitHub shows at a file's line, written as a workflow command.
 
-The runner reads every line of output that looks like a command as one. So the text of a command is
+The runner executes every line of output that looks like a command. So the text of a command is
 escaped here, and all other output of `--format github` goes through `plain_output`, which disables
 commands until a word that cannot be guessed.
 """
@@ -106,7 +106,7 @@ def workflow_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
 
 
 def plain_output(text: str) -> str:
-    """Return text in which the runner finds no command, whatever is in it."""
+    """Return the text in a form in which the runner finds no command."""
     word = secrets.token_hex(16)
     return f"::stop-commands::{word}\n{text}\n::{word}::"
 

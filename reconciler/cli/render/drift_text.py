@@ -37,7 +37,7 @@ def drift_as_json(drift: "Sequence[Drift]", cause: "HistoryEntry | None") -> dic
 
 def _cause(cause: "HistoryEntry | None") -> str:
     if cause is None:
-        return "the history has no entry about it"
+        return "the history has no entry for this change"
     by = cause.triggered_by or "an unknown person"
     reason = f": {cause.reason}" if cause.reason else ""
     return f"by {by} at {show_time(cause.created_at)}{reason}"

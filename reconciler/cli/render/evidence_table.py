@@ -44,12 +44,12 @@ def evidence_text(explained: "Explained") -> str:
         Column("product", right=True),
     )
     rows = [_row(step, is_slowdown=is_slowdown) for step in explained.steps]
-    shown = table(columns, rows) if rows else "    no window is closed since the start"
+    shown = table(columns, rows) if rows else "    no window has closed since the start"
     values = ", ".join(
         f"{test.value} {shown_evidence(value)}" for test, value in evidence.by_test.items()
     )
     lines = (
-        f"since {show_time(evidence.start.at)}: the start that {evidence.test.value} speaks about; "
+        f"since {show_time(evidence.start.at)}: the start with the most weight in {evidence.test.value}; "
         "the value of a test is the weighted sum over all starts, divided by the number of tests",
         f"evidence: {values}",
         f"warns at {count(math.ceil(evidence.warn_line))}, "

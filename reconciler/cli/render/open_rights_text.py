@@ -1,4 +1,4 @@
-"""Open rights as text: what other roles can write or execute, and what shows rows that the service hides."""
+"""Open rights as text: objects that other roles can write or execute, and hidden rows that they can read."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ def open_rights_lines(found: "OpenRights") -> list[str]:
         for each in found.open
     ]
     lines += (
-        f"row security is off, where the service hides rows of its own: {for_line(each.name)}"
+        f"row security is off, but the service uses it on its own tables: {for_line(each.name)}"
         if each.kind == "table"
         else f"the view shows rows that the service hides, to roles that can read it: {for_line(each.name)}"
         for each in found.unsecured
@@ -29,7 +29,7 @@ def open_rights_lines(found: "OpenRights") -> list[str]:
         for each in found.missing
     )
     if found.missing:
-        lines.append("to grant what is missing, run: reconcile db roles --apply")
+        lines.append("to grant the missing rights, run: reconcile db roles --apply")
     return lines
 
 

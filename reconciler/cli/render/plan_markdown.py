@@ -1,8 +1,8 @@
 """Markdown for a pull request: a plan, the difference of two files, and errors.
 
 Every text that people wrote, in the file, the database or git, is in a code span, so that nothing
-in it formats, links or mentions; the program's own sentences hold only numbers and checked names. The
-whole stays under GitHub's limit for a comment.
+in it formats, links or mentions; the program's own sentences hold only numbers and checked names.
+The whole stays under GitHub's limit for a comment.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from reconciler.planning.report import make_report
 from reconciler.wording import count, counted, describe_permission, short_commit
 
 MAX_CHARACTERS: Final = 60_000
-"""GitHub refuses a comment of more than 65,536; some are left for what a workflow adds."""
+"""GitHub refuses a comment of more than 65,536; the rest is for text that a workflow adds."""
 MAX_FINDINGS: Final = 50
 MAX_MESSAGE: Final = 400
 """Characters of one message; with `MAX_FINDINGS` of them a comment stays under GitHub's limit."""

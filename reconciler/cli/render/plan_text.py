@@ -47,7 +47,7 @@ _VERBS: Final = {
 
 
 class Outcome(Enum):
-    """What was done with the plan that is shown."""
+    """The outcome of the printed plan."""
 
     PREVIEWED = auto()
     PROPOSED = auto()

@@ -29,7 +29,7 @@ def ways_on(plan: Plan) -> Iterator[str]:
     if guards := sorted({finding.guard for _, finding in plan.refusing}):
         flags = " ".join(f"--allow {guard}" for guard in guards)
         trailers = " and ".join(f"Rollout-Allow: {guard}" for guard in guards)
-        yield "change the file to ask for less"
+        yield "make a smaller change in the file"
         yield (
             f"or allow it by name: {flags}; "
             f"in a pull request, by a line in the message of the commit that changes it: {trailers}"

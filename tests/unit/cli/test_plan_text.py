@@ -40,7 +40,7 @@ rollout.yaml at bbbbbbb against generation 7
     refused      max-increase: percentage 10 → 90 is 80 points at once, at most 25 are allowed
 
 Refused: nothing was written. A person decides:
-  change the file to ask for less
+  make a smaller change in the file
   or allow it by name: --allow max-increase; in a pull request, by a line in the message of the
     commit that changes it: Rollout-Allow: max-increase\
 """)
