@@ -1,4 +1,4 @@
-"""The applied commit in git: whether it is newer, and what its messages allow.
+"""The applied commit in git: whether it is newer, and the permissions in its messages.
 
 git is imported only when a file has a commit.
 """

@@ -36,7 +36,7 @@ def require_new_folder(folder: Path) -> None:
     """Make the folder of a demo; one that only has the database of a demo counts as new.
 
     Raises:
-        SetupInvalid: the folder is a file, has files or cannot be made, or there is no git for it.
+        SetupInvalid: the folder is a file, has files or cannot be made, or git is missing.
     """
     from reconciler.git.repository import require_supported_git
 

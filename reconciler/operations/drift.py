@@ -1,4 +1,4 @@
-"""Drift: show the changes of the live state, and resolve those that would hold an apply.
+"""Drift: show the changes of the live state, and adopt or revert those that block an apply.
 
 Showing and reverting need no file: the last apply and the later overrides define the expected live
 state. Adopting edits the file; people commit and apply it.
@@ -43,7 +43,7 @@ DriftByFeature = Mapping[str, tuple[Drift, ...]]
 
 
 def read_drift(database: Database) -> DriftByFeature:
-    """Return the drift of every feature that has any, with what an apply would do about it."""
+    """Return the drift of every feature that has any, with the effect of an apply on it."""
     with read_only_transaction(database) as connection:
         require_newest(connection)
         return _find(_read_basis(connection))
@@ -91,9 +91,9 @@ def read_drift_causes(database: Database) -> Mapping[str, HistoryEntry]:
 def revert_held_drift(
     database: Database, features: Collection[str], *, by: str, reason: str
 ) -> DriftByFeature:
-    """Revert, at once, the drift that holds these features; return the reverted drift.
+    """Revert the held drift of these features at once; return the reverted drift.
 
-    Narrowing drift that is kept stays: only drift that holds an apply is reverted.
+    Kept drift stays.
     """
 
     def revert(connection: "Connection") -> DriftByFeature:

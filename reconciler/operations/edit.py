@@ -152,7 +152,7 @@ def set_target(
 
     Args:
         content: the file.
-        rollout: what the file says.
+        rollout: the content of the file, as values.
         name: of the receiver.
         kind: its service; one that does not exist is refused by the file.
         lists: `events`, `severities` and `features`; an empty one is not written.

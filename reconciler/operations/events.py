@@ -111,7 +111,7 @@ class CommitNotApplied:
     commit: str
     why: str
     is_held: bool = False
-    """Whether a person has to decide about drift first."""
+    """Whether a person must decide about drift first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class Forecast:
     in_force: Override | None
     """The override now in force."""
     version: str
-    """The state that was looked at (`version_of`)."""
+    """The version of the state that was read (`version_of`)."""
     eligible_before: int
     eligible_after: int
     total: int
@@ -108,7 +108,7 @@ def change_limit(
 ) -> Changed:
     """Stop, roll back or resume a feature, at once; return what was done.
 
-    With `seen`, only if the feature is as the person saw it.
+    With `seen`, only if the feature has not changed since the person saw it.
 
     Raises:
         Moved: it is not.

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a person allows an apply in addition."""
+    """The permissions that a person gives an apply."""
 
     guards: frozenset[Allowed] = frozenset()
     history_rewrite: bool = False

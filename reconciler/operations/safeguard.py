@@ -87,7 +87,7 @@ class Judged:
 
     @property
     def needs_act(self) -> bool:
-        """Whether to set a limit, or to enforce the one in force."""
+        """Whether a limit is to be set, or the one in force to be enforced."""
         return self.limit is not None or restore(self.found.standing) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a person looked at before an act: the act takes place only while the feature is so."""
+"""The state that a person saw before an act: the act takes place only if the feature still has it."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SeenBy:
-    """What a person looked at before an act, and through what."""
+    """The state that a person saw before an act, and the page or program that showed it."""
 
     version: str
     """The feature's `version_of` at that time."""
@@ -34,7 +34,7 @@ def cause_of_person(
     """Return the cause of a person's act on a locked feature.
 
     Raises:
-        Moved: the feature is not as the person saw it.
+        Moved: the feature has changed since the person saw it.
     """
     if seen is None:
         return HistoryCause(by=by, reason=reason)

@@ -1,6 +1,7 @@
-"""What waits for a person, in sections, each with the command that settles it; writes nothing.
+"""Tasks that wait for a person, in sections, each with the command that completes it.
 
-Each section is read by itself: one that cannot be read has a problem, and the others are shown.
+Reads only. Each section is read by itself: if one cannot be read, it has a problem, and the others
+are complete.
 """
 
 import shlex
@@ -31,7 +32,7 @@ _TIME_LIMIT: Final = "5s"
 
 
 class SectionName(StrEnum):
-    """What a section is about."""
+    """The subject of a section."""
 
     DRIFT = "drift"
     WRITE_BACK = "write_back"
@@ -43,11 +44,11 @@ class SectionName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WaitingItem:
-    """One thing that waits."""
+    """One task."""
 
     sentence: str
     command: str
-    """What a person types to settle it."""
+    """The command that completes it."""
     feature: str | None = None
     """None if it concerns no single feature."""
     since: datetime | None = None
@@ -55,12 +56,12 @@ class WaitingItem:
 
 @dataclass(frozen=True, slots=True)
 class WaitingSection:
-    """The things of one kind."""
+    """The tasks of one kind."""
 
     name: SectionName
     items: Sequence[WaitingItem] = ()
     has_more: bool = False
-    """Whether more things wait than are listed."""
+    """Whether there are more tasks than are listed."""
     problem: str | None = None
     """Why it could not be read; None if it was."""
 

@@ -101,7 +101,7 @@ def write_back(
 
 @contextmanager
 def _lease(database: Database, patience: timedelta) -> Iterator[Lease]:
-    """Hold the lease, as soon as its holder has released it or was killed."""
+    """Take the lease, as soon as its holder has released it or was killed."""
     deadline = time.monotonic() + patience.total_seconds()
     while True:
         with leases.held(database, LEASE, LEASE_LENGTH) as lease:

@@ -55,7 +55,7 @@ class Look:
 
     @property
     def reported(self) -> Iterator[StoredOverride]:
-        """The overrides to report: all except those that are only seen again."""
+        """The overrides to report: all except those that the branch has again."""
         for row in self.feature.rows:
             if row.id in self.feature.standing and row.id not in self.feature.seen & self.seen:
                 yield row

@@ -1,4 +1,4 @@
-"""What the trailer `Rollout-Allow` of a commit allows: guards, for the features that the commit changes.
+"""The permissions of a commit's trailer `Rollout-Allow`: guards, for the features that it changes.
 
 A permission counts only in a commit that changes the file. With a feature's name it counts for that
 feature. Without a name it counts for each feature with a changed field that the guard checks. It is over

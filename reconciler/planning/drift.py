@@ -1,8 +1,8 @@
-"""Drift: the changes of the live state since the last apply, and what an apply does about each.
+"""Drift: the changes of the live state since the last apply, and the effect of an apply on each.
 
 The safer value wins until a person decides. A change that narrows by percentage, stop or activity
-is kept as an override. A change that widens is reverted. Any other narrowing holds the feature
-until a person decides.
+is kept as an override. A change that widens is reverted. Any other narrowing is held: it blocks
+every apply until a person decides.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -31,7 +31,7 @@ KEPT_BY: Final = "database"
 
 
 class Decision(StrEnum):
-    """What a plan does about one field's drift."""
+    """The effect of a plan on one field's drift."""
 
     KEEP = "keep"
     """It narrows: it stays, as an override that write-back commits."""
@@ -92,7 +92,7 @@ def reverted(live: Exposure, restored: Exposure) -> tuple[Drift, ...]:
 def fields_judged_by_audience(
     expected: Configuration, live: Configuration
 ) -> tuple[ScalarField, ...]:
-    """Return the fields that drifted and whose direction the database has to count."""
+    """Return the fields that drifted and whose direction only the database can count."""
     return tuple(
         field
         for field in SCALAR_FIELDS

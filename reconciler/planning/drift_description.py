@@ -1,4 +1,4 @@
-"""The sentence about one change of the live state: what it changed, and what an apply does about it."""
+"""The sentence about one change of the live state: the change, and the effect of an apply on it."""
 
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import ListField, ScalarField
@@ -6,14 +6,17 @@ from reconciler.wording import count
 
 
 def describe_drift(drift: Drift) -> str:
-    """Return a change of the live state, and what an apply does about it."""
+    """Return a change of the live state, and the effect of an apply on it."""
     match drift.decision:
         case Decision.KEEP:
             fate = "the apply keeps it as an override, because it narrows the rollout"
         case Decision.REVERT:
             fate = "the apply reverts it"
         case Decision.HOLD:
-            fate = "it holds the apply: it narrows the rollout, and an override cannot express it"
+            fate = (
+                "it blocks every apply until a person decides: it narrows the rollout, and no "
+                "override can express it"
+            )
         case Decision.ADOPT:
             fate = "the apply keeps it, because the file has the same value"
     return f"{drift.field.column} {_change(drift)}, changed live by hand: {fate}"

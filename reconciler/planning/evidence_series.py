@@ -1,8 +1,8 @@
-"""The evidence of a feature over time, as a chart shows it: the start that speaks, window by window.
+"""The evidence of a feature over time, for a chart: the leading start, window by window.
 
-The stored run has one state for each start and no past values. So a series has the part of one start in the
-evidence: the start that the largest test speaks about now. At every earlier time the evidence was at least
-this much.
+The stored run has one state for each start and no past values. So a series has the part of one
+start in the evidence: the leading start of the largest test now. At every earlier time the evidence
+was at least this much.
 """
 
 import math
@@ -61,7 +61,7 @@ def evidence_series(
 
     Args:
         began_at: when the stage began.
-        steps: the blocks since the start that the evidence speaks about, as `list_steps` returns them.
+        steps: the blocks since the leading start, as `list_steps` returns them.
         evidence: the evidence of the feature now.
         settings: the limits of the tests.
         now: the time of the last point.

@@ -33,7 +33,7 @@ class Step:
 def list_steps(
     run: EvidenceRun, blocks: Iterable[Block], evidence: Evidence, settings: EvidenceSettings
 ) -> tuple[Step, ...]:
-    """Return the blocks since the start that the largest test speaks about.
+    """Return the blocks since the leading start of the largest test.
 
     Args:
         run: a run without jobs.

@@ -1,4 +1,4 @@
-"""The value of the evidence: its tests at one moment, and what they demand."""
+"""The value of the evidence: its tests at one moment, and the verdict that they demand."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from reconciler.planning.evidence_formulas import (
 )
 
 _LARGEST_LOG: Final = 700.0
-"""A float holds the exponential of this."""
+"""The exponential of this is the largest that a float can hold."""
 
 
 class EvidenceLevel(StrEnum):
@@ -52,7 +52,7 @@ class Evidence:
     """The weighted sum over the starts of each test that is on."""
     false_alarms: Decimal
     starts: Mapping[EvidenceTest, Start]
-    """The start that each test speaks about: the one with the largest part of its sum."""
+    """The leading start of each test: the one with the largest part of its sum."""
 
     @property
     def log_value(self) -> float:
@@ -74,7 +74,7 @@ class Evidence:
 
     @property
     def start(self) -> Start:
-        """The start that the test with the largest value speaks about."""
+        """The leading start of the test with the largest value."""
         return self.starts[self.test]
 
     def fails(self, test: EvidenceTest) -> bool:

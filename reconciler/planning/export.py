@@ -66,7 +66,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A desired state, and remarks on what it does not express of the live state."""
+    """A desired state, and remarks on the parts of the live state that it does not express."""
 
     rollout: Rollout
     remarks: tuple[str, ...]
@@ -103,7 +103,7 @@ def _has_name(name: str, found: LiveFeature, remarks: list[str]) -> bool:
         return True
     consequence = "an apply deactivates it" if found.configuration.active else "it is inactive"
     remarks.append(
-        f"{quoted(name)} is no name that a file can give a feature, so it is left out, and "
+        f"{quoted(name)} is not a valid feature name in a file, so it is left out, and "
         f"{consequence}; rename it in public.rollout_configuration first"
     )
     return False
@@ -219,7 +219,7 @@ def _text(text: str | None, what: str, longest: int, said: list[str]) -> str | N
         return None
     if not text.strip() or len(text) > longest or text_problem(text) is not None:
         said.append(
-            f"{what} {quoted(text)} is no line of 1 to {longest:,} characters; it is left out"
+            f"{what} {quoted(text)} is not one line of 1 to {longest:,} characters; it is left out"
         )
         return None
     return text
@@ -229,10 +229,10 @@ def _entries(keys: Iterable[str], names: Names, what: str, said: list[str]) -> t
     entries: dict[str, str] = {}
     for key in sorted(keys):
         if not is_entry(key):
-            said.append(f"{what}: {quoted(key)} is no entry of a list, and is left out")
+            said.append(f"{what}: {quoted(key)} is not a valid list entry, so it is left out")
             continue
         if key in names.ids:
-            said.append(f"{what}: {key} is known by now, and an apply keeps its id in its place")
+            said.append(f"{what}: {key} is a known repository now; an apply stores its id instead")
         entry = names.entry(key)
         entries.setdefault(entry_key(entry), entry)
     return tuple(entries[key] for key in sorted(entries))
@@ -244,7 +244,7 @@ def _without(
     """Return the whitelist without entries that are also excluded: exclusions win."""
     excluded = {entry_key(entry) for entry in exclusions}
     said += (
-        f"whitelist: {entry} is excluded too, which wins, so it is left out here"
+        f"whitelist: {entry} is also excluded; exclusions win, so it is left out here"
         for entry in whitelist
         if entry_key(entry) in excluded
     )

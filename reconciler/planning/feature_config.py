@@ -152,7 +152,7 @@ class ScalarField(_Field):
     is_quiet_at_default: bool = False
     """Whether a plan lists it for a new feature only if it differs from the default.
 
-    So a plan that an earlier release saved still fits.
+    So a plan that an earlier release saved stays valid.
     """
 
     def show(self, value: Any) -> str:

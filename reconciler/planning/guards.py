@@ -57,7 +57,7 @@ class Allowed:
 
 
 def read_allowed(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
-    """Return the permissions in a value of the trailer `Rollout-Allow`, and the names that are no guard.
+    """Return the permissions in a value of the trailer `Rollout-Allow`, and the names of no guard.
 
     A value has guards, separated by commas, in any case, each with or without a feature's name:
     `max-increase`, `max-increase search, soak`. Text after `#` or in parentheses is a comment.
@@ -181,9 +181,9 @@ class AudienceMoved:
     def message(self) -> str:
         """The numbers of repositories that gain and lose."""
         return (
-            f"{self.gained:,} repositories would gain and {self.lost:,} would lose, of "
-            f"{self.repositories:,}, by a change other than of the percentage; at most "
-            f"{MAX_MOVED_PERCENT} % or {MIN_MOVED} may move so"
+            f"{self.gained:,} of {self.repositories:,} repositories would gain and {self.lost:,} would "
+            f"lose, not because of the percentage; at most {MAX_MOVED_PERCENT} % or {MIN_MOVED} may "
+            "move like this"
         )
 
 
@@ -201,7 +201,7 @@ class NameReused:
         """The two ids."""
         return (
             f"{self.name} was the repository {self.before} at the last apply and is {self.after} now: "
-            "write the id of the one that you want"
+            "write the id of the repository that you want"
         )
 
 

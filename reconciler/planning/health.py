@@ -203,7 +203,7 @@ def _reason_for_silence(metrics: JobMetrics, eligible: int, min_jobs: int) -> Re
 def _judge_evidence(evidence: Evidence, limits: HealthLimits) -> Judgement | None:
     """Return the verdict that the evidence demands; None where it is too little.
 
-    It needs no number of jobs and does not become stale: what it has counted stays counted.
+    It needs no minimum of jobs, and it does not become stale: counted jobs stay counted.
     """
     match evidence.level:
         case EvidenceLevel.FAIL:
@@ -251,12 +251,12 @@ class Health:
 
     @property
     def sentence(self) -> str:
-        """The judgement with its metrics, as people read it."""
+        """The judgement with its metrics, in a sentence."""
         return describe_judgement(self)
 
     @property
     def since(self) -> str:
-        """The period, as people read it."""
+        """The period, in words."""
         if self.period.begin == self.period.limited_at:
             return "the time since the rollback"
         if self.period.begin == self.period.resumed_at:
@@ -308,7 +308,7 @@ def _elsewhere(health: Health) -> str:
 
 
 def _both_arms(health: Health) -> str:
-    """Return the failed or slow jobs of both processors, in the period that the verdict speaks about."""
+    """Return the failed or slow jobs of both processors, in the period of the verdict."""
     metrics, names, what = health.metrics or JobMetrics(), health.period.processors, "failed"
     new, baseline = metrics.total, metrics.baseline
     if health.evidence is not None:

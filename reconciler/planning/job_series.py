@@ -1,4 +1,4 @@
-"""Jobs over time, with marks of what people and the safeguard did: the values of charts."""
+"""Jobs over time, with marks of the acts of people and of the safeguard: the values of charts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class WindowOfJobs:
 
 
 class MarkKind(StrEnum):
-    """What a mark on a time axis shows."""
+    """The subject of a mark on a time axis."""
 
     APPLY = "apply"
     ROLLBACK = "rollback"

@@ -1,4 +1,4 @@
-"""What an apply reads: the state of the database, and the meaning of the file's names in it."""
+"""The live state that an apply reads, and the meaning of the file's names in the database."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace

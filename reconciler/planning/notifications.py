@@ -1,6 +1,6 @@
-"""Notifications: what a plan changes about the targets, and how an event reads as a message.
+"""Notifications: a plan's changes of the targets, and the message about an event.
 
-A row of the outbox becomes a message here; how it is shown is decided by the kind of its target.
+A row of the outbox becomes a message here. The kind of its target decides how the message is shown.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ LONGEST_BACKOFF_SECONDS: Final = 900.0
 PATIENCE: Final = timedelta(hours=24)
 """A message that no try delivered within this time is dead."""
 LATE: Final = timedelta(minutes=10)
-"""A pending message that is older than this is late, and is shown so."""
+"""A pending message that is older than this is late, and is shown as late."""
 KEPT: Final = timedelta(days=30)
 """Delivered and dead rows are deleted after this time."""
 MOST_SINGLE_MESSAGES: Final = 3
@@ -77,7 +77,7 @@ class TargetChangeReport(_Report):
 
 
 class NotificationsReport(_Report):
-    """What changes about the receivers of notifications, each by its name."""
+    """The changes of the receivers of notifications, each by its name."""
 
     added: dict[str, Target] = {}
     removed: dict[str, Target] = {}
@@ -85,7 +85,7 @@ class NotificationsReport(_Report):
 
 
 def report_targets(targets: TargetsPlan) -> NotificationsReport:
-    """Return what changes about the receivers as the JSON of a plan has it."""
+    """Return the changes of the receivers in the form of a plan's JSON."""
     return NotificationsReport(
         added=dict(targets.added),
         removed=dict(targets.removed),
@@ -120,7 +120,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a message shows beside its event."""
+    """The further content of a message, beside its event."""
 
     environment: str
     """Which rollout it is, such as `production`."""
@@ -149,7 +149,7 @@ class Message:
     link: str | None
     at: datetime
     details: Sequence[Mapping[str, Any]]
-    """What each row of the outbox holds."""
+    """The details of each row of the outbox."""
 
     @property
     def resolves(self) -> bool:
@@ -177,7 +177,7 @@ def compose(
     Args:
         message_id: the same on every try.
         rows: what happened; at least one.
-        surroundings: what the message shows beside its event.
+        surroundings: the further content of the message.
         resolved: the keys of the incidents that are over, for an event that resolves.
     """
     first = rows[0]

@@ -1,6 +1,6 @@
 """Actions at once: the result of setting an override on a feature, or of ending it, in the database.
 
-There is no file and no plan. The inputs are the live feature, its last applied state and the rows
+They use no file and no plan. The inputs are the live feature, its last applied state and the rows
 of its overrides. The results are the new live state and the rows to write. The rules are "The life
 of an override" in the safeguard's contract.
 """
@@ -62,13 +62,13 @@ class Act:
     before: Exposure
     after: Exposure
     written: tuple[StoredOverride, ...]
-    """Empty if the limit in force is only enforced again, or if SQL alone narrowed what a resume ends."""
+    """Empty if the limit in force is only enforced again, or if a resume ends a limit that only SQL set."""
 
 
 def restore(standing: Standing) -> Act | None:
     """Return the act that enforces the limit in force again; None if live does not exceed it.
 
-    A person changed the live state by SQL; that is no resume.
+    A person changed the live state by SQL; that is not a resume.
     """
     in_force, live = standing.in_force, standing.live
     if in_force is None or live.emergency_stop:
@@ -115,7 +115,7 @@ def lift(standing: Standing) -> Act | None:
     """Return the effect of a resume; None if nothing limits the feature.
 
     The override that is on ends together with all that it superseded, in a chain. So the feature
-    resumes completely, whichever block git has by then. A limit that was set by SQL ends too.
+    resumes completely, with any of their blocks in git. A limit that was set by SQL ends too.
     """
     in_force = standing.in_force
     off = (
@@ -137,8 +137,8 @@ def automatic_limit(
 
     It rolls back if that narrows. Otherwise it stops: under the strategy `whitelist`, at or below
     the percentage of a rollback, and if jobs fail again after an automatic rollback. Under an
-    override only jobs since then count, whether the safeguard or a person set it. But an override
-    that keeps a live change hides no failure from before it.
+    override only jobs since then count, whether the safeguard or a person set it. But under an
+    override that keeps a live change, jobs from before it count too.
 
     Args:
         standing: the feature.
@@ -192,7 +192,7 @@ def _refuse_without_effect(standing: Standing, percentage: Decimal) -> None:
     if percentage >= standing.desired.percentage and not is_exceeded:
         raise Refused(
             f"the percentage is {show_number(standing.desired.percentage)}, "
-            f"so {show_number(percentage)} is no rollback; nothing was written; "
+            f"so {show_number(percentage)} is not a rollback; nothing was written; "
             "to raise it, change the file"
         )
 

@@ -2,7 +2,7 @@
 
 `settle_overrides` implements the contract's table ("The life of an override"), row by row in
 `STATE_AFTER`. Its inputs are the file's block, the database's rows and the traces of each id in
-git's history. It returns the override in force and the rows that an apply has to write. Only
+git's history. It returns the override in force and the rows that an apply must write. Only
 narrowing takes effect by itself; every resume is an act of people.
 """
 
@@ -101,7 +101,7 @@ class EditedLimit:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The override in force on a feature, and the rows that an apply has to write."""
+    """The override in force on a feature, and the rows that an apply must write."""
 
     in_force: Override | None
     written: tuple[StoredOverride, ...]

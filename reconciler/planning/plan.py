@@ -192,7 +192,7 @@ class FeaturePlan:
 
     @property
     def is_held(self) -> bool:
-        """Whether a person has to decide about drift."""
+        """Whether a person must decide about drift."""
         return any(each.decision is Decision.HOLD for each in self.drift)
 
 
@@ -299,7 +299,7 @@ class Plan:
 
     @property
     def refusal(self) -> str:
-        """Return what a person has to decide on, in a sentence for each feature."""
+        """Return the open decisions of a person, in a sentence for each feature."""
         findings = [
             f"{name}: {finding.message} ({finding.guard})" for name, finding in self.refusing
         ]
@@ -311,7 +311,7 @@ class Plan:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """The features with drift that a person has to decide about."""
+        """The features with drift about which a person must decide."""
         return tuple(feature.name for feature in self.features if feature.is_held)
 
     @property

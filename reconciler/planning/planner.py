@@ -127,7 +127,7 @@ def feature_drift(name: str, inputs: PlanInputs) -> tuple[Drift, ...]:
 
 
 def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str, Stage]]:
-    """Yield features with the stage that has to soak before the percentage may increase as in the file."""
+    """Yield features with the stage that must soak before the percentage may increase as in the file."""
     for name, feature in rollout.features.items():
         before = FeatureContext.of(name, inputs).percentage
         stage = stage_to_hold(before, feature.percentage, feature.progression)

@@ -1,8 +1,7 @@
 """Promotion: whether a feature may go to its next stage, the missing conditions, and when they will hold.
 
 The rules are those of an apply: the findings of the guards in the plan of the promoted file are
-missing conditions. In addition nothing may limit the feature, and the present file has to be
-applied.
+missing conditions. In addition no override may limit the feature, and the present file must be applied.
 """
 
 from collections.abc import Iterator, Sequence
@@ -129,7 +128,7 @@ def next_stage(progression: Sequence[Stage], percentage: Decimal) -> Stage | Non
 def stage_to_hold(
     before: Decimal | None, after: Decimal, progression: Sequence[Stage]
 ) -> Stage | None:
-    """Return the stage that has to soak before the percentage increases from `before` to `after`.
+    """Return the stage that must soak before the percentage increases from `before` to `after`.
 
     None if it does not increase, or if no stage was reached yet: an increase up to the first stage
     needs no soak.
@@ -153,7 +152,7 @@ def guard_soak(
         before: the desired percentage until now; None for a new feature.
         after: the desired percentage from now on.
         progression: the feature's, as the file has it.
-        soaking: the health and soak at the stage that has to soak (`stage_to_hold`).
+        soaking: the health and soak at the stage that must soak (`stage_to_hold`).
         is_limited: whether an override is in force, or ends with this apply.
     """
     base = Decimal(0) if before is None else before
@@ -247,12 +246,12 @@ def _missing(feature: Feature, current: FeaturePlan, promoted: Plan) -> Iterator
     if not feature.active:
         yield Missing("the feature is not active: set active: true and apply it")
     if _is_pending(current):
-        yield Missing("the file as it is has not been applied yet: apply it first")
+        yield Missing("the present file is not applied yet: apply it first")
         return
     if current.overrides.in_force is not None:
         yield Missing(_limited(current.overrides.in_force))
     if current.is_held:
-        yield Missing("drift holds every apply: see reconcile drift")
+        yield Missing("held drift blocks every apply: see reconcile drift")
     (planned,) = (each for each in promoted.features if each.name == current.name)
     for finding in planned.findings:
         if isinstance(finding, StageNotSoaked):
@@ -281,4 +280,5 @@ def _limited(override: Override) -> str:
         if override.percentage is None
         else (f"limits it to {show_number(override.percentage)}")
     )
-    return f"an override {limit} since {show_next_second(override.at)}; once all is well: reconcile resume"
+    since = show_next_second(override.at)
+    return f"an override {limit} since {since}; when the cause is fixed: reconcile resume"

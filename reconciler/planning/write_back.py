@@ -57,10 +57,10 @@ class Nothing:
 
 
 class Why(StrEnum):
-    """The reason why an override has to wait."""
+    """The reason why an override must wait."""
 
     NO_FEATURE = "the file on the branch does not have the feature"
-    UNKNOWN_BLOCK = "the file on the branch has an override that no apply has met yet"
+    UNKNOWN_BLOCK = "the file on the branch has an override that no apply has read yet"
     PUT_BACK = "people put its block back; the next apply puts it in force"
     OTHER_PUT_BACK = (
         "people put another override's block back; the next apply settles which is in force"

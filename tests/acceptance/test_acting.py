@@ -145,7 +145,7 @@ def test_a_narrower_act_replaces_the_block_and_one_resume_lifts_both(rollout: Si
         (
             ("rollback", "--to", "60", "--reason", "x"),
             3,
-            "so 60 is no rollback; nothing was written",
+            "so 60 is not a rollback; nothing was written",
         ),
         (("rollback", "--to", "120", "--reason", "x"), 64, "a number from 0 to 100"),
         (("rollback", "--to", "10"), 64, "Missing option '--reason'"),

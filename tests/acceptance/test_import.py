@@ -139,7 +139,9 @@ def test_import_prints_the_file_and_reports_what_it_left_out(site: Site) -> None
     assert done.exit_code == 0
     assert done.stdout.startswith("# yaml-language-server: $schema=")
     assert done.stdout.endswith("    whitelist:\n      - a/b\n")
-    assert done.stderr == "note: capture: whitelist: '' is no entry of a list, and is left out\n"
+    assert (
+        done.stderr == "note: capture: whitelist: '' is not a valid list entry, so it is left out\n"
+    )
 
 
 def test_import_does_not_overwrite_a_file(site: Site) -> None:

@@ -182,12 +182,12 @@ def test_everything_missing_is_shown_with_the_earliest_time(at_ten: Site) -> Non
         (
             "UPDATE rollout_configuration SET rollout_percentage = 0, emergency_stop = true,"
             " updated_at = '2026-11-23T12:00:00Z'",
-            "an override stops it since 2026-11-23T12:00:00Z; once all is well: reconcile resume",
+            "an override stops it since 2026-11-23T12:00:00Z; when the cause is fixed: reconcile resume",
         ),
         (
             "UPDATE rollout_configuration SET rollout_percentage = 5,"
             " updated_at = '2026-11-23T12:00:00Z'",
-            "an override limits it to 5 since 2026-11-23T12:00:00Z; once all is well:"
+            "an override limits it to 5 since 2026-11-23T12:00:00Z; when the cause is fixed:"
             " reconcile resume",
         ),
     ],
@@ -213,7 +213,7 @@ def test_a_file_must_be_applied_before_the_next_stage(at_ten: Site) -> None:
     let_pass(at_ten, "30 days")
     at_ten.replace("percentage: 10 ", "percentage: 25 ")
 
-    assert missing(at_ten) == ["the file as it is has not been applied yet: apply it first"]
+    assert missing(at_ten) == ["the present file is not applied yet: apply it first"]
 
 
 def test_an_inactive_feature_is_not_promoted(at_ten: Site) -> None:

@@ -199,7 +199,7 @@ def test_a_block_that_the_database_does_not_know_is_not_overwritten(applied: Sit
     report = carry(applied)
 
     assert outcomes(report) == ["pending"]
-    assert "no apply has met yet" in str(report.overrides[0].why)
+    assert "no apply has read yet" in str(report.overrides[0].why)
     assert applied.remote_text() == by_hand
 
 

@@ -267,13 +267,13 @@ def test_an_export_reports_what_it_left_out(repositories: Database) -> None:
     description, _ = described(repositories)
 
     assert list(description.remarks) == [
-        "'Odd Name' is no name that a file can give a feature, so it is left out, and an apply"
+        "'Odd Name' is not a valid feature name in a file, so it is left out, and an apply"
         " deactivates it; rename it in public.rollout_configuration first",
-        "odd: the description 'two\\nlines' is no line of 1 to 1,000 characters; it is left out",
-        "odd: the salt '' is no line of 1 to 200 characters; it is left out",
+        "odd: the description 'two\\nlines' is not one line of 1 to 1,000 characters; it is left out",
+        "odd: the salt '' is not one line of 1 to 200 characters; it is left out",
         "odd: with another salt an apply chooses other repositories by percentage",
-        "odd: whitelist: '' is no entry of a list, and is left out",
-        "odd: whitelist: not-yet/there is excluded too, which wins, so it is left out here",
+        "odd: whitelist: '' is not a valid list entry, so it is left out",
+        "odd: whitelist: not-yet/there is also excluded; exclusions win, so it is left out here",
         "odd: min_jobs 0 is written as 1",
         "odd: window 400d is written as 365d",
         "categories.large.stars: no limit is written as 2147483647",

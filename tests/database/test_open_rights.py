@@ -138,7 +138,7 @@ def test_what_a_role_of_an_older_release_lacks_is_named(site: Site) -> None:
         "double precision[],text[],text[],bigint[]): EXECUTE",
         "missing for rollout_safeguard: table public.rollout_configuration: UPDATE (emergency_stop)",
         "missing for rollout_reader: table public.rollout_notification: SELECT",
-        "to grant what is missing, run: reconcile db roles --apply",
+        "to grant the missing rights, run: reconcile db roles --apply",
     ]
     assert status.exit_code == 1
     assert json.loads(status.stdout)["rights"] == (

@@ -235,7 +235,7 @@ def test_the_issue_of_held_drift_asks_for_a_decision(job: Site, hub: FakeGitHub)
 
     job.reconcile("github", "issue", "drift")
 
-    assert "holds every apply until a person decides" in only_issue(hub)["body"]
+    assert "blocks every apply until a person decides" in only_issue(hub)["body"]
 
 
 @pytest.mark.nightly

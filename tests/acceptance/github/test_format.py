@@ -82,7 +82,7 @@ def test_held_drift_is_annotated_at_its_line(site: Site) -> None:
     assert done.exit_code == 3
     assert commands(done.stdout) == [
         f"::error file=rollout.yaml,line=6,col=5,title=held drift refused::{FEATURE}: "
-        "target_repositories −1, changed live by hand: it holds the apply: it narrows the rollout, and an override cannot express it"
+        "target_repositories −1, changed live by hand: it blocks every apply until a person decides: it narrows the rollout, and no override can express it"
     ]
 
 

@@ -91,7 +91,7 @@ def test_a_wider_limit_is_refused() -> None:
 
 @pytest.mark.parametrize("percentage", [50, 75])
 def test_a_rollback_to_the_desired_percentage_or_above_is_refused(percentage: int) -> None:
-    with pytest.raises(Refused, match="is no rollback"):
+    with pytest.raises(Refused, match="is not a rollback"):
         impose(standing(), override(1, percentage))
 
 

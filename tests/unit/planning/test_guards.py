@@ -51,8 +51,8 @@ def test_another_audience_at_the_same_percentage_is_refused(desired: Feature) ->
     (finding,) = plan.findings
     assert finding == AudienceMoved(gained=90, lost=90, repositories=1_000)
     assert finding.message == (
-        "90 repositories would gain and 90 would lose, of 1,000, by a change other than of the "
-        "percentage; at most 1 % or 10 may move so"
+        "90 of 1,000 repositories would gain and 90 would lose, not because of the percentage; "
+        "at most 1 % or 10 may move like this"
     )
 
 

@@ -125,7 +125,7 @@ def test_a_failing_verdict_is_missing_beside_the_soak() -> None:
 def test_a_file_that_is_not_applied_comes_first_and_alone() -> None:
     found = missing(staged(10), applied=staged(0), soaked=soaking(since=MOMENT))
 
-    assert found == (Missing("the file as it is has not been applied yet: apply it first"),)
+    assert found == (Missing("the present file is not applied yet: apply it first"),)
 
 
 def test_an_inactive_feature_is_reported() -> None:
