@@ -1,4 +1,4 @@
-"""Errors, classed by what the reader of the message can do about it.
+"""Errors, classed by the next step of the person who reads the message.
 
 Each class knows the exit code of the command that it ends (`Exit codes` in the reconcile contract).
 The docstring is the default message. A message is one line: place, what is wrong, what to do next;
@@ -72,7 +72,7 @@ class EditRefused(ReconcilerError):
 
 
 class NotFound(ReconcilerError):
-    """Fix the name: nothing is called that."""
+    """Fix the name: nothing has this name."""
 
 
 class Unavailable(ReconcilerError):

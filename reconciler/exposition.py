@@ -9,7 +9,7 @@ Encode = Callable[[CollectorRegistry], bytes]
 
 
 def choose_exposition(accept: str | None) -> tuple[Encode, str]:
-    """Return how metrics are written, and the content type; the plain text for a header without sense."""
+    """Return how metrics are written, and the content type; plain text for an invalid header."""
     try:
         return choose_encoder(accept or "")
     except (TypeError, ValueError):

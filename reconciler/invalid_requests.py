@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Final
 
 Report = Callable[[str, int], None]
-"""Receives what is wrong with a request, and how many others were not reported before it."""
+"""Receives the error of a request, and the number of others that were not reported before it."""
 
 SECONDS_BETWEEN: Final = 1.0
 _LONGEST_REASON: Final = 200

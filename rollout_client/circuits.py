@@ -95,7 +95,7 @@ class Circuit:
         return True
 
     def _is_probe(self, now: float, repository_id: str, seconds: float | None) -> bool:
-        """Return whether an outcome is the probe's: of its repository, not begun before the opening."""
+        """Return whether an outcome is the probe's: its repository, and a start after the opening."""
         began_after = seconds is None or now - seconds >= self._opened_at
         return repository_id == self._probe and began_after
 
@@ -127,7 +127,7 @@ class CircuitListener(Protocol):
     """Notes changes of circuits; it is called without their lock, and may ask for them."""
 
     def set_broken(self, ask: Callable[[], Mapping[str, CircuitState]]) -> None:
-        """Note that other features than before are in what `ask` returns: those not closed."""
+        """Note a change of the features whose circuit is not closed, which `ask` returns."""
 
     def note_circuit(self, feature: str, state: CircuitState) -> None:
         """Note the new state of a feature's circuit."""

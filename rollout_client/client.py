@@ -89,7 +89,7 @@ class RolloutClient:
         poll_seconds = seconds_of(poll_every, "poll_every")
         self._start_timeout = seconds_of(start_timeout, "start_timeout")
         if min(staleness, poll_seconds, self._start_timeout) <= 0:
-            raise ValueError("max_staleness, poll_every and start_timeout have to be above zero")
+            raise ValueError("max_staleness, poll_every and start_timeout must be above zero")
         most = staleness / _POLLS_WITHIN_STALENESS
         self._following = Following(
             address=address_of(database_url),
@@ -102,7 +102,7 @@ class RolloutClient:
         state = State(environment=EnvironmentOverride.parse(os.environ))
         self._store = Store(state, staleness, clock, self._changed)
         self._fast_until = -inf
-        """The time until which kept answers count: they are not stale, and this is no new child process."""
+        """The time until which kept answers count: they are fresh, and this process is not a new child."""
         self.on_change = on_change
         self._listeners: tuple[Callable[[frozenset[str]], None], ...] = ()
         self._background = Background(

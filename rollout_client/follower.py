@@ -37,7 +37,7 @@ LONGEST_BACKOFF_SECONDS: Final = 5.0
 SHORTEST_READ_INTERVAL_SECONDS: Final = 0.1
 """The pause between two reads of the features: many notifications cause at most ten reads a second."""
 PING_EVERY_SECONDS: Final = 5.0
-"""The interval at which a quiet connection has to give a sign of life, within as many seconds."""
+"""The interval at which a quiet connection is tested; it must answer within the same time."""
 _FEATURES_PATIENCE_SECONDS: Final = 10.0
 _REPOSITORIES_PATIENCE_SECONDS: Final = 60.0
 _SHORTEST_REST_SECONDS: Final = 0.1

@@ -24,7 +24,7 @@ _REGISTERED: Final[WeakValueDictionary[int, RestartsAfterFork]] = WeakValueDicti
 """In the order of registration: an object that uses another one restarts after it."""
 _NUMBERS: Final = count()
 _LOCKS: Final[dict[int, threading.Lock]] = {}
-"""By process: the lock of the parent may be held for ever."""
+"""By process: the lock of the parent may stay locked forever."""
 
 
 class _Process:
@@ -63,7 +63,7 @@ def abandon(descriptor: int) -> None:
 
 
 def renewed(event: threading.Event) -> threading.Event:
-    """Return a new event with the same flag; a thread of the parent may hold the old lock for ever."""
+    """Return a new event with the same flag; a thread of the parent may hold the old lock forever."""
     own = threading.Event()
     if event.is_set():
         own.set()

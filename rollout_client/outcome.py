@@ -45,10 +45,10 @@ class Outcome:
             ValueError: A name, the time or `succeeded` cannot be recorded.
         """
         if not (_is_text(processor) and 1 <= len(processor) <= _LONGEST_PROCESSOR):
-            raise ValueError("processor has to be a text of 1 to 50 printable characters")
+            raise ValueError("processor must be a text of 1 to 50 printable characters")
         name = feature.feature if isinstance(feature, Job) else feature
         if not _is_text(name):
-            raise ValueError("feature has to be a text of printable characters")
+            raise ValueError("feature must be a text of printable characters")
         job = feature if isinstance(feature, Job) else Job(name)
         kind, size = _kind_and_size(job)
         return cls(
@@ -68,9 +68,9 @@ def _kind_and_size(job: Job) -> tuple[str | None, int | None]:
     kind: object = job.kind
     size: object = job.size
     if not (_is_text(kind) and len(kind) <= _LONGEST_KIND):
-        raise ValueError("the kind of a job has to be a text of at most 50 printable characters")
+        raise ValueError("the kind of a job must be a text of at most 50 printable characters")
     if not isinstance(size, int) or not 0 <= size <= _LARGEST_SIZE:
-        raise ValueError(f"the size of a job is {size!r:.40}: it has to be a whole number from 0")
+        raise ValueError(f"the size of a job is {size!r:.40}: it must be a whole number from 0")
     return kind or None, int(size) or None
 
 
@@ -84,7 +84,7 @@ def _truth(value: object) -> bool:
     if isinstance(value, bool) or (not isinstance(value, str) and _equals_one_of(value)):
         return bool(value)
     raise ValueError(
-        f"succeeded is a {type(value).__name__}: it has to be True or False; write bool(...)"
+        f"succeeded is a {type(value).__name__}: it must be True or False; write bool(...)"
     )
 
 
@@ -103,7 +103,7 @@ def _seconds(value: object) -> float:
     except (TypeError, ValueError, OverflowError):
         seconds = -inf
     if not 0 <= seconds < inf:
-        raise ValueError(f"seconds is {value!r:.40}: it has to be a time from 0")
+        raise ValueError(f"seconds is {value!r:.40}: it must be a time from 0")
     return seconds
 
 

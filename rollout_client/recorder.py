@@ -27,7 +27,7 @@ _NAME_UNKNOWN: Final = "no repository of this name is known"
 class Recorder:
     """The outcomes of a client; a thread that starts with the first one writes them.
 
-    A forked child has a new queue: the parent writes what was waiting in the parent.
+    A forked child has a new queue: the parent writes its own waiting outcomes.
     """
 
     def __init__(self, address: Address, queue_length: int) -> None:

@@ -13,7 +13,7 @@ from rollout_client.targeting.eligibility import Repository, Targeting
 
 @dataclass(frozen=True, slots=True)
 class FileFeatures:
-    """What a file declares for clients."""
+    """The features and marks that a file declares."""
 
     targetings: Mapping[str, Targeting]
     test_keys: frozenset[str]

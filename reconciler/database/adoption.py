@@ -131,9 +131,9 @@ def read_before(connection: "Connection") -> Before | None:
 
 
 def disable_triggers(connection: "Connection", before: Before) -> None:
-    """Disable the service's triggers while revisions change its rows, so that no `updated_at` moves.
+    """Disable the service's triggers while revisions change its rows, so that each `updated_at` stays.
 
-    Old rows of metrics would else count as new ones. The first revision disables them by itself.
+    Otherwise old rows of metrics would count as new ones. The first revision disables them by itself.
     """
     for each in before.triggers:
         _alter_trigger(connection, each, "DISABLE")

@@ -1,7 +1,8 @@
 """The audience of a feature by category, in a time that does not depend on the number of repositories.
 
-A small table is counted. Of a large one some pages are read, and the counts are scaled: whether a repository
-is eligible depends on a digest of its id, and not on its page. Reads in the caller's transaction.
+A small table is counted. If the table is large, some of its pages are read and the counts are
+scaled: whether a repository is eligible depends on a digest of its id, and not on its page. Reads
+in the caller's transaction.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 _SQL = queries("audience")
 
 MOST_LOOKED_AT: Final = 1_500
-"""The repositories of a sample, at most."""
+"""The largest number of repositories in a sample."""
 _PAGES: Final = 60
-"""The pages of a sample; a table that has no more is read as a whole."""
+"""The number of pages in a sample; a table with fewer pages is read as a whole."""
 
 
 def read_audience(connection: "Connection", feature: str) -> AudienceEstimate:
     """Return the eligible repositories of a feature by category, counted or estimated.
 
-    Of an unknown feature no repository is eligible.
+    For an unknown feature 0 repositories are eligible.
     """
     size = connection.execute(text(_SQL["size"])).one()
     is_whole = size.pages <= _PAGES

@@ -91,7 +91,7 @@ def advance_run(
         now: the database's time.
 
     Raises:
-        LeaseLost: another process may hold the lease; nothing is to be committed.
+        LeaseLost: another process may hold the lease; the caller must not commit.
     """
     first = EvidenceRun.begin(feature.began_at)
     connection.execute(

@@ -146,7 +146,7 @@ def count_closed_windows(connection: "Connection", lease: "Lease", feature: str)
     A feature that is judged by another method has no evidence, and a feature that is gone needs none.
 
     Raises:
-        LeaseLost: another process may hold the lease; nothing is to be committed.
+        LeaseLost: another process may hold the lease; the caller must not commit.
     """
     row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one_or_none()
     if row is None or HealthMethod(row.health_method) is not HealthMethod.EVIDENCE:

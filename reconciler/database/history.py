@@ -1,7 +1,7 @@
 """The audit trail: one row for each event, with its author, its reason and its generation.
 
-Rows are append-only, and written in the transaction of the change: there is no change without its
-row, and no row without its change.
+Rows are append-only, and written in the transaction of the change: each change has its row, and
+each row its change.
 """
 
 import json

@@ -15,7 +15,7 @@ _SQL = queries("lists")
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """One entry: its key, its name, and whether it matches something in the database."""
+    """One entry: its key, its name, and whether it matches a repository in the database."""
 
     key: str
     name: str

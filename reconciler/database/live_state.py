@@ -30,7 +30,7 @@ _SQL = queries("live_state")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The inputs of a plan from the database: the live state, and what the last apply stored."""
+    """The inputs of a plan from the database: the live state, and the state that the last apply stored."""
 
     live: Live
     applied: LastApplied
@@ -100,7 +100,7 @@ def _read_features(connection: "Connection") -> Mapping[str, LiveFeature]:
 def _with_begin(
     connection: "Connection", features: Mapping[str, LiveFeature], applied: LastApplied
 ) -> Mapping[str, LiveFeature]:
-    """Return the features, and of those that no apply knows how they began."""
+    """Return the features, each with its first state if no apply has stored it."""
     unknown = [name for name in features if name not in applied.features]
     if not unknown:
         return features

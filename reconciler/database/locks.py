@@ -1,8 +1,8 @@
-"""The lock of writers, and who holds a lock.
+"""The lock of writers, and the sessions that hold a lock.
 
-One apply, upgrade, repair, removal or grant of roles runs at a time. Their lock is a row that only accounts
-which may apply can lock: every login can take every advisory lock, and hold it. A transaction-level lock, so
-that a pooled connection keeps nothing.
+One apply, upgrade, repair, removal or grant of roles runs at a time. Their lock is a row that only
+an account with the right to apply can lock; an advisory lock could be taken by any login. A
+transaction-level lock, so that a pooled connection keeps nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ _SQL = queries("locks")
 
 LOCK_TABLE: Final = "rollout_lock"
 LOCK_NOT_AVAILABLE: Final = "55P03"
-"""The SQLSTATE of a lock that was not there in time."""
+"""The SQLSTATE of a lock that was not granted in time."""
 LONGEST_WAIT: Final = "60s"
 _ENDED: Final = "a transaction that has ended meanwhile"
 
@@ -53,7 +53,7 @@ class LockHolder:
 
 
 def wait_silently(_sentence: str) -> None:
-    """Report no waiting."""
+    """Do nothing: a caller that reports no waiting passes this."""
 
 
 def lock_writers(
@@ -92,7 +92,7 @@ def lock_writers(
 
 
 def is_lock_timeout(error: DBAPIError) -> bool:
-    """Return whether a statement failed because a lock was not there in time."""
+    """Return whether a statement failed because a lock was not granted in time."""
     return getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
@@ -101,7 +101,7 @@ def describe_holders(connection: "Connection", *, with_readers: bool = False) ->
 
     Args:
         connection: a connection to the database.
-        with_readers: whether sessions count that only read, which an upgrade waits for.
+        with_readers: whether to include sessions that only read; an upgrade waits for those too.
     """
     rows = connection.execute(text(_SQL["holders"]), {"with_readers": with_readers}).all()
     return _describe(rows)

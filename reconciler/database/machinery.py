@@ -1,7 +1,7 @@
 """The machinery of a rollout: the watch's lease, the server and its replicas, sessions, schema, generation.
 
-Reads in the caller's transaction and writes nothing. What an account may not see is None, and the page says
-which right it needs.
+Reads in the caller's transaction and writes nothing. A value that the account may not see is None,
+and the page names the missing right.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Replica:
 
     name: str
     state: str | None
-    """None where the account may not see it, or, with the lag, where nothing was written lately."""
+    """None where the account may not see it. The lag is also None where nothing was written lately."""
     sync_state: str | None
     lag: timedelta | None
 
@@ -83,7 +83,7 @@ class AppliedState:
 
 @dataclass(frozen=True, slots=True)
 class Machinery:
-    """What runs the rollout."""
+    """The processes and servers that run the rollout."""
 
     now: datetime
     lease: WatchLease | None
@@ -99,7 +99,7 @@ class Machinery:
     """In percent."""
     schema: str | None
     differences: Sequence[str]
-    """What differs from the schema of this release, each as a sentence."""
+    """The differences from the schema of this release, each as a sentence."""
 
     @property
     def clients(self) -> int:

@@ -1,6 +1,6 @@
-"""The queue of notifications: above half of it the schema's triggers notify no more.
+"""The queue of notifications: when it is over half full, the schema's triggers stop notifying.
 
-A full queue fails each commit that notifies, and a stop must not fail.
+With a full queue each commit that notifies would fail, and a stop must not fail.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -17,8 +17,8 @@ _SQL = queries("notifications")
 NOTIFIES_UP_TO_PERCENT: Final = 50.0
 """The same number as in the schema's triggers."""
 PAUSED: Final = (
-    "the database's queue of notifications is over half full, so changes notify no more and clients only "
-    "poll; end the session that listens and is idle in a transaction"
+    "the database's queue of notifications is over half full, so triggers stopped sending notifications "
+    "and clients only poll; end the session that listens and is idle in a transaction"
 )
 
 

@@ -1,6 +1,6 @@
-"""Open rights: what other roles can write or execute of the rollout, and which of its rows are not hidden.
+"""Open rights: the rollout's objects that other roles can write or execute, and rows that are not hidden.
 
-Only grants count, not who inherits them: a role that is a member of another has that one's rights too.
+Only direct grants are listed. A role that is a member of another role also has that role's rights.
 """
 
 from collections.abc import Collection
@@ -31,7 +31,7 @@ class OpenRight:
 
 @dataclass(frozen=True, slots=True)
 class Unsecured:
-    """A table or view that shows all rows, where the service hides rows of its own tables."""
+    """A table or view that shows all rows, in a database whose service hides rows of its own tables."""
 
     kind: str
     """`table` without row security, or `view` that reads with its owner's rights."""
@@ -40,7 +40,7 @@ class Unsecured:
 
 @dataclass(frozen=True, slots=True)
 class OpenRights:
-    """What is open, and what is missing; nothing where all lists are empty."""
+    """The open rights, and the missing rights; all lists are empty if there are none."""
 
     open: list[OpenRight]
     unsecured: list[Unsecured]
@@ -49,7 +49,7 @@ class OpenRights:
 
 
 def find_open_rights(connection: "Connection", *, trusted: Collection[str] = ()) -> OpenRights:
-    """Return what is open to roles that are not trusted; the rollout's own four roles are.
+    """Return the rights of roles that are not trusted; the rollout's own four roles are trusted.
 
     The schema is this release's.
     """

@@ -54,10 +54,10 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class OutboxCounts:
-    """How many rows people should know of."""
+    """The numbers of rows to report to people."""
 
     dead: int
-    """Rows that no try will deliver."""
+    """Rows that will not be delivered."""
     late: int
     """Rows that have waited for longer than ten minutes."""
     pending: int
@@ -65,7 +65,7 @@ class OutboxCounts:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The targets that have a message to send, and the moment of the look."""
+    """The targets that have a message to send, and the time of the query."""
 
     targets: Sequence[str]
     at: datetime | None
@@ -144,7 +144,7 @@ def read_due(connection: "Connection") -> Due:
 def claim(connection: "Connection", target: str, until: datetime) -> Claimed | None:
     """Take the rows of a target's next message; None where none is due.
 
-    Only rows that were written up to `until` are taken, so that what happens at once is one message.
+    Only rows that were written up to `until` are taken, so that simultaneous events are one message.
     """
     found = connection.execute(
         text(_SQL["claim"]),
@@ -225,7 +225,7 @@ def read_reason_by_hand(
 
 
 def read_absent_since(connection: "Connection", lease: str, patience: timedelta) -> datetime | None:
-    """Return when a lease ended that was held once and for so long no more; None otherwise."""
+    """Return the end of a lease that was held once and has been free for this time; otherwise None."""
     parameters = {"lease": lease, "patience": patience}
     return connection.execute(text(_SQL["absent_since"]), parameters).scalar()
 

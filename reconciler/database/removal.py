@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def remove(engine: "Engine", *, on_wait: OnWait = wait_silently) -> None:
-    """Drop the rollout's objects, all or nothing; tables of no service are dropped with their rows.
+    """Drop the rollout's objects, all or nothing; tables that the rollout created lose their rows.
 
     Raises:
         SetupInvalid: the schema is not this release's, an older release adopted the tables, or an

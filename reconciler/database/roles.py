@@ -51,7 +51,7 @@ def apply_roles(database: Database) -> None:
 def find_missing_rights(database: Database) -> list[OpenRight] | None:
     """Return the rights that the roles lack in this database; an empty list if they have no right in it.
 
-    The script runs and is rolled back, so that what it grants is written in one place.
+    The script runs and is rolled back, so the list of rights stays in one place.
 
     Returns:
         None if the account may not grant, so that it cannot find out.

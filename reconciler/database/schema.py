@@ -1,8 +1,8 @@
 """The schema's version: reading it cheaply, and migrating to the newest.
 
-Reading imports no alembic, to keep every command fast. Migrating is one transaction under the lock of
-writers, so that of two upgrades at once one waits, also with a connection pooler. A migration waits for the
-tables only briefly, since every call of a service waits behind it.
+Reading imports no alembic, to keep every command fast. Migrating is one transaction under the lock
+of writers, so a second upgrade waits for the first, also with a connection pooler. A migration
+waits for the tables only briefly, since every call of a service waits behind it.
 """
 
 import re
@@ -52,7 +52,7 @@ _DUPLICATE: Final = "23505"
 """Another first upgrade made the lock of writers first."""
 _CHANGED_MEANWHILE: Final = "40001"
 _RETRIED_SQLSTATES: Final = (LOCK_NOT_AVAILABLE, _CHANGED_MEANWHILE)
-"""A lock that was not there in time, and a configuration that changed while the audience was read."""
+"""A lock that was not granted in time, and a configuration that changed while the audience was read."""
 
 
 @dataclass(frozen=True, slots=True)

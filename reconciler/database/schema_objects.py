@@ -46,7 +46,7 @@ def repair(
     """Create every function, trigger and view again, all or nothing; return the differences before.
 
     Raises:
-        SetupInvalid: something that the service made needs a function that has to be dropped.
+        SetupInvalid: an object of the service needs a function that must be dropped.
     """
     from reconciler.database.migrations.files import run_objects
     from reconciler.database.transactions import run_transaction

@@ -1,4 +1,4 @@
-"""The server that a database is on: whether it is one that is supported, and whether it has the only copy."""
+"""The server of a database: whether it is supported, and whether it has the only copy of the data."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ ONE_COPY: Final = "one copy: no synchronous standby confirms a commit"
 
 
 def require_supported(connection: "psycopg.Connection", place: str) -> None:
-    """Refuse a server that is too old, or is not Postgres; all that is asked came with the sign-in.
+    """Refuse a server that is too old, or is not Postgres; this needs no query after the sign-in.
 
     Args:
         connection: a new connection.
@@ -34,7 +34,7 @@ def require_supported(connection: "psycopg.Connection", place: str) -> None:
     use = f"use Postgres {OLDEST_POSTGRES} or newer"
     if name is not None:
         raise SetupInvalid(
-            f"{place}: this server is {name}, where LISTEN gets no notifications and a lock may not lock; "
+            f"{place}: this server is {name}, where LISTEN receives no notifications and locks may not work; "
             f"{use}"
         )
     if version < OLDEST_POSTGRES:

@@ -58,7 +58,7 @@ class ReadyPromotion:
 def read_ready_promotions(connection: "Connection") -> Iterator[ReadyPromotion]:
     """Yield the features whose stage has soaked with a passing verdict, by name.
 
-    `promote` plans the file and can find more that is missing.
+    `promote` plans the file and can find further missing conditions.
     """
     for row in connection.execute(text(_SQL["progression"]), {"feature": None}).all():
         progression, percentage = _progression(row), Decimal(row.percentage)

@@ -1,4 +1,4 @@
-"""Transactions: one that cannot write, and one that takes place once.
+"""Transactions: read-only ones, and writes that take place once.
 
 A write has an id, made before its transaction, which the transaction records (`rollout_write`). If
 COMMIT gets no answer, the write is tried again with the same id. The database accepts it only if the
@@ -30,14 +30,14 @@ Result = TypeVar("Result")
 _SQL = queries("writes")
 TRIES: Final = 4
 DOUBT_SECONDS: Final = 6.0
-"""How long, at least, a write is tried again whose COMMIT got no answer."""
+"""A write whose COMMIT got no answer is tried again for at least this long."""
 _KEPT_FOR: Final = timedelta(hours=1)
 """How long the database knows a write: far longer than its last try."""
 _RETRIED_SQLSTATES: Final = ("08", "57P", "53300", "40001", "40P01", "23505")
 """Prefixes: connection lost or server not ready, too many connections, serialization failure, deadlock,
 and a generation that another writer created first."""
 _UNANSWERED_SQLSTATES: Final = ("08", "57P")
-"""Prefixes: with them COMMIT may have taken place. Also a server that stops answers so."""
+"""Prefixes of errors after which COMMIT may have taken place; a server that stops sends them too."""
 _UNDEFINED_FUNCTION: Final = "42883"
 
 
@@ -185,7 +185,7 @@ class _Tries:
 
     def _try(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
         with engine.connect() as connection:
-            # Independent of the server's default: reads after a lock see what its last holder wrote.
+            # Independent of the server's default: reads after a lock see the writes of its last holder.
             connection.execution_options(isolation_level="READ COMMITTED")
             result = work(connection)
             try:

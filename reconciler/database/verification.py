@@ -71,7 +71,7 @@ def _read_applied(connection: "Connection", feature: str) -> Configuration | Non
 
 
 def _without_widening(live: Configuration, applied: Configuration | None) -> Configuration:
-    """Return the live configuration without what SQL widened since the last apply."""
+    """Return the live configuration without the widening that SQL made since the last apply."""
     if applied is None:
         return live
     return replace(

@@ -1,4 +1,4 @@
-"""What waits for a person beside drift, write-back and promotions: refused applies, notifications.
+"""Tasks that wait for a person beside drift, write-back and promotions: refused applies, notifications.
 
 Reads in the caller's transaction and writes nothing.
 """

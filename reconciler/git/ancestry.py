@@ -33,7 +33,7 @@ class Relation(Enum):
     APART = auto()
     """Neither descends from the other: history was rewritten, or this is another repository."""
     UNKNOWN = auto()
-    """The applied one is unknown: it came after the last fetch, or history was rewritten."""
+    """The clone does not have the applied one: it is newer than the last fetch, or history was rewritten."""
 
 
 def relate(file: Path, applied: str, head: str) -> Relation:

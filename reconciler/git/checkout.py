@@ -130,7 +130,7 @@ def read_upstream(repository: Repository, ref: str) -> Upstream | None:
 
 
 def check_branch(repository: Repository, name: str) -> str:
-    """Return the name of a branch, after a check that git takes it for nothing else.
+    """Return the name of a branch, after a check that git reads it only as a name.
 
     Raises:
         SetupInvalid: it is not the name of a branch.

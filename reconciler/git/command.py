@@ -48,7 +48,7 @@ _SAFER: Final = (
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.fsmonitor=false"),
     *("-c", "log.showSignature=false"),
-    # Messages can be in other encodings: git converts each that it shows, and ours are written as they are.
+    # Messages can be in other encodings: git converts those that it shows, and does not change new ones.
     *("-c", "i18n.logOutputEncoding=UTF-8"),
     *("-c", "i18n.commitEncoding=UTF-8"),
     *("-c", "safe.bareRepository=explicit"),

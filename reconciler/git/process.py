@@ -86,7 +86,7 @@ def run(
 def _converse(
     process: "subprocess.Popen[bytes]", stdin: bytes, timeout_seconds: float | None
 ) -> tuple[bytes, bytes]:
-    """Write all of `stdin` and read both streams to their ends, whichever is ready first."""
+    """Write all of `stdin` and read both streams to their ends, each as soon as it is ready."""
     assert process.stdin and process.stdout and process.stderr  # noqa: PT018, S101 - pipes, all
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     output, messages, unwritten = bytearray(), bytearray(), memoryview(stdin)

@@ -128,7 +128,7 @@ class Quarantine:
         return commit
 
     def push(self, commit: str, branch: str) -> Pushed:
-        """Push a commit to a branch, never by force; its answer is no proof."""
+        """Push a commit to a branch, never by force; the answer does not prove the outcome."""
         try:
             self.git.push(
                 "--porcelain",

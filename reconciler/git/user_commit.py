@@ -114,7 +114,7 @@ def commit_file(file: Path, message: str) -> str | None:
         return str(repository.git.rev_parse("HEAD"))
     except GitFailed as failure:
         raise SetupInvalid(
-            f"{file} is edited, but not committed: {failure}; set that right, and commit it"
+            f"{file} is edited, but not committed: {failure}; correct this, and commit the file"
         ) from None
 
 
@@ -137,7 +137,7 @@ def push_branch(file: Path, branch: Branch) -> None:
     except GitFailed as failure:
         raise SetupInvalid(
             f"{file} is committed, but not pushed to {branch.shown}: {_refusal(failure)}; "
-            "set that right, and push it: git push"
+            "correct this, and run: git push"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""A commit's file in a separate, temporary repository, so no checkout has to be at that commit.
+"""A commit's file in a separate, temporary repository, so a checkout need not be at that commit.
 
 The repository has the commit as its HEAD, the whole history, and only this one file.
 """

@@ -165,7 +165,7 @@ def block_branch(override: UUID) -> str:
 
 
 def describe_edit(feature: str, edit: Edit) -> tuple[str, str]:
-    """Return two texts about an edit: the change and its reason, in a line; and what a reader can do."""
+    """Return two texts about an edit: the change and its reason, in a line; and the reader's next step."""
     override = edit.override
     match edit:
         case Add() | Replace():

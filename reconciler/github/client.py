@@ -116,7 +116,7 @@ class GitHub:
         Raises:
             NotFound: the object does not exist, or it is hidden from this token.
             SetupInvalid: GitHub refuses the mutation.
-            Unavailable: what it was to change has changed meanwhile; nothing was done.
+            Unavailable: the object has changed in the meantime; nothing was done.
             OutcomeUnknown: no answer came, and the mutation must not be sent twice.
         """
         return self._graphql(document, variables, is_query=False)

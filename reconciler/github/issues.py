@@ -68,7 +68,7 @@ def update_issues(
         if there is None:
             opened.append(tracker.open(marker, wanted))
         elif there["state"] == "open" and there["body"] != wanted["body"]:
-            # Another title alone is a person's.
+            # If only the title differs, a person has changed it: it stays.
             updated.append(tracker.change(there, wanted))
     for each in lasting:
         if not any(is_ours(each, marker) for marker in present):

@@ -1,7 +1,7 @@
 """Write-back's commits by GitHub's API, which signs them; rules that ask for signatures accept them.
 
 Git's own push writes them if the API would change more than the content: an executable file, and a
-branch whose history has to have two parents.
+commit that needs two parents.
 """
 
 import base64
@@ -81,7 +81,7 @@ class SignedCommits:
 
 
 def _why_by_push(tip: TipFile, outdated: str | None) -> str | None:
-    """Return why git's push has to make the commits; None where GitHub's API makes them."""
+    """Return why git's push must make the commits; None where GitHub's API makes them."""
     if tip.levels[-1].mode != _PLAIN_FILE:
         cannot = "commit an executable file; remove its executable bit"
     elif outdated is not None:

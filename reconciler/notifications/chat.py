@@ -1,4 +1,4 @@
-"""Messages as Slack and Teams show them. What people or jobs wrote is text there, never markup."""
+"""Messages as Slack and Teams show them. The text of people and jobs is never read as markup."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Delivering what waits in the outbox: each target by itself, one message at a time.
+"""Delivering the messages of the outbox: each target by itself, one message at a time.
 
 A row is claimed before its message is sent, and settled after the answer. A process that is killed in between
 delays the message until the claim ends, and the next try has the same id.
@@ -72,7 +72,7 @@ class Deliverer:
     _threads: dict[str, Thread] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start to deliver what is due now; a target whose thread is still busy is left to it.
+        """Start to deliver the messages that are due now, except to targets whose thread is still busy.
 
         Raises:
             ReconcilerError: the database does not answer.
@@ -94,7 +94,7 @@ class Deliverer:
             thread.start()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for the running threads, each at most `seconds`; what they leave is delivered later."""
+        """Wait for the running threads, each at most `seconds`; the next call delivers the rest."""
         for thread in list(self._threads.values()):
             thread.join(seconds)
 
@@ -107,7 +107,7 @@ class Deliverer:
             while self._deliver_one(target, until):
                 pass
         except ReconcilerError:
-            # The database is away, or another process leads: what is claimed is tried again later.
+            # The database is away, or another process leads: claimed messages are tried again later.
             return
 
     def _deliver_one(self, target: str, until: datetime) -> bool:

@@ -66,7 +66,7 @@ def send_email(
     """Send a message once; return the outcome.
 
     Raises:
-        SetupInvalid: the server's address is not one that may be used.
+        SetupInvalid: the server's address may not be used.
     """
     try:
         with smtplib.SMTP(mailbox.host, mailbox.port, timeout=ANSWER_SECONDS) as server:

@@ -1,7 +1,8 @@
 """HTTP requests to targets: one try each, bounded in time and size, to addresses that are allowed.
 
-A rollout file comes from pull requests, but addresses come from the environment of the operator. Still a
-name may resolve to an address inside the operator's network: such an address needs a permission.
+A rollout file comes from pull requests, but addresses come from the environment of the operator. A
+name may also resolve to an address inside the operator's network: such an address needs a
+permission.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ def send(post: Post, *, allows_private: bool) -> Outcome:
     """Send a request once; return the outcome.
 
     Raises:
-        SetupInvalid: the address is not one that may be used.
+        SetupInvalid: the address may not be used.
     """
     scheme, host, port = _parts(post.url, allows_private=allows_private)
     try:
@@ -112,7 +113,7 @@ def _parts(url: str, *, allows_private: bool) -> tuple[str, str, int]:
     except ValueError:
         scheme, host, port = "", None, None
     if scheme not in {"https", "http"} or not host or not url.isascii() or not url.isprintable():
-        raise SetupInvalid("the address of the target is not one that begins with https://")
+        raise SetupInvalid("the address of the target does not begin with https://")
     if scheme == "http" and not allows_private:
         raise SetupInvalid(
             f"the address of the target is not encrypted; use https, or set {ALLOW_PRIVATE}=true"

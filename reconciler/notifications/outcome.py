@@ -1,4 +1,4 @@
-"""The outcome of one try: what a receiver answered, and whether another try can help."""
+"""The outcome of one try: the receiver's answer, and whether another try can help."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -9,13 +9,13 @@ _TRIED_AGAIN: Final = frozenset({408, 425, 429})
 
 
 class Result(Enum):
-    """What a try came to."""
+    """The state of a message after a try."""
 
     DELIVERED = auto()
     AGAIN = auto()
-    """No answer, or an answer that may be another one later."""
+    """No answer, or an answer that may change later."""
     REFUSED = auto()
-    """No try will succeed."""
+    """Further tries would fail too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Outcome:
     answer: str
     """The receiver's answer in a line, for people."""
     retry_after_seconds: float | None = None
-    """The receiver's own wish."""
+    """The time that the receiver asks to wait; None without one."""
 
 
 def outcome_of_status(status: int, text: str, retry_after_seconds: float | None = None) -> Outcome:

@@ -1,4 +1,4 @@
-"""A listener that records the events which no trigger of the database sees."""
+"""A listener that records the events for which the database has no trigger."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -52,7 +52,7 @@ class Recorder:
     _lock: Lock = field(default_factory=Lock)
 
     def record(self, event: Event) -> None:
-        """Record an event where targets can receive it; what cannot be written now waits for `flush`."""
+        """Record an event where targets can receive it; after an error the event waits for `flush`."""
         match event:
             case CommitNotApplied(commit, why):
                 name = EventName.DRIFT_HELD if event.is_held else EventName.REFUSED
@@ -80,7 +80,7 @@ class Recorder:
                 self._add(_Occurrence(EventName.RESUMED, None, str(uuid4())))
             case _:
                 return
-        # The database may be away: what waits is written at a later tick.
+        # The database may be away: waiting events are written at a later tick.
         with suppress(ReconcilerError):
             self.flush()
 
@@ -113,7 +113,7 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits.
+        """Write the waiting events.
 
         Raises:
             ReconcilerError: the database does not take it; it still waits.

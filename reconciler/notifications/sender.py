@@ -28,7 +28,7 @@ class Sender:
     """For email; None for the system's certificates."""
 
     def send(self, name: str, kind: TargetKind, message: Message) -> Outcome:
-        """Send a message once; return the outcome. A wrong setting is an outcome too: it may be mended."""
+        """Send a message once; return the outcome. A wrong setting counts as a failed try."""
         try:
             address = read_address(name, kind, self.environment)
         except SetupInvalid as problem:

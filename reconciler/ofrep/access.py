@@ -1,8 +1,8 @@
 """Access: the requests that are answered.
 
 With tokens, a request must send one of them. Without tokens, only requests of this machine are
-answered, and only by one of its own names: a page in a browser with a name that was made to lead
-here is refused.
+answered, and only by one of its own names: so a page in a browser cannot reach the server by
+another name that resolves to this machine.
 """
 
 import logging
@@ -114,7 +114,9 @@ class Access:
             SetupInvalid: other machines can reach it and there is no token.
         """
         if tokens is None and not address.is_loopback:
-            raise SetupInvalid(f"others reach {address}: set {TOKEN_VARIABLE} or give --token-file")
+            raise SetupInvalid(
+                f"other machines can reach {address}: set {TOKEN_VARIABLE} or give --token-file"
+            )
         return cls(tokens)
 
     def refusal(self, headers: Mapping[str, str]) -> HTTPStatus | None:
@@ -140,5 +142,7 @@ def _parse_token(text: str) -> bytes:
     if not (0 < len(stripped) <= _LONGEST_TOKEN and stripped.isascii()) or not all(
         "!" <= each <= "~" for each in stripped
     ):
-        raise SetupInvalid("the token is no token: it is empty, too long, or has other characters")
+        raise SetupInvalid(
+            "the token is invalid: it is empty, too long, or has a character that a token cannot have"
+        )
     return stripped.encode()

@@ -203,7 +203,9 @@ def _has(request: Request, tag: str) -> bool:
 def _no_entry(status: HTTPStatus) -> Response:
     if status is HTTPStatus.UNAUTHORIZED:
         return _json(status, {"errorDetails": "a token is needed"}, {"WWW-Authenticate": "Bearer"})
-    return _json(status, {"errorDetails": "without a token, ask by a name of this machine's own"})
+    return _json(
+        status, {"errorDetails": "without a token, requests must use a host name of this machine"}
+    )
 
 
 def _json(status: HTTPStatus, content: Json, headers: Mapping[str, str] | None = None) -> Response:

@@ -14,7 +14,7 @@ from reconciler.planning.evidence import window_of
 
 @dataclass(slots=True)
 class EvidenceKeeper:
-    """Keeps the evidence of one watcher's features. A verdict is right without it, and costs more."""
+    """Keeps the evidence of one watcher's features. A verdict is correct without it, but takes longer."""
 
     database: Database
     lease: Lease

@@ -1,4 +1,4 @@
-"""Notifications in the watch: at the end of each tick what waits is delivered, in threads of its own."""
+"""Notifications in the watch: each tick ends with the delivery of messages, in separate threads."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +16,7 @@ TICKS_BETWEEN_PRUNES: Final = 100
 
 @dataclass(slots=True)
 class Notifier:
-    """The part of a watcher that delivers notifications. What it cannot do now, a later tick does."""
+    """The part of a watcher that delivers notifications. A later tick tries again after an error."""
 
     deliverer: Deliverer
     recorder: Recorder
@@ -26,7 +26,7 @@ class Notifier:
     _ticks: int = field(default=0)
 
     def tick(self) -> None:
-        """Record what no trigger sees, and start to deliver what is due; never raise."""
+        """Record the events that have no trigger, and start to deliver messages; never raise."""
         try:
             self._tick()
         except ReconcilerError as failure:

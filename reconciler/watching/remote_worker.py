@@ -29,7 +29,7 @@ from reconciler.watching.failures import FailureTracker
 from reconciler.watching.followed_branch import Follower
 
 NO_PATIENCE: Final = timedelta(0)
-"""Do not wait for another process's write-back: it writes what is pending, and the next tick looks again."""
+"""Do not wait for another process's write-back: it writes the overrides, and the next tick checks them."""
 
 
 @dataclass(slots=True)

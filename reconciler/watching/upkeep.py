@@ -20,7 +20,7 @@ DELETED_AT_ONCE: Final = 2_000
 
 @dataclass(slots=True)
 class Upkeep:
-    """The upkeep of one watcher. A verdict needs none of it: the sums are right at any time."""
+    """The upkeep of one watcher. Verdicts do not depend on it: the sums are correct at any time."""
 
     database: Database
     keep: "timedelta | None"

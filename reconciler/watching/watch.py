@@ -176,7 +176,7 @@ class Watch:
         self._upkeep.run()
 
     def _report_new_verdicts(self, judged: Sequence[Judged]) -> None:
-        """Report the features that a person should look at, and that were not so at the last tick."""
+        """Report the features that need a person's attention and did not at the last tick."""
         before = {each.name: each.health.judgement for each in self.status.features}
         for each in judged:
             name, health = each.found.name, each.health

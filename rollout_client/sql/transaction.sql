@@ -1,5 +1,5 @@
 -- name: begin
--- The settings of each transaction, whatever the server's, the database's or the role's are. Names that are
+-- The settings of each transaction; they override those of the server, the database and the role. Names that are
 -- not schema-qualified, and operators, mean Postgres's own: another account can create operators in `public`.
 -- Times are in UTC, where each day has 24 hours, and are written as the driver reads them.
 SET LOCAL search_path = pg_catalog, pg_temp;

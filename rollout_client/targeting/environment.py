@@ -35,7 +35,7 @@ class EnvironmentOverride:
         """Return the limits of an environment. A variable that is empty counts as not set.
 
         A `ROLLOUT_PERCENTAGE` that is not a plain number from 0 to 100 counts as 0: people set it to
-        lower a percentage, and to ignore it would do the opposite.
+        lower a percentage, so ignoring the value would do the opposite.
         """
         entries = environment.get(STOP_VARIABLE, "").lower().split(",")
         stopped = frozenset(filter(None, map(str.strip, entries)))

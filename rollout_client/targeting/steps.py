@@ -16,7 +16,7 @@ STEPS: Final[Mapping[Category, int]] = MappingProxyType(
         Category.ENTERPRISE: 100,
     }
 )
-"""In percent. A repository marked as test is eligible from the step of `test`, whatever its category."""
+"""In percent. A repository marked as test is eligible from the step of `test`, with any category."""
 
 
 def step_of(category: Category, *, marked_as_test: bool) -> int:

@@ -432,9 +432,9 @@ def test_serve_does_not_start_with_wrong_settings(
         ]
 
     assert [each.stderr.replace(at, "ADDRESS").splitlines()[0] for each in ended] == [
-        "error: others reach 0.0.0.0:0: set ROLLOUT_OFREP_TOKEN or give --token-file",
-        "error: the token is no token: it is empty, too long, or has other characters",
-        "error: the token is no token: it is empty, too long, or has other characters",
+        "error: other machines can reach 0.0.0.0:0: set ROLLOUT_OFREP_TOKEN or give --token-file",
+        "error: the token is invalid: it is empty, too long, or has a character that a token cannot have",
+        "error: the token is invalid: it is empty, too long, or has a character that a token cannot have",
         "error: nowhere: the token cannot be read: No such file or directory",
         "error: --token-file and ROLLOUT_OFREP_TOKEN are both set; use one of them",
         "error: cannot listen on ADDRESS: Address already in use; name another address",

@@ -299,7 +299,7 @@ def test_what_is_neither_true_nor_false_is_refused_and_holds_no_other(
 ) -> None:
     load(database)
     with following(database) as client:
-        with pytest.raises(ValueError, match="it has to be True or False"):
+        with pytest.raises(ValueError, match="it must be True or False"):
             client.record(ACME, "f", "inngest", succeeded=succeeded)
         assert client.record(ACME, "f", "inngest", succeeded=True, wait=True)
         assert client.status().waiting == 0

@@ -18,7 +18,7 @@ from tests.waiting import DEADLINE_SECONDS
     ("arguments", "message"),
     [
         ({"poll_every": "5s"}, "poll_every is '5s': give a number of seconds or a timedelta"),
-        ({"max_staleness": 0}, "have to be above zero"),
+        ({"max_staleness": 0}, "must be above zero"),
         ({"start_timeout": float("nan")}, "start_timeout is nan"),
         ({"features": "f"}, r"features is a text: write features=\['f'\]"),
         ({"database_url": None}, r"database_url is None: give it a text, such as os\.environ"),

@@ -128,7 +128,7 @@ def _shared_copy(binaries: Binaries, shared_folder: Path) -> Binaries:
 
 
 def _open_to_all(folder: Path) -> None:
-    """Let every account read and run the files of a folder, whatever their umask was."""
+    """Let every account read and run the files of a folder, with any umask."""
     folder.chmod(0o755)
     for path in folder.rglob("*"):
         if not path.is_symlink():

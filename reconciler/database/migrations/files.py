@@ -41,7 +41,7 @@ def run_file(name: str, connection: "Connection | None" = None) -> None:
     """Run the file `sql/<name>` of this package, on alembic's connection unless another one is given.
 
     Raises:
-        SetupInvalid: the file refuses; the message says what a person has to decide.
+        SetupInvalid: the file refuses; the message names the decision that a person must make.
     """
     text = _text(name)
     if connection is None:
@@ -75,7 +75,7 @@ def run_objects(connection: "Connection | None" = None, *, until: str = "9999") 
         until: a revision; objects of later ones need tables that a migration does not have yet.
 
     Raises:
-        SetupInvalid: an object of the service needs a function that has to be made again.
+        SetupInvalid: an object of the service needs a function that must be made again.
     """
     sets_rights = until >= _RIGHTS_SINCE
     for name in (
