@@ -30,13 +30,13 @@ fill:var(--md-default-fg-color,#1f2328)}
 
 STEPS = (
     ("1 Pull request", "rollout.yaml is changed"),
-    ("2 Preview", "who gains, who loses"),
+    ("2 Preview", "gains and losses"),
     ("3 Apply", "one transaction"),
     ("4 Services", "ask, and report jobs"),
     ("5 Rollback", "too many jobs failed"),
     ("6 Commit on main", "the limit and its reason"),
 )
-"""The loop: each step, and what it is about."""
+"""The loop: the title and the subject of each step."""
 
 QUESTIONS: Mapping[Rule, tuple[str, str]] = {
     Rule.ENVIRONMENT_STOP: ("stopped in this process?", "no"),

@@ -262,9 +262,9 @@ PAGE: Final = """\
 
 # Rights of each role
 
-This page is the result of trying: five logins, each with one role of `reconcile db roles` or none, on a database that the rollout
-alone uses. A test tries everything again and compares it with this page. `-` is no right. A right on some columns names them. The last
-word of a cell is the strongest lock on the table that the login can take.
+A test writes this page. It tries each right with five logins: four with one role of `reconcile db roles` each, and one without a role.
+The database is used by the rollout alone. The test compares its result with this page. `-` means that the login has no right. If a
+right is for some columns only, the columns follow it. The last entry of a cell is the strongest table lock that the login can take.
 
 ## Tables and views
 
@@ -278,7 +278,7 @@ Functions of triggers are not callable.
 
 ## Other statements
 
-Some are allowed to every login of a Postgres server: nothing of the rollout depends on what they reach.
+Postgres allows some of them to every login. The rollout does not depend on the objects that these statements reach.
 
 {statements}
 """

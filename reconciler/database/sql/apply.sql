@@ -83,7 +83,7 @@ SET
     monitoring_window = :window,
     auto_rollback_enabled = :auto_rollback,
     rollback_to = :rollback_to,
-    -- Keys other than the description belong to the service. A value that is no object has only a
+    -- Keys other than the description belong to the service. A value that is not an object has only a
     -- description.
     metadata = CASE jsonb_typeof(metadata) WHEN 'object' THEN metadata - 'description' ELSE '{}' END
     || jsonb_strip_nulls(jsonb_build_object('description', CAST(:description AS text))),
@@ -151,7 +151,7 @@ WHERE category = :category;
 SELECT public.categorize_all_repositories();
 
 -- name: record_generation
--- The compare-and-set: of two writers that planned against the same generation one fails here.
+-- The compare-and-set: if two writers planned against the same generation, the second one fails here.
 INSERT INTO public.rollout_generation (
     generation,
     commit,

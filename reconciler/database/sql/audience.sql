@@ -11,8 +11,8 @@ WHERE
     OR class.oid IN (SELECT parts.relid FROM pg_partition_tree('public.repositories') AS parts);
 
 -- name: sample
--- The repositories of some of the table's pages by category, and how many of them are eligible. The same pages each
--- time, so that a number does not change from one look to the next.
+-- The repositories of some of the table's pages by category, and how many of them are eligible. The same pages are
+-- read each time, so that a number does not change between two reads.
 SELECT
     looked_at.category,
     count(*) AS total,

@@ -24,7 +24,8 @@ CROSS JOIN LATERAL public.explain_repository_eligibility(
 ORDER BY configuration.feature_name;
 
 -- name: targeting
--- A feature's configuration for one repository, or that of every feature: of its lists only the repository's keys.
+-- The configuration of one feature, or of every feature, for one repository. From the lists it has only the
+-- repository's keys.
 SELECT
     configuration.feature_name AS feature,
     configuration.is_active AS active,

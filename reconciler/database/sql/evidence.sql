@@ -1,6 +1,6 @@
 -- name: run
 -- A feature's evidence up to the last window that was counted, one row for each start and category; one row without
--- a number where there is no state yet.
+-- a number if there is no state yet.
 SELECT
     evidence.began_at,
     evidence.closed_until,
@@ -25,8 +25,8 @@ WHERE configuration.feature_name = :feature
 ORDER BY state.number, state.category;
 
 -- name: lock
--- Locks a feature's evidence, and makes its row where there is none. Of two holders of the lease, one waits for the
--- other. The row that another one has just made is not visible to the statement, but it is to the next one.
+-- Locks a feature's evidence, and makes its row if it is missing. If two processes hold the lease, the second one
+-- waits for the first. A row that another process has just made is not visible to this statement, but to the next one.
 INSERT INTO public.rollout_evidence AS evidence (rollout_config_id, began_at, closed_until)
 SELECT
     configuration.id,
@@ -157,8 +157,8 @@ GROUP BY counts.bucket
 ORDER BY counts.bucket;
 
 -- name: write
--- Replaces a feature's evidence, if the lease is still held; returns a row if so. States of starts that are no
--- longer kept go.
+-- Replaces a feature's evidence, if the lease is still held; returns a row if so. States of starts that are no longer
+-- kept are deleted.
 WITH moved AS (
     UPDATE public.rollout_evidence AS evidence
     SET began_at = :began_at, closed_until = :closed_until, slow_above = :slow_above

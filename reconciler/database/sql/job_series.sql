@@ -52,8 +52,8 @@ GROUP BY configuration.feature_name, begins_at;
 SELECT now();
 
 -- name: marks
--- What people, applies and the safeguard did to a feature in a period, the newest first: one row for each
--- transaction and action, however many entries of a list it changed.
+-- The acts of people, applies and the safeguard on a feature in a period, the newest first: one row for each
+-- transaction and action, also if it changed several entries of a list.
 SELECT
     history.created_at AS at,
     history.action,

@@ -33,12 +33,12 @@ FROM public.rollout_configuration
 ORDER BY feature_name;
 
 -- name: before_any_apply
--- Of features that no apply knows: how the adoption found them, and whether they were open further than now, as
--- history or the time of the last change shows. A feature that never was changed began as it is.
+-- The features that no apply has stored: their state at the adoption, and whether they were open further than now,
+-- by their history or the time of their last change. A feature without a change has its first state.
 SELECT
     configuration.feature_name,
     adoption.metadata -> 'after' AS adopted,
-    -- An adoption records whether the feature was active; without one the time of a change has to do.
+    -- An adoption records whether the feature was active; without an adoption the time of a change decides.
     NOT configuration.is_active
     AND coalesce(
         adoption.metadata #> '{after,active}' = 'true',

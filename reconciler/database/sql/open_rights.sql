@@ -206,8 +206,8 @@ WHERE
 ORDER BY name, role, command;
 
 -- name: unsecured
--- Where the service hides rows of its own tables: tables of the rollout that show every row, and views that read
--- with their owner's rights, so that they show hidden rows.
+-- If the service hides rows of its own tables: the rollout's tables that show every row, and views that read with
+-- their owner's rights, so that they show hidden rows.
 SELECT
     CASE pg_class.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind,
     CAST(CAST(pg_class.oid AS regclass) AS text) AS name

@@ -144,7 +144,7 @@ ORDER BY notification.position DESC
 LIMIT :limit;
 
 -- name: retry
--- Makes dead and waiting rows due now; all of them where no id is given. A message is tried for a day again.
+-- Makes dead and waiting rows due now: those with these ids, or all. A message is then tried for another 24 hours.
 UPDATE public.rollout_notification
 SET state = 'pending', next_try_at = clock_timestamp(), attempts = 0, tried_since = clock_timestamp()
 WHERE
@@ -164,7 +164,7 @@ FROM public.rollout_notification
 WHERE state <> 'delivered';
 
 -- name: prune
--- Deletes old rows, some at a time. The row of a limit that is in force stays: its end has to resolve it.
+-- Deletes old rows, some at a time. The row of a limit in force stays: the end of the limit must resolve it.
 DELETE FROM public.rollout_notification
 WHERE id IN (
     SELECT id
@@ -192,7 +192,7 @@ ORDER BY history.position DESC
 LIMIT 1;
 
 -- name: absent_since
--- When the lease of the watch ended, where it ended long ago and a watcher held it at some time.
+-- The end of the watch's lease, if it ended long ago and a watcher held it at some time.
 SELECT until
 FROM public.rollout_lease
 WHERE name = :lease AND until < clock_timestamp() - CAST(:patience AS interval);

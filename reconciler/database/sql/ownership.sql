@@ -14,10 +14,10 @@ SELECT EXISTS (
 );
 
 -- name: foreign
--- Objects with the names of the rollout's that belong to an account which this database does not trust. An
+-- Objects that have names of the rollout and belong to an account which this database does not trust. An
 -- account that may create objects in `public` can make them before the first upgrade; their owner could replace them
--- at any time, and what they call would run with the rights of the account that applies. Trusted are superusers, the
--- owners of the database and of the schema, this account and, unless it is a superuser, the roles that it has.
+-- at any time, and the new code would run with the rights of the account that applies. These accounts are trusted:
+-- superusers, the owners of the database and of the schema, this account and, unless it is a superuser, its roles.
 WITH trusted AS (
     SELECT role.oid
     FROM pg_roles AS role

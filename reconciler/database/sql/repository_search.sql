@@ -40,8 +40,8 @@ WHERE repository.id = CAST(:id AS uuid);
 SELECT EXISTS (SELECT FROM public.repositories);
 
 -- name: last_jobs
--- The newest windows with a job of one repository, of any feature. Of each feature only its newest windows of the last
--- day are looked at: there is no index by repository, which each reported job would have to maintain.
+-- The newest windows with a job of one repository, of any feature. Only the newest windows of
+-- each feature in the last day are read: an index by repository would slow down each job that is reported.
 SELECT
     configuration.feature_name AS feature,
     recent.metrics_window_start AS begins_at,

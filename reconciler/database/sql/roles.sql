@@ -64,7 +64,7 @@ FROM rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
 GRANT USAGE ON SCHEMA public
 TO rollout_reader, rollout_worker, rollout_safeguard, rollout_reconciler;
 
--- Eligibility. Of the repositories only the columns that the rollout reads: a service stores more there.
+-- Eligibility. Only the columns of the repositories that the rollout reads: a service stores more there.
 DO $$
 DECLARE
     readable record;
@@ -178,8 +178,8 @@ TO rollout_safeguard;
 GRANT EXECUTE ON FUNCTION public.claim_rollout_write(uuid, bigint, interval)
 TO rollout_worker, rollout_safeguard, rollout_reconciler;
 
--- An override, the values that it limits, and its row of history. Of a configuration, only the columns that
--- an override changes.
+-- An override, the values that it limits, and its row of history. Only the columns of a
+-- configuration that an override changes.
 GRANT INSERT, UPDATE ON public.rollout_override TO rollout_safeguard, rollout_reconciler;
 GRANT SELECT ON public.rollout_lease TO rollout_reader;
 GRANT SELECT, INSERT, UPDATE ON public.rollout_lease TO rollout_safeguard, rollout_reconciler;
