@@ -6,11 +6,11 @@ when a later commit reverts the change.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler.planning.guards import Allowed, GuardName, read_allowed
+from reconciler.planning.guards import CHECKED_FIELDS, Allowed, GuardName, read_allowed
 from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.wording import short_commit
 
@@ -22,21 +22,6 @@ _LINE: Final = re.compile(rf"^[ \t*>-]*{ALLOW_TRAILER}[ \t]*:(.*)$", re.IGNORECA
 _REVERTED: Final = (
     "a later commit reverts its change; allow it again in the commit that changes it again"
 )
-
-_LISTS: Final = frozenset({"whitelist", "exclusions"})
-_AUDIENCE: Final = frozenset({"active", "strategy", "percentage", "salt", "bucketing", "override"})
-_FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
-    GuardName.MAX_INCREASE: _AUDIENCE,
-    GuardName.SOAK: _AUDIENCE | {"progression"},
-    GuardName.MAX_GAIN: _AUDIENCE | _LISTS,
-    GuardName.AUDIENCE_MOVED: _AUDIENCE,
-    GuardName.MAX_REMOVAL: _LISTS,
-    GuardName.LIST_EMPTIED: _LISTS,
-    GuardName.NAME_REUSED: _LISTS,
-    GuardName.FEATURE_REMOVED: frozenset(),
-    GuardName.MARK_RESTORED: frozenset(),
-}
-"""The fields of a feature that a guard checks; a new or removed feature changes all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +112,7 @@ def _changed(guard: GuardName, commit: AllowingCommit) -> Iterator[str]:
     )
     for name in before.keys() | after.keys():
         old, new = before.get(name), after.get(name)
-        if recategorises or old is None or new is None or _differ(old, new, _FIELDS[guard]):
+        if recategorises or old is None or new is None or _differ(old, new, CHECKED_FIELDS[guard]):
             yield name
 
 

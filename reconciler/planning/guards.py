@@ -34,6 +34,21 @@ class GuardName(StrEnum):
     MARK_RESTORED = "mark-restored"
 
 
+_LISTS: Final = frozenset({"whitelist", "exclusions"})
+_AUDIENCE: Final = frozenset({"active", "strategy", "percentage", "salt", "bucketing", "override"})
+CHECKED_FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
+    GuardName.MAX_INCREASE: _AUDIENCE,
+    GuardName.SOAK: _AUDIENCE | {"progression"},
+    GuardName.MAX_GAIN: _AUDIENCE | _LISTS,
+    GuardName.AUDIENCE_MOVED: _AUDIENCE,
+    GuardName.MAX_REMOVAL: _LISTS,
+    GuardName.LIST_EMPTIED: _LISTS,
+    GuardName.NAME_REUSED: _LISTS,
+    GuardName.FEATURE_REMOVED: frozenset(),
+    GuardName.MARK_RESTORED: frozenset(),
+}
+"""The fields of a feature that a guard checks; a new or removed feature changes all of them."""
+
 MAX_MOVED_PERCENT: Final = 1
 MIN_MOVED: Final = 10
 """This number of repositories, or this share of all, may move without a finding at the same percentage."""
