@@ -162,7 +162,7 @@ class Since(click.ParamType[datetime]):
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
         """Return the time; a time without a zone is UTC."""
-        from reconciler.planning.moments import parse_time
+        from reconciler.planning.times import parse_time
 
         try:
             return parse_time(value, datetime.now(UTC))

@@ -18,7 +18,7 @@ from reconciler.errors import NotFound
 from reconciler.planning.desired import stored_thresholds
 from reconciler.planning.feature_config import Configuration, exposure_from_state, from_state
 from reconciler.planning.history import Action
-from reconciler.planning.moments import parse_time
+from reconciler.planning.times import parse_time
 from reconciler.wording import short_commit, show_time
 from rollout_client.targeting.categories import Activity, Category, Threshold, categorize
 from rollout_client.targeting.eligibility import Repository, Targeting

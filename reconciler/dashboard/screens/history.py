@@ -12,7 +12,7 @@ from reconciler.database.history import HistoryEntry
 from reconciler.database.history_search import HistoryFilter, HistoryPage, read_history_page
 from reconciler.database.live_state import read_feature_names
 from reconciler.planning.history import Action
-from reconciler.planning.moments import parse_end, parse_time
+from reconciler.planning.times import parse_end, parse_time
 from reconciler.wording import show_number, show_time
 
 if TYPE_CHECKING:
