@@ -18,8 +18,7 @@ from reconciler.database.waiting import read_refusals, read_undelivered
 from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError
 from reconciler.operations.drift import read_drift, read_drift_causes, read_mark_drift
-from reconciler.planning.drift import Decision
-from reconciler.planning.drift_description import describe_drift
+from reconciler.planning.drift import Decision, describe_drift
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.wording import describe_limit, short_commit, show_number
 

@@ -25,6 +25,7 @@ from reconciler.planning.feature_config import (
 )
 from reconciler.planning.live_state import Directory, LiveFeature
 from reconciler.rollout_file.model import Feature, Override
+from reconciler.wording import count as show_count
 
 KEPT_BY: Final = "database"
 """The author of an override that keeps a live change."""
@@ -296,3 +297,30 @@ def _changes(
                 yield EntriesToRemove("whitelist", tuple(excluded))
             missing = live - directory.keys(written)
             yield EntriesToAdd(key, tuple(sorted(map(names.entry, missing), key=str.lower)))
+
+
+def describe_drift(drift: Drift) -> str:
+    """Return a change of the live state, and the effect of an apply on it."""
+    match drift.decision:
+        case Decision.KEEP:
+            fate = "the apply keeps it as an override, because it narrows the rollout"
+        case Decision.REVERT:
+            fate = "the apply reverts it"
+        case Decision.HOLD:
+            fate = (
+                "it blocks every apply until a person decides: it narrows the rollout, and no "
+                "override can express it"
+            )
+        case Decision.ADOPT:
+            fate = "the apply keeps it, because the file has the same value"
+    return f"{drift.field.column} {_describe_change(drift)}, changed live by hand: {fate}"
+
+
+def _describe_change(drift: Drift) -> str:
+    match drift.field:
+        case ScalarField():
+            return f"{drift.field.show(drift.last_applied)} → {drift.field.show(drift.live)}"
+        case ListField():
+            gone, come = drift.last_applied - drift.live, drift.live - drift.last_applied
+            counts = (("−", len(gone)), ("+", len(come)))
+            return " ".join(f"{sign}{show_count(number)}" for sign, number in counts if number)

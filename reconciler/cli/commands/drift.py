@@ -150,7 +150,7 @@ def _features_as_text(
     found: "DriftByFeature", causes: "Mapping[str, HistoryEntry] | None"
 ) -> "Iterator[str]":
     from reconciler.cli.render.text import paragraph
-    from reconciler.planning.drift_description import describe_drift
+    from reconciler.planning.drift import describe_drift
 
     for name, drift in found.items():
         yield click.style(for_line(name), bold=True)

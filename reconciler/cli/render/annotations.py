@@ -16,8 +16,7 @@ from typing import Final
 
 from reconciler.cli.render.text import for_line
 from reconciler.errors import FileInvalid
-from reconciler.planning.drift import Decision
-from reconciler.planning.drift_description import describe_drift
+from reconciler.planning.drift import Decision, describe_drift
 from reconciler.planning.guards import (
     Finding,
     ListEmptied,

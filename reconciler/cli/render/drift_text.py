@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.render.text import for_line, paragraph
-from reconciler.planning.drift_description import describe_drift
+from reconciler.planning.drift import describe_drift
 from reconciler.wording import show_time
 
 if TYPE_CHECKING:

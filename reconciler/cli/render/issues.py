@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.cli.render.text import for_markdown
 from reconciler.github.issues import DesiredIssue
-from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.drift_description import describe_drift
+from reconciler.planning.drift import Decision, Drift, describe_drift
 from reconciler.planning.health import Reason
 from reconciler.rollout_file.model import Override
 from reconciler.wording import show_number, show_time

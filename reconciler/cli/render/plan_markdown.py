@@ -27,7 +27,7 @@ from reconciler.cli.render.wording import (
 )
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
 from reconciler.planning.blast_radius import BlastRadius
-from reconciler.planning.drift_description import describe_drift
+from reconciler.planning.drift import describe_drift
 from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import FeaturePlan, ListChange, Plan, ScalarChange
 from reconciler.planning.plan_inputs import Source

@@ -16,7 +16,7 @@ from reconciler.cli.render.wording import (
 )
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.desired import default_configuration
-from reconciler.planning.drift_description import describe_drift
+from reconciler.planning.drift import describe_drift
 from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.plan import (
     Change,
