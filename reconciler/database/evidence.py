@@ -21,9 +21,9 @@ from reconciler.planning.evidence import (
     EvidenceSettings,
     EvidenceState,
     advance,
+    find_slow_bucket,
     window_of,
 )
-from reconciler.planning.slow_jobs import find_slow_bucket
 from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Evidence: how strongly a feature's jobs speak against it, however often one looks.
+"""Evidence: how strongly a feature's jobs speak against it, however often it is checked.
 
 Pure. Each test is a product of factors that grows only if the new processor does too badly. Under its null
 hypothesis ("not over the limit", "not worse than the baseline by more than the tolerance") the expected value
@@ -9,7 +9,7 @@ Start number j has the weight 1/(j (j+1)); the weights sum to one, and the weigh
 guarantee. Older starts are thinned out, which only lowers the sum.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,6 +27,9 @@ WINDOW: Final = timedelta(minutes=5)
 """The length of a window; windows begin on the clock's fives."""
 MAX_ERRORS_PER_REPOSITORY: Final = 5
 """Failures of one repository in one window beyond this number count neither as jobs nor as errors."""
+MIN_TIMED_JOBS: Final = 20
+"""With fewer durations of the baseline, no job is called slow."""
+_SLOW_PERCENT: Final = 5
 
 _WINDOWS_IN_AN_HOUR: Final = timedelta(hours=1) // WINDOW
 _WINDOWS_IN_A_DAY: Final = timedelta(days=1) // WINDOW
@@ -255,3 +258,20 @@ def advance(
         closed_until=end,
         states=tuple(state for (number, _), state in sorted(states.items()) if number in kept),
     )
+
+
+def find_slow_bucket(baseline: Mapping[int, int]) -> int | None:
+    """Return the bucket with the baseline's 95th percentile; None with too few durations.
+
+    Args:
+        baseline: the number of jobs in each bucket of durations.
+    """
+    total = sum(baseline.values())
+    if total < MIN_TIMED_JOBS:
+        return None
+    slower = total
+    for bucket, jobs in sorted(baseline.items()):
+        slower -= jobs
+        if 100 * slower <= _SLOW_PERCENT * total:
+            return bucket
+    return None
