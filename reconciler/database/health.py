@@ -17,7 +17,7 @@ from reconciler.database.judged_evidence import read_blocks, read_evidence
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound, Unavailable
 from reconciler.planning.evidence import window_of
-from reconciler.planning.evidence_steps import Step, list_steps
+from reconciler.planning.evidence_series import Step, list_steps
 from reconciler.planning.health import (
     NO_JOBS,
     STALE_AFTER,

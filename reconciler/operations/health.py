@@ -15,7 +15,7 @@ from reconciler.planning.indicators import Indicators, find_indicators
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from reconciler.planning.evidence_steps import Step
+    from reconciler.planning.evidence_series import Step
     from reconciler.planning.health import Health, MetricsSource
 
 

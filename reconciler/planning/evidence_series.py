@@ -1,8 +1,8 @@
-"""The evidence of a feature over time, for a chart: the leading start, window by window.
+"""The evidence of a feature over time: its steps with their factors, and its values for a chart.
 
-The stored run has one state for each start and no past values. So a series has the part of one
-start in the evidence: the leading start of the largest test now. At every earlier time the evidence
-was at least this much.
+Both follow the leading start. The stored run has one state for each start and no past values. So a
+series has the part of one start in the evidence: the leading start of the largest test now. At every
+earlier time the evidence was at least this much.
 """
 
 import math
@@ -10,20 +10,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler.planning.evidence import (
     NO_COUNTS,
     WINDOW,
+    Block,
+    EvidenceRun,
     EvidenceSettings,
+    EvidenceState,
     EvidenceTest,
     window_of,
 )
 from reconciler.planning.evidence_formulas import log_hard_limit, log_weighted_sum
-from reconciler.planning.evidence_steps import Step
 from reconciler.planning.evidence_value import Evidence
 
+if TYPE_CHECKING:
+    from rollout_client.targeting.categories import Category
+
 _LARGEST_LOG: Final = 700.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One block: its jobs, its factors, and the values of the comparison so far, all as logarithms."""
+
+    block: Block
+    regression: float
+    slowdown: float
+    regression_so_far: float
+    slowdown_so_far: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,33 @@ class EvidenceSeries:
     """In order of time; the last one is the evidence now."""
     warn_line: float
     fail_line: float
+
+
+def list_steps(
+    run: EvidenceRun, blocks: Iterable[Block], evidence: Evidence, settings: EvidenceSettings
+) -> tuple[Step, ...]:
+    """Return the blocks since the leading start of the largest test.
+
+    Args:
+        run: a run without jobs.
+        blocks: every block since the stage began; those of the open window have no factor.
+        evidence: the evidence of the feature.
+        settings: the limits of the tests.
+    """
+    number = _number_at(run, evidence.start.at)
+    steps: list[Step] = []
+    so_far = [0.0, 0.0]
+    states: dict[Category, EvidenceState] = {}
+    for block in sorted(blocks, key=lambda each: (each.window_start, each.category)):
+        if block.window_start < window_of(evidence.start.at):
+            continue
+        before = states.get(block.category, EvidenceState(number, block.category))
+        after = before.after(block, settings)
+        states[block.category] = after
+        factors = after.regression - before.regression, after.slowdown - before.slowdown
+        so_far = [so_far[0] + factors[0], so_far[1] + factors[1]]
+        steps.append(Step(block, *factors, *so_far))
+    return tuple(steps)
 
 
 def evidence_series(
@@ -86,3 +129,7 @@ def evidence_series(
     jobs, errors = start.new.jobs, start.new.errors
     points.append(EvidencePoint(now, evidence.value, jobs, errors))
     return EvidenceSeries(start.at, evidence.test, points, evidence.warn_line, evidence.fail_line)
+
+
+def _number_at(run: EvidenceRun, moment: datetime) -> int:
+    return (window_of(moment) - window_of(run.began_at)) // WINDOW + 1

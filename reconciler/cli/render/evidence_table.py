@@ -13,7 +13,7 @@ from reconciler.wording import count, show_time
 if TYPE_CHECKING:
     from reconciler.operations.health import Explained
     from reconciler.planning.evidence import Counts
-    from reconciler.planning.evidence_steps import Step
+    from reconciler.planning.evidence_series import Step
 
 _MOST_LOG = 700.0
 
