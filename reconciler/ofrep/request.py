@@ -46,8 +46,7 @@ async def _read_body(request: Request) -> bytes:
     body, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            # Read to its end, but not kept: a sender that is still sending does not read the
-            # refusal.
+            # Read to its end, but not kept: a client that is still sending would not read the refusal.
             async for part in request.stream():
                 size += len(part)
                 if size <= MAX_BODY_BYTES:

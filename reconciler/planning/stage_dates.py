@@ -1,6 +1,7 @@
 """The stages of a feature with their dates: which one is live, how long it soaks, when each may come.
 
-A date is the earliest one: each stage soaks to its end, nothing limits the feature, and its verdict passes.
+Each date is the earliest possible one: it assumes that nothing limits the feature, and that its
+verdict passes at the end of each soak.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class StageState(StrEnum):
-    """Where a stage is in the rollout."""
+    """The state of a stage in the rollout."""
 
     DONE = "done"
     CURRENT = "current"
@@ -33,7 +34,7 @@ class StageDate:
     soak: timedelta
     state: StageState
     may_come_at: datetime | None
-    """The earliest date of a coming stage; None where something other than time is missing."""
+    """The earliest date of a coming stage; None if a condition other than time is missing."""
     soak_left: timedelta | None
     """How long the current stage still soaks; None for other stages, and while nothing soaks."""
 

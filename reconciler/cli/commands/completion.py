@@ -17,7 +17,7 @@ VARIABLE = "_RECONCILE_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    """Print a script with which a shell completes commands, options, features and list entries.
+    """Print a shell script that completes commands, options, features and list entries.
 
     For one session: eval "$(reconcile completion bash)"; in fish: reconcile completion fish | source.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.group("drift", invoke_without_command=True, epilog="Example: reconcile drift --format json")
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Show changes made directly in the database since the last apply, and what an apply does about them."""
+    """Show changes made directly in the database since the last apply, and the effect of an apply on them."""
     if context.invoked_subcommand is not None:
         return
     from reconciler.operations.drift import (

@@ -17,7 +17,7 @@ from reconciler.cli.write_back_report import report_text, warn_of_problem
 )
 @click.pass_context
 def command(context: click.Context, *, remote: str | None, branch: str | None) -> None:
-    """Commit every override that git does not have yet, and remove those that were resumed.
+    """Commit every override that git does not have yet, and remove the resumed ones from git.
 
     The checkout does not change: commits are made on the branch's tip and pushed, never by force. An
     override that cannot be written stays in force, and the next write-back tries again.
