@@ -42,7 +42,7 @@ def webhook_environment(name: str, receiver: Receiver) -> dict[str, str]:
 
 
 def deliver(database: Database, environment: Mapping[str, str]) -> list[Tried]:
-    """Deliver what is due, as `reconcile notify deliver` does; what was tried."""
+    """Deliver the due messages, as `reconcile notify deliver` does; return the tries."""
     tried: list[Tried] = []
     deliverer = Deliverer(
         OpenDatabase.at(database.address), Sender(environment), report=tried.append

@@ -1,4 +1,4 @@
-"""What waits for a person: each kind with the command that settles it."""
+"""Tasks that wait for a person: each kind with the command that completes it."""
 
 import pytest
 

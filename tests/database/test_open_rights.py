@@ -1,4 +1,4 @@
-"""What other roles can write or execute of the rollout is reported."""
+"""The rights of other roles to write or execute objects of the rollout are reported."""
 
 import json
 from collections.abc import Iterator
