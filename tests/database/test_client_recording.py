@@ -97,7 +97,7 @@ def test_an_invalid_outcome_is_refused_by_the_caller(database: Database) -> None
             ("a", -1.0),
             ("a", float("nan")),
         ):
-            with pytest.raises(ValueError, match="has to"):
+            with pytest.raises(ValueError, match="must be"):
                 client.record(ACME, "f", processor, succeeded=True, seconds=seconds)
 
 
