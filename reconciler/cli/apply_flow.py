@@ -24,7 +24,8 @@ from reconciler.rollout_file import read_rollout_file
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
-    from reconciler.planning.report import Expectation, PlanReport
+    from reconciler.planning.expectation import Expectation
+    from reconciler.planning.report import PlanReport
     from reconciler.rollout_file.reader import Document
 
 EXIT_DONE: Final = 0
@@ -96,7 +97,23 @@ def preview(request: Request, *, plan_out: str | None, detailed_exitcode: bool) 
 
 def apply(request: Request) -> int:
     """Apply, and print what was done."""
-    return _exit_code(_apply(request, expected=None))
+    return _exit_code(apply_and_show(request))
+
+
+def apply_and_show(request: Request, *, expected: "Expectation | None" = None) -> Plan:
+    """Apply, print what was done, and return the applied or refused plan."""
+    database = open_database(request.settings, to_write=True, creates=True)
+    applied = reconcile.apply(
+        database,
+        request.application,
+        request.permission,
+        expected=expected,
+        emit=emit_to(Recorder(database).record),
+    )
+    is_refused = applied.plan.is_refused
+    show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
+    _write_back_kept_drift(request, database, applied.plan)
+    return applied.plan
 
 
 def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
@@ -109,10 +126,15 @@ def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
     source = request.application.source
     if request.settings.format is Format.JSON:
         database = open_database(request.settings, to_write=True, creates=True)
-        plan = reconcile.apply(database, request.application, request.permission).plan
+        plan = reconcile.apply(
+            database,
+            request.application,
+            request.permission,
+            emit=emit_to(Recorder(database).record),
+        ).plan
         _write_back_kept_drift(request, database, plan)
     elif yes or not asks(request.settings):
-        plan = _apply(request, expected=None)
+        plan = apply_and_show(request)
     else:
         plan = _apply_after_asking(request)
     return make_report(plan, source, applied=not plan.is_refused)
@@ -121,9 +143,9 @@ def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
 def apply_saved(request: Request, plan_in: str) -> int:
     """Apply a saved plan and nothing else."""
     from reconciler.cli.plan_file import read_plan
-    from reconciler.planning.report import expect
+    from reconciler.planning.expectation import expect
 
-    return _exit_code(_apply(request, expected=expect(read_plan(Path(plan_in)))))
+    return _exit_code(apply_and_show(request, expected=expect(read_plan(Path(plan_in)))))
 
 
 def asks(settings: Settings) -> bool:
@@ -137,7 +159,8 @@ def apply_after_asking(request: Request) -> int:
 
 
 def _apply_after_asking(request: Request) -> Plan:
-    from reconciler.planning.report import expect, make_report
+    from reconciler.planning.expectation import expect
+    from reconciler.planning.report import make_report
 
     database = open_database(request.settings, to_write=True, creates=True)
     plan = reconcile.preview(database, request.application, request.permission)
@@ -146,30 +169,21 @@ def _apply_after_asking(request: Request) -> Plan:
         return plan
     shown = expect(make_report(plan, request.application.source, applied=False))
     if not plan.has_changes:
-        return _apply(request, expected=shown)
+        return apply_and_show(request, expected=shown)
     show(request, plan, Outcome.PROPOSED)
     ask("Apply this?", "nothing was applied")
-    applied = reconcile.apply(database, request.application, request.permission, expected=shown)
+    applied = reconcile.apply(
+        database,
+        request.application,
+        request.permission,
+        expected=shown,
+        emit=emit_to(Recorder(database).record),
+    )
     if applied.plan.is_refused:
         # A guard has refused the plan since then: show the finding to the person.
         show(request, applied.plan, Outcome.REFUSED)
     else:
         print_result(request.settings, fitted_summary(applied.plan, Outcome.APPLIED))
-    _write_back_kept_drift(request, database, applied.plan)
-    return applied.plan
-
-
-def _apply(request: Request, *, expected: "Expectation | None") -> Plan:
-    database = open_database(request.settings, to_write=True, creates=True)
-    applied = reconcile.apply(
-        database,
-        request.application,
-        request.permission,
-        expected=expected,
-        emit=emit_to(Recorder(database).record),
-    )
-    is_refused = applied.plan.is_refused
-    show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
     _write_back_kept_drift(request, database, applied.plan)
     return applied.plan
 

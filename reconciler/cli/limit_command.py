@@ -13,6 +13,7 @@ from reconciler.cli.output import ask, can_ask, print_json, print_result, prompt
 from reconciler.cli.render.text import for_line, paragraph
 from reconciler.cli.types import as_text, require_reason
 from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
+from reconciler.errors import Refused
 from reconciler.wording import count, counted, show_number
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def change_and_report(
 
     The effect, and whether the action is possible, are checked before any question.
     """
+    from reconciler.notifications.recorder import Recorder
+    from reconciler.operations.events import emit_to
     from reconciler.operations.limit_change import change_limit, forecast
 
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
@@ -72,11 +75,22 @@ def change_and_report(
     feature = choose_feature(settings, sorted(choose_features(settings, database)))
     if asks and not (yes and reason is not None):
         expected = forecast(database, feature, change)
+        if expected.hold is not None:
+            raise Refused(
+                f"{expected.hold.sentence}; nothing was written; to resume in it, add --allow freeze"
+            )
         settings.inform(_expectation(feature, expected))
         reason = ask_for_reason() if reason is None else reason
         if not yes and expected.act is not None:
             ask(wording.question, "nothing was done")
-    changed = change_limit(database, feature, change, by=actor(settings), reason=reason or "")
+    changed = change_limit(
+        database,
+        feature,
+        change,
+        by=actor(settings),
+        reason=reason or "",
+        emit=emit_to(Recorder(database).record),
+    )
     if chosen is Format.TEXT:
         print_result(settings, "\n".join(_lines(changed)))
     report = write_back_and_warn(settings, database, requested=writes_back)

@@ -26,6 +26,7 @@ from reconciler.operations.events import (
     Event,
     EvidenceRose,
     Failed,
+    FreezeOverridden,
     LimitRestored,
     PromotionReady,
     Recovered,
@@ -171,6 +172,10 @@ def describe(event: Event) -> Line:
         case CommitNotApplied(commit, why):
             message = f"{short_commit(commit)}: {why}"
             line = Line(Level.WARNING, "not_applied", message, {"commit": commit, "why": why})
+        case FreezeOverridden(feature, freeze, reason, by):
+            message = f"{feature}: {by} went through a freeze ({reason}): {freeze}"
+            overridden = {"feature": feature, "by": by, "reason": reason}
+            line = Line(Level.WARNING, "freeze_overridden", message, overridden)
         case PromotionReady(feature, percentage):
             message = f"{feature}: ready for {show_number(percentage)}"
             ready = {"feature": feature, "percentage": float(percentage)}

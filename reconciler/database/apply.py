@@ -5,9 +5,11 @@ a list, a mark, a threshold, or a new feature with all its initial values.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import BaseModel
 from sqlalchemy import text
 
 from reconciler.database.history import HistoryWriter
@@ -16,20 +18,13 @@ from reconciler.database.outbox import write_targets
 from reconciler.database.overrides import write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
+from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.feature_config import Configuration, to_parameters, to_state
 from reconciler.planning.field_types import plain
 from reconciler.planning.health import MetricsSource
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.notifications import TargetsPlan
-from reconciler.planning.plan import (
-    CategoriesPlan,
-    FeatureAction,
-    FeaturePlan,
-    ListChange,
-    MarksPlan,
-    Plan,
-    ScalarChange,
-)
+from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Rollout
 
@@ -93,11 +88,14 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
     if plan.makes_generation:
         history = HistoryWriter(connection, generation, application.cause)
         for feature in plan.features:
-            _write_feature(connection, feature, history)
+            freeze = plan.overridden_freeze(feature)
+            own = history if freeze is None else history.with_details(freeze.details)
+            _write_feature(connection, feature, own)
         # Thresholds before marks: a mark gives an uncategorised repository its present category.
         _write_categories(connection, plan.categories, history)
         _write_marks(connection, plan.test_repositories, history)
         _write_targets(connection, plan.notifications, history)
+        _record_named("freezes", plan.freezes.pairs, history)
         _write_generation(connection, plan, application, generation)
     there = {
         (name, each.override.id)
@@ -235,17 +233,18 @@ def _write_categories(
 
 def _write_targets(connection: "Connection", targets: TargetsPlan, history: HistoryWriter) -> None:
     write_targets(connection, targets)
-    changes = {
-        **{name: (None, each) for name, each in targets.added.items()},
-        **{name: (each, None) for name, each in targets.removed.items()},
-        **targets.changed,
-    }
-    for name, (before, after) in changes.items():
+    _record_named("notifications", targets.pairs, history)
+
+
+def _record_named(
+    key: str, pairs: Mapping[str, tuple[BaseModel | None, BaseModel | None]], history: HistoryWriter
+) -> None:
+    for name, (before, after) in pairs.items():
         history.change(
             Action.UPDATED,
             feature=None,
             details={
-                "field": f"notifications.{name}",
+                "field": f"{key}.{name}",
                 "before": None if before is None else before.model_dump(mode="json"),
                 "after": None if after is None else after.model_dump(mode="json"),
             },

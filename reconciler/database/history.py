@@ -6,10 +6,10 @@ each row its change.
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import text
 
@@ -106,6 +106,11 @@ class HistoryWriter:
     connection: "Connection"
     generation: int
     cause: HistoryCause
+
+    def with_details(self, details: Mapping[str, Any]) -> Self:
+        """Return a writer whose rows have these details too."""
+        cause = replace(self.cause, details={**self.cause.details, **details})
+        return replace(self, cause=cause)
 
     def change(
         self,

@@ -58,6 +58,7 @@ def read_live(connection: "Connection", rollout: Rollout) -> Found:
             connection, rollout, features, marked | (applied.marks or frozenset()), applied.names
         ),
         targets=read_targets(connection),
+        now=state.now,
     )
     return Found(live, applied)
 

@@ -8,11 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_health
 from reconciler.database.notifications import read_queue_usage
 from reconciler.database.outbox import OutboxCounts, read_counts
 from reconciler.database.queries import queries
 from reconciler.database.server import has_synchronous_standby
+from reconciler.planning.freezes import Hold
 from reconciler.planning.health import Reason, Verdict
 
 if TYPE_CHECKING:
@@ -48,6 +50,15 @@ class HealthStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeStatus:
+    """The freezes that hold a feature."""
+
+    names: tuple[str, ...]
+    until: datetime
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureStatus:
     """One feature: its configuration, and its number of eligible repositories."""
 
@@ -64,6 +75,8 @@ class FeatureStatus:
     resumed_in_git: int
     """The number of resumed overrides that may still be in git."""
     health: HealthStatus
+    freeze: FreezeStatus | None
+    """The freezes that hold its audience now; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,7 @@ def read_status(connection: "Connection", *, feature: str | None) -> Status:
         found.pop("feature"): OverrideStatus(**found)
         for found in map(dict, connection.execute(text(_SQL["overrides"])).mappings())
     }
+    freezes = read_applied_freezes(connection)
     return Status(
         **state._mapping,  # noqa: SLF001
         repositories=connection.execute(text(_SQL["repositories"])).scalar_one(),
@@ -101,11 +115,16 @@ def read_status(connection: "Connection", *, feature: str | None) -> Status:
                 **row,
                 override=overrides.get(row["name"]),
                 health=_read_health(connection, row["name"], row["eligible"]),
+                freeze=_freeze(freezes.hold(row["name"])),
             )
             for row in features.mappings()
         ],
         notifications=read_counts(connection),
     )
+
+
+def _freeze(hold: Hold | None) -> FreezeStatus | None:
+    return None if hold is None else FreezeStatus(hold.names, hold.until, hold.sentence)
 
 
 def _read_health(connection: "Connection", feature: str, eligible: int) -> HealthStatus:

@@ -21,6 +21,7 @@ from reconciler.operations.events import (
     CommitNotApplied,
     Event,
     EvidenceRose,
+    FreezeOverridden,
     PromotionReady,
     SharedOutage,
 )
@@ -67,6 +68,9 @@ class Recorder:
                         {"after": after, "generation": generation},
                     )
                 )
+            case FreezeOverridden(feature, freeze, reason, by, generation):
+                details = {"reason": reason, "by": by, "freeze": freeze, "generation": generation}
+                self._add(_Occurrence(EventName.FREEZE_OVERRIDDEN, feature, str(uuid4()), details))
             case EvidenceRose(feature, evidence, fails_at, sentence):
                 details = {"reason": sentence, "evidence": evidence, "fails_at": fails_at}
                 self._add(_Occurrence(EventName.WARNING, feature, _this_hour(), details))

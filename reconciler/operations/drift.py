@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 from reconciler.database.apply import lock_for_apply, restore_configuration
 from reconciler.database.export import read_names
+from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.history import HistoryEntry, HistoryWriter, read_entries_by_hand
 from reconciler.database.live_state import read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.schema_objects import require_own_objects
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.errors import Refused
+from reconciler.operations.events import Emit, FreezeOverridden, emit_to_no_listener
 from reconciler.operations.reconcile import judge_drift
+from reconciler.planning.changes import named
 from reconciler.planning.drift import (
     Decision,
     Drift,
@@ -27,9 +31,9 @@ from reconciler.planning.drift import (
     changes_to_adopt,
 )
 from reconciler.planning.feature_config import ListField
+from reconciler.planning.freezes import OverriddenFreeze
 from reconciler.planning.history import HistoryCause
 from reconciler.planning.marks import mark_drift
-from reconciler.planning.plan import named
 from reconciler.planning.plan_inputs import PlanInputs
 from reconciler.planning.planner import feature_drift
 from reconciler.rollout_file.editing import with_entries, with_value, without_entries
@@ -89,12 +93,22 @@ def read_drift_causes(database: Database) -> Mapping[str, HistoryEntry]:
 
 
 def revert_held_drift(
-    database: Database, features: Collection[str], *, by: str, reason: str
+    database: Database,
+    features: Collection[str],
+    *,
+    by: str,
+    reason: str,
+    allows_freeze: bool = False,
+    emit: Emit = emit_to_no_listener,
 ) -> DriftByFeature:
     """Revert the held drift of these features at once; return the reverted drift.
 
     Kept drift stays.
+
+    Raises:
+        Refused: a freeze holds a feature, and `allows_freeze` is false: this widens the feature again.
     """
+    overridden: list[FreezeOverridden] = []
 
     def revert(connection: "Connection") -> DriftByFeature:
         require_newest(connection)
@@ -109,9 +123,21 @@ def revert_held_drift(
             )
             for name, drift in found.items()
         }
-        cause = HistoryCause(by=by, reason=reason)
-        history = HistoryWriter(connection, inputs.live.generation, cause)
+        freezes = read_applied_freezes(connection)
+        overridden.clear()
         for name, drift in held.items():
+            hold = freezes.hold(name) if drift else None
+            if hold is not None and not allows_freeze:
+                raise Refused(
+                    f"{name}: {hold.sentence}; nothing was reverted; to revert in it, add --allow freeze"
+                )
+            cause = HistoryCause(by=by, reason=reason)
+            if hold is not None:
+                cause = replace(cause, details=OverriddenFreeze(hold, reason).details)
+                overridden.append(
+                    FreezeOverridden(name, hold.sentence, reason, by, inputs.live.generation)
+                )
+            history = HistoryWriter(connection, inputs.live.generation, cause)
             live = inputs.live.features[name].configuration
             for each in drift:
                 live = replace(live, **{each.field.name: each.last_applied})
@@ -119,7 +145,10 @@ def revert_held_drift(
             restore_configuration(connection, name, live)
         return {name: drift for name, drift in held.items() if drift}
 
-    return write_transaction(database, revert)
+    reverted = write_transaction(database, revert)
+    for each in overridden:
+        emit(each)
+    return reverted
 
 
 def adopt_held_drift(

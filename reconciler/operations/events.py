@@ -115,6 +115,18 @@ class CommitNotApplied:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeOverridden:
+    """A person widened a feature while a freeze held it."""
+
+    feature: str
+    freeze: str
+    """Which freezes, and until when they hold, in a sentence."""
+    reason: str
+    by: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class PromotionReady:
     """A stage has soaked in good health, and the next one can be applied."""
 
@@ -151,6 +163,7 @@ Event = (
     | WroteBack
     | CommitApplied
     | CommitNotApplied
+    | FreezeOverridden
     | PromotionReady
     | Failed
     | Recovered

@@ -17,8 +17,10 @@ from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.operations import safeguard
+from reconciler.operations.events import Emit, emit_to_no_listener
 from reconciler.operations.safeguard import Acted
 from reconciler.operations.seen import SeenBy, version_of
+from reconciler.planning.freezes import Hold
 from reconciler.planning.override_actions import Act, impose, lift
 from reconciler.rollout_file.model import Override
 
@@ -41,6 +43,9 @@ class RollBack:
 @dataclass(frozen=True, slots=True)
 class Resume:
     """Lift every limit."""
+
+    allows_freeze: bool = False
+    """Whether also while a freeze holds the feature."""
 
 
 LimitChange = Stop | RollBack | Resume
@@ -68,6 +73,8 @@ class Forecast:
     eligible_before: int
     eligible_after: int
     total: int
+    hold: Hold | None = None
+    """The freeze that holds the feature now, of a change that it refuses."""
 
 
 def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
@@ -91,9 +98,12 @@ def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
                 percentage=act.after.percentage,
             )
         radius = measure_blast_radius(connection, feature, live.targeting, after.targeting)
+        hold = None
+        if act is not None and isinstance(change, Resume) and not change.allows_freeze:
+            hold = safeguard.hold_of_resume(connection, feature, act)
     in_force = found.standing.in_force
     return Forecast(
-        act, in_force, version_of(found), radius.before, radius.after, radius.repositories
+        act, in_force, version_of(found), radius.before, radius.after, radius.repositories, hold
     )
 
 
@@ -105,6 +115,7 @@ def change_limit(
     by: str,
     reason: str,
     seen: SeenBy | None = None,
+    emit: Emit = emit_to_no_listener,
 ) -> Changed:
     """Stop, roll back or resume a feature, at once; return what was done.
 
@@ -113,15 +124,23 @@ def change_limit(
     Raises:
         Moved: it is not.
         NotFound: there is no such feature.
-        Refused: a narrower limit is in force, or the percentage excludes no repository.
+        Refused: a narrower limit is in force, the percentage excludes no repository, or a freeze holds.
     """
     match change:
         case Stop():
             acted = safeguard.stop(database, feature, by=by, reason=reason, seen=seen)
         case RollBack(to):
             acted = safeguard.roll_back(database, feature, to, by=by, reason=reason, seen=seen)
-        case Resume():
-            acted = safeguard.resume(database, feature, by=by, reason=reason, seen=seen)
+        case Resume(allows_freeze):
+            acted = safeguard.resume(
+                database,
+                feature,
+                by=by,
+                reason=reason,
+                seen=seen,
+                allows_freeze=allows_freeze,
+                emit=emit,
+            )
     with read_only_transaction(database) as connection:
         participation = read_participation(connection, feature)
     return Changed(acted, participation.eligible, participation.total)

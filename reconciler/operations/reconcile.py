@@ -35,7 +35,12 @@ from reconciler.operations.commits import (
     refusing_with_the_remotes_answer,
     require_newer,
 )
-from reconciler.operations.events import CommitNotApplied, Emit, emit_to_no_listener
+from reconciler.operations.events import (
+    CommitNotApplied,
+    Emit,
+    FreezeOverridden,
+    emit_to_no_listener,
+)
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_context import drift_to_judge, kept_ids
 from reconciler.planning.guards import Allowed
@@ -54,7 +59,7 @@ from reconciler.rollout_file.model import Guards
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from reconciler.planning.report import Expectation
+    from reconciler.planning.expectation import Expectation
     from reconciler.rollout_file.model import Rollout
     from reconciler.rollout_file.reader import Document
 
@@ -147,7 +152,24 @@ def apply(
     plan, commit = applied.plan, application.source.commit
     if plan.is_refused and commit is not None and not application.source.uncommitted:
         emit(CommitNotApplied(commit, plan.refusal, is_held=bool(plan.held)))
+    if not plan.is_refused:
+        _emit_overridden_freezes(applied, application, emit)
     return applied
+
+
+def _emit_overridden_freezes(applied: Applied, application: Application, emit: Emit) -> None:
+    for feature in applied.plan.features:
+        found = applied.plan.overridden_freeze(feature)
+        if found is not None:
+            emit(
+                FreezeOverridden(
+                    feature.name,
+                    found.hold.sentence,
+                    found.reason,
+                    application.applied_by,
+                    applied.generation,
+                )
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +243,8 @@ def _read_soaking(
 
 def _require_expected(expected: "Expectation", plan: Plan, source: Source) -> None:
     # The report's models take a tenth of a second to build; most applies need none.
-    from reconciler.planning.report import make_report, what_moved
+    from reconciler.planning.expectation import what_moved
+    from reconciler.planning.report import make_report
 
     if moved := what_moved(expected, make_report(plan, source, applied=False)):
         raise Stale(

@@ -5,13 +5,14 @@ triggers notify. After its commit every client uses the new limit, independently
 `write_back` writes the override to git.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_health
 from reconciler.database.live_state import read_feature_names
 from reconciler.database.override_actions import (
@@ -23,11 +24,17 @@ from reconciler.database.override_actions import (
 )
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
-from reconciler.errors import ReconcilerError
-from reconciler.operations.events import Emit, LimitRestored, RolledBack, emit_to_no_listener
+from reconciler.errors import ReconcilerError, Refused
+from reconciler.operations.events import (
+    Emit,
+    FreezeOverridden,
+    LimitRestored,
+    RolledBack,
+    emit_to_no_listener,
+)
 from reconciler.operations.seen import SeenBy, cause_of_person
 from reconciler.planning.drift import Limit
-from reconciler.planning.field_types import plain
+from reconciler.planning.freezes import Hold, OverriddenFreeze
 from reconciler.planning.health import NO_JOBS, Health, MetricsSource
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import (
@@ -38,6 +45,7 @@ from reconciler.planning.override_actions import (
     lift,
     restore,
 )
+from reconciler.planning.rollback_metrics import rollback_metrics
 from reconciler.rollout_file.characters import one_line
 from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
 from reconciler.wording import describe_limit
@@ -148,13 +156,26 @@ def resume(
     by: str,
     reason: str,
     seen: SeenBy | None = None,
+    allows_freeze: bool = False,
+    emit: Emit = emit_to_no_listener,
 ) -> Acted:
     """End the limits of a feature, at once: it is as the last apply left it, without an override.
+
+    Args:
+        database: the rollout's database.
+        feature: its name.
+        by: the person.
+        reason: the reason, for history; also for going through a freeze.
+        seen: what the person looked at.
+        allows_freeze: whether to resume while a freeze holds the feature.
+        emit: receives the freeze that was gone through.
 
     Raises:
         NotFound: there is no such feature.
         Moved: the feature is not as `seen` has it.
+        Refused: a freeze holds it.
     """
+    overridden: list[FreezeOverridden] = []
 
     def lift_limits(connection: "Connection") -> Acted:
         require_newest(connection)
@@ -162,7 +183,20 @@ def resume(
         cause = cause_of_person(found, by, reason, seen)
         act = lift(found.standing)
         in_force = found.standing.in_force
+        overridden.clear()
         if act is not None:
+            hold = hold_of_resume(connection, feature, act)
+            if hold is not None and not allows_freeze:
+                raise Refused(
+                    f"{hold.sentence}; nothing was written; to resume in it: "
+                    'reconcile resume --allow freeze --reason "TEXT"'
+                )
+            if hold is not None:
+                details = OverriddenFreeze(hold, reason).details
+                cause = replace(cause, details={**cause.details, **details})
+                overridden.append(
+                    FreezeOverridden(feature, hold.sentence, reason, by, found.generation)
+                )
             write_act(
                 connection,
                 found,
@@ -173,7 +207,15 @@ def resume(
             )
         return Acted(feature, act, None if act is not None else in_force, found.now)
 
-    return write_transaction(database, lift_limits)
+    acted = write_transaction(database, lift_limits)
+    for each in overridden:
+        emit(each)
+    return acted
+
+
+def hold_of_resume(connection: "Connection", feature: str, act: Act) -> Hold | None:
+    """Return the freeze that holds a feature now, if a resume lets repositories in."""
+    return read_applied_freezes(connection).hold(feature) if act.widens else None
 
 
 def judge_and_roll_back(
@@ -221,7 +263,7 @@ def act_on(database: Database, judged: Judged, emit: Emit = emit_to_no_listener)
         if judged.limit is None:
             return _restore(connection, found)
         cause = HistoryCause(
-            by=AUTO_ROLLBACK, reason=judged.since.sentence, details=_metrics(judged.since)
+            by=AUTO_ROLLBACK, reason=judged.since.sentence, details=rollback_metrics(judged.since)
         )
         return _impose(connection, found, judged.limit, Action.AUTO_ROLLBACK, cause)
 
@@ -291,34 +333,3 @@ def _impose(
     assert in_force is not None  # noqa: S101 - only a limit in force is put back
     write_act(connection, found, act, action=action, override=in_force.id, cause=cause)
     return Acted(found.name, act, in_force, found.now)
-
-
-def _metrics(health: Health) -> Mapping[str, Any]:
-    total = NO_JOBS if health.metrics is None else health.metrics.total
-    return {
-        "error_rate": plain(total.error_rate),
-        "max_error_rate": plain(health.limits.max_error_rate),
-        "jobs": total.jobs,
-        "errors": total.errors,
-        "since": health.period.begin.isoformat(),
-        **_arms(health),
-    }
-
-
-def _arms(health: Health) -> Mapping[str, Any]:
-    baseline = NO_JOBS if health.metrics is None else health.metrics.baseline
-    found: dict[str, Any] = {
-        "processor": health.period.processors.processor,
-        "fallback": health.period.processors.fallback,
-        "baseline_jobs": baseline.jobs,
-        "baseline_errors": baseline.errors,
-        "method": health.limits.method.value,
-    }
-    if health.evidence is not None:
-        found |= {
-            "evidence": health.evidence.value,
-            "evidence_fails_at": health.evidence.fail_line,
-            "test": health.evidence.test.value,
-            "test_since": health.evidence.start.at.isoformat(),
-        }
-    return found

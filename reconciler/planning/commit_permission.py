@@ -15,12 +15,20 @@ from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.wording import short_commit
 
 ALLOW_TRAILER: Final = "Rollout-Allow"
+FREEZE_REASON_TRAILER: Final = "Freeze-Reason"
 
 _LINE: Final = re.compile(rf"^[ \t*>-]*{ALLOW_TRAILER}[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 """Anywhere in a message: a squash merge joins the messages of its commits, often as a list."""
+_FREEZE_REASON: Final = re.compile(
+    rf"^[ \t*>-]*{FREEZE_REASON_TRAILER}[ \t]*:(.*\S.*)$", re.IGNORECASE | re.MULTILINE
+)
 
 _REVERTED: Final = (
     "a later commit reverts its change; allow it again in the commit that changes it again"
+)
+
+_NO_REASON: Final = (
+    f"freeze does not count, since the message has no line {FREEZE_REASON_TRAILER}: TEXT"
 )
 
 
@@ -57,7 +65,10 @@ def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
         if not lines:
             notes.append(f"{where}: no line has the form {ALLOW_TRAILER}: GUARD")
         notes += [f"{where}: {name!r} is not the name of a guard" for name in unknown]
-        for permission in named:
+        reason = _freeze_reason(commit.message)
+        if reason is None and any(each.guard is GuardName.FREEZE for each in named):
+            notes.append(f"{where}: {_NO_REASON}")
+        for permission in _with_reason(named, reason):
             given = set(_counting(permission, commit))
             found = {each for each in given if not _is_reverted(commit, each.feature)}
             if not found:
@@ -65,6 +76,20 @@ def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
                 notes.append(f"{where}: {permission.guard} does not count, since {why}")
             allowed |= found
     return CommitPermission(frozenset(allowed), tuple(notes))
+
+
+def _with_reason(named: tuple[Allowed, ...], reason: str | None) -> Iterator[Allowed]:
+    """Yield permissions; those of `freeze` with its reason, and not without one."""
+    for each in named:
+        if each.guard is not GuardName.FREEZE:
+            yield each
+        elif reason is not None:
+            yield replace(each, reason=reason)
+
+
+def _freeze_reason(message: str) -> str | None:
+    found = _FREEZE_REASON.findall(message)
+    return found[-1].strip() if found else None
 
 
 def _counting(permission: Allowed, commit: AllowingCommit) -> Iterator[Allowed]:
@@ -107,9 +132,10 @@ def _changed(guard: GuardName, commit: AllowingCommit) -> Iterator[str]:
     """Yield the features in which a commit changes a field that the guard checks."""
     before = {} if commit.before is None else commit.before.features
     after = {} if commit.after is None else commit.after.features
-    recategorises = guard is GuardName.AUDIENCE_MOVED and _categories(commit.before) != _categories(
-        commit.after
-    )
+    recategorises = guard in {
+        GuardName.AUDIENCE_MOVED,
+        GuardName.FREEZE,
+    } and _of_all_features(commit.before) != _of_all_features(commit.after)
     for name in before.keys() | after.keys():
         old, new = before.get(name), after.get(name)
         if recategorises or old is None or new is None or _differ(old, new, CHECKED_FIELDS[guard]):
@@ -120,8 +146,8 @@ def _differ(old: Feature, new: Feature, fields: frozenset[str]) -> bool:
     return any(getattr(old, field) != getattr(new, field) for field in fields)
 
 
-def _categories(rollout: Rollout | None) -> object:
-    return None if rollout is None else rollout.categories
+def _of_all_features(rollout: Rollout | None) -> object:
+    return None if rollout is None else (rollout.categories, rollout.test_repositories)
 
 
 def _why(commit: AllowingCommit) -> str:

@@ -41,6 +41,7 @@ def plan_difference(base: Rollout, head: Rollout) -> Plan:
         marked=desired_marks(base, directory),
         thresholds=desired_thresholds(base),
         directory=directory,
+        targets=base.notifications,
     )
     applied = LastApplied(
         {
@@ -49,7 +50,8 @@ def plan_difference(base: Rollout, head: Rollout) -> Plan:
                 None if feature.override is None else feature.override.id,
             )
             for name, feature in base.features.items()
-        }
+        },
+        freezes=base.freezes,
     )
     plan = make_plan(head, PlanInputs(live, applied))
     features = tuple(

@@ -6,11 +6,13 @@ always allowed, so no guard refuses a change that only narrows.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final
 
 from reconciler.planning.feature_config import LIST_FIELDS, Configuration
 from reconciler.planning.live_state import Directory
@@ -32,6 +34,8 @@ class GuardName(StrEnum):
     NAME_REUSED = "name-reused"
     AUDIENCE_MOVED = "audience-moved"
     MARK_RESTORED = "mark-restored"
+    FREEZE = "freeze"
+    NOT_BEFORE = "not-before"
 
 
 _LISTS: Final = frozenset({"whitelist", "exclusions"})
@@ -46,6 +50,8 @@ CHECKED_FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
     GuardName.NAME_REUSED: _LISTS,
     GuardName.FEATURE_REMOVED: frozenset(),
     GuardName.MARK_RESTORED: frozenset(),
+    GuardName.FREEZE: _AUDIENCE | _LISTS,
+    GuardName.NOT_BEFORE: _AUDIENCE | {"progression"},
 }
 """The fields of a feature that a guard checks; a new or removed feature changes all of them."""
 
@@ -69,6 +75,8 @@ class Allowed:
     """The feature for which it is allowed; None for every feature."""
     commit: str | None = None
     """The commit that allows it; None if the person who applies does."""
+    reason: str | None = None
+    """Why; known of `freeze` alone, which needs one."""
 
 
 def read_allowed(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
@@ -89,18 +97,25 @@ def read_allowed(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
     return tuple(allowed), tuple(unknown)
 
 
-class Finding(Protocol):
+class Finding(ABC):
     """The part that every finding has."""
 
+    __slots__ = ()
     guard: ClassVar[GuardName]
 
     @property
+    @abstractmethod
     def message(self) -> str:
         """The change and its numbers, in a sentence."""
 
+    @property
+    def holds_at(self) -> datetime | None:
+        """The time from which the change is allowed by itself; None if more than time is missing."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
-class TooMuchIncrease:
+class TooMuchIncrease(Finding):
     """More percentage points at once than the file allows."""
 
     guard: ClassVar = GuardName.MAX_INCREASE
@@ -119,7 +134,7 @@ class TooMuchIncrease:
 
 
 @dataclass(frozen=True, slots=True)
-class TooMuchRemoval:
+class TooMuchRemoval(Finding):
     """A larger share of a list removed at once than the file allows."""
 
     guard: ClassVar = GuardName.MAX_REMOVAL
@@ -139,7 +154,7 @@ class TooMuchRemoval:
 
 
 @dataclass(frozen=True, slots=True)
-class ListEmptied:
+class ListEmptied(Finding):
     """A list with entries becomes empty."""
 
     guard: ClassVar = GuardName.LIST_EMPTIED
@@ -158,7 +173,7 @@ class ListEmptied:
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureRemoved:
+class FeatureRemoved(Finding):
     """A live feature is no longer in the file."""
 
     guard: ClassVar = GuardName.FEATURE_REMOVED
@@ -170,7 +185,7 @@ class FeatureRemoved:
 
 
 @dataclass(frozen=True, slots=True)
-class TooMuchGain:
+class TooMuchGain(Finding):
     """More repositories gain the feature at once than the file allows."""
 
     guard: ClassVar = GuardName.MAX_GAIN
@@ -184,7 +199,7 @@ class TooMuchGain:
 
 
 @dataclass(frozen=True, slots=True)
-class AudienceMoved:
+class AudienceMoved(Finding):
     """Another salt, strategy or threshold chooses other repositories at the same percentage."""
 
     guard: ClassVar = GuardName.AUDIENCE_MOVED
@@ -203,7 +218,7 @@ class AudienceMoved:
 
 
 @dataclass(frozen=True, slots=True)
-class NameReused:
+class NameReused(Finding):
     """A name means another repository than at the last apply."""
 
     guard: ClassVar = GuardName.NAME_REUSED
@@ -221,7 +236,7 @@ class NameReused:
 
 
 @dataclass(frozen=True, slots=True)
-class MarksRestored:
+class MarksRestored(Finding):
     """Marks as test that SQL removed would be set again."""
 
     guard: ClassVar = GuardName.MARK_RESTORED

@@ -130,3 +130,5 @@ class Live:
     directory: Directory
     targets: Mapping[str, Target] = field(default_factory=dict)
     """The receivers of notifications by name."""
+    now: datetime | None = None
+    """By the database's clock, read when its state was; None without a database."""

@@ -7,10 +7,11 @@ narrows: an apply restores it only with a permission. A mark that SQL set widens
 from collections.abc import Iterator
 from dataclasses import replace
 
+from reconciler.planning.changes import named
 from reconciler.planning.desired import desired_marks
 from reconciler.planning.guards import Finding, guard_marks, guard_names
 from reconciler.planning.live_state import Live
-from reconciler.planning.plan import FeaturePlan, MarksPlan, named
+from reconciler.planning.plan import FeaturePlan, MarksPlan
 from reconciler.planning.plan_inputs import LastApplied, PlanInputs
 from reconciler.rollout_file.model import Rollout
 from rollout_client.targeting.strategy import Strategy

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from reconciler.planning.named_changes import NamedChanges
 from reconciler.rollout_file.notifications import EventName, Severity, Target
 from reconciler.wording import count, counted, short_commit
 from rollout_client.backoff import backoff_seconds
@@ -35,34 +36,8 @@ MOST_REASON: Final = 500
 """Characters of a reason in a message."""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetsPlan:
-    """The targets before and after an apply, by name."""
-
-    before: Mapping[str, Target] = field(default_factory=dict)
-    after: Mapping[str, Target] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.added) + len(self.removed) + len(self.changed)
-
-    @property
-    def added(self) -> Mapping[str, Target]:
-        """The new targets."""
-        return {name: each for name, each in self.after.items() if name not in self.before}
-
-    @property
-    def removed(self) -> Mapping[str, Target]:
-        """The targets that receive nothing from now on."""
-        return {name: each for name, each in self.before.items() if name not in self.after}
-
-    @property
-    def changed(self) -> Mapping[str, tuple[Target, Target]]:
-        """The targets that receive other events from now on: as they were, and as they are to be."""
-        return {
-            name: (each, self.after[name])
-            for name, each in self.before.items()
-            if name in self.after and self.after[name] != each
-        }
+TargetsPlan = NamedChanges[Target]
+"""What an apply changes about the receivers of notifications."""
 
 
 class _Report(BaseModel):

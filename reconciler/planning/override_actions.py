@@ -64,6 +64,14 @@ class Act:
     written: tuple[StoredOverride, ...]
     """Empty if the limit in force is only enforced again, or if a resume ends a limit that only SQL set."""
 
+    @property
+    def widens(self) -> bool:
+        """Whether repositories may gain the feature."""
+        if self.after.emergency_stop or not self.after.active:
+            return False
+        was_off = self.before.emergency_stop or not self.before.active
+        return was_off or self.after.percentage > self.before.percentage
+
 
 def restore(standing: Standing) -> Act | None:
     """Return the act that enforces the limit in force again; None if live does not exceed it.

@@ -4,103 +4,22 @@
 prints it, and `database.apply` writes it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
 from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.changes import Change, ScalarChange, widens
 from reconciler.planning.drift import Decision, Drift
-from reconciler.planning.feature_config import (
-    LIST_FIELDS,
-    SCALAR_FIELDS,
-    Configuration,
-    ListField,
-    ScalarField,
-)
+from reconciler.planning.feature_config import Configuration
+from reconciler.planning.freezes import FreezesPlan, Hold, OverriddenFreeze
 from reconciler.planning.guards import Allowed, Finding, GuardName
-from reconciler.planning.live_state import Directory
 from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.overrides import EditedLimit, StoredOverride
 from reconciler.rollout_file.model import Override
 from rollout_client.targeting.categories import Category, Threshold
-
-_NO_ENTRIES: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class ScalarChange:
-    """A changed value; `before` is None for a new feature."""
-
-    field: ScalarField
-    before: Any
-    after: Any
-
-    def __len__(self) -> int:
-        return 1
-
-
-@dataclass(frozen=True, slots=True)
-class ListChange:
-    """Added and removed entries of a list; each is one change. Maps are key → name, ordered by name."""
-
-    field: ListField
-    added: Mapping[str, str]
-    removed: Mapping[str, str]
-    resolved: Mapping[str, str]
-    """Names that the database did not know at the last apply and knows now: id → name."""
-
-    def __len__(self) -> int:
-        return len(self.added) + len(self.removed) + len(self.resolved)
-
-
-Change = ScalarChange | ListChange
-
-
-def _is_listed(field: ScalarField, before: Configuration | None, after: Configuration) -> bool:
-    """Return whether a plan lists a value: it differs, or the feature is new."""
-    if before is not None:
-        return bool(field.read(before) != field.read(after))
-    return not field.is_quiet_at_default or field.read(after) != field.default("")
-
-
-def configuration_changes(
-    before: Configuration | None, after: Configuration, directory: Directory
-) -> tuple[Change, ...]:
-    """Return the differences, field by field, in the order of the table of fields."""
-    scalars = (
-        ScalarChange(field, None if before is None else field.read(before), field.read(after))
-        for field in SCALAR_FIELDS
-        if _is_listed(field, before, after)
-    )
-    lists = (
-        _list_change(
-            field,
-            _NO_ENTRIES if before is None else field.read(before),
-            field.read(after),
-            directory,
-        )
-        for field in LIST_FIELDS
-    )
-    return (*scalars, *(change for change in lists if len(change)))
-
-
-def named(keys: Iterable[str], directory: Directory) -> Mapping[str, str]:
-    """Return keys with their names for people, ordered by name."""
-    return dict(sorted(((key, directory.name(key)) for key in keys), key=lambda item: item[1]))
-
-
-def _list_change(
-    field: ListField, before: frozenset[str], after: frozenset[str], directory: Directory
-) -> ListChange:
-    added, removed = after - before, before - after
-    resolved = {key: directory.ids[key] for key in removed if directory.ids.get(key) in added}
-    return ListChange(
-        field=field,
-        added=named(added.difference(resolved.values()), directory),
-        removed=named(removed.difference(resolved), directory),
-        resolved=named(resolved.values(), directory),
-    )
 
 
 class FeatureAction(StrEnum):
@@ -157,6 +76,17 @@ class FeaturePlan:
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
     blast_radius: BlastRadius | None = None
+    hold: Hold | None = None
+    """The freezes that hold the feature now."""
+
+    @property
+    def widens(self) -> bool:
+        """Whether repositories gain the feature, or may: by a changed value or entry, or as counted."""
+        if self.after.targeting.off_rule is not None:
+            return False
+        if self.blast_radius is not None and self.blast_radius.gained:
+            return True
+        return any(widens(each, self.after) for each in self.changes)
 
     @property
     def change_count(self) -> int:
@@ -250,6 +180,8 @@ class Plan:
     """Whether a name has another repository than the last apply stored."""
     notifications: TargetsPlan = field(default_factory=TargetsPlan)
     """What changes about the receivers of notifications."""
+    freezes: FreezesPlan = field(default_factory=FreezesPlan)
+    """What changes about the freezes."""
     allowed: frozenset[Allowed] = frozenset()
     """The guards that the person who applies, or a commit, allows by name."""
 
@@ -261,6 +193,7 @@ class Plan:
             + len(self.test_repositories)
             + len(self.categories.changed)
             + len(self.notifications)
+            + len(self.freezes)
         )
 
     @property
@@ -308,6 +241,20 @@ class Plan:
             for name in self.held
         ]
         return "; ".join([*findings, *held])
+
+    @property
+    def allowed_at(self) -> datetime | None:
+        """The time from which an apply of the same file is allowed; None if more than time is missing."""
+        times = [finding.holds_at for _, finding in self.refusing]
+        known = [each for each in times if each is not None]
+        return max(known) if known and len(known) == len(times) and not self.held else None
+
+    def overridden_freeze(self, feature: FeaturePlan) -> OverriddenFreeze | None:
+        """Return the freeze that a person lets this plan go through, of a feature that it holds."""
+        allowed = self.allowed_for(feature.name).get(GuardName.FREEZE)
+        if allowed is None or feature.hold is None or not feature.widens:
+            return None
+        return OverriddenFreeze(feature.hold, allowed.reason or "")
 
     @property
     def held(self) -> tuple[str, ...]:

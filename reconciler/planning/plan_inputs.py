@@ -8,9 +8,11 @@ from uuid import UUID
 
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_config import Configuration, Limited, from_state
+from reconciler.planning.freezes import read_freezes
 from reconciler.planning.live_state import Live
 from reconciler.planning.overrides import Trace
 from reconciler.planning.promotion import Soaking
+from reconciler.rollout_file.freezes import Freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class LastApplied:
     """`owner/name` in lower case → its id then."""
     marks: frozenset[str] | None = None
     """The ids that it marked as test; None without an apply that stored them."""
+    freezes: tuple[Freeze, ...] = ()
 
 
 def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) -> LastApplied:
@@ -82,6 +85,7 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
         },
         names=effective.get("names", {}),
         marks=None if marks is None else frozenset(marks),
+        freezes=read_freezes(desired.get("freezes")),
     )
 
 

@@ -4,11 +4,11 @@ The inputs are the file, the last apply, the live state, and the traces of overr
 module reads no clock, file or database.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from decimal import Decimal
 
 from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.changes import ScalarChange, configuration_changes
 from reconciler.planning.desired import (
     desired_configuration,
     desired_thresholds,
@@ -21,9 +21,11 @@ from reconciler.planning.drift import (
 )
 from reconciler.planning.feature_config import Configuration, Direction
 from reconciler.planning.feature_context import FeatureContext, drift_before_any_apply
+from reconciler.planning.freezes import FreezesPlan, Frozen, Hold, by_name, find_hold
 from reconciler.planning.guards import (
     FeatureRemoved,
     Finding,
+    GuardName,
     guard_audience,
     guard_gain,
     guard_increase,
@@ -39,22 +41,12 @@ from reconciler.planning.overrides import (
     narrow,
     settle_overrides,
 )
-from reconciler.planning.plan import (
-    CategoriesPlan,
-    FeatureAction,
-    FeaturePlan,
-    OverridesPlan,
-    Plan,
-    ScalarChange,
-    configuration_changes,
-)
+from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, OverridesPlan, Plan
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
-from reconciler.planning.promotion import guard_soak, stage_to_hold
+from reconciler.planning.plan_warnings import feature_warnings, limit_warnings, rename_warnings
+from reconciler.planning.promotion import guard_soak, guard_start, stage_to_hold
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
-from reconciler.wording import show_number
-from rollout_client.targeting.steps import step_in_force
-from rollout_client.targeting.strategy import Strategy
 
 
 def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
@@ -66,7 +58,10 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
     live, directory = inputs.live, inputs.live.directory
     marks = plan_marks(rollout, inputs)
     desired = [
-        with_mark_findings(_plan_feature(name, feature, inputs), rollout, marks, live)
+        _with_freeze(
+            with_mark_findings(_plan_feature(name, feature, inputs), rollout, marks, live),
+            find_hold(rollout.freezes, name, live.now) if live.now else None,
+        )
         for name, feature in rollout.features.items()
     ]
     gone = [_plan_removal(name, inputs) for name in live.features if name not in rollout.features]
@@ -78,6 +73,7 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
         test_repositories=marks,
         categories=CategoriesPlan(before=live.thresholds, after=desired_thresholds(rollout)),
         notifications=TargetsPlan(before=live.targets, after=rollout.notifications),
+        freezes=FreezesPlan(by_name(inputs.applied.freezes), by_name(rollout.freezes)),
         names=names,
         has_new_names=any(
             directory.remembered.get(name) != identifier for name, identifier in names.items()
@@ -98,7 +94,16 @@ def with_blast_radius(
         *guard_gain(radius.gained, guards),
         *_audience_findings(feature, radius, recategorises=recategorises),
     )
-    return replace(feature, blast_radius=radius, findings=findings)
+    return _with_freeze(replace(feature, blast_radius=radius, findings=findings), feature.hold)
+
+
+def _with_freeze(feature: FeaturePlan, hold: Hold | None) -> FeaturePlan:
+    """Return a feature's plan with the freezes that hold it, and a finding if it widens."""
+    others = tuple(each for each in feature.findings if each.guard is not GuardName.FREEZE)
+    feature = replace(feature, hold=hold, findings=others)
+    if hold is None or not feature.widens:
+        return feature
+    return replace(feature, findings=(*others, Frozen(hold)))
 
 
 def _audience_findings(
@@ -251,6 +256,12 @@ def _findings(
         context.inputs.soaking.get(context.name),
         is_limited=overrides.in_force is not None or bool(overrides.resumed),
     )
+    yield from guard_start(
+        context.percentage,
+        feature.percentage,
+        feature.progression,
+        context.inputs.live.now,
+    )
 
 
 def _guarded_increase(
@@ -284,45 +295,3 @@ def _action(before: Configuration | None, *, is_touched: bool) -> FeatureAction:
     if before is None:
         return FeatureAction.CREATE
     return FeatureAction.UPDATE if is_touched else FeatureAction.NONE
-
-
-def feature_warnings(before: Configuration | None, after: Configuration) -> tuple[str, ...]:
-    """Return warnings about one feature's change."""
-    return tuple(_warnings(before, after))
-
-
-def _warnings(before: Configuration | None, after: Configuration) -> Iterator[str]:
-    if after.strategy is Strategy.REPOSITORY_SIZE:
-        step = Decimal(step_in_force(after.percentage))
-        if step != after.percentage:
-            yield (
-                f"{show_number(after.percentage)} is between the steps of repository_size: "
-                f"{show_number(step)} is in force"
-            )
-    if after.strategy is Strategy.WHITELIST and after.percentage > 0:
-        yield "percentage means nothing under the strategy whitelist"
-    if before is not None and before.salt != after.salt:
-        yield "another salt draws other repositories at the same percentage"
-    if before is not None and before.bucketing is not after.bucketing:
-        yield "another bucketing draws other repositories at the same percentage"
-
-
-def limit_warnings(desired: Configuration, in_force: Override | None) -> tuple[str, ...]:
-    """Return a warning about a limit without effect."""
-    limit = None if in_force is None else in_force.percentage
-    if limit is None or limit <= desired.percentage:
-        return ()
-    return (
-        f"the override's limit of {show_number(limit)} is above the percentage "
-        f"{show_number(desired.percentage)}: it limits nothing",
-    )
-
-
-def rename_warnings(entries: Iterable[str], directory: Directory) -> tuple[str, ...]:
-    """Return the entries with an old name of a repository, each with the new name."""
-    return tuple(
-        f"{entry} is called {directory.name(directory.key(entry))} now; "
-        "the entry stays with that repository, write its new name"
-        for entry in entries
-        if directory.is_renamed(entry)
-    )

@@ -4,17 +4,19 @@ The rules are those of an apply: the findings of the guards in the plan of the p
 missing conditions. In addition no override may limit the feature, and the present file must be applied.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar
 
+from reconciler.planning.changes import ScalarChange
 from reconciler.planning.guards import Finding, GuardName
 from reconciler.planning.health import Health, Verdict
-from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan, ScalarChange
+from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.rollout_file.durations import format_duration
 from reconciler.rollout_file.model import Feature, Override, Stage
+from reconciler.rollout_file.start_time import format_start_time
 from reconciler.wording import show_number, show_time
 
 
@@ -36,7 +38,7 @@ class Soaking:
 
 
 @dataclass(frozen=True, slots=True)
-class StageSkipped:
+class StageSkipped(Finding):
     """The percentage increases past a stage that was not live."""
 
     guard: ClassVar = GuardName.SOAK
@@ -52,7 +54,7 @@ class StageSkipped:
 
 
 @dataclass(frozen=True, slots=True)
-class StageNotSoaked:
+class StageNotSoaked(Finding):
     """The stage has not soaked long enough."""
 
     guard: ClassVar = GuardName.SOAK
@@ -80,7 +82,35 @@ class StageNotSoaked:
 
 
 @dataclass(frozen=True, slots=True)
-class StageLimited:
+class StageNotBegun(Finding):
+    """The stage has a date, and it is in the future."""
+
+    guard: ClassVar = GuardName.NOT_BEFORE
+    before: Decimal
+    after: Decimal
+    stage: Stage
+    date: datetime
+    """The date of the stage, in UTC."""
+
+    @property
+    def message(self) -> str:
+        """The stage and its date."""
+        stage = show_number(self.stage.percentage)
+        written = "" if self.stage.not_before is None else format_start_time(self.stage.not_before)
+        zone = "" if self.stage.zone is None else f" ({written} {self.stage.zone})"
+        return (
+            f"{_rise(self.before, self.after)}: stage {stage} does not begin before "
+            f"{show_time(self.date)}{zone}"
+        )
+
+    @property
+    def holds_at(self) -> datetime:
+        """The date of the stage."""
+        return self.date
+
+
+@dataclass(frozen=True, slots=True)
+class StageLimited(Finding):
     """An override limits the feature, or did until this apply: the stage does not soak."""
 
     guard: ClassVar = GuardName.SOAK
@@ -99,7 +129,7 @@ class StageLimited:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthNotPassing:
+class HealthNotPassing(Finding):
     """The feature's verdict is not a pass."""
 
     guard: ClassVar = GuardName.SOAK
@@ -170,6 +200,31 @@ def guard_soak(
         yield StageNotSoaked(base, after, stage, soaking.reached_at, soaking.inactive_for)
     if soaking.health.judgement.verdict is not Verdict.PASS:
         yield HealthNotPassing(base, after, soaking.health)
+
+
+def guard_start(
+    before: Decimal | None,
+    after: Decimal,
+    progression: Sequence[Stage],
+    now: datetime | None,
+) -> Iterator[Finding]:
+    """Refuse an increase into a stage before its date.
+
+    A percentage between two stages belongs to the higher one.
+
+    Args:
+        before: the desired percentage until now; None for a new feature.
+        after: the desired percentage from now on.
+        progression: the feature's, as the file has it.
+        now: the database's time; None without a database, where no date is judged.
+    """
+    base, lower = before or Decimal(0), Decimal(0)
+    for stage in progression:
+        date = stage.begins_after
+        is_entered = base < stage.percentage and after > max(base, lower)
+        if is_entered and date is not None and now is not None and now < date:
+            yield StageNotBegun(base, after, stage, date)
+        lower = stage.percentage
 
 
 def _rise(before: Decimal, after: Decimal) -> str:
@@ -254,14 +309,24 @@ def _missing(feature: Feature, current: FeaturePlan, promoted: Plan) -> Iterator
         yield Missing("held drift blocks every apply: see reconcile drift")
     (planned,) = (each for each in promoted.features if each.name == current.name)
     for finding in planned.findings:
-        if isinstance(finding, StageNotSoaked):
-            # An inactive feature does not soak, so the end of its soak is unknown.
-            if feature.active:
-                yield Missing(finding.message, finding.holds_at)
-        elif finding.guard is GuardName.SOAK:
-            yield Missing(finding.message)
-        elif finding.guard not in promoted.allowed_for(current.name):
-            yield Missing(f"the guard {finding.guard} refuses: {finding.message}")
+        yield from _missing_by(finding, feature, promoted.allowed_for(current.name))
+
+
+def _missing_by(
+    finding: Finding, feature: Feature, allowed: Collection[GuardName]
+) -> Iterator[Missing]:
+    if isinstance(finding, StageNotSoaked):
+        # An inactive feature does not soak, so the end of its soak is unknown.
+        if feature.active:
+            yield Missing(finding.message, finding.holds_at)
+    elif finding.guard is GuardName.SOAK:
+        yield Missing(finding.message)
+    elif finding.guard in allowed:
+        return
+    elif finding.holds_at is not None:
+        yield Missing(finding.message, finding.holds_at)
+    else:
+        yield Missing(f"the guard {finding.guard} refuses: {finding.message}")
 
 
 def _is_pending(current: FeaturePlan) -> bool:

@@ -7,26 +7,19 @@ plan itself.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import Plain
 from reconciler.planning.field_types import plain
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.freezes import FreezesReport, report_freezes
+from reconciler.planning.guards import Allowed, Finding, GuardName
 from reconciler.planning.notifications import NotificationsReport, report_targets
-from reconciler.planning.plan import (
-    CategoriesPlan,
-    Change,
-    FeatureAction,
-    FeaturePlan,
-    ListChange,
-    MarksPlan,
-    Plan,
-    ScalarChange,
-)
+from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Override
 from reconciler.rollout_file.schema_address import schema_address
@@ -106,6 +99,10 @@ class GuardReport(Report):
     allowed: bool
     allowed_by: str | None = None
     """The commit whose `Rollout-Allow` allows it, and which merges keep it; null for `--allow`."""
+    reason: str | None = None
+    """Why it is allowed, of `freeze` alone."""
+    until: str | None = None
+    """The time from which it allows the change by itself, of `freeze`, `not-before` and `soak`."""
 
 
 class FeatureReport(Report):
@@ -169,6 +166,7 @@ class PlanReport(Report):
     test_repositories: MarksReport
     categories: CategoriesReport
     notifications: NotificationsReport = NotificationsReport()
+    freezes: FreezesReport = FreezesReport()
 
 
 def plan_schema() -> dict[str, Any]:
@@ -186,13 +184,14 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
     marks = _report_marks(plan.test_repositories)
     categories = _report_categories(plan.categories)
     notifications = report_targets(plan.notifications)
+    freezes = report_freezes(plan.freezes)
     return PlanReport(
         applied=applied,
         has_changes=plan.has_changes,
         refused=plan.is_refused,
         file=source.file,
         file_digest=source.digest,
-        plan_digest=_digest(features, marks, categories, notifications),
+        plan_digest=_digest(features, marks, categories, notifications, freezes),
         commit=source.commit,
         uncommitted=source.uncommitted,
         applied_commit=plan.applied_commit,
@@ -201,6 +200,7 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
         test_repositories=marks,
         categories=categories,
         notifications=notifications,
+        freezes=freezes,
     )
 
 
@@ -219,6 +219,8 @@ def _report_feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) 
                 message=finding.message,
                 allowed=finding.guard in allowed,
                 allowed_by=_allowing_commit(allowed.get(finding.guard)),
+                reason=_reason(allowed.get(finding.guard)),
+                until=_until(finding),
             )
             for finding in feature.findings
         ],
@@ -227,6 +229,14 @@ def _report_feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) 
         if feature.blast_radius is None
         else BlastRadiusReport.model_validate(asdict(feature.blast_radius)),
     )
+
+
+def _reason(allowed: Allowed | None) -> str | None:
+    return None if allowed is None else allowed.reason
+
+
+def _until(finding: Finding) -> str | None:
+    return None if finding.holds_at is None else exact_time(finding.holds_at)
 
 
 def _allowing_commit(allowed: Allowed | None) -> str | None:
@@ -295,6 +305,7 @@ def _digest(
     marks: MarksReport,
     categories: CategoriesReport,
     notifications: NotificationsReport,
+    freezes: FreezesReport,
 ) -> str:
     """Return the digest of a plan's actions, independent of its commit and generation."""
     # The findings of guards change with time and with each job, but do not change the actions.
@@ -304,34 +315,10 @@ def _digest(
         "test_repositories": marks.model_dump(mode="json", exclude_defaults=True),
         "categories": categories.model_dump(mode="json"),
     }
-    # A plan without a change of them keeps the digest that it had before targets existed.
+    # A plan without a change of them keeps the digest that it had before they existed.
     if notifications != NotificationsReport():
         content["notifications"] = notifications.model_dump(mode="json")
+    if freezes != FreezesReport():
+        content["freezes"] = freezes.model_dump(mode="json")
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """The state from which a printed plan was made."""
-
-    file_digest: str
-    generation: int
-    plan_digest: str
-
-
-def expect(report: PlanReport) -> Expectation:
-    """Return the conditions under which this plan can be applied as it was printed."""
-    return Expectation(report.file_digest, report.generation, report.plan_digest)
-
-
-def what_moved(expected: Expectation, now: PlanReport) -> tuple[str, ...]:
-    """Return the differences since a plan was printed, causes before effects."""
-    moved = []
-    if now.file_digest != expected.file_digest:
-        moved.append("the file changed")
-    if now.generation != expected.generation:
-        moved.append(f"generation {expected.generation} is {now.generation} now")
-    if not moved and now.plan_digest != expected.plan_digest:
-        moved.append("the live state changed, or the repositories did")
-    return tuple(moved)

@@ -6,14 +6,16 @@ contain neither YAML nor line numbers. Rules between values (an entry in both li
 widens) are in `rules.py`.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reconciler.rollout_file.freezes import Freeze, ZoneName
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.notifications import Target, TargetName
+from reconciler.rollout_file.start_time import StartTime
 from reconciler.rollout_file.thresholds import FileThresholds
 from reconciler.rollout_file.value_types import (
     AlarmShare,
@@ -36,6 +38,7 @@ from reconciler.rollout_file.value_types import (
     Truth,
     VersionOne,
 )
+from reconciler.rollout_file.zones import UTC_ZONE, moment_of, read_zone
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.strategy import Strategy
@@ -100,6 +103,19 @@ class Stage(Model):
     """The percentage of this stage, above the one before it."""
     soak: RolloutDuration = Field(examples=["1d", "7d"])
     """The time that this stage must soak before the next may begin: 90s, 15m, 24h, 7d."""
+    not_before: StartTime | None = Field(
+        None, examples=["2027-01-11 09:00", "2027-01-11 09:00+01:00"]
+    )
+    """The time before which this stage does not begin: in UTC, with an offset, or in `zone`."""
+    zone: ZoneName | None = Field(None, examples=["Europe/Berlin"])
+    """The zone of `not_before`, by its name in the IANA database; default: UTC."""
+
+    @property
+    def begins_after(self) -> datetime | None:
+        """The moment before which this stage does not begin, in UTC."""
+        if self.not_before is None or self.not_before.tzinfo is not None:
+            return self.not_before
+        return moment_of(self.not_before, read_zone(self.zone or UTC_ZONE), second=True)
 
 
 class Override(Model):
@@ -211,3 +227,8 @@ class Rollout(Model):
         {}, examples=[{"oncall": {"kind": "pagerduty", "severities": ["page"]}}]
     )
     """The receivers of notifications by name; their addresses are in the environment."""
+    freezes: tuple[Freeze, ...] = Field(
+        (),
+        examples=[[{"name": "weekend", "zone": "UTC", "from": "fri 16:00", "to": "mon 08:00"}]],
+    )
+    """The times in which no audience widens, each week or from one day to another."""

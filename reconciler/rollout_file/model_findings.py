@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from reconciler.errors import Finding
 from reconciler.rollout_file.characters import cut, quoted
+from reconciler.rollout_file.freezes import Freeze
 from reconciler.rollout_file.model import Feature, Guards, Health, Override, Rollout, Stage
 from reconciler.rollout_file.nodes import (
     Alias,
@@ -130,11 +131,14 @@ def _missing(key: str) -> str:
         "soak": "soak: and a duration, such as 7d",
         "percentage": "percentage: and a number, such as 25",
         "kind": "kind: and a service, such as slack",
+        "from": "from: and a time, such as fri 16:00",
+        "to": "to: and a time, such as mon 08:00",
     }.get(key, f"{key}: and a text")
 
 
 def _unknown_key(key: str, parent: KeyPath) -> str:
-    known = list(model_at(parent).model_fields)
+    fields = model_at(parent).model_fields
+    known = [field.alias or name for name, field in fields.items()]
     message = f"unknown key {quoted(key)}"
     near = get_close_matches(key.lower(), known, n=1) if len(key) <= MAX_GUESSED_KEY_LENGTH else []
     if near:
@@ -161,6 +165,7 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("features", "*", "progression", "*"): Stage,
     ("features", "*", "override"): Override,
     ("notifications", "*"): Target,
+    ("freezes", "*"): Freeze,
     ("categories",): Categories,
     ("categories", "enterprise"): EnterpriseThreshold,
     ("categories", "*"): CategoryThreshold,

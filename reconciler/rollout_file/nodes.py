@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from re import compile as pattern
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from reconciler.errors import Finding
 from reconciler.rollout_file.characters import quoted
@@ -94,6 +94,11 @@ def scalar_value(scalar: Scalar) -> str | bool | Decimal | Nothing:
         return text
     number = Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
     return number or Decimal(0)
+
+
+def is_text(node: Node | None) -> TypeGuard[Scalar]:
+    """Return whether a node is a text."""
+    return isinstance(node, Scalar) and isinstance(scalar_value(node), str)
 
 
 def node_value(node: Node) -> Any:

@@ -14,8 +14,8 @@ from pydantic_core import PydanticCustomError
 from reconciler.rollout_file.characters import quoted
 from reconciler.rollout_file.value_types import (
     FEATURE_NAME_PATTERN,
+    FeatureReference,
     refused,
-    whole,
     wrong_type,
 )
 
@@ -116,20 +116,7 @@ def _target_name(value: str) -> str:
     return value
 
 
-def _feature_name(value: object) -> str:
-    if not isinstance(value, str):
-        raise wrong_type("a feature's name")
-    if not re.fullmatch(FEATURE_NAME_PATTERN, value):
-        raise refused(f"{quoted(value)} is not a feature's name")
-    return value
-
-
 TargetName = Annotated[str, AfterValidator(_target_name)]
-_FeatureName = Annotated[
-    str,
-    BeforeValidator(_feature_name),
-    Field(json_schema_extra={"pattern": whole(FEATURE_NAME_PATTERN)}),
-]
 
 
 class Target(BaseModel):
@@ -149,7 +136,7 @@ class Target(BaseModel):
         Annotated[Severity, BeforeValidator(_choice(Severity, "a severity"))], ...
     ] = Field((), examples=[["page", "ticket"]])
     """The severities that the target receives; default: all."""
-    features: tuple[_FeatureName, ...] = Field((), examples=[["capture"]])
+    features: tuple[FeatureReference, ...] = Field((), examples=[["capture"]])
     """The features whose events the target receives; default: all."""
 
     @property

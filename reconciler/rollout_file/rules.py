@@ -6,10 +6,10 @@ Each rule looks at nodes, so that its message has both places. It ignores values
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeGuard
 
 from reconciler.errors import Finding
 from reconciler.rollout_file.characters import quoted
+from reconciler.rollout_file.freeze_rules import freeze_findings
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.nodes import (
     Items,
@@ -19,10 +19,12 @@ from reconciler.rollout_file.nodes import (
     Scalar,
     Table,
     finding_at,
+    is_text,
     scalar_value,
 )
 
 MOST_PERCENT = 100
+MINUTES_LENGTH = len("2027-01-11 09:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ def rule_findings(root: Node) -> Iterator[Finding]:
     if not isinstance(root, Table):
         return
     yield from _duplicates(_entries(root, "test_repositories", ()))
+    yield from freeze_findings(root)
     features = root.values.get("features")
     if not isinstance(features, Table):
         return
@@ -51,6 +54,7 @@ def rule_findings(root: Node) -> Iterator[Finding]:
             yield from _duplicates(exclusions)
             yield from _in_both(whitelist, exclusions)
             yield from _stages_that_do_not_rise(feature, path)
+            yield from _zones_without_use(feature, path)
             yield from _override_limits(feature, path)
     yield from _repeated_override_ids(features)
 
@@ -58,7 +62,7 @@ def rule_findings(root: Node) -> Iterator[Finding]:
 def _entries(table: Table, key: str, path: KeyPath) -> _Entries:
     found = table.values.get(key)
     items = found.items if isinstance(found, Items) else []
-    entries = [(index, each) for index, each in enumerate(items) if _is_text(each)]
+    entries = [(index, each) for index, each in enumerate(items) if is_text(each)]
     firsts: dict[str, tuple[int, Scalar]] = {}
     for each in entries:
         firsts.setdefault(entry_key(each[1].text), each)
@@ -104,6 +108,23 @@ def _stages_that_do_not_rise(feature: Table, path: KeyPath) -> Iterator[Finding]
         before = percentage
 
 
+def _zones_without_use(feature: Table, path: KeyPath) -> Iterator[Finding]:
+    stages = feature.values.get("progression")
+    for index, stage in enumerate(stages.items if isinstance(stages, Items) else []):
+        if not isinstance(stage, Table) or "zone" not in stage.values:
+            continue
+        start = stage.values.get("not_before")
+        where, place = (*path, "progression", index, "zone"), stage.keys["zone"]
+        if start is None:
+            yield finding_at(
+                place, where, "zone is of not_before; write not_before, or remove zone"
+            )
+        elif is_text(start) and start.text[MINUTES_LENGTH:]:
+            offset = quoted(start.text[MINUTES_LENGTH:])
+            message = f"not_before has the offset {offset}; remove one of the two"
+            yield finding_at(place, where, message)
+
+
 def _override_limits(feature: Table, path: KeyPath) -> Iterator[Finding]:
     override = feature.values.get("override")
     if not isinstance(override, Table):
@@ -124,7 +145,7 @@ def _repeated_override_ids(features: Table) -> Iterator[Finding]:
     for name, feature in features.values.items():
         override = feature.values.get("override") if isinstance(feature, Table) else None
         value = override.values.get("id") if isinstance(override, Table) else None
-        if not isinstance(override, Table) or not isinstance(value, Scalar) or not _is_text(value):
+        if not isinstance(override, Table) or not isinstance(value, Scalar) or not is_text(value):
             continue
         place = override.keys["id"]
         first, where = firsts.setdefault(value.text.lower(), (name, place))
@@ -134,10 +155,6 @@ def _repeated_override_ids(features: Table) -> Iterator[Finding]:
                 "an override has one feature: give each block an id of its own"
             )
             yield finding_at(place, ("features", name, "override", "id"), message)
-
-
-def _is_text(node: Node) -> TypeGuard[Scalar]:
-    return isinstance(node, Scalar) and isinstance(scalar_value(node), str)
 
 
 def _percentage(node: Node) -> tuple[Decimal, Place] | None:

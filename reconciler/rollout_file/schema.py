@@ -38,7 +38,9 @@ class _FileSchema(GenerateJsonSchema):
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         described = super().model_schema(schema)
-        for name, text in _attribute_docstrings(schema["cls"]).items():
+        fields = schema["cls"].model_fields
+        for field, text in _attribute_docstrings(schema["cls"]).items():
+            name = fields[field].alias or field
             described["properties"][name]["description"] = text
             described["properties"][name].setdefault("title", self.get_title_from_name(name))
         return described

@@ -277,6 +277,19 @@ class _Written:
         return self.schema
 
 
+def as_pattern(pattern: str) -> object:
+    """Return the schema of a value that is written as text of a pattern."""
+    return _Written(pattern)
+
+
+def _feature_reference(value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong_type("a feature's name")
+    if not re.fullmatch(FEATURE_NAME_PATTERN, value):
+        raise refused(f"{quoted(value)} is not a feature's name")
+    return value
+
+
 _AS_WRITTEN = PlainSerializer(_plain_number, return_type=float, when_used="json")
 
 Percentage = Annotated[
@@ -310,6 +323,11 @@ Text = Annotated[str, BeforeValidator(_text), _OneLine()]
 ProcessorName = Annotated[Text, Field(max_length=MAX_PROCESSOR_LENGTH)]
 Entry = Annotated[str, PlainValidator(_entry), _Written(ENTRY_PATTERN)]
 FeatureName = Annotated[str, AfterValidator(_feature_name)]
+FeatureReference = Annotated[
+    str,
+    BeforeValidator(_feature_reference),
+    Field(json_schema_extra={"pattern": whole(FEATURE_NAME_PATTERN)}),
+]
 RolloutDuration = Annotated[
     timedelta,
     PlainValidator(_duration),

@@ -25,19 +25,30 @@ features:
     health: {min_jobs: 1, method: evidence}
     progression: [{percentage: 50, soak: 1d}, {percentage: 100, soak: 1d}]
 test_repositories: [acme/tool-3]
+freezes:
+  - {name: always, from: 2020-01-01 00:00, to: 2199-12-31 00:00, features: [capture]}
+  - {name: weekend, from: fri 16:00, to: mon 08:00}
+  - {name: later, from: 2190-01-01 00:00, to: 2190-01-02 00:00, features: [capture]}
 """
 REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
     f"acme/tool-{number},10,2,10\n" for number in range(12)
 )
 
-BY_NAME = ("by_category", "by_processor", "eligible_by_category", "indicators", "tests")
+BY_NAME = (
+    "by_category",
+    "by_processor",
+    "eligible_by_category",
+    "frozen_until",
+    "indicators",
+    "tests",
+)
 """Objects whose keys are names."""
 OPAQUE = {"metadata", "plan", "last_applied", "live"}
 """Keys that a page describes as a whole."""
 
 ROLLED_OUT = [
     ("repositories load", "repositories load r.csv"),
-    ("", "--allow soak --allow max-gain"),
+    ("", "--allow soak --allow max-gain --allow freeze --reason urgent"),
     ("categorize", "categorize"),
     ("metrics record", "metrics record acme/tool-4 --processor github_actions --failed --error no"),
     ("metrics record", "metrics record acme/tool-5 --processor inngest --seconds 2"),
@@ -55,6 +66,9 @@ ROLLED_OUT = [
     ("health", "health --explain"),
     ("simulate", "simulate --rollouts 10 --watch-for 1h"),
     ("validate", "validate wrong.yaml"),
+    ("freezes", "freezes"),
+    ("freezes", "freezes --at 2026-11-28T10:00Z"),
+    ("freeze list", "freeze list"),
     ("promote", "promote"),
     ("db status", "db status"),
     ("db roles", "db roles --check"),
@@ -67,9 +81,9 @@ ROLLED_OUT = [
     ("repositories list", "repositories list --eligible --at 2999-01-01"),
     ("repositories list", "repositories list --eligible --at 1"),
     ("write-back", "write-back"),
-    ("stop", "resume --reason fixed"),
+    ("stop", "resume --reason fixed --allow freeze"),
     ("stop", "rollback --to 10 --reason again"),
-    ("stop", "resume --reason fixed"),
+    ("stop", "resume --reason fixed --allow freeze"),
     ("history", "history"),
 ]
 """Each section of the page, and a command line that prints its JSON, in order."""

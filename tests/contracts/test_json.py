@@ -9,8 +9,12 @@ from tests.site import Site
 
 RUNS = [
     ("repositories load", "r.csv"),
-    ("", "--dry-run --allow soak --allow max-gain"),
-    ("", "--allow soak --allow max-gain"),
+    ("", "--dry-run --allow soak --allow max-gain --allow freeze --reason urgent"),
+    ("", "--allow soak --allow max-gain --allow freeze --reason urgent"),
+    ("freezes", ""),
+    ("freezes", "--at 2026-11-28T10:00Z"),
+    ("freeze list", ""),
+    ("freeze add", "another --from 2020-01-01T00:00 --to 2199-12-31T00:00"),
     ("categorize", ""),
     ("metrics record", "acme/tool-4 --processor github_actions --failed --error no --seconds 2"),
     ("metrics show", ""),
@@ -49,12 +53,12 @@ RUNS = [
     ("repositories list", "--eligible --at 2999-01-01"),
     ("repositories list", "--eligible --at 1"),
     ("write-back", ""),
-    ("resume", "--reason fixed"),
+    ("resume", "--reason fixed --allow freeze"),
     ("rollback", "--to 10 --reason again"),
-    ("resume", "--reason fixed"),
+    ("resume", "--reason fixed --allow freeze"),
     ("history", ""),
 ]
-DRIFTED = [("status", ""), ("drift", ""), ("drift adopt", ""), ("drift revert", "")]
+DRIFTED = [("status", ""), ("drift", ""), ("drift adopt", ""), ("drift revert", "--allow freeze")]
 
 
 def test_the_keys_of_each_command(site: Site) -> None:

@@ -4,7 +4,7 @@ import click
 from click.core import ParameterSource
 
 from reconciler.cli.options import Format, Settings, settings_of
-from reconciler.cli.types import FILE, Name
+from reconciler.cli.types import FILE, Name, require_reason
 from reconciler.cli.write_back_report import write_back_option
 from reconciler.planning.guards import Allowed, GuardName
 
@@ -24,6 +24,7 @@ from reconciler.planning.guards import Allowed, GuardName
     metavar="GUARD",
     help="Allow what this guard refuses; may be given several times.",
 )
+@click.option("--reason", metavar="TEXT", help="With --allow freeze: the reason, for history.")
 @click.option(
     "--accept-history-rewrite",
     is_flag=True,
@@ -49,6 +50,7 @@ def command(
     detailed_exitcode: bool,
     yes: bool,
     allow: tuple[str, ...],
+    reason: str | None,
     accept_history_rewrite: bool,
     require_commit: bool | None,
     writes_back: bool | None,
@@ -69,9 +71,7 @@ def command(
     from reconciler.cli import apply_flow
     from reconciler.operations.reconcile import Permission
 
-    permission = Permission(
-        frozenset(Allowed(GuardName(each)) for each in allow), accept_history_rewrite
-    )
+    permission = Permission(_permissions(allow, reason), accept_history_rewrite)
     request = apply_flow.Request.make(settings, permission, writes_back=writes_back)
     if dry_run:
         return apply_flow.preview(request, plan_out=plan_out, detailed_exitcode=detailed_exitcode)
@@ -81,6 +81,17 @@ def command(
     if yes or not apply_flow.asks(settings):
         return apply_flow.apply(request)
     return apply_flow.apply_after_asking(request)
+
+
+def _permissions(allow: tuple[str, ...], reason: str | None) -> frozenset[Allowed]:
+    if (reason is not None) is not (GuardName.FREEZE in allow):
+        raise click.UsageError("--allow freeze and --reason need each other")
+    if reason is not None:
+        require_reason(reason)
+    guards = map(GuardName, allow)
+    return frozenset(
+        Allowed(each, reason=reason if each is GuardName.FREEZE else None) for each in guards
+    )
 
 
 def _refuse_options_of_the_apply(context: click.Context) -> None:

@@ -50,18 +50,23 @@ def command(context: click.Context) -> None:
     epilog='Example: reconcile drift revert --reason "the entry was removed by mistake"'
 )
 @click.option("--reason", metavar="TEXT", help="The reason, for history.")
+@click.option(
+    "--allow", type=click.Choice(["freeze"]), help="Revert it also while a freeze holds a feature."
+)
 @click.option("--yes", "-y", is_flag=True, help="Revert it without a question.")
 @click.pass_context
-def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
+def revert(context: click.Context, *, reason: str | None, allow: str | None, yes: bool) -> None:
     """Revert held drift at once: changes by hand that block every apply.
 
     The next apply keeps or reverts all other drift.
     """
+    from reconciler.notifications.recorder import Recorder
     from reconciler.operations.drift import (
         read_drift_causes,
         read_drift_of_own_schema,
         revert_held_drift,
     )
+    from reconciler.operations.events import emit_to
 
     settings = settings_of(context)
     database = open_database(settings, to_write=True)
@@ -70,7 +75,12 @@ def revert(context: click.Context, *, reason: str | None, yes: bool) -> None:
         _show(settings, found, "there is no drift", read_drift_causes(database))
         ask("Revert the held drift?", "nothing was reverted")
     reverted = revert_held_drift(
-        database, found.keys(), by=actor(settings), reason=reason or "held drift reverted"
+        database,
+        found.keys(),
+        by=actor(settings),
+        reason=reason or "held drift reverted",
+        allows_freeze=allow is not None,
+        emit=emit_to(Recorder(database).record),
     )
     _show(settings, reverted, "there is no held drift; nothing was written")
     if reverted:

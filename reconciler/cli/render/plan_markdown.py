@@ -13,6 +13,7 @@ import click
 from reconciler.cli.render.plan_text import (
     Outcome,
     is_shown,
+    named_changes,
     plan_text,
     shown_changes,
     summary,
@@ -21,18 +22,20 @@ from reconciler.cli.render.text import fixed_width, for_cell, for_line, for_mark
 from reconciler.cli.render.wording import (
     REFUSED,
     describe_absence,
+    describe_allowed,
     mark_drift_lines,
     short_limit,
     ways_on,
 )
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
 from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.drift import describe_drift
 from reconciler.planning.guards import Allowed, GuardName
-from reconciler.planning.plan import FeaturePlan, ListChange, Plan, ScalarChange
+from reconciler.planning.plan import FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
-from reconciler.wording import count, counted, describe_permission, short_commit
+from reconciler.wording import count, counted, short_commit
 
 MAX_CHARACTERS: Final = 60_000
 """GitHub refuses a comment of more than 65,536; the rest is for text that a workflow adds."""
@@ -42,6 +45,7 @@ MAX_MESSAGE: Final = 400
 
 _CUT: Final = "_The rest does not fit here; to see it:_ `reconcile --dry-run`"
 _ENTRIES_IN_A_CELL: Final = 10
+_TITLES: Final = {"notifications": "Receivers of notifications", "freezes": "Freezes"}
 
 
 def plan_markdown(plan: Plan, source: Source, outcome: Outcome) -> str:
@@ -64,7 +68,7 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
             yield from feature_parts(feature, plan.allowed_for(feature.name))
     yield from marks_parts(plan)
     yield from categories_parts(plan)
-    yield from targets_parts(plan)
+    yield from named_parts(plan)
     if plan.has_changes:
         with fixed_width():
             text = plan_text(plan, source, outcome)
@@ -109,7 +113,7 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
     for finding in feature.findings:
         by = allowed.get(finding.guard)
         verdict = "Refused" if by is None else "Allowed"
-        yield f"> **{verdict}** by `{finding.guard}`: {finding.message}{_allowing_commit(by)}"
+        yield f"> **{verdict}** by `{finding.guard}`: {finding.message}{_allowing(by)}"
     for drift in feature.drift:
         yield f"> **Drift:** {for_markdown(describe_drift(drift))}"
     rows = [
@@ -130,10 +134,9 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
         yield f"> **Warning:** {for_markdown(warning)}"
 
 
-def _allowing_commit(by: Allowed | None) -> str:
-    if by is None or by.commit is None:
-        return ""
-    return f" ({for_markdown(describe_permission(by.commit))})"
+def _allowing(by: Allowed | None) -> str:
+    allowed = describe_allowed(by)
+    return f" ({for_markdown(allowed[2:-1])})" if allowed else ""
 
 
 def _change(change: ScalarChange | ListChange) -> tuple[str, ...]:
@@ -196,25 +199,24 @@ def categories_parts(plan: Plan) -> Iterator[str]:
         yield f"Changed thresholds: {names}. All repositories are categorised again."
 
 
-def targets_parts(plan: Plan) -> Iterator[str]:
-    """Yield what changes about the receivers of notifications."""
-    targets = plan.notifications
-    lines = [
-        *(
-            f"- **+** `{name}`: {for_markdown(each.summary)}"
-            for name, each in targets.added.items()
-        ),
-        *(
-            f"- **−** `{name}`: {for_markdown(each.summary)}"
-            for name, each in targets.removed.items()
-        ),
-        *(
-            f"- `{name}`: {for_markdown(before.summary)} → {for_markdown(after.summary)}"
-            for name, (before, after) in targets.changed.items()
-        ),
-    ]
-    if lines:
-        yield "\n".join(["Receivers of notifications:", "", *lines])
+def named_parts(plan: Plan) -> Iterator[str]:
+    """Yield what changes about the receivers of notifications, and about the freezes."""
+    for key, changes in named_changes(plan):
+        lines = [
+            *(
+                f"- **+** {for_markdown(name)}: {for_markdown(each.summary)}"
+                for name, each in changes.added.items()
+            ),
+            *(
+                f"- **−** {for_markdown(name)}: {for_markdown(each.summary)}"
+                for name, each in changes.removed.items()
+            ),
+            *(
+                f"- {for_markdown(name)}: {for_markdown(before.summary)} → {for_markdown(after.summary)}"
+                for name, (before, after) in changes.changed.items()
+            ),
+        ]
+        yield "\n".join([f"{_TITLES[key]}:", "", *lines])
 
 
 def _names(names: Iterable[str], number: int, shown: int = _ENTRIES_IN_A_CELL) -> str:
@@ -252,7 +254,7 @@ def _difference_parts(plan: Plan, file: str) -> Iterator[str]:
             yield from feature_parts(feature, plan.allowed_for(feature.name))
     yield from marks_parts(plan)
     yield from categories_parts(plan)
-    yield from targets_parts(plan)
+    yield from named_parts(plan)
 
 
 def errors_markdown(errors: Sequence[ReconcilerError]) -> str:

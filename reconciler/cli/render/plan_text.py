@@ -10,24 +10,21 @@ from reconciler.cli.render.text import for_line, line, listed, paragraph, wrappe
 from reconciler.cli.render.wording import (
     REFUSED,
     describe_absence,
+    describe_allowed,
     mark_drift_lines,
     short_limit,
     ways_on,
 )
 from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.desired import default_configuration
 from reconciler.planning.drift import describe_drift
+from reconciler.planning.freezes import FreezesPlan
 from reconciler.planning.guards import Allowed, GuardName
-from reconciler.planning.plan import (
-    Change,
-    FeatureAction,
-    FeaturePlan,
-    ListChange,
-    Plan,
-    ScalarChange,
-)
+from reconciler.planning.notifications import TargetsPlan
+from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source
-from reconciler.wording import count, counted, describe_permission, gains, short_commit
+from reconciler.wording import count, counted, gains, short_commit
 from rollout_client.targeting.categories import Threshold
 
 _SHOWN_ENTRIES: Final = 20
@@ -67,8 +64,8 @@ def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
         parts.append("\n".join(_marks(plan)))
     if plan.categories.changed:
         parts.append("\n".join(_categories(plan)))
-    if len(plan.notifications):
-        parts.append("\n".join(_targets(plan)))
+    for title, changes in named_changes(plan):
+        parts.append("\n".join(_named(title, changes)))
     return "\n\n".join([*parts, fitted_summary(plan, outcome)])
 
 
@@ -143,7 +140,7 @@ def _feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> Iter
     for finding in feature.findings:
         by = allowed.get(finding.guard)
         label, color = ("refused", "red") if by is None else ("allowed", None)
-        where = "" if by is None or by.commit is None else f" ({describe_permission(by.commit)})"
+        where = describe_allowed(by)
         yield from paragraph(label, for_line(f"{finding.guard}: {finding.message}{where}"), color)
     for warning in feature.warnings:
         yield from paragraph("warning", for_line(warning), "yellow")
@@ -242,15 +239,26 @@ def _categories(plan: Plan) -> Iterator[str]:
     yield line("", "all repositories are categorised again")
 
 
-def _targets(plan: Plan) -> Iterator[str]:
-    yield click.style("~ notifications", fg="yellow", bold=True)
-    targets = plan.notifications
-    for name, each in targets.added.items():
-        yield from paragraph("added", click.style(f"+ {name}: {each.summary}", fg="green"))
-    for name, each in targets.removed.items():
-        yield from paragraph("removed", click.style(f"− {name}: {each.summary}", fg="red"))
-    for name, (before, after) in targets.changed.items():
-        yield from paragraph("changed", f"{name}: {before.summary} → {after.summary}")
+def named_changes(plan: Plan) -> Iterator[tuple[str, TargetsPlan | FreezesPlan]]:
+    """Yield the keys of the file beside `features` with things that come, go or change."""
+    if len(plan.notifications):
+        yield "notifications", plan.notifications
+    if len(plan.freezes):
+        yield "freezes", plan.freezes
+
+
+def _named(title: str, changes: TargetsPlan | FreezesPlan) -> Iterator[str]:
+    yield click.style(f"~ {title}", fg="yellow", bold=True)
+    for name, each in changes.added.items():
+        yield from paragraph(
+            "added", click.style(f"+ {for_line(name)}: {each.summary}", fg="green")
+        )
+    for name, each in changes.removed.items():
+        yield from paragraph(
+            "removed", click.style(f"− {for_line(name)}: {each.summary}", fg="red")
+        )
+    for name, (before, after) in changes.changed.items():
+        yield from paragraph("changed", f"{for_line(name)}: {before.summary} → {after.summary}")
 
 
 def _limits(threshold: Threshold) -> str:

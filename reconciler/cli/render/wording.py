@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from reconciler.planning.guards import MOST_NAMES
+from reconciler.planning.commit_permission import FREEZE_REASON_TRAILER
+from reconciler.planning.guards import MOST_NAMES, Allowed, GuardName
 from reconciler.planning.plan import MarksPlan, Plan
 from reconciler.rollout_file.model import Override
-from reconciler.wording import count, short_commit, show_number, show_time
+from reconciler.wording import count, describe_permission, short_commit, show_number, show_time
 
 if TYPE_CHECKING:
     from reconciler.operations.write_back_pass import WrittenBack
@@ -24,12 +25,31 @@ def describe_absence(override: Override) -> str:
     )
 
 
+def describe_allowed(by: Allowed | None) -> str:
+    """Return what allows a finding, in parentheses: the commit, and the reason if it has one."""
+    if by is None:
+        return ""
+    where = [] if by.commit is None else [describe_permission(by.commit)]
+    why = [] if by.reason is None else [by.reason]
+    return f" ({': '.join([*where, *why])})" if where or why else ""
+
+
 def ways_on(plan: Plan) -> Iterator[str]:
     """Yield each way to go on after a refusal, in a sentence."""
     if guards := sorted({finding.guard for _, finding in plan.refusing}):
         flags = " ".join(f"--allow {guard}" for guard in guards)
         trailers = " and ".join(f"Rollout-Allow: {guard}" for guard in guards)
-        yield "make a smaller change in the file"
+        if GuardName.FREEZE in guards:
+            flags += ' --reason "TEXT"'
+            trailers += f" and {FREEZE_REASON_TRAILER}: TEXT"
+        if plan.allowed_at is not None:
+            yield (
+                f"wait: from {show_time(plan.allowed_at)} on the same file is allowed; "
+                "reconcile watch --follow or the scheduled workflow applies it then"
+            )
+            yield "or make a smaller change in the file"
+        else:
+            yield "make a smaller change in the file"
         yield (
             f"or allow it by name: {flags}; "
             f"in a pull request, by a line in the message of the commit that changes it: {trailers}"

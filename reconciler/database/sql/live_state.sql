@@ -1,6 +1,10 @@
 -- name: state
--- The newest generation and the commit that was applied last.
-SELECT generation, applied_commit
+-- The newest generation, the commit that was applied last, and the time: not that of the transaction, which can
+-- have waited for a lock.
+SELECT
+    generation,
+    applied_commit,
+    clock_timestamp() AS now
 FROM public.rollout_state;
 
 -- name: configurations

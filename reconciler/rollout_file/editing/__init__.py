@@ -7,10 +7,12 @@ the text, and its result is read again before it is returned. Only `edit_rollout
 from reconciler.rollout_file.editing.editable_text import Keys, Value
 from reconciler.rollout_file.editing.edits import (
     with_entries,
+    with_item,
     with_override,
     with_table,
     with_value,
     without_entries,
+    without_item,
     without_override,
     without_value,
 )
@@ -21,10 +23,12 @@ __all__ = [
     "Value",
     "edit_rollout_file",
     "with_entries",
+    "with_item",
     "with_override",
     "with_table",
     "with_value",
     "without_entries",
+    "without_item",
     "without_override",
     "without_value",
 ]

@@ -137,6 +137,38 @@ def without_entries(source: bytes, path: Keys, entries: Sequence[str]) -> bytes:
     return spliced(opened, text_changes.remove_entries(opened, chain[-1], items, gone), expected)
 
 
+def with_item(source: bytes, path: Keys, item: Mapping[str, Any]) -> bytes:
+    """Return the file with a mapping added at the end of a list; an absent list is created.
+
+    Raises:
+        EditRefused: it can't be added without touching more, or the file would not be accepted.
+        FileInvalid: the file is not accepted as it is.
+    """
+    opened = open_source(source)
+    chain = _chain(opened, path)
+    items = chain[-1].value if len(chain) > len(path) else None
+    if not isinstance(items, yaml.SequenceNode):
+        return _with(source, path, (dict(item),))
+    expected = _changed(opened.values, path, lambda old: (*old, dict(item)))
+    return spliced(opened, text_changes.add_entries(opened, chain, items, [item]), expected)
+
+
+def without_item(source: bytes, path: Keys, position: int) -> bytes:
+    """Return the file without the item of a list at a position; an emptied list is written `[]`.
+
+    Raises:
+        EditRefused: it can't be removed without touching more.
+        FileInvalid: the file is not accepted as it is.
+    """
+    opened = open_source(source)
+    chain = _chain(opened, path)
+    items = chain[-1].value
+    assert isinstance(items, yaml.SequenceNode)  # noqa: S101 - the reader has found its items
+    expected = _changed(opened.values, path, lambda old: (*old[:position], *old[position + 1 :]))
+    splices = text_changes.remove_entries(opened, chain[-1], items, [position])
+    return spliced(opened, splices, expected)
+
+
 def _override_values(override: Override) -> dict[str, Value]:
     values: dict[str, Value | None] = {
         "id": str(override.id),

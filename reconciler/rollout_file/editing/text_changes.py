@@ -85,13 +85,17 @@ def remove_key(source: Source, chain: Sequence[Slot]) -> list[Splice]:
 
 
 def add_entries(
-    source: Source, chain: Sequence[Slot], items: yaml.SequenceNode, new: Sequence[str]
+    source: Source,
+    chain: Sequence[Slot],
+    items: yaml.SequenceNode,
+    new: Sequence[str | Mapping[str, Any]],
 ) -> list[Splice]:
     """Return the splices that add entries to the end of the list at the end of `chain`."""
     key = chain[-1].key
     if not items.value:
         return _begin_list(source, chain, items, new)
-    texts = [_in_style(each, items.value[-1]) for each in new]
+    like = items.value[-1]
+    texts = [_in_style(each, like) if isinstance(each, str) else flow_text(each) for each in new]
     if not is_block(items):
         return flow_style.added(source, items, len(items.value) - 1, texts)
     lead = block_style.entry_lead(source, items)
@@ -120,19 +124,22 @@ def remove_entries(
 
 
 def _begin_list(
-    source: Source, chain: Sequence[Slot], items: yaml.SequenceNode, new: Sequence[str]
+    source: Source,
+    chain: Sequence[Slot],
+    items: yaml.SequenceNode,
+    new: Sequence[str | Mapping[str, Any]],
 ) -> list[Splice]:
     """Return the splices that fill an empty `[]`: in lines if its key has a line, else in its brackets."""
     owner, slot = chain[-2], chain[-1]
     key = slot.key
     is_bare = source.text[start(items) : source.end(items)] == "[]"
     if key is None or not is_block(owner.value) or not is_bare:
-        write = json_text if _is_json(source, owner.value) else scalar_text
+        write = json_text if _is_json(source, owner.value) else flow_text
         return flow_style.added(source, items, -1, list(map(write, new)))
     before = source.text[: start(items)].rstrip(" ")
     line = source.line(start(items))
     dash = " " * block_style.column(key) + block_style.dash_below(source, chain[:-1])
-    lines = block_style.lines_after(source, line, [dash + scalar_text(each) for each in new])
+    lines = block_style.lines_after(source, line, [dash + flow_text(each) for each in new])
     return [Splice(len(before), source.end(items), ""), lines]
 
 

@@ -7,17 +7,10 @@ from uuid import UUID
 import pytest
 
 from reconciler.planning.blast_radius import BlastRadius
+from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.guards import Allowed, GuardName, TooMuchIncrease, TooMuchRemoval
 from reconciler.planning.live_state import Directory, Live
-from reconciler.planning.plan import (
-    CategoriesPlan,
-    FeatureAction,
-    FeaturePlan,
-    ListChange,
-    MarksPlan,
-    Plan,
-    ScalarChange,
-)
+from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.plan_inputs import PlanInputs
 from reconciler.planning.planner import make_plan, with_blast_radius
 from reconciler.rollout_file.model import Feature, Guards, Rollout

@@ -9,11 +9,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler.planning.blast_radius import BlastRadius, Moved
+from reconciler.planning.expectation import expect, what_moved
 from reconciler.planning.guards import GuardName
 from reconciler.planning.plan import Plan
 from reconciler.planning.plan_inputs import PlanInputs, Source
 from reconciler.planning.planner import make_plan
-from reconciler.planning.report import PlanReport, expect, make_report, plan_schema, what_moved
+from reconciler.planning.report import PlanReport, make_report, plan_schema
 from reconciler.rollout_file.model import Feature, Rollout
 from rollout_client.targeting.categories import Category
 from tests.unit.planning.situations import FEATURE, feature, inputs_of
