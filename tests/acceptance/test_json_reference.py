@@ -35,11 +35,14 @@ REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
 )
 
 BY_NAME = (
+    "added",
     "by_category",
     "by_processor",
+    "changed",
     "eligible_by_category",
     "frozen_until",
     "indicators",
+    "removed",
     "tests",
 )
 """Objects whose keys are names."""
