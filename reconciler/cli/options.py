@@ -21,6 +21,7 @@ class Format(StrEnum):
     JSON = "json"
     MARKDOWN = "markdown"
     GITHUB = "github"
+    CSV = "csv"
 
 
 @dataclass(slots=True)

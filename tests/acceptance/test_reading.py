@@ -1,5 +1,7 @@
 """Categories, participation and the next repositories, as people and scripts read them."""
 
+import csv
+import io
 import json
 import re
 
@@ -174,6 +176,24 @@ def test_every_change_is_shown_with_its_name_within_the_width(filled: Site) -> N
     assert "    auto_rollback on → off" in shown
     assert max(map(len, shown)) <= 100
     assert "word word end" in " ".join(" ".join(shown).split())
+
+
+def test_history_is_a_table_without_formulas(filled: Site) -> None:
+    reason = '=HYPERLINK("http://x"), "quoted"\nand a second line'
+    filled.database.execute(
+        "INSERT INTO rollout_history (action, reason, triggered_by) VALUES ('note', %(reason)s, '@lin')",
+        reason=reason,
+    )
+
+    done = filled.reconcile("history", "--format", "csv", "--limit", "2")
+
+    newest, first = csv.DictReader(io.StringIO(done.stdout))
+    assert (newest["reason"], newest["by"]) == (f"'{reason}", "'@lin")
+    assert (first["feature"], first["action"], first["commit"]) == (
+        "capture",
+        "created",
+        filled.git("rev-parse", "HEAD"),
+    )
 
 
 def test_history_shows_values_as_people_write_them(filled: Site) -> None:

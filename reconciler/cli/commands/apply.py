@@ -113,4 +113,4 @@ def _refuse_combinations(context: click.Context, settings: Settings) -> None:
         raise click.UsageError("--plan-in applies a plan; it cannot be used with --dry-run")
     if settings.feature is not None:
         raise click.UsageError("--feature cannot be used here: the file is applied as a whole")
-    settings.choose_format(*Format)
+    settings.choose_format(Format.TEXT, Format.JSON, Format.MARKDOWN, Format.GITHUB)

@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.context import choose_live_feature, reading_replica
 from reconciler.cli.options import Format, Settings, settings_of
-from reconciler.cli.output import show_result
+from reconciler.cli.output import print_result, show_result
 from reconciler.cli.render.text import for_line, wrapped
 from reconciler.cli.types import Name, Since
 from reconciler.planning.history import Action
@@ -44,7 +44,10 @@ if TYPE_CHECKING:
 def command(
     context: click.Context, *, limit: int, since: datetime | None, action: str | None
 ) -> None:
-    """Show the audit trail: each change with its time, author and reason; the newest first."""
+    """Show the audit trail: each change with its time, author and reason; the newest first.
+
+    With --format csv it is a table for a spreadsheet.
+    """
     run(settings_of(context), limit=limit, since=since, action=action)
 
 
@@ -58,13 +61,18 @@ def run(
     """Print the newest entries of the audit trail, and return them."""
     from reconciler.database.history import read_history
 
-    settings.choose_format(Format.TEXT, Format.JSON)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.CSV)
     with reading_replica(settings) as connection:
         if settings.feature is not None:
             choose_live_feature(settings, connection)
         entries = read_history(
             connection, feature=settings.feature, action=action, since=since, limit=limit
         )
+    if chosen is Format.CSV:
+        from reconciler.database.history_csv import csv_lines
+
+        print_result(settings, "".join(csv_lines(entries)).removesuffix("\r\n"))
+        return {"history": entries}
     return show_result(settings, {"history": entries}, lambda: _as_text(entries))
 
 

@@ -1,7 +1,5 @@
 """The screen *History*: the audit trail by filter, as a page, as CSV and as JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.database.history import HistoryEntry
+from reconciler.database.history_csv import csv_lines
 from reconciler.database.history_search import HistoryFilter, HistoryPage, read_history_page
 from reconciler.database.live_state import read_feature_names
 from reconciler.planning.history import Action
 from reconciler.planning.times import parse_end, parse_time
-from reconciler.wording import show_number, show_time
+from reconciler.wording import show_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,20 +20,6 @@ if TYPE_CHECKING:
 PAGE_ROWS: Final = 100
 _EXPORTED_AT_ONCE: Final = 1_000
 _LARGEST_POSITION: Final = 2**63 - 1
-_FORMULA_BEGINNINGS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""A spreadsheet computes a cell that begins with one of these."""
-_COLUMNS: Final = (
-    "time",
-    "feature",
-    "action",
-    "before",
-    "after",
-    "change",
-    "reason",
-    "by",
-    "generation",
-    "commit",
-)
 _BYTE_ORDER_MARK: Final = "\ufeff"
 """Without it a spreadsheet reads UTF-8 as its own encoding."""
 
@@ -141,9 +126,8 @@ def every_entry(read_page: ReadPage) -> Iterator[HistoryEntry]:
 
 def as_csv(entries: Iterator[HistoryEntry]) -> Iterator[str]:
     """Yield the lines of a CSV file for a spreadsheet; no cell of it is a formula."""
-    yield _BYTE_ORDER_MARK + _line(_COLUMNS)
-    for entry in entries:
-        yield _line([_cell(value) for value in _values(entry).values()])
+    yield _BYTE_ORDER_MARK
+    yield from csv_lines(entries)
 
 
 def as_json(entries: Iterator[HistoryEntry]) -> Iterator[str]:
@@ -170,32 +154,3 @@ def _as_object(entry: HistoryEntry) -> dict[str, Any]:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
-
-
-def _values(entry: HistoryEntry) -> Mapping[str, str]:
-    details = entry.details
-    before, after = entry.previous_percentage, entry.new_percentage
-    values = (
-        show_time(entry.created_at),
-        entry.feature_name or "",
-        entry.action,
-        "" if before is None else show_number(before),
-        "" if after is None else show_number(after),
-        entry.change,
-        entry.reason or "",
-        entry.triggered_by or "",
-        str(details.get("generation", "")),
-        str(details.get("commit") or ""),
-    )
-    return dict(zip(_COLUMNS, values, strict=True))
-
-
-def _cell(value: str) -> str:
-    """Return a value that a spreadsheet shows as text."""
-    return f"'{value}" if value.lstrip(" ").startswith(_FORMULA_BEGINNINGS) else value
-
-
-def _line(cells: Sequence[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue()
