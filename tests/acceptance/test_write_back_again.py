@@ -110,6 +110,32 @@ def test_a_block_whose_branch_was_deleted_is_written_to_the_new_one(applied: Sit
     assert block(applied) is not None
 
 
+def test_a_block_lost_in_a_merge_and_put_back_stays_in_force(applied: Site) -> None:
+    override = limit(applied.database)
+    carry(applied)
+    commit_percentage(applied, 8)
+    applied.git("fetch", "--quiet")
+    applied.git("merge", "--quiet", "--strategy=ours", "--message=Merge", "origin/main")
+    lost = applied.file.read_text()
+    theirs = applied.git("show", "HEAD^2:rollout.yaml")
+    applied.write(lost + theirs[theirs.index("    override:") :] + "\n")
+    applied.commit("Put the block back")
+    applied.push()
+
+    apply_file(applied)
+    report = carry(applied)
+
+    found = block(applied)
+    assert "override" not in lost
+    assert found is not None
+    assert found.id == override
+    assert outcomes(report) == []
+    assert applied.database.value("SELECT state FROM rollout_override") == "on"
+    assert "resumed" not in [
+        each["action"] for each in applied.database.rows("SELECT action FROM rollout_history")
+    ]
+
+
 @pytest.mark.parametrize("folder", ["ops", "a/deep/one"])
 def test_a_block_removed_while_the_file_is_moved_stays_removed(applied: Site, folder: str) -> None:
     before = applied.remote_text()
