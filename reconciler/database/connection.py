@@ -8,6 +8,7 @@ message is one line, without URL or password.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -37,7 +38,32 @@ SILENCE = {
 """In seconds, tries and milliseconds: a silent server is given up after a minute."""
 
 
-def create_engine(address: DatabaseAddress, patience: Patience | None = None) -> sqlalchemy.Engine:
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """The rights and the limit of each transaction, beside those of the account."""
+
+    role: str | None = None
+    """The role whose rights it has, which the account must be a member of; None for the account's own."""
+    statement_seconds: int | None = None
+    """The longest statement; None for the usual limit."""
+
+    @property
+    def statement(self) -> str:
+        """The statement that begins a transaction so; it ends with the transaction."""
+        parts = []
+        if self.statement_seconds is not None:
+            parts.append(f"SET LOCAL statement_timeout = '{self.statement_seconds}s'")
+        if self.role is not None:
+            parts.append(f'SET LOCAL ROLE "{self.role}"')
+        return "; ".join(parts)
+
+
+OF_THE_ACCOUNT = Rights()
+
+
+def create_engine(
+    address: DatabaseAddress, patience: Patience | None = None, rights: Rights = OF_THE_ACCOUNT
+) -> sqlalchemy.Engine:
     """Return an engine for this address; it connects at its first use.
 
     With patience, a connection waits for a server that accepts it.
@@ -60,7 +86,7 @@ def create_engine(address: DatabaseAddress, patience: Patience | None = None) ->
     sqlalchemy.event.listen(
         engine, "do_connect", partial(_connect, address, patience or Patience())
     )
-    sqlalchemy.event.listen(engine, "begin", _fix_settings)
+    sqlalchemy.event.listen(engine, "begin", partial(_fix_settings, rights))
     return engine
 
 
@@ -71,9 +97,9 @@ class _Adapters:
     connection = None
 
 
-def _fix_settings(connection: sqlalchemy.Connection) -> None:
+def _fix_settings(rights: Rights, connection: sqlalchemy.Connection) -> None:
     """Give a transaction its settings; they end with it, so that a pooled session keeps none."""
-    connection.exec_driver_sql(_SQL["begin"] + _SQL["limits"])
+    connection.exec_driver_sql(_SQL["begin"] + _SQL["limits"] + rights.statement)
 
 
 def _connect(

@@ -19,7 +19,14 @@ import psycopg
 from sqlalchemy import Connection, Engine, exc, text
 
 from reconciler.database.address import DatabaseAddress
-from reconciler.database.connection import create_engine, in_a_line, sqlstate, translated_errors
+from reconciler.database.connection import (
+    OF_THE_ACCOUNT,
+    Rights,
+    create_engine,
+    in_a_line,
+    sqlstate,
+    translated_errors,
+)
 from reconciler.database.locks import OnWait, describe_holders, is_lock_timeout, wait_silently
 from reconciler.database.patience import Patience, is_of_switchover, pause
 from reconciler.database.queries import queries
@@ -57,6 +64,7 @@ class Database:
         *,
         on_wait: OnWait = wait_silently,
         patience_seconds: float = 0.0,
+        rights: Rights = OF_THE_ACCOUNT,
     ) -> Self:
         """Return the database at an address; it is connected at its first use.
 
@@ -64,9 +72,10 @@ class Database:
             address: the address.
             on_wait: called with a sentence before an act waits for a lock or a server.
             patience_seconds: how long an act waits for a server that accepts writes.
+            rights: the rights of its transactions.
         """
         patience = Patience(patience_seconds, on_wait)
-        return cls(address, create_engine(address, patience), on_wait, patience)
+        return cls(address, create_engine(address, patience, rights), on_wait, patience)
 
 
 @contextmanager
