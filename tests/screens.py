@@ -8,7 +8,10 @@ import httpx
 from starlette.applications import Starlette
 
 from reconciler.dashboard.acts import Acting
-from reconciler.dashboard.application import make_application
+from reconciler.dashboard.application import Dashboard, make_application
+from reconciler.dashboard.sign_in.gate import LocalSignIn, SignIn
+from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.database.connection import OF_THE_ACCOUNT, Rights
 from reconciler.database.transactions import Database as OpenedDatabase
 from tests.postgres import Database
 
@@ -22,15 +25,25 @@ class Browser:
     @classmethod
     def of(cls, database: Database) -> "Browser":
         """Return a browser of the screens over a test's database."""
-        return cls(make_application(OpenedDatabase.at(database.address)))
+        opened = OpenedDatabase.at(database.address)
+        return cls(make_application(Dashboard(opened, LocalSignIn("ada"))))
 
     @classmethod
     def acting(
-        cls, database: Database, write_back: Callable[[], Sequence[str]] = lambda: ()
+        cls,
+        database: Database,
+        write_back: Callable[[OpenedDatabase], Sequence[str]] = lambda _: (),
+        *,
+        sign_in: SignIn | None = None,
+        viewing: Rights = OF_THE_ACCOUNT,
+        acting_with: Rights = OF_THE_ACCOUNT,
+        signer: Signer | None = None,
     ) -> "Browser":
         """Return a browser that may act, with what follows each act."""
-        opened = OpenedDatabase.at(database.address)
-        return cls(make_application(opened, Acting(opened, lambda _: "ada", write_back)))
+        reading = OpenedDatabase.at(database.address, rights=viewing)
+        acting = Acting(lambda: OpenedDatabase.at(database.address, rights=acting_with), write_back)
+        chosen = sign_in or LocalSignIn("ada")
+        return cls(make_application(Dashboard(reading, chosen, acting, signer or Signer.random())))
 
     def get(
         self,
@@ -40,11 +53,12 @@ class Browser:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        sender: str = "127.0.0.1",
     ) -> httpx.Response:
-        """Return the answer to a request."""
+        """Return the answer to a request of a sender's address."""
 
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.application)
+            transport = httpx.ASGITransport(self.application, client=(sender, 50_000))
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://127.0.0.1"
             ) as client:

@@ -48,7 +48,7 @@ def open_database(
     if address.is_embedded or not to_write:
         return replace(open_address(address, to_write=to_write), on_wait=settings.inform)
     return Database.at(
-        address, on_wait=settings.inform, patience_seconds=_database_wait_seconds() if waits else 0
+        address, on_wait=settings.inform, patience_seconds=database_wait_seconds() if waits else 0
     )
 
 
@@ -89,7 +89,7 @@ def open_address(address: "DatabaseAddress", *, to_write: bool) -> "Database":
     return database
 
 
-def _database_wait_seconds() -> float:
+def database_wait_seconds() -> float:
     """Return how long an act waits for a server that accepts writes.
 
     Raises:

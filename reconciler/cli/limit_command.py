@@ -117,10 +117,15 @@ def _expectation(feature: str, expected: "Forecast") -> str:
     if expected.act is None:
         return f"{for_line(feature)}: nothing would change"
     before, after = expected.act.before.percentage, expected.act.after.percentage
+    effect = expected.effect
+    repositories = (
+        "the repositories could not be counted"
+        if effect is None
+        else f"{count(effect.before)} → {count(effect.after)} of "
+        f"{counted(effect.repositories, 'repository')}"
+    )
     return (
-        f"{for_line(feature)}: {show_number(before)} → {show_number(after)} percent, "
-        f"{count(expected.eligible_before)} → {count(expected.eligible_after)} of "
-        f"{counted(expected.total, 'repository')}"
+        f"{for_line(feature)}: {show_number(before)} → {show_number(after)} percent, {repositories}"
     )
 
 
@@ -155,9 +160,11 @@ def acted_lines(acted: "Acted") -> list[str]:
 
 
 def _lines(changed: "Changed") -> list[str]:
-    repositories = (
-        f"{count(changed.eligible)} of {counted(changed.total, 'repository')} have the feature now"
-    )
+    if changed.eligible is None or changed.total is None:
+        repositories = f"not counted: {changed.problem}"
+    else:
+        total = counted(changed.total, "repository")
+        repositories = f"{count(changed.eligible)} of {total} have the feature now"
     return [*acted_lines(changed.acted), *paragraph("eligible", repositories)]
 
 

@@ -5,20 +5,17 @@ showed it; otherwise the answer is 409 with the present state. A form carries a 
 page of this dashboard.
 """
 
-import hashlib
-import hmac
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from reconciler.dashboard.forms import Form, Forms, FormTooLong, read_form
 from reconciler.errors import Moved, NotFound, ReconcilerError, Refused
 from reconciler.operations.limit_change import (
     LimitChange,
@@ -29,21 +26,18 @@ from reconciler.operations.limit_change import (
     forecast,
 )
 from reconciler.operations.seen import SeenBy
+from reconciler.rollout_file.model import MAX_REASON_LENGTH
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from reconciler.dashboard.screens.routes import Render
+    from reconciler.dashboard.sign_in.gate import Render
+    from reconciler.dashboard.sign_in.people import Person
     from reconciler.database.transactions import Database
 
-COOKIE: Final = "rollout_form"
 VIA: Final = "dashboard"
 _VERBS: Final[Mapping[str, str]] = {"stop": "Stop", "rollback": "Roll back", "resume": "Resume"}
-_MAX_BODY_BYTES: Final = 16_384
-_MAX_FIELDS: Final = 20
 _MOST_PERCENT: Final = 100
-
-Form = Mapping[str, str]
 
 
 class BadForm(ReconcilerError):
@@ -52,19 +46,12 @@ class BadForm(ReconcilerError):
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Who acts from this dashboard, and what follows an act."""
+    """How acts are written, and what follows one."""
 
-    database: "Database"
-    """With the rights to act."""
-    person: "Callable[[Request], str]"
-    """Returns the author of an act, for history."""
-    write_back: Callable[[], Sequence[str]]
+    open_database: "Callable[[], Database]"
+    """Returns the database for one act: with the rights to act, and with patience for a switchover."""
+    write_back: "Callable[[Database], Sequence[str]]"
     """Writes overrides to git; returns the outcome as sentences."""
-    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-
-    def proof(self, session: str) -> str:
-        """Return the proof that a form was read in a session."""
-        return hmac.new(self.secret, session.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +59,18 @@ class _Pages:
     """What the pages of acts need."""
 
     acting: Acting
+    reading: "Database"
+    """With a limit of time."""
+    forms: Forms
     render: "Render"
 
     def problem(self, request: "Request", error: ReconcilerError, status: HTTPStatus) -> Response:
         return self.render(request, "problem.html", {"problem": str(error)}, status)
 
 
-def act_routes(acting: Acting, render: "Render") -> list[Route]:
+def act_routes(acting: Acting, reading: "Database", forms: Forms, render: "Render") -> list[Route]:
     """Return the routes of the three acts: GET shows the effect, POST acts."""
-    pages = _Pages(acting, render)
+    pages = _Pages(acting, reading, forms, render)
     return [
         Route(f"/features/{{name:path}}/{act}", endpoint, methods=[method], name=f"{method} {act}")
         for act in _VERBS
@@ -93,6 +83,8 @@ def act_routes(acting: Acting, render: "Render") -> list[Route]:
 
 def _showing(pages: _Pages, act: str) -> "Callable[[Request], Response]":
     def show(request: "Request") -> Response:
+        if not _person(request).may_act:
+            return _forbidden(request)
         return _page(pages, request, act, dict(request.query_params))
 
     return show
@@ -100,10 +92,14 @@ def _showing(pages: _Pages, act: str) -> "Callable[[Request], Response]":
 
 def _doing(pages: _Pages, act: str) -> "Callable[[Request], Awaitable[Response]]":
     async def do(request: "Request") -> Response:
-        form = await _read_form(request)
-        if form is None:
-            return PlainTextResponse("the form is too long\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        if not _is_from_here(pages.acting, request, form):
+        person = _person(request)
+        if not person.may_act:
+            return _forbidden(request)
+        try:
+            form = await read_form(request)
+        except FormTooLong as error:
+            return PlainTextResponse(f"{error}\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if not person.is_by_header and not pages.forms.is_from_here(request, form):
             return PlainTextResponse(
                 "this form is not from this dashboard, or is too old; open the page again\n",
                 HTTPStatus.FORBIDDEN,
@@ -113,13 +109,32 @@ def _doing(pages: _Pages, act: str) -> "Callable[[Request], Awaitable[Response]]
     return do
 
 
+def _person(request: "Request") -> "Person":
+    person: Person = request.state.person
+    return person
+
+
+def _forbidden(request: "Request") -> Response:
+    name = _person(request).name
+    return PlainTextResponse(f"{name} may look and not act\n", HTTPStatus.FORBIDDEN)
+
+
 def _act(pages: _Pages, request: "Request", act: str, form: Form) -> Response:
-    acting, name = pages.acting, request.path_params["name"]
+    acting, name, person = pages.acting, request.path_params["name"], _person(request)
     try:
         change, reason = _wanted(act, form)
-        seen = SeenBy(form.get("version", ""), VIA)
-        by = acting.person(request)
-        changed = change_limit(acting.database, name, change, by=by, reason=reason, seen=seen)
+        # A script that sends its token may act on the feature as it is now.
+        version = form.get("version", None if person.is_by_header else "")
+        database = acting.open_database()
+        changed = change_limit(
+            database,
+            name,
+            change,
+            by=person.name,
+            reason=reason,
+            seen=SeenBy(version, VIA),
+            counted_in=pages.reading,
+        )
     except NotFound as error:
         return pages.problem(request, error, HTTPStatus.NOT_FOUND)
     except (Moved, Refused) as error:
@@ -132,15 +147,15 @@ def _act(pages: _Pages, request: "Request", act: str, form: Form) -> Response:
         "name": name,
         "verb": _VERBS[act],
         "changed": changed,
-        "written": () if changed.acted.act is None else _written(acting),
+        "written": () if changed.acted.act is None else _written(acting, database),
     }
     return pages.render(request, "act_done.html", values, HTTPStatus.OK)
 
 
-def _written(acting: Acting) -> Sequence[str]:
+def _written(acting: Acting, database: "Database") -> Sequence[str]:
     """Return the outcome of the write-back; its failure does not hide the act, which took place."""
     try:
-        return acting.write_back()
+        return acting.write_back(database)
     except ReconcilerError as error:
         return (f"not in git yet: {error}; to try again: reconcile write-back",)
 
@@ -155,20 +170,20 @@ def _page(
     status: HTTPStatus = HTTPStatus.OK,
 ) -> Response:
     """Return the page that shows the effect of an act as of now, with its form."""
-    acting, name = pages.acting, request.path_params["name"]
+    name = request.path_params["name"]
     try:
         change = _change(act, form)
     except BadForm as error:
         change, problem, status = None, error, HTTPStatus.BAD_REQUEST
     try:
-        expected = forecast(acting.database, name, Stop() if change is None else change)
+        expected = forecast(pages.reading, name, Stop() if change is None else change)
     except NotFound as error:
         return pages.problem(request, error, HTTPStatus.NOT_FOUND)
     except Refused as error:
         return pages.problem(request, error, HTTPStatus.CONFLICT)
     except ReconcilerError as error:
         return pages.problem(request, error, HTTPStatus.SERVICE_UNAVAILABLE)
-    session = request.cookies.get(COOKIE) or secrets.token_urlsafe(32)
+    session = pages.forms.session(request)
     values = {
         "act": act,
         "name": name,
@@ -178,12 +193,11 @@ def _page(
         "reason": form.get("reason", ""),
         "expected": expected,
         "problem": problem,
-        "csrf": acting.proof(session),
+        "csrf": pages.forms.proof(request, session),
+        "longest_reason": MAX_REASON_LENGTH,
     }
     response = pages.render(request, "act.html", values, status)
-    response.set_cookie(
-        COOKIE, session, httponly=True, samesite="strict", secure=request.url.scheme == "https"
-    )
+    pages.forms.keep(request, response, session)
     return response
 
 
@@ -198,6 +212,10 @@ def _wanted(act: str, form: Form) -> tuple[LimitChange, str]:
         raise BadForm("give the percentage to roll back to")
     if not reason:
         raise BadForm("give a reason")
+    if len(reason) > MAX_REASON_LENGTH:
+        raise BadForm(
+            f"the reason has {len(reason):,} characters; write at most {MAX_REASON_LENGTH:,}"
+        )
     return change, reason
 
 
@@ -221,29 +239,3 @@ def _percentage(text: str) -> Decimal:
     if not number.is_finite() or not 0 <= number <= _MOST_PERCENT or number != round(number, 2):
         raise BadForm("the percentage is a number from 0 to 100 with at most two decimals")
     return number
-
-
-def _is_from_here(acting: Acting, request: "Request", form: Form) -> bool:
-    """Return whether a page of this dashboard sent the form, in the session that read it."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        return False
-    session = request.cookies.get(COOKIE)
-    sent = form.get("csrf", "").encode()
-    return session is not None and hmac.compare_digest(sent, acting.proof(session).encode())
-
-
-async def _read_form(request: "Request") -> Form | None:
-    """Return the fields of a form, the last value of each; None if it is too long."""
-    content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > _MAX_BODY_BYTES:
-            return None
-    try:
-        found = parse_qs(
-            content.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS
-        )
-    except ValueError:
-        return None
-    return {name: values[-1] for name, values in found.items()}

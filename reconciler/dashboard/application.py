@@ -1,12 +1,13 @@
 """The application: screens over one database, with the headers of a strict policy.
 
-It answers this machine only. Every value of a file, a job or a repository's owner is text: templates
-escape it.
+Every value of a file, a job or a repository's owner is text: templates escape it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
@@ -17,8 +18,11 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from reconciler.dashboard.acts import Acting, act_routes
+from reconciler.dashboard.forms import Forms
 from reconciler.dashboard.screens.filters import FILTERS
 from reconciler.dashboard.screens.routes import Surroundings, screen_routes
+from reconciler.dashboard.sign_in.gate import OPEN_PATHS, Gate, LocalSignIn, SignIn
+from reconciler.dashboard.sign_in.signing import Signer
 from reconciler.listen_address import host_of, is_loopback
 
 if TYPE_CHECKING:
@@ -39,37 +43,71 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def make_application(database: "Database", acting: Acting | None = None) -> Starlette:
-    """Return the application over a database; without `acting` it only reads."""
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """What a dashboard is made of."""
+
+    reading: "Database"
+    """With the rights of a viewer, and a limit of time."""
+    sign_in: SignIn
+    acting: Acting | None = None
+    """None for a dashboard that only reads."""
+    signer: Signer = field(default_factory=Signer.random)
+    public_url: str | None = None
+    """The address in a browser, where it is another one than that of the request."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it has no sign-in, so that this machine alone may reach it."""
+        return isinstance(self.sign_in, LocalSignIn)
+
+
+def make_application(dashboard: Dashboard) -> Starlette:
+    """Return the application."""
     templates = Environment(
         loader=FileSystemLoader(_ROOM / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
     )
     templates.filters.update(FILTERS)
+    forms = Forms(dashboard.signer, dashboard.public_url)
 
     def render(request: "Request", name: str, values: Mapping[str, Any], status: int) -> Response:
-        page = templates.get_template(name).render(
-            path=request.url.path, acts=acting is not None, **values
-        )
-        return HTMLResponse(page, status)
+        person = request.state.person
+        session = forms.session(request)
+        ends_sessions = dashboard.sign_in.ends_sessions and person is not None
+        common = {
+            "path": request.url.path,
+            "person": person,
+            "acts": dashboard.acting is not None and person is not None and person.may_act,
+            "ends_sessions": ends_sessions,
+            "sign_out_proof": forms.proof(request, session),
+        }
+        response = HTMLResponse(templates.get_template(name).render(common | dict(values)), status)
+        if ends_sessions:
+            forms.keep(request, response, session)
+        return response
 
-    static = Mount("/static", StaticFiles(directory=_ROOM / "static"), name="static")
+    acting = dashboard.acting
     return Starlette(
         routes=[
-            static,
-            *(act_routes(acting, render) if acting is not None else ()),
-            *screen_routes(Surroundings(lambda _: database, render)),
+            Mount("/static", StaticFiles(directory=_ROOM / "static"), name="static"),
+            *dashboard.sign_in.routes(forms, render),
+            *(() if acting is None else act_routes(acting, dashboard.reading, forms, render)),
+            *screen_routes(Surroundings(dashboard.reading, render)),
         ],
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard, dashboard), Middleware(Gate, dashboard.sign_in)],
     )
 
 
 class Guard:
     """Refuses a request under another host's name, which a page of that host sent; adds the headers."""
 
-    def __init__(self, application: "ASGIApp") -> None:
+    def __init__(self, application: "ASGIApp", dashboard: Dashboard) -> None:
         self._application = application
+        self._is_local = dashboard.is_local
+        url = dashboard.public_url
+        self._public_host = None if url is None else urlsplit(url).netloc.lower()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer a request."""
@@ -85,8 +123,15 @@ class Guard:
             await send(message)
 
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) == 1 and is_loopback(host_of(hosts[0])):
+        if len(hosts) == 1 and self._is_known(hosts[0], scope["path"]):
             await self._application(scope, receive, send_with_headers)
             return
-        refused = PlainTextResponse("open the dashboard by its address, such as 127.0.0.1\n", 421)
+        address = "its address, such as 127.0.0.1" if self._is_local else "its own address"
+        refused = PlainTextResponse(f"open the dashboard by {address}\n", 421)
         await refused(scope, receive, send_with_headers)
+
+    def _is_known(self, host: str, path: str) -> bool:
+        if self._is_local:
+            return is_loopback(host_of(host))
+        # A probe of a cluster asks by the address of the container.
+        return self._public_host in (None, host.lower()) or path in OPEN_PATHS

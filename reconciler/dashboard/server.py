@@ -2,43 +2,35 @@
 
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from reconciler.dashboard.acts import Acting
-from reconciler.dashboard.application import make_application
+from reconciler.dashboard.application import Dashboard, make_application
 from reconciler.errors import SetupInvalid
 from reconciler.http_server import serve_until_signal
 from reconciler.listen_address import ListenAddress
 
-if TYPE_CHECKING:
-    from reconciler.database.transactions import Database
-
-GRACE_SECONDS: Final = 2
+GRACE_SECONDS: Final = 1
 """How long it waits at the end for open requests."""
 
 
 def serve(
-    database: "Database",
-    acting: Acting,
-    address: ListenAddress,
-    announce: Callable[[ListenAddress], None],
+    dashboard: Dashboard, address: ListenAddress, announce: Callable[[ListenAddress], None]
 ) -> signal.Signals:
-    """Serve the dashboard; return the signal that ended it.
+    """Serve a dashboard; return the signal that ended it.
 
     Args:
-        database: the rollout's database.
-        acting: who acts, and what follows an act.
-        address: the address to listen on; a loopback address.
+        dashboard: the dashboard.
+        address: the address to listen on; without a sign-in, a loopback address.
         announce: called with the address on which it listens.
 
     Raises:
         SetupInvalid: no server can listen there, or others could reach it.
     """
-    if not address.is_loopback:
+    if dashboard.is_local and not address.is_loopback:
         raise SetupInvalid(
             f"--listen {address} can be reached by others, and the dashboard has no sign-in; "
-            "use a loopback address, such as 127.0.0.1:8017"
+            "use a loopback address, such as 127.0.0.1:8017, or give --auth token, proxy or oidc"
         )
     return serve_until_signal(
-        make_application(database, acting), address, announce, grace_seconds=GRACE_SECONDS
+        make_application(dashboard), address, announce, grace_seconds=GRACE_SECONDS
     )

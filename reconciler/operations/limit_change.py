@@ -16,6 +16,7 @@ from reconciler.database.live_state import read_configurations
 from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.errors import ReconcilerError, Unavailable
 from reconciler.operations import safeguard
 from reconciler.operations.events import Emit, emit_to_no_listener
 from reconciler.operations.safeguard import Acted
@@ -26,6 +27,7 @@ from reconciler.rollout_file.model import Override
 
 if TYPE_CHECKING:
     from reconciler.database.override_actions import FoundFeature
+    from reconciler.planning.blast_radius import BlastRadius
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,11 @@ class Changed:
     """The change, and the number of repositories that have the feature after it."""
 
     acted: Acted
-    eligible: int
-    total: int
+    eligible: int | None
+    """None if they could not be counted; the change took place all the same."""
+    total: int | None
+    problem: str | None = None
+    """Why they could not be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,8 @@ class Forecast:
     """The override now in force."""
     version: str
     """The version of the state that was read (`version_of`)."""
-    eligible_before: int
-    eligible_after: int
-    total: int
+    effect: "BlastRadius | None"
+    """None if it could not be counted in time."""
     hold: Hold | None = None
     """The freeze that holds the feature now, of a change that it refuses."""
 
@@ -97,14 +101,15 @@ def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
                 emergency_stop=act.after.emergency_stop,
                 percentage=act.after.percentage,
             )
-        radius = measure_blast_radius(connection, feature, live.targeting, after.targeting)
         hold = None
         if act is not None and isinstance(change, Resume) and not change.allows_freeze:
             hold = safeguard.hold_of_resume(connection, feature, act)
-    in_force = found.standing.in_force
-    return Forecast(
-        act, in_force, version_of(found), radius.before, radius.after, radius.repositories, hold
-    )
+    try:
+        with read_only_transaction(database) as connection:
+            effect = measure_blast_radius(connection, feature, live.targeting, after.targeting)
+    except Unavailable:
+        effect = None
+    return Forecast(act, found.standing.in_force, version_of(found), effect, hold)
 
 
 def change_limit(
@@ -116,10 +121,12 @@ def change_limit(
     reason: str,
     seen: SeenBy | None = None,
     emit: Emit = emit_to_no_listener,
+    counted_in: Database | None = None,
 ) -> Changed:
     """Stop, roll back or resume a feature, at once; return what was done.
 
-    With `seen`, only if the feature has not changed since the person saw it.
+    With `seen`, only if the feature has not changed since the person saw it. `counted_in` counts the
+    repositories afterwards, such as with another limit of time.
 
     Raises:
         Moved: it is not.
@@ -141,8 +148,11 @@ def change_limit(
                 allows_freeze=allows_freeze,
                 emit=emit,
             )
-    with read_only_transaction(database) as connection:
-        participation = read_participation(connection, feature)
+    try:
+        with read_only_transaction(counted_in or database) as connection:
+            participation = read_participation(connection, feature)
+    except ReconcilerError as error:
+        return Changed(acted, None, None, str(error))
     return Changed(acted, participation.eligible, participation.total)
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class SeenBy:
     """The state that a person saw before an act, and the page or program that showed it."""
 
-    version: str
-    """The feature's `version_of` at that time."""
+    version: str | None
+    """The feature's `version_of` at that time; None for an act on the feature as it is."""
     via: str
     """The page or program; history has it as `via`."""
 
@@ -38,7 +38,7 @@ def cause_of_person(
     """
     if seen is None:
         return HistoryCause(by=by, reason=reason)
-    if seen.version != version_of(found):
+    if seen.version is not None and seen.version != version_of(found):
         raise Moved(
             f"{found.name} has changed since this page was read; nothing was written; look again"
         )

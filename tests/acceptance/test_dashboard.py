@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.dashboard.charts import jobs_chart
+from reconciler.database.roles import apply_roles
+from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.planning.job_series import JobSeries
 from tests.browser import chromium, dashboard, needs_browser
 from tests.builders import add_repositories, report_jobs, rollout_file
@@ -214,6 +216,56 @@ def test_a_screen_without_a_repository_that_matches_says_so_while_typing(
         page.locator("#q").fill("<b>nothing</b>")
         page.get_by_text("No repository begins with this text.").wait_for()
         page.close()
+
+
+@needs_browser
+def test_a_person_signs_in_acts_and_signs_out_without_scripts(
+    busy: Site, browser: "Browser"
+) -> None:
+    apply_roles(OpenedDatabase.at(busy.database.address))
+    token = "t" * 32
+    path = busy.folder / "tokens"
+    path.touch(mode=0o600)
+    path.write_text(f"operator otto {token}\n")
+    busy.database.execute("UPDATE rollout_configuration SET is_active = true")
+    with dashboard(busy, "--auth", "token", "--token-file", str(path)) as (address, _):
+        page = browser.new_context(java_script_enabled=False).new_page()
+        visit(page, f"{address}/features/other/stop")
+        page.get_by_label("Your token").fill("wrong")
+        page.get_by_role("button", name="Sign in").click()
+        assert page.get_by_role("alert").inner_text().startswith("No line of the token file")
+        visit(page, f"{address}/features/other/stop")
+        page.get_by_label("Your token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_label("Reason").fill("jobs hang")
+        page.get_by_role("button", name="Stop other").click()
+        assert page.get_by_role("status").inner_text().startswith("Done: 5 → 0 percent")
+        page.get_by_role("button", name="Sign out otto").click()
+        assert page.get_by_label("Your token").is_visible()
+    by = "SELECT triggered_by FROM rollout_override ORDER BY created_at DESC LIMIT 1"
+    assert busy.database.value(by) == "otto"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--auth", "token"), "--auth token needs --token-file"),
+        (("--auth", "proxy"), "--auth proxy needs --trusted-proxy"),
+        (("--auth", "proxy", "--trusted-proxy", "10.0.0.1/8"), "write one as 10.1.0.0/16"),
+        (("--auth", "proxy", "--trusted-proxy", "10.0.0.1"), "needs the groups with a role"),
+        (("--auth", "oidc"), "--auth oidc needs --oidc-issuer"),
+        (("--token-file", "tokens"), "--token-file belongs to --auth token"),
+        (("--operators", "a"), "--operators belongs to --auth proxy or --auth oidc"),
+        (("--public-url", "rollout.example"), "is not such as https://rollout.example.com"),
+        (("--secret-file", "rollout.yaml"), "other accounts can read it"),
+    ],
+)
+def test_a_sign_in_that_cannot_work_is_an_error_of_the_setup(
+    site: Site, arguments: tuple[str, ...], problem: str
+) -> None:
+    refused = site.reconcile("dashboard", "--listen", "0.0.0.0:0", *arguments)
+    assert refused.exit_code in {1, 64}
+    assert problem in refused.stderr
 
 
 def test_a_signal_ends_it_and_another_address_than_loopback_is_refused(site: Site) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 import httpx
 import pytest
 
+from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.database.connection import Rights
+from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import NotFound
 from tests.postgres import Database
 from tests.screens import Browser
@@ -45,7 +48,7 @@ def is_stopped(database: Database) -> bool:
 
 
 def test_a_stop_shows_its_effect_and_is_written_with_its_author(live: Database) -> None:
-    browser = Browser.acting(live, lambda: ["f: override written to origin/main by 1234567"])
+    browser = Browser.acting(live, lambda _: ["f: override written to origin/main by 1234567"])
     page = browser.get("/features/f/stop")
     fields, session = opened(browser, "/features/f/stop")
 
@@ -65,7 +68,7 @@ def test_a_stop_shows_its_effect_and_is_written_with_its_author(live: Database) 
 
 
 def test_an_act_whose_write_back_fails_is_shown_as_done(live: Database) -> None:
-    def fail() -> Sequence[str]:
+    def fail(_: OpenedDatabase) -> Sequence[str]:
         raise NotFound("there is no remote upstream")
 
     browser = Browser.acting(live, fail)
@@ -151,3 +154,49 @@ def test_without_the_right_to_act_there_are_no_acts(live: Database) -> None:
     assert "/features/f/stop" not in browser.get("/").text
     assert browser.get("/features/f/stop").status_code == 404
     assert browser.get("/features/f/stop", method="POST").status_code in {404, 405}
+
+
+def test_a_reason_that_is_too_long_is_refused_with_its_length(live: Database) -> None:
+    browser = Browser.acting(live)
+    fields, session = opened(browser, "/features/f/stop")
+
+    refused = sent(browser, "/features/f/stop", {**fields, "reason": "x" * 1001}, session)
+
+    assert (refused.status_code, is_stopped(live)) == (400, False)
+    assert "the reason has 1,001 characters; write at most 1,000" in refused.text
+
+
+def test_an_act_whose_effect_cannot_be_counted_took_place(live: Database) -> None:
+    signer = Signer.random()
+    fields, session = opened(Browser.acting(live, signer=signer), "/features/f/stop")
+    blind = Browser.acting(live, signer=signer, viewing=Rights("a_role_that_is_gone"))
+
+    done = sent(blind, "/features/f/stop", {**fields, "reason": "errors"}, session)
+
+    assert (done.status_code, is_stopped(live)) == (200, True)
+    assert "The act took place. The eligible repositories could not be counted" in done.text
+    assert "nothing was written" not in done.text
+
+
+def test_an_effect_that_takes_too_long_does_not_hold_up_the_act(live: Database) -> None:
+    browser = Browser.acting(live, viewing=Rights(statement_seconds=1))
+    with live.connect() as other:
+        other.execute("LOCK TABLE repositories")
+        page = browser.get("/features/f/stop")
+
+    assert page.status_code == 200
+    assert "could not be counted in time" in page.text
+    assert "100 → 0 percent" in page.text
+    assert ">Stop f</button>" in page.text
+
+
+def test_now_has_every_act_that_changes_something(live: Database) -> None:
+    browser = Browser.acting(live)
+    acts = re.compile(r'href="/features/f/(\w+)"')
+    assert acts.findall(browser.get("/").text) == ["stop", "rollback"]
+    fields, session = opened(browser, "/features/f/rollback?to=50")
+    sent(browser, "/features/f/rollback", {**fields, "reason": "errors"}, session)
+    assert acts.findall(browser.get("/").text) == ["stop", "rollback", "resume"]
+    fields, session = opened(browser, "/features/f/stop")
+    sent(browser, "/features/f/stop", {**fields, "reason": "errors"}, session)
+    assert acts.findall(browser.get("/").text) == ["resume"]

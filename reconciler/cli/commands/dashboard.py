@@ -3,18 +3,28 @@
 import signal
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.cli.context import actor, open_database
-from reconciler.cli.options import Format, settings_of
+from reconciler.cli.context import actor, database_wait_seconds, find_address, open_address
+from reconciler.cli.options import Format, Settings, settings_of
+from reconciler.cli.sign_in_options import make_sign_in, make_signer, sign_in_options
 from reconciler.cli.types import Listen
 from reconciler.cli.write_back_report import report_text, write_back_and_warn
 from reconciler.errors import SetupInvalid
 from reconciler.listen_address import ListenAddress
 
+if TYPE_CHECKING:
+    from reconciler.dashboard.acts import Acting
+    from reconciler.database.address import DatabaseAddress
+    from reconciler.database.transactions import Database
+
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
+_PAGE_SECONDS: Final = 5
+"""The longest statement of a page."""
+_READER: Final = "rollout_reader"
+_SAFEGUARD: Final = "rollout_safeguard"
 
 
 @click.command(epilog="Example: reconcile dashboard --listen 127.0.0.1:8017")
@@ -24,30 +34,63 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
     default="127.0.0.1:8017",
     show_default=True,
     metavar="HOST:PORT",
-    help="Serve at this loopback address; port 0 takes a free one.",
+    help="Serve at this address; without --auth it is a loopback address. Port 0 takes a free one.",
 )
+@sign_in_options
 @click.pass_context
-def command(context: click.Context, *, listen: ListenAddress) -> int:
+def command(context: click.Context, /, *, listen: ListenAddress, **sign_in: Any) -> int:
     """Serve web pages with features, repositories, open tasks, history and the state of the system.
 
-    A person on this machine can stop, roll back and resume a feature on these pages. SIGTERM ends
-    the server.
+    Without --auth a person on this machine can stop, roll back and resume a feature on these pages. SIGTERM
+    ends the server.
     """
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
-    if any(find_spec(name) is None for name in ("jinja2", "starlette", "uvicorn")):
+    needed = ("authlib", "jinja2", "starlette", "uvicorn")
+    if any(find_spec(name) is None for name in needed):
         raise SetupInvalid("dashboard needs an extra: pip install 'rollout-reconciler[dashboard]'")
-    from reconciler.dashboard.acts import Acting
+    from reconciler.dashboard.application import Dashboard
     from reconciler.dashboard.server import serve
+    from reconciler.database.connection import Rights
+    from reconciler.database.transactions import Database
 
-    database = open_database(settings)
-    person = actor(settings)
+    signer = make_signer(sign_in)
+    chosen = make_sign_in(sign_in, signer)
+    address = find_address(settings)
+    open_address(address, to_write=False)
+    reading = Database.at(
+        address, rights=Rights(None if chosen is None else _READER, statement_seconds=_PAGE_SECONDS)
+    )
+    if chosen is None:
+        from reconciler.dashboard.sign_in.gate import LocalSignIn
 
-    def write_back() -> Sequence[str]:
+        chosen = LocalSignIn(actor(settings))
+        acting = _acting(settings, address, None)
+    else:
+        acting = _acting(settings, address, _SAFEGUARD)
+    dashboard = Dashboard(reading, chosen, acting, signer, sign_in["public_url"])
+    ended_by = serve(dashboard, listen, lambda at: settings.inform(f"serving http://{at}/"))
+    settings.inform(f"ended by {ended_by.name}")
+    return 0 if ended_by is signal.SIGTERM else EXIT_INTERRUPTED
+
+
+def _acting(settings: Settings, address: "DatabaseAddress", role: str | None) -> "Acting":
+    from reconciler.dashboard.acts import Acting
+    from reconciler.database.connection import Rights
+    from reconciler.database.transactions import Database
+
+    patience_seconds = database_wait_seconds()
+
+    def open_database() -> Database:
+        return Database.at(
+            address,
+            on_wait=settings.inform,
+            patience_seconds=patience_seconds,
+            rights=Rights(role),
+        )
+
+    def write_back(database: "Database") -> Sequence[str]:
         report = write_back_and_warn(settings, database, requested=None)
         return () if report is None else report_text(report).splitlines()
 
-    acting = Acting(database, lambda _request: person, write_back)
-    ended_by = serve(database, acting, listen, lambda at: settings.inform(f"serving http://{at}/"))
-    settings.inform(f"ended by {ended_by.name}")
-    return 0 if ended_by is signal.SIGTERM else EXIT_INTERRUPTED
+    return Acting(open_database, write_back)

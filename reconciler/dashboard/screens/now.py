@@ -64,6 +64,18 @@ class NowRow:
         return "● active"
 
     @property
+    def possible_acts(self) -> Sequence[tuple[str, str]]:
+        """The acts that change something, each with its verb."""
+        acts = []
+        if not self.feature.emergency_stop:
+            acts.append(("stop", "Stop"))
+            if self.feature.percentage > 0:
+                acts.append(("rollback", "Roll back"))
+        if self.feature.limit is not None:
+            acts.append(("resume", "Resume"))
+        return acts
+
+    @property
     def rank(self) -> tuple[int, str]:
         """The place in the list: failing, limited, warned, others; by name."""
         is_limited = self.feature.limit is not None or self.feature.emergency_stop

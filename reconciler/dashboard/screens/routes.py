@@ -4,7 +4,6 @@ Each request reads in short transactions with a time limit. An error of the data
 sentence, and not a traceback.
 """
 
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,24 +33,23 @@ from reconciler.operations.waiting import read_waiting
 from reconciler.wording import show_time
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from sqlalchemy import Connection
     from starlette.requests import Request
 
-TIME_LIMIT: Final = "5s"
-"""The longest statement of a page."""
-_NO_CONTENT_KEPT: Final = {"Cache-Control": "no-store"}
+    from reconciler.dashboard.sign_in.gate import Render
 
-Render = Callable[["Request", str, Mapping[str, Any], int], Response]
-"""Renders a template with its values and a status."""
+_NO_CONTENT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the application gives to the screens."""
 
-    database: "Callable[[Request], Database]"
-    """The database, with the rights of the request's session."""
-    render: Render
+    database: Database
+    """With the rights of a viewer, and a limit of time."""
+    render: "Render"
 
 
 def screen_routes(surroundings: Surroundings) -> list[Route]:
@@ -91,33 +89,32 @@ def _answering(
 
 @contextmanager
 def reading(database: Database) -> "Iterator[Connection]":
-    """Yield a read-only transaction with the time limit of a page."""
+    """Yield a read-only transaction of a page."""
     with read_only_transaction(database) as connection:
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{TIME_LIMIT}'")
         require_newest(connection)
         yield connection
 
 
 def _now(surroundings: Surroundings, request: "Request") -> Response:
-    with reading(surroundings.database(request)) as connection:
+    with reading(surroundings.database) as connection:
         screen = read_now_screen(connection)
     return surroundings.render(request, "now.html", {"screen": screen}, 200)
 
 
-def _now_as_json(surroundings: Surroundings, request: "Request") -> Response:
-    with reading(surroundings.database(request)) as connection:
+def _now_as_json(surroundings: Surroundings, _request: "Request") -> Response:
+    with reading(surroundings.database) as connection:
         screen = read_now_screen(connection)
     features = [row.as_object() for row in screen.rows]
     return JSONResponse({"as_of": show_time(screen.as_of), "features": features})
 
 
-def _healthz(surroundings: Surroundings, request: "Request") -> Response:
-    with reading(surroundings.database(request)):
+def _healthz(surroundings: Surroundings, _request: "Request") -> Response:
+    with reading(surroundings.database):
         return JSONResponse({"status": "ok"})
 
 
 def _feature(surroundings: Surroundings, request: "Request") -> Response:
-    with reading(surroundings.database(request)) as connection:
+    with reading(surroundings.database) as connection:
         screen = read_feature_screen(connection, request.path_params["name"])
     return surroundings.render(request, "feature.html", {"screen": screen}, 200)
 
@@ -133,20 +130,20 @@ def _repositories_found(surroundings: Surroundings, request: "Request") -> Respo
 def _show_repositories(surroundings: Surroundings, request: "Request", template: str) -> Response:
     asked = request.query_params
     query, at = asked.get("q", ""), asked.get("at", "")
-    with reading(surroundings.database(request)) as connection:
+    with reading(surroundings.database) as connection:
         screen = read_repositories_screen(connection, query, at)
     return surroundings.render(request, template, {"screen": screen}, 200)
 
 
 def _waiting(surroundings: Surroundings, request: "Request") -> Response:
-    sections = read_waiting(surroundings.database(request))
+    sections = read_waiting(surroundings.database)
     values = {"sections": sections, "titles": TITLES, "empty": EMPTY}
     return surroundings.render(request, "waiting.html", values, 200)
 
 
 def _history(surroundings: Surroundings, request: "Request") -> Response:
     written = WrittenFilter.of(request.query_params)
-    with reading(surroundings.database(request)) as connection:
+    with reading(surroundings.database) as connection:
         screen = read_history_screen(connection, written, request.query_params.get("before", ""))
     status = 200 if screen.problem is None else 400
     return surroundings.render(request, "history.html", {"screen": screen}, status)
@@ -171,7 +168,7 @@ def _export(
         wanted = WrittenFilter.of(request.query_params).read(datetime.now(UTC))
     except ValueError as error:
         return PlainTextResponse(f"{error}\n", status_code=400)
-    database = surroundings.database(request)
+    database = surroundings.database
 
     def read_page(limit: int, before: int | None) -> HistoryPage:
         with reading(database) as connection:
@@ -185,7 +182,7 @@ def _export(
 
 
 def _machinery(surroundings: Surroundings, request: "Request") -> Response:
-    with reading(surroundings.database(request)) as connection:
+    with reading(surroundings.database) as connection:
         machinery = read_machinery(connection)
     values = {"machinery": machinery, "version": __version__, "one_copy": ONE_COPY}
     return surroundings.render(request, "machinery.html", values, 200)
