@@ -25,6 +25,7 @@ def serve_until_signal(
     *,
     protocol: "type[asyncio.Protocol] | str" = "h11",
     grace_seconds: int,
+    on_ending: Callable[[], None] | None = None,
 ) -> signal.Signals:
     """Serve an application; return the signal that ended it.
 
@@ -34,11 +35,12 @@ def serve_until_signal(
         on_listening: called with the address on which it listens, before the first request.
         protocol: how requests are read, as uvicorn's setting `http`.
         grace_seconds: how long it waits at the end for open requests.
+        on_ending: called at the end, before it waits for open requests.
 
     Raises:
         SetupInvalid: no server can listen there.
     """
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             application,
             loop="asyncio",
@@ -54,6 +56,7 @@ def serve_until_signal(
             timeout_graceful_shutdown=grace_seconds,
         )
     )
+    server.on_ending = on_ending
     ended_by: list[signal.Signals] = []
 
     def end(number: int, _frame: object) -> None:
@@ -67,6 +70,15 @@ def serve_until_signal(
         on_listening(ListenAddress(address.host, listener.getsockname()[1]))
         server.run(sockets=[listener])
     return ended_by[0]
+
+
+class _Server(uvicorn.Server):
+    on_ending: Callable[[], None] | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.on_ending is not None:
+            self.on_ending()
+        await super().shutdown(sockets)
 
 
 def _listener(address: ListenAddress) -> socket.socket:

@@ -12,7 +12,7 @@ import pytest
 from tests.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from playwright.sync_api import Browser
 
@@ -34,12 +34,14 @@ def chromium() -> "Iterator[Browser]":
 
 
 @contextmanager
-def dashboard(site: Site, *arguments: str) -> "Iterator[tuple[str, subprocess.Popen[str]]]":
+def dashboard(
+    site: Site, *arguments: str, environment: "Mapping[str, str] | None" = None
+) -> "Iterator[tuple[str, subprocess.Popen[str]]]":
     """Yield the address of a running dashboard over a site's database, and its process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "reconciler", "dashboard", "--listen", "127.0.0.1:0", *arguments],
         cwd=site.folder,
-        env=site.environment({}),
+        env=site.environment(environment or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -19,8 +19,10 @@ from starlette.staticfiles import StaticFiles
 
 from reconciler.dashboard.acts import Acting, act_routes
 from reconciler.dashboard.forms import Forms
+from reconciler.dashboard.live.listener import Listener
+from reconciler.dashboard.live.streams import Parts, stream_route
 from reconciler.dashboard.screens.filters import FILTERS
-from reconciler.dashboard.screens.routes import Surroundings, screen_routes
+from reconciler.dashboard.screens.routes import Surroundings, is_fragment, screen_routes
 from reconciler.dashboard.sign_in.gate import OPEN_PATHS, Gate, LocalSignIn, SignIn
 from reconciler.dashboard.sign_in.signing import Signer
 from reconciler.listen_address import host_of, is_loopback
@@ -55,6 +57,12 @@ class Dashboard:
     signer: Signer = field(default_factory=Signer.random)
     public_url: str | None = None
     """The address in a browser, where it is another one than that of the request."""
+    listener: Listener = field(init=False)
+    """Notices changes, for live pages."""
+
+    def __post_init__(self) -> None:
+        """Make the listener; it starts with the first stream."""
+        object.__setattr__(self, "listener", Listener(self.reading))
 
     @property
     def is_local(self) -> bool:
@@ -78,6 +86,8 @@ def make_application(dashboard: Dashboard) -> Starlette:
         ends_sessions = dashboard.sign_in.ends_sessions and person is not None
         common = {
             "path": request.url.path,
+            "version": getattr(request.state, "version", ""),
+            "is_fragment": is_fragment(request),
             "person": person,
             "acts": dashboard.acting is not None and person is not None and person.may_act,
             "ends_sessions": ends_sessions,
@@ -89,12 +99,15 @@ def make_application(dashboard: Dashboard) -> Starlette:
         return response
 
     acting = dashboard.acting
+    changes = dashboard.listener.changes
+    surroundings = Surroundings(dashboard.reading, render, Parts(changes))
     return Starlette(
         routes=[
             Mount("/static", StaticFiles(directory=_ROOM / "static"), name="static"),
             *dashboard.sign_in.routes(forms, render),
             *(() if acting is None else act_routes(acting, dashboard.reading, forms, render)),
-            *screen_routes(Surroundings(dashboard.reading, render)),
+            stream_route(dashboard.listener),
+            *screen_routes(surroundings),
         ],
         middleware=[Middleware(Guard, dashboard), Middleware(Gate, dashboard.sign_in)],
     )

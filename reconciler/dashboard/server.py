@@ -32,5 +32,9 @@ def serve(
             "use a loopback address, such as 127.0.0.1:8017, or give --auth token, proxy or oidc"
         )
     return serve_until_signal(
-        make_application(dashboard), address, announce, grace_seconds=GRACE_SECONDS
+        make_application(dashboard),
+        address,
+        announce,
+        grace_seconds=GRACE_SECONDS,
+        on_ending=dashboard.listener.end,
     )

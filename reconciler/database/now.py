@@ -49,6 +49,12 @@ class FeatureNow:
     limit: LimitInForce | None
 
 
+def read_fingerprint(connection: "Connection") -> str:
+    """Return a text that changes with the features, their limits, the history and the generation."""
+    fingerprint: str = connection.execute(text(_SQL["fingerprint"])).scalar_one()
+    return fingerprint
+
+
 def read_features_now(
     connection: "Connection", *, feature: str | None = None
 ) -> Sequence[FeatureNow]:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio import CapacityLimiter, to_thread
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from reconciler._version import __version__
+from reconciler.dashboard.live.streams import Parts
 from reconciler.dashboard.screens.history import (
     WrittenFilter,
     as_csv,
@@ -33,13 +35,15 @@ from reconciler.operations.waiting import read_waiting
 from reconciler.wording import show_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from sqlalchemy import Connection
     from starlette.requests import Request
 
     from reconciler.dashboard.sign_in.gate import Render
 
+MOST_READERS: Final = 8
+"""The pages that are read at once, each with one connection; acts do not wait for them."""
 _NO_CONTENT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
@@ -50,6 +54,12 @@ class Surroundings:
     database: Database
     """With the rights of a viewer, and a limit of time."""
     render: "Render"
+    parts: Parts
+
+
+def is_fragment(request: "Request") -> bool:
+    """Return whether a live page asks for its content alone."""
+    return "x-fragment" in request.headers
 
 
 def screen_routes(surroundings: Surroundings) -> list[Route]:
@@ -67,16 +77,19 @@ def screen_routes(surroundings: Surroundings) -> list[Route]:
         "/history.json": _history_json,
         "/machinery": _machinery,
     }
+    limiter = CapacityLimiter(MOST_READERS)
     return [
-        Route(path, _answering(screen, surroundings), methods=["GET"], name=path)
+        Route(path, _answering(screen, surroundings, limiter), methods=["GET"], name=path)
         for path, screen in screens.items()
     ]
 
 
 def _answering(
-    screen: "Callable[[Surroundings, Request], Response]", surroundings: Surroundings
-) -> "Callable[[Request], Response]":
-    def answer(request: "Request") -> Response:
+    screen: "Callable[[Surroundings, Request], Response]",
+    surroundings: Surroundings,
+    limiter: CapacityLimiter,
+) -> "Callable[[Request], Awaitable[Response]]":
+    def read(request: "Request") -> Response:
         try:
             return screen(surroundings, request)
         except NotFound as error:
@@ -84,7 +97,19 @@ def _answering(
         except ReconcilerError as error:
             return surroundings.render(request, "problem.html", {"problem": str(error)}, 503)
 
-    return answer
+    def answer(request: "Request") -> Response:
+        if not is_fragment(request):
+            return read(request)
+        person = request.state.person
+        key = (None if person is None else person.role, request.url.path, request.url.query)
+        return surroundings.parts.get(key, lambda: read(request))
+
+    async def answer_in_thread(request: "Request") -> Response:
+        # Before it is read: a change meanwhile has a newer version.
+        request.state.version = surroundings.parts.version
+        return await to_thread.run_sync(answer, request, limiter=limiter)
+
+    return answer_in_thread
 
 
 @contextmanager

@@ -32,5 +32,5 @@
     root.querySelectorAll("text.zone").forEach((each) => { each.textContent = zone; });
   };
   showAll(document);
-  document.addEventListener("htmx:afterSettle", () => showAll(document));
+  document.addEventListener("rollout:replaced", () => showAll(document));
 })();

@@ -21,3 +21,20 @@ LEFT JOIN public.rollout_override AS override
     ON configuration.id = override.rollout_config_id AND override.state = 'on'
 WHERE CAST(:feature AS text) IS null OR configuration.feature_name = :feature
 ORDER BY configuration.feature_name;
+
+-- name: fingerprint
+-- A text that changes with the features, their limits, the history and the generation, from indexes and small tables.
+SELECT
+    concat_ws(
+        ' ',
+        (SELECT state.generation FROM public.rollout_state AS state),
+        (SELECT max(history.position) FROM public.rollout_history AS history),
+        (
+            SELECT concat(count(*), ' ', max(configuration.updated_at))
+            FROM public.rollout_configuration AS configuration
+        ),
+        (
+            SELECT concat(count(*), ' ', max(override.updated_at))
+            FROM public.rollout_override AS override
+        )
+    ) AS fingerprint;
