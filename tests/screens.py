@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 
 from reconciler.dashboard.acts import Acting
 from reconciler.dashboard.application import Dashboard, make_application
+from reconciler.dashboard.screens.in_git import InGit
 from reconciler.dashboard.sign_in.gate import LocalSignIn, SignIn
 from reconciler.dashboard.sign_in.signing import Signer
 from reconciler.database.connection import OF_THE_ACCOUNT, Rights
@@ -38,12 +39,23 @@ class Browser:
         viewing: Rights = OF_THE_ACCOUNT,
         acting_with: Rights = OF_THE_ACCOUNT,
         signer: Signer | None = None,
+        in_git: InGit | None = None,
     ) -> "Browser":
         """Return a browser that may act, with what follows each act."""
         reading = OpenedDatabase.at(database.address, rights=viewing)
         acting = Acting(lambda: OpenedDatabase.at(database.address, rights=acting_with), write_back)
         chosen = sign_in or LocalSignIn("ada")
-        return cls(make_application(Dashboard(reading, chosen, acting, signer or Signer.random())))
+        return cls(
+            make_application(
+                Dashboard(
+                    reading,
+                    chosen,
+                    acting,
+                    signer or Signer.random(),
+                    in_git=in_git or InGit(),
+                )
+            )
+        )
 
     def get(
         self,

@@ -14,18 +14,22 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from reconciler.dashboard.acts import Acting, act_routes
 from reconciler.dashboard.forms import Forms
+from reconciler.dashboard.live.audiences import Audiences
 from reconciler.dashboard.live.listener import Listener
 from reconciler.dashboard.live.streams import Parts, stream_route
+from reconciler.dashboard.metrics import Metrics
 from reconciler.dashboard.screens.filters import FILTERS
+from reconciler.dashboard.screens.in_git import InGit
 from reconciler.dashboard.screens.routes import Surroundings, is_fragment, screen_routes
 from reconciler.dashboard.sign_in.gate import OPEN_PATHS, Gate, LocalSignIn, SignIn
 from reconciler.dashboard.sign_in.signing import Signer
 from reconciler.listen_address import host_of, is_loopback
+from reconciler.ofrep.observation import Observed
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -57,6 +61,8 @@ class Dashboard:
     signer: Signer = field(default_factory=Signer.random)
     public_url: str | None = None
     """The address in a browser, where it is another one than that of the request."""
+    in_git: InGit = field(default_factory=InGit)
+    """What the pages show from git."""
     listener: Listener = field(init=False)
     """Notices changes, for live pages."""
 
@@ -87,6 +93,7 @@ def make_application(dashboard: Dashboard) -> Starlette:
         common = {
             "path": request.url.path,
             "version": getattr(request.state, "version", ""),
+            "in_git": dashboard.in_git,
             "is_fragment": is_fragment(request),
             "person": person,
             "acts": dashboard.acting is not None and person is not None and person.may_act,
@@ -100,16 +107,28 @@ def make_application(dashboard: Dashboard) -> Starlette:
 
     acting = dashboard.acting
     changes = dashboard.listener.changes
-    surroundings = Surroundings(dashboard.reading, render, Parts(changes))
+    metrics = Metrics(changes)
+    surroundings = Surroundings(
+        dashboard.reading,
+        render,
+        Parts(changes),
+        Audiences(dashboard.reading, changes.note_own),
+        dashboard.in_git,
+    )
     return Starlette(
         routes=[
             Mount("/static", StaticFiles(directory=_ROOM / "static"), name="static"),
             *dashboard.sign_in.routes(forms, render),
             *(() if acting is None else act_routes(acting, dashboard.reading, forms, render)),
             stream_route(dashboard.listener),
+            Route("/metrics", metrics.serve, methods=["GET"]),
             *screen_routes(surroundings),
         ],
-        middleware=[Middleware(Guard, dashboard), Middleware(Gate, dashboard.sign_in)],
+        middleware=[
+            Middleware(Observed, metrics.count),
+            Middleware(Guard, dashboard),
+            Middleware(Gate, dashboard.sign_in),
+        ],
     )
 
 

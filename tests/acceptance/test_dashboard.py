@@ -1,9 +1,14 @@
 """The dashboard as a process, in a real browser at both widths and in both modes."""
 
 import signal
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+from threading import Thread
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from reconciler.dashboard.charts import jobs_chart
@@ -81,6 +86,54 @@ def test_every_screen_fits_its_width_and_the_policy_blocks_nothing(
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 assert wide <= width, f"{path} is {wide} wide"
             page.close()
+
+
+@needs_browser
+def test_the_policy_reports_nothing_on_any_screen(busy: Site, browser: "Browser") -> None:
+    with dashboard(busy) as (behind, _), hearing_reports(behind) as (address, reports):
+        page = browser.new_page()
+        for path in PATHS:
+            page.goto(address + path)
+        # The last page breaks the policy, so that the endpoint is seen to hear.
+        page.evaluate("document.body.setAttribute('style', 'color: red')")
+        assert "style-src-attr" in reports.get(timeout=30)
+        assert reports.empty()
+        page.close()
+
+
+@contextmanager
+def hearing_reports(behind: str) -> "Iterator[tuple[str, Queue[str]]]":
+    """Yield the address of a dashboard whose policy has an endpoint for reports, and what it hears."""
+    reports: Queue[str] = Queue()
+
+    class Relay(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_stream = self.path == "/live"
+            answer = httpx.get(behind + ("/healthz" if is_stream else self.path))
+            policy = answer.headers["Content-Security-Policy"]
+            self.send_response(404 if is_stream else answer.status_code)
+            self.send_header("Content-Type", answer.headers["Content-Type"])
+            self.send_header("Content-Security-Policy", f"{policy}; report-uri /reports")
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def do_POST(self) -> None:
+            reports.put(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Relay)
+    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", reports
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @needs_browser

@@ -12,11 +12,12 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.sign_in_options import make_sign_in, make_signer, sign_in_options
 from reconciler.cli.types import Listen
 from reconciler.cli.write_back_report import report_text, write_back_and_warn
-from reconciler.errors import SetupInvalid
+from reconciler.errors import ReconcilerError, SetupInvalid
 from reconciler.listen_address import ListenAddress
 
 if TYPE_CHECKING:
     from reconciler.dashboard.acts import Acting
+    from reconciler.dashboard.screens.in_git import InGit
     from reconciler.database.address import DatabaseAddress
     from reconciler.database.transactions import Database
 
@@ -68,10 +69,28 @@ def command(context: click.Context, /, *, listen: ListenAddress, **sign_in: Any)
         acting = _acting(settings, address, None)
     else:
         acting = _acting(settings, address, _SAFEGUARD)
-    dashboard = Dashboard(reading, chosen, acting, signer, sign_in["public_url"])
+    in_git = _in_git(settings)
+    dashboard = Dashboard(reading, chosen, acting, signer, sign_in["public_url"], in_git)
     ended_by = serve(dashboard, listen, lambda at: settings.inform(f"serving http://{at}/"))
     settings.inform(f"ended by {ended_by.name}")
     return 0 if ended_by is signal.SIGTERM else EXIT_INTERRUPTED
+
+
+def _in_git(settings: Settings) -> "InGit":
+    from reconciler.dashboard.screens.in_git import InGit
+    from reconciler.git.discovery import find_top
+
+    file = settings.path.absolute()
+    if find_top(file.parent) is None:
+        return InGit()
+    from reconciler.git.web_address import read_repository_url
+    from reconciler.operations.block_in_git import read_block
+
+    try:
+        url = read_repository_url(file)
+    except ReconcilerError:
+        url = None
+    return InGit(url, lambda feature: read_block(file, feature))
 
 
 def _acting(settings: Settings, address: "DatabaseAddress", role: str | None) -> "Acting":

@@ -1,7 +1,7 @@
 """The screens *Now* and *Feature*: the state of features, the limited and failing ones first."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +15,7 @@ from reconciler.dashboard.charts import (
     sparkline,
     staircase,
 )
+from reconciler.dashboard.live.audiences import KeptCount
 from reconciler.database.audience import read_audience
 from reconciler.database.health import read_health
 from reconciler.database.history import HistoryEntry, read_history
@@ -50,6 +51,8 @@ class NowRow:
     sparkline: Chart
     bar: Chart | None
     """The evidence; None under the method `threshold`."""
+    count: KeptCount | None = None
+    """The eligible repositories; None where they are not counted yet."""
 
     @property
     def state(self) -> str:
@@ -118,6 +121,14 @@ class NowRow:
             "percentage": float(self.feature.percentage),
             "verdict": self.verdict,
             "sentence": self.sentence,
+            "eligible": None
+            if self.count is None
+            else {
+                "repositories": self.count.eligible,
+                "of": self.count.repositories,
+                "is_estimated": self.count.is_estimated,
+                "as_of": show_time(self.count.at),
+            },
             "limit": None
             if limit is None
             else {
@@ -140,13 +151,17 @@ class NowScreen:
 
 
 def read_now_screen(
-    connection: "Connection", *, judging_seconds: float = JUDGING_SECONDS
+    connection: "Connection",
+    *,
+    judging_seconds: float = JUDGING_SECONDS,
+    kept_count: Callable[[FeatureNow], KeptCount | None] = lambda _: None,
 ) -> NowScreen:
     """Return the state of every feature; those that are limited are judged first.
 
     Args:
         connection: a read-only transaction.
         judging_seconds: the time after which the remaining features are not judged.
+        kept_count: returns the kept count of a feature.
     """
     hours = read_hours(connection)
     until = time.monotonic() + judging_seconds
@@ -156,6 +171,7 @@ def read_now_screen(
             feature,
             sparkline(hours.get(feature.name, ())),
             is_judged=time.monotonic() < until,
+            count=kept_count(feature),
         )
         for feature in sorted(read_features_now(connection), key=lambda each: each.limit is None)
     ]
@@ -200,10 +216,17 @@ def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
     )
 
 
-def _row(connection: "Connection", feature: FeatureNow, line: Chart, *, is_judged: bool) -> NowRow:
+def _row(
+    connection: "Connection",
+    feature: FeatureNow,
+    line: Chart,
+    *,
+    is_judged: bool,
+    count: KeptCount | None = None,
+) -> NowRow:
     health = read_health(connection, feature.name) if is_judged else None
     evidence = None if health is None else health.evidence
     bar = None
     if evidence is not None:
         bar = evidence_bar(evidence.value, evidence.warn_line, evidence.fail_line)
-    return NowRow(feature, health, line, bar)
+    return NowRow(feature, health, line, bar, count)

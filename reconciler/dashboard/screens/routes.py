@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from reconciler._version import __version__
+from reconciler.dashboard.live.audiences import Audiences
 from reconciler.dashboard.live.streams import Parts
 from reconciler.dashboard.screens.history import (
     WrittenFilter,
@@ -22,7 +23,8 @@ from reconciler.dashboard.screens.history import (
     every_entry,
     read_history_screen,
 )
-from reconciler.dashboard.screens.now import read_feature_screen, read_now_screen
+from reconciler.dashboard.screens.in_git import InGit
+from reconciler.dashboard.screens.now import NowScreen, read_feature_screen, read_now_screen
 from reconciler.dashboard.screens.repositories import read_repositories_screen
 from reconciler.dashboard.screens.waiting import EMPTY, TITLES
 from reconciler.database.history_search import HistoryPage, read_history_page
@@ -55,6 +57,8 @@ class Surroundings:
     """With the rights of a viewer, and a limit of time."""
     render: "Render"
     parts: Parts
+    audiences: Audiences
+    in_git: InGit
 
 
 def is_fragment(request: "Request") -> bool:
@@ -120,15 +124,20 @@ def reading(database: Database) -> "Iterator[Connection]":
         yield connection
 
 
-def _now(surroundings: Surroundings, request: "Request") -> Response:
+def _read_now(surroundings: Surroundings) -> NowScreen:
     with reading(surroundings.database) as connection:
-        screen = read_now_screen(connection)
+        screen = read_now_screen(connection, kept_count=surroundings.audiences.get)
+    surroundings.audiences.refresh([row.feature for row in screen.rows], screen.as_of)
+    return screen
+
+
+def _now(surroundings: Surroundings, request: "Request") -> Response:
+    screen = _read_now(surroundings)
     return surroundings.render(request, "now.html", {"screen": screen}, 200)
 
 
 def _now_as_json(surroundings: Surroundings, _request: "Request") -> Response:
-    with reading(surroundings.database) as connection:
-        screen = read_now_screen(connection)
+    screen = _read_now(surroundings)
     features = [row.as_object() for row in screen.rows]
     return JSONResponse({"as_of": show_time(screen.as_of), "features": features})
 
@@ -141,7 +150,8 @@ def _healthz(surroundings: Surroundings, _request: "Request") -> Response:
 def _feature(surroundings: Surroundings, request: "Request") -> Response:
     with reading(surroundings.database) as connection:
         screen = read_feature_screen(connection, request.path_params["name"])
-    return surroundings.render(request, "feature.html", {"screen": screen}, 200)
+    block = surroundings.in_git.block(screen.row.feature.name)
+    return surroundings.render(request, "feature.html", {"screen": screen, "block": block}, 200)
 
 
 def _repositories(surroundings: Surroundings, request: "Request") -> Response:

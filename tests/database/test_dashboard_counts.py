@@ -1,0 +1,89 @@
+"""What pages show beside the live state: kept counts, commits, the block in git, metrics."""
+
+import re
+
+import pytest
+
+from reconciler.dashboard.screens.in_git import InGit
+from reconciler.operations.block_in_git import read_block
+from tests.builders import FEATURE, add_repositories
+from tests.database.test_job_series import add_feature
+from tests.postgres import Database
+from tests.screens import Browser
+from tests.site import Site
+from tests.waiting import eventually
+
+STOP = "UPDATE rollout_configuration SET emergency_stop = true, updated_at = now()"
+
+
+def eligible(browser: Browser) -> object:
+    (feature,) = browser.get("/api/now").json()["features"]
+    return feature["eligible"]
+
+
+def test_now_counts_in_the_background_and_again_after_a_change(database: Database) -> None:
+    add_repositories(database, "acme/tools", "acme/site")
+    add_feature(database, FEATURE)
+    browser = Browser.acting(database)
+
+    assert eligible(browser) is None
+    eventually(lambda: eligible(browser) is not None)
+    count = eligible(browser)
+    assert isinstance(count, dict)
+    assert count["of"] == 2
+    assert count["is_estimated"] is False
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", count["as_of"])
+    database.execute(STOP)
+    assert eligible(browser) is None
+    eventually(lambda: isinstance(eligible(browser), dict))
+    assert "0 of 2<br>" in browser.get("/").text
+
+
+def test_a_commit_is_a_link_where_the_repository_has_a_page(site: Site) -> None:
+    site.reconcile("--yes")
+    commit = site.git("rev-parse", "HEAD").strip()
+    plain = Browser.acting(site.database)
+    linking = Browser.acting(site.database, in_git=InGit("https://git.example.com/acme/rollout"))
+    link = f'href="https://git.example.com/acme/rollout/commit/{commit}" rel="noreferrer"'
+
+    for path in ("/history", f"/features/{FEATURE}"):
+        assert link in linking.get(path).text
+        assert commit[:7] in plain.get(path).text
+        assert "noreferrer" not in plain.get(path).text
+
+
+@pytest.mark.parametrize("commit", ["main", "javascript:alert(1)", "../../x", None, 7])
+def test_what_is_no_commit_is_no_link(commit: object) -> None:
+    assert InGit("https://git.example.com/acme/rollout").commit_url(commit) is None
+
+
+def test_a_feature_shows_its_override_as_git_has_it(site: Site) -> None:
+    site.reconcile("--yes")
+    file = site.folder / "rollout.yaml"
+    browser = Browser.acting(
+        site.database, in_git=InGit(read_block=lambda feature: read_block(file, feature))
+    )
+    page = f"/features/{FEATURE}"
+    assert "In git" not in browser.get(page).text
+
+    site.reconcile("stop", "--feature", FEATURE, "--reason", "it <b>hangs</b>", "--no-write-back")
+    assert "has no override of this feature" in browser.get(page).text
+    site.reconcile("write-back")
+    site.git("pull", "--quiet")
+    shown = browser.get(page).text
+    assert "emergency_stop: true" in shown
+    assert "it &lt;b&gt;hangs&lt;/b&gt;" in shown
+
+    site.write("version: 1\nfeatures: [\n")
+    site.commit("Break the file")
+    assert "The file in git could not be read" in browser.get(page).text
+
+
+def test_metrics_count_requests_and_need_no_sign_in(database: Database) -> None:
+    browser = Browser.acting(database)
+    browser.get("/")
+    browser.get("/features/nothing", method="BREW")
+    metrics = browser.get("/metrics").text
+    assert 'rollout_dashboard_requests_total{method="GET",status="200"} 1.0' in metrics
+    assert 'rollout_dashboard_requests_total{method="other",status="405"} 1.0' in metrics
+    assert "rollout_dashboard_streams 0.0" in metrics
