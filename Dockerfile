@@ -6,9 +6,9 @@ ARG BASE=python:3.13-slim
 FROM ${BASE} AS build
 WORKDIR /project
 RUN python -m venv /opt/reconcile
-COPY requirements.txt requirements-embedded.txt ./
+COPY requirements.txt requirements-embedded.txt requirements-dashboard.txt ./
 RUN /opt/reconcile/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt \
-    --requirement requirements-embedded.txt
+    --requirement requirements-embedded.txt --requirement requirements-dashboard.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY reconciler ./reconciler
 COPY schemas ./schemas

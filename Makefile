@@ -102,6 +102,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 lock: .venv/development ## resolve the dependencies again and pin them by hash
 	$(COMPILE) pyproject.toml --group build --output-file requirements.txt
 	$(COMPILE) --group embedded --output-file requirements-embedded.txt
+	$(COMPILE) --group dashboard --constraint requirements.txt --output-file requirements-dashboard.txt
 	$(COMPILE) pyproject.toml --all-extras --group development --output-file requirements-development.txt
 
 .PHONY: clean

@@ -11,7 +11,7 @@ from reconciler.cli.context import actor, database_wait_seconds, find_address, o
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.sign_in_options import make_sign_in, make_signer, sign_in_options
 from reconciler.cli.types import Listen
-from reconciler.cli.write_back_report import report_text, write_back_and_warn
+from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
 from reconciler.errors import ReconcilerError, SetupInvalid
 from reconciler.listen_address import ListenAddress
 
@@ -37,9 +37,17 @@ _SAFEGUARD: Final = "rollout_safeguard"
     metavar="HOST:PORT",
     help="Serve at this address; without --auth it is a loopback address. Port 0 takes a free one.",
 )
+@write_back_option("After an act, write")
 @sign_in_options
 @click.pass_context
-def command(context: click.Context, /, *, listen: ListenAddress, **sign_in: Any) -> int:
+def command(
+    context: click.Context,
+    /,
+    *,
+    listen: ListenAddress,
+    writes_back: bool | None,
+    **sign_in: Any,
+) -> int:
     """Serve web pages with features, repositories, open tasks, history and the state of the system.
 
     Without --auth a person on this machine can stop, roll back and resume a feature on these pages. SIGTERM
@@ -66,9 +74,9 @@ def command(context: click.Context, /, *, listen: ListenAddress, **sign_in: Any)
         from reconciler.dashboard.sign_in.gate import LocalSignIn
 
         chosen = LocalSignIn(actor(settings))
-        acting = _acting(settings, address, None)
+        acting = _acting(settings, address, None, writes_back=writes_back)
     else:
-        acting = _acting(settings, address, _SAFEGUARD)
+        acting = _acting(settings, address, _SAFEGUARD, writes_back=writes_back)
     in_git = _in_git(settings)
     dashboard = Dashboard(reading, chosen, acting, signer, sign_in["public_url"], in_git)
     ended_by = serve(dashboard, listen, lambda at: settings.inform(f"serving http://{at}/"))
@@ -93,7 +101,13 @@ def _in_git(settings: Settings) -> "InGit":
     return InGit(url, lambda feature: read_block(file, feature))
 
 
-def _acting(settings: Settings, address: "DatabaseAddress", role: str | None) -> "Acting":
+def _acting(
+    settings: Settings,
+    address: "DatabaseAddress",
+    role: str | None,
+    *,
+    writes_back: bool | None,
+) -> "Acting":
     from reconciler.dashboard.acts import Acting
     from reconciler.database.connection import Rights
     from reconciler.database.transactions import Database
@@ -109,7 +123,7 @@ def _acting(settings: Settings, address: "DatabaseAddress", role: str | None) ->
         )
 
     def write_back(database: "Database") -> Sequence[str]:
-        report = write_back_and_warn(settings, database, requested=None)
+        report = write_back_and_warn(settings, database, requested=writes_back)
         return () if report is None else report_text(report).splitlines()
 
     return Acting(open_database, write_back)
