@@ -5,9 +5,10 @@ the result. Only the holder of a lease moves a run on.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -50,15 +51,16 @@ class JudgedFeature:
 
 def read_run(connection: "Connection", feature: str) -> EvidenceRun | None:
     """Return the evidence of a feature up to its last counted window; None before the first one."""
-    rows = connection.execute(text(_SQL["run"]), {"feature": feature}).all()
-    if not rows:
-        return None
-    return EvidenceRun(
-        rows[0].began_at,
-        rows[0].closed_until,
-        tuple(_state(row) for row in rows if row.number is not None),
-        rows[0].slow_above,
-    )
+    return read_runs(connection, [feature]).get(feature)
+
+
+def read_runs(connection: "Connection", features: Sequence[str]) -> Mapping[str, EvidenceRun]:
+    """Return the evidence of the features that have one, as `read_run` does."""
+    rows = connection.execute(text(_SQL["run"]), {"features": list(features)})
+    return {
+        feature: _run(list(of_feature))
+        for feature, of_feature in groupby(rows, key=lambda row: row.feature)
+    }
 
 
 def read_open_jobs(
@@ -192,6 +194,15 @@ def _columns(arm: str, counts: Counts) -> dict[str, int]:
         f"{arm}_timed": counts.timed,
         f"{arm}_slow": counts.slow,
     }
+
+
+def _run(rows: "Sequence[Row[Any]]") -> EvidenceRun:
+    return EvidenceRun(
+        rows[0].began_at,
+        rows[0].closed_until,
+        tuple(_state(row) for row in rows if row.number is not None),
+        rows[0].slow_above,
+    )
 
 
 def _state(row: "Row[Any]") -> EvidenceState:

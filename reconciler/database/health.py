@@ -5,12 +5,12 @@ verdict.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+import psycopg
+from sqlalchemy import exc, text
 
 from reconciler.database.evidence import JudgedFeature, advance_run
 from reconciler.database.judged_evidence import read_blocks, read_evidence
@@ -42,41 +42,6 @@ if TYPE_CHECKING:
 _SQL = queries("health")
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresMetrics:
-    """The job metrics of `rollout_metrics`, which `record_rollout_job` writes."""
-
-    connection: "Connection"
-
-    def read_metrics(self, feature: str, period: Period) -> JobMetrics:
-        """Return the sums of one feature's jobs within a period.
-
-        The five-minute window that contains the start of the period counts completely. A resume
-        splits its window, so no earlier job counts.
-        """
-        parameters = {
-            "feature": feature,
-            "begin": period.begin,
-            "cut_at": period.cut_at,
-        }
-        rows = self.connection.execute(text(_SQL["metrics"]), parameters).all()
-        processors = {
-            row.processor: row for row in rows if row.is_by_processor and not row.is_by_category
-        }
-        judged = processors.get(period.processors.processor)
-        by_processor = {name: _tally(row) for name, row in processors.items()}
-        return JobMetrics(
-            total=by_processor.get(period.processors.processor, NO_JOBS),
-            newest_age=None
-            if judged is None or judged.newest_at is None
-            else period.now - judged.newest_at,
-            by_category=_by_category(rows, period.processors.processor),
-            by_processor=by_processor,
-            baseline=by_processor.get(period.processors.fallback, NO_JOBS),
-            baseline_by_category=_by_category(rows, period.processors.fallback),
-        )
-
-
 def read_health(
     connection: "Connection",
     feature: str,
@@ -98,29 +63,150 @@ def read_health(
     Raises:
         NotFound: no feature has this name.
     """
-    row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one_or_none()
-    if row is None:
+    known = {} if eligible is None else {feature: eligible}
+    found = read_healths(
+        connection, [feature], eligible=known, source=source, limited_at=limited_at
+    )
+    if feature not in found:
         raise NotFound(f"no feature is called {feature}")
-    processors = Processors(row.processor, row.fallback)
-    period = Period(row.now, row.monitoring_window, row.resumed_at, limited_at, processors)
-    limits = _limits(row)
-    chosen = PostgresMetrics(connection) if source is None else source
-    metrics, failure = None, _read_odd_time(connection, feature)
-    if failure is None:
-        try:
-            metrics = chosen.read_metrics(feature, period)
-        except Unavailable as error:
-            failure = str(error)
-    if eligible is None:
-        eligible = int(_is_old(metrics) and _is_any_eligible(connection, feature))
-    evidence = None
+    return found[feature]
+
+
+def read_healths(
+    connection: "Connection",
+    features: Sequence[str],
+    *,
+    eligible: Mapping[str, int],
+    source: MetricsSource | None = None,
+    limited_at: datetime | None = None,
+) -> Mapping[str, Health]:
+    """Return the health of each of some features, as `read_health` does, with one query of each kind."""
+    rows = {
+        row.feature: row
+        for row in connection.execute(text(_SQL["watched"]), {"features": list(features)})
+    }
+    periods = {
+        name: Period(
+            row.now,
+            row.monitoring_window,
+            row.resumed_at,
+            limited_at,
+            Processors(row.processor, row.fallback),
+        )
+        for name, row in rows.items()
+    }
+    limits = {name: _limits(row) for name, row in rows.items()}
+    failures = _read_odd_times(connection, list(rows))
+    readable = {name: period for name, period in periods.items() if name not in failures}
+    if source is None:
+        metrics = _read_metrics(connection, readable)
+    else:
+        metrics, more = _ask(source, readable)
+        failures |= more
+    old = [name for name, found in metrics.items() if name not in eligible and _is_old(found)]
+    eligible = dict.fromkeys(_find_with_eligible(connection, old), 1) | dict(eligible)
     # Prometheus has no windows of jobs, so that its metrics are compared with the limit.
-    if limits.method is HealthMethod.EVIDENCE and source is None and metrics is not None:
-        began_at = max(filter(None, (row.evidence_began_at, limited_at)))
-        judged = _judged(feature, processors, began_at, limits)
-        evidence = read_evidence(connection, judged, row.now)
-    judgement = judge(metrics, eligible=eligible, limits=limits, evidence=evidence)
-    return Health(judgement, metrics, limits, period, failure, evidence)
+    judged = [
+        _judged(
+            name,
+            periods[name].processors,
+            max(filter(None, (rows[name].evidence_began_at, limited_at))),
+            limits[name],
+        )
+        for name in metrics
+        if limits[name].method is HealthMethod.EVIDENCE and source is None
+    ]
+    evidence = read_evidence(connection, judged, rows[judged[0].name].now) if judged else {}
+    return {
+        name: Health(
+            judge(
+                metrics.get(name),
+                eligible=eligible.get(name, 0),
+                limits=limits[name],
+                evidence=evidence.get(name),
+            ),
+            metrics.get(name),
+            limits[name],
+            periods[name],
+            failures.get(name),
+            evidence.get(name),
+        )
+        for name in rows
+    }
+
+
+def read_healths_within(
+    connection: "Connection",
+    features: Sequence[str],
+    *,
+    eligible: Mapping[str, int],
+    seconds: float,
+) -> Mapping[str, Health] | None:
+    """Return the health of features as `read_healths` does, the last act of a transaction.
+
+    None if a query takes longer: the transaction has then failed.
+    """
+    if seconds <= 0:
+        return None
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{round(seconds * 1000)}ms'")
+    try:
+        return read_healths(connection, features, eligible=eligible)
+    except exc.OperationalError as error:
+        if isinstance(error.orig, psycopg.errors.QueryCanceled):
+            return None
+        raise
+
+
+def _read_metrics(
+    connection: "Connection", periods: Mapping[str, Period]
+) -> Mapping[str, JobMetrics]:
+    """Return the sums of each feature's jobs within its period, from what `record_rollout_job` writes.
+
+    The five-minute window that contains the start of the period counts completely. A resume splits its
+    window, so no earlier job counts.
+    """
+    if not periods:
+        return {}
+    parameters = {
+        "features": list(periods),
+        "begins": [period.begin for period in periods.values()],
+        "cuts": [period.cut_at for period in periods.values()],
+    }
+    rows: dict[str, list[Row[Any]]] = {name: [] for name in periods}
+    for row in connection.execute(text(_SQL["metrics"]), parameters):
+        rows[row.feature].append(row)
+    return {name: _metrics(rows[name], period) for name, period in periods.items()}
+
+
+def _metrics(rows: "Sequence[Row[Any]]", period: Period) -> JobMetrics:
+    processors = {
+        row.processor: row for row in rows if row.is_by_processor and not row.is_by_category
+    }
+    judged = processors.get(period.processors.processor)
+    by_processor = {name: _tally(row) for name, row in processors.items()}
+    return JobMetrics(
+        total=by_processor.get(period.processors.processor, NO_JOBS),
+        newest_age=None
+        if judged is None or judged.newest_at is None
+        else period.now - judged.newest_at,
+        by_category=_by_category(rows, period.processors.processor),
+        by_processor=by_processor,
+        baseline=by_processor.get(period.processors.fallback, NO_JOBS),
+        baseline_by_category=_by_category(rows, period.processors.fallback),
+    )
+
+
+def _ask(
+    source: MetricsSource, periods: Mapping[str, Period]
+) -> tuple[dict[str, JobMetrics], dict[str, str]]:
+    """Return the metrics that a source has, and why it has no others."""
+    metrics, failures = {}, {}
+    for name, period in periods.items():
+        try:
+            metrics[name] = source.read_metrics(name, period)
+        except Unavailable as error:
+            failures[name] = str(error)
+    return metrics, failures
 
 
 def read_evidence_steps(connection: "Connection", feature: str) -> tuple[Health, tuple[Step, ...]]:
@@ -132,7 +218,7 @@ def read_evidence_steps(connection: "Connection", feature: str) -> tuple[Health,
     health = read_health(connection, feature)
     if health.evidence is None:
         return health, ()
-    row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one()
+    row = connection.execute(text(_SQL["watched"]), {"features": [feature]}).one()
     judged = _judged(feature, health.period.processors, row.evidence_began_at, health.limits)
     run, blocks = read_blocks(connection, judged)
     end = window_of(row.now)
@@ -148,7 +234,7 @@ def count_closed_windows(connection: "Connection", lease: "Lease", feature: str)
     Raises:
         LeaseLost: another process may hold the lease; the caller must not commit.
     """
-    row = connection.execute(text(_SQL["watched"]), {"feature": feature}).one_or_none()
+    row = connection.execute(text(_SQL["watched"]), {"features": [feature]}).one_or_none()
     if row is None or HealthMethod(row.health_method) is not HealthMethod.EVIDENCE:
         return
     processors = Processors(row.processor, row.fallback)
@@ -187,27 +273,29 @@ def read_soaking(
     return Soaking(health.period.now, row.reached_at, health, row.inactive_for)
 
 
-def _read_odd_time(connection: "Connection", feature: str) -> str | None:
-    """Return a sentence about an impossible time of this feature; None without one."""
-    row = connection.execute(text(_SQL["odd_time"]), {"feature": feature}).one_or_none()
-    if row is None:
-        return None
-    return (
-        f"{row.place}: {row.column_name} is {row.written}, which cannot be right; correct this row"
-    )
+def _read_odd_times(connection: "Connection", features: Sequence[str]) -> dict[str, str]:
+    """Return a sentence about an impossible time of each feature that has one."""
+    return {
+        row.feature: f"{row.place}: {row.column_name} is {row.written}, which cannot be right; "
+        "correct this row"
+        for row in connection.execute(text(_SQL["odd_time"]), {"features": list(features)})
+    }
 
 
-def _is_old(metrics: JobMetrics | None) -> bool:
+def _is_old(metrics: JobMetrics) -> bool:
     """Return whether metrics may be stale; only then does the number of eligible repositories count."""
-    return metrics is not None and (metrics.newest_age or timedelta(0)) > STALE_AFTER
+    return (metrics.newest_age or timedelta(0)) > STALE_AFTER
 
 
-def _is_any_eligible(connection: "Connection", feature: str) -> bool:
+def _find_with_eligible(connection: "Connection", features: Sequence[str]) -> Sequence[str]:
+    if not features:
+        return ()
     # The start of parallel workers takes longer than the search, which stops at the first repository.
     connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather = 0")
-    found: bool = connection.execute(text(_SQL["any_eligible"]), {"feature": feature}).scalar_one()
+    found = connection.execute(text(_SQL["any_eligible"]), {"features": list(features)})
+    names = found.scalars().all()
     connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather TO DEFAULT")
-    return found
+    return names
 
 
 def _tally(row: "Row[Any]") -> Tally:

@@ -57,13 +57,14 @@ def read_job_series(
 
 
 def read_hours(
-    connection: "Connection", *, feature: str | None = None
+    connection: "Connection", *, feature: str | None = None, now: datetime | None = None
 ) -> Mapping[str, Sequence[HourOfJobs]]:
     """Return the jobs of the judged processor in each hour of the last day, by feature.
 
     A feature without a job in the last day is absent; each other one has every hour, the oldest first.
+    `now` is the time of `read_now`, if it is known.
     """
-    now = read_now(connection)
+    now = now or read_now(connection)
     last = now.replace(minute=0, second=0, microsecond=0)
     hours = [last - place * _HOUR for place in reversed(range(DAY // _HOUR))]
     parameters = {"feature": feature, "begins_at": hours[0], "ends_at": now}

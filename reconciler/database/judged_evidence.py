@@ -1,17 +1,17 @@
-"""The evidence of a feature at this moment: the stored run, and the jobs that it does not have yet.
+"""The evidence of features at this moment: the stored run, and the jobs that it does not have yet.
 
 Reads in the caller's transaction and writes nothing. Where no watch moves the stored run on, the closed
 windows are counted here each time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from reconciler.database.evidence import JudgedFeature, read_run
+from reconciler.database.evidence import JudgedFeature, read_runs
 from reconciler.database.queries import queries
 from reconciler.planning.evidence import (
     Arms,
@@ -30,11 +30,19 @@ if TYPE_CHECKING:
 _SQL = queries("judged_evidence")
 
 
-def read_evidence(connection: "Connection", feature: JudgedFeature, now: datetime) -> Evidence:
-    """Return the evidence of a feature, the open window included."""
-    run = _read_run_of_stage(connection, feature)
+def read_evidence(
+    connection: "Connection", features: Sequence[JudgedFeature], now: datetime
+) -> Mapping[str, Evidence]:
+    """Return the evidence of each feature, the open window included."""
+    runs = _read_runs_of_stage(connection, features)
+    blocks = _read_blocks(connection, features, runs, everything=False)
+    return {each.name: _weigh(each, runs[each.name], blocks[each.name], now) for each in features}
+
+
+def _weigh(
+    feature: JudgedFeature, run: EvidenceRun, blocks: Sequence[Block], now: datetime
+) -> Evidence:
     end = window_of(now)
-    blocks = _read_blocks(connection, feature, run, everything=False)
     moved = advance(
         run, (each for each in blocks if each.window_start < end), end, feature.settings
     )
@@ -46,40 +54,49 @@ def read_blocks(
     connection: "Connection", feature: JudgedFeature
 ) -> tuple[EvidenceRun, list[Block]]:
     """Return a run without jobs, and every block since the stage began; the last ones may be open."""
-    stored = _read_run_of_stage(connection, feature)
+    stored = _read_runs_of_stage(connection, [feature])[feature.name]
     run = EvidenceRun.begin(feature.began_at, stored.slow_above)
-    return run, _read_blocks(connection, feature, run, everything=True)
+    blocks = _read_blocks(connection, [feature], {feature.name: run}, everything=True)
+    return run, blocks[feature.name]
 
 
-def _read_run_of_stage(connection: "Connection", feature: JudgedFeature) -> EvidenceRun:
-    run = read_run(connection, feature.name)
-    if run is not None and run.began_at == feature.began_at:
-        return run
-    return EvidenceRun.begin(feature.began_at)
+def _read_runs_of_stage(
+    connection: "Connection", features: Sequence[JudgedFeature]
+) -> Mapping[str, EvidenceRun]:
+    stored = read_runs(connection, [each.name for each in features])
+    first = {each.name: EvidenceRun.begin(each.began_at) for each in features}
+    return first | {
+        name: run for name, run in stored.items() if run.began_at == first[name].began_at
+    }
 
 
 def _read_blocks(
-    connection: "Connection", feature: JudgedFeature, run: EvidenceRun, *, everything: bool
-) -> list[Block]:
+    connection: "Connection",
+    features: Sequence[JudgedFeature],
+    runs: Mapping[str, EvidenceRun],
+    *,
+    everything: bool,
+) -> Mapping[str, list[Block]]:
+    asked = [runs[each.name] for each in features]
     rows = connection.execute(
         text(_SQL["uncounted"]),
         {
-            "feature": feature.name,
-            "processor": feature.processor,
-            "fallback": feature.fallback,
-            "began_at": run.began_at,
-            "closed_until": run.closed_until,
-            "slow_above": run.slow_above,
+            "features": [each.name for each in features],
+            "processors": [each.processor for each in features],
+            "fallbacks": [each.fallback for each in features],
+            "began_at": [run.began_at for run in asked],
+            "closed_until": [run.closed_until for run in asked],
+            "slow_above": [run.slow_above for run in asked],
             "everything": everything,
         },
     )
-    blocks: dict[tuple[datetime, Category], Block] = {}
+    found: dict[str, dict[tuple[datetime, Category], Block]] = {each.name: {} for each in features}
     for row in rows:
-        key = row.window_start, Category(row.category)
+        blocks, key = found[row.feature], (row.window_start, Category(row.category))
         block = blocks.get(key, Block(key[1], key[0]))
-        counts = _counts(row, has_limit=run.slow_above is not None)
+        counts = _counts(row, has_limit=runs[row.feature].slow_above is not None)
         blocks[key] = replace(block, new=counts) if row.is_new else replace(block, baseline=counts)
-    return list(blocks.values())
+    return {name: list(blocks.values()) for name, blocks in found.items()}
 
 
 def _counts(row: "Row[Any]", *, has_limit: bool) -> Counts:

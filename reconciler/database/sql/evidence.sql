@@ -1,7 +1,8 @@
 -- name: run
--- A feature's evidence up to the last window that was counted, one row for each start and category; one row without
--- a number if there is no state yet.
+-- The evidence of some features up to the last window that was counted, one row for each start and category; one row
+-- without a number if there is no state yet.
 SELECT
+    configuration.feature_name AS feature,
     evidence.began_at,
     evidence.closed_until,
     evidence.slow_above,
@@ -21,8 +22,8 @@ FROM public.rollout_configuration AS configuration
 INNER JOIN public.rollout_evidence AS evidence ON configuration.id = evidence.rollout_config_id
 LEFT JOIN public.rollout_evidence_state AS state
     ON evidence.rollout_config_id = state.rollout_config_id
-WHERE configuration.feature_name = :feature
-ORDER BY state.number, state.category;
+WHERE configuration.feature_name = any(CAST(:features AS text []))
+ORDER BY configuration.feature_name, state.number, state.category;
 
 -- name: lock
 -- Locks a feature's evidence, and makes its row if it is missing. If two processes hold the lease, the second one

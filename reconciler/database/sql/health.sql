@@ -1,6 +1,7 @@
 -- name: watched
--- A feature's processors and health limits, its last resume, and the database's time.
+-- The processors and health limits of some features, their last resumes, and the database's time.
 SELECT
+    configuration.feature_name AS feature,
     now() AS now,
     configuration.processor,
     configuration.fallback,
@@ -18,12 +19,13 @@ SELECT
         WHERE history.rollout_config_id = configuration.id AND history.action = 'resumed'
     ) AS resumed_at
 FROM public.rollout_configuration AS configuration
-WHERE configuration.feature_name = :feature;
+WHERE configuration.feature_name = any(CAST(:features AS text []));
 
 -- name: odd_time
--- The first impossible time or duration of a feature, with its row and its column; the conditions are those
--- of the indexes on odd times. A resume in the future would hide every job.
-SELECT
+-- The first impossible time or duration of each of some features, with its row and its column; the conditions are
+-- those of the indexes on odd times. A resume in the future would hide every job.
+SELECT DISTINCT ON (configuration.feature_name)
+    configuration.feature_name AS feature,
     places.place,
     columns.name AS column_name,
     columns.written
@@ -127,42 +129,61 @@ CROSS JOIN LATERAL (
         places.place = 'rollout_configuration'
         AND configuration.monitoring_window > interval '36525 days'
 ) AS columns
-WHERE configuration.feature_name = :feature
-ORDER BY places.place, columns.name
-LIMIT 1;
+WHERE configuration.feature_name = any(CAST(:features AS text []))
+ORDER BY configuration.feature_name, places.place, columns.name;
 
 -- name: any_eligible
--- Whether a repository is eligible. It stops at the first one, however many there are.
-SELECT EXISTS (SELECT FROM public.eligible_repositories(:feature));
+-- The features that have an eligible repository. It stops at the first one, however many there are.
+SELECT asked.feature
+FROM unnest(CAST(:features AS text [])) AS asked (feature)
+WHERE EXISTS (SELECT FROM public.eligible_repositories(asked.feature));
 
 -- name: metrics
--- The sums of a feature's jobs: in all (both groups null), by category, by processor and by both. The rows are sums
+-- The sums of the jobs of some features: in all (both groups null), by category, by processor and by both. The rows are sums
 -- by window, so that their number does not depend on the number of jobs. The window in which the period begins
 -- counts as a whole. Windows from before a resume or a rollback do not count: `record_rollout_job` begins a new
 -- window there, and a window that another program continued has jobs of both sides. The newest job is not later
 -- than its window's end, also if its row has a later time.
-SELECT
-    grouping(rollup.processor_type) = 0 AS is_by_processor,
-    grouping(rollup.category) = 0 AS is_by_category,
-    rollup.processor_type AS processor,
-    rollup.category,
-    CAST(sum(rollup.jobs) AS bigint) AS jobs,
-    CAST(sum(rollup.errors) AS bigint) AS errors,
-    max(rollup.newest_at) AS newest_at
-FROM public.rollout_configuration AS configuration
-INNER JOIN public.rollout_metrics_rollup AS rollup ON configuration.id = rollup.rollout_config_id
-WHERE
-    configuration.feature_name = :feature
-    AND rollup.counts_until > CAST(:begin AS timestamptz)
-    AND (
-        CAST(:cut_at AS timestamptz) IS null
-        OR rollup.counts_from >= CAST(:cut_at AS timestamptz)
-    )
-GROUP BY GROUPING SETS (
-    (), (rollup.category), (rollup.processor_type), (rollup.category, rollup.processor_type)
+WITH asked AS (
+    SELECT
+        listed.feature,
+        listed.begins_at,
+        listed.cut_at
+    FROM unnest(
+        CAST(:features AS text []),
+        CAST(:begins AS timestamptz []),
+        CAST(:cuts AS timestamptz [])
+    ) AS listed (feature, begins_at, cut_at)
 )
-HAVING sum(rollup.jobs) > 0 OR grouping(rollup.category, rollup.processor_type) = 3
-ORDER BY sum(rollup.jobs) DESC, rollup.processor_type ASC;
+
+SELECT
+    asked.feature,
+    sums.*
+FROM asked
+CROSS JOIN LATERAL (
+    SELECT
+        grouping(rollup.processor_type) = 0 AS is_by_processor,
+        grouping(rollup.category) = 0 AS is_by_category,
+        rollup.processor_type AS processor,
+        rollup.category,
+        CAST(sum(rollup.jobs) AS bigint) AS jobs,
+        CAST(sum(rollup.errors) AS bigint) AS errors,
+        max(rollup.newest_at) AS newest_at
+    FROM public.rollout_configuration AS configuration
+    INNER JOIN public.rollout_metrics_rollup AS rollup ON configuration.id = rollup.rollout_config_id
+    WHERE
+        configuration.feature_name = asked.feature
+        AND rollup.counts_until > asked.begins_at
+        AND (
+            asked.cut_at IS null
+            OR rollup.counts_from >= asked.cut_at
+        )
+    GROUP BY GROUPING SETS (
+        (), (rollup.category), (rollup.processor_type), (rollup.category, rollup.processor_type)
+    )
+    HAVING sum(rollup.jobs) > 0 OR grouping(rollup.category, rollup.processor_type) = 3
+) AS sums
+ORDER BY sums.jobs DESC, sums.processor ASC;
 
 -- name: reached
 -- The time at which a stage was reached: the last rise to it or over it, or a later event that restarts the
