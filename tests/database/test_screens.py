@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 import reconciler.dashboard
 from reconciler.dashboard.screens.now import read_now_screen
+from reconciler.database.health import read_healths_within
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from tests.builders import FEATURE, add_repositories, report_jobs, rollout_file
@@ -208,13 +210,41 @@ def test_a_slow_verdict_does_not_keep_the_page_from_its_other_rows(database: Dat
     add_feature(database, "first")
     add_feature(database, "second")
 
-    with reading(database) as connection:
-        rows = read_now_screen(connection, judging_seconds=0).rows
+    rows = read_now_screen(OpenedDatabase.at(database.address), judging_seconds=0).rows
 
     assert [(row.feature.name, row.verdict) for row in rows] == [
         ("first", "not judged"),
         ("second", "not judged"),
     ]
+
+
+def test_judging_that_takes_too_long_ends_without_a_verdict(database: Database) -> None:
+    add_feature(database, "first")
+    database.execute("UPDATE rollout_configuration SET health_method = 'evidence'")
+
+    with database.connect() as other, reading(database) as connection:
+        other.execute("LOCK TABLE rollout_evidence")
+        assert read_healths_within(connection, ["first"], eligible={}, seconds=0.2) is None
+
+
+def test_now_takes_twelve_queries_however_many_features_there_are(database: Database) -> None:
+    add_repositories(database, "acme/tools")
+    for number in range(20):
+        add_feature(database, f"f{number}")
+        report_jobs(database, 3, errors=1, feature=f"f{number}")
+    database.execute("UPDATE rollout_configuration SET health_method = 'evidence'")
+    opened = OpenedDatabase.at(database.address)
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(opened.engine, "before_cursor_execute", note)
+    rows = read_now_screen(opened).rows
+
+    assert len(rows) == 20
+    assert all(row.health is not None and row.health.evidence is not None for row in rows)
+    assert len(statements) <= 12, statements
 
 
 def test_a_feature_has_its_charts_lists_and_history(site: Site) -> None:

@@ -16,8 +16,9 @@ from reconciler.dashboard.charts import (
     staircase,
 )
 from reconciler.dashboard.live.audiences import KeptCount
+from reconciler.dashboard.screens.reading import reading
 from reconciler.database.audience import read_audience
-from reconciler.database.health import read_health
+from reconciler.database.health import read_health, read_healths_within
 from reconciler.database.history import HistoryEntry, read_history
 from reconciler.database.job_series import read_hours, read_job_series, read_now
 from reconciler.database.lists import ListEntry, read_list
@@ -29,6 +30,8 @@ from reconciler.wording import show_number, show_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from reconciler.database.transactions import Database
 
 HISTORY_ROWS: Final = 50
 MOST_LIST_ENTRIES: Final = 50
@@ -151,31 +154,56 @@ class NowScreen:
 
 
 def read_now_screen(
-    connection: "Connection",
+    database: "Database",
     *,
     judging_seconds: float = JUDGING_SECONDS,
     kept_count: Callable[[FeatureNow], KeptCount | None] = lambda _: None,
 ) -> NowScreen:
-    """Return the state of every feature; those that are limited are judged first.
+    """Return the state of every feature.
+
+    All features are judged at once; where that takes too long, one by one, those that are limited first.
 
     Args:
-        connection: a read-only transaction.
+        database: the database.
         judging_seconds: the time after which the remaining features are not judged.
         kept_count: returns the kept count of a feature.
     """
-    hours = read_hours(connection)
-    until = time.monotonic() + judging_seconds
+    with reading(database) as connection:
+        as_of = read_now(connection)
+        hours = read_hours(connection, now=as_of)
+        features = read_features_now(connection)
+        counts = {each.name: kept_count(each) for each in features}
+        healths = read_healths_within(
+            connection,
+            [each.name for each in features],
+            eligible={name: each.eligible for name, each in counts.items() if each is not None},
+            seconds=judging_seconds,
+        )
+    if healths is None:
+        healths = _judge_one_by_one(database, features, judging_seconds)
     rows = [
         _row(
-            connection,
             feature,
+            healths.get(feature.name),
             sparkline(hours.get(feature.name, ())),
-            is_judged=time.monotonic() < until,
-            count=kept_count(feature),
+            counts[feature.name],
         )
-        for feature in sorted(read_features_now(connection), key=lambda each: each.limit is None)
+        for feature in features
     ]
-    return NowScreen(sorted(rows, key=lambda row: row.rank), read_now(connection))
+    return NowScreen(sorted(rows, key=lambda row: row.rank), as_of)
+
+
+def _judge_one_by_one(
+    database: "Database", features: Sequence[FeatureNow], seconds: float
+) -> Mapping[str, Health]:
+    until = time.monotonic() + seconds
+    healths = {}
+    with reading(database) as connection:
+        for feature in sorted(features, key=lambda each: each.limit is None):
+            if time.monotonic() >= until:
+                break
+            healths[feature.name] = read_health(connection, feature.name)
+    return healths
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +233,7 @@ def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
     hours = read_hours(connection, feature=name)
     evidence = read_evidence_series(connection, name)
     return FeatureScreen(
-        _row(connection, found[0], sparkline(hours.get(name, ())), is_judged=True),
+        _row(found[0], read_health(connection, name), sparkline(hours.get(name, ()))),
         jobs_chart(read_job_series(connection, name)),
         None if evidence is None else evidence_chart(evidence),
         staircase(read_stage_dates(connection, name)),
@@ -217,14 +245,8 @@ def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
 
 
 def _row(
-    connection: "Connection",
-    feature: FeatureNow,
-    line: Chart,
-    *,
-    is_judged: bool,
-    count: KeptCount | None = None,
+    feature: FeatureNow, health: Health | None, line: Chart, count: KeptCount | None = None
 ) -> NowRow:
-    health = read_health(connection, feature.name) if is_judged else None
     evidence = None if health is None else health.evidence
     bar = None
     if evidence is not None:

@@ -4,7 +4,6 @@ Each request reads in short transactions with a time limit. An error of the data
 sentence, and not a traceback.
 """
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -25,13 +24,12 @@ from reconciler.dashboard.screens.history import (
 )
 from reconciler.dashboard.screens.in_git import InGit
 from reconciler.dashboard.screens.now import NowScreen, read_feature_screen, read_now_screen
+from reconciler.dashboard.screens.reading import reading
 from reconciler.dashboard.screens.repositories import read_repositories_screen
 from reconciler.dashboard.screens.waiting import EMPTY, TITLES
 from reconciler.database.history_search import HistoryPage, read_history_page
 from reconciler.database.machinery import read_machinery
-from reconciler.database.schema import require_newest
 from reconciler.database.server import ONE_COPY
-from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.errors import NotFound, ReconcilerError
 from reconciler.operations.waiting import read_waiting
 from reconciler.wording import show_time
@@ -39,10 +37,10 @@ from reconciler.wording import show_time
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from sqlalchemy import Connection
     from starlette.requests import Request
 
     from reconciler.dashboard.sign_in.gate import Render
+    from reconciler.database.transactions import Database
 
 MOST_READERS: Final = 8
 """The pages that are read at once, each with one connection; acts do not wait for them."""
@@ -53,7 +51,7 @@ _NO_CONTENT_KEPT: Final = {"Cache-Control": "no-store"}
 class Surroundings:
     """What the application gives to the screens."""
 
-    database: Database
+    database: "Database"
     """With the rights of a viewer, and a limit of time."""
     render: "Render"
     parts: Parts
@@ -116,17 +114,8 @@ def _answering(
     return answer_in_thread
 
 
-@contextmanager
-def reading(database: Database) -> "Iterator[Connection]":
-    """Yield a read-only transaction of a page."""
-    with read_only_transaction(database) as connection:
-        require_newest(connection)
-        yield connection
-
-
 def _read_now(surroundings: Surroundings) -> NowScreen:
-    with reading(surroundings.database) as connection:
-        screen = read_now_screen(connection, kept_count=surroundings.audiences.get)
+    screen = read_now_screen(surroundings.database, kept_count=surroundings.audiences.get)
     surroundings.audiences.refresh([row.feature for row in screen.rows], screen.as_of)
     return screen
 

@@ -1,0 +1,20 @@
+"""The transaction of a page."""
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from reconciler.database.schema import require_newest
+from reconciler.database.transactions import Database, read_only_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+
+@contextmanager
+def reading(database: Database) -> "Iterator[Connection]":
+    """Yield a read-only transaction over a database with this release's schema."""
+    with read_only_transaction(database) as connection:
+        require_newest(connection)
+        yield connection
