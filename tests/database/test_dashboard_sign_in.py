@@ -133,6 +133,19 @@ def test_a_viewer_sees_no_button_and_cannot_act(live: Database, tokens: Path) ->
     assert (refused.status_code, is_stopped(live)) == (403, False)
 
 
+def test_a_live_page_of_a_viewer_has_no_button_of_an_operator(live: Database, tokens: Path) -> None:
+    browser = with_tokens(live, tokens)
+    pages = [
+        browser.get(
+            "/features/f", headers={"Authorization": f"Bearer {token}", "X-Fragment": "main"}
+        ).text
+        for token in (OPERATOR, VIEWER, OPERATOR)
+    ]
+
+    assert [STOP in page for page in pages] == [True, False, True]
+    assert "<html" not in pages[0]
+
+
 def test_a_wrong_token_is_refused_and_an_address_has_to_wait(live: Database, tokens: Path) -> None:
     browser = with_tokens(live, tokens)
     page = browser.get("/login")
