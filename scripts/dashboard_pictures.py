@@ -102,6 +102,9 @@ def _shots(address: str) -> Iterator[tuple[str, bytes]]:
                 locale="en-GB",
             )
             page.goto(f"{address}{shot.path}")
+            if page.locator("main[data-live]").count():
+                page.get_by_text("Live, as of").wait_for()
+                page.get_by_text("not counted yet").wait_for(state="detached")
             yield name, page.screenshot()
             page.close()
         browser.close()

@@ -20,6 +20,7 @@
     if (status.textContent !== words[state]) status.textContent = words[state];
     const at = line.querySelector("time");
     const now = new Date(heardAt);
+    at.dataset.shown = "yes"; // It has a form of its own.
     at.dateTime = at.title = now.toISOString().slice(0, 19) + "Z";
     at.textContent = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" }).format(now);
   };
