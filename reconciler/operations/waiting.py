@@ -5,13 +5,14 @@ are complete.
 """
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.stages import read_ready_promotions
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.waiting import read_refusals, read_undelivered
@@ -19,6 +20,7 @@ from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError
 from reconciler.operations.drift import read_drift, read_drift_causes, read_mark_drift
 from reconciler.planning.drift import Decision, describe_drift
+from reconciler.planning.freezes import Window, current, upcoming
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.wording import describe_limit, short_commit, show_number
 
@@ -39,6 +41,7 @@ class SectionName(StrEnum):
     REFUSED_APPLIES = "refused_applies"
     PROMOTIONS = "promotions"
     NOTIFICATIONS = "notifications"
+    FREEZES = "freezes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +82,9 @@ def _read(database: Database, name: SectionName) -> WaitingSection:
 
 
 def _items(database: Database, name: SectionName) -> Iterable[WaitingItem]:
-    match name:
-        case SectionName.DRIFT:
-            return _drift(database)
-        case SectionName.WRITE_BACK:
-            return _within_limit(database, _pending)
-        case SectionName.PROPOSALS:
-            return _within_limit(database, _proposals)
-        case SectionName.REFUSED_APPLIES:
-            return _within_limit(database, _refusals)
-        case SectionName.PROMOTIONS:
-            return _within_limit(database, _promotions)
-        case SectionName.NOTIFICATIONS:
-            return _within_limit(database, _notifications)
+    if name is SectionName.DRIFT:
+        return _drift(database)
+    return _within_limit(database, _READERS[name])
 
 
 def _within_limit(
@@ -192,5 +185,30 @@ def _notifications(connection: "Connection") -> Iterator[WaitingItem]:
         )
 
 
+def _freezes(connection: "Connection") -> Iterator[WaitingItem]:
+    applied = read_applied_freezes(connection)
+    for each in current(applied.freezes, applied.now):
+        yield _freeze(f"{each.freeze.name} holds until {each.shown_end}", each)
+    for each in upcoming(applied.freezes, applied.now):
+        yield _freeze(f"{each.freeze.name} comes next: {each.shown_times}", each)
+
+
+def _freeze(sentence: str, window: Window) -> WaitingItem:
+    features = window.freeze.features
+    of = f"; features {', '.join(features)}" if features else ""
+    return WaitingItem(f"{sentence}{of}", "reconcile freezes", since=window.begin)
+
+
 def _of(feature: str) -> str:
     return f" --feature {shlex.quote(feature)}"
+
+
+_READERS: Final[Mapping[SectionName, Callable[["Connection"], Iterator[WaitingItem]]]] = {
+    SectionName.WRITE_BACK: _pending,
+    SectionName.PROPOSALS: _proposals,
+    SectionName.REFUSED_APPLIES: _refusals,
+    SectionName.PROMOTIONS: _promotions,
+    SectionName.NOTIFICATIONS: _notifications,
+    SectionName.FREEZES: _freezes,
+}
+"""The sections that one short transaction reads; drift takes several."""

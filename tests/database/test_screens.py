@@ -185,6 +185,31 @@ def test_a_hundred_features_are_answered_on_every_screen(
     assert shown(client, "/repositories?q=acme/tools").count("<details") == 100
 
 
+def test_a_freeze_shows_on_every_screen_that_leads_to_an_act(site: Site) -> None:
+    site.write(
+        "version: 1\nfeatures:\n  capture: {percentage: 0}\nfreezes:\n"
+        "  - {name: holidays, from: 2020-01-01 00:00, to: 2199-12-31 12:00}\n"
+        "  - {name: later, from: 2190-01-01 00:00, to: 2190-12-31 12:00, features: [capture]}\n"
+    )
+    site.commit("Freeze")
+    assert site.reconcile().exit_code == 0
+    client = Browser.of(site.database)
+
+    now, feature, waiting = (shown(client, path) for path in ("/", "/features/capture", "/waiting"))
+
+    sentence = "the freeze holidays holds every widening until tue 2199-12-31 12:00 UTC"
+    assert sentence in now
+    assert sentence in feature
+    assert "◆ frozen" in now
+    assert "holidays holds until tue 2199-12-31 12:00 UTC" in waiting
+    assert (
+        "later comes next: fri 2190-01-01 00:00 to fri 2190-12-31 12:00 UTC; features capture"
+        in (waiting)
+    )
+    (row,) = json.loads(client.get("/api/now").text)["features"]
+    assert row["freeze"] == {"names": ["holidays"], "until": "2199-12-31T12:00:00Z"}
+
+
 def test_now_puts_the_limited_and_failing_features_first(site: Site) -> None:
     health = {"min_jobs": 3, "max_error_rate": 5}
     features = {name: {"percentage": 10, "health": health} for name in ("a", "b", "c", "d")}

@@ -18,13 +18,15 @@ from reconciler.dashboard.charts import (
 from reconciler.dashboard.live.audiences import KeptCount
 from reconciler.dashboard.screens.reading import reading
 from reconciler.database.audience import read_audience
+from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_health, read_healths_within
 from reconciler.database.history import HistoryEntry, read_history
-from reconciler.database.job_series import read_hours, read_job_series, read_now
+from reconciler.database.job_series import read_hours, read_job_series
 from reconciler.database.lists import ListEntry, read_list
 from reconciler.database.now import FeatureNow, read_features_now
 from reconciler.database.stages import read_evidence_series, read_stage_dates
 from reconciler.errors import NotFound
+from reconciler.planning.freezes import Hold
 from reconciler.planning.health import Health, Verdict
 from reconciler.wording import show_number, show_time
 
@@ -56,6 +58,8 @@ class NowRow:
     """The evidence; None under the method `threshold`."""
     count: KeptCount | None = None
     """The eligible repositories; None where they are not counted yet."""
+    hold: Hold | None = None
+    """The freezes that hold it now."""
 
     @property
     def state(self) -> str:
@@ -67,7 +71,7 @@ class NowRow:
             return "■ stopped"
         if limit is not None and limit.percentage is not None:
             return f"▼ held at {show_number(limit.percentage)}"
-        return "● active"
+        return "● active" if self.hold is None else "◆ frozen"
 
     @property
     def possible_acts(self) -> Sequence[tuple[str, str]]:
@@ -132,6 +136,9 @@ class NowRow:
                 "is_estimated": self.count.is_estimated,
                 "as_of": show_time(self.count.at),
             },
+            "freeze": None
+            if self.hold is None
+            else {"names": list(self.hold.names), "until": show_time(self.hold.until)},
             "limit": None
             if limit is None
             else {
@@ -169,7 +176,8 @@ def read_now_screen(
         kept_count: returns the kept count of a feature.
     """
     with reading(database) as connection:
-        as_of = read_now(connection)
+        freezes = read_applied_freezes(connection)
+        as_of = freezes.now
         hours = read_hours(connection, now=as_of)
         features = read_features_now(connection)
         counts = {each.name: kept_count(each) for each in features}
@@ -187,6 +195,7 @@ def read_now_screen(
             healths.get(feature.name),
             sparkline(hours.get(feature.name, ())),
             counts[feature.name],
+            freezes.hold(feature.name),
         )
         for feature in features
     ]
@@ -233,7 +242,12 @@ def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
     hours = read_hours(connection, feature=name)
     evidence = read_evidence_series(connection, name)
     return FeatureScreen(
-        _row(found[0], read_health(connection, name), sparkline(hours.get(name, ()))),
+        _row(
+            found[0],
+            read_health(connection, name),
+            sparkline(hours.get(name, ())),
+            hold=read_applied_freezes(connection).hold(name),
+        ),
         jobs_chart(read_job_series(connection, name)),
         None if evidence is None else evidence_chart(evidence),
         staircase(read_stage_dates(connection, name)),
@@ -245,10 +259,14 @@ def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
 
 
 def _row(
-    feature: FeatureNow, health: Health | None, line: Chart, count: KeptCount | None = None
+    feature: FeatureNow,
+    health: Health | None,
+    line: Chart,
+    count: KeptCount | None = None,
+    hold: Hold | None = None,
 ) -> NowRow:
     evidence = None if health is None else health.evidence
     bar = None
     if evidence is not None:
         bar = evidence_bar(evidence.value, evidence.warn_line, evidence.fail_line)
-    return NowRow(feature, health, line, bar, count)
+    return NowRow(feature, health, line, bar, count, hold)

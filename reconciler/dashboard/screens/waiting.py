@@ -12,6 +12,7 @@ TITLES: Final[Mapping[SectionName, str]] = {
     SectionName.REFUSED_APPLIES: "Refused applies",
     SectionName.PROMOTIONS: "Ready for the next stage",
     SectionName.NOTIFICATIONS: "Notifications that were not delivered",
+    SectionName.FREEZES: "Freezes now and next",
 }
 EMPTY: Final[Mapping[SectionName, str]] = {
     SectionName.DRIFT: "The live state is as the last apply left it.",
@@ -25,4 +26,5 @@ EMPTY: Final[Mapping[SectionName, str]] = {
         "No stage has soaked with a passing verdict. Stages are the key progression of a feature."
     ),
     SectionName.NOTIFICATIONS: "Every notification was delivered, or is on its way.",
+    SectionName.FREEZES: "The applied file has no freeze that holds or comes.",
 }
