@@ -1,10 +1,12 @@
 """The blast radius of a plan: every repository under the live and the planned configuration.
 
-One statement measures all repositories in the caller's transaction. It writes nothing, not even a
+One scan of the repositories measures all features, in the caller's transaction. It writes nothing, not even a
 temporary table, so a read-only transaction and the right to SELECT are enough.
 """
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +20,7 @@ from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
 _SQL = queries("blast_radius")
 
@@ -31,77 +33,217 @@ NO_AUDIENCE: Final = Targeting(
 )
 """The targeting of a feature that is not in the database: 0 repositories are eligible."""
 
+MOST_FEATURES_OF_A_SCAN: Final = 30
+"""Two bits of an integer of 64 are needed for each feature."""
 _NO_LIMIT: Final = 2**31 - 1
 """The largest value of a category's limit, as in the view `category_limits`."""
+_EACH_FEATURE: Final = re.compile(
+    r"^ *-- each feature$\n(.*?)^ *-- end$\n", re.MULTILINE | re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceMove:
+    """A feature's targeting before and after a plan.
+
+    `live` is the feature as this transaction has read it, so that long lists are read once; it is
+    `NO_AUDIENCE` if the feature is not in the database. Entries that both lists have can be left out of both.
+    """
+
+    feature: str
+    live: Targeting
+    planned: Targeting
+
+
+@dataclass(frozen=True, slots=True)
+class EligibleCounts:
+    """The numbers of repositories, and of those that are eligible by feature and category."""
+
+    total: int
+    categorized: int
+    test_repositories: int
+    eligible: Mapping[str, Mapping[Category, int]]
+    """Every category, in the order of `Category`."""
 
 
 def measure_blast_radius(
+    connection: "Connection", feature: str, live: Targeting, planned: Targeting, **plan: Any
+) -> BlastRadius:
+    """Return the repositories that gain and that lose one feature; see `measure_blast_radii`."""
+    (radius,) = measure_blast_radii(connection, [AudienceMove(feature, live, planned)], **plan)
+    return radius
+
+
+def measure_blast_radii(
     connection: "Connection",
-    feature: str,
-    live: Targeting,
-    planned: Targeting,
+    moves: Sequence[AudienceMove],
     *,
     marked: Collection[str] = (),
     unmarked: Collection[str] = (),
     thresholds: Mapping[Category, Threshold] | None = None,
-) -> BlastRadius:
-    """Return the repositories that gain and that lose a feature when this plan is applied.
+) -> tuple[BlastRadius, ...]:
+    """Return the repositories that gain and that lose each feature when a plan is applied.
 
-    `live` is the feature as this transaction has read it, so that long lists are read once; it is
-    `NO_AUDIENCE` if the feature is not in the database. `marked` and `unmarked` are the ids of
-    repositories that gain or lose the mark as test. `thresholds` are given if they change: an apply
-    then categorises every repository again by its present metrics.
+    `marked` and `unmarked` are the ids of repositories that gain or lose the mark as test. `thresholds` are
+    given if they change: an apply then categorises every repository again by its present metrics.
     """
-    found = connection.execute(text(_SQL["found"]), {"feature": feature}).one()
-    whitelist_ids, whitelist_names = _split(planned.whitelist - live.whitelist)
-    exclusions_ids, exclusions_names = _split(planned.exclusions - live.exclusions)
-    gone_whitelist_ids, gone_whitelist_names = _split(live.whitelist - planned.whitelist)
-    gone_exclusions_ids, gone_exclusions_names = _split(live.exclusions - planned.exclusions)
-    row = connection.execute(
-        text(_SQL["measure"]),
-        {
-            "feature": feature,
-            "configuration": found.id,
-            "live_is_on": live.off_rule is None,
-            "live_strategy": live.strategy.value,
-            "live_percentage": live.percentage,
-            "live_bucket_limit": live.bucket_limit,
-            "live_salt": live.salt,
-            "live_bucketing": live.bucketing.value,
-            "live_limits": found.limits,
-            "planned_is_on": planned.off_rule is None,
-            "planned_strategy": planned.strategy.value,
-            "planned_percentage": planned.percentage,
-            "planned_bucket_limit": planned.bucket_limit,
-            "planned_salt": planned.salt,
-            "planned_bucketing": planned.bucketing.value,
-            "added_whitelist_ids": _array(whitelist_ids),
-            "added_whitelist_names": whitelist_names,
-            "added_exclusions_ids": _array(exclusions_ids),
-            "added_exclusions_names": exclusions_names,
-            "removed_whitelist_ids": _array(gone_whitelist_ids),
-            "removed_whitelist_names": gone_whitelist_names,
-            "removed_exclusions_ids": _array(gone_exclusions_ids),
-            "removed_exclusions_names": gone_exclusions_names,
-            "marked": _array(marked),
-            "unmarked": _array(unmarked),
-            "recategorises": thresholds is not None,
-            "planned_limits": found.limits if thresholds is None else category_limits(thresholds),
+    radii: list[BlastRadius] = []
+    for batch in _batches(moves):
+        parameters = {
+            **_plan_parameters(marked, unmarked),
             "owners": MOST_OWNERS,
             "samples": MOST_SAMPLES,
+        }
+        row = _scan(connection, "radius", batch, thresholds, parameters)
+        radii += (_radius(row, number) for number in range(len(batch)))
+    return tuple(radii)
+
+
+def count_eligible(connection: "Connection", targetings: Mapping[str, Targeting]) -> EligibleCounts:
+    """Return the number of eligible repositories of each feature.
+
+    `targetings` are the features as this transaction has read them; their lists are not needed.
+    """
+    moves = [AudienceMove(name, NO_AUDIENCE, each) for name, each in targetings.items()]
+    eligible: dict[str, Mapping[Category, int]] = {}
+    # Without a feature, the repositories are counted all the same.
+    for batch in tuple(_batches(moves)) or ((),):
+        row = _scan(connection, "participation", batch, None, _plan_parameters((), ()))
+        for number, move in enumerate(batch):
+            counts = row._mapping[f"eligible_{number}"]  # noqa: SLF001
+            eligible[move.feature] = dict(zip(Category, counts, strict=True))
+    return EligibleCounts(row.total, row.categorized, row.test_repositories, eligible)
+
+
+def _batches(moves: Sequence[AudienceMove]) -> Iterator[Sequence[AudienceMove]]:
+    for begin in range(0, len(moves), MOST_FEATURES_OF_A_SCAN):
+        yield moves[begin : begin + MOST_FEATURES_OF_A_SCAN]
+
+
+def _scan(
+    connection: "Connection",
+    result: str,
+    moves: Sequence[AudienceMove],
+    thresholds: Mapping[Category, Threshold] | None,
+    parameters: Mapping[str, Any],
+) -> "Row[Any]":
+    """Return the row that a statement computes from both sides of every repository."""
+    found = connection.execute(
+        text(_SQL["found"]), {"features": [each.feature for each in moves]}
+    ).one()
+    sides, summary = (_SQL[name].strip().rstrip(";") for name in ("sides", result))
+    statement = (
+        f"WITH sides AS NOT MATERIALIZED (\n{sides}\n)\nSELECT * FROM (\n{summary}\n) AS summary"
+    )
+    return connection.execute(
+        text(_for_each_feature(statement, len(moves))),
+        {
+            **parameters,
+            **{
+                name: value
+                for number, move in enumerate(moves)
+                for name, value in _feature_parameters(number, move)
+            },
+            **_read_lists(connection, moves, found.configurations),
+            "live_limits": found.limits,
+            "planned_limits": found.limits if thresholds is None else category_limits(thresholds),
+            "recategorises": thresholds is not None,
         },
     ).one()
-    by_category = _moved(row.by_category)
+
+
+def _read_lists(
+    connection: "Connection", moves: Sequence[AudienceMove], configurations: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the listed repositories, and for each feature the lists that they are in, as texts of arrays."""
+    numbers = range(len(moves))
+    row = connection.execute(
+        text(_for_each_feature(_SQL["lists"], len(moves))),
+        {
+            **{f"number_{number}": number for number in numbers},
+            "numbers": list(numbers),
+            "names": [each.feature for each in moves],
+            "configurations": _array([configurations.get(each.feature, "NULL") for each in moves]),
+            **_entries("added", _differences(moves, 4, 8, lambda move: (move.planned, move.live))),
+            **_entries(
+                "removed", _differences(moves, 16, 32, lambda move: (move.live, move.planned))
+            ),
+        },
+    ).one()
+    return {
+        "listed_ids": row.ids or "{}",
+        **{f"lists_{number}": row[number] or "{}" for number in numbers},
+    }
+
+
+def _for_each_feature(statement: str, count: int) -> str:
+    """Repeat the lines that are written for feature 0."""
+
+    def repeat(found: re.Match[str]) -> str:
+        return "".join(found[1].replace("_0", f"_{number}") for number in range(count))
+
+    return _EACH_FEATURE.sub(repeat, statement)
+
+
+def _feature_parameters(number: int, move: AudienceMove) -> Iterator[tuple[str, Any]]:
+    yield f"gain_{number}", 1 << 2 * number
+    yield f"loss_{number}", 2 << 2 * number
+    for side, targeting in (("live", move.live), ("planned", move.planned)):
+        yield f"{side}_is_on_{number}", targeting.off_rule is None
+        yield f"{side}_strategy_{number}", targeting.strategy.value
+        yield f"{side}_percentage_{number}", targeting.percentage
+        yield f"{side}_bucket_limit_{number}", targeting.bucket_limit
+        yield f"{side}_salt_{number}", targeting.salt
+        yield f"{side}_bucketing_{number}", targeting.bucketing.value
+
+
+def _plan_parameters(marked: Collection[str], unmarked: Collection[str]) -> dict[str, Any]:
+    return {"marked": _array(marked), "unmarked": _array(unmarked)}
+
+
+def _differences(
+    moves: Sequence[AudienceMove],
+    whitelist: int,
+    exclusions: int,
+    sides: Callable[[AudienceMove], tuple[Targeting, Targeting]],
+) -> Iterator[tuple[int, int, Collection[str]]]:
+    """Yield for each list the feature's number, the list's bit, and the entries that one side has alone."""
+    for number, move in enumerate(moves):
+        here, there = sides(move)
+        yield number, whitelist, here.whitelist - there.whitelist
+        yield number, exclusions, here.exclusions - there.exclusions
+
+
+def _entries(kind: str, lists: Iterable[tuple[int, int, Collection[str]]]) -> dict[str, Any]:
+    """Return entries as the arrays of the statement: the ids, and the names and patterns."""
+    ids: list[tuple[int, int, str]] = []
+    names: list[tuple[int, int, str]] = []
+    for number, bit, keys in lists:
+        for key in keys:
+            (ids if is_uuid(key) else names).append((number, bit, key))
+    return {
+        f"{kind}_id_numbers": [number for number, _, _ in ids],
+        f"{kind}_id_lists": [bit for _, bit, _ in ids],
+        f"{kind}_ids": _array([key for _, _, key in ids]),
+        f"{kind}_name_numbers": [number for number, _, _ in names],
+        f"{kind}_name_lists": [bit for _, bit, _ in names],
+        f"{kind}_names": [key for _, _, key in names],
+    }
+
+
+def _radius(row: "Row[Any]", number: int) -> BlastRadius:
+    found = row._mapping  # noqa: SLF001
+    by_category = _moved(found[f"by_category_{number}"])
     return BlastRadius(
         repositories=row.repositories,
-        before=row.before,
-        after=row.after,
-        gained=row.gained,
-        lost=row.lost,
+        before=found[f"before_{number}"],
+        after=found[f"after_{number}"],
+        gained=sum(each.gained for each in by_category.values()),
+        lost=sum(each.lost for each in by_category.values()),
         by_category={each: by_category[each] for each in Category if each in by_category},
-        by_owner=_moved(row.by_owner),
-        sample_gained=tuple(row.sample_gained),
-        sample_lost=tuple(row.sample_lost),
+        by_owner=_moved(found[f"by_owner_{number}"]),
+        sample_gained=tuple(found[f"sample_gained_{number}"]),
+        sample_lost=tuple(found[f"sample_lost_{number}"]),
     )
 
 
@@ -119,12 +261,6 @@ def category_limits(thresholds: Mapping[Category, Threshold]) -> list[int]:
     ]
     priorities = [thresholds[category].priority for category in Category]
     return [*limits, *priorities]
-
-
-def _split(keys: Collection[str]) -> tuple[list[str], list[str]]:
-    """Return the keys that are ids, and the keys that are names or patterns."""
-    ids = [key for key in keys if is_uuid(key)]
-    return ids, list(frozenset(keys).difference(ids))
 
 
 def _array(ids: Collection[str]) -> str:

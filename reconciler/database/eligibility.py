@@ -3,12 +3,13 @@
 Every function reads in the caller's transaction and writes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from reconciler.database.blast_radius import NO_AUDIENCE, EligibleCounts, count_eligible
 from reconciler.database.queries import queries
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.categories import Activity, Category
@@ -161,20 +162,41 @@ def explain_then(
 
 def read_participation(connection: "Connection", feature: str) -> Participation:
     """Return one feature's participation; for an unknown feature 0 repositories are eligible."""
-    chosen = {"feature": feature}
-    counts = connection.execute(text(_SQL["participation"]), chosen).one()
-    jobs = connection.execute(text(_SQL["jobs"]), chosen).one()
-    rows = connection.execute(text(_SQL["eligible_by_category"]), chosen)
-    eligible = {row.category: row.repositories for row in rows}
+    return read_participations(connection, [feature])[feature]
+
+
+def read_participations(
+    connection: "Connection", features: Sequence[str]
+) -> Mapping[str, Participation]:
+    """Return the participation of features by name, by one scan of the repositories."""
+    targetings = read_targetings(connection)
+    counts = count_eligible(
+        connection, {name: targetings.get(name, NO_AUDIENCE) for name in features}
+    )
+    jobs = {
+        row.feature: row
+        for row in connection.execute(text(_SQL["jobs"]), {"features": list(features)})
+    }
+    return {name: _participation(counts, name, jobs.get(name)) for name in features}
+
+
+def read_targetings(connection: "Connection") -> Mapping[str, Targeting]:
+    """Return each feature's configuration without the entries of its lists."""
+    rows = connection.execute(text(_SQL["targeting"]), {"feature": None, "keys": []})
+    return {row.feature: _targeting(row) for row in rows}
+
+
+def _participation(counts: EligibleCounts, feature: str, jobs: "Row[Any] | None") -> Participation:
+    by_category = counts.eligible[feature]
     return Participation(
         total=counts.total,
         categorized=counts.categorized,
         test_repositories=counts.test_repositories,
-        eligible=counts.eligible,
-        eligible_by_category={category: eligible.get(category, 0) for category in Category},
-        active=jobs.active,
-        jobs=int(jobs.jobs),
-        errors=int(jobs.errors),
+        eligible=sum(by_category.values()),
+        eligible_by_category=by_category,
+        active=0 if jobs is None else jobs.active,
+        jobs=0 if jobs is None else int(jobs.jobs),
+        errors=0 if jobs is None else int(jobs.errors),
     )
 
 

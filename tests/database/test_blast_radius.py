@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event, text
 
-from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
+from reconciler.database.blast_radius import (
+    NO_AUDIENCE,
+    AudienceMove,
+    measure_blast_radii,
+    measure_blast_radius,
+)
+from reconciler.database.eligibility import read_participations
 from reconciler.database.live_state import read_configurations
 from reconciler.planning.blast_radius import BlastRadius, Moved
 from rollout_client.targeting.buckets import Bucketing
@@ -66,6 +72,7 @@ def _apply(
     connection: Connection,
     targeting: Targeting,
     *,
+    name: str = "f",
     marked: Iterable[str] = (),
     unmarked: Iterable[str] = (),
     thresholds: dict[Category, Threshold] | None = None,
@@ -106,7 +113,7 @@ def _apply(
         text(
             "INSERT INTO public.rollout_configuration (feature_name, is_active, emergency_stop,"
             " rollout_strategy, rollout_percentage, salt, bucketing, target_repositories,"
-            " excluded_repositories) VALUES ('f', :active, :emergency_stop, :strategy, :percentage,"
+            " excluded_repositories) VALUES (:name, :active, :emergency_stop, :strategy, :percentage,"
             " :salt, :bucketing, :whitelist, :exclusions) ON CONFLICT (feature_name) DO UPDATE SET"
             " is_active = excluded.is_active, emergency_stop = excluded.emergency_stop,"
             " rollout_strategy = excluded.rollout_strategy, salt = excluded.salt,"
@@ -116,6 +123,7 @@ def _apply(
             " excluded_repositories = excluded.excluded_repositories"
         ),
         {
+            "name": name,
             "active": targeting.active,
             "emergency_stop": targeting.emergency_stop,
             "strategy": targeting.strategy.value,
@@ -128,15 +136,16 @@ def _apply(
     )
 
 
-def _eligible(connection: Connection) -> dict[str, tuple[str, Category]]:
+def _eligible(connection: Connection, feature: str = "f") -> dict[str, tuple[str, Category]]:
     """Return the id and the category of each eligible repository, by name."""
     rows = connection.execute(
         text(
             "SELECT r.full_name, r.id::text AS id,"
             " coalesce(c.category, public.categorize_repository(r.id)) AS category"
             " FROM public.repositories AS r LEFT JOIN public.repository_categories AS c ON c.repository_id = r.id"
-            " WHERE r.id IN (SELECT public.eligible_repositories('f'))"
-        )
+            " WHERE r.id IN (SELECT public.eligible_repositories(:feature))"
+        ),
+        {"feature": feature},
     )
     return {row.full_name: (row.id, Category(row.category)) for row in rows}
 
@@ -227,6 +236,82 @@ def test_the_predicted_blast_radius_is_the_actual_one(
             assert len(predicted.sample_lost) == min(20, len(lost))
             assert set(predicted.sample_gained) <= gained
             assert set(predicted.sample_lost) <= lost
+
+        compare()
+
+
+def test_one_scan_measures_all_features_as_each_alone(
+    database: Database, at_size: Callable[[int, int], int]
+) -> None:
+    _load(database)
+    names = [f"feature-{number}" for number in range(35)]
+    with database.engine.connect() as connection:
+
+        @settings(
+            max_examples=at_size(40, 1000), suppress_health_check=list(HealthCheck), deadline=None
+        )
+        @given(
+            st.lists(st.tuples(st.none() | targetings, targetings), min_size=1, max_size=35),
+            ids,
+            ids,
+            moved_thresholds,
+        )
+        def compare(
+            features: list[tuple[Targeting | None, Targeting]],
+            marked: frozenset[str],
+            unmarked: frozenset[str],
+            thresholds: dict[Category, Threshold] | None,
+        ) -> None:
+            for name, (live, _) in zip(names, features, strict=False):
+                if live is not None:
+                    _apply(connection, live, name=name)
+            moves = [
+                AudienceMove(name, NO_AUDIENCE if live is None else live, planned)
+                for name, (live, planned) in zip(names, features, strict=False)
+            ]
+            plan: dict[str, Any] = {
+                "marked": marked - unmarked,
+                "unmarked": unmarked - marked,
+                "thresholds": thresholds,
+            }
+            together = measure_blast_radii(connection, moves, **plan)
+            alone = [
+                measure_blast_radius(connection, each.feature, each.live, each.planned, **plan)
+                for each in moves
+            ]
+            connection.rollback()
+
+            assert list(together) == alone
+
+        compare()
+
+
+def test_one_scan_counts_the_answers_of_every_feature(
+    database: Database, at_size: Callable[[int, int], int]
+) -> None:
+    _load(database)
+    names = [f"feature-{number}" for number in range(35)]
+    with database.engine.connect() as connection:
+
+        @settings(
+            max_examples=at_size(60, 2000), suppress_health_check=list(HealthCheck), deadline=None
+        )
+        @given(st.lists(targetings, max_size=35))
+        def compare(features: list[Targeting]) -> None:
+            live = dict(zip(names, features, strict=False))
+            for name, each in live.items():
+                _apply(connection, each, name=name)
+            found = read_participations(connection, [*live, "unknown"])
+            answers = {name: _eligible(connection, name) for name in [*live, "unknown"]}
+            connection.rollback()
+
+            for name, answer in answers.items():
+                categories = Counter(category for _, category in answer.values())
+                assert found[name].total == REPOSITORIES
+                assert found[name].eligible == len(answer)
+                assert found[name].eligible_by_category == {
+                    category: categories[category] for category in Category
+                }
 
         compare()
 

@@ -1,135 +1,216 @@
 -- name: found
--- The id of a feature, if it exists, and the thresholds, which always exist.
+-- The ids of the features that exist, and the thresholds, which always exist.
 SELECT
-    configuration.id,
+    coalesce(
+        jsonb_object_agg(configuration.feature_name, configuration.id)
+        FILTER (WHERE configuration.id IS NOT null),
+        '{}'
+    ) AS configurations,
     CAST(
         string_to_array(btrim(CAST(limits AS text), '()'), ',', '') AS integer []
     ) AS limits
 FROM public.category_limits AS limits
 LEFT JOIN public.rollout_configuration AS configuration
-    ON configuration.feature_name = :feature;
+    ON configuration.feature_name = ANY(CAST(:features AS text []))
+GROUP BY limits;
 
--- name: measure
--- The repositories that gain and that lose one feature: every repository under the live and the planned
--- configuration, in one row. Strategies, percentages, salts and thresholds are parameters on both sides, so
--- that the planner sees constants and leaves out a digest, a category or a join that they do not need. Of
--- the planned lists only the difference to the live ones is given. Thresholds are composed from their
--- numbers: a row given as text is not a constant for the planner, and would be parsed for each repository.
-WITH added_ids AS NOT MATERIALIZED (
+-- name: lists
+-- The repositories in the lists of the features: their ids as the text of an array, and for each feature as many
+-- numbers. It is a statement of its own, because the planner would search in parallel here, and then no longer
+-- scan the repositories in parallel. The lines between `each feature` and `end` are written for feature 0, and are
+-- repeated for each other one (`blast_radius.py`).
+WITH features AS NOT MATERIALIZED (
     SELECT
-        4 AS lists,
-        unnest(CAST(:added_whitelist_ids AS uuid [])) AS repository_id
-    UNION ALL
+        given.number,
+        given.name,
+        given.configuration
+    FROM unnest(
+        CAST(:numbers AS integer []), CAST(:names AS text []), CAST(:configurations AS uuid [])
+    ) AS given (number, name, configuration)
+),
+
+added_ids AS NOT MATERIALIZED (
     SELECT
-        8 AS lists,
-        unnest(CAST(:added_exclusions_ids AS uuid [])) AS repository_id
+        given.number,
+        given.lists,
+        given.repository_id
+    FROM unnest(
+        CAST(:added_id_numbers AS integer []),
+        CAST(:added_id_lists AS integer []),
+        CAST(:added_ids AS uuid [])
+    ) AS given (number, lists, repository_id)
 ),
 
 added_names AS NOT MATERIALIZED (
     SELECT
-        4 AS lists,
-        unnest(CAST(:added_whitelist_names AS text [])) AS key
-    UNION ALL
+        given.number,
+        given.lists,
+        given.key
+    FROM unnest(
+        CAST(:added_name_numbers AS integer []),
+        CAST(:added_name_lists AS integer []),
+        CAST(:added_names AS text [])
+    ) AS given (number, lists, key)
+),
+
+removed_ids AS NOT MATERIALIZED (
     SELECT
-        8 AS lists,
-        unnest(CAST(:added_exclusions_names AS text [])) AS key
+        given.number,
+        given.lists,
+        given.repository_id
+    FROM unnest(
+        CAST(:removed_id_numbers AS integer []),
+        CAST(:removed_id_lists AS integer []),
+        CAST(:removed_ids AS uuid [])
+    ) AS given (number, lists, repository_id)
 ),
 
 removed AS NOT MATERIALIZED (
     SELECT
-        'whitelist' AS list,
-        unnest(CAST(:removed_whitelist_names AS text [])) AS key
-    UNION ALL
-    SELECT
-        'exclusions' AS list,
-        unnest(CAST(:removed_exclusions_names AS text [])) AS key
+        given.number,
+        CASE given.lists WHEN 16 THEN 'whitelist' ELSE 'exclusions' END AS list,
+        given.key
+    FROM unnest(
+        CAST(:removed_name_numbers AS integer []),
+        CAST(:removed_name_lists AS integer []),
+        CAST(:removed_names AS text [])
+    ) AS given (number, lists, key)
     UNION ALL
     -- The names of excluded ids.
     SELECT
+        removed_ids.number,
         'exclusions' AS list,
         named.key
-    FROM public.rollout_membership AS named
-    WHERE
-        named.rollout_config_id = CAST(:configuration AS uuid)
-        AND named.list = 'exclusions'
-        AND named.named_for = ANY(CAST(:removed_exclusions_ids AS uuid []))
+    FROM removed_ids
+    INNER JOIN features ON removed_ids.number = features.number
+    INNER JOIN public.rollout_membership AS named
+        ON
+            features.configuration = named.rollout_config_id
+            AND removed_ids.repository_id = named.named_for
+    WHERE removed_ids.lists = 32 AND named.list = 'exclusions'
 ),
 
--- The entries of the lists, one row for each repository, as one number. The ids of the live whitelist are
--- missing here; they are joined directly. 1 and 2 are the live whitelist and exclusions, 4 and 8 the planned
--- ones. 64 is the repository's own id in the live exclusions. 16 and 32 remove that id from the planned
--- lists.
+-- The entries of the lists, one row for each repository, as one number for each feature. 1 and 2 are the live
+-- whitelist and exclusions, 4 and 8 the planned ones. 128 and 64 are the repository's own id in the live whitelist
+-- and exclusions; 16 and 32 remove that id from the planned lists.
+entries AS NOT MATERIALIZED (
+    SELECT
+        features.number,
+        live.repository_id,
+        CASE live.list WHEN 'whitelist' THEN 1 ELSE 2 END
+        * CASE WHEN removed.key IS null THEN 5 ELSE 1 END AS lists
+    FROM features
+    CROSS JOIN LATERAL public.rollout_listed_repositories(features.name) AS live
+    LEFT JOIN removed
+        ON
+            features.number = removed.number
+            AND live.list = removed.list
+            AND live.key = removed.key
+    WHERE NOT live.by_id
+    UNION ALL
+    SELECT
+        features.number,
+        own.repository_id,
+        CASE own.list WHEN 'whitelist' THEN 128 ELSE 64 END AS lists
+    FROM features
+    INNER JOIN public.rollout_membership AS own ON features.configuration = own.rollout_config_id
+    WHERE own.repository_id IS NOT null
+    UNION ALL
+    SELECT
+        removed_ids.number,
+        removed_ids.repository_id,
+        removed_ids.lists
+    FROM removed_ids
+    UNION ALL
+    SELECT
+        added_ids.number,
+        added_ids.repository_id,
+        added_ids.lists
+    FROM added_ids
+    UNION ALL
+    -- An exclusion stores its id and its name.
+    SELECT
+        added_ids.number,
+        repository.id AS repository_id,
+        added_ids.lists
+    FROM added_ids
+    INNER JOIN public.repositories AS excluded ON added_ids.repository_id = excluded.id
+    INNER JOIN public.repositories AS repository
+        ON lower(excluded.full_name) = lower(repository.full_name)
+    WHERE added_ids.lists = 8
+    UNION ALL
+    SELECT
+        added_names.number,
+        repository.id AS repository_id,
+        added_names.lists
+    FROM added_names
+    INNER JOIN public.repositories AS repository
+        ON added_names.key = lower(repository.full_name)
+    UNION ALL
+    SELECT
+        added_names.number,
+        repository.id AS repository_id,
+        added_names.lists
+    FROM added_names
+    INNER JOIN public.repositories AS repository
+        ON added_names.key = lower(split_part(repository.full_name, '/', 1)) || '/*'
+),
+
 listed AS NOT MATERIALIZED (
     SELECT
-        entries.repository_id,
-        bit_or(entries.lists)
-        | CASE
-            WHEN bit_or(entries.lists) & 64 = 0 THEN 0
-            WHEN bit_or(entries.lists) & 32 > 0 THEN 2
-            ELSE 10
-        END AS lists
-    FROM (
-        SELECT
-            live.repository_id,
-            CASE live.list WHEN 'whitelist' THEN 1 ELSE 2 END
-            * CASE WHEN removed.key IS null THEN 5 ELSE 1 END AS lists
-        FROM public.rollout_listed_repositories(:feature) AS live
-        LEFT JOIN removed ON live.list = removed.list AND live.key = removed.key
-        WHERE NOT live.by_id
-        UNION ALL
-        SELECT
-            excluded.repository_id,
-            64 AS lists
-        FROM public.rollout_membership AS excluded
-        WHERE
-            excluded.rollout_config_id = CAST(:configuration AS uuid)
-            AND excluded.list = 'exclusions'
-            AND excluded.repository_id IS NOT null
-        UNION ALL
-        SELECT
-            unnest(CAST(:removed_whitelist_ids AS uuid [])) AS repository_id,
-            16 AS lists
-        UNION ALL
-        SELECT
-            unnest(CAST(:removed_exclusions_ids AS uuid [])) AS repository_id,
-            32 AS lists
-        UNION ALL
-        SELECT
-            added_ids.repository_id,
-            added_ids.lists
-        FROM added_ids
-        UNION ALL
-        -- An exclusion stores its id and its name.
-        SELECT
-            repository.id AS repository_id,
-            added_ids.lists
-        FROM added_ids
-        INNER JOIN public.repositories AS excluded ON added_ids.repository_id = excluded.id
-        INNER JOIN public.repositories AS repository
-            ON lower(excluded.full_name) = lower(repository.full_name)
-        WHERE added_ids.lists = 8
-        UNION ALL
-        SELECT
-            repository.id AS repository_id,
-            added_names.lists
-        FROM added_names
-        INNER JOIN public.repositories AS repository
-            ON added_names.key = lower(repository.full_name)
-        UNION ALL
-        SELECT
-            repository.id AS repository_id,
-            added_names.lists
-        FROM added_names
-        INNER JOIN public.repositories AS repository
-            ON added_names.key = lower(split_part(repository.full_name, '/', 1)) || '/*'
-    ) AS entries
+        -- each feature
+        coalesce(
+            bit_or(entries.lists) FILTER (WHERE entries.number = CAST(:number_0 AS integer)), 0
+        ) AS lists_0,
+        -- end
+        entries.repository_id
+    FROM entries
     GROUP BY entries.repository_id
+)
+
+SELECT
+    -- each feature
+    CAST(
+        array_agg(
+            listed.lists_0
+            | CASE WHEN listed.lists_0 & 64 = 0 THEN 0 WHEN listed.lists_0 & 32 > 0 THEN 2 ELSE 10 END
+            | CASE WHEN listed.lists_0 & 128 = 0 THEN 0 WHEN listed.lists_0 & 16 > 0 THEN 1 ELSE 5 END
+        ) AS text
+    ) AS lists_0,
+    -- end
+    CAST(array_agg(listed.repository_id) AS text) AS ids
+FROM listed;
+
+-- name: sides
+-- Every repository under the live and the planned configuration of each feature. Strategies, percentages, salts and
+-- thresholds are parameters on both sides, so that the planner sees constants and leaves out a digest, a category
+-- or a join that it does not need. Thresholds are composed from their numbers: a row given as text is not a
+-- constant for the planner, and would be parsed for each repository.
+WITH listed AS NOT MATERIALIZED (
+    SELECT
+        -- each feature
+        max(given.lists_0) AS lists_0,
+        -- end
+        given.repository_id
+    FROM unnest(
+        -- each feature
+        CAST(:lists_0 AS integer []),
+        -- end
+        CAST(:listed_ids AS uuid [])
+    ) AS given (
+        -- each feature
+        lists_0,
+        -- end
+        repository_id
+    )
+    -- Each comes once. Without the group, the planner does not know it, and sorts all repositories.
+    GROUP BY given.repository_id
 ),
 
 marks AS NOT MATERIALIZED (
     SELECT
-        entries.repository_id,
-        bool_or(entries.marked) AS marked
+        given.repository_id,
+        bool_or(given.marked) AS marked
     FROM (
         SELECT
             unnest(CAST(:marked AS uuid [])) AS repository_id,
@@ -138,8 +219,8 @@ marks AS NOT MATERIALIZED (
         SELECT
             unnest(CAST(:unmarked AS uuid [])) AS repository_id,
             false AS marked
-    ) AS entries
-    GROUP BY entries.repository_id
+    ) AS given
+    GROUP BY given.repository_id
 ),
 
 -- `OFFSET '0'` prevents that a digest is computed once for each of its bytes. It is quoted because only a
@@ -147,27 +228,25 @@ marks AS NOT MATERIALIZED (
 facts AS NOT MATERIALIZED (
     SELECT
         repository.id AS repository_id,
+        -- each feature
+        coalesce(listed.lists_0, 0) AS lists_0,
+        sha256(
+            convert_to(
+                CAST(:live_salt_0 AS text) || ':' || CAST(repository.id AS text), 'UTF8'
+            )
+        ) AS live_digest_0,
+        sha256(
+            convert_to(
+                CAST(:planned_salt_0 AS text) || ':' || CAST(repository.id AS text), 'UTF8'
+            )
+        ) AS planned_digest_0,
+        -- end
         coalesce(repository.full_name, CAST(repository.id AS text)) AS name,
         activity.stars,
         activity.contributors,
         activity.pull_requests,
-        coalesce(listed.lists, 0)
-        | CASE
-            WHEN whitelisted.repository_id IS null THEN 0
-            WHEN coalesce(listed.lists, 0) & 16 > 0 THEN 1
-            ELSE 5
-        END AS lists,
-        sha256(
-            convert_to(
-                CAST(:live_salt AS text) || ':' || CAST(repository.id AS text), 'UTF8'
-            )
-        ) AS live_digest,
-        sha256(
-            convert_to(
-                CAST(:planned_salt AS text) || ':' || CAST(repository.id AS text), 'UTF8'
-            )
-        ) AS planned_digest,
         public.rollout_hashtext_bucket(repository.id) AS hashtext_bucket,
+        recorded.repository_id IS NOT null AS is_categorized,
         coalesce(
             recorded.category,
             public.category_within(
@@ -228,170 +307,214 @@ facts AS NOT MATERIALIZED (
     FROM public.repositories AS repository
     INNER JOIN public.repository_activity AS activity ON repository.id = activity.repository_id
     LEFT JOIN public.repository_categories AS recorded ON repository.id = recorded.repository_id
-    LEFT JOIN public.rollout_membership AS whitelisted
-        ON
-            repository.id = whitelisted.repository_id
-            AND whitelisted.list = 'whitelist'
-            AND whitelisted.rollout_config_id = CAST(:configuration AS uuid)
     LEFT JOIN listed ON repository.id = listed.repository_id
     LEFT JOIN marks ON repository.id = marks.repository_id
     OFFSET '0'
-),
-
-sides AS NOT MATERIALIZED (
-    SELECT
-        facts.repository_id,
-        facts.name,
-        facts.stars,
-        facts.contributors,
-        facts.pull_requests,
-        facts.planned_category AS category,
-        CAST(:live_is_on AS boolean) AND facts.lists & 2 = 0 AND (
-            facts.lists & 1 > 0
-            OR CASE CAST(:live_strategy AS text)
-                WHEN 'percentage'
-                    THEN
-                        CASE
-                            WHEN CAST(:live_bucketing AS text) = 'hashtext' THEN facts.hashtext_bucket
-                            ELSE public.rollout_bucket_of_digest(facts.live_digest)
-                        END < CAST(:live_bucket_limit AS integer)
-                WHEN 'repository_size'
-                    THEN
-                        public.rollout_step(facts.live_category, facts.live_marked)
-                        <= CAST(:live_percentage AS numeric)
-                ELSE false
-            END
-        ) AS before,
-        CAST(:planned_is_on AS boolean) AND facts.lists & 8 = 0 AND (
-            facts.lists & 4 > 0
-            OR CASE CAST(:planned_strategy AS text)
-                WHEN 'percentage'
-                    THEN
-                        CASE
-                            WHEN CAST(:planned_bucketing AS text) = 'hashtext'
-                                THEN facts.hashtext_bucket
-                            WHEN
-                                CAST(:live_strategy AS text) = 'percentage'
-                                AND CAST(:live_bucketing AS text) = 'sha256'
-                                AND CAST(:live_salt AS text) = CAST(:planned_salt AS text)
-                                THEN public.rollout_bucket_of_digest(facts.live_digest)
-                            ELSE public.rollout_bucket_of_digest(facts.planned_digest)
-                        END < CAST(:planned_bucket_limit AS integer)
-                WHEN 'repository_size'
-                    THEN
-                        public.rollout_step(facts.planned_category, facts.planned_marked)
-                        <= CAST(:planned_percentage AS numeric)
-                ELSE false
-            END
-        ) AS after
-    FROM facts
-    OFFSET '0'
-),
-
--- The output for repositories that move, in one text: a character for the score, the category's first, the
--- name.
-described AS NOT MATERIALIZED (
-    SELECT
-        sides.before,
-        sides.after,
-        CASE
-            WHEN sides.before <> sides.after
-                THEN
-                    chr(
-                        32
-                        + public.monthly_activity_score(
-                            sides.stars, sides.contributors, sides.pull_requests
-                        )
-                    )
-                    || left(sides.category, 1)
-                    || sides.name
-        END AS summary
-    FROM sides
-),
-
--- One pass over all repositories. Parallel workers can compute aggregates, but cannot return rows.
-totals AS MATERIALIZED (
-    SELECT
-        count(*) AS repositories,
-        count(*) FILTER (WHERE before) AS before,
-        count(*) FILTER (WHERE after) AS after,
-        array_agg(summary) FILTER (WHERE after AND NOT before) AS gained,
-        array_agg(summary) FILTER (WHERE before AND NOT after) AS lost
-    FROM described
-),
-
--- Counted by category and by owner in one pass.
-groups AS MATERIALIZED (
-    SELECT
-        moved.initial,
-        moved.owner,
-        count(*) AS moved,
-        count(*) FILTER (WHERE moved.gains) AS gained
-    FROM (
-        SELECT
-            summaries.gains,
-            substr(summaries.summary, 2, 1) AS initial,
-            split_part(substr(summaries.summary, 3), '/', 1) AS owner
-        FROM (
-            SELECT
-                true AS gains,
-                unnest(totals.gained) AS summary
-            FROM totals
-            UNION ALL
-            SELECT
-                false AS gains,
-                unnest(totals.lost) AS summary
-            FROM totals
-        ) AS summaries
-    ) AS moved
-    GROUP BY GROUPING SETS ((moved.initial), (moved.owner))
 )
 
 SELECT
-    totals.repositories,
-    totals.before,
-    totals.after,
-    coalesce(cardinality(totals.gained), 0) AS gained,
-    coalesce(cardinality(totals.lost), 0) AS lost,
+    -- each feature
+    CAST(:live_is_on_0 AS boolean) AND facts.lists_0 & 2 = 0 AND (
+        facts.lists_0 & 1 > 0
+        OR CASE CAST(:live_strategy_0 AS text)
+            WHEN 'percentage'
+                THEN
+                    CASE
+                        WHEN CAST(:live_bucketing_0 AS text) = 'hashtext' THEN facts.hashtext_bucket
+                        ELSE public.rollout_bucket_of_digest(facts.live_digest_0)
+                    END < CAST(:live_bucket_limit_0 AS integer)
+            WHEN 'repository_size'
+                THEN
+                    public.rollout_step(facts.live_category, facts.live_marked)
+                    <= CAST(:live_percentage_0 AS numeric)
+            ELSE false
+        END
+    ) AS before_0,
+    CAST(:planned_is_on_0 AS boolean) AND facts.lists_0 & 8 = 0 AND (
+        facts.lists_0 & 4 > 0
+        OR CASE CAST(:planned_strategy_0 AS text)
+            WHEN 'percentage'
+                THEN
+                    CASE
+                        WHEN CAST(:planned_bucketing_0 AS text) = 'hashtext'
+                            THEN facts.hashtext_bucket
+                        WHEN
+                            CAST(:live_is_on_0 AS boolean)
+                            AND CAST(:live_strategy_0 AS text) = 'percentage'
+                            AND CAST(:live_bucketing_0 AS text) = 'sha256'
+                            AND CAST(:live_salt_0 AS text) = CAST(:planned_salt_0 AS text)
+                            THEN public.rollout_bucket_of_digest(facts.live_digest_0)
+                        ELSE public.rollout_bucket_of_digest(facts.planned_digest_0)
+                    END < CAST(:planned_bucket_limit_0 AS integer)
+            WHEN 'repository_size'
+                THEN
+                    public.rollout_step(facts.planned_category, facts.planned_marked)
+                    <= CAST(:planned_percentage_0 AS numeric)
+            ELSE false
+        END
+    ) AS after_0,
+    -- end
+    facts.name,
+    facts.stars,
+    facts.contributors,
+    facts.pull_requests,
+    facts.is_categorized,
+    facts.planned_category AS category,
+    facts.live_marked OR facts.live_category = 'test' AS is_test
+FROM facts
+OFFSET '0';
+
+-- name: radius
+-- The repositories that gain and that lose each feature, in one row.
+WITH moves AS NOT MATERIALIZED (
+    SELECT
+        -- each feature
+        sides.before_0,
+        sides.after_0,
+        -- end
+        0
+        -- each feature
+        | CASE
+            WHEN sides.before_0 = sides.after_0 THEN 0
+            WHEN sides.after_0 THEN CAST(:gain_0 AS bigint)
+            ELSE CAST(:loss_0 AS bigint)
+        END
+        -- end
+        AS moves,
+        sides.stars,
+        sides.contributors,
+        sides.pull_requests,
+        sides.category,
+        sides.name
+    FROM sides
+    OFFSET '0'
+),
+
+-- One pass over all repositories. Parallel workers can compute aggregates, but cannot return rows. The output for
+-- a repository that moves is in one text: a character for the score, the category's first, the name.
+totals AS MATERIALIZED (
+    SELECT
+        -- each feature
+        count(*) FILTER (WHERE moves.before_0) AS before_0,
+        count(*) FILTER (WHERE moves.after_0) AS after_0,
+        -- end
+        count(*) AS repositories,
+        array_agg(moves.moves) FILTER (WHERE moves.moves <> 0) AS moves,
+        array_agg(
+            chr(
+                32
+                + public.monthly_activity_score(
+                    moves.stars, moves.contributors, moves.pull_requests
+                )
+            )
+            || left(moves.category, 1)
+            || moves.name
+        ) FILTER (WHERE moves.moves <> 0) AS summaries
+    FROM moves
+),
+
+moved AS MATERIALIZED (
+    SELECT
+        given.moves,
+        ascii(given.summary) AS score,
+        substr(given.summary, 2, 1) AS initial,
+        substr(given.summary, 3) AS name
+    FROM totals
+    CROSS JOIN LATERAL unnest(totals.moves, totals.summaries) AS given (moves, summary)
+),
+
+-- Counted by category and by owner in one pass.
+sums AS MATERIALIZED (
+    SELECT
+        -- each feature
+        count(*) FILTER (WHERE each.moves & CAST(:gain_0 AS bigint) <> 0) AS gained_0,
+        count(*) FILTER (WHERE each.moves & CAST(:loss_0 AS bigint) <> 0) AS lost_0,
+        -- end
+        each.initial,
+        each.owner
+    FROM (
+        SELECT
+            moved.moves,
+            moved.initial,
+            split_part(moved.name, '/', 1) AS owner
+        FROM moved
+    ) AS each
+    GROUP BY GROUPING SETS ((each.initial), (each.owner))
+)
+
+SELECT
+    -- each feature
+    totals.before_0,
+    totals.after_0,
     (
-        SELECT coalesce(jsonb_agg(jsonb_build_array(threshold.category, gained, moved - gained)), '[]')
-        FROM groups
+        SELECT
+            coalesce(
+                jsonb_agg(jsonb_build_array(threshold.category, sums.gained_0, sums.lost_0)),
+                '[]'
+            )
+        FROM sums
         INNER JOIN public.category_threshold AS threshold
-            ON groups.initial = left(threshold.category, 1)
-    ) AS by_category,
+            ON sums.initial = left(threshold.category, 1)
+        WHERE sums.gained_0 + sums.lost_0 > 0
+    ) AS by_category_0,
     (
-        SELECT coalesce(jsonb_agg(jsonb_build_array(owner, gained, moved - gained)), '[]')
+        SELECT
+            coalesce(
+                jsonb_agg(jsonb_build_array(owners.owner, owners.gained_0, owners.lost_0)), '[]'
+            )
         FROM (
             SELECT
-                owner,
-                gained,
-                moved
-            FROM groups
-            WHERE owner IS NOT null
-            ORDER BY moved DESC, owner ASC
+                sums.owner,
+                sums.gained_0,
+                sums.lost_0
+            FROM sums
+            WHERE sums.owner IS NOT null AND sums.gained_0 + sums.lost_0 > 0
+            ORDER BY sums.gained_0 + sums.lost_0 DESC, sums.owner ASC
             LIMIT :owners
         ) AS owners
-    ) AS by_owner,
+    ) AS by_owner_0,
     (
-        SELECT coalesce(array_agg(name ORDER BY score DESC, name ASC), '{}')
+        SELECT coalesce(array_agg(sample.name ORDER BY sample.score DESC, sample.name ASC), '{}')
         FROM (
             SELECT
-                ascii(summary) AS score,
-                substr(summary, 3) AS name
-            FROM unnest(totals.gained) AS gained (summary)
-            ORDER BY score DESC, name ASC
+                moved.score,
+                moved.name
+            FROM moved
+            WHERE moved.moves & CAST(:gain_0 AS bigint) <> 0
+            ORDER BY moved.score DESC, moved.name ASC
             LIMIT :samples
         ) AS sample
-    ) AS sample_gained,
+    ) AS sample_gained_0,
     (
-        SELECT coalesce(array_agg(name ORDER BY score DESC, name ASC), '{}')
+        SELECT coalesce(array_agg(sample.name ORDER BY sample.score DESC, sample.name ASC), '{}')
         FROM (
             SELECT
-                ascii(summary) AS score,
-                substr(summary, 3) AS name
-            FROM unnest(totals.lost) AS lost (summary)
-            ORDER BY score DESC, name ASC
+                moved.score,
+                moved.name
+            FROM moved
+            WHERE moved.moves & CAST(:loss_0 AS bigint) <> 0
+            ORDER BY moved.score DESC, moved.name ASC
             LIMIT :samples
         ) AS sample
-    ) AS sample_lost
+    ) AS sample_lost_0,
+    -- end
+    totals.repositories
 FROM totals;
+
+-- name: participation
+-- The number of all, categorised and test repositories, and of those eligible for each feature by category, in
+-- the order of the categories.
+SELECT
+    -- each feature
+    ARRAY[
+        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'test'),
+        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'small'),
+        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'medium'),
+        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'large'),
+        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'enterprise')
+    ] AS eligible_0,
+    -- end
+    count(*) AS total,
+    count(*) FILTER (WHERE sides.is_categorized) AS categorized,
+    count(*) FILTER (WHERE sides.is_test) AS test_repositories
+FROM sides;

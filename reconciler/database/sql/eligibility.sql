@@ -69,43 +69,10 @@ INNER JOIN public.repository_activity AS activity ON repository.id = activity.re
 LEFT JOIN public.repository_categories AS recorded ON repository.id = recorded.repository_id
 WHERE repository.id = CAST(:id AS uuid);
 
--- name: participation
--- The numbers of all, categorised, test and eligible repositories.
-SELECT
-    (SELECT count(*) FROM public.repositories) AS total,
-    (
-        SELECT count(*)
-        FROM public.repository_categories AS recorded
-        INNER JOIN public.repositories AS repository ON recorded.repository_id = repository.id
-    ) AS categorized,
-    (
-        SELECT count(*)
-        FROM public.repository_activity AS activity
-        LEFT JOIN public.repository_categories AS recorded
-            ON activity.repository_id = recorded.repository_id
-        WHERE
-            recorded.marked_as_test
-            OR coalesce(
-                recorded.category, public.category_of_repository(activity.repository_id)
-            ) = 'test'
-    ) AS test_repositories,
-    (SELECT count(*) FROM public.eligible_repositories(:feature)) AS eligible;
-
--- name: eligible_by_category
--- The eligible repositories by the category that counts for them.
-SELECT
-    counted.category,
-    count(*) AS repositories
-FROM (
-    SELECT coalesce(recorded.category, public.category_of_repository(eligible.id)) AS category
-    FROM public.eligible_repositories(:feature) AS eligible (id)
-    LEFT JOIN public.repository_categories AS recorded ON eligible.id = recorded.repository_id
-) AS counted
-GROUP BY counted.category;
-
 -- name: jobs
--- The sums of the feature's jobs, and its repositories with a job, over the configured window.
+-- The sums of the jobs of features, and their repositories with a job, over the configured window.
 SELECT
+    configuration.feature_name AS feature,
     coalesce(sum(metrics.total_jobs), 0) AS jobs,
     coalesce(sum(metrics.error_count), 0) AS errors,
     count(DISTINCT metrics.repository_id) FILTER (WHERE metrics.total_jobs > 0) AS active
@@ -114,7 +81,8 @@ CROSS JOIN LATERAL public.rollout_metrics_since(
     configuration.id,
     now() - least(configuration.monitoring_window, interval '36525 days')
 ) AS metrics
-WHERE configuration.feature_name = :feature;
+WHERE configuration.feature_name = ANY(CAST(:features AS text []))
+GROUP BY configuration.feature_name;
 
 -- name: ready
 -- The repositories to add next: neither eligible nor excluded, by priority, then by activity. An
