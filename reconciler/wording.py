@@ -36,6 +36,11 @@ def exact_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def when_counted(moment: datetime | None) -> str:
+    """Return the time of a kept count as the end of a sentence; "" if it was counted now."""
+    return "" if moment is None else f", counted at {show_time(moment)}; --exact counts now"
+
+
 def describe_limit(percentage: Decimal | None) -> str:
     """Return a limit: `the stop` (None), `the limit of 25`."""
     return "the stop" if percentage is None else f"the limit of {show_number(percentage)}"

@@ -145,3 +145,12 @@ def shared_options() -> list[click.Parameter]:
             "--no-color", is_flag=True, default=None, help="Print no colour; default: NO_COLOR."
         ),
     ]
+
+
+exact_option = click.option(
+    "--exact",
+    "is_exact",
+    is_flag=True,
+    help="Count the eligible repositories now, also if an apply has counted them.",
+)
+"""The option of commands that show kept counts."""

@@ -19,6 +19,7 @@ from reconciler.database.overrides import write_overrides
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
 from reconciler.planning.changes import ListChange, ScalarChange
+from reconciler.planning.eligible_count import to_stored
 from reconciler.planning.feature_config import Configuration, to_parameters, to_state
 from reconciler.planning.field_types import plain
 from reconciler.planning.health import MetricsSource
@@ -274,6 +275,13 @@ def _write_generation(
             "file_digest": source.digest,
             "desired": application.rollout.model_dump_json(exclude_defaults=True),
             "effective": json.dumps(effective),
+            "counted": json.dumps(
+                {
+                    feature.name: to_stored(feature.blast_radius.count)
+                    for feature in plan.features
+                    if feature.blast_radius is not None and feature.blast_radius.count is not None
+                }
+            ),
             "applied_by": application.applied_by[:100],
         },
     )

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from reconciler.database.queries import queries
 from reconciler.planning.blast_radius import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
+from reconciler.planning.eligible_count import EligibleCount
 from reconciler.uuid_text import is_uuid
 from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.eligibility import Targeting
@@ -57,13 +58,12 @@ class AudienceMove:
 
 @dataclass(frozen=True, slots=True)
 class EligibleCounts:
-    """The numbers of repositories, and of those that are eligible by feature and category."""
+    """The numbers of repositories, and of those that are eligible for each feature."""
 
     total: int
     categorized: int
     test_repositories: int
-    eligible: Mapping[str, Mapping[Category, int]]
-    """Every category, in the order of `Category`."""
+    eligible: Mapping[str, EligibleCount]
 
 
 def measure_blast_radius(
@@ -105,14 +105,18 @@ def count_eligible(connection: "Connection", targetings: Mapping[str, Targeting]
     `targetings` are the features as this transaction has read them; their lists are not needed.
     """
     moves = [AudienceMove(name, NO_AUDIENCE, each) for name, each in targetings.items()]
-    eligible: dict[str, Mapping[Category, int]] = {}
+    eligible: dict[str, EligibleCount] = {}
     # Without a feature, the repositories are counted all the same.
     for batch in tuple(_batches(moves)) or ((),):
         row = _scan(connection, "participation", batch, None, _plan_parameters((), ()))
         for number, move in enumerate(batch):
-            counts = row._mapping[f"eligible_{number}"]  # noqa: SLF001
-            eligible[move.feature] = dict(zip(Category, counts, strict=True))
+            by_category = _by_category(row._mapping[f"eligible_{number}"])  # noqa: SLF001
+            eligible[move.feature] = EligibleCount(row.total, row.test_repositories, by_category)
     return EligibleCounts(row.total, row.categorized, row.test_repositories, eligible)
+
+
+def _by_category(counts: Sequence[int]) -> Mapping[Category, int]:
+    return dict(zip(Category, counts, strict=True))
 
 
 def _batches(moves: Sequence[AudienceMove]) -> Iterator[Sequence[AudienceMove]]:
@@ -234,16 +238,20 @@ def _entries(kind: str, lists: Iterable[tuple[int, int, Collection[str]]]) -> di
 def _radius(row: "Row[Any]", number: int) -> BlastRadius:
     found = row._mapping  # noqa: SLF001
     by_category = _moved(found[f"by_category_{number}"])
+    count = EligibleCount(
+        row.repositories, row.test_repositories, _by_category(found[f"eligible_{number}"])
+    )
     return BlastRadius(
         repositories=row.repositories,
         before=found[f"before_{number}"],
-        after=found[f"after_{number}"],
+        after=count.eligible,
         gained=sum(each.gained for each in by_category.values()),
         lost=sum(each.lost for each in by_category.values()),
         by_category={each: by_category[each] for each in Category if each in by_category},
         by_owner=_moved(found[f"by_owner_{number}"]),
         sample_gained=tuple(found[f"sample_gained_{number}"]),
         sample_lost=tuple(found[f"sample_lost_{number}"]),
+        count=count,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from reconciler.database.blast_radius import NO_AUDIENCE, EligibleCounts, count_eligible
 from reconciler.database.queries import queries
+from reconciler.planning.eligible_count import EligibleCount
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.categories import Activity, Category
 from rollout_client.targeting.eligibility import Repository, Rule, Targeting
@@ -169,10 +170,7 @@ def read_participations(
     connection: "Connection", features: Sequence[str]
 ) -> Mapping[str, Participation]:
     """Return the participation of features by name, by one scan of the repositories."""
-    targetings = read_targetings(connection)
-    counts = count_eligible(
-        connection, {name: targetings.get(name, NO_AUDIENCE) for name in features}
-    )
+    counts = _count(connection, features)
     jobs = {
         row.feature: row
         for row in connection.execute(text(_SQL["jobs"]), {"features": list(features)})
@@ -180,20 +178,29 @@ def read_participations(
     return {name: _participation(counts, name, jobs.get(name)) for name in features}
 
 
-def read_targetings(connection: "Connection") -> Mapping[str, Targeting]:
-    """Return each feature's configuration without the entries of its lists."""
+def count_features(
+    connection: "Connection", features: Sequence[str]
+) -> Mapping[str, EligibleCount]:
+    """Return the eligible repositories of features by name, by one scan of the repositories."""
+    return _count(connection, features).eligible
+
+
+def _count(connection: "Connection", features: Sequence[str]) -> EligibleCounts:
     rows = connection.execute(text(_SQL["targeting"]), {"feature": None, "keys": []})
-    return {row.feature: _targeting(row) for row in rows}
+    targetings = {row.feature: _targeting(row) for row in rows if row.feature in features}
+    return count_eligible(
+        connection, {name: targetings.get(name, NO_AUDIENCE) for name in features}
+    )
 
 
 def _participation(counts: EligibleCounts, feature: str, jobs: "Row[Any] | None") -> Participation:
-    by_category = counts.eligible[feature]
+    count = counts.eligible[feature]
     return Participation(
         total=counts.total,
         categorized=counts.categorized,
         test_repositories=counts.test_repositories,
-        eligible=sum(by_category.values()),
-        eligible_by_category=by_category,
+        eligible=count.eligible,
+        eligible_by_category=count.by_category,
         active=0 if jobs is None else jobs.active,
         jobs=0 if jobs is None else int(jobs.jobs),
         errors=0 if jobs is None else int(jobs.errors),

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from reconciler.database.eligible_counts import read_eligible_counts
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_health
 from reconciler.database.notifications import read_queue_usage
@@ -68,6 +69,8 @@ class FeatureStatus:
     strategy: str
     percentage: Decimal
     eligible: int
+    counted_at: datetime | None
+    """When an apply counted the eligible repositories; None if they were counted for this answer."""
     whitelist: int
     exclusions: int
     updated_at: datetime
@@ -96,10 +99,11 @@ class Status:
     """The notifications that are not delivered."""
 
 
-def read_status(connection: "Connection", *, feature: str | None) -> Status:
-    """Return the state of all features, or of the named one."""
+def read_status(connection: "Connection", *, feature: str | None, is_exact: bool = False) -> Status:
+    """Return the state of all features, or of the named one; exact counts take a scan."""
     state = connection.execute(text(_SQL["state"])).one()
-    features = connection.execute(text(_SQL["features"]), {"feature": feature})
+    features = connection.execute(text(_SQL["features"]), {"feature": feature}).mappings().all()
+    counts = read_eligible_counts(connection, [row["name"] for row in features], is_exact=is_exact)
     overrides = {
         found.pop("feature"): OverrideStatus(**found)
         for found in map(dict, connection.execute(text(_SQL["overrides"])).mappings())
@@ -113,11 +117,13 @@ def read_status(connection: "Connection", *, feature: str | None) -> Status:
         features=[
             FeatureStatus(
                 **row,
+                eligible=counts[row["name"]].eligible,
+                counted_at=counts[row["name"]].counted_at,
                 override=overrides.get(row["name"]),
-                health=_read_health(connection, row["name"], row["eligible"]),
+                health=_read_health(connection, row["name"], counts[row["name"]].eligible),
                 freeze=_freeze(freezes.hold(row["name"])),
             )
-            for row in features.mappings()
+            for row in features
         ],
         notifications=read_counts(connection),
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.database.eligibility import read_participation
+from reconciler.database.eligible_counts import read_eligible_counts
 from reconciler.database.health import read_evidence_steps, read_health
 from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
@@ -13,6 +13,8 @@ from reconciler.operations.safeguard import Watched, judge_and_roll_back
 from reconciler.planning.indicators import Indicators, find_indicators
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
     from reconciler.planning.evidence_series import Step
@@ -25,10 +27,16 @@ class Checked:
 
     found: Watched
     indicators: Indicators
+    counted_at: "datetime | None"
+    """When an apply counted the eligible repositories; None if they were counted for this answer."""
 
 
 def check_health(
-    database: Database, features: Sequence[str], source: "MetricsSource | None" = None
+    database: Database,
+    features: Sequence[str],
+    source: "MetricsSource | None" = None,
+    *,
+    is_exact: bool = False,
 ) -> tuple[Checked, ...]:
     """Judge features; writes nothing.
 
@@ -36,18 +44,17 @@ def check_health(
         database: the rollout's database.
         features: their names.
         source: the source of metrics; None for the database.
+        is_exact: whether to count the eligible repositories also if a count is kept.
 
     Raises:
         NotFound: there is no such feature.
     """
     with read_only_transaction(database) as connection:
         require_newest(connection)
-        return tuple(
-            _with_indicators(
-                connection, Watched(name, read_health(connection, name, source=source), None)
-            )
-            for name in features
-        )
+        watched = [
+            Watched(name, read_health(connection, name, source=source), None) for name in features
+        ]
+        return _with_indicators(connection, watched, is_exact=is_exact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +94,23 @@ def check_and_roll_back(
     """
     watched = judge_and_roll_back(database, features, source) if features else ()
     with read_only_transaction(database) as connection:
-        return tuple(_with_indicators(connection, each) for each in watched)
+        return _with_indicators(connection, watched, is_exact=False)
 
 
-def _with_indicators(connection: "Connection", found: Watched) -> Checked:
-    participation = read_participation(connection, found.feature)
-    indicators = find_indicators(
-        repositories=participation.total,
-        eligible_by_category=participation.eligible_by_category,
-        test_repositories=participation.test_repositories,
-        is_limited=read_feature(connection, found.feature).standing.in_force is not None,
+def _with_indicators(
+    connection: "Connection", watched: Sequence[Watched], *, is_exact: bool
+) -> tuple[Checked, ...]:
+    counts = read_eligible_counts(connection, [each.feature for each in watched], is_exact=is_exact)
+    return tuple(
+        Checked(
+            each,
+            find_indicators(
+                repositories=counts[each.feature].repositories,
+                eligible_by_category=counts[each.feature].by_category,
+                test_repositories=counts[each.feature].test_repositories,
+                is_limited=read_feature(connection, each.feature).standing.in_force is not None,
+            ),
+            counts[each.feature].counted_at,
+        )
+        for each in watched
     )
-    return Checked(found, indicators)

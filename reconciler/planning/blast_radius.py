@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.planning.eligible_count import EligibleCount
 from rollout_client.targeting.categories import Category
 
 MOST_OWNERS: Final = 10
@@ -35,6 +36,8 @@ class BlastRadius:
     sample_gained: tuple[str, ...]
     """Names, the most active first, up to `MOST_SAMPLES`."""
     sample_lost: tuple[str, ...]
+    count: EligibleCount | None = None
+    """The eligible repositories after the apply, which the apply keeps; no part of a plan's report."""
 
     @property
     def moves(self) -> bool:

@@ -227,7 +227,13 @@ def _report_feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) 
         warnings=list(feature.warnings),
         blast_radius=None
         if feature.blast_radius is None
-        else BlastRadiusReport.model_validate(asdict(feature.blast_radius)),
+        else BlastRadiusReport.model_validate(
+            {
+                key: value
+                for key, value in asdict(feature.blast_radius).items()
+                if key in BlastRadiusReport.model_fields
+            }
+        ),
     )
 
 

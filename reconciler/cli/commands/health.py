@@ -11,14 +11,14 @@ import click
 from reconciler.cli.context import choose_features, open_database
 from reconciler.cli.limit_command import acted_lines
 from reconciler.cli.metrics_source import choose_metrics_source, metrics_source_options
-from reconciler.cli.options import Format, Settings, settings_of
+from reconciler.cli.options import Format, Settings, exact_option, settings_of
 from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.cli.render.text import beside, for_line, wrapped
 from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
 from reconciler.errors import ReconcilerError
 from reconciler.planning.health import NO_JOBS, Reason, Tally, Verdict, shown_evidence
 from reconciler.planning.indicators import Indicator, Indicators, IndicatorStatus
-from reconciler.wording import count, counted
+from reconciler.wording import count, counted, when_counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,7 @@ _COLORS: Final = {
     is_flag=True,
     help="Show the windows, factors and lines behind the evidence of each feature.",
 )
+@exact_option
 @write_back_option("With --rollback: write")
 @metrics_source_options
 @click.pass_context
@@ -62,6 +63,7 @@ def command(
     detailed_exitcode: bool,
     rollback: bool,
     explains: bool,
+    is_exact: bool,
     writes_back: bool | None,
     **metrics: str | None,
 ) -> int:
@@ -79,7 +81,7 @@ def command(
     if rollback:
         checked = check_and_roll_back(settings, source, writes_back=writes_back)
     else:
-        checked = check(settings, source)
+        checked = check(settings, source, is_exact=is_exact)
     return _exit_code(checked) if detailed_exitcode else 0
 
 
@@ -96,13 +98,15 @@ def explain(settings: Settings) -> dict[str, Any]:
     return show_result(settings, found, lambda: text)
 
 
-def check(settings: Settings, source: "MetricsSource | None" = None) -> "Sequence[Checked]":
+def check(
+    settings: Settings, source: "MetricsSource | None" = None, *, is_exact: bool = False
+) -> "Sequence[Checked]":
     """Judge features, print the verdicts and return them."""
     from reconciler.operations.health import check_health
 
     settings.choose_format(Format.TEXT, Format.JSON, Format.GITHUB)
     database = open_database(settings)
-    checked = check_health(database, choose_features(settings, database), source)
+    checked = check_health(database, choose_features(settings, database), source, is_exact=is_exact)
     _show(settings, checked)
     _report_an_absent_watch(database)
     return checked
@@ -209,6 +213,7 @@ def _as_json(checked: "Checked") -> dict[str, Any]:
         "method": health.limits.method,
         "evidence": None if health.evidence is None else _evidence_as_json(health.evidence),
         "indicators": checked.indicators,
+        "counted_at": checked.counted_at,
         "rolled_back": checked.found.rollback is not None,
     }
 
@@ -252,6 +257,8 @@ def _as_text(checked: "Checked") -> str:
         lines += acted_lines(checked.found.rollback)
     for each in _indicators(checked.indicators):
         lines += each
+    if checked.counted_at is not None:
+        lines.append(f"    {'':<15}{when_counted(checked.counted_at).removeprefix(', ')}")
     return "\n".join(lines)
 
 

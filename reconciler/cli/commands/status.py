@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.context import choose_live_feature, open_database
-from reconciler.cli.options import Format, Settings, settings_of
+from reconciler.cli.options import Format, Settings, exact_option, settings_of
 from reconciler.cli.output import fields_of, print_json, print_result
 from reconciler.cli.render.drift_text import drift_as_json, drift_lines
 from reconciler.cli.render.text import for_line, paragraph, wrapped
 from reconciler.cli.render.wording import short_limit
-from reconciler.wording import count, counted, short_commit, show_number, show_time
+from reconciler.wording import count, counted, short_commit, show_number, show_time, when_counted
 
 if TYPE_CHECKING:
     from reconciler.database.history import HistoryEntry
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: reconcile status --format json")
+@exact_option
 @click.pass_context
-def command(context: click.Context) -> None:
+def command(context: click.Context, /, *, is_exact: bool) -> None:
     """Show each feature on one screen: strategy, percentage, eligible repositories, health, limits."""
-    run(settings_of(context))
+    run(settings_of(context), is_exact=is_exact)
 
 
-def run(settings: Settings) -> "Status":
+def run(settings: Settings, *, is_exact: bool = False) -> "Status":
     """Print the state of each feature and the last apply, and return them."""
     from reconciler.database.schema import require_newest
     from reconciler.database.schema_objects import find_differences
@@ -40,7 +41,7 @@ def run(settings: Settings) -> "Status":
         require_newest(connection)
         if settings.feature is not None:
             choose_live_feature(settings, connection)
-        found = read_status(connection, feature=settings.feature)
+        found = read_status(connection, feature=settings.feature, is_exact=is_exact)
         differences = find_differences(connection)
     if differences:
         settings.warn(
@@ -106,7 +107,8 @@ def _feature(feature: "FeatureStatus", repositories: int) -> str:
         ("percentage", show_number(feature.percentage)),
         (
             "eligible",
-            f"{count(feature.eligible)} of {counted(repositories, 'repository')} ({share:.1f} %)",
+            f"{count(feature.eligible)} of {counted(repositories, 'repository')} ({share:.1f} %)"
+            f"{when_counted(feature.counted_at)}",
         ),
         ("whitelist", counted(feature.whitelist, "entry")),
         ("exclusions", counted(feature.exclusions, "entry")),

@@ -360,7 +360,7 @@ SELECT
     facts.pull_requests,
     facts.is_categorized,
     facts.planned_category AS category,
-    facts.live_marked OR facts.live_category = 'test' AS is_test
+    facts.planned_marked OR facts.planned_category = 'test' AS is_test
 FROM facts
 OFFSET '0';
 
@@ -385,6 +385,7 @@ WITH moves AS NOT MATERIALIZED (
         sides.contributors,
         sides.pull_requests,
         sides.category,
+        sides.is_test,
         sides.name
     FROM sides
     OFFSET '0'
@@ -396,9 +397,16 @@ totals AS MATERIALIZED (
     SELECT
         -- each feature
         count(*) FILTER (WHERE moves.before_0) AS before_0,
-        count(*) FILTER (WHERE moves.after_0) AS after_0,
+        ARRAY[
+            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'test'),
+            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'small'),
+            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'medium'),
+            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'large'),
+            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'enterprise')
+        ] AS eligible_0,
         -- end
         count(*) AS repositories,
+        count(*) FILTER (WHERE moves.is_test) AS test_repositories,
         array_agg(moves.moves) FILTER (WHERE moves.moves <> 0) AS moves,
         array_agg(
             chr(
@@ -445,7 +453,7 @@ sums AS MATERIALIZED (
 SELECT
     -- each feature
     totals.before_0,
-    totals.after_0,
+    totals.eligible_0,
     (
         SELECT
             coalesce(
@@ -498,7 +506,8 @@ SELECT
         ) AS sample
     ) AS sample_lost_0,
     -- end
-    totals.repositories
+    totals.repositories,
+    totals.test_repositories
 FROM totals;
 
 -- name: participation

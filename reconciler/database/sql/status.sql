@@ -4,16 +4,13 @@ SELECT generation, applied_commit, applied_at
 FROM public.rollout_state;
 
 -- name: features
--- Each feature's configuration, with its number of eligible repositories.
+-- Each feature's configuration, with the number of its list's entries.
 SELECT
     configuration.feature_name AS name,
     configuration.is_active AS active,
     configuration.emergency_stop,
     configuration.rollout_strategy AS strategy,
     configuration.rollout_percentage AS percentage,
-    (
-        SELECT count(*) FROM public.eligible_repositories(configuration.feature_name)
-    ) AS eligible,
     (
         SELECT count(*)
         FROM public.rollout_membership AS membership

@@ -1,0 +1,88 @@
+"""Kept counts: an apply counts the eligible repositories, and `status` uses the number while it holds."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.site import Site
+
+FILE = """\
+version: 1
+features:
+  capture:
+    percentage: {percentage}
+    guards: {{max_increase: 100}}
+  other:
+    strategy: whitelist
+    whitelist: [acme/repo-1]
+"""
+
+
+@pytest.fixture
+def large(site: Site) -> Site:
+    """A site with so many repositories that counts are kept, at 100 percent."""
+    site.database.execute(
+        "INSERT INTO public.repositories (owner, name, full_name)"
+        " SELECT 'acme', 'repo-' || number, 'acme/repo-' || number"
+        " FROM generate_series(1, 60000) AS number"
+    )
+    _apply(site, 100)
+    return site
+
+
+def _apply(site: Site, percentage: int) -> None:
+    site.write(FILE.format(percentage=percentage))
+    site.commit(f"{percentage} percent")
+    assert site.reconcile().exit_code == 0
+
+
+def _features(site: Site, command: str, *options: str) -> dict[str, Any]:
+    found = json.loads(site.reconcile(command, "--format", "json", *options).stdout)
+    return {each["name"]: each for each in found["features"]}
+
+
+def test_status_shows_what_the_apply_counted(large: Site) -> None:
+    large.database.execute("DELETE FROM public.repositories WHERE name = 'repo-7'")
+
+    kept, exact = _features(large, "status"), _features(large, "status", "--exact")
+
+    assert (kept["capture"]["eligible"], exact["capture"]["eligible"]) == (60_000, 59_999)
+    assert kept["capture"]["counted_at"] is not None
+    assert exact["capture"]["counted_at"] is None
+
+
+def test_health_shows_what_the_apply_counted(large: Site) -> None:
+    large.database.execute("DELETE FROM public.repositories WHERE name <> 'repo-1'")
+
+    kept, exact = _features(large, "health"), _features(large, "health", "--exact")
+
+    assert kept["other"]["indicators"]["participation"]["value"] == pytest.approx(1 / 600)
+    assert exact["other"]["indicators"]["participation"]["value"] == 100
+    assert "counted at" in large.reconcile("health").stdout
+
+
+def test_a_later_apply_keeps_the_counts_of_other_features(large: Site) -> None:
+    before = _features(large, "status")
+    _apply(large, 0)
+    after = _features(large, "status")
+
+    assert after["other"]["counted_at"] == before["other"]["counted_at"]
+    assert after["capture"]["counted_at"] > before["capture"]["counted_at"]
+    assert (after["other"]["eligible"], after["capture"]["eligible"]) == (1, 0)
+
+
+def test_a_change_by_sql_is_counted_again(large: Site) -> None:
+    large.database.execute(
+        "UPDATE public.rollout_configuration SET rollout_percentage = 0 WHERE feature_name = 'capture'"
+    )
+
+    found = _features(large, "status")["capture"]
+
+    assert (found["eligible"], found["counted_at"]) == (0, None)
+
+
+def test_no_repository_is_eligible_for_a_stopped_feature(large: Site) -> None:
+    large.database.execute("UPDATE public.rollout_configuration SET emergency_stop = true")
+
+    assert [each["eligible"] for each in _features(large, "status").values()] == [0, 0]
