@@ -1,7 +1,7 @@
 """Categories in the database: categorising repositories, and the totals of each category.
 
-The SQL function `categorize_all_repositories` has the rule; a test compares it with
-`targeting.categories`. Marks as test stay as they are.
+The SQL function `category_changes` has the rule; a test compares it with `targeting.categories`. Marks as
+test stay as they are.
 """
 
 from dataclasses import dataclass
@@ -68,18 +68,18 @@ def categorize(connection: "Connection", repository_id: str | None = None) -> Ca
 
     A second run over unchanged repositories writes nothing.
     """
-    chosen = {"id": repository_id}
-    moves = [
-        Move(_category(row.previous_category), Category(row.category), row.repositories)
-        for row in connection.execute(text(_SQL["changes"]), chosen)
-    ]
-    names = tuple(
-        MovedRepository(row.full_name, _category(row.previous_category), Category(row.category))
-        for row in connection.execute(text(_SQL["changed_names"]), {**chosen, "names": MOST_NAMES})
+    row = connection.execute(
+        text(_SQL["categorize"]), {"id": repository_id, "names": MOST_NAMES}
+    ).one()
+    moves = [Move(_category(before), Category(after), moved) for before, after, moved in row.moves]
+    return Categorized(
+        written=row.written,
+        moves=tuple(sorted(moves, key=_order)),
+        names=tuple(
+            MovedRepository(name, _category(before), Category(after))
+            for name, before, after in row.names
+        ),
     )
-    statement = "categorize_all" if repository_id is None else "categorize_one"
-    written: int = connection.execute(text(_SQL[statement]), chosen).scalar_one()
-    return Categorized(written=written, moves=tuple(sorted(moves, key=_order)), names=names)
 
 
 def read_category_totals(connection: "Connection") -> tuple[CategoryTotals, ...]:
