@@ -46,8 +46,9 @@ test: .venv/development tests/javascript/node_modules ## run the whole test suit
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not nightly"
 
 .PHONY: test-nightly
-test-nightly: .venv/development tests/javascript/node_modules ## run every test, also those too slow for each change
+test-nightly: .venv/development tests/javascript/node_modules ## run every test, also those too slow for each change, and the quick benchmark
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --nightly
+	$(BIN)/python -m benchmarks --quick
 
 .PHONY: test-oldest
 test-oldest: .venv/development ## run the client with the lowest versions that it allows; needs the package index
@@ -56,6 +57,10 @@ test-oldest: .venv/development ## run the client with the lowest versions that i
 .PHONY: bench
 bench: .venv/development ## measure the promised performance, as ratios within one run
 	$(BIN)/python -m benchmarks
+
+.PHONY: bench-quick
+bench-quick: .venv/development ## measure commands beside their floors with small sizes, in less than two minutes
+	$(BIN)/python -m benchmarks --quick
 
 .PHONY: lint
 lint: .venv/development ## check format, style, types, layers, SQL, workflows and generated files

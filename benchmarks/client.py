@@ -4,6 +4,7 @@ Peers and client run alternately in one process, with the same ids. The client k
 repositories and a peer knows none. A stop goes to fifty processes, each with its own client.
 """
 
+import hashlib
 import resource
 import statistics
 import subprocess
@@ -84,7 +85,7 @@ def _decisions(url: str) -> Iterator[Row]:
     with psycopg.connect(url) as connection:
         rows = connection.execute(
             "SELECT id::text FROM repositories ORDER BY md5(id::text) LIMIT %s",
-            (DECISIONS * (ROUNDS + 1) * 5,),
+            (DECISIONS * (ROUNDS + 1) * 6,),
         ).fetchall()
         (whitelist,) = connection.execute(_LISTED, (ENTRIES,)).fetchone() or ([],)
     ids = [id_ for (id_,) in rows]
@@ -122,8 +123,21 @@ def _decisions(url: str) -> Iterator[Row]:
                 peer.name,
                 work / DECISIONS,
                 floor / DECISIONS,
-                most_ratio=1,
+                most_ratio=0.2,
             )
+        work, floor = interleaved(lambda: ask(batches.pop()), lambda: _hash(known), rounds=ROUNDS)
+        yield Row(
+            "`is_eligible`, first time for a repository",
+            "one `hashlib.sha256` of the same bytes",
+            work / DECISIONS,
+            floor / DECISIONS,
+            most_ratio=6,
+        )
+
+
+def _hash(ids: list[str]) -> None:
+    for id_ in ids:
+        hashlib.sha256(f"{FEATURE}:{id_}".encode()).digest()
 
 
 def _ask_peer(peer: Peer, contexts: list[object]) -> None:

@@ -100,7 +100,6 @@ def _in_sql(engine: sqlalchemy.Engine) -> Iterator[Row]:
             "the same",
             work,
             floor,
-            6,
             3,
         )
         work, floor = interleaved(

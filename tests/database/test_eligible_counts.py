@@ -21,7 +21,7 @@ features:
 
 @pytest.fixture
 def large(site: Site) -> Site:
-    """A site with so many repositories that counts are kept, at 100 percent."""
+    """A site with enough repositories that counts are kept, at 100 percent."""
     site.database.execute(
         "INSERT INTO public.repositories (owner, name, full_name)"
         " SELECT 'acme', 'repo-' || number, 'acme/repo-' || number"
