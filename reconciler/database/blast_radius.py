@@ -226,11 +226,11 @@ def _entries(kind: str, lists: Iterable[tuple[int, int, Collection[str]]]) -> di
         for key in keys:
             (ids if is_uuid(key) else names).append((number, bit, key))
     return {
-        f"{kind}_id_numbers": [number for number, _, _ in ids],
-        f"{kind}_id_lists": [bit for _, bit, _ in ids],
+        f"{kind}_id_numbers": _array([str(number) for number, _, _ in ids]),
+        f"{kind}_id_lists": _array([str(bit) for _, bit, _ in ids]),
         f"{kind}_ids": _array([key for _, _, key in ids]),
-        f"{kind}_name_numbers": [number for number, _, _ in names],
-        f"{kind}_name_lists": [bit for _, bit, _ in names],
+        f"{kind}_name_numbers": _array([str(number) for number, _, _ in names]),
+        f"{kind}_name_lists": _array([str(bit) for _, bit, _ in names]),
         f"{kind}_names": [key for _, _, key in names],
     }
 
@@ -271,9 +271,9 @@ def category_limits(thresholds: Mapping[Category, Threshold]) -> list[int]:
     return [*limits, *priorities]
 
 
-def _array(ids: Collection[str]) -> str:
-    """Return ids as the text of an array, which is faster than the driver's quoting of each value."""
-    return f"{{{','.join(ids)}}}"
+def _array(values: Iterable[str]) -> str:
+    """Return ids or numbers as the text of an array, which is faster than the driver's quoting of each."""
+    return f"{{{','.join(values)}}}"
 
 
 def _moved(groups: list[list[Any]]) -> dict[str, Moved]:

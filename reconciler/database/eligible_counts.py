@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _SQL = queries("eligible_counts")
 
-COUNTED_UP_TO_BYTES: Final = 4_000_000
-"""The size of a table of repositories that is always counted: about 30,000 of them."""
+COUNTED_UP_TO_BYTES: Final = 1_000_000
+"""The size of a table of repositories that is always counted: about 7,000 of them."""
 
 
 def read_eligible_counts(
