@@ -18,9 +18,7 @@ with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         "SELECT array_agg(id) FROM repositories JOIN given ON lower(full_name) = lower(listed)"
     ).fetchall()
 """
-FLOOR_OF_AN_APPLY: Final = (
-    FLOOR_OF_A_LIST  # noqa: S608 - code of this file
-    + """
+_INSERT: Final = """
     connection.execute("CREATE TABLE written (key text PRIMARY KEY, id uuid)")
     connection.execute(
         "INSERT INTO written SELECT full_name, id FROM repositories"
@@ -28,7 +26,7 @@ FLOOR_OF_AN_APPLY: Final = (
     )
     connection.rollback()
 """
-)
+FLOOR_OF_AN_APPLY: Final = FLOOR_OF_A_LIST + _INSERT
 FLOOR_OF_A_PLAN: Final = """
 import click, yaml, pydantic, sqlalchemy, psycopg, os
 with psycopg.connect(os.environ["DATABASE_URL"]) as connection:

@@ -136,9 +136,8 @@ def _scan(
         text(_SQL["found"]), {"features": [each.feature for each in moves]}
     ).one()
     sides, summary = (_SQL[name].strip().rstrip(";") for name in ("sides", result))
-    statement = (
-        f"WITH sides AS NOT MATERIALIZED (\n{sides}\n)\nSELECT * FROM (\n{summary}\n) AS summary"
-    )
+    parts = ["WITH sides AS NOT MATERIALIZED (", sides, ")", "SELECT * FROM (", summary]
+    statement = "\n".join([*parts, ") AS summary"])
     return connection.execute(
         text(_for_each_feature(statement, len(moves))),
         {
