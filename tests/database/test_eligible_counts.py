@@ -86,3 +86,21 @@ def test_no_repository_is_eligible_for_a_stopped_feature(large: Site) -> None:
     large.database.execute("UPDATE public.rollout_configuration SET emergency_stop = true")
 
     assert [each["eligible"] for each in _features(large, "status").values()] == [0, 0]
+
+
+def test_no_scan_counts_a_feature_that_an_older_apply_removed(large: Site) -> None:
+    large.write(FILE.format(percentage=100).partition("  other:")[0])
+    large.commit("Remove a feature")
+    assert large.reconcile("--allow", "feature-removed").exit_code == 0
+    _apply_capture_alone(large)
+
+    removed = _features(large, "status")["other"]
+
+    assert (removed["active"], removed["eligible"]) == (False, 0)
+    assert removed["counted_at"] is not None
+
+
+def _apply_capture_alone(site: Site) -> None:
+    site.write(FILE.format(percentage=90).partition("  other:")[0])
+    site.commit("90 percent")
+    assert site.reconcile().exit_code == 0
