@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from itertools import islice
 from types import TracebackType
 from typing import Final, Self
@@ -46,6 +47,10 @@ class AsyncRolloutClient:
     def route(self, repository: str | UUID, job: Job) -> Route:
         """Return the processor that takes a job of a repository."""
         return self._client.route(repository, job)
+
+    def job(self, repository: str | UUID, job: Job) -> AbstractContextManager[Route]:
+        """Route a job, and at the end of `with` record its outcome; an exception is a failure."""
+        return self._client.job(repository, job)
 
     def record(
         self,

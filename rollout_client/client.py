@@ -7,10 +7,10 @@ A decision reads memory only. Threads keep the memory up to date. The data count
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from math import inf
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from rollout_client.state import Answer, State
 from rollout_client.status import Status
 from rollout_client.store import Store
 from rollout_client.targeting.environment import EnvironmentOverride
+from rollout_client.timed_job import timed_job
 
 MAX_STALENESS: Final = timedelta(minutes=5)
 POLL_EVERY: Final = timedelta(seconds=5)
@@ -55,7 +56,7 @@ class RolloutClient:
         max_staleness: how long an answer counts after the database last confirmed its data.
         poll_every: the interval of reading without notifications, for example behind a transaction pooler.
         start_timeout: how long entering waits for the first load.
-        routing: the processors of features' jobs, in place of those that the database names.
+        routing: the processors of features' jobs and their rules, in place of those of the database.
         circuit: the limits that open the circuit of a feature in this process.
         queue_length: how many outcomes may wait to be recorded.
         snapshot_file: a file with the last data, for a start without the database.
@@ -168,9 +169,13 @@ class RolloutClient:
 
     def route(self, repository: str | UUID, job: Job) -> Route:
         """Return the processor that takes a job of a repository."""
-        # Asked first: it may load the feature.
-        eligible = self.is_eligible(repository, job.feature)
-        return self._routing_of(job.feature).route(job, eligible=eligible)
+        eligible = self.is_eligible(repository, job.feature)  # first: it may load the feature
+        state, routing = self._store.current.state, self._routing_of(job.feature)
+        return state.route(repository, job, routing, eligible=eligible)
+
+    def job(self, repository: str | UUID, job: Job) -> AbstractContextManager[Route]:
+        """Route a job, and at the end of `with` record its outcome; an exception is a failure."""
+        return timed_job(self, repository, job)
 
     def record(
         self,
@@ -303,12 +308,7 @@ class RolloutClient:
         self._background.wait(self._start_timeout)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _decide(self, repository: str | UUID, feature: str, wait: Duration) -> bool:

@@ -14,7 +14,7 @@ import psycopg
 
 from rollout_client.connection import Connection, statement
 from rollout_client.repositories import Page, Repositories
-from rollout_client.route import DEFAULT_ROUTING, Routing
+from rollout_client.route import DEFAULT_ROUTING, Routing, read_routing
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
@@ -30,7 +30,7 @@ class Feature:
     updated_at: float
     """The row's time of writing, in seconds since 1970."""
     routing: Routing = DEFAULT_ROUTING
-    """The processors of its jobs, without rules."""
+    """The processors of its jobs."""
 
 
 Features = Mapping[str, Feature]
@@ -84,8 +84,11 @@ def read_everything(
 
 
 def needs_categories(features: Features) -> bool:
-    """Return whether the size of repositories decides about any feature."""
-    return any(each.targeting.strategy is Strategy.REPOSITORY_SIZE for each in features.values())
+    """Return whether the size of repositories decides about any feature or its jobs."""
+    return any(
+        each.targeting.strategy is Strategy.REPOSITORY_SIZE or each.routing.needs_categories
+        for each in features.values()
+    )
 
 
 def _read_features(
@@ -105,7 +108,7 @@ def _read_features(
 
 def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
     _, active, stopped, strategy, percentage, salt, bucketing, *more = row
-    processor, fallback, version, updated_at, *lists = more
+    processor, fallback, rules, choices, version, updated_at, *lists = more
     if known is not None and known.version == version:
         return known
     whitelist, exclusions = map(frozenset, lists)
@@ -119,7 +122,9 @@ def _feature(row: tuple[Any, ...], known: Feature | None) -> Feature:
         whitelist=whitelist,
         exclusions=exclusions,
     )
-    return Feature(targeting, version, updated_at or 0.0, Routing(processor, fallback))
+    return Feature(
+        targeting, version, updated_at or 0.0, read_routing(processor, fallback, rules, choices)
+    )
 
 
 def _strategy(name: str) -> Strategy:

@@ -11,7 +11,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
 from math import inf
@@ -23,7 +23,7 @@ from rollout_client.atomic_write import remove_leftovers, replace_file
 from rollout_client.errors import SetupInvalid
 from rollout_client.reads import Feature, Features
 from rollout_client.repositories import Page, Repositories
-from rollout_client.route import Routing
+from rollout_client.route import JobRule, Routing
 from rollout_client.state import State
 from rollout_client.store import Store
 from rollout_client.targeting.buckets import Bucketing
@@ -208,6 +208,7 @@ def _plain_features(features: Features) -> dict[str, dict[str, Any]]:
             "updated_at": each.updated_at,
             "processor": each.routing.processor,
             "fallback": each.routing.fallback,
+            "rules": [_plain_rule(rule) for rule in each.routing.rules],
         }
         for name, each in features.items()
     }
@@ -228,11 +229,23 @@ def _features(plain: Mapping[str, Any]) -> dict[str, Feature]:
             ),
             each["version"],
             each["updated_at"],
-            # A file of an earlier release has no processors.
-            Routing(**{key: each[key] for key in ("processor", "fallback") if key in each}),
+            # A file of an earlier release has no processors or no rules.
+            Routing(
+                **{key: each[key] for key in ("processor", "fallback") if key in each},
+                rules=tuple(map(_rule, each.get("rules", ()))),
+            ),
         )
         for name, each in plain.items()
     }
+
+
+def _plain_rule(rule: JobRule) -> dict[str, Any]:
+    return asdict(rule) | {"kinds": sorted(rule.kinds), "categories": sorted(rule.categories)}
+
+
+def _rule(plain: Mapping[str, Any]) -> JobRule:
+    sets = {key: frozenset(plain[key]) for key in ("kinds", "categories")}
+    return JobRule(**{**plain, **sets})
 
 
 class SnapshotKeeper:

@@ -20,7 +20,7 @@ from rollout_client.client import RolloutClient
 from rollout_client.outcome import Outcome
 from rollout_client.reads import Feature
 from rollout_client.repositories import Repositories, is_id
-from rollout_client.route import Job, Routing
+from rollout_client.route import DEFAULT_ROUTING, Job, Routing
 from rollout_client.targeting.categories import Category
 from rollout_client.targeting.eligibility import Repository, Targeting
 from rollout_client.targeting.strategy import Strategy
@@ -122,7 +122,12 @@ class FakeRolloutClient(RolloutClient):
         given = {key: each for each in repositories for key in each.keys if not key.endswith("/*")}
         read = reader.read_features(Path(path), given)
         client = cls({}, routing=routing, circuit=circuit)
-        client.set_features(read.targetings, _AnyRepository(given=given, test_keys=read.test_keys))
+        known = _AnyRepository(
+            has_categories=any(each.needs_categories for each in read.routings.values()),
+            given=given,
+            test_keys=read.test_keys,
+        )
+        client.set_features(read.targetings, known, read.routings)
         return client
 
     def set_eligible(self, eligible: Mapping[str, Iterable[str]]) -> None:
@@ -130,13 +135,21 @@ class FakeRolloutClient(RolloutClient):
         self.set_features({name: _listed(name, some) for name, some in eligible.items()})
 
     def set_features(
-        self, targetings: Mapping[str, Targeting], repositories: Repositories | None = None
+        self,
+        targetings: Mapping[str, Targeting],
+        repositories: Repositories | None = None,
+        routings: Mapping[str, Routing] = MappingProxyType({}),
     ) -> None:
         """Replace the features, and by default know every repository."""
         self._version += 1
         features = MappingProxyType(
             {
-                name: Feature(targeting, version=str(self._version), updated_at=0.0)
+                name: Feature(
+                    targeting,
+                    version=str(self._version),
+                    updated_at=0.0,
+                    routing=routings.get(name, DEFAULT_ROUTING),
+                )
                 for name, targeting in targetings.items()
             }
         )

@@ -60,6 +60,7 @@ _DOCUMENTED = (
     "record_rollout_job",
     "record_rollout_jobs",
     "rollout_bucket",
+    "route_rollout_job",
 )
 
 
@@ -192,7 +193,7 @@ def _kind(  # noqa: PLR0911 - one line for each kind
     if kind == "array":
         return f"list of {_kind(value.get('items', {}), schema)}"
     if kind == "object":
-        (named,) = value["patternProperties"].values()
+        (named,) = value.get("patternProperties", {"": value.get("additionalProperties")}).values()
         return f"mapping of names to {_kind(named, schema)}"
     least, most = value.get("minimum"), value.get("maximum")
     if least is not None and most is not None:

@@ -13,6 +13,7 @@ _COLUMNS = {
     "bucketing": "bucketing",
     "processor": "processor",
     "fallback": "fallback",
+    "routing": "routing",
     "method": "health_method",
     "max_error_rate": "max_error_rate::float",
     "max_regression": "max_regression::float",
@@ -30,6 +31,7 @@ _COLUMNS = {
 _QUIET_DEFAULTS = {
     "processor": "github_actions",
     "fallback": "inngest",
+    "routing": [],
     "method": "threshold",
     "max_regression": 2,
     "max_slowdown": None,

@@ -42,6 +42,7 @@ GROUPS: Final = {
         "history",
         "freezes",
         "stats",
+        "cost",
         "categories",
         "repositories",
         "metrics",

@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from reconciler.database.time_travel import Moment
     from reconciler.listen_address import ListenAddress
+    from rollout_client.route import Job
 
 FILE: Final = click.Path(readable=False)
 """A file's name, which a shell completes; the command that opens it checks that it exists."""
@@ -168,6 +169,27 @@ class Since(click.ParamType[datetime]):
             return parse_time(value, datetime.now(UTC))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class JobType(click.ParamType["Job"]):
+    """A kind of job, and after a colon its size, such as `pull_requests:120`."""
+
+    name = "job"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Job":
+        """Return the job, without its feature."""
+        from rollout_client.route import Job
+
+        if not isinstance(value, str):
+            return value
+        kind, _, size = value.partition(":")
+        if not re.fullmatch("[0-9]{0,18}", size) or not kind.isprintable():
+            self.fail(
+                f"{value!r:.60} is not KIND or KIND:SIZE, such as pull_requests:120", param, ctx
+            )
+        return Job("", kind, int(size or 0))
 
 
 class MomentType(click.ParamType["Moment"]):

@@ -7,7 +7,9 @@ from pathlib import Path
 from reconciler.planning.desired import desired_configuration
 from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import narrow
+from reconciler.planning.routing_shift import routing_of
 from reconciler.rollout_file import read_rollout_file
+from rollout_client.route import Routing
 from rollout_client.targeting.eligibility import Repository, Targeting
 
 
@@ -16,6 +18,8 @@ class FileFeatures:
     """The features and marks that a file declares."""
 
     targetings: Mapping[str, Targeting]
+    routings: Mapping[str, Routing]
+    """The processors of jobs, and their rules; `cheapest` is the feature's processor."""
     test_keys: frozenset[str]
     """The keys of the repositories that are marked as test: ids, `owner/name`, `owner/*`."""
 
@@ -34,12 +38,12 @@ def read_features(path: Path, repositories: Mapping[str, Repository]) -> FileFea
     directory = Directory(
         ids={key: each.id for key, each in repositories.items() if "/" in key}, names={}, owned={}
     )
+    configurations = {
+        name: narrow(desired_configuration(name, feature, directory), feature.override)
+        for name, feature in rollout.features.items()
+    }
     return FileFeatures(
-        {
-            name: narrow(
-                desired_configuration(name, feature, directory), feature.override
-            ).targeting
-            for name, feature in rollout.features.items()
-        },
+        {name: each.targeting for name, each in configurations.items()},
+        {name: routing_of(each) for name, each in configurations.items()},
         directory.keys(rollout.test_repositories),
     )

@@ -16,6 +16,7 @@ from reconciler.database.history import HistoryWriter
 from reconciler.database.locks import OnWait, lock_writers, wait_silently
 from reconciler.database.outbox import write_targets
 from reconciler.database.overrides import write_overrides
+from reconciler.database.processors import write_processors
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
 from reconciler.planning.changes import ListChange, ScalarChange
@@ -24,7 +25,6 @@ from reconciler.planning.feature_config import Configuration, to_parameters, to_
 from reconciler.planning.field_types import plain
 from reconciler.planning.health import MetricsSource
 from reconciler.planning.history import Action, HistoryCause
-from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Rollout
@@ -95,8 +95,11 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
         # Thresholds before marks: a mark gives an uncategorised repository its present category.
         _write_categories(connection, plan.categories, history)
         _write_marks(connection, plan.test_repositories, history)
-        _write_targets(connection, plan.notifications, history)
+        write_targets(connection, plan.notifications)
+        _record_named("notifications", plan.notifications.pairs, history)
         _record_named("freezes", plan.freezes.pairs, history)
+        write_processors(connection, plan.processors)
+        _record_named("processors", plan.processors.pairs, history)
         _write_generation(connection, plan, application, generation)
     there = {
         (name, each.override.id)
@@ -230,11 +233,6 @@ def _write_categories(
         )
     if categories.changed:
         connection.execute(text(_SQL["categorize_all"]))
-
-
-def _write_targets(connection: "Connection", targets: TargetsPlan, history: HistoryWriter) -> None:
-    write_targets(connection, targets)
-    _record_named("notifications", targets.pairs, history)
 
 
 def _record_named(

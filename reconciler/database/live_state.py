@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from reconciler.database.outbox import read_targets
 from reconciler.database.overrides import read_overrides
+from reconciler.database.processors import read_processors
 from reconciler.database.queries import queries
 from reconciler.planning.feature_config import Configuration, configuration_from_row
 from reconciler.planning.live_state import Directory, Live, LiveFeature, read_adopted
@@ -59,6 +60,7 @@ def read_live(connection: "Connection", rollout: Rollout) -> Found:
         ),
         targets=read_targets(connection),
         now=state.now,
+        processors=read_processors(connection),
     )
     return Found(live, applied)
 

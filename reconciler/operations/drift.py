@@ -18,7 +18,7 @@ from reconciler.database.schema_objects import require_own_objects
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import Refused
 from reconciler.operations.events import Emit, FreezeOverridden, emit_to_no_listener
-from reconciler.operations.reconcile import judge_drift
+from reconciler.operations.measure import judge_drift
 from reconciler.planning.changes import named
 from reconciler.planning.drift import (
     Decision,

@@ -4,7 +4,6 @@
 cannot write, an apply one that locks out every other writer.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from reconciler.database.apply import Application, lock_for_apply, write_plan
-from reconciler.database.blast_radius import NO_AUDIENCE, AudienceMove, measure_blast_radii
 from reconciler.database.health import read_soaking
 from reconciler.database.live_state import Found, read_live
 from reconciler.database.schema import require_newest
@@ -41,20 +39,18 @@ from reconciler.operations.events import (
     FreezeOverridden,
     emit_to_no_listener,
 )
-from reconciler.planning.drift import AudienceChange
-from reconciler.planning.feature_context import drift_to_judge, kept_ids
+from reconciler.operations.measure import judge_drift, measure
+from reconciler.planning.feature_context import kept_ids
 from reconciler.planning.guards import Allowed
 from reconciler.planning.health import JobMetrics, MetricsSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
-from reconciler.planning.plan import FeatureAction, Plan
+from reconciler.planning.plan import Plan
 from reconciler.planning.plan_inputs import PlanInputs, Source
 from reconciler.planning.planner import (
     make_plan,
     stages_to_judge,
-    with_blast_radius,
 )
 from reconciler.planning.promotion import Soaking
-from reconciler.rollout_file.model import Guards
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -223,7 +219,7 @@ def plan_against(
     inputs = _with_kept_traces(inputs, source)
     plan = make_plan(rollout, inputs)
     if plan.has_changes:
-        plan = _measure(connection, plan, rollout)
+        plan = measure(connection, plan, rollout)
     if not plan.refusing:
         return plan
     by_commits = commit_permission(source, plan)
@@ -282,68 +278,3 @@ def _with_kept_traces(inputs: PlanInputs, source: Source) -> PlanInputs:
         found = trace_overrides(file_of(source), dict.fromkeys(unknown, False))
         inputs = replace(inputs, traces={**inputs.traces, **found})
     return inputs
-
-
-def judge_drift(
-    connection: "Connection", inputs: PlanInputs
-) -> Mapping[str, Mapping[str, AudienceChange]]:
-    """Count the effect of drift whose direction only the audience shows."""
-    drift = tuple(drift_to_judge(inputs))
-    moves = [
-        AudienceMove(
-            name, live.targeting, replace(live, **{field.name: field.read(expected)}).targeting
-        )
-        for name, field, expected, live in drift
-    ]
-    judged: defaultdict[str, dict[str, AudienceChange]] = defaultdict(dict)
-    radii = measure_blast_radii(connection, moves)
-    for (name, field, _, _), radius in zip(drift, radii, strict=True):
-        # Undoing the drift gains the repositories that it lost.
-        judged[name][field.name] = AudienceChange(gained=radius.lost, lost=radius.gained)
-    return judged
-
-
-def _measure(connection: "Connection", plan: Plan, rollout: "Rollout") -> Plan:
-    """Return a plan with the blast radius of each feature whose audience can move."""
-    marks, categories = plan.test_repositories, plan.categories
-    # Marks and thresholds can change the audience of a feature that does not change itself.
-    audience_moves = bool(len(marks) or categories.changed)
-    measured = [
-        feature
-        for feature in plan.features
-        if audience_moves or feature.action is not FeatureAction.NONE
-    ]
-    radii = measure_blast_radii(
-        connection,
-        [
-            AudienceMove(
-                feature.name,
-                NO_AUDIENCE if feature.before is None else feature.before.targeting,
-                feature.after.targeting,
-            )
-            for feature in measured
-        ],
-        marked=tuple(marks.added),
-        unmarked=tuple(marks.removed),
-        thresholds=categories.after if categories.changed else None,
-    )
-    by_name = {feature.name: radius for feature, radius in zip(measured, radii, strict=True)}
-    return replace(
-        plan,
-        features=tuple(
-            with_blast_radius(
-                feature,
-                by_name[feature.name],
-                _guards(rollout, feature.name),
-                recategorises=bool(categories.changed),
-            )
-            if feature.name in by_name
-            else feature
-            for feature in plan.features
-        ),
-    )
-
-
-def _guards(rollout: "Rollout", name: str) -> Guards:
-    desired = rollout.features.get(name)
-    return Guards() if desired is None else desired.guards

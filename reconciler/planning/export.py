@@ -94,6 +94,7 @@ def describe(live: Live, names: Names, last_file: Rollout | None = None) -> Desc
         features=features,
         test_repositories=marks,
         categories=dict(_thresholds(live.thresholds, remarks)),
+        processors=dict(live.processors),
     )
     return Description(rollout, tuple(remarks))
 

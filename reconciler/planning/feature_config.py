@@ -21,6 +21,7 @@ from reconciler.planning.field_types import (
     NUMBER,
     OPTIONAL_PERCENTAGE,
     PERCENTAGE,
+    ROUTING,
     STRATEGY,
     SWITCH,
     TEXT,
@@ -30,11 +31,12 @@ from reconciler.planning.field_types import (
 from reconciler.planning.history import Action
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.model import Feature
+from reconciler.rollout_file.routing import RoutingRule
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
 
-Plain = str | int | float | bool | None
+Plain = str | int | float | bool | list[dict[str, Any]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Configuration:
     exclusions: frozenset[str]
     processor: str
     fallback: str
+    routing: tuple[RoutingRule, ...]
     method: HealthMethod
     max_error_rate: Decimal
     max_regression: Decimal
@@ -134,7 +137,7 @@ class _Field:
         if value is None:
             return self.unset(name)
         # Entries of a list become keys later, when their meaning is known.
-        return frozenset(value) if isinstance(value, tuple) else value
+        return frozenset(value) if self.type is ENTRIES else value
 
     def default(self, name: str) -> Any:
         """Return the value of the field for a feature with an empty part of the file."""
@@ -171,6 +174,7 @@ class ListField(_Field):
 
 
 _EMPTY: Final = Feature()
+_NAME: Final = ValueType()
 
 
 def _narrows_where(narrows: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Direction]:
@@ -195,15 +199,17 @@ def _health(
     )
 
 
-def _processor(name: str) -> ScalarField:
+def _processor(
+    name: str, value_type: ValueType = _NAME, action: Action = Action.HEALTH_CHANGED
+) -> ScalarField:
     return ScalarField(
         is_quiet_at_default=True,
         name=name,
         column=name,
-        type=ValueType(),
+        type=value_type,
         declared_at=name,
         direction=_always(Direction.NEITHER),
-        action=_always(Action.HEALTH_CHANGED),
+        action=_always(action),
     )
 
 
@@ -260,6 +266,7 @@ SCALAR_FIELDS: Final = (
     ),
     _processor("processor"),
     _processor("fallback"),
+    _processor("routing", ROUTING, Action.UPDATED),
     _health("method", "health_method", METHOD, is_quiet_at_default=True),
     _health("max_error_rate", "max_error_rate", PERCENTAGE),
     _health("max_regression", "max_regression", PERCENTAGE, is_quiet_at_default=True),

@@ -1,5 +1,6 @@
 """The types of a managed field's values: how each is shown, read and stored."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,8 +8,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
+from pydantic import ValidationError
+
+from reconciler.errors import SetupInvalid
 from reconciler.rollout_file.durations import format_duration, parse_duration
 from reconciler.rollout_file.health_method import HealthMethod
+from reconciler.rollout_file.routing import RoutingRule
 from reconciler.wording import show_number
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.eligibility import folded
@@ -48,6 +53,29 @@ OPTIONAL_PERCENTAGE: Final = ValueType(
     show=lambda value: "(none)" if value is None else show_number(value),
     from_json=lambda value: None if value is None else Decimal(str(value)),
 )
+
+
+def _rules(rules: Iterable[Any]) -> tuple[RoutingRule, ...]:
+    try:
+        return tuple(map(RoutingRule.model_validate, rules))
+    except ValidationError as error:
+        raise SetupInvalid(
+            "public.rollout_configuration: a rule in routing cannot be read: "
+            f"{error.errors()[0]['msg']}; set routing to '[]' by SQL, and apply the file"
+        ) from error
+
+
+def rules_as_json(rules: Iterable[RoutingRule]) -> list[dict[str, Any]]:
+    """Return rules as JSON has them: as in the file, without defaults."""
+    return [each.model_dump(mode="json", exclude_defaults=True) for each in rules]
+
+
+ROUTING: Final = ValueType(
+    show=lambda value: " | ".join(each.summary for each in value) or "(none)",
+    from_json=_rules,
+    from_column=_rules,
+    to_column=lambda value: json.dumps(rules_as_json(value)),
+)
 ENTRIES: Final = ValueType(from_json=frozenset, from_column=_keys, to_column=sorted)
 
 
@@ -68,6 +96,8 @@ def plain(value: Any) -> Any:
             return value.value
         case frozenset():
             return sorted(value)
+        case tuple():
+            return rules_as_json(value)
         case str() | bool() | int() | None:
             return value
         case _:

@@ -36,6 +36,7 @@ class GuardName(StrEnum):
     MARK_RESTORED = "mark-restored"
     FREEZE = "freeze"
     NOT_BEFORE = "not-before"
+    MAX_SHIFT = "max-shift"
 
 
 _LISTS: Final = frozenset({"whitelist", "exclusions"})
@@ -52,6 +53,7 @@ CHECKED_FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
     GuardName.MARK_RESTORED: frozenset(),
     GuardName.FREEZE: _AUDIENCE | _LISTS,
     GuardName.NOT_BEFORE: _AUDIENCE | {"progression"},
+    GuardName.MAX_SHIFT: frozenset({"routing", "processor", "fallback"}),
 }
 """The fields of a feature that a guard checks; a new or removed feature changes all of them."""
 

@@ -9,6 +9,7 @@ from reconciler.planning.feature_config import Configuration
 from reconciler.planning.overrides import StoredOverride
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.notifications import Target
+from reconciler.rollout_file.routing import Processor
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.strategy import Strategy
@@ -130,5 +131,7 @@ class Live:
     directory: Directory
     targets: Mapping[str, Target] = field(default_factory=dict)
     """The receivers of notifications by name."""
+    processors: Mapping[str, Processor] = field(default_factory=dict)
+    """The prices of processors by name."""
     now: datetime | None = None
     """By the database's clock, read when its state was; None without a database."""

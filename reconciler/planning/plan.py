@@ -18,6 +18,8 @@ from reconciler.planning.freezes import FreezesPlan, Hold, OverriddenFreeze
 from reconciler.planning.guards import Allowed, Finding, GuardName
 from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.overrides import EditedLimit, StoredOverride
+from reconciler.planning.processors import ProcessorsPlan
+from reconciler.planning.routing_shift import RoutingShift
 from reconciler.rollout_file.model import Override
 from rollout_client.targeting.categories import Category, Threshold
 
@@ -87,6 +89,9 @@ class FeaturePlan:
         if self.blast_radius is not None and self.blast_radius.gained:
             return True
         return any(widens(each, self.after) for each in self.changes)
+
+    routing_shift: RoutingShift | None = None
+    """The jobs of the last day that a change of the rules would have moved."""
 
     @property
     def change_count(self) -> int:
@@ -182,6 +187,8 @@ class Plan:
     """What changes about the receivers of notifications."""
     freezes: FreezesPlan = field(default_factory=FreezesPlan)
     """What changes about the freezes."""
+    processors: ProcessorsPlan = field(default_factory=ProcessorsPlan)
+    """What changes about the prices of processors."""
     allowed: frozenset[Allowed] = frozenset()
     """The guards that the person who applies, or a commit, allows by name."""
 
@@ -194,6 +201,7 @@ class Plan:
             + len(self.categories.changed)
             + len(self.notifications)
             + len(self.freezes)
+            + len(self.processors)
         )
 
     @property

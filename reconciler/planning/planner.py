@@ -44,7 +44,9 @@ from reconciler.planning.overrides import (
 from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, OverridesPlan, Plan
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
 from reconciler.planning.plan_warnings import feature_warnings, limit_warnings, rename_warnings
+from reconciler.planning.processors import ProcessorsPlan
 from reconciler.planning.promotion import guard_soak, guard_start, stage_to_hold
+from reconciler.planning.routing_shift import RoutingShift, guard_shift
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
 
@@ -74,6 +76,7 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
         categories=CategoriesPlan(before=live.thresholds, after=desired_thresholds(rollout)),
         notifications=TargetsPlan(before=live.targets, after=rollout.notifications),
         freezes=FreezesPlan(by_name(inputs.applied.freezes), by_name(rollout.freezes)),
+        processors=ProcessorsPlan(before=live.processors, after=rollout.processors),
         names=names,
         has_new_names=any(
             directory.remembered.get(name) != identifier for name, identifier in names.items()
@@ -104,6 +107,12 @@ def _with_freeze(feature: FeaturePlan, hold: Hold | None) -> FeaturePlan:
     if hold is None or not feature.widens:
         return feature
     return replace(feature, findings=(*others, Frozen(hold)))
+
+
+def with_routing_shift(feature: FeaturePlan, shift: RoutingShift) -> FeaturePlan:
+    """Return a feature's plan with the jobs that its rules would have moved, and the guard's finding."""
+    findings = (*feature.findings, *guard_shift(shift.moved_jobs, shift.jobs))
+    return replace(feature, routing_shift=shift, findings=findings)
 
 
 def _audience_findings(

@@ -21,6 +21,8 @@ from reconciler.planning.guards import Allowed, Finding, GuardName
 from reconciler.planning.notifications import NotificationsReport, report_targets
 from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.plan_inputs import Source
+from reconciler.planning.processors import ProcessorsReport, report_processors
+from reconciler.planning.routing_shift import RoutingShiftReport, report_shift
 from reconciler.rollout_file.model import Override
 from reconciler.rollout_file.schema_address import schema_address
 from reconciler.wording import describe_permission, exact_time
@@ -117,6 +119,7 @@ class FeatureReport(Report):
     guards: list[GuardReport]
     warnings: list[str]
     blast_radius: BlastRadiusReport | None
+    routing_shift: RoutingShiftReport | None = None
 
 
 class MarksReport(Report):
@@ -167,6 +170,7 @@ class PlanReport(Report):
     categories: CategoriesReport
     notifications: NotificationsReport = NotificationsReport()
     freezes: FreezesReport = FreezesReport()
+    processors: ProcessorsReport = ProcessorsReport()
 
 
 def plan_schema() -> dict[str, Any]:
@@ -185,13 +189,19 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
     categories = _report_categories(plan.categories)
     notifications = report_targets(plan.notifications)
     freezes = report_freezes(plan.freezes)
+    processors = report_processors(plan.processors)
     return PlanReport(
         applied=applied,
         has_changes=plan.has_changes,
         refused=plan.is_refused,
         file=source.file,
         file_digest=source.digest,
-        plan_digest=_digest(features, marks, categories, notifications, freezes),
+        plan_digest=_digest(
+            features,
+            marks,
+            categories,
+            {"notifications": notifications, "freezes": freezes, "processors": processors},
+        ),
         commit=source.commit,
         uncommitted=source.uncommitted,
         applied_commit=plan.applied_commit,
@@ -201,6 +211,7 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
         categories=categories,
         notifications=notifications,
         freezes=freezes,
+        processors=processors,
     )
 
 
@@ -234,6 +245,7 @@ def _report_feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) 
                 if key in BlastRadiusReport.model_fields
             }
         ),
+        routing_shift=report_shift(feature.routing_shift),
     )
 
 
@@ -310,21 +322,21 @@ def _digest(
     features: list[FeatureReport],
     marks: MarksReport,
     categories: CategoriesReport,
-    notifications: NotificationsReport,
-    freezes: FreezesReport,
+    named: Mapping[str, BaseModel],
 ) -> str:
     """Return the digest of a plan's actions, independent of its commit and generation."""
-    # The findings of guards change with time and with each job, but do not change the actions.
+    # Findings and shifted jobs change with time and with each job, but do not change the actions.
     content: dict[str, Any] = {
-        "features": [each.model_dump(mode="json", exclude={"guards"}) for each in features],
+        "features": [
+            each.model_dump(mode="json", exclude={"guards", "routing_shift"}) for each in features
+        ],
         # Without a default, so that a plan without such marks keeps its digest.
         "test_repositories": marks.model_dump(mode="json", exclude_defaults=True),
         "categories": categories.model_dump(mode="json"),
     }
     # A plan without a change of them keeps the digest that it had before they existed.
-    if notifications != NotificationsReport():
-        content["notifications"] = notifications.model_dump(mode="json")
-    if freezes != FreezesReport():
-        content["freezes"] = freezes.model_dump(mode="json")
+    content |= {
+        key: each.model_dump(mode="json") for key, each in named.items() if each != type(each)()
+    }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconciler.rollout_file.freezes import Freeze, ZoneName
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.notifications import Target, TargetName
+from reconciler.rollout_file.routing import MAX_RULES, Processor, ProcessorKey, RoutingRule
 from reconciler.rollout_file.start_time import StartTime
 from reconciler.rollout_file.thresholds import FileThresholds
 from reconciler.rollout_file.value_types import (
@@ -159,6 +160,10 @@ class Feature(Model):
     """The processor that runs the jobs of eligible repositories; its jobs alone are judged."""
     fallback: ProcessorName = Field(DEFAULT_FALLBACK, examples=["inngest"])
     """The processor that runs all other jobs; its jobs are the baseline."""
+    routing: Annotated[tuple[RoutingRule, ...], Field(max_length=MAX_RULES)] = Field(
+        (), examples=[[{"when": {"size": "<=10"}, "to": "inngest"}, {"to": "github_actions"}]]
+    )
+    """Rules for jobs of eligible repositories; the first that fits decides, else it is `processor`."""
     strategy: StrategyName = Field(Strategy.PERCENTAGE, examples=["repository_size"])
     """The rule for a repository that is in neither list."""
     percentage: Percentage = Field(Decimal(0), examples=[0, 12.5, 100])
@@ -232,3 +237,15 @@ class Rollout(Model):
         examples=[[{"name": "weekend", "zone": "UTC", "from": "fri 16:00", "to": "mon 08:00"}]],
     )
     """The times in which no audience widens, each week or from one day to another."""
+    processors: dict[ProcessorKey, Processor] = Field(
+        {},
+        examples=[
+            {
+                "github_actions": {
+                    "cost": {"per_minute": 0.006, "round_up": "1m"},
+                    "as_of": "2026-11-01",
+                }
+            }
+        ],
+    )
+    """The prices of processors by name."""

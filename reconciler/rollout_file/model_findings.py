@@ -28,6 +28,7 @@ from reconciler.rollout_file.nodes import (
     scalar_value,
 )
 from reconciler.rollout_file.notifications import Target
+from reconciler.rollout_file.routing import Condition, Cost, Processor, RoutedJobs, RoutingRule
 from reconciler.rollout_file.thresholds import Categories, CategoryThreshold, EnterpriseThreshold
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def _sentence(kind: str, context: dict[str, Any], node: Node, *, in_list: bool) 
             sentence = f"{_written(node)} is not more than {context['gt']}"
         case "less_than_equal":
             sentence = f"{_written(node)} is more than {context['le']}"
+        case "too_long" if isinstance(node, Items):
+            sentence = f"the list has more than {context['max_length']:,} entries; remove some"
         case "string_too_long" | "too_long":
             sentence = f"the text is longer than {context['max_length']:,} characters; shorten it"
         case _:
@@ -132,7 +135,9 @@ def _missing(key: str) -> str:
         "percentage": "percentage: and a number, such as 25",
         "kind": "kind: and a service, such as slack",
         "from": "from: and a time, such as fri 16:00",
-        "to": "to: and a time, such as mon 08:00",
+        "to": "to: and a processor, such as inngest",
+        "cost": "cost: and a price, such as {per_minute: 0.006}",
+        "as_of": "as_of: and a date, such as 2026-11-01",
     }.get(key, f"{key}: and a text")
 
 
@@ -164,6 +169,11 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("features", "*", "guards"): Guards,
     ("features", "*", "progression", "*"): Stage,
     ("features", "*", "override"): Override,
+    ("features", "*", "routing", "*"): RoutingRule,
+    ("features", "*", "routing", "*", "when"): RoutedJobs,
+    ("features", "*", "routing", "*", "if"): Condition,
+    ("processors", "*"): Processor,
+    ("processors", "*", "cost"): Cost,
     ("notifications", "*"): Target,
     ("freezes", "*"): Freeze,
     ("categories",): Categories,

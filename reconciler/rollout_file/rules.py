@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from reconciler.errors import Finding
-from reconciler.rollout_file.characters import quoted
+from reconciler.rollout_file.characters import cut, quoted
 from reconciler.rollout_file.freeze_rules import freeze_findings
 from reconciler.rollout_file.list_entries import entry_key
+from reconciler.rollout_file.model import DEFAULT_FALLBACK, DEFAULT_PROCESSOR
 from reconciler.rollout_file.nodes import (
     Items,
     KeyPath,
@@ -22,6 +23,7 @@ from reconciler.rollout_file.nodes import (
     is_text,
     scalar_value,
 )
+from rollout_client.route import CHEAPEST
 
 MOST_PERCENT = 100
 MINUTES_LENGTH = len("2027-01-11 09:00")
@@ -56,6 +58,8 @@ def rule_findings(root: Node) -> Iterator[Finding]:
             yield from _stages_that_do_not_rise(feature, path)
             yield from _zones_without_use(feature, path)
             yield from _override_limits(feature, path)
+            yield from _routing_targets(feature, path, root.values.get("processors"))
+            yield from _rules_without_jobs(feature, path)
     yield from _repeated_override_ids(features)
 
 
@@ -155,6 +159,56 @@ def _repeated_override_ids(features: Table) -> Iterator[Finding]:
                 "an override has one feature: give each block an id of its own"
             )
             yield finding_at(place, ("features", name, "override", "id"), message)
+
+
+def _routing_targets(feature: Table, path: KeyPath, prices: Node | None) -> Iterator[Finding]:
+    processors = [
+        value.text if value is not None and is_text(value) else default
+        for key, default in (("processor", DEFAULT_PROCESSOR), ("fallback", DEFAULT_FALLBACK))
+        for value in (feature.values.get(key),)
+    ]
+    for index, rule in enumerate(_rules(feature)):
+        target = rule.values.get("to") if isinstance(rule, Table) else None
+        if not isinstance(rule, Table) or target is None or not is_text(target):
+            continue
+        where = (*path, "routing", index)
+        priced = prices.values.keys() if isinstance(prices, Table) else ()
+        missing = [cut(each) for each in processors if each not in priced]
+        if target.text == CHEAPEST and missing:
+            message = f"{' and '.join(missing)} has no price; write it in processors"
+            yield finding_at(rule.keys["to"], (*where, "to"), message)
+        elif target.text not in (*processors, CHEAPEST):
+            message = (
+                f"{quoted(target.text)} is not a processor of this feature; write "
+                f"{', '.join(map(cut, dict.fromkeys(processors)))} or {CHEAPEST}"
+            )
+            yield finding_at(rule.keys["to"], (*where, "to"), message)
+        elif target.text != CHEAPEST and "if" in rule.keys:
+            message = f"if belongs to a rule to {CHEAPEST}; remove it"
+            yield finding_at(rule.keys["if"], (*where, "if"), message)
+
+
+def _rules_without_jobs(feature: Table, path: KeyPath) -> Iterator[Finding]:
+    """Yield the first rule after one that takes every job."""
+    before: Table | None = None
+    for index, rule in enumerate(_rules(feature)):
+        if before is not None:
+            message = (
+                f"the rule on line {before.place.line} takes every job, so this one takes none; "
+                "move it up, or remove it"
+            )
+            yield finding_at(rule.place, (*path, "routing", index), message)
+            return
+        when = rule.values.get("when") if isinstance(rule, Table) else None
+        if isinstance(rule, Table) and (
+            when is None or (isinstance(when, Table) and not when.keys)
+        ):
+            before = rule
+
+
+def _rules(feature: Table) -> list[Node]:
+    found = feature.values.get("routing")
+    return found.items if isinstance(found, Items) else []
 
 
 def _percentage(node: Node) -> tuple[Decimal, Place] | None:

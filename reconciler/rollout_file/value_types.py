@@ -79,7 +79,8 @@ def refused(message: str) -> PydanticCustomError:
     return PydanticCustomError(REFUSED, "{message}", {"message": message})
 
 
-def _number(value: object) -> Decimal:
+def read_number(value: object) -> Decimal:
+    """Return a number of the file or of code."""
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     if not isinstance(value, Decimal):
@@ -265,7 +266,7 @@ class _OneLine:
         }
 
 
-class _Written:
+class Written:
     """The schema of a value that is written as text of a pattern, whatever it is read into."""
 
     def __init__(self, pattern: str, **more: object) -> None:
@@ -279,7 +280,7 @@ class _Written:
 
 def as_pattern(pattern: str) -> object:
     """Return the schema of a value that is written as text of a pattern."""
-    return _Written(pattern)
+    return Written(pattern)
 
 
 def _feature_reference(value: object) -> str:
@@ -295,21 +296,21 @@ _AS_WRITTEN = PlainSerializer(_plain_number, return_type=float, when_used="json"
 Percentage = Annotated[
     Decimal,
     Field(ge=0, le=100),
-    BeforeValidator(_number),
+    BeforeValidator(read_number),
     AfterValidator(_two_decimals),
     _AS_WRITTEN,
 ]
 StagePercentage = Annotated[
     Decimal,
     Field(gt=0, le=100),
-    BeforeValidator(_number),
+    BeforeValidator(read_number),
     AfterValidator(_two_decimals),
     _AS_WRITTEN,
 ]
 AlarmShare = Annotated[
     Decimal,
     Field(gt=0, le=0.5),
-    BeforeValidator(_number),
+    BeforeValidator(read_number),
     AfterValidator(_four_decimals),
     _AS_WRITTEN,
 ]
@@ -321,7 +322,7 @@ OnlyTrue = Annotated[Literal[True], BeforeValidator(_only_true)]
 VersionOne = Annotated[Literal[1], BeforeValidator(_version)]
 Text = Annotated[str, BeforeValidator(_text), _OneLine()]
 ProcessorName = Annotated[Text, Field(max_length=MAX_PROCESSOR_LENGTH)]
-Entry = Annotated[str, PlainValidator(_entry), _Written(ENTRY_PATTERN)]
+Entry = Annotated[str, PlainValidator(_entry), Written(ENTRY_PATTERN)]
 FeatureName = Annotated[str, AfterValidator(_feature_name)]
 FeatureReference = Annotated[
     str,
@@ -332,19 +333,19 @@ RolloutDuration = Annotated[
     timedelta,
     PlainValidator(_duration),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
-    _Written(DURATION_PATTERN),
+    Written(DURATION_PATTERN),
 ]
 Identifier = Annotated[
     UUID,
     PlainValidator(_identifier),
     PlainSerializer(str, return_type=str, when_used="json"),
-    _Written(UUID_PATTERN, format="uuid"),
+    Written(UUID_PATTERN, format="uuid"),
 ]
 Moment = Annotated[
     datetime,
     PlainValidator(_moment),
     PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
-    _Written(_MOMENT_PATTERN, format="date-time"),
+    Written(_MOMENT_PATTERN, format="date-time"),
 ]
 BucketingName = Annotated[Bucketing, BeforeValidator(_bucketing)]
 StrategyName = Annotated[Strategy, BeforeValidator(_strategy)]

@@ -1,4 +1,4 @@
-"""Upkeep of job metrics by the leader: merge the sums of one key, delete old rows in small batches."""
+"""Upkeep by the leader: merge the sums of jobs, delete old rows, choose the cheapest processors."""
 
 import time
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.database.metrics import merge_sums, prune_batch
 from reconciler.database.transactions import Database, write_transaction
+from reconciler.operations.cheapest import resolve_cheapest
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 SECONDS_BETWEEN: Final = 10.0
+SECONDS_BETWEEN_CHOICES: Final = 86_400.0
 MERGED_AT_ONCE: Final = 10_000
 DELETED_AT_ONCE: Final = 2_000
 
@@ -28,6 +30,7 @@ class Upkeep:
     confirm: Callable[[], None]
     """Called before anything is written; raises where this process is not the leader."""
     _not_before: float = 0.0
+    _resolve_not_before: float = 0.0
 
     def run(self) -> None:
         """Merge and delete some rows, unless that was done just now.
@@ -41,6 +44,9 @@ class Upkeep:
         self._not_before = time.monotonic() + SECONDS_BETWEEN
         self.confirm()
         write_transaction(self.database, self._work)
+        if time.monotonic() >= self._resolve_not_before:
+            self._resolve_not_before = time.monotonic() + SECONDS_BETWEEN_CHOICES
+            resolve_cheapest(self.database)
 
     def _work(self, connection: "Connection") -> None:
         merge_sums(connection, MERGED_AT_ONCE)

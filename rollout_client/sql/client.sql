@@ -17,6 +17,8 @@ SELECT
     configuration.bucketing,
     configuration.processor,
     configuration.fallback,
+    configuration.routing,
+    configuration.routing_choices,
     versioned.version,
     -- A time written by hand can be in the future, after all later changes.
     CAST(

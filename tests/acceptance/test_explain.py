@@ -217,3 +217,24 @@ def test_explain_names_the_author_of_a_stop_and_its_reason(explained: Site) -> N
 
     assert re.search(r"    stop by root since \S+Z: jobs hang\n", done.stdout), done.stdout
     assert (data["override"]["by"], data["override"]["reason"]) == ("root", "jobs hang")
+
+
+def test_the_rule_that_chooses_the_processor_of_a_job_is_named(explained: Site) -> None:
+    rule = '{when: {kind: [reviews], size: "<=10"}, to: inngest, because: somebody waits for it}'
+    declare(explained, f"percentage: 100, routing: [{rule}]")
+
+    def last_line(job: str) -> str:
+        return explained.reconcile("explain", "acme/tools", "--job", job).stdout.splitlines()[-1]
+
+    assert last_line("reviews:10") == (
+        "    job       inngest (rule 1 of routing: somebody waits for it)"
+    )
+    assert last_line("reviews:11") == "    job       github_actions (no rule of routing fits)"
+    declare(explained, f"percentage: 0, routing: [{rule}]")
+    assert last_line("reviews") == "    job       inngest (the repository is not eligible)"
+
+
+def test_a_job_that_cannot_be_read_is_refused(explained: Site) -> None:
+    done = explained.reconcile("explain", "acme/tools", "--job", "reviews:many")
+    assert done.exit_code == 64
+    assert "'reviews:many' is not KIND or KIND:SIZE, such as pull_requests:120" in done.stderr

@@ -21,6 +21,7 @@ RUNS = [
     ("metrics prune", "--keep 90d"),
     ("status", ""),
     ("stats", ""),
+    ("cost", ""),
     ("categories", ""),
     ("explain", "acme/tool-1"),
     ("repositories list", ""),

@@ -1,6 +1,7 @@
 """`reconcile explain`: whether a repository is eligible, and why."""
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from reconciler.cli.output import show_result
 from reconciler.cli.render.as_of import AS_OF_NOTE, AT_HELP, as_of, as_of_words
 from reconciler.cli.render.text import beside, for_line, wrapped
 from reconciler.cli.render.wording import short_limit
-from reconciler.cli.types import MomentType
+from reconciler.cli.types import JobType, MomentType
 from reconciler.wording import counted, short_commit, show_time
 from rollout_client.targeting.eligibility import Rule
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.database.time_travel import Moment, Then
     from reconciler.operations.list_origin import Origin
     from reconciler.rollout_file.model import Override
+    from rollout_client.route import Job, Route
     from rollout_client.targeting.explanation import Decision
 
 _LISTS = {Rule.WHITELISTED: "whitelist", Rule.EXCLUDED: "exclusions"}
@@ -37,17 +39,33 @@ _LIMITED = (Rule.EMERGENCY_STOP, Rule.PERCENTAGE_STRATEGY, Rule.SIZE_STRATEGY)
 )
 @click.argument("repository", metavar="REPOSITORY", shell_complete=complete_repositories)
 @click.option("--at", type=MomentType(), metavar="GENERATION|TIME|COMMIT", help=AT_HELP)
+@click.option(
+    "--job",
+    type=JobType(),
+    metavar="KIND[:SIZE]",
+    help="Also show the processor of a job, such as pull_requests:120, and the rule that decides.",
+)
 @click.pass_context
-def command(context: click.Context, repository: str, at: "Moment | None") -> None:
+def command(
+    context: click.Context, *, repository: str, at: "Moment | None", job: "Job | None"
+) -> None:
     """Show whether a repository (owner/name or id) has the feature, and the result of each rule.
 
     ROLLOUT_EMERGENCY_STOP and ROLLOUT_PERCENTAGE of this process count too, except with --at.
     """
-    run(settings_of(context), repository, at)
+    if at is not None and job is not None:
+        raise click.UsageError("--job does not go with --at; leave one of them out")
+    run(settings_of(context), repository, at, job)
 
 
-def run(settings: Settings, repository: str, at: "Moment | None" = None) -> dict[str, Any]:
+def run(
+    settings: Settings,
+    repository: str,
+    at: "Moment | None" = None,
+    job: "Job | None" = None,
+) -> dict[str, Any]:
     """Print whether a repository has the feature and why, and return it."""
+    from reconciler.database.cost import read_routing_of
     from reconciler.database.eligibility import explain_repository, explain_then
     from reconciler.database.repositories import FoundRepository, find_repository
     from reconciler.database.time_travel import read_then
@@ -72,8 +90,41 @@ def run(settings: Settings, repository: str, at: "Moment | None" = None) -> dict
         )
         origin = _origin(connection, settings, explanation)
         limit = None if then is not None else _limit(connection, explanation)
-    data = _as_json(explanation) | {"override": _limit_as_json(limit), "as_of": as_of(then)}
-    return show_result(settings, data, lambda: _as_text(explanation, then, origin, limit))
+        decision = explanation.decision
+        route = (
+            None
+            if job is None
+            else read_routing_of(connection, feature).route(
+                job, eligible=decision.eligible, category=decision.category
+            )
+        )
+    data = _as_json(explanation) | {
+        "override": _limit_as_json(limit),
+        "as_of": as_of(then),
+        "route": route,
+    }
+    return show_result(
+        settings,
+        data,
+        lambda: "\n".join(
+            [
+                _as_text(explanation, then, origin, limit),
+                *_route_lines(route, eligible=decision.eligible),
+            ]
+        ),
+    )
+
+
+def _route_lines(route: "Route | None", *, eligible: bool) -> Iterator[str]:
+    if route is None:
+        return
+    if not eligible:
+        reason = "the repository is not eligible"
+    elif route.rule is None:
+        reason = "no rule of routing fits"
+    else:
+        reason = f"rule {route.rule} of routing" + (f": {route.because}" if route.because else "")
+    yield from beside("    job       ", for_line(f"{route.processor} ({reason})"))
 
 
 def _limit(connection: "Connection", explanation: "Explanation") -> "Override | None":

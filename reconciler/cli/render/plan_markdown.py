@@ -45,7 +45,11 @@ MAX_MESSAGE: Final = 400
 
 _CUT: Final = "_The rest does not fit here; to see it:_ `reconcile --dry-run`"
 _ENTRIES_IN_A_CELL: Final = 10
-_TITLES: Final = {"notifications": "Receivers of notifications", "freezes": "Freezes"}
+_TITLES: Final = {
+    "notifications": "Receivers of notifications",
+    "freezes": "Freezes",
+    "processors": "Prices of processors",
+}
 
 
 def plan_markdown(plan: Plan, source: Source, outcome: Outcome) -> str:
@@ -130,6 +134,8 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
         yield f"Not in the database yet: {names}"
     if feature.blast_radius is not None:
         yield from _blast_radius(feature.blast_radius)
+    if feature.routing_shift is not None:
+        yield f"Jobs: {for_markdown(feature.routing_shift.summary)}."
     for warning in feature.warnings:
         yield f"> **Warning:** {for_markdown(warning)}"
 

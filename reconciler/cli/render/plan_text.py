@@ -24,6 +24,7 @@ from reconciler.planning.guards import Allowed, GuardName
 from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source
+from reconciler.planning.processors import ProcessorsPlan
 from reconciler.wording import count, counted, gains, short_commit
 from rollout_client.targeting.categories import Threshold
 
@@ -137,6 +138,8 @@ def _feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> Iter
         yield from _change(change, feature.unresolved)
     if feature.blast_radius is not None:
         yield from _eligible(feature.blast_radius)
+    if feature.routing_shift is not None:
+        yield from paragraph("jobs", for_line(feature.routing_shift.summary))
     for finding in feature.findings:
         by = allowed.get(finding.guard)
         label, color = ("refused", "red") if by is None else ("allowed", None)
@@ -239,15 +242,17 @@ def _categories(plan: Plan) -> Iterator[str]:
     yield line("", "all repositories are categorised again")
 
 
-def named_changes(plan: Plan) -> Iterator[tuple[str, TargetsPlan | FreezesPlan]]:
+def named_changes(plan: Plan) -> Iterator[tuple[str, TargetsPlan | FreezesPlan | ProcessorsPlan]]:
     """Yield the keys of the file beside `features` with things that come, go or change."""
     if len(plan.notifications):
         yield "notifications", plan.notifications
     if len(plan.freezes):
         yield "freezes", plan.freezes
+    if len(plan.processors):
+        yield "processors", plan.processors
 
 
-def _named(title: str, changes: TargetsPlan | FreezesPlan) -> Iterator[str]:
+def _named(title: str, changes: TargetsPlan | FreezesPlan | ProcessorsPlan) -> Iterator[str]:
     yield click.style(f"~ {title}", fg="yellow", bold=True)
     for name, each in changes.added.items():
         yield from paragraph(

@@ -26,10 +26,17 @@ OBJECT_FILES: Final = (
     "0010_functions.sql",
     "0011_functions.sql",
     "0013_functions.sql",
+    "0014_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
 
-RECORD_FILES: Final = ("0003_record.sql", "0007_record.sql", "0011_record.sql", "0013_record.sql")
+RECORD_FILES: Final = (
+    "0003_record.sql",
+    "0007_record.sql",
+    "0011_record.sql",
+    "0013_record.sql",
+    "0014_record.sql",
+)
 """Each records the objects of its release; only the newest one runs."""
 
 OBJECTS_SINCE: Final = "0003"

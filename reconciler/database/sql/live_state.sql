@@ -22,6 +22,7 @@ SELECT
     excluded_repositories,
     processor,
     fallback,
+    routing,
     health_method,
     max_error_rate,
     max_regression,

@@ -51,6 +51,7 @@ public.rollout_metrics_rollup,
 public.rollout_notification,
 public.rollout_notification_target,
 public.rollout_override,
+public.rollout_processor,
 public.rollout_processor_name,
 public.rollout_state,
 public.rollout_schema_object,
@@ -125,7 +126,8 @@ BEGIN
                 'category_of_repository', 'category_within', 'category_priority', 'category_changes',
                 'monthly_activity_score', 'rollout_bucket_of_digest', 'rollout_hashtext_bucket',
                 'rollout_step', 'rollout_listed_repositories', 'rollout_metrics_since',
-                'rollout_schema_objects'
+                'rollout_rule_of', 'route_rollout_job', 'rollout_schema_objects',
+                'rollout_add_counts', 'rollout_sum_counts'
             )
     LOOP
         EXECUTE format(
@@ -148,6 +150,7 @@ public.rollout_metrics_rollup,
 public.rollout_notification,
 public.rollout_notification_target,
 public.rollout_override,
+public.rollout_processor,
 public.rollout_state
 TO rollout_reader, rollout_safeguard, rollout_reconciler;
 
@@ -185,6 +188,7 @@ GRANT SELECT ON public.rollout_lease TO rollout_reader;
 GRANT SELECT, INSERT, UPDATE ON public.rollout_lease TO rollout_safeguard, rollout_reconciler;
 GRANT UPDATE (rollout_percentage, emergency_stop, updated_at)
 ON public.rollout_configuration TO rollout_safeguard;
+GRANT UPDATE (routing_choices) ON public.rollout_configuration TO rollout_safeguard;
 GRANT INSERT ON public.rollout_history TO rollout_safeguard, rollout_reconciler;
 
 -- Notifications: delivering them, and reporting what no trigger sees.
@@ -193,7 +197,7 @@ GRANT EXECUTE ON FUNCTION public.rollout_notify(text, text, text, jsonb)
 TO rollout_safeguard, rollout_reconciler;
 
 -- An apply.
-GRANT INSERT, UPDATE, DELETE ON public.rollout_notification_target TO rollout_reconciler;
+GRANT INSERT, UPDATE, DELETE ON public.rollout_notification_target, public.rollout_processor TO rollout_reconciler;
 GRANT INSERT, UPDATE ON public.rollout_configuration TO rollout_reconciler;
 GRANT INSERT, UPDATE ON public.repository_categories TO rollout_reconciler;
 GRANT UPDATE (stars, contributors, pull_requests, priority)
@@ -228,6 +232,7 @@ BEGIN
                 'rollout_configuration', 'rollout_generation', 'rollout_history',
                 'rollout_lease', 'rollout_lock', 'rollout_membership', 'rollout_metrics',
                 'rollout_notification', 'rollout_notification_target', 'rollout_override',
+                'rollout_processor',
                 'rollout_state', 'rollout_schema_object', 'rollout_schema_version', 'rollout_duration_bucket',
                 'rollout_metrics_rollup', 'rollout_evidence', 'rollout_evidence_state'
             )

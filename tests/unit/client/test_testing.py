@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from rollout_client import CircuitState, Job
 from rollout_client.targeting.buckets import bucket
 from rollout_client.targeting.eligibility import Rule
@@ -69,3 +71,61 @@ def test_it_decides_by_a_rollout_file(tmp_path: Path) -> None:
     assert client.is_eligible("tests/one", "sized")
     assert not client.is_eligible("acme/site", "sized")
     assert client.explain("acme/site", "stopped").rule is Rule.EMERGENCY_STOP
+
+
+def test_it_routes_jobs_by_the_rules_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "rollout.yaml"
+    path.write_text("""
+version: 1
+features:
+  f:
+    percentage: 100
+    processor: new
+    fallback: old
+    routing:
+      - {when: {size: "<=10", category: [small]}, to: old}
+""")
+    large = Repository("20000000-0000-4000-8000-000000000002", "acme/large", Category.LARGE)
+    client = FakeRolloutClient.from_file(path, [SITE, large])
+    assert client.route("acme/site", Job("f", size=10)).processor == "old"
+    assert client.route("acme/site", Job("f", size=11)).processor == "new"
+    assert client.route("acme/large", Job("f", size=10)).processor == "new"
+
+
+def test_a_job_is_routed_and_recorded_with_its_time() -> None:
+    client = FakeRolloutClient(eligible={"f": ["acme/*"]})
+    job = Job("f", "reviews", 20)
+    with client.job("acme/site", job) as route:
+        assert route.processor == "github_actions"
+    (outcome,) = client.outcomes
+    assert (outcome.processor, outcome.succeeded) == ("github_actions", True)
+    assert (outcome.kind, outcome.size) == ("reviews", 20)
+    assert outcome.seconds is not None
+
+
+def test_a_job_that_raises_is_recorded_as_failed() -> None:
+    client = FakeRolloutClient(eligible={"f": ["acme/*"]})
+    with pytest.raises(LookupError), client.job("other/site", Job("f")):
+        raise LookupError("no branch")
+    (outcome,) = client.outcomes
+    assert (outcome.processor, outcome.succeeded) == ("inngest", False)
+    assert outcome.error == "no branch"
+
+
+def test_a_cancelled_job_is_not_recorded() -> None:
+    client = FakeRolloutClient(eligible={"f": ["acme/*"]})
+    with pytest.raises(KeyboardInterrupt), client.job("acme/site", Job("f")):
+        raise KeyboardInterrupt
+    assert client.outcomes == []
+
+
+def test_an_open_circuit_gives_the_fallback_whatever_the_rules_are(tmp_path: Path) -> None:
+    path = tmp_path / "rollout.yaml"
+    path.write_text(
+        "version: 1\nfeatures: {f: {percentage: 100, routing: [{to: github_actions}]}}\n"
+    )
+    client = FakeRolloutClient.from_file(path, [SITE])
+    assert client.route("acme/site", Job("f")).processor == "github_actions"
+    for _ in range(5):
+        client.record("acme/site", "f", "github_actions", succeeded=False)
+    assert client.route("acme/site", Job("f")).processor == "inngest"

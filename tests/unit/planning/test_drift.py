@@ -14,6 +14,7 @@ from reconciler.planning.overrides import OverrideState, StoredOverride, Trace
 from reconciler.planning.plan import FeatureAction
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.routing import RoutingRule
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.strategy import Strategy
 from tests.builders import override
@@ -33,6 +34,7 @@ DECISIONS: list[tuple[str, Any, Decision]] = [
     ("exclusions", frozenset(), Decision.REVERT),
     ("processor", "batch", Decision.REVERT),
     ("fallback", "batch", Decision.REVERT),
+    ("routing", (RoutingRule(to="inngest"),), Decision.REVERT),
     ("method", HealthMethod.EVIDENCE, Decision.REVERT),
     ("max_error_rate", Decimal(99), Decision.REVERT),
     ("max_regression", Decimal(99), Decision.REVERT),

@@ -22,6 +22,7 @@ from reconciler.planning.feature_config import (
 )
 from reconciler.planning.plan_inputs import read_generation
 from reconciler.rollout_file.health_method import HealthMethod
+from reconciler.rollout_file.routing import RoutedJobs, RoutingRule
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from rollout_client.targeting.strategy import Strategy
@@ -43,6 +44,19 @@ CONFIGURATIONS = st.builds(
     exclusions=KEYS,
     processor=st.text(min_size=1, max_size=50),
     fallback=st.text(min_size=1, max_size=50),
+    routing=st.lists(
+        st.builds(
+            RoutingRule,
+            when=st.builds(
+                RoutedJobs,
+                size=st.sampled_from([None, "<=10", "> 5"]),
+                kind=st.lists(st.sampled_from(["reviews", "comments"])).map(tuple),
+                category=st.lists(st.sampled_from(Category)).map(tuple),
+            ),
+            to=st.sampled_from(["github_actions", "inngest"]),
+            because=st.sampled_from([None, "it is quicker"]),
+        )
+    ).map(tuple),
     method=st.sampled_from(HealthMethod),
     max_error_rate=PERCENTAGES,
     max_regression=PERCENTAGES,
@@ -107,6 +121,7 @@ def test_the_first_generation_has_the_state_of_its_file() -> None:
         exclusions=frozenset({"00000000-0000-4000-8000-000000000002", "gamma/gone"}),
         processor="github_actions",
         fallback="inngest",
+        routing=(),
         method=HealthMethod.THRESHOLD,
         max_error_rate=Decimal("2.5"),
         max_regression=Decimal(2),

@@ -18,6 +18,7 @@ from reconciler.rollout_file.durations import LONGEST_DURATION, SHORTEST_DURATIO
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.list_entries import entry_key, is_entry
 from reconciler.rollout_file.model import Feature, Guards, Health, Override, Rollout, Stage
+from reconciler.rollout_file.routing import RoutedJobs, RoutingRule
 from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from rollout_client.targeting.strategy import Strategy
 
@@ -126,19 +127,39 @@ names = st.from_regex(r"\A[a-z][a-z0-9_]{0,9}\Z")
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
+def rules(processors: list[str]) -> st.SearchStrategy[RoutingRule]:
+    """Rules that do not take every job."""
+    return st.builds(
+        RoutedJobs,
+        size=st.from_regex(r"\A(<=|>=|<|>|=) ?[0-9]{1,15}\Z"),
+        kind=st.lists(texts.map(lambda text: text[:50].strip() or "x"), max_size=3).map(tuple),
+        category=st.lists(st.sampled_from(Category), max_size=3).map(tuple),
+    ).flatmap(
+        lambda when: st.builds(
+            RoutingRule,
+            when=st.just(when),
+            to=st.sampled_from(processors),
+            because=st.none() | texts,
+        )
+    )
+
+
 @st.composite
 def features(draw: st.DrawFn) -> Feature:
     listed = draw(st.lists(entries, max_size=8, unique_by=entry_key))
     split = draw(st.integers(0, len(listed)))
     percentage = draw(percentages())
+    processor = draw(st.just("github_actions") | names)
+    fallback = draw(st.just("inngest") | names)
     stages = sorted(draw(st.sets(percentages(1), max_size=4)))
     return Feature(
         description=draw(st.none() | texts),
         active=draw(st.booleans()),
         strategy=draw(st.sampled_from(Strategy)),
         percentage=percentage,
-        processor=draw(st.just("github_actions") | names),
-        fallback=draw(st.just("inngest") | names),
+        processor=processor,
+        fallback=fallback,
+        routing=tuple(draw(st.lists(rules([processor, fallback]), max_size=4))),
         salt=draw(st.none() | texts),
         whitelist=tuple(listed[:split]),
         exclusions=tuple(listed[split:]),

@@ -52,7 +52,8 @@ BEGIN
                     'explain_repository_eligibility', 'eligible_repositories', 'rollout_bucket',
                     'category_of_repository', 'category_within', 'category_priority', 'category_changes',
                     'monthly_activity_score', 'rollout_bucket_of_digest', 'rollout_hashtext_bucket',
-                    'rollout_step', 'rollout_listed_repositories', 'rollout_metrics_since'
+                    'rollout_step', 'rollout_listed_repositories', 'rollout_metrics_since',
+                    'rollout_rule_of', 'route_rollout_job', 'rollout_add_counts', 'rollout_sum_counts'
                 ])
             ) AS needed (relation, privilege, functions)
             INNER JOIN pg_class ON pg_class.oid = to_regclass('public.' || needed.relation)

@@ -1,0 +1,133 @@
+"""The recorded jobs of a feature, in groups whose price can be computed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from reconciler.database.processors import read_processors
+from reconciler.database.queries import queries
+from reconciler.planning.cheapest import Choice, read_choices
+from reconciler.planning.cost import CostReport, JobGroup, Stratum, cost_report
+from reconciler.planning.feature_config import Configuration
+from reconciler.planning.routing_shift import SHIFT_PERIOD, RoutingShift, routing_of, routing_shift
+from rollout_client.route import Routing, read_routing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from reconciler.rollout_file.routing import Cost
+
+_SQL = queries("cost")
+
+
+def read_job_groups(
+    connection: "Connection",
+    feature: str,
+    since: datetime,
+    costs: "Mapping[str, Cost]",
+    *,
+    with_eligibility: bool = False,
+) -> Sequence[JobGroup]:
+    """Return a feature's jobs since a time, in groups.
+
+    Args:
+        connection: the database.
+        feature: its name.
+        since: the begin of the period.
+        costs: the costs of processors, which say how times are rounded.
+        with_eligibility: whether to separate the jobs of repositories that are eligible now.
+    """
+    round_ups = sorted({each.round_up.total_seconds() for each in costs.values()})
+    rows = connection.execute(
+        text(_SQL["jobs"]),
+        {
+            "feature": feature,
+            "since": since,
+            "round_ups": round_ups,
+            "with_eligibility": with_eligibility,
+        },
+    )
+    return tuple(
+        JobGroup(
+            processor=row.processor,
+            stratum=Stratum(row.category, row.kind, row.size_class),
+            jobs=row.jobs,
+            errors=row.errors,
+            timed=row.timed,
+            seconds=row.seconds,
+            single={
+                seconds: billed or 0.0
+                for seconds, billed in zip(round_ups, row.single, strict=True)
+            },
+            counts=row.counts or (),
+            durations=row.durations or (),
+            eligible=row.eligible,
+        )
+        for row in rows
+    )
+
+
+def read_routing_of(connection: "Connection", feature: str) -> Routing:
+    """Return the routing of a feature; the default one for an unknown feature."""
+    row = connection.execute(text(_SQL["processors"]), {"feature": feature}).one_or_none()
+    return (
+        Routing()
+        if row is None
+        else read_routing(row.processor, row.fallback, row.routing, row.routing_choices)
+    )
+
+
+def read_costs(connection: "Connection") -> "Mapping[str, Cost]":
+    """Return the cost of each processor that has one in the last applied file."""
+    return {name: each.cost for name, each in read_processors(connection).items()}
+
+
+def read_cost(connection: "Connection", feature: str, since: datetime) -> CostReport:
+    """Return what a feature's jobs cost since a time."""
+    costs = read_costs(connection)
+    groups = read_job_groups(connection, feature, since, costs)
+    return cost_report(feature, groups, costs, read_routing_of(connection, feature))
+
+
+def measure_shift(
+    connection: "Connection",
+    feature: str,
+    before: Configuration,
+    after: Configuration,
+    costs: "Mapping[str, Cost]",
+) -> RoutingShift:
+    """Return the jobs of the last day that a change of a feature's rules would have moved."""
+    now = connection.execute(text(_SQL["now"])).scalar_one()
+    groups = read_job_groups(connection, feature, now - SHIFT_PERIOD, costs, with_eligibility=True)
+    row = connection.execute(text(_SQL["processors"]), {"feature": feature}).one()
+    return routing_shift(
+        groups,
+        costs,
+        routing_of(before, row.routing_choices),
+        routing_of(after, row.routing_choices),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LockedChoices:
+    """A feature's choices, locked until the end of the transaction."""
+
+    choices: Sequence[Choice]
+    generation: int
+    now: datetime
+
+
+def lock_choices(connection: "Connection", feature: str) -> LockedChoices:
+    """Lock a feature's row, and return its choices of cheapest processors."""
+    row = connection.execute(text(_SQL["lock_choices"]), {"feature": feature}).one()
+    return LockedChoices(read_choices(row.routing_choices), row.generation, row.now)
+
+
+def write_choices(connection: "Connection", feature: str, choices: Sequence[Choice]) -> None:
+    """Write the processors that are chosen for a feature's rules."""
+    written = json.dumps([each.as_json() for each in choices])
+    connection.execute(text(_SQL["write_choices"]), {"feature": feature, "choices": written})

@@ -1,0 +1,95 @@
+"""Choosing the cheapest processor for the rules that ask for it, from the jobs of the last seven days."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reconciler.database.cost import lock_choices, read_costs, read_job_groups, write_choices
+from reconciler.database.history import HistoryWriter
+from reconciler.database.live_state import read_configurations
+from reconciler.database.overrides import read_overrides
+from reconciler.database.schema import require_newest
+from reconciler.database.transactions import Database, write_transaction
+from reconciler.planning.cheapest import COMPARED_PERIOD, Move, cheaper_moves, with_moves
+from reconciler.planning.history import Action, HistoryCause
+from reconciler.planning.overrides import OverrideState
+from rollout_client.route import CHEAPEST
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from reconciler.planning.feature_config import Configuration
+
+RESOLVED_BY: Final = "cheapest"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The choices that changed for one feature."""
+
+    feature: str
+    moves: Sequence[Move]
+
+
+def resolve_cheapest(
+    database: Database,
+    features: Iterable[str] | None = None,
+    *,
+    by: str = RESOLVED_BY,
+    is_frozen: bool = False,
+) -> Sequence[Resolved]:
+    """Choose the cheapest processors again, and write the choices that change with their history.
+
+    Args:
+        database: the rollout's database.
+        features: the features; None means all.
+        by: the author of the history's rows.
+        is_frozen: whether changes are not allowed now.
+
+    Returns:
+        Each feature with a rule to the cheapest processor.
+    """
+    chosen = None if features is None else set(features)
+
+    def resolve(connection: "Connection") -> Sequence[Resolved]:
+        require_newest(connection)
+        return tuple(
+            Resolved(name, _resolve(connection, name, each, by=by, is_frozen=is_frozen))
+            for name, each in read_configurations(connection).items()
+            if (chosen is None or name in chosen)
+            and any(rule.to == CHEAPEST for rule in each.routing)
+        )
+
+    return write_transaction(database, resolve)
+
+
+def _resolve(
+    connection: "Connection", feature: str, found: "Configuration", *, by: str, is_frozen: bool
+) -> Sequence[Move]:
+    locked = lock_choices(connection, feature)
+    # Another transaction may have changed the row while this one waited.
+    configuration = read_configurations(connection).get(feature, found)
+    costs = read_costs(connection)
+    overrides = read_overrides(connection, feature)
+    moves = tuple(
+        cheaper_moves(
+            configuration,
+            locked.choices,
+            read_job_groups(connection, feature, locked.now - COMPARED_PERIOD, costs),
+            costs,
+            locked.now,
+            is_limited=any(
+                each.state is OverrideState.ON for rows in overrides.values() for each in rows
+            ),
+            is_frozen=is_frozen,
+        )
+    )
+    if not moves:
+        return ()
+    write_choices(connection, feature, with_moves(configuration, locked.choices, moves))
+    for move in moves:
+        cause = HistoryCause(by=by, reason=move.sentence)
+        HistoryWriter(connection, locked.generation, cause).change(
+            Action.UPDATED, feature=feature, details={"routing_choice": move.details()}
+        )
+    return moves

@@ -1,0 +1,44 @@
+"""A job that is routed at its begin and recorded at its end."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+from uuid import UUID
+
+from rollout_client.route import Job, Route
+
+
+class _Client(Protocol):
+    def route(self, repository: str | UUID, job: Job) -> Route: ...
+
+    def record(
+        self,
+        repository: str | UUID,
+        feature: str | Job,
+        processor: str,
+        *,
+        succeeded: bool,
+        seconds: float | None = None,
+        error: object = None,
+    ) -> bool: ...
+
+
+@contextmanager
+def timed_job(client: _Client, repository: str | UUID, job: Job) -> Iterator[Route]:
+    """Yield the route of a job, and record its outcome and its time; an exception is a failure.
+
+    The end of the process or a cancellation is no outcome, and is not recorded.
+    """
+    route = client.route(repository, job)
+    began = time.monotonic()
+    try:
+        yield route
+    except Exception as error:
+        seconds = time.monotonic() - began
+        client.record(
+            repository, job, route.processor, succeeded=False, seconds=seconds, error=error
+        )
+        raise
+    seconds = time.monotonic() - began
+    client.record(repository, job, route.processor, succeeded=True, seconds=seconds)
