@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from reconciler.database.cost import lock_choices, read_costs, read_job_groups, write_choices
+from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.history import HistoryWriter
 from reconciler.database.live_state import read_configurations
 from reconciler.database.overrides import read_overrides
@@ -36,7 +37,6 @@ def resolve_cheapest(
     features: Iterable[str] | None = None,
     *,
     by: str = RESOLVED_BY,
-    is_frozen: bool = False,
 ) -> Sequence[Resolved]:
     """Choose the cheapest processors again, and write the choices that change with their history.
 
@@ -44,7 +44,6 @@ def resolve_cheapest(
         database: the rollout's database.
         features: the features; None means all.
         by: the author of the history's rows.
-        is_frozen: whether changes are not allowed now.
 
     Returns:
         Each feature with a rule to the cheapest processor.
@@ -54,7 +53,7 @@ def resolve_cheapest(
     def resolve(connection: "Connection") -> Sequence[Resolved]:
         require_newest(connection)
         return tuple(
-            Resolved(name, _resolve(connection, name, each, by=by, is_frozen=is_frozen))
+            Resolved(name, _resolve(connection, name, each, by=by))
             for name, each in read_configurations(connection).items()
             if (chosen is None or name in chosen)
             and any(rule.to == CHEAPEST for rule in each.routing)
@@ -64,7 +63,7 @@ def resolve_cheapest(
 
 
 def _resolve(
-    connection: "Connection", feature: str, found: "Configuration", *, by: str, is_frozen: bool
+    connection: "Connection", feature: str, found: "Configuration", *, by: str
 ) -> Sequence[Move]:
     locked = lock_choices(connection, feature)
     # Another transaction may have changed the row while this one waited.
@@ -81,7 +80,7 @@ def _resolve(
             is_limited=any(
                 each.state is OverrideState.ON for rows in overrides.values() for each in rows
             ),
-            is_frozen=is_frozen,
+            is_frozen=read_applied_freezes(connection).hold(feature) is not None,
         )
     )
     if not moves:

@@ -160,3 +160,12 @@ def test_values_that_sql_wrote_wrongly_are_an_error_of_one_line(site: Site) -> N
     assert done.exit_code != 0
     assert "a rule in routing cannot be read" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_chosen_during_a_freeze(site: Site) -> None:
+    with_a_cheaper_fallback(site)
+    freeze = '{name: year end, zone: UTC, from: "2020-01-01 00:00", to: "2199-01-01 00:00"}'
+    site.write(f"{site.file.read_text()}freezes: [{freeze}]\n")
+    done = site.reconcile("--yes")
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert "no choice changes" in site.reconcile("cost", "--resolve").stdout
