@@ -58,7 +58,11 @@ def _finding(error: "ErrorDetails", root: Node) -> Finding | None:
     if error["type"] == "missing":
         *parent, key = path
         found = node_at(root, tuple(parent))
-        return finding_at(found[1], tuple(parent), _missing(str(key))) if found else None
+        return (
+            finding_at(found[1], tuple(parent), _missing(str(key), tuple(parent)))
+            if found
+            else None
+        )
     found = node_at(root, path)
     if found is None or isinstance(found[0], Alias):
         return None
@@ -126,7 +130,9 @@ def _written(node: Node) -> str:
     return cut(node.text) if isinstance(node, Scalar) else "this"
 
 
-def _missing(key: str) -> str:
+def _missing(key: str, parent: KeyPath) -> str:
+    if key == "to" and "routing" in parent:
+        return "key 'to' is missing; write to: and a processor, such as inngest"
     return f"key {quoted(key)} is missing; write " + {
         "version": "version: 1",
         "id": "id: and a UUID",
@@ -134,10 +140,10 @@ def _missing(key: str) -> str:
         "soak": "soak: and a duration, such as 7d",
         "percentage": "percentage: and a number, such as 25",
         "kind": "kind: and a service, such as slack",
-        "from": "from: and a time, such as fri 16:00",
-        "to": "to: and a processor, such as inngest",
         "cost": "cost: and a price, such as {per_minute: 0.006}",
         "as_of": "as_of: and a date, such as 2026-11-01",
+        "from": "from: and a time, such as fri 16:00",
+        "to": "to: and a time, such as mon 08:00",
     }.get(key, f"{key}: and a text")
 
 

@@ -255,15 +255,13 @@ def named_changes(plan: Plan) -> Iterator[tuple[str, TargetsPlan | FreezesPlan |
 def _named(title: str, changes: TargetsPlan | FreezesPlan | ProcessorsPlan) -> Iterator[str]:
     yield click.style(f"~ {title}", fg="yellow", bold=True)
     for name, each in changes.added.items():
-        yield from paragraph(
-            "added", click.style(f"+ {for_line(name)}: {each.summary}", fg="green")
-        )
+        text = for_line(f"+ {name}: {each.summary}")
+        yield from paragraph("added", click.style(text, fg="green"))
     for name, each in changes.removed.items():
-        yield from paragraph(
-            "removed", click.style(f"− {for_line(name)}: {each.summary}", fg="red")
-        )
+        text = for_line(f"− {name}: {each.summary}")
+        yield from paragraph("removed", click.style(text, fg="red"))
     for name, (before, after) in changes.changed.items():
-        yield from paragraph("changed", f"{for_line(name)}: {before.summary} → {after.summary}")
+        yield from paragraph("changed", for_line(f"{name}: {before.summary} → {after.summary}"))
 
 
 def _limits(threshold: Threshold) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.guards import (
+    CHECKED_FIELDS,
     Allowed,
     AudienceMoved,
     GuardName,
@@ -156,3 +157,7 @@ def test_a_guard_that_is_allowed_for_a_feature_refuses_another() -> None:
 
     assert [name for name, _ in plan.refusing] == ["export"]
     assert plan.allowed_for("search").keys() == {GuardName.MAX_INCREASE}
+
+
+def test_each_guard_names_the_fields_that_a_commit_can_allow() -> None:
+    assert CHECKED_FIELDS.keys() == set(GuardName)
