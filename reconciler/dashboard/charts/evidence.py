@@ -33,7 +33,7 @@ _LOWEST: Final = -2
 
 
 def evidence_chart(series: EvidenceSeries) -> Chart:
-    """Return the evidence since the start that it speaks about, with its two lines."""
+    """Return the evidence since the leading start, with its two lines."""
     last = series.points[-1]
     axis = TimeAxis(series.since, last.at, _LEFT, _RIGHT)
     largest = max(each.value for each in series.points)
@@ -96,7 +96,7 @@ def _log(value: float) -> float:
 def _legend(series: EvidenceSeries) -> str:
     words = series.test.value.replace("_", " ")
     return (
-        f"The start that the test {words} speaks about: since {time_element(series.since)}. "
+        f"The leading start of the test {words}: since {time_element(series.since)}. "
         "The evidence was never less than this line."
     )
 
