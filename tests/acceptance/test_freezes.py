@@ -152,6 +152,25 @@ def test_a_person_goes_through_with_a_reason(frozen: Site) -> None:
     ]
 
 
+def test_going_through_a_freeze_is_notified(frozen: Site) -> None:
+    frozen.write(frozen.file.read_text() + "notifications: {team: {kind: slack}}\n")
+    apply(frozen, "Notify the team")
+    frozen.replace("percentage: 10\n    w", "percentage: 20\n    w")
+
+    apply(frozen, "Raise", "--allow", "freeze", "--reason", "the fix cannot wait")
+    frozen.reconcile("stop", "--feature", "search", "--reason", "it hurts")
+    frozen.reconcile("resume", "--feature", "search", "--reason", "fixed", "--allow", "freeze")
+
+    rows = frozen.database.rows(
+        "SELECT feature_name, details ->> 'reason' AS reason FROM rollout_notification"
+        " WHERE event = 'freeze_overridden' ORDER BY created_at"
+    )
+    assert [(each["feature_name"], each["reason"]) for each in rows] == [
+        ("capture", "the fix cannot wait"),
+        ("search", "fixed"),
+    ]
+
+
 def test_a_commit_goes_through_only_with_a_reason(frozen: Site) -> None:
     frozen.replace("percentage: 10\n    w", "percentage: 20\n    w")
     refused = apply(frozen, "Raise\n\nRollout-Allow: freeze", exit_code=3)

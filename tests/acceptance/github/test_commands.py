@@ -151,6 +151,26 @@ def test_a_stale_apply_succeeds_with_a_notice(job: Site) -> None:
     assert done.stdout.startswith("::notice title=stale::")
 
 
+def test_a_merge_in_a_freeze_fails_and_the_scheduled_runs_wait(job: Site, hub: FakeGitHub) -> None:
+    assert job.reconcile().exit_code == 0
+    job.write(
+        FIRST_FILE.replace("percentage: 10", "percentage: 20")
+        + "freezes:\n  - {name: holidays, from: 2020-01-01 00:00, to: 2199-12-31 12:00}\n"
+    )
+    job.commit("Raise in the holidays")
+
+    preview = job.reconcile("github", "preview")
+    merged = job.reconcile("github", "apply", env={"GITHUB_EVENT_NAME": "push"})
+    scheduled = job.reconcile("github", "apply", env={"GITHUB_EVENT_NAME": "schedule"})
+
+    (comment,) = comments(hub)
+    sentence = "the freeze holidays holds every widening until tue 2199-12-31 12:00 UTC"
+    assert sentence in comment
+    assert (preview.exit_code, merged.exit_code, scheduled.exit_code) == (3, 3, 0)
+    assert sentence in merged.stdout
+    assert job.database.value("SELECT rollout_percentage::int FROM rollout_configuration") == 10
+
+
 @pytest.mark.nightly
 def test_an_uncommitted_file_is_not_applied(job: Site) -> None:
     job.replace("percentage: 10", "percentage: 11")
