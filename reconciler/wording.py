@@ -57,3 +57,8 @@ def describe_permission(commit: str) -> str:
         f"Rollout-Allow in {short_commit(commit)}; a merge or a rebase keeps it, "
         "a squash only if its message has that line"
     )
+
+
+def show_price(price: float | None) -> str:
+    """Return a price with four decimals; `-` if it is unknown."""
+    return "-" if price is None else f"{price:,.4f}"

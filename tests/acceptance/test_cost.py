@@ -6,6 +6,7 @@ import pytest
 
 from rollout_client import Job, RolloutClient
 from tests.builders import FEATURE, add_repositories
+from tests.screens import Browser
 from tests.site import Site
 
 FILE = f"""\
@@ -169,3 +170,16 @@ def test_nothing_is_chosen_during_a_freeze(site: Site) -> None:
     done = site.reconcile("--yes")
     assert done.exit_code == 0, done.stdout + done.stderr
     assert "no choice changes" in site.reconcile("cost", "--resolve").stdout
+
+
+def test_the_dashboard_shows_the_same_prices(site: Site) -> None:
+    applied(site)
+    found = json.loads(site.reconcile("cost", "--format", "json").stdout)
+
+    page = Browser.of(site.database).get("/cost")
+    unknown = Browser.of(site.database).get("/cost?feature=nothing")
+
+    assert page.status_code == 200
+    assert f"<td>{found['at_0']:,.4f}</td>" in page.text
+    assert f"<td>{found['lines'][0]['price']:,.4f}</td>" in page.text
+    assert (unknown.status_code, "no feature is called nothing" in unknown.text) == (404, True)

@@ -21,7 +21,7 @@ from tests.site import Site
 
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=\"alert('x')\">"
 TEMPLATES = Path(reconciler.dashboard.__file__).parent / "templates"
-SCREENS = ("/", "/repositories", "/waiting", "/history", "/machinery")
+SCREENS = ("/", "/repositories", "/waiting", "/history", "/cost", "/machinery")
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def shown(client: Browser, path: str, status: int = 200) -> str:
         ("/repositories?q=acme/tools", "reconcile repositories load"),
         ("/waiting", "The live state is as the last apply left it."),
         ("/history", "Apply a rollout file first"),
+        ("/cost", "There is no feature yet."),
         ("/machinery", "No watch has run here."),
         ("/machinery", "one copy: no synchronous standby confirms a commit"),
     ],

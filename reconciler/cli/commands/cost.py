@@ -12,7 +12,7 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import fields_of, print_result, show_result
 from reconciler.cli.render.text import Column, for_line, line, table
 from reconciler.cli.types import Since
-from reconciler.wording import count
+from reconciler.wording import count, show_price
 
 if TYPE_CHECKING:
     from reconciler.planning.cost import CostLine, CostReport
@@ -155,8 +155,3 @@ def _row(each: "CostLine") -> tuple[str, ...]:
         show_price(each.price),
         show_price(each.price_per_success),
     )
-
-
-def show_price(price: float | None) -> str:
-    """Return a price with four decimals; `-` if it is unknown."""
-    return _UNKNOWN if price is None else f"{price:,.4f}"

@@ -139,4 +139,24 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
             continue
         pushed = push_promotion(document, feature, promotion, proposals.base, proposals.names)
         body = plan_markdown(promotion.plan, promotion.source, Outcome.PROPOSED)
+        if cost := _cost(database, feature):
+            body = f"{cost}\n\n{body}"
         proposals.open_with(pushed.branch, pushed.title, body)
+
+
+def _cost(database: "Database", feature: str) -> str | None:
+    """Return what the jobs of the last 30 days cost and would have cost; None without a known price."""
+    from datetime import UTC, datetime, timedelta
+
+    from reconciler.database.cost import read_cost
+    from reconciler.database.transactions import read_only_transaction
+    from reconciler.wording import counted, show_price
+
+    with read_only_transaction(database) as connection:
+        report = read_cost(connection, feature, datetime.now(UTC) - timedelta(days=30))
+    if report.now is None or report.at_0 is None or report.at_100 is None or not report.lines:
+        return None
+    return (
+        f"The {counted(report.jobs, 'job')} of the last 30 days cost {show_price(report.now)}; at 0 percent "
+        f"{show_price(report.at_0)}, at 100 percent {show_price(report.at_100)}."
+    )

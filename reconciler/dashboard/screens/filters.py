@@ -4,10 +4,11 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from reconciler.wording import show_number, show_time
+from reconciler.wording import show_number, show_price, show_time
 
 FILTERS: Final[Mapping[str, Callable[[Any], str]]] = {
     "utc": show_time,
     "number": show_number,
     "shell": shlex.quote,
+    "price": show_price,
 }

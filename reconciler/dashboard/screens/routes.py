@@ -15,6 +15,7 @@ from starlette.routing import Route
 from reconciler._version import __version__
 from reconciler.dashboard.live.audiences import Audiences
 from reconciler.dashboard.live.streams import Parts
+from reconciler.dashboard.screens.cost import read_cost_screen
 from reconciler.dashboard.screens.history import (
     WrittenFilter,
     as_csv,
@@ -78,6 +79,7 @@ def screen_routes(surroundings: Surroundings) -> list[Route]:
         "/history.csv": _history_csv,
         "/history.json": _history_json,
         "/machinery": _machinery,
+        "/cost": _cost,
     }
     limiter = CapacityLimiter(MOST_READERS)
     return [
@@ -203,6 +205,13 @@ def _export(
     entries = every_entry(read_page) if first.entries else iter(())
     headers = {**_NO_CONTENT_KEPT, "Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(write(entries), media_type=media_type, headers=headers)
+
+
+def _cost(surroundings: Surroundings, request: "Request") -> Response:
+    feature = request.query_params.get("feature", "").replace("\0", " ").strip()
+    with reading(surroundings.database) as connection:
+        screen = read_cost_screen(connection, feature, datetime.now(UTC))
+    return surroundings.render(request, "cost.html", {"screen": screen}, 200)
 
 
 def _machinery(surroundings: Surroundings, request: "Request") -> Response:

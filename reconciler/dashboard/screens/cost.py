@@ -1,0 +1,40 @@
+"""The screen *Cost*: what the jobs of a feature cost, and what they would have cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from reconciler.database.cost import read_cost
+from reconciler.database.live_state import read_feature_names
+from reconciler.errors import NotFound
+from reconciler.planning.cost import CostReport
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+PERIOD: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class CostScreen:
+    """The cost of one feature, and the features to choose from."""
+
+    features: Sequence[str]
+    since: datetime
+    report: CostReport | None
+    """None without a feature."""
+
+
+def read_cost_screen(connection: "Connection", feature: str, now: datetime) -> CostScreen:
+    """Return the cost of a feature's jobs in the last 30 days; an empty name is the first feature.
+
+    Raises:
+        NotFound: no feature has this name.
+    """
+    features = sorted(read_feature_names(connection))
+    if feature and feature not in features:
+        raise NotFound(f"no feature is called {feature}")
+    chosen = feature or next(iter(features), None)
+    report = None if chosen is None else read_cost(connection, chosen, now - PERIOD)
+    return CostScreen(features, now - PERIOD, report)
