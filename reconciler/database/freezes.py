@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from reconciler.database.queries import queries
-from reconciler.planning.freezes import Hold, find_hold, read_freezes
+from reconciler.planning.freezes import Hold, find_hold, of_feature, read_freezes
 from reconciler.rollout_file.freezes import Freeze
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class AppliedFreezes:
 
     def hold(self, feature: str) -> Hold | None:
         """Return what holds a feature now; None if no freeze does."""
-        return find_hold(self.freezes, feature, self.now)
+        return find_hold(of_feature(self.freezes, feature), self.now)
 
 
 def read_applied_freezes(connection: "Connection") -> AppliedFreezes:

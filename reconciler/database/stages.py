@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
+from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_evidence_steps, read_soaking
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
 from reconciler.planning.evidence_series import EvidenceSeries, evidence_series
+from reconciler.planning.freezes import of_feature
 from reconciler.planning.health import Verdict
 from reconciler.planning.promotion import current_stage, next_stage
-from reconciler.planning.stage_dates import StageDate, list_stage_dates
+from reconciler.planning.stage_dates import StageDate, earliest_begin, list_stage_dates
 from reconciler.rollout_file.model import Stage
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def read_stage_dates(connection: "Connection", feature: str) -> tuple[StageDate,
     soaking = None
     if row.is_soaking and current is not None:
         soaking = read_soaking(connection, feature, current.percentage)
-    return list_stage_dates(progression, percentage, soaking, row.now)
+    freezes = of_feature(read_applied_freezes(connection).freezes, feature)
+    return list_stage_dates(progression, percentage, soaking, row.now, freezes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,18 @@ class ReadyPromotion:
 
 
 def read_ready_promotions(connection: "Connection") -> Iterator[ReadyPromotion]:
-    """Yield the features whose stage has soaked with a passing verdict, by name.
+    """Yield the features whose stage has soaked with a passing verdict and whose next one may begin, by name.
 
     `promote` plans the file and can find further missing conditions.
     """
+    applied = read_applied_freezes(connection)
     for row in connection.execute(text(_SQL["progression"]), {"feature": None}).all():
         progression, percentage = _progression(row), Decimal(row.percentage)
         following = next_stage(progression, percentage)
         if following is None or not row.is_soaking:
+            continue
+        freezes = of_feature(applied.freezes, row.feature)
+        if earliest_begin(following, applied.now, freezes) > applied.now:
             continue
         current = current_stage(progression, percentage)
         if current is None:

@@ -110,15 +110,19 @@ def _wall_times(freeze: Freeze, near: datetime) -> Iterator[tuple[datetime, date
             yield begins, ends if begins < ends else ends + _A_WEEK
 
 
-def find_hold(freezes: Sequence[Freeze], feature: str, at: datetime) -> Hold | None:
-    """Return the freezes that hold a feature at a time; None if none does."""
-    of_feature = [each for each in freezes if each.holds(feature)]
-    holding = sorted(_holding(of_feature, at), key=lambda each: each.end)
+def of_feature(freezes: Iterable[Freeze], feature: str) -> tuple[Freeze, ...]:
+    """Return the freezes that apply to a feature."""
+    return tuple(each for each in freezes if each.holds(feature))
+
+
+def find_hold(freezes: Sequence[Freeze], at: datetime) -> Hold | None:
+    """Return what holds at a time; None if no freeze does."""
+    holding = sorted(_holding(freezes, at), key=lambda each: each.end)
     if not holding:
         return None
     last = holding[-1]
     while last.end - at < _HORIZON:
-        following = max(_holding(of_feature, last.end), key=lambda each: each.end, default=None)
+        following = max(_holding(freezes, last.end), key=lambda each: each.end, default=None)
         if following is None:
             break
         last = following

@@ -21,7 +21,7 @@ from reconciler.planning.drift import (
 )
 from reconciler.planning.feature_config import Configuration, Direction
 from reconciler.planning.feature_context import FeatureContext, drift_before_any_apply
-from reconciler.planning.freezes import FreezesPlan, Frozen, Hold, by_name, find_hold
+from reconciler.planning.freezes import FreezesPlan, Frozen, Hold, by_name, find_hold, of_feature
 from reconciler.planning.guards import (
     FeatureRemoved,
     Finding,
@@ -62,7 +62,7 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
     desired = [
         _with_freeze(
             with_mark_findings(_plan_feature(name, feature, inputs), rollout, marks, live),
-            find_hold(rollout.freezes, name, live.now) if live.now else None,
+            find_hold(of_feature(rollout.freezes, name), live.now) if live.now else None,
         )
         for name, feature in rollout.features.items()
     ]

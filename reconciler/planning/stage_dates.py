@@ -2,6 +2,7 @@
 
 Each date is the earliest possible one: it assumes that nothing limits the feature, and that its
 verdict passes at the end of each soak.
+It is not before the date of the stage itself, and not in a freeze.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from reconciler.planning.freezes import find_hold
 from reconciler.planning.promotion import Soaking, current_stage, next_stage
+from reconciler.rollout_file.freezes import Freeze
 from reconciler.rollout_file.model import Stage
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ def list_stage_dates(
     percentage: Decimal,
     soaking: Soaking | None,
     now: datetime,
+    freezes: Sequence[Freeze] = (),
 ) -> tuple[StageDate, ...]:
     """Return every stage of a progression with its state and its dates.
 
@@ -53,12 +57,28 @@ def list_stage_dates(
         soaking: since when the current stage soaks; None where it does not soak, because the feature is
             limited, inactive or stopped.
         now: the database's time.
+        freezes: those that hold the feature.
     """
-    return tuple(_dates(progression, percentage, soaking, now))
+    return tuple(_dates(progression, percentage, soaking, now, freezes))
+
+
+def earliest_begin(stage: Stage, at: datetime, freezes: Sequence[Freeze]) -> datetime:
+    """Return the first moment from a time on at which a stage may begin, by its date and by freezes.
+
+    `freezes` are those that hold its feature.
+    """
+    date = stage.begins_after
+    at = at if date is None else max(at, date)
+    hold = find_hold(freezes, at)
+    return at if hold is None else hold.until
 
 
 def _dates(
-    progression: Sequence[Stage], percentage: Decimal, soaking: Soaking | None, now: datetime
+    progression: Sequence[Stage],
+    percentage: Decimal,
+    soaking: Soaking | None,
+    now: datetime,
+    freezes: Sequence[Freeze],
 ) -> "Iterator[StageDate]":
     current = current_stage(progression, percentage)
     following = next_stage(progression, percentage)
@@ -75,5 +95,6 @@ def _dates(
         elif following is None or stage.percentage < following.percentage:
             yield StageDate(stage.percentage, stage.soak, StageState.DONE, None, None)
         else:
+            at = None if at is None else earliest_begin(stage, at, freezes)
             yield StageDate(stage.percentage, stage.soak, StageState.COMING, at, None)
             at = None if at is None else at + stage.soak

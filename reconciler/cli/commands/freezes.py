@@ -26,14 +26,16 @@ def command(context: click.Context, *, at: datetime | None) -> None:
 
     An apply asks the clock of the database; this command needs no database and asks this machine.
     """
-    from reconciler.planning.freezes import current, find_hold, upcoming
+    from reconciler.planning.freezes import current, find_hold, of_feature, upcoming
     from reconciler.rollout_file import read_rollout_file
 
     settings = settings_of(context)
     rollout = read_rollout_file(settings.path).rollout
     moment = datetime.now(UTC) if at is None else at
     holding, following = current(rollout.freezes, moment), upcoming(rollout.freezes, moment)
-    holds = {name: find_hold(rollout.freezes, name, moment) for name in rollout.features}
+    holds = {
+        name: find_hold(of_feature(rollout.freezes, name), moment) for name in rollout.features
+    }
     until = {name: exact_time(each.until) for name, each in holds.items() if each is not None}
 
     def text() -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.planning.freezes import current, find_hold, upcoming, windows_near
+from reconciler.planning.freezes import current, find_hold, of_feature, upcoming, windows_near
 from reconciler.rollout_file.freezes import Freeze, WeekTime, parse_freeze_time
 
 FIRST, LAST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
@@ -174,8 +174,8 @@ def agrees(
 )
 def test_days_on_which_the_clock_changes(begin: str, end: str, inside: str, outside: str) -> None:
     each = freeze(begin, end)
-    assert find_hold((each,), "x", moment(inside)) is not None
-    assert find_hold((each,), "x", moment(outside)) is None
+    assert find_hold(of_feature((each,), "x"), moment(inside)) is not None
+    assert find_hold(of_feature((each,), "x"), moment(outside)) is None
 
 
 def test_a_time_that_the_clock_skips_entirely_freezes_nothing() -> None:
@@ -186,7 +186,7 @@ def test_a_time_that_the_clock_skips_entirely_freezes_nothing() -> None:
 def test_the_end_is_that_of_the_last_freeze_in_a_row() -> None:
     weekend = freeze("fri 16:00", "mon 08:00", name="weekend")
     monday = freeze("2026-11-30 08:00", "2026-11-30 12:00", name="release day")
-    hold = find_hold((weekend, monday), "capture", moment("2026-11-28 10:00"))
+    hold = find_hold(of_feature((weekend, monday), "capture"), moment("2026-11-28 10:00"))
     assert hold is not None
     assert hold.names == ("weekend",)
     assert hold.until == moment("2026-11-30 11:00")
@@ -198,15 +198,15 @@ def test_the_end_is_that_of_the_last_freeze_in_a_row() -> None:
 
 def test_freezes_that_never_end_are_answered_too() -> None:
     each = freeze("mon 00:00", "sun 00:00", "UTC"), freeze("sat 00:00", "mon 00:00", "UTC")
-    hold = find_hold(each, "capture", moment("2026-11-28 10:00"))
+    hold = find_hold(of_feature(each, "capture"), moment("2026-11-28 10:00"))
     assert hold is not None
     assert hold.until > moment("2028-11-01 00:00")
 
 
 def test_a_freeze_of_one_feature_leaves_the_others() -> None:
     each = freeze("fri 16:00", "mon 08:00", features=["capture"])
-    assert find_hold((each,), "capture", moment("2026-11-28 10:00")) is not None
-    assert find_hold((each,), "search", moment("2026-11-28 10:00")) is None
+    assert find_hold(of_feature((each,), "capture"), moment("2026-11-28 10:00")) is not None
+    assert find_hold(of_feature((each,), "search"), moment("2026-11-28 10:00")) is None
 
 
 def test_the_next_window_of_each_freeze_comes_in_order() -> None:

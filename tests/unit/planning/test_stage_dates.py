@@ -9,6 +9,7 @@ import pytest
 from reconciler.planning.health import Health, HealthLimits, Judgement, Period, Verdict
 from reconciler.planning.promotion import Soaking
 from reconciler.planning.stage_dates import StageDate, StageState, list_stage_dates
+from reconciler.rollout_file.freezes import Freeze
 from reconciler.rollout_file.model import Stage
 from tests.builders import MOMENT
 
@@ -71,3 +72,20 @@ def test_the_first_stage_needs_no_soak() -> None:
     first, second, _ = list_stage_dates(STAGES, Decimal(0), None, MOMENT)
 
     assert (first.may_come_at, second.may_come_at) == (MOMENT, MOMENT + DAY)
+
+
+def test_a_stage_comes_not_before_its_date_and_not_in_a_freeze() -> None:
+    date = MOMENT + 5 * DAY
+    stages = (STAGES[0], STAGES[1].model_copy(update={"not_before": date}), STAGES[2])
+    freeze = Freeze(
+        name="f",
+        begin=(date - DAY).replace(tzinfo=None, second=0, microsecond=0),
+        end=(date + 2 * DAY).replace(tzinfo=None, second=0, microsecond=0),
+    )
+
+    _, dated, _ = list_stage_dates(stages, Decimal(10), soaking(3 * DAY), MOMENT)
+    _, frozen, after = list_stage_dates(stages, Decimal(10), soaking(3 * DAY), MOMENT, (freeze,))
+
+    end = (date + 2 * DAY).replace(second=0, microsecond=0)
+    assert dated.may_come_at == date
+    assert (frozen.may_come_at, after.may_come_at) == (end, end + DAY)
