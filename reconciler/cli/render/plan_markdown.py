@@ -18,7 +18,13 @@ from reconciler.cli.render.plan_text import (
     shown_changes,
     summary,
 )
-from reconciler.cli.render.text import fixed_width, for_cell, for_line, for_markdown
+from reconciler.cli.render.text import (
+    fixed_width,
+    for_cell,
+    for_line,
+    for_markdown,
+    sentence_for_markdown,
+)
 from reconciler.cli.render.wording import (
     REFUSED,
     describe_absence,
@@ -117,7 +123,7 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
     for finding in feature.findings:
         by = allowed.get(finding.guard)
         verdict = "Refused" if by is None else "Allowed"
-        yield f"> **{verdict}** by `{finding.guard}`: {finding.message}{_allowing(by)}"
+        yield f"> **{verdict}** by `{finding.guard}`: {sentence_for_markdown(finding.message)}{_allowing(by)}"
     for drift in feature.drift:
         yield f"> **Drift:** {for_markdown(describe_drift(drift))}"
     rows = [

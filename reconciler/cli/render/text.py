@@ -16,6 +16,8 @@ import click
 from reconciler.wording import count
 
 _LINE_BREAKS: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_PLAIN_SENTENCE: Final = re.compile(r"(?:[\w ,.;()%→+'−/=-]|:(?!//))*")
+"""Characters that mean nothing in Markdown inside a line, and make no link or mention."""
 _BACKTICKS: Final = re.compile("`+")
 
 WIDTH: Final = 100
@@ -64,6 +66,12 @@ def for_markdown(text: str) -> str:
     fence = "`" * (max(map(len, _BACKTICKS.findall(line)), default=0) + 1)
     padding = " " if "`" in (line[0], line[-1]) else ""
     return f"{fence}{padding}{line}{padding}{fence}"
+
+
+def sentence_for_markdown(text: str) -> str:
+    """Return a sentence of the program, which may quote people: plain if nothing in it formats or links."""
+    is_plain = _PLAIN_SENTENCE.fullmatch(text) and "www." not in text.lower()
+    return text if is_plain else for_markdown(text)
 
 
 def for_cell(markdown: str) -> str:

@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from inline_snapshot import snapshot
 
 from reconciler.cli.render.plan_markdown import plan_markdown
 from reconciler.cli.render.plan_text import Outcome
+from reconciler.planning.freezes import Frozen, find_hold
+from reconciler.rollout_file.freezes import Freeze, parse_freeze_time
+from tests.builders import MOMENT
 from tests.unit.cli.plans import RADIUS, SOURCE, planned
 from tests.unit.planning.situations import feature
 
@@ -91,3 +95,27 @@ def test_text_of_a_file_and_names_are_shown_as_code() -> None:
     in_code = "``\\| a \\| @acme <b>#1</b> `x` [y](https://example.com)``"
     assert f"| description |  | {in_code} |" in markdown
     assert "Gain: `acme/<img>` " in markdown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("year end", "the freeze year end holds"),
+        ("<img src=x>", "`the freeze <img src=x> holds"),
+        ("@acme #1", "`the freeze @acme #1 holds"),
+        ("[a](https://x)", "`the freeze [a](https://x) holds"),
+        ("https://x", "`the freeze https://x holds"),
+        ("www.x.org", "`the freeze www.x.org holds"),
+    ],
+)
+def test_names_in_a_refusal_neither_format_nor_link(name: str, shown: str) -> None:
+    begin, end = map(parse_freeze_time, ("2020-01-01 00:00", "2199-01-01 00:00"))
+    freeze = Freeze(name=name, begin=begin, end=end)
+    hold = find_hold((freeze,), MOMENT)
+    assert hold is not None
+    plan = planned(feature(percentage=20))
+    frozen = replace(plan.features[0], findings=(Frozen(hold),))
+
+    markdown = plan_markdown(replace(plan, features=(frozen,)), SOURCE, Outcome.REFUSED)
+
+    assert f"> **Refused** by `freeze`: {shown}" in markdown
