@@ -9,6 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from tests.site import Site
+from tests.waiting import eventually
 from tests.watching import Start, watching
 
 FILE = """\
@@ -349,7 +350,7 @@ def test_a_watch_applies_the_merge_by_itself_at_the_end(frozen: Site, start: Sta
 
     watcher = start("--follow", "origin/main", "--listen", "127.0.0.1:0")
     watcher.tells("not_applied", commit=commit)
-    watcher.tells("applied", commit=commit)
+    eventually(lambda: bool(watcher.events("applied", commit=commit)), seconds=200)
 
     (row,) = frozen.database.rows(
         "SELECT created_at, reason FROM rollout_history WHERE action = 'percentage_changed'"
