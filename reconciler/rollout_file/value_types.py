@@ -275,7 +275,8 @@ class Written:
     def __get_pydantic_json_schema__(
         self, schema: "CoreSchema", handler: "GetJsonSchemaHandler"
     ) -> "JsonSchemaValue":
-        return self.schema
+        # A copy: pydantic adds the default of one field to it.
+        return dict(self.schema)
 
 
 def as_pattern(pattern: str) -> object:

@@ -191,6 +191,7 @@ def test_health_as_json(filled: Site) -> None:
                     "concentration": {"status": "ok", "value": 50, "limit": 80},
                     "test_repositories": {"status": "warned", "value": 1, "limit": 5},
                 },
+                "counted_at": None,
                 "rolled_back": False,
             }
         ]
