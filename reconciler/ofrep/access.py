@@ -6,7 +6,6 @@ another name that resolves to this machine.
 """
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -16,13 +15,13 @@ from typing import Final, Protocol, Self
 
 from reconciler.errors import SetupInvalid
 from reconciler.listen_address import ListenAddress, host_of, is_loopback
+from reconciler.watched_file import WatchedFile
 
 _LOG = logging.getLogger("reconciler.ofrep")
 
 TOKEN_VARIABLE: Final = "ROLLOUT_OFREP_TOKEN"  # noqa: S105 - its name
 _LONGEST_TOKEN: Final = 4096
 _MOST_TOKENS: Final = 100
-_LOOK_EVERY_SECONDS: Final = 1.0
 
 
 class Tokens(Protocol):
@@ -52,52 +51,27 @@ class FixedToken:
         return (self.token,)
 
 
-class TokenFile:
-    """The tokens of a file, one a line, read again when it changes.
+def watch_tokens(path: Path) -> WatchedFile[tuple[bytes, ...]]:
+    """Return the tokens of a file, one a line, read again when it changes.
 
-    While the file cannot be read, the earlier tokens count: a file may be missing while it is
-    replaced.
+    Raises:
+        SetupInvalid: It cannot be read, or has no token.
     """
+    return WatchedFile(path, _read_tokens, _report_kept)
 
-    def __init__(self, path: Path) -> None:
-        """Read the file.
 
-        Raises:
-            SetupInvalid: It cannot be read, or has no token.
-        """
-        self._path = path
-        self._seen = self._stamp()
-        self._tokens = self._read()
-        self._look_at = time.monotonic() + _LOOK_EVERY_SECONDS
+def _report_kept(error: SetupInvalid) -> None:
+    _LOG.warning("%s; the tokens read before still count", error)
 
-    def current(self) -> tuple[bytes, ...]:
-        """Return the tokens of the file, as of at most a second ago."""
-        if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _LOOK_EVERY_SECONDS
-            stamp = self._stamp()
-            if stamp != self._seen:
-                self._seen = stamp
-                try:
-                    self._tokens = self._read()
-                except SetupInvalid as error:
-                    _LOG.warning("%s; the tokens read before still count", error)
-        return self._tokens
 
-    def _stamp(self) -> tuple[int, ...]:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return ()
-        return status.st_ino, status.st_mtime_ns, status.st_size
-
-    def _read(self) -> tuple[bytes, ...]:
-        try:
-            with self._path.open("rb") as file:
-                text = file.read(2 * _LONGEST_TOKEN * _MOST_TOKENS).decode()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not a text"
-            raise SetupInvalid(f"{self._path}: the token cannot be read: {why}") from None
-        return tuple(map(_parse_token, text.strip().splitlines() or [""]))
+def _read_tokens(path: Path) -> tuple[bytes, ...]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(2 * _LONGEST_TOKEN * _MOST_TOKENS).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not a text"
+        raise SetupInvalid(f"{path}: the token cannot be read: {why}") from None
+    return tuple(map(_parse_token, text.strip().splitlines() or [""]))
 
 
 @dataclass(frozen=True, slots=True)

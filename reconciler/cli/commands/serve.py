@@ -126,13 +126,13 @@ def command(
 
 
 def _access(address: ListenAddress, token_file: Path | None) -> "Access":
-    from reconciler.ofrep.access import TOKEN_VARIABLE, Access, FixedToken, TokenFile
+    from reconciler.ofrep.access import TOKEN_VARIABLE, Access, FixedToken, watch_tokens
 
     token = os.environ.get(TOKEN_VARIABLE)
     if token_file is not None:
         if token is not None:
             raise SetupInvalid(f"--token-file and {TOKEN_VARIABLE} are both set; use one of them")
-        return Access.make(address, TokenFile(token_file))
+        return Access.make(address, watch_tokens(token_file))
     return Access.make(address, None if token is None else FixedToken.parse(token))
 
 

@@ -1,6 +1,7 @@
 """Signing in with a token of a file: a line a token, `role name token`."""
 
 import hmac
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from reconciler.dashboard.forms import Forms, FormTooLong, read_form
 from reconciler.dashboard.sign_in.attempts import PERIOD_SECONDS, Attempts
 from reconciler.dashboard.sign_in.gate import local_path, to_sign_in
 from reconciler.dashboard.sign_in.people import Person, Role
-from reconciler.dashboard.sign_in.private_file import WatchedFile
+from reconciler.dashboard.sign_in.private_file import read_private
 from reconciler.dashboard.sign_in.sessions import (
     SESSION_COOKIE,
     SESSION_SECONDS,
@@ -26,11 +27,14 @@ from reconciler.dashboard.sign_in.signing import Signer
 from reconciler.errors import SetupInvalid
 from reconciler.rollout_file.characters import one_line
 from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH
+from reconciler.watched_file import WatchedFile
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from reconciler.dashboard.sign_in.gate import Render
+
+_LOG = logging.getLogger("reconciler.dashboard")
 
 SHORTEST_TOKEN: Final = 20
 _LONGEST_TOKEN: Final = 4_096
@@ -76,6 +80,14 @@ def parse_tokens(path: Path, content: bytes) -> tuple[Token, ...]:
     return tuple(tokens.values())
 
 
+def _read_tokens(path: Path) -> tuple[Token, ...]:
+    return parse_tokens(path, read_private(path))
+
+
+def _report_kept(error: SetupInvalid) -> None:
+    _LOG.warning("%s; its earlier content still counts", error)
+
+
 class TokenSignIn:
     """A session of a browser begins with a token; a script sends it with each request.
 
@@ -93,7 +105,7 @@ class TokenSignIn:
         Raises:
             SetupInvalid: it cannot be read, others can read it, or a line is wrong.
         """
-        self._file = WatchedFile(path, parse_tokens)
+        self._file = WatchedFile(path, _read_tokens, _report_kept)
         self._signer = signer
         self._attempts = Attempts()
         self._session_seconds = session_seconds
