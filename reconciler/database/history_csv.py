@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from reconciler.database.history import HistoryEntry
+from reconciler.spreadsheet import text_cell
 from reconciler.wording import show_number, show_time
 
 COLUMNS: Final = (
@@ -20,15 +21,13 @@ COLUMNS: Final = (
     "generation",
     "commit",
 )
-_FORMULA_BEGINNINGS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""A spreadsheet computes a cell that begins with one of these."""
 
 
 def csv_lines(entries: Iterable[HistoryEntry]) -> Iterator[str]:
     """Yield the head and a line for each entry, with line ends; no cell of it is a formula."""
     yield _line(COLUMNS)
     for entry in entries:
-        yield _line([_cell(value) for value in _values(entry)])
+        yield _line([text_cell(value) for value in _values(entry)])
 
 
 def _values(entry: HistoryEntry) -> tuple[str, ...]:
@@ -46,11 +45,6 @@ def _values(entry: HistoryEntry) -> tuple[str, ...]:
         str(details.get("generation", "")),
         str(details.get("commit") or ""),
     )
-
-
-def _cell(value: str) -> str:
-    """Return a value that a spreadsheet shows as text."""
-    return f"'{value}" if value.lstrip(" ").startswith(_FORMULA_BEGINNINGS) else value
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from reconciler.planning.field_types import rules_as_json
 from reconciler.planning.routing_shift import routing_of
 from reconciler.rollout_file.durations import parse_duration
 from reconciler.rollout_file.routing import Condition, Cost
-from reconciler.wording import counted
+from reconciler.wording import counted, show_price
 from rollout_client.route import CHEAPEST, rule_identity
 
 COMPARED_PERIOD: Final = timedelta(days=7)
@@ -101,8 +101,8 @@ class Move:
         """The move and its saving."""
         return (
             f"rule {self.number}, {self.choice.category}: {self.before} → {self.choice.processor} saves "
-            f"{100 * self.saving:.0f} % of the cost of a successful job ({self.cost_before:,.4f} → "
-            f"{self.cost_after:,.4f}, {counted(self.jobs, 'job')})"
+            f"{100 * self.saving:.0f} % of the cost of a successful job ({show_price(self.cost_before)} → "
+            f"{show_price(self.cost_after)}, {counted(self.jobs, 'job')})"
         )
 
     def details(self) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def _cost_of_a_success(
         mean = total / each.jobs
         price += share * mean
         price_variance += share**2 * each.price_variance(cost) / each.timed
-        # One more error and one more success, so that no error in a few jobs is no certainty.
+        # One more error and one more success, so that a few jobs without an error do not count as certain.
         rate = (each.errors + 1) / (each.jobs + 2)
         errors += share * each.errors / each.jobs
         errors_variance += share**2 * rate * (1 - rate) / each.jobs

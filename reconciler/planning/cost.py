@@ -8,6 +8,7 @@ within one, durations count as evenly spread by their logarithm.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, NamedTuple, Self
 
 from reconciler.rollout_file.routing import Cost
@@ -15,6 +16,8 @@ from rollout_client.route import Job, Routing
 
 FIRST_EDGE_SECONDS: Final = 0.01
 EDGE_FACTOR: Final = 1.5
+SHOWN_PERIOD: Final = timedelta(days=30)
+"""The cost of this time is shown if no other is asked for."""
 MIN_TIMED_JOBS: Final = 10
 """A group with fewer jobs does not show what jobs of its kind cost on a processor."""
 _MANY_STEPS: Final = 100

@@ -12,7 +12,7 @@ from reconciler.planning.feature_config import Configuration
 from reconciler.planning.field_types import rules_as_json
 from reconciler.planning.guards import Finding, GuardName
 from reconciler.rollout_file.routing import Cost
-from reconciler.wording import count, counted
+from reconciler.wording import count, counted, show_price
 from rollout_client.route import Routing, read_routing
 
 SHIFT_PERIOD: Final = timedelta(days=1)
@@ -44,7 +44,9 @@ class RoutingShift:
         targets = ", ".join(f"{count(number)} to {name}" for name, number in self.moved.items())
         price = ""
         if self.price_before is not None and self.price_after is not None:
-            price = f"; their price {self.price_before:,.4f} → {self.price_after:,.4f}"
+            price = (
+                f"; their price {show_price(self.price_before)} → {show_price(self.price_after)}"
+            )
         return f"{of} would go elsewhere{f': {targets}' if targets else ''}{price}"
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,12 +12,12 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import fields_of, print_result, show_result
 from reconciler.cli.render.text import Column, for_line, line, table
 from reconciler.cli.types import Since
+from reconciler.spreadsheet import text_cell
 from reconciler.wording import count, show_price
 
 if TYPE_CHECKING:
     from reconciler.planning.cost import CostLine, CostReport
 
-_DEFAULT_PERIOD: Final = timedelta(days=30)
 _UNKNOWN: Final = "-"
 _FIELDS: Final = (
     "processor",
@@ -83,11 +83,12 @@ def run(
 ) -> dict[str, Any]:
     """Print what the jobs of a feature cost, and return it."""
     from reconciler.database.cost import read_cost
+    from reconciler.planning.cost import SHOWN_PERIOD
 
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     if as_csv and chosen is Format.JSON:
         raise click.UsageError("--csv does not go with --format json; leave one of them out")
-    begins_at = since or datetime.now(UTC) - _DEFAULT_PERIOD
+    begins_at = since or datetime.now(UTC) - SHOWN_PERIOD
     with reading_replica(settings) as connection:
         feature = choose_live_feature(settings, connection)
         report = read_cost(connection, feature, begins_at)
@@ -109,9 +110,9 @@ def _as_csv(report: "CostReport") -> str:
 
 
 def _cell(value: object) -> object:
-    """Return a value for a cell; a spreadsheet must not read a name as a formula."""
+    """Return a value for a cell."""
     if isinstance(value, str):
-        return f"'{value}" if value[:1] in {"=", "+", "-", "@"} else value
+        return text_cell(value)
     return f"{value:.6f}" if isinstance(value, float) else value
 
 

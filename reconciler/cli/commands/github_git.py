@@ -146,14 +146,15 @@ def propose_promotions(settings: Settings, database: "Database") -> None:
 
 def _cost(database: "Database", feature: str) -> str | None:
     """Return what the jobs of the last 30 days cost and would have cost; None without a known price."""
-    from datetime import UTC, datetime, timedelta
+    from datetime import UTC, datetime
 
     from reconciler.database.cost import read_cost
     from reconciler.database.transactions import read_only_transaction
+    from reconciler.planning.cost import SHOWN_PERIOD
     from reconciler.wording import counted, show_price
 
     with read_only_transaction(database) as connection:
-        report = read_cost(connection, feature, datetime.now(UTC) - timedelta(days=30))
+        report = read_cost(connection, feature, datetime.now(UTC) - SHOWN_PERIOD)
     if report.now is None or report.at_0 is None or report.at_100 is None or not report.lines:
         return None
     return (

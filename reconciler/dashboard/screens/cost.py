@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from reconciler.database.cost import read_cost
 from reconciler.database.live_state import read_feature_names
 from reconciler.errors import NotFound
-from reconciler.planning.cost import CostReport
+from reconciler.planning.cost import SHOWN_PERIOD, CostReport
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-PERIOD: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +34,5 @@ def read_cost_screen(connection: "Connection", feature: str, now: datetime) -> C
     if feature and feature not in features:
         raise NotFound(f"no feature is called {feature}")
     chosen = feature or next(iter(features), None)
-    report = None if chosen is None else read_cost(connection, chosen, now - PERIOD)
-    return CostScreen(features, now - PERIOD, report)
+    report = None if chosen is None else read_cost(connection, chosen, now - SHOWN_PERIOD)
+    return CostScreen(features, now - SHOWN_PERIOD, report)
