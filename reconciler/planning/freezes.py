@@ -1,8 +1,8 @@
 """Freezes: which hold at a time, until when, and which come next.
 
-A freeze holds what widens an audience: a raise, a whitelist entry, a lifted exclusion, a resume, a promotion.
-It never holds what narrows. Times are moments in UTC, end-exclusive; the zone of a freeze decides where they
-are.
+A freeze holds each change that widens an audience: a raise, a whitelist entry, a lifted exclusion, a resume,
+a promotion. It never holds a change that narrows it. Times are moments in UTC, end-exclusive; the zone of a
+freeze decides where they are.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from reconciler.planning.guards import Finding, GuardName
 from reconciler.planning.named_changes import NamedChanges
 from reconciler.rollout_file.freezes import WEEKDAYS, Freeze, WeekTime
-from reconciler.rollout_file.zones import moment_of, read_zone
+from reconciler.rollout_file.zones import format_wall_time, moment_of, read_zone
 from reconciler.wording import exact_time, show_time
 
 _A_WEEK: Final = timedelta(days=7)
@@ -80,7 +80,7 @@ def show_in_zone(moment: datetime, freeze: Freeze) -> str:
 
 def _show_wall(moment: datetime, freeze: Freeze) -> str:
     local = moment.astimezone(read_zone(freeze.zone))
-    return f"{WEEKDAYS[local.weekday()]} {local:%Y-%m-%d %H:%M}"
+    return f"{WEEKDAYS[local.weekday()]} {format_wall_time(local)}"
 
 
 def windows_near(freeze: Freeze, at: datetime) -> Iterator[Window]:
@@ -217,14 +217,7 @@ class FreezesReport(BaseModel):
 
 def report_freezes(freezes: FreezesPlan) -> FreezesReport:
     """Return what changes about the freezes as the JSON of a plan has it."""
-    return FreezesReport(
-        added=dict(freezes.added),
-        removed=dict(freezes.removed),
-        changed={
-            name: FreezeChangeReport(before=before, after=after)
-            for name, (before, after) in freezes.changed.items()
-        },
-    )
+    return FreezesReport.model_validate(freezes.parts)
 
 
 def by_name(freezes: Iterable[Freeze]) -> dict[str, Freeze]:

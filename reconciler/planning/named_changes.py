@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Named = TypeVar("Named")
 
@@ -35,6 +35,15 @@ class NamedChanges(Generic[Named]):
             for name, each in self.before.items()
             if name in self.after and self.after[name] != each
         }
+
+    @property
+    def parts(self) -> Mapping[str, Mapping[str, Any]]:
+        """All of them as a report of a plan has them: `added`, `removed` and `changed`, by name."""
+        changed = {
+            name: {"before": before, "after": after}
+            for name, (before, after) in self.changed.items()
+        }
+        return {"added": self.added, "removed": self.removed, "changed": changed}
 
     @property
     def pairs(self) -> Mapping[str, tuple[Named | None, Named | None]]:

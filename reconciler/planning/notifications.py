@@ -61,14 +61,7 @@ class NotificationsReport(_Report):
 
 def report_targets(targets: TargetsPlan) -> NotificationsReport:
     """Return the changes of the receivers in the form of a plan's JSON."""
-    return NotificationsReport(
-        added=dict(targets.added),
-        removed=dict(targets.removed),
-        changed={
-            name: TargetChangeReport(before=before, after=after)
-            for name, (before, after) in targets.changed.items()
-        },
-    )
+    return NotificationsReport.model_validate(targets.parts)
 
 
 @dataclass(frozen=True, slots=True)

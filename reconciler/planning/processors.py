@@ -30,11 +30,4 @@ class ProcessorsReport(_Report):
 
 def report_processors(processors: ProcessorsPlan) -> ProcessorsReport:
     """Return what changes about prices as the JSON of a plan has it."""
-    return ProcessorsReport(
-        added=dict(processors.added),
-        removed=dict(processors.removed),
-        changed={
-            name: ProcessorChangeReport(before=before, after=after)
-            for name, (before, after) in processors.changed.items()
-        },
-    )
+    return ProcessorsReport.model_validate(processors.parts)

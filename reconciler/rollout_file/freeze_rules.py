@@ -6,6 +6,7 @@ from reconciler.errors import Finding
 from reconciler.rollout_file.characters import quoted
 from reconciler.rollout_file.freezes import FreezeTime, WeekTime, parse_freeze_time
 from reconciler.rollout_file.nodes import Items, KeyPath, Node, Table, finding_at, is_text
+from reconciler.rollout_file.zones import format_wall_time
 
 
 def freeze_findings(root: Table) -> Iterator[Finding]:
@@ -47,7 +48,7 @@ def _times(freeze: Table, path: KeyPath) -> Iterator[Finding]:
     elif isinstance(end, WeekTime):
         message = "from has a date and to is weekly; write both weekly, or both with a date"
     elif end <= begin:
-        message = f"to, {end:%Y-%m-%d %H:%M}, is not after from; write a later end"
+        message = f"to, {format_wall_time(end)}, is not after from; write a later end"
     if message is not None:
         yield finding_at(freeze.keys["to"], (*path, "to"), message)
 

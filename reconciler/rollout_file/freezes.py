@@ -18,7 +18,7 @@ from reconciler.rollout_file.characters import quoted
 from reconciler.rollout_file.value_types import (
     FeatureReference,
     Text,
-    as_pattern,
+    Written,
     refused,
     wrong_type,
 )
@@ -28,6 +28,7 @@ from reconciler.rollout_file.zones import (
     MAX_ZONE_LENGTH,
     UTC_ZONE,
     ZONE_HINT,
+    format_wall_time,
     parse_wall_time,
     read_zone,
 )
@@ -75,7 +76,7 @@ def parse_freeze_time(text: str) -> FreezeTime:
 
 def format_freeze_time(value: FreezeTime) -> str:
     """Return a time as the file writes it."""
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
+    return format_wall_time(value) if isinstance(value, datetime) else str(value)
 
 
 def _freeze_time(value: object) -> FreezeTime:
@@ -104,7 +105,7 @@ _Time = Annotated[
     FreezeTime,
     PlainValidator(_freeze_time),
     PlainSerializer(format_freeze_time, return_type=str, when_used="json"),
-    as_pattern(f"(?:(?:{'|'.join(WEEKDAYS)}) |{DATE_PATTERN}[ T]){CLOCK_PATTERN}"),
+    Written(f"(?:(?:{'|'.join(WEEKDAYS)}) |{DATE_PATTERN}[ T]){CLOCK_PATTERN}"),
 ]
 
 

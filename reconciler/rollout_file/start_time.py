@@ -7,8 +7,13 @@ from typing import Annotated, Final
 from pydantic import PlainSerializer, PlainValidator
 
 from reconciler.rollout_file.characters import quoted
-from reconciler.rollout_file.value_types import as_pattern, refused, wrong_type
-from reconciler.rollout_file.zones import CLOCK_PATTERN, DATE_PATTERN, parse_wall_time
+from reconciler.rollout_file.value_types import Written, refused, wrong_type
+from reconciler.rollout_file.zones import (
+    CLOCK_PATTERN,
+    DATE_PATTERN,
+    format_wall_time,
+    parse_wall_time,
+)
 
 _OFFSET_PATTERN: Final = "Z|[+-][0-9]{2}:[0-5][0-9]"
 _PATTERN: Final = f"{DATE_PATTERN}[ T]{CLOCK_PATTERN}(?:{_OFFSET_PATTERN})?"
@@ -35,8 +40,8 @@ def parse_start_time(text: str) -> datetime:
 def format_start_time(value: datetime) -> str:
     """Return a time as the file writes it; one with an offset is written in UTC."""
     if value.tzinfo is None:
-        return f"{value:%Y-%m-%d %H:%M}"
-    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+        return format_wall_time(value)
+    return f"{format_wall_time(value.astimezone(UTC))}Z"
 
 
 def _start_time(value: object) -> datetime:
@@ -54,5 +59,5 @@ StartTime = Annotated[
     datetime,
     PlainValidator(_start_time),
     PlainSerializer(format_start_time, return_type=str, when_used="json"),
-    as_pattern(_PATTERN),
+    Written(_PATTERN),
 ]

@@ -279,11 +279,6 @@ class Written:
         return dict(self.schema)
 
 
-def as_pattern(pattern: str) -> object:
-    """Return the schema of a value that is written as text of a pattern."""
-    return Written(pattern)
-
-
 def _feature_reference(value: object) -> str:
     if not isinstance(value, str):
         raise wrong_type("a feature's name")

@@ -70,6 +70,11 @@ def parse_wall_time(text: str) -> datetime:
     return found
 
 
+def format_wall_time(value: datetime) -> str:
+    """Return a time as `parse_wall_time` reads it."""
+    return f"{value:%Y-%m-%d %H:%M}"
+
+
 def moment_of(wall_time: datetime, zone: "ZoneInfo", *, second: bool) -> datetime:
     """Return the moment, in UTC, at which the clock of a zone shows a time.
 
