@@ -15,9 +15,8 @@ from reconciler.cli.output import ask, can_ask, print_result
 from reconciler.cli.render.plan_text import Outcome, fitted_summary, plan_text
 from reconciler.database.apply import Application
 from reconciler.errors import Refused
-from reconciler.notifications.recorder import Recorder
+from reconciler.notifications.recorder import emit_to_outbox
 from reconciler.operations import reconcile
-from reconciler.operations.events import emit_to
 from reconciler.operations.reconcile import NOTHING_ALLOWED, Permission, read_source
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file
@@ -108,7 +107,7 @@ def apply_and_show(request: Request, *, expected: "Expectation | None" = None) -
         request.application,
         request.permission,
         expected=expected,
-        emit=emit_to(Recorder(database).record),
+        emit=emit_to_outbox(database),
     )
     is_refused = applied.plan.is_refused
     show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
@@ -130,7 +129,7 @@ def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
             database,
             request.application,
             request.permission,
-            emit=emit_to(Recorder(database).record),
+            emit=emit_to_outbox(database),
         ).plan
         _write_back_kept_drift(request, database, plan)
     elif yes or not asks(request.settings):
@@ -177,7 +176,7 @@ def _apply_after_asking(request: Request) -> Plan:
         request.application,
         request.permission,
         expected=shown,
-        emit=emit_to(Recorder(database).record),
+        emit=emit_to_outbox(database),
     )
     if applied.plan.is_refused:
         # A guard has refused the plan since then: show the finding to the person.

@@ -61,8 +61,7 @@ def change_and_report(
 
     The effect, and whether the action is possible, are checked before any question.
     """
-    from reconciler.notifications.recorder import Recorder
-    from reconciler.operations.events import emit_to
+    from reconciler.notifications.recorder import emit_to_outbox
     from reconciler.operations.limit_change import change_limit, forecast
 
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
@@ -89,7 +88,7 @@ def change_and_report(
         change,
         by=actor(settings),
         reason=reason or "",
-        emit=emit_to(Recorder(database).record),
+        emit=emit_to_outbox(database),
     )
     if chosen is Format.TEXT:
         print_result(settings, "\n".join(_lines(changed)))

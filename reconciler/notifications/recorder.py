@@ -19,11 +19,13 @@ from reconciler.errors import ReconcilerError
 from reconciler.operations.events import (
     BecameActive,
     CommitNotApplied,
+    Emit,
     Event,
     EvidenceRose,
     FreezeOverridden,
     PromotionReady,
     SharedOutage,
+    emit_to,
 )
 from reconciler.rollout_file.notifications import EventName
 from reconciler.wording import exact_time, show_number
@@ -144,6 +146,11 @@ class Recorder:
                 details=occurrence.details,
             ),
         )
+
+
+def emit_to_outbox(database: Database) -> Emit:
+    """Return a function that records the events of an operation in the outbox."""
+    return emit_to(Recorder(database).record)
 
 
 def _this_hour() -> str:

@@ -18,6 +18,7 @@ from reconciler.database.schema_objects import require_own_objects
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import Refused
 from reconciler.operations.events import Emit, FreezeOverridden, emit_to_no_listener
+from reconciler.operations.freeze_override import go_through
 from reconciler.operations.measure import judge_drift
 from reconciler.planning.changes import named
 from reconciler.planning.drift import (
@@ -31,7 +32,6 @@ from reconciler.planning.drift import (
     changes_to_adopt,
 )
 from reconciler.planning.feature_config import ListField
-from reconciler.planning.freezes import OverriddenFreeze
 from reconciler.planning.history import HistoryCause
 from reconciler.planning.marks import mark_drift
 from reconciler.planning.plan_inputs import PlanInputs
@@ -133,10 +133,8 @@ def revert_held_drift(
                 )
             cause = HistoryCause(by=by, reason=reason)
             if hold is not None:
-                cause = replace(cause, details=OverriddenFreeze(hold, reason).details)
-                overridden.append(
-                    FreezeOverridden(name, hold.sentence, reason, by, inputs.live.generation)
-                )
+                cause, event = go_through(hold, name, cause, inputs.live.generation)
+                overridden.append(event)
             history = HistoryWriter(connection, inputs.live.generation, cause)
             live = inputs.live.features[name].configuration
             for each in drift:

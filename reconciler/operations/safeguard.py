@@ -6,7 +6,7 @@ triggers notify. After its commit every client uses the new limit, independently
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -32,9 +32,10 @@ from reconciler.operations.events import (
     RolledBack,
     emit_to_no_listener,
 )
+from reconciler.operations.freeze_override import go_through
 from reconciler.operations.seen import SeenBy, cause_of_person
 from reconciler.planning.drift import Limit
-from reconciler.planning.freezes import Hold, OverriddenFreeze
+from reconciler.planning.freezes import Hold
 from reconciler.planning.health import NO_JOBS, Health, MetricsSource
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import (
@@ -192,11 +193,8 @@ def resume(
                     'reconcile resume --allow freeze --reason "TEXT"'
                 )
             if hold is not None:
-                details = OverriddenFreeze(hold, reason).details
-                cause = replace(cause, details={**cause.details, **details})
-                overridden.append(
-                    FreezeOverridden(feature, hold.sentence, reason, by, found.generation)
-                )
+                cause, event = go_through(hold, feature, cause, found.generation)
+                overridden.append(event)
             write_act(
                 connection,
                 found,

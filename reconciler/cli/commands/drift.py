@@ -60,13 +60,12 @@ def revert(context: click.Context, *, reason: str | None, allow: str | None, yes
 
     The next apply keeps or reverts all other drift.
     """
-    from reconciler.notifications.recorder import Recorder
+    from reconciler.notifications.recorder import emit_to_outbox
     from reconciler.operations.drift import (
         read_drift_causes,
         read_drift_of_own_schema,
         revert_held_drift,
     )
-    from reconciler.operations.events import emit_to
 
     settings = settings_of(context)
     database = open_database(settings, to_write=True)
@@ -80,7 +79,7 @@ def revert(context: click.Context, *, reason: str | None, allow: str | None, yes
         by=actor(settings),
         reason=reason or "held drift reverted",
         allows_freeze=allow is not None,
-        emit=emit_to(Recorder(database).record),
+        emit=emit_to_outbox(database),
     )
     _show(settings, reverted, "there is no held drift; nothing was written")
     if reverted:
