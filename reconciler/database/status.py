@@ -10,13 +10,13 @@ from sqlalchemy import text
 
 from reconciler.database.eligible_counts import read_eligible_counts
 from reconciler.database.freezes import read_applied_freezes
-from reconciler.database.health import read_health
+from reconciler.database.health import read_healths
 from reconciler.database.notifications import read_queue_usage
 from reconciler.database.outbox import OutboxCounts, read_counts
 from reconciler.database.queries import queries
 from reconciler.database.server import has_synchronous_standby
 from reconciler.planning.freezes import Hold
-from reconciler.planning.health import Reason, Verdict
+from reconciler.planning.health import Health, Reason, Verdict
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -103,7 +103,10 @@ def read_status(connection: "Connection", *, feature: str | None, is_exact: bool
     """Return the state of all features, or of the named one; exact counts take a scan."""
     state = connection.execute(text(_SQL["state"])).one()
     features = connection.execute(text(_SQL["features"]), {"feature": feature}).mappings().all()
-    counts = read_eligible_counts(connection, [row["name"] for row in features], is_exact=is_exact)
+    names = [row["name"] for row in features]
+    counts = read_eligible_counts(connection, names, is_exact=is_exact)
+    eligible = {name: each.eligible for name, each in counts.items()}
+    healths = read_healths(connection, names, eligible=eligible)
     overrides = {
         found.pop("feature"): OverrideStatus(**found)
         for found in map(dict, connection.execute(text(_SQL["overrides"])).mappings())
@@ -120,7 +123,7 @@ def read_status(connection: "Connection", *, feature: str | None, is_exact: bool
                 eligible=counts[row["name"]].eligible,
                 counted_at=counts[row["name"]].counted_at,
                 override=overrides.get(row["name"]),
-                health=_read_health(connection, row["name"], counts[row["name"]].eligible),
+                health=_health(healths[row["name"]]),
                 freeze=_freeze(freezes.hold(row["name"])),
             )
             for row in features
@@ -133,8 +136,7 @@ def _freeze(hold: Hold | None) -> FreezeStatus | None:
     return None if hold is None else FreezeStatus(hold.names, hold.until, hold.sentence)
 
 
-def _read_health(connection: "Connection", feature: str, eligible: int) -> HealthStatus:
-    found = read_health(connection, feature, eligible=eligible)
+def _health(found: Health) -> HealthStatus:
     return HealthStatus(
         found.judgement.verdict,
         found.judgement.reason,

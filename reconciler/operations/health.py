@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.database.eligible_counts import read_eligible_counts
-from reconciler.database.health import read_evidence_steps, read_health
+from reconciler.database.health import read_evidence_steps, read_healths
 from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
+from reconciler.errors import NotFound
 from reconciler.operations.safeguard import Watched, judge_and_roll_back
 from reconciler.planning.indicators import Indicators, find_indicators
 
@@ -51,9 +52,10 @@ def check_health(
     """
     with read_only_transaction(database) as connection:
         require_newest(connection)
-        watched = [
-            Watched(name, read_health(connection, name, source=source), None) for name in features
-        ]
+        healths = read_healths(connection, features, eligible={}, source=source)
+        if missing := [name for name in features if name not in healths]:
+            raise NotFound(f"no feature is called {missing[0]}")
+        watched = [Watched(name, healths[name], None) for name in features]
         return _with_indicators(connection, watched, is_exact=is_exact)
 
 
