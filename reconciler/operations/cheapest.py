@@ -1,10 +1,16 @@
 """Choosing the cheapest processor for the rules that ask for it, from the jobs of the last seven days."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler.database.cost import lock_choices, read_costs, read_job_groups, write_choices
+from reconciler.database.cost import (
+    LockedChoices,
+    lock_choices,
+    read_costs,
+    read_job_groups,
+    write_choices,
+)
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.history import HistoryWriter
 from reconciler.database.live_state import read_configurations
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from reconciler.planning.feature_config import Configuration
+    from reconciler.rollout_file.routing import Cost
 
 RESOLVED_BY: Final = "cheapest"
 
@@ -52,23 +59,45 @@ def resolve_cheapest(
 
     def resolve(connection: "Connection") -> Sequence[Resolved]:
         require_newest(connection)
-        return tuple(
-            Resolved(name, _resolve(connection, name, each, by=by))
+        names = [
+            name
             for name, each in read_configurations(connection).items()
             if (chosen is None or name in chosen)
             and any(rule.to == CHEAPEST for rule in each.routing)
+        ]
+        locked = {name: lock_choices(connection, name) for name in names}
+        # Another transaction may have changed a row while this one waited for its lock.
+        configurations, costs = read_configurations(connection), read_costs(connection)
+        freezes = read_applied_freezes(connection)
+        return tuple(
+            Resolved(
+                name,
+                _resolve(
+                    connection,
+                    name,
+                    configurations[name],
+                    locked[name],
+                    costs,
+                    is_frozen=freezes.hold(name) is not None,
+                    by=by,
+                ),
+            )
+            for name in names
         )
 
     return write_transaction(database, resolve)
 
 
 def _resolve(
-    connection: "Connection", feature: str, found: "Configuration", *, by: str
+    connection: "Connection",
+    feature: str,
+    configuration: "Configuration",
+    locked: LockedChoices,
+    costs: "Mapping[str, Cost]",
+    *,
+    is_frozen: bool,
+    by: str,
 ) -> Sequence[Move]:
-    locked = lock_choices(connection, feature)
-    # Another transaction may have changed the row while this one waited.
-    configuration = read_configurations(connection).get(feature, found)
-    costs = read_costs(connection)
     overrides = read_overrides(connection, feature)
     moves = tuple(
         cheaper_moves(
@@ -80,7 +109,7 @@ def _resolve(
             is_limited=any(
                 each.state is OverrideState.ON for rows in overrides.values() for each in rows
             ),
-            is_frozen=read_applied_freezes(connection).hold(feature) is not None,
+            is_frozen=is_frozen,
         )
     )
     if not moves:
