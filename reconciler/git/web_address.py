@@ -27,7 +27,7 @@ def read_repository_url(file: Path) -> str | None:
     """Return the page of the repository around a file.
 
     Raises:
-        CannotWriteBack: there is no repository with a remote around it.
+        CannotWriteBack: it is not in a repository with a remote.
     """
     settings = dict(find_checkout(file).choose_remote(None).settings)
     return repository_url(settings["url"])

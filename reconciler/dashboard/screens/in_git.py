@@ -28,7 +28,7 @@ class InGit:
     read_block: Callable[[str], BlockInGit | None] | None = None
 
     def commit_url(self, commit: Any) -> str | None:
-        """Return the page of a commit; None for what is no full name of one."""
+        """Return the page of a commit; None if the text is not its full id."""
         if self.repository_url is None or _COMMIT.fullmatch(str(commit)) is None:
             return None
         return f"{self.repository_url}/commit/{commit}"

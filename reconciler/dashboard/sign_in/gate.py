@@ -30,7 +30,7 @@ class SignIn(Protocol):
 
     @property
     def open_paths(self) -> Sequence[str]:
-        """The paths that need no person."""
+        """The paths that people may open without a sign-in."""
 
     @property
     def ends_sessions(self) -> bool:

@@ -89,7 +89,7 @@ class OidcSignIn:
             except ReconcilerError as error:
                 response = problem(request, error)
             else:
-                assert began is not None  # noqa: S101 - without it there is no person
+                assert began is not None  # noqa: S101 - _person refuses a sign-in that did not begin here
                 response = once_more(local_path(began["next"]))
                 claims = {"name": person.name, "role": person.role.value}
                 start_session(forms, self.signer, request, response, claims)

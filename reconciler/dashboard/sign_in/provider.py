@@ -54,7 +54,7 @@ class Provider:
         """Note the provider; it is asked at the first sign-in.
 
         Raises:
-            SetupInvalid: the issuer is no address with TLS.
+            SetupInvalid: the address of the issuer does not use TLS.
         """
         url = httpx.URL(issuer)
         if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
