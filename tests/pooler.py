@@ -16,8 +16,8 @@ import psycopg
 import pytest
 
 from reconciler.database.embedded.account import account_for
+from tests.eventually import eventually
 from tests.postgres import Database
-from tests.waiting import eventually
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.defpath}:/usr/sbin:{os.environ.get('PATH', '')}")
 needs_pgbouncer = pytest.mark.skipif(

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from tests.waiting import eventually
+from tests.eventually import eventually
 
 SIGNING_SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ROUTING_KEY: Final = "R0UT1NGKEY0123456789ABCDEF012345"

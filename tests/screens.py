@@ -11,7 +11,7 @@ from reconciler.dashboard.acts import Acting
 from reconciler.dashboard.application import Dashboard, make_application
 from reconciler.dashboard.screens.in_git import InGit
 from reconciler.dashboard.sign_in.gate import LocalSignIn, SignIn
-from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.dashboard.sign_in.signer import Signer
 from reconciler.database.connection import OF_THE_ACCOUNT, Rights
 from reconciler.database.transactions import Database as OpenedDatabase
 from tests.postgres import Database

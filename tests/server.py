@@ -17,8 +17,8 @@ import psycopg
 import pytest
 
 from reconciler.database.embedded.account import account_for
+from tests.eventually import eventually
 from tests.postgres import SETTINGS_THAT_LOSE_DATA, Database
-from tests.waiting import eventually
 
 RELEASE: Final = 15
 PROGRAMS: Final = Path(f"/usr/lib/postgresql/{RELEASE}/bin")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pexpect
 import psutil
 
+from tests.eventually import eventually
 from tests.postgres import PROJECT
 from tests.site import Site
-from tests.waiting import eventually
 
 TIMEOUT_SECONDS = 60
 

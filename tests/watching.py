@@ -11,8 +11,8 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.builders import add_repositories
+from tests.eventually import eventually
 from tests.site import Site
-from tests.waiting import eventually
 from tests.writing_back import apply_file
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from reconciler.errors import SetupInvalid
 if TYPE_CHECKING:
     from reconciler.dashboard.sign_in.gate import SignIn
     from reconciler.dashboard.sign_in.people import RolesOfGroups
-    from reconciler.dashboard.sign_in.signing import Signer
+    from reconciler.dashboard.sign_in.signer import Signer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -95,7 +95,7 @@ def sign_in_options(command: Command) -> Command:
 
 def make_signer(options: Mapping[str, Any]) -> "Signer":
     """Return what signs sessions and forms."""
-    from reconciler.dashboard.sign_in.signing import Signer
+    from reconciler.dashboard.sign_in.signer import Signer
 
     path = options["secret_file"]
     return Signer.random() if path is None else Signer.of_file(path)

@@ -27,7 +27,7 @@ from reconciler.dashboard.screens.filters import FILTERS
 from reconciler.dashboard.screens.in_git import InGit
 from reconciler.dashboard.screens.routes import Surroundings, is_fragment, screen_routes
 from reconciler.dashboard.sign_in.gate import OPEN_PATHS, Gate, LocalSignIn, SignIn
-from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.dashboard.sign_in.signer import Signer
 from reconciler.listen_address import host_of, is_loopback
 from reconciler.ofrep.observation import Observed
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
-from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.dashboard.sign_in.signer import Signer
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:

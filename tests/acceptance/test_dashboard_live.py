@@ -13,9 +13,9 @@ import pytest
 from reconciler.dashboard.live.listener import APPLICATION_NAME
 from tests.browser import chromium, dashboard, needs_browser
 from tests.builders import FEATURE, add_repositories
+from tests.eventually import eventually
 from tests.pooler import needs_pgbouncer, pooled
 from tests.site import Site
-from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -13,12 +13,12 @@ from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.operations.reconcile import apply, read_source
 from reconciler.rollout_file import read_rollout_file
+from tests.eventually import eventually
 from tests.fault_proxy import Deed, FaultProxy, Message, Rule, Side
 from tests.merges import commit_percentage, percentage
 from tests.postgres import Database
 from tests.replay import live_state, replayed_state
 from tests.site import Completed, Site
-from tests.waiting import eventually
 
 LOCK, GENERATION, COMMIT = "FROM public.rollout_lock", "INTO public.rollout_generation", "COMMIT\0"
 

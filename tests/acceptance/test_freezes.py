@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
+from tests.eventually import eventually
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import Start, watching
 
 FILE = """\

@@ -4,9 +4,9 @@ import random
 import time
 from collections.abc import Callable
 
+from tests.eventually import eventually
 from tests.replay import live_state, replayed_state
 from tests.site import Site
-from tests.waiting import eventually
 
 OTHERS = """
     SELECT count(*) FROM pg_stat_activity

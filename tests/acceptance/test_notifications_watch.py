@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.builders import add_repositories, rollout_file
+from tests.eventually import eventually
 from tests.notifications import add_target, events, webhook_environment
 from tests.receivers import Receiver, check_slack, check_webhook, receiver
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import Start, fail_jobs, take_half_in, watching
 
 

@@ -22,8 +22,8 @@ from reconciler.prometheus import server as prometheus_server
 from reconciler.prometheus.server import PrometheusServer
 from reconciler.prometheus.source import PrometheusMetrics
 from reconciler.prometheus.templates import DEFAULT_ERRORS, DEFAULT_JOBS, Template
+from tests.eventually import eventually
 from tests.site import Site
-from tests.waiting import eventually
 
 FILE = """\
 version: 1

@@ -24,11 +24,11 @@ from openfeature.flag_evaluation import FlagEvaluationDetails, Reason
 from tests import conformance, program
 from tests.database.proxy import Proxy
 from tests.database.test_client import ACME, OTHER, add_feature, load
+from tests.eventually import eventually
 from tests.ofrep import ALL, ONE, Protocol
 from tests.ofrep_server import TOKEN, running_server
 from tests.postgres import PROJECT, Database
 from tests.program import Completed
-from tests.waiting import eventually
 
 PROTOCOL = Protocol.read(conformance.require("ofrep"))
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}

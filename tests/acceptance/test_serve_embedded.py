@@ -3,9 +3,9 @@
 import httpx
 
 from reconciler.database.embedded import EmbeddedServer
+from tests.eventually import eventually
 from tests.ofrep_server import TOKEN, running_server
 from tests.site import Site
-from tests.waiting import eventually
 
 EMBEDDED: dict[str, str | None] = {"DATABASE_URL": None}
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.database.test_client import load
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.ofrep_server import TOKEN, running_server
 from tests.postgres import PROJECT, Database
-from tests.waiting import DEADLINE_SECONDS, eventually
 
 FOLDER = PROJECT / "tests" / "javascript"
 PAGE = "https://app.example"

@@ -9,10 +9,10 @@ import yaml
 
 from tests import conformance
 from tests.database.test_client import load
+from tests.eventually import eventually
 from tests.ofrep import Protocol
 from tests.ofrep_server import TOKEN, running_server
 from tests.postgres import Database
-from tests.waiting import eventually
 
 PROTOCOL = Protocol.read(conformance.require("ofrep"))
 CHECKS = (

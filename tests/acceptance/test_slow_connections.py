@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from tests.acceptance.test_serve import serving as serving_ofrep
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import Watcher, actions, fail_jobs, take_half_in, watching
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.rollout_file.editing import without_override
+from tests.eventually import eventually
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import FILE, actions, fail_jobs, watching
 from tests.writing_back import block, commits
 

@@ -12,8 +12,8 @@ from reconciler.database.transactions import Database as Opened
 from reconciler.planning.health import JobMetrics, Period
 from reconciler.watching import leadership
 from reconciler.watching.watch import Task, Watch
+from tests.eventually import eventually
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import Start, actions, fail_jobs, take_half_in, watching
 from tests.writing_back import block, commits
 

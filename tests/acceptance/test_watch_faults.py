@@ -11,10 +11,10 @@ from reconciler.database.address import DatabaseAddress
 from reconciler.database.connection import create_engine
 from reconciler.database.embedded import EmbeddedServer
 from reconciler.database.schema import upgrade
+from tests.eventually import eventually
 from tests.git_server import git_server
 from tests.postgres import Database
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import Start, actions, fail_jobs, take_half_in, watching
 from tests.writing_back import block, commits
 

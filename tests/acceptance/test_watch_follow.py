@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import Start, fail_jobs, take_half_in, watching
 from tests.writing_back import remote_git
 

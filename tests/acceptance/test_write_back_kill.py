@@ -19,10 +19,10 @@ from uuid import UUID
 
 import pytest
 
+from tests.eventually import eventually
 from tests.overrides import limit, resume
 from tests.program import PROCESSES
 from tests.site import Site
-from tests.waiting import eventually
 from tests.writing_back import apply_file, block, carry, commits, entered, outcomes, remote_git
 
 GIT = """\

@@ -18,11 +18,11 @@ from reconciler.database.transactions import Database as Opened
 from reconciler.git import quarantine
 from reconciler.operations import write_back as writing_back
 from reconciler.rollout_file import parse_rollout
+from tests.eventually import eventually
 from tests.git_server import GitServer, git_server
 from tests.overrides import FEATURE, limit, resume
 from tests.postgres import Database
 from tests.site import Site
-from tests.waiting import eventually
 from tests.writing_back import apply_file, block, carry, commits, entered, outcomes, remote_git
 
 DECLINES_MAIN = """\

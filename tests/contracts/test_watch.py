@@ -5,8 +5,8 @@ import signal
 from collections.abc import Iterator
 
 from tests.contracts.record import check_lines
+from tests.eventually import eventually
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import fail_jobs, take_half_in, watching
 
 COMMON = {"time", "level", "event", "message"}

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from reconciler.database import schema, schema_objects
 from reconciler.errors import SetupInvalid, Unavailable
 from tests.database.hosts import drop_role, make_host, new_role
+from tests.eventually import eventually
 from tests.postgres import Database
-from tests.waiting import eventually
 
 ELIGIBLE = """
     SELECT feature_name, full_name FROM rollout_configuration, repositories

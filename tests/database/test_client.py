@@ -22,8 +22,8 @@ from rollout_client.repositories import NO_REPOSITORIES, Repositories
 from rollout_client.targeting.eligibility import Rule
 from tests.builders import RepositoryRow, add_repositories
 from tests.database.hosts import make_host
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.postgres import Database
-from tests.waiting import DEADLINE_SECONDS, eventually
 
 ACME = "10000000-0000-4000-8000-000000000001"
 OTHER = "20000000-0000-4000-8000-000000000002"

@@ -21,8 +21,8 @@ from tests.database.test_eligibility import (
     _write_features,
     written_features,
 )
+from tests.eventually import eventually
 from tests.postgres import Database
-from tests.waiting import eventually
 
 if TYPE_CHECKING:
     import psycopg

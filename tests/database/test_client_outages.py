@@ -22,8 +22,8 @@ from rollout_client import ClientRule, RolloutClient
 from rollout_client.targeting.eligibility import Rule
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, Clock, change, following, load
+from tests.eventually import eventually
 from tests.postgres import Database
-from tests.waiting import eventually
 
 OFTEN = timedelta(milliseconds=50)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.database.test_client import ACME, change, following, load
+from tests.eventually import eventually
 from tests.pooler import needs_pgbouncer, pooled
 from tests.postgres import Database
-from tests.waiting import eventually
 
 pytestmark = needs_pgbouncer
 

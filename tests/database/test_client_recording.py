@@ -17,8 +17,8 @@ from rollout_client.outcome import Outcome
 from rollout_client.recorder import Recorder
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, NOBODY, OTHER, Clock, following, load
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.postgres import Database
-from tests.waiting import DEADLINE_SECONDS, eventually
 
 
 def recorded(database: Database) -> list[tuple[Any, ...]]:

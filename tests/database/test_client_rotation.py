@@ -13,7 +13,7 @@ from reconciler.database.address import DatabaseAddress
 from reconciler.database.connection import create_engine
 from reconciler.database.embedded import EmbeddedServer
 from rollout_client import RolloutClient
-from tests.waiting import DEADLINE_SECONDS, eventually
+from tests.eventually import DEADLINE_SECONDS, eventually
 
 REPOSITORY = "10000000-0000-4000-8000-000000000001"
 

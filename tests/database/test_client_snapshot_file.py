@@ -19,8 +19,8 @@ from rollout_client.targeting.categories import Category
 from rollout_client.targeting.eligibility import Rule
 from tests.database.proxy import Proxy
 from tests.database.test_client import ACME, NOBODY, OTHER, Clock, change, following, load
+from tests.eventually import eventually
 from tests.postgres import Database
-from tests.waiting import eventually
 
 
 @pytest.fixture

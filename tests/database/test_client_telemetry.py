@@ -5,9 +5,9 @@ from contextlib import closing
 from rollout_client import RolloutClient
 from rollout_client.integrations.opentelemetry import instrument
 from tests.database.test_client import ACME, load
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.postgres import Database
 from tests.unit.client.test_opentelemetry import Telemetry
-from tests.waiting import DEADLINE_SECONDS, eventually
 
 
 def test_each_read_of_the_database_is_a_span(database: Database) -> None:

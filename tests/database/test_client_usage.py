@@ -10,8 +10,8 @@ import pytest
 from rollout_client import RolloutClient
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, Clock, add_feature, following, load
+from tests.eventually import DEADLINE_SECONDS
 from tests.postgres import Database
-from tests.waiting import DEADLINE_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 import pytest
 
-from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.dashboard.sign_in.signer import Signer
 from reconciler.database.connection import Rights
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import NotFound

@@ -8,10 +8,10 @@ from reconciler.dashboard.screens.in_git import InGit
 from reconciler.operations.block_in_git import read_block
 from tests.builders import FEATURE, add_repositories
 from tests.database.test_job_series import add_feature
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.screens import Browser
 from tests.site import Site
-from tests.waiting import eventually
 
 STOP = "UPDATE rollout_configuration SET emergency_stop = true, updated_at = now()"
 

@@ -11,7 +11,7 @@ from joserfc.jwk import OctKey, RSAKey
 from reconciler.dashboard.sign_in.oidc import OidcSignIn
 from reconciler.dashboard.sign_in.people import RolesOfGroups
 from reconciler.dashboard.sign_in.provider import Provider
-from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.dashboard.sign_in.signer import Signer
 from reconciler.errors import SetupInvalid
 from tests.database.test_dashboard_sign_in import HIDDEN, PAGE, STOP, cookies
 from tests.oidc_provider import CLIENT, SECRET, OidcProvider, running_provider

@@ -12,15 +12,15 @@ import pytest
 from reconciler.dashboard.sign_in.attempts import MOST_FAILURES
 from reconciler.dashboard.sign_in.people import RolesOfGroups
 from reconciler.dashboard.sign_in.proxy import ProxySignIn, parse_network
-from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.dashboard.sign_in.signer import Signer
 from reconciler.dashboard.sign_in.tokens import TokenSignIn
 from reconciler.database.connection import Rights
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import SetupInvalid
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.screens import Browser
-from tests.waiting import eventually
 
 HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 VIEWER, OPERATOR = "v" * 24, "o" * 24

@@ -11,9 +11,9 @@ from reconciler.database.transactions import read_only_transaction
 from rollout_client import RolloutClient
 from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.site import Site
-from tests.waiting import eventually
 
 OLD = "00000000-0000-4000-8000-00000000000a"
 NEW = "00000000-0000-4000-8000-00000000000b"

@@ -27,10 +27,10 @@ from reconciler.errors import OutcomeUnknown, ReconcilerError, Unavailable
 from reconciler.operations.reconcile import Applied, apply
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
+from tests.eventually import eventually
 from tests.fault_proxy import Deed, FaultProxy, Message, Side
 from tests.postgres import Database
 from tests.replay import live_state, replayed_state
-from tests.waiting import eventually
 
 FEATURE = "alpha"
 COMMIT = "COMMIT\0"

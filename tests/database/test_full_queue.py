@@ -13,9 +13,9 @@ from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.operations import safeguard
 from rollout_client.client import RolloutClient
 from tests.builders import RepositoryRow, add_repositories
+from tests.eventually import eventually
 from tests.postgres import SETTINGS_THAT_LOSE_DATA, Database
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import watching
 
 FEATURE = "hybrid_progressive_capture"

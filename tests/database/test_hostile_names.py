@@ -7,9 +7,9 @@ import pytest
 from reconciler.database import schema
 from rollout_client import RolloutClient
 from tests.database.hosts import make_host
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.site import Site
-from tests.waiting import eventually
 
 FEATURE = "hybrid_progressive_capture"
 ACME = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"

@@ -23,9 +23,9 @@ from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Permission, apply
 from reconciler.planning.guards import Allowed, GuardName
 from tests.database.test_roles import application
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.site import Site
-from tests.waiting import eventually
 
 HOLD = "SELECT FROM rollout_lock FOR UPDATE"
 LOCKS_OF_OLDER_RELEASES = (0x726F6C6C6F757430, 0x726F6C6C6F757431)

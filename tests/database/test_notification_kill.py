@@ -9,6 +9,7 @@ from threading import Event
 
 import pytest
 
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.notifications import (
     add_feature,
     add_target,
@@ -19,7 +20,6 @@ from tests.notifications import (
 from tests.postgres import Database
 from tests.program import PROCESSES
 from tests.receivers import Receiver, check_webhook, receiver
-from tests.waiting import DEADLINE_SECONDS, eventually
 
 HELD = {
     "claim, in its statement": (725_101, "BEFORE", "NEW.attempts > OLD.attempts"),

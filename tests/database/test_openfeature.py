@@ -22,8 +22,8 @@ from rollout_client import CircuitSettings, RolloutClient
 from rollout_client.openfeature import RolloutProvider
 from tests.database.proxy import Proxy
 from tests.database.test_client import ACME, OTHER, Clock, add_feature, load
+from tests.eventually import eventually
 from tests.postgres import Database
-from tests.waiting import eventually
 
 DOMAIN = "test"
 AT_ONCE = timedelta(milliseconds=50)

@@ -12,11 +12,11 @@ import pytest
 
 from tests.acceptance.test_serve import serving as serving_ofrep
 from tests.database.test_client import load
+from tests.eventually import eventually
 from tests.fuzz.mutation import mutations
 from tests.fuzz.observation import MOST_GROWTH_BYTES, MOST_SECONDS, Observation
 from tests.postgres import Database
 from tests.site import Site
-from tests.waiting import eventually
 from tests.watching import take_half_in, watching
 
 FLAGS = b"/ofrep/v1/evaluate/flags"

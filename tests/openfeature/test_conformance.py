@@ -54,8 +54,8 @@ from tests import conformance
 from tests.builders import add_repositories
 from tests.database.proxy import Proxy
 from tests.database.test_client import Clock, add_feature
+from tests.eventually import eventually
 from tests.postgres import Database
-from tests.waiting import eventually
 
 SUITES = conformance.require("openfeature")
 FLAGS = json.loads((SUITES / "test-flags.json").read_text(encoding="utf-8"))

@@ -17,8 +17,8 @@ from typing import Any
 
 import psutil
 
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.postgres import Database
-from tests.waiting import DEADLINE_SECONDS, eventually
 from tests.worker_environment import WorkerEnvironment
 
 REPOSITORY = "10000000-0000-4000-8000-000000000001"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.processes.programs import Worker, load, recorded, running
-from tests.waiting import eventually
 
 TASKS = 6
 

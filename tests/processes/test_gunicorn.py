@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.processes.programs import Worker, load, recorded, running
-from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("ready", ["", "yes"])

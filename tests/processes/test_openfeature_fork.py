@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.processes.programs import REPOSITORY, Worker, load, running
 from tests.processes.test_uwsgi import UWSGI
-from tests.waiting import eventually
 
 FORKED = """
 import os, sys, threading, time

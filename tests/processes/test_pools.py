@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.processes.programs import REPOSITORY, Worker, load, recorded
-from tests.waiting import eventually
 
 POOL = """
 import multiprocessing, sys

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.processes.programs import Worker, load, recorded
-from tests.waiting import eventually
 
 REDIS = shutil.which("redis-server")
 pytestmark = pytest.mark.skipif(

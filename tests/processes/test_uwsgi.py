@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.processes.programs import Worker, load, recorded, running
-from tests.waiting import eventually
 
 UWSGI = [
     "uwsgi", "--master", "--processes", "2", "--enable-threads", "--need-app",

@@ -16,7 +16,7 @@ from reconciler.dashboard.charts import (
     staircase,
 )
 from reconciler.dashboard.live.audiences import KeptCount
-from reconciler.dashboard.screens.reading import reading
+from reconciler.dashboard.screens.page_transaction import page_transaction
 from reconciler.database.audience import read_audience
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_health, read_healths_within
@@ -175,7 +175,7 @@ def read_now_screen(
         judging_seconds: the time after which the remaining features are not judged.
         kept_count: returns the kept count of a feature.
     """
-    with reading(database) as connection:
+    with page_transaction(database) as connection:
         freezes = read_applied_freezes(connection)
         as_of = freezes.now
         hours = read_hours(connection, now=as_of)
@@ -207,7 +207,7 @@ def _judge_one_by_one(
 ) -> Mapping[str, Health]:
     until = time.monotonic() + seconds
     healths = {}
-    with reading(database) as connection:
+    with page_transaction(database) as connection:
         for feature in sorted(features, key=lambda each: each.limit is None):
             if time.monotonic() >= until:
                 break

@@ -25,14 +25,14 @@ from reconciler.dashboard.screens.history import (
 )
 from reconciler.dashboard.screens.in_git import InGit
 from reconciler.dashboard.screens.now import NowScreen, read_feature_screen, read_now_screen
-from reconciler.dashboard.screens.reading import reading
+from reconciler.dashboard.screens.open_tasks import EMPTY, TITLES
+from reconciler.dashboard.screens.page_transaction import page_transaction
 from reconciler.dashboard.screens.repositories import read_repositories_screen
-from reconciler.dashboard.screens.waiting import EMPTY, TITLES
 from reconciler.database.history_search import HistoryPage, read_history_page
 from reconciler.database.machinery import read_machinery
 from reconciler.database.server import ONE_COPY
 from reconciler.errors import NotFound, ReconcilerError
-from reconciler.operations.waiting import read_waiting
+from reconciler.operations.open_tasks import read_open_tasks
 from reconciler.wording import show_time
 
 if TYPE_CHECKING:
@@ -134,12 +134,12 @@ def _now_as_json(surroundings: Surroundings, _request: "Request") -> Response:
 
 
 def _healthz(surroundings: Surroundings, _request: "Request") -> Response:
-    with reading(surroundings.database):
+    with page_transaction(surroundings.database):
         return JSONResponse({"status": "ok"})
 
 
 def _feature(surroundings: Surroundings, request: "Request") -> Response:
-    with reading(surroundings.database) as connection:
+    with page_transaction(surroundings.database) as connection:
         screen = read_feature_screen(connection, request.path_params["name"])
     block = surroundings.in_git.block(screen.row.feature.name)
     return surroundings.render(request, "feature.html", {"screen": screen, "block": block}, 200)
@@ -156,20 +156,20 @@ def _repositories_found(surroundings: Surroundings, request: "Request") -> Respo
 def _show_repositories(surroundings: Surroundings, request: "Request", template: str) -> Response:
     asked = request.query_params
     query, at = asked.get("q", ""), asked.get("at", "")
-    with reading(surroundings.database) as connection:
+    with page_transaction(surroundings.database) as connection:
         screen = read_repositories_screen(connection, query, at)
     return surroundings.render(request, template, {"screen": screen}, 200)
 
 
 def _waiting(surroundings: Surroundings, request: "Request") -> Response:
-    sections = read_waiting(surroundings.database)
+    sections = read_open_tasks(surroundings.database)
     values = {"sections": sections, "titles": TITLES, "empty": EMPTY}
     return surroundings.render(request, "waiting.html", values, 200)
 
 
 def _history(surroundings: Surroundings, request: "Request") -> Response:
     written = WrittenFilter.of(request.query_params)
-    with reading(surroundings.database) as connection:
+    with page_transaction(surroundings.database) as connection:
         screen = read_history_screen(connection, written, request.query_params.get("before", ""))
     status = 200 if screen.problem is None else 400
     return surroundings.render(request, "history.html", {"screen": screen}, status)
@@ -197,7 +197,7 @@ def _export(
     database = surroundings.database
 
     def read_page(limit: int, before: int | None) -> HistoryPage:
-        with reading(database) as connection:
+        with page_transaction(database) as connection:
             return read_history_page(connection, wanted, limit=limit, before=before)
 
     # The first page is read here, so that an error is an answer and not a broken file.
@@ -209,13 +209,13 @@ def _export(
 
 def _cost(surroundings: Surroundings, request: "Request") -> Response:
     feature = request.query_params.get("feature", "").replace("\0", " ").strip()
-    with reading(surroundings.database) as connection:
+    with page_transaction(surroundings.database) as connection:
         screen = read_cost_screen(connection, feature, datetime.now(UTC))
     return surroundings.render(request, "cost.html", {"screen": screen}, 200)
 
 
 def _machinery(surroundings: Surroundings, request: "Request") -> Response:
-    with reading(surroundings.database) as connection:
+    with page_transaction(surroundings.database) as connection:
         machinery = read_machinery(connection)
     values = {"machinery": machinery, "version": __version__, "one_copy": ONE_COPY}
     return surroundings.render(request, "machinery.html", values, 200)

@@ -18,7 +18,7 @@ from reconciler.dashboard.sign_in.sessions import (
     sign_out_route,
     start_session,
 )
-from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.dashboard.sign_in.signer import Signer
 from reconciler.errors import ReconcilerError, Refused, Unavailable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from reconciler.dashboard.forms import Forms, FormTooLong, read_form
-from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.dashboard.sign_in.signer import Signer
 
 if TYPE_CHECKING:
     from starlette.requests import Request

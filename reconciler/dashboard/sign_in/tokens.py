@@ -23,7 +23,7 @@ from reconciler.dashboard.sign_in.sessions import (
     sign_out_route,
     start_session,
 )
-from reconciler.dashboard.sign_in.signing import Signer
+from reconciler.dashboard.sign_in.signer import Signer
 from reconciler.errors import SetupInvalid
 from reconciler.rollout_file.characters import one_line
 from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH

@@ -14,10 +14,10 @@ from reconciler.github.client import GitHub
 from reconciler.github.repository_list import OwnerKind
 from reconciler.github.repository_sync import Synced, sync_repositories
 from tests.builders import add_repositories
+from tests.eventually import eventually
 from tests.github.listing import TOO_LARGE
 from tests.github.server import FakeGitHub, Trouble
 from tests.site import Site
-from tests.waiting import eventually
 
 FIGURES = """
 SELECT full_name, owner, name, github_id, stargazers_count AS stars, contributors_count AS people,

@@ -7,7 +7,7 @@ from rollout_client.notifier import Notifier
 from rollout_client.repositories import NO_REPOSITORIES
 from rollout_client.state import State
 from rollout_client.store import Store
-from tests.waiting import DEADLINE_SECONDS
+from tests.eventually import DEADLINE_SECONDS
 
 
 def test_an_open_circuit_is_announced_with_its_feature() -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from reconciler.git.command import GitFailed, GitMissing, GitTimedOut, RestrictedGit
 from reconciler.git.repository import Repository
+from tests.eventually import eventually
 from tests.postgres import PROJECT
-from tests.waiting import eventually
 
 
 @pytest.fixture

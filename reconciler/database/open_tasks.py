@@ -17,7 +17,7 @@ from reconciler.planning.notifications import LATE
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_SQL = queries("waiting")
+_SQL = queries("open_tasks")
 
 
 @dataclass(frozen=True, slots=True)

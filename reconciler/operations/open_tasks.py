@@ -13,9 +13,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from reconciler.database.freezes import read_applied_freezes
+from reconciler.database.open_tasks import read_refusals, read_undelivered
 from reconciler.database.stages import read_ready_promotions
 from reconciler.database.transactions import Database, read_only_transaction
-from reconciler.database.waiting import read_refusals, read_undelivered
 from reconciler.database.write_back import read_pending
 from reconciler.errors import ReconcilerError
 from reconciler.operations.drift import read_drift, read_drift_causes, read_mark_drift
@@ -57,7 +57,7 @@ class WaitingItem:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingSection:
+class TaskSection:
     """The tasks of one kind."""
 
     name: SectionName
@@ -68,17 +68,17 @@ class WaitingSection:
     """Why it could not be read; None if it was."""
 
 
-def read_waiting(database: Database) -> tuple[WaitingSection, ...]:
+def read_open_tasks(database: Database) -> tuple[TaskSection, ...]:
     """Return every section, in the order in which a person should look."""
     return tuple(_read(database, name) for name in SectionName)
 
 
-def _read(database: Database, name: SectionName) -> WaitingSection:
+def _read(database: Database, name: SectionName) -> TaskSection:
     try:
         found = list(islice(_items(database, name), MOST_ITEMS + 1))
     except ReconcilerError as error:
-        return WaitingSection(name, problem=str(error))
-    return WaitingSection(name, found[:MOST_ITEMS], has_more=len(found) > MOST_ITEMS)
+        return TaskSection(name, problem=str(error))
+    return TaskSection(name, found[:MOST_ITEMS], has_more=len(found) > MOST_ITEMS)
 
 
 def _items(database: Database, name: SectionName) -> Iterable[WaitingItem]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reading(database: Database) -> "Iterator[Connection]":
+def page_transaction(database: Database) -> "Iterator[Connection]":
     """Yield a read-only transaction over a database with this release's schema."""
     with read_only_transaction(database) as connection:
         require_newest(connection)

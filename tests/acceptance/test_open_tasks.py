@@ -3,15 +3,15 @@
 import pytest
 
 from reconciler.database.transactions import Database as OpenedDatabase
-from reconciler.operations.waiting import SectionName, WaitingSection, read_waiting
+from reconciler.operations.open_tasks import SectionName, TaskSection, read_open_tasks
 from tests.builders import FEATURE, add_repositories, report_jobs, rollout_file
 from tests.postgres import Database
 from tests.site import Site
 
 
-def sections(database: Database) -> dict[SectionName, WaitingSection]:
+def sections(database: Database) -> dict[SectionName, TaskSection]:
     opened = OpenedDatabase.at(database.address)
-    return {section.name: section for section in read_waiting(opened)}
+    return {section.name: section for section in read_open_tasks(opened)}
 
 
 def test_a_new_rollout_has_every_section_and_nothing_waits(database: Database) -> None:

@@ -1,9 +1,9 @@
-"""The screen *Waiting*: the sections of `operations.waiting` with their titles and their empty states."""
+"""The screen *Waiting*: the sections of `operations.open_tasks` with their titles and their empty states."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from reconciler.operations.waiting import SectionName
+from reconciler.operations.open_tasks import SectionName
 
 TITLES: Final[Mapping[SectionName, str]] = {
     SectionName.DRIFT: "Changes made by hand",
