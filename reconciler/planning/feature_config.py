@@ -330,7 +330,11 @@ def to_state(configuration: Configuration) -> dict[str, Any]:
 
 
 def from_state(name: str, state: Mapping[str, Any]) -> Configuration:
-    """Return the configuration of a stored state; a key that an older release lacked has its default."""
+    """Return the configuration of a stored state; a key that an older release lacked has its default.
+
+    Raises:
+        SetupInvalid: a newer release stored a value that this release cannot read.
+    """
     return Configuration(**_values(name, state, (field.name for field in FIELDS)))
 
 
@@ -342,6 +346,8 @@ def exposure_from_state(name: str, state: Mapping[str, Any]) -> Exposure:
 def _values(name: str, state: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     found = (_BY_NAME[each] for each in names)
     return {
-        each.name: each.type.from_json(state.get(each.name, plain(each.default(name))))
+        each.name: each.type.from_stored(
+            f"{name}: {each.declared_at}", state.get(each.name, plain(each.default(name)))
+        )
         for each in found
     }

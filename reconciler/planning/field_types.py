@@ -29,6 +29,20 @@ class ValueType:
     from_column: Callable[[Any], Any] = lambda value: value
     to_column: Callable[[Any], Any] = lambda value: value
 
+    def from_stored(self, place: str, value: Any) -> Any:
+        """Return a value of a stored generation, which another release may have written.
+
+        Raises:
+            SetupInvalid: this release cannot read it.
+        """
+        try:
+            return self.from_json(value)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise SetupInvalid(
+                f"public.rollout_generation: this release cannot read {place} {json.dumps(value)[:60]}; "
+                "install the release of rollout-reconciler that applied it, or a newer one"
+            ) from error
+
 
 def _keys(entries: Iterable[str | None]) -> frozenset[str]:
     """Return an array's entries as keys, without spaces, capitals or nulls of SQL by hand."""
@@ -56,8 +70,12 @@ OPTIONAL_PERCENTAGE: Final = ValueType(
 
 
 def _rules(rules: Iterable[Any]) -> tuple[RoutingRule, ...]:
+    return tuple(map(RoutingRule.model_validate, rules))
+
+
+def _rules_of_column(rules: Iterable[Any]) -> tuple[RoutingRule, ...]:
     try:
-        return tuple(map(RoutingRule.model_validate, rules))
+        return _rules(rules)
     except ValidationError as error:
         raise SetupInvalid(
             "public.rollout_configuration: a rule in routing cannot be read: "
@@ -73,7 +91,7 @@ def rules_as_json(rules: Iterable[RoutingRule]) -> list[dict[str, Any]]:
 ROUTING: Final = ValueType(
     show=lambda value: " | ".join(each.summary for each in value) or "(none)",
     from_json=_rules,
-    from_column=_rules,
+    from_column=_rules_of_column,
     to_column=lambda value: json.dumps(rules_as_json(value)),
 )
 ENTRIES: Final = ValueType(from_json=frozenset, from_column=_keys, to_column=sorted)

@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from reconciler.errors import SetupInvalid
 from reconciler.planning.desired import default_configuration, stored_thresholds
 from reconciler.planning.feature_config import (
     FIELDS,
@@ -165,3 +166,26 @@ def test_a_threshold_that_was_not_stored_has_its_default() -> None:
         75, default.contributors, default.pull_requests, default.priority
     )
     assert thresholds[Category.LARGE] == DEFAULT_THRESHOLDS[Category.LARGE]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("strategy", "by_moon"),
+        ("bucketing", "md5"),
+        ("method", ["evidence"]),
+        ("percentage", "many"),
+        ("window", "1 moon"),
+        ("whitelist", 7),
+        ("routing", [{"moon": "full"}]),
+    ],
+)
+def test_a_value_of_a_newer_release_is_refused_by_its_name(key: str, value: object) -> None:
+    with pytest.raises(SetupInvalid, match=f"alpha: .*{key}.* install the release"):
+        read_generation({}, {"features": {"alpha": {key: value}}})
+
+
+def test_a_key_of_a_newer_release_is_left_out() -> None:
+    read = read_generation({}, {"features": {"alpha": {"percentage": 5, "moon": "full"}}})
+
+    assert read.features["alpha"].desired.percentage == 5
