@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from reconciler.errors import SetupInvalid
 from reconciler.planning.guards import Finding, GuardName
 from reconciler.planning.named_changes import NamedChanges
 from reconciler.rollout_file.freezes import WEEKDAYS, Freeze, WeekTime
@@ -151,8 +152,20 @@ def current(freezes: Sequence[Freeze], at: datetime) -> tuple[Window, ...]:
 
 
 def read_freezes(stored: Sequence[Any] | None) -> tuple[Freeze, ...]:
-    """Return the freezes that an apply stored as JSON."""
-    return tuple(map(Freeze.model_validate, stored or ()))
+    """Return the freezes that an apply stored as JSON.
+
+    Raises:
+        SetupInvalid: a newer release stored a freeze that this release cannot read.
+    """
+    try:
+        return tuple(map(Freeze.model_validate, stored or ()))
+    except ValidationError as error:
+        found = error.errors()[0]
+        place = ".".join(("freezes", *map(str, found["loc"])))
+        raise SetupInvalid(
+            f"public.rollout_generation: this release cannot read {place}: {found['msg']}; "
+            "install the release of rollout-reconciler that applied it, or a newer one"
+        ) from error
 
 
 FreezesPlan = NamedChanges[Freeze]

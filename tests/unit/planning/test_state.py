@@ -189,3 +189,10 @@ def test_a_key_of_a_newer_release_is_left_out() -> None:
     read = read_generation({}, {"features": {"alpha": {"percentage": 5, "moon": "full"}}})
 
     assert read.features["alpha"].desired.percentage == 5
+
+
+def test_a_freeze_of_a_newer_release_is_refused_by_its_key() -> None:
+    weekend = {"name": "weekend", "from": "fri 16:00", "to": "mon 08:00", "moon": "full"}
+
+    with pytest.raises(SetupInvalid, match=r"freezes\.moon: .* install the release"):
+        read_generation({"freezes": [weekend]}, {})
