@@ -99,8 +99,19 @@ def show_result(settings: Settings, data: Data, text: Callable[[], str]) -> Data
 
 def print_result(settings: Settings, text: str) -> None:
     """Print a command's result; its styles are shown on a terminal and left out elsewhere."""
+    if settings.format is Format.TEXT and os.environ.get("GITHUB_ACTIONS"):
+        text = _without_commands(text)
     is_plain = settings.no_color or bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
     click.echo(text, color=not is_plain)
+
+
+def _without_commands(text: str) -> str:
+    """Return text for the log of GitHub's runner, which takes a line that begins with `::` as a command."""
+    if not any(line.lstrip().startswith("::") for line in text.splitlines()):
+        return text
+    from reconciler.cli.render.annotations import plain_output
+
+    return plain_output(text)
 
 
 def print_json(settings: Settings, value: Any) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import click
 
-from reconciler.cli.render.text import for_line, for_terminal
+from reconciler.cli.render.text import for_json, for_line, for_terminal
 from reconciler.cli.render.wording import describe_written_back
 from reconciler.operations.events import (
     BecameActive,
@@ -122,14 +122,16 @@ class Log:
                     text += f"\n{for_terminal(line.fields[TRACEBACK])}"
                 return text
             case LogFormat.JSON:
-                return json.dumps(
-                    {
-                        "time": now,
-                        "level": line.level,
-                        "event": line.event,
-                        "message": line.message,
-                        **line.fields,
-                    }
+                return for_json(
+                    json.dumps(
+                        {
+                            "time": now,
+                            "level": line.level,
+                            "event": line.event,
+                            "message": line.message,
+                            **line.fields,
+                        }
+                    )
                 )
 
 

@@ -28,6 +28,7 @@ from reconciler.dashboard.screens.in_git import InGit
 from reconciler.dashboard.screens.routes import Surroundings, is_fragment, screen_routes
 from reconciler.dashboard.sign_in.gate import OPEN_PATHS, Gate, LocalSignIn, SignIn
 from reconciler.dashboard.sign_in.signer import Signer
+from reconciler.escape import spelled_out
 from reconciler.listen_address import host_of, is_loopback
 from reconciler.ofrep.observation import Observed
 
@@ -76,12 +77,19 @@ class Dashboard:
         return isinstance(self.sign_in, LocalSignIn)
 
 
+def _shown(value: object) -> object:
+    """Return a value as a template shows it: markup as it is, text with control characters spelled out."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return spelled_out(str(value), kept="\n") if is_text else value
+
+
 def make_application(dashboard: Dashboard) -> Starlette:
     """Return the application."""
     templates = Environment(
         loader=FileSystemLoader(_ROOM / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
     )
     templates.filters.update(FILTERS)
     forms = Forms(dashboard.signer, dashboard.public_url)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from reconciler.database.history import HistoryEntry
-from reconciler.spreadsheet import text_cell
+from reconciler.escape import text_cell
 from reconciler.wording import show_number, show_time
 
 COLUMNS: Final = (

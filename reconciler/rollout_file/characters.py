@@ -8,6 +8,8 @@ import re
 import unicodedata
 from itertools import islice
 
+from reconciler.escape import spelled_out
+
 _BEYOND_LINES = (
     r"\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"  # by code point
 )
@@ -75,8 +77,4 @@ def quoted(text: str) -> str:
 def cut(text: str) -> str:
     """Return a text cut to the length of a line, with its control characters escaped."""
     shown = text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
-    return "".join(each if each.isprintable() else _escape(each) for each in shown)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+    return spelled_out(shown)

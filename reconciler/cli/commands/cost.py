@@ -12,7 +12,7 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import fields_of, print_result, show_result
 from reconciler.cli.render.text import Column, for_line, line, table
 from reconciler.cli.types import Since
-from reconciler.spreadsheet import text_cell
+from reconciler.escape import text_cell
 from reconciler.wording import count, show_price
 
 if TYPE_CHECKING:

@@ -69,7 +69,8 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
     yield f"### {_headline(plan)}"
     yield (
         f"{for_markdown(source.file)}{_where(source)} against generation "
-        f"{plan.generation}. {REFUSED if plan.is_refused else summary(plan, outcome)}"
+        f"{plan.generation}. "
+        f"{REFUSED if plan.is_refused else sentence_for_markdown(summary(plan, outcome))}"
     )
     if plan.is_refused:
         yield "\n".join(f"- {way}" for way in ways_on(plan))

@@ -76,7 +76,9 @@ def summary(plan: Plan, outcome: Outcome) -> str:
         return "\n".join([REFUSED, *_ways_on(plan)])
     if not plan.has_changes:
         written = "" if outcome is Outcome.APPLIED else " Nothing was written."
-        limited = [each.name for each in plan.features if each.overrides.in_force is not None]
+        limited = [
+            for_line(each.name) for each in plan.features if each.overrides.in_force is not None
+        ]
         under = f", under the override of {', '.join(limited)}" if limited else ""
         return f"Nothing to change: the live state matches the file{under}.{written}"
     applied = outcome is Outcome.APPLIED
@@ -126,7 +128,7 @@ def is_shown(feature: FeaturePlan) -> bool:
 
 def _feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> Iterator[str]:
     sign, color = _SIGNS[feature.action]
-    yield click.style(f"{sign} {feature.name}", fg=color, bold=True)
+    yield click.style(f"{sign} {for_line(feature.name)}", fg=color, bold=True)
     if feature.overrides.in_force is not None:
         yield from _override(feature)
     for drift in feature.drift:

@@ -13,9 +13,9 @@ from typing import Final
 
 import click
 
+from reconciler.escape import spelled_out
 from reconciler.wording import count
 
-_LINE_BREAKS: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PLAIN_SENTENCE: Final = re.compile(r"(?:[\w ,.;()%→+'−/=-]|:(?!//))*")
 """Characters that mean nothing in Markdown inside a line, and make no link or mention."""
 _BACKTICKS: Final = re.compile("`+")
@@ -34,27 +34,21 @@ _width: ContextVar[int | None] = ContextVar("width", default=None)
 
 def for_terminal(text: str) -> str:
     """Return text with control and direction characters spelled out; line breaks stay."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character == "\n" or character.isprintable() else _spelled(character)
-        for character in text
-    )
+    return spelled_out(text, kept="\n")
 
 
 def for_line(text: str) -> str:
     """Return text for one line of a terminal: line breaks and tabs are spelled out as well."""
-    return "".join(
-        character if character.isprintable() else _spelled(character) for character in text
-    )
+    return spelled_out(text)
 
 
 def for_json(text: str) -> str:
-    """Return JSON with every character escaped that acts on a terminal; its value is the same."""
-    return "".join(
+    """Return JSON with every character escaped that acts on a terminal or in a log; its value is the same."""
+    shown = "".join(
         character if character == "\n" or character.isprintable() else json.dumps(character)[1:-1]
         for character in text
     )
+    return shown.replace("##[", "#\\u0023[")
 
 
 def for_markdown(text: str) -> str:
@@ -77,12 +71,6 @@ def sentence_for_markdown(text: str) -> str:
 def for_cell(markdown: str) -> str:
     """Return a line of Markdown for a table's cell, which ends at each bar, also in a code span."""
     return markdown.replace("|", "\\|")
-
-
-def _spelled(character: str) -> str:
-    if character in _LINE_BREAKS:
-        return _LINE_BREAKS[character]
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def width() -> int:

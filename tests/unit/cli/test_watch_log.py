@@ -14,6 +14,7 @@ from reconciler.cli.types import Interval
 from reconciler.cli.watch_log import Log, LogFormat
 from reconciler.listen_address import ListenAddress
 from reconciler.operations.events import CommitNotApplied, Failed, Recovered, StandsBy, Subject
+from tests.hostile import TEXTS, acts_on_a_runner, acts_on_a_terminal
 
 HOSTILE = 'no\n{"level": "info"}\x1b[2J\u202e'
 
@@ -29,6 +30,19 @@ def test_the_text_log_is_one_line_with_hostile_text_escaped(
         r'tick: no\\n\{"level": "info"\}\\x1b\[2J\\u202e',
         line,
     )
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_hostile_text_does_nothing_in_the_log(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    for form in LogFormat:
+        Log(form, verbose=True).write_event(Failed(Subject.TICK, text, ValueError(text)))
+        Log(form).write_event(StandsBy(text))
+
+    written = capsys.readouterr().err
+    assert not acts_on_a_terminal(written)
+    assert not acts_on_a_runner(written)
 
 
 def test_the_json_log_is_one_object_per_line_with_the_exact_text(

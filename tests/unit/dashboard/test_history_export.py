@@ -18,6 +18,7 @@ from reconciler.dashboard.screens.history import (
 )
 from reconciler.database.history import HistoryEntry
 from reconciler.database.history_search import HistoryFilter, HistoryPage
+from tests.hostile import TEXTS, acts_in_a_spreadsheet, acts_on_a_terminal
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -68,7 +69,15 @@ def test_no_cell_is_a_formula(formula: str) -> None:
     (row,) = rows(entry(formula, by=formula, feature_name=formula, action=formula))
 
     for column in ("reason", "by", "feature", "action"):
-        assert row[column] == f"'{formula}"
+        assert row[column] == "'" + formula.replace("\t", "\\t").replace("\r", "\\r")
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_hostile_text_does_nothing_in_a_spreadsheet(text: str) -> None:
+    written = "".join(as_csv(iter([entry(text, by=text, feature_name=text, action=text)])))
+
+    assert not acts_in_a_spreadsheet(written)
+    assert not acts_on_a_terminal(written)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from reconciler.notifications.pagerduty import pagerduty_events
 from reconciler.notifications.webhook import notification_schema, signed_headers, webhook_body
 from reconciler.planning.notifications import Message, Notification, Surroundings, compose
 from reconciler.rollout_file.notifications import EventName
+from tests.hostile import TEXTS
 from tests.receivers import (
     ROUTING_KEY,
     SIGNING_SECRET,
@@ -34,6 +35,7 @@ HOSTILE = [
     "{{template}} ${variable} %s %(name)s",
     "x" * 5_000,
     "مرحبا 🎉 日本語",
+    *TEXTS.values(),
 ]
 
 
