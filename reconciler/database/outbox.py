@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 _SQL = queries("outbox")
+_EVENTS: Final = [each.value for each in EventName]
+"""Those that this release can describe; a row of a newer release waits for one."""
 
 
 class RowState(StrEnum):
@@ -137,7 +139,7 @@ def record_event(
 
 def read_due(connection: "Connection") -> Due:
     """Return the targets that have a row whose time has come."""
-    rows = connection.execute(text(_SQL["due_targets"])).all()
+    rows = connection.execute(text(_SQL["due_targets"]), {"events": _EVENTS}).all()
     return Due(tuple(row.target for row in rows), rows[0].now if rows else None)
 
 
@@ -151,6 +153,7 @@ def claim(connection: "Connection", target: str, until: datetime) -> Claimed | N
         {
             "target": target,
             "until": until,
+            "events": _EVENTS,
             "claim": CLAIM,
             "message_id": uuid4(),
             "most_single": MOST_SINGLE_MESSAGES,
@@ -192,6 +195,7 @@ def read_notifications(
     parameters = {
         "state": None if state is None else state.value,
         "feature": feature,
+        "events": _EVENTS,
         "limit": limit,
     }
     return [_notification(row) for row in connection.execute(text(_SQL["list"]), parameters)]

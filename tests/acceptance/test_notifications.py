@@ -183,6 +183,28 @@ def test_a_thousand_features_at_once_are_one_message(notified: Site, receivers: 
     assert resolved["dedup_key"] == paged["dedup_key"]
 
 
+def test_an_event_of_a_newer_release_waits_and_holds_no_other(
+    notified: Site, receivers: Receivers
+) -> None:
+    run(notified, "stop", "--reason", "jobs fail", "--no-write-back")
+    notified.database.execute("""
+        INSERT INTO rollout_notification (target, event, severity, dedup_key, occurrence)
+        VALUES ('team', 'invented_later', 'page', 'k', 'o');
+        UPDATE rollout_notification SET created_at = created_at - interval '1 minute'
+        WHERE event = 'invented_later'
+    """)
+
+    run(notified, "notify", "deliver", env=receivers.environment)
+
+    assert "invented_later" not in run(notified, "notify", "list")
+    assert notified.database.rows(
+        "SELECT event, state, attempts FROM rollout_notification WHERE target = 'team' ORDER BY event"
+    ) == [
+        {"event": "invented_later", "state": "pending", "attempts": 0},
+        {"event": "stopped", "state": "delivered", "attempts": 1},
+    ]
+
+
 def test_the_plan_shows_a_removed_receiver(notified: Site) -> None:
     kept = {name: each for name, each in TARGETS.items() if name != "oncall"}
     notified.write(rollout_file(CAPTURE, notifications=kept))

@@ -31,10 +31,14 @@ SET
 SELECT public.rollout_notify(:event, :feature, :occurrence, CAST(:details AS jsonb));
 
 -- name: due_targets
--- The targets that have a row whose time has come, and the moment of this look.
+-- The targets that have a row whose time has come, and the moment of this look. Events that this release does not
+-- know are left to a newer one.
 SELECT DISTINCT target, statement_timestamp() AS now
 FROM public.rollout_notification
-WHERE state = 'pending' AND next_try_at <= statement_timestamp()
+WHERE
+    state = 'pending'
+    AND next_try_at <= statement_timestamp()
+    AND event = ANY (CAST(:events AS text []))
 ORDER BY target;
 
 -- name: claim
@@ -47,6 +51,7 @@ WITH due AS (
     WHERE
         candidate.target = :target
         AND candidate.state = 'pending'
+        AND candidate.event = ANY (CAST(:events AS text []))
         AND candidate.next_try_at <= clock_timestamp()
         AND candidate.created_at <= CAST(:until AS timestamptz)
         AND NOT EXISTS (
@@ -122,7 +127,7 @@ SET
 WHERE message_id = :message_id AND target = :target AND state = 'pending';
 
 -- name: list
--- Rows of the outbox, the newest first.
+-- Rows of the outbox, the newest first, of the events that this release knows.
 SELECT
     notification.id,
     notification.target,
@@ -140,6 +145,7 @@ FROM public.rollout_notification AS notification
 WHERE
     (CAST(:state AS text) IS null OR notification.state = :state)
     AND (CAST(:feature AS text) IS null OR notification.feature_name = :feature)
+    AND notification.event = ANY (CAST(:events AS text []))
 ORDER BY notification.position DESC
 LIMIT :limit;
 
