@@ -38,6 +38,9 @@ from tests.replay import live_state, replayed_state
 ALPHA, BETA = "alpha", "beta"
 FEATURES = (ALPHA, BETA)
 NAMES = tuple(f"acme/{letter}" for letter in "abcdefgh")
+"""As keys: the file, the database and SQL by hand spell each of them in several ways."""
+# No file can list them, but a service's table can have them.
+ODD_NAMES = ("acme/\u00fc", "acme/\u0130\u017f", 'acme/it\'s "%s" {} \\', "acme/*", "acme", "")
 EVERY_GUARD = Permission(frozenset(map(Allowed, GuardName)))
 STOP = None
 # Their clocks change at other times, and in other directions.
@@ -230,6 +233,14 @@ class World:
         self.connection.execute(sql, parameters)
 
 
+def spelled(name: str, letters: int) -> str:
+    """Return a name with some letters in upper case: GitHub's names ignore case."""
+    return "".join(
+        each.upper() if letters >> place & 1 else each for place, each in enumerate(name)
+    )
+
+
+SPELLINGS = st.integers(0, 63)
 PERCENTAGES = st.sampled_from([Decimal(each) for each in (0, 10, 25, 50, 100)])
 LISTS = st.tuples(
     st.sets(st.sampled_from(NAMES[:4])),
@@ -265,6 +276,7 @@ class ReconcileMachine(RuleBasedStateMachine):
         percentage=PERCENTAGES,
         strategy=st.sampled_from(Strategy),
         lists=LISTS,
+        letters=SPELLINGS,
     )
     def merge(
         self,
@@ -272,8 +284,9 @@ class ReconcileMachine(RuleBasedStateMachine):
         percentage: Decimal,
         strategy: Strategy,
         lists: tuple[set[str], set[str]],
+        letters: int,
     ) -> None:
-        whitelist, exclusions = lists
+        whitelist, exclusions = ({spelled(each, letters) for each in names} for names in lists)
         self._change(
             name,
             percentage=percentage,
@@ -379,8 +392,8 @@ class ReconcileMachine(RuleBasedStateMachine):
     def change_the_zone(self, zone: str) -> None:
         self.world.set_zone(zone)
 
-    @rule(name=st.sampled_from(NAMES))
-    def appears(self, name: str) -> None:
+    @rule(name=st.sampled_from(NAMES + ODD_NAMES), letters=SPELLINGS)
+    def appears(self, name: str, letters: int = 0) -> None:
         if name not in self.repositories:
             number = len(self.names_ever) + 1
             repository = str(UUID(int=number * 7919))
@@ -389,25 +402,26 @@ class ReconcileMachine(RuleBasedStateMachine):
                 " VALUES (%(id)s, 'acme', %(short)s, %(name)s, %(stars)s)",
                 id=repository,
                 short=name.partition("/")[2],
-                name=name,
+                name=spelled(name, letters) if name in NAMES else name,
                 stars=number * 20,
             )
             self._is_called(repository, name)
 
     @precondition(lambda self: self.repositories)
-    @rule(data=st.data())
-    def is_renamed(self, data: st.DataObject) -> None:
-        free = [name for name in NAMES if name not in self.repositories]
-        if free:
-            old = data.draw(st.sampled_from(sorted(self.repositories)))
-            repository, new = self.repositories.pop(old), data.draw(st.sampled_from(free))
-            self.world.execute(
-                "UPDATE repositories SET full_name = %(name)s, name = %(short)s WHERE id = %(id)s",
-                id=repository,
-                short=new.partition("/")[2],
-                name=new,
-            )
-            self._is_called(repository, new)
+    @rule(data=st.data(), letters=SPELLINGS)
+    def is_renamed(self, data: st.DataObject, letters: int) -> None:
+        """To a name that is free, or to another spelling of its own."""
+        old = data.draw(st.sampled_from(sorted(self.repositories)))
+        free = [name for name in NAMES + ODD_NAMES if name not in self.repositories]
+        new = data.draw(st.sampled_from([old, *free]))
+        repository = self.repositories.pop(old)
+        self.world.execute(
+            "UPDATE repositories SET full_name = %(name)s, name = %(short)s WHERE id = %(id)s",
+            id=repository,
+            short=new.partition("/")[2],
+            name=spelled(new, letters) if new in NAMES else new,
+        )
+        self._is_called(repository, new)
 
     @precondition(lambda self: self.repositories)
     @rule(data=st.data())
@@ -444,14 +458,18 @@ class ReconcileMachine(RuleBasedStateMachine):
             self.world.execute(BY_HAND, feature=name)
 
     @precondition(lambda self: self.applied >= 0)
-    @rule(feature=st.sampled_from(FEATURES), name=st.sampled_from(NAMES))
-    def whitelist_live(self, feature: str, name: str) -> None:
+    @rule(
+        feature=st.sampled_from(FEATURES),
+        name=st.sampled_from(NAMES + ODD_NAMES),
+        letters=SPELLINGS,
+    )
+    def whitelist_live(self, feature: str, name: str, letters: int) -> None:
         self.world.execute(
             "UPDATE rollout_configuration"
             " SET target_repositories = array_append(target_repositories, %(name)s)"
             " WHERE feature_name = %(feature)s",
             feature=feature,
-            name=name,
+            name=spelled(name, letters) if name in NAMES else name,
         )
 
     @precondition(lambda self: self.applied >= 0)
@@ -664,18 +682,22 @@ class ReconcileMachine(RuleBasedStateMachine):
     def _remember(self, commit: Commit) -> dict[str, dict[str, set[str]]]:
         """Return the keys of each feature's lists; from now on the names mean what they mean now."""
         features = commit.rollout.features.values()
-        listed = {name for each in features for name in each.whitelist}
-        excluded = {name for each in features for name in each.exclusions}
+        listed = {name.lower() for each in features for name in each.whitelist}
+        excluded = {name.lower() for each in features for name in each.exclusions}
         meant = {
             name: self.repositories.get(name) or self.remembered.get(name, name)
             for name in listed | excluded
         }
         keys = {
             feature: {
-                "whitelist": {meant[name] for name in each.whitelist},
+                "whitelist": {meant[name.lower()] for name in each.whitelist},
                 # A name that another repository has now excludes both.
-                "exclusions": {meant[name] for name in each.exclusions}
-                | {self.remembered[name] for name in each.exclusions if name in self.remembered},
+                "exclusions": {meant[name.lower()] for name in each.exclusions}
+                | {
+                    self.remembered[name.lower()]
+                    for name in each.exclusions
+                    if name.lower() in self.remembered
+                },
             }
             for feature, each in commit.rollout.features.items()
         }
@@ -705,7 +727,8 @@ class ReconcileMachine(RuleBasedStateMachine):
         """Add the repositories of a file, by any name that a repository has had."""
         for name, feature in commit.rollout.features.items():
             for repository, names in self.names_ever.items():
-                listed = names & set(feature.whitelist)
+                listed = names & set(map(str.lower, feature.whitelist))
+                is_excluded = names <= set(map(str.lower, feature.exclusions))
                 targeting = Targeting(
                     active=True,
                     emergency_stop=False,
@@ -713,7 +736,7 @@ class ReconcileMachine(RuleBasedStateMachine):
                     percentage=feature.percentage,
                     salt=name,
                     whitelist=frozenset({repository} if listed else ()),
-                    exclusions=frozenset({repository} if names <= set(feature.exclusions) else ()),
+                    exclusions=frozenset({repository} if is_excluded else ()),
                 )
                 category = self._category(repository)
                 if category is not None and is_eligible(
@@ -776,6 +799,10 @@ class ReconcileMachine(RuleBasedStateMachine):
         ]
 
 
+NIGHTLY_SHARES = 4
+"""The nightly sequences run on as many processes as there are cores."""
+
+
 @pytest.fixture
 def world(database: Database, tmp_path: Path) -> Iterator[World]:
     world = World(database, Clones.make(tmp_path, 2))
@@ -784,21 +811,26 @@ def world(database: Database, tmp_path: Path) -> Iterator[World]:
     world.target.engine.dispose()
 
 
+@pytest.mark.parametrize(
+    "share",
+    [0, *(pytest.param(each, marks=pytest.mark.nightly) for each in range(1, NIGHTLY_SHARES))],
+)
 def test_the_promises_hold_under_random_actions(
-    world: World, at_size: Callable[[int, int], int]
+    world: World, at_size: Callable[[int, int], int], share: int
 ) -> None:
     class Machine(ReconcileMachine):
         pass
 
     Machine.world = world
+    size = at_size(300, 10_000 // NIGHTLY_SHARES)
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=at_size(300, 10_000),
+            max_examples=size,
             stateful_step_count=at_size(12, 20),
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
 
-    assert world.runs >= at_size(300, 10_000)
+    assert world.runs >= size
