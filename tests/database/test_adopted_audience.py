@@ -1,14 +1,10 @@
 """The audience of an adopted service before and after: not one repository moves."""
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-import hypothesis.strategies as st
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from reconciler.database import schema, schema_objects
 from reconciler.errors import SetupInvalid, Unavailable
@@ -184,50 +180,6 @@ def test_a_view_that_the_service_redefined_survives_repair(service: Database) ->
 
     assert service.value("SELECT max(stars) FROM repository_activity") == 7
     assert schema_objects.repair(service.engine) == []
-
-
-strategies = st.sampled_from(["percentage", "whitelist", "repository_size"])
-
-
-def test_no_repository_gains_by_adoption_for_any_rows(
-    service: Database,
-    copy_of: Callable[[Database], Database],
-    at_size: Callable[[int, int], int],
-) -> None:
-    @settings(max_examples=at_size(6, 150), deadline=None, suppress_health_check=list(HealthCheck))
-    @given(
-        st.lists(
-            st.tuples(strategies, st.integers(0, 100), st.booleans(), st.booleans(),
-                      st.sets(st.integers(1, 400), max_size=5), st.sets(st.integers(1, 400), max_size=5)),
-            min_size=1, max_size=4,
-        )
-    )  # fmt: skip
-    def adopt(features: list[tuple[str, int, bool, bool, set[int], set[int]]]) -> None:
-        database = copy_of(service)
-        database.execute("DELETE FROM rollout_configuration")
-        for number, (strategy, percentage, active, stopped, listed, excluded) in enumerate(
-            features
-        ):
-            database.execute(
-                "INSERT INTO rollout_configuration (feature_name, rollout_strategy,"
-                " rollout_percentage, is_active, emergency_stop, target_repositories,"
-                " excluded_repositories) VALUES (%(name)s, %(strategy)s, %(percentage)s, %(active)s,"
-                " %(stopped)s,"
-                " ARRAY(SELECT id::text FROM repositories WHERE github_id = ANY (%(listed)s)),"
-                " ARRAY(SELECT id::text FROM repositories WHERE github_id = ANY (%(excluded)s)))",
-                name=f"f{number}", strategy=strategy, percentage=percentage, active=active,
-                stopped=stopped, listed=list(listed), excluded=list(excluded),
-            )  # fmt: skip
-        before = audience(database)
-        with suppress(schema.AudienceWouldChange):
-            schema.upgrade(database.engine)
-            adopted.append(features)
-        assert audience(database) <= before
-        database.engine.dispose()
-
-    adopted: list[object] = []
-    adopt()
-    assert adopted
 
 
 def test_the_holder_of_the_tables_is_named_after_some_tries(

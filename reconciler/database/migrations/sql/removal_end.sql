@@ -116,25 +116,8 @@ BEGIN
         EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', each.relation, each.name);
     END LOOP;
 
-    FOR each IN SELECT * FROM pg_temp.retyped LOOP
-        EXECUTE format(
-            'ALTER TABLE %s ALTER COLUMN %I TYPE %s USING %s', each.relation, each.attname, each.wanted,
-            CASE
-                -- Rounding up would let in more.
-                WHEN each.wanted IN ('integer', 'bigint', 'smallint')
-                    THEN format('trunc(%I)::%s', each.attname, each.wanted)
-                WHEN each.wanted IN ('json', 'jsonb') THEN format('to_json(%I)::%s', each.attname, each.wanted)
-                WHEN each.wanted LIKE 'timestamp%without time zone'
-                    THEN format(
-                        '(%I AT TIME ZONE %L)::%s', each.attname,
-                        (SELECT zone.reset_val FROM pg_settings AS zone WHERE zone.name = 'TimeZone'), each.wanted
-                    )
-                ELSE format('%I::%s', each.attname, each.wanted)
-            END
-        );
-    END LOOP;
-
     -- Values that adoption changed, where nothing else changed them since, and rows that it deleted.
+    -- They are kept in the types of the rollout, so they come before the types.
     FOR each IN SELECT * FROM pg_temp.adopted LOOP
         FOR columns IN
             SELECT host.name FROM pg_temp.host_object AS host
@@ -161,6 +144,24 @@ BEGIN
                 FROM pg_temp.host_object AS host
                 WHERE host.kind = 'column' AND host.relation = each.name
             )
+        );
+    END LOOP;
+
+    FOR each IN SELECT * FROM pg_temp.retyped LOOP
+        EXECUTE format(
+            'ALTER TABLE %s ALTER COLUMN %I TYPE %s USING %s', each.relation, each.attname, each.wanted,
+            CASE
+                -- Rounding up would let in more.
+                WHEN each.wanted IN ('integer', 'bigint', 'smallint')
+                    THEN format('trunc(%I)::%s', each.attname, each.wanted)
+                WHEN each.wanted IN ('json', 'jsonb') THEN format('to_json(%I)::%s', each.attname, each.wanted)
+                WHEN each.wanted LIKE 'timestamp%without time zone'
+                    THEN format(
+                        '(%I AT TIME ZONE %L)::%s', each.attname,
+                        (SELECT zone.reset_val FROM pg_settings AS zone WHERE zone.name = 'TimeZone'), each.wanted
+                    )
+                ELSE format('%I::%s', each.attname, each.wanted)
+            END
         );
     END LOOP;
 
