@@ -59,6 +59,23 @@ def test_the_statements_show_and_change_something(service: Service) -> None:
     }
 
 
+RECORDS = (
+    "SELECT record_rollout_job('by_size', id, 'inngest', false) FROM repositories LIMIT 1",
+    "SELECT record_rollout_jobs('by_size', ARRAY[id], ARRAY['inngest'], ARRAY[false], ARRAY[1.0],"
+    " ARRAY[NULL], ARRAY[NULL], ARRAY[NULL::bigint]) FROM repositories LIMIT 1",
+    "SELECT claim_rollout_write(gen_random_uuid(), 1, interval '1 hour')",
+)
+
+
+@pytest.mark.parametrize("call", RECORDS)
+def test_a_role_that_row_security_refuses_records_no_jobs(
+    call: str, service: Service, adopted: Database
+) -> None:
+    """A visitor of the platform has every grant on the metrics, but no policy."""
+    assert service.effect_of(call, service.anon, adopted).error == "42501"
+    assert service.effect_of(call, service.login, adopted).error is None
+
+
 @pytest.mark.parametrize("call", CATEGORIZING)
 def test_a_call_that_categorizes_writes_the_same(call: str, new_database: NewDatabase) -> None:
     with new_database(template="template0") as database, Service.make(database) as service:

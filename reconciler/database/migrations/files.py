@@ -91,7 +91,7 @@ def run_objects(connection: "Connection | None" = None, *, until: str = "9999") 
         "0003_host_functions.sql",
         "0001_service_functions.sql",
         max(name for name in RECORD_FILES if name[:4] <= until),
-        *(("0012_rights.sql",) if sets_rights else ()),
+        *(("0012_rights.sql", "0015_rights.sql") if sets_rights else ()),
     ):
         run_file(name, connection)
 
