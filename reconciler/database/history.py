@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from sqlalchemy import text
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _SQL = queries("history")
+
+MOST_SHOWN_NAMES: Final = 6
+"""The largest list that is shown with its names; a larger one is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class HistoryEntry:
             # The reverted value was live; the last apply had no other value before it.
             is_reverted = self.action == Action.DRIFT_REVERTED
             before = details.get("live") if is_reverted else details["before"]
-            return f"{details['field']} {_shown(before)} → {_shown(details.get('after'))}"
+            return _difference(str(details["field"]), before, details.get("after"))
         if "limit_after" in details:
             limit = _limit(details["limit_after"])
             return f"override {_limit(details.get('limit_before'))} → {limit}"
@@ -210,16 +213,36 @@ def _limit(percentage: Any) -> str:
     return "stop" if percentage is None else str(percentage)
 
 
+def _difference(field: str, before: Any, after: Any) -> str:
+    """Return the change of a field in words; of a thing with keys, only the keys that differ."""
+    match before, after:
+        case None, dict():
+            return f"{field} added: {_shown(after)}"
+        case dict(), None:
+            return f"{field} removed: {_shown(before)}"
+        case dict(), dict():
+            keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+            return f"{field}: " + ", ".join(
+                f"{key} {_shown(before.get(key))} → {_shown(after.get(key))}" for key in keys
+            )
+        case _:
+            return f"{field} {_shown(before)} → {_shown(after)}"
+
+
 def _shown(value: Any) -> str:
-    """Return a value of a row's metadata for people."""
+    """Return a value of a row's metadata for people; a key without a value is left out."""
     match value:
         case None:
             return "(none)"
         case bool():
             return "on" if value else "off"
+        case list() if 0 < len(value) <= MOST_SHOWN_NAMES and {*map(type, value)} == {str}:
+            return " and ".join(value)
         case list():
             return counted(len(value), "entry")
         case dict():
-            return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
+            return ", ".join(
+                f"{key} {_shown(each)}" for key, each in value.items() if each not in (None, [], {})
+            )
         case _:
             return str(value)
