@@ -5,6 +5,7 @@ import re
 import pytest
 
 from reconciler.dashboard.screens.in_git import InGit
+from reconciler.git.web_address import read_web_addresses
 from reconciler.operations.block_in_git import read_block
 from tests.builders import FEATURE, add_repositories
 from tests.database.test_job_series import add_feature
@@ -36,7 +37,9 @@ def test_now_counts_in_the_background_and_again_after_a_change(database: Databas
     database.execute(STOP)
     assert eligible(browser) is None
     eventually(lambda: isinstance(eligible(browser), dict))
-    assert "0 of 2<br>" in browser.get("/").text
+    page = browser.get("/").text
+    assert "<td>0 of 2\n" in page
+    assert "The eligible repositories were counted at <time>" in page
 
 
 def test_a_commit_is_a_link_where_the_repository_has_a_page(site: Site) -> None:
@@ -55,6 +58,18 @@ def test_a_commit_is_a_link_where_the_repository_has_a_page(site: Site) -> None:
 @pytest.mark.parametrize("commit", ["main", "javascript:alert(1)", "../../x", None, 7])
 def test_what_is_no_commit_is_no_link(commit: object) -> None:
     assert InGit("https://git.example.com/acme/rollout").commit_url(commit) is None
+
+
+def test_a_feature_leads_to_the_editor_of_the_file(site: Site) -> None:
+    site.reconcile("--yes")
+    site.git("remote", "set-url", "origin", "git@github.com:acme/rollout.git")
+    pages = read_web_addresses(site.folder / "rollout.yaml")
+    browser = Browser.acting(site.database, in_git=InGit(editor_url=pages.editor))
+
+    shown = browser.get(f"/features/{FEATURE}").text
+
+    assert 'href="https://github.com/acme/rollout/edit/main/rollout.yaml"' in shown
+    assert f"reconcile set PERCENT --feature {FEATURE}" in shown
 
 
 def test_a_feature_shows_its_override_as_git_has_it(site: Site) -> None:

@@ -91,14 +91,14 @@ def _in_git(settings: Settings) -> "InGit":
     file = settings.path.absolute()
     if find_top(file.parent) is None:
         return InGit()
-    from reconciler.git.web_address import read_repository_url
+    from reconciler.git.web_address import WebAddresses, read_web_addresses
     from reconciler.operations.block_in_git import read_block
 
     try:
-        url = read_repository_url(file)
+        pages = read_web_addresses(file)
     except ReconcilerError:
-        url = None
-    return InGit(url, lambda feature: read_block(file, feature))
+        pages = WebAddresses(None, None)
+    return InGit(pages.repository, pages.editor, lambda feature: read_block(file, feature))
 
 
 def _acting(

@@ -14,6 +14,8 @@ _STEPS: Final = tuple(
     timedelta(minutes=each) for each in (5, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080)
 )
 _MOST_TICKS: Final = 8
+_SHAPES: Final = frozenset({"circle", "line", "path", "rect"})
+"""Elements without content: a page can have hundreds, so each is one tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ def tag(name: str, attributes: Mapping[str, object], content: str = "") -> str:
         f' {key}="{number(value) if isinstance(value, float) else text(value)}"'
         for key, value in attributes.items()
     )
+    if name in _SHAPES:
+        return f"<{name}{written}/>"
     return f"<{name}{written}>{content}</{name}>"
 
 
@@ -76,16 +80,23 @@ def svg(description: str, size: tuple[float, float], body: Iterable[str], kind: 
             "role": "img",
             "aria-label": description,
             "viewBox": f"0 0 {number(wide)} {number(high)}",
-            "preserveAspectRatio": "xMidYMid meet",
         },
         "".join(body),
     )
 
 
+def small_svg(description: str, body: Iterable[str], kind: str) -> str:
+    """Return a drawing for a cell of a table, with its text alternative.
+
+    The style sheet has its size, one pixel for one unit: a page has hundreds of them.
+    """
+    return tag("svg", {"class": kind, "role": "img", "aria-label": description}, "".join(body))
+
+
 def time_element(moment: datetime) -> str:
     """Return a time in UTC as an element that the page's script shows in the viewer's zone."""
     shown = show_time(moment)
-    return tag("time", {"datetime": shown}, text(shown))
+    return tag("time", {}, text(shown))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

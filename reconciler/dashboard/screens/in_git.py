@@ -25,6 +25,8 @@ class InGit:
 
     repository_url: str | None = None
     """Its page in a browser."""
+    editor_url: str | None = None
+    """The page that edits the file."""
     read_block: Callable[[str], BlockInGit | None] | None = None
 
     def commit_url(self, commit: Any) -> str | None:

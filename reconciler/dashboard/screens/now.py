@@ -152,12 +152,26 @@ class NowRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CountedBetween:
+    """The oldest and the newest time of some counts."""
+
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NowScreen:
     """Every feature, the limited and failing ones first."""
 
     rows: Sequence[NowRow]
     as_of: datetime
     """The database's time."""
+
+    @property
+    def counted(self) -> CountedBetween | None:
+        """When the eligible repositories of these features were counted; None if none were."""
+        times = [row.count.at for row in self.rows if row.count is not None]
+        return CountedBetween(min(times), max(times)) if times else None
 
 
 def read_now_screen(

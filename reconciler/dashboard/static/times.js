@@ -21,11 +21,12 @@
       element.dataset.shown = "yes";
       const isOfThisYear = moment.getFullYear() === new Date().getFullYear();
       const options = form === "full" && !isOfThisYear ? { ...forms.full, year: "numeric" } : forms[form];
+      if (element instanceof HTMLTimeElement) element.dateTime = element.title = written;
       element.textContent = new Intl.DateTimeFormat(undefined, options).format(moment);
     }
   };
   const showAll = (root) => {
-    root.querySelectorAll("time[datetime]").forEach((each) => show(each, each.dateTime, "full"));
+    root.querySelectorAll("time:not([data-shown])").forEach((each) => show(each, each.textContent, "full"));
     root.querySelectorAll("svg.chart").forEach(showTicks);
     root.querySelectorAll("text[data-time]").forEach((each) => show(each, each.dataset.time, each.dataset.form));
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
