@@ -448,6 +448,19 @@ sums AS MATERIALIZED (
         FROM moved
     ) AS each
     GROUP BY GROUPING SETS ((each.initial), (each.owner))
+),
+
+-- A copy of a few rows, so that no feature reads those of all owners for its categories.
+categories AS MATERIALIZED (
+    SELECT
+        -- each feature
+        sums.gained_0,
+        sums.lost_0,
+        -- end
+        threshold.category
+    FROM sums
+    INNER JOIN public.category_threshold AS threshold
+        ON sums.initial = left(threshold.category, 1)
 )
 
 SELECT
@@ -457,13 +470,15 @@ SELECT
     (
         SELECT
             coalesce(
-                jsonb_agg(jsonb_build_array(threshold.category, sums.gained_0, sums.lost_0)),
+                jsonb_agg(
+                    jsonb_build_array(
+                        categories.category, categories.gained_0, categories.lost_0
+                    )
+                ),
                 '[]'
             )
-        FROM sums
-        INNER JOIN public.category_threshold AS threshold
-            ON sums.initial = left(threshold.category, 1)
-        WHERE sums.gained_0 + sums.lost_0 > 0
+        FROM categories
+        WHERE categories.gained_0 + categories.lost_0 > 0
     ) AS by_category_0,
     (
         SELECT
@@ -488,7 +503,12 @@ SELECT
                 moved.score,
                 moved.name
             FROM moved
-            WHERE moved.moves & CAST(:gain_0 AS bigint) <> 0
+            WHERE
+                moved.moves & CAST(:gain_0 AS bigint) <> 0
+                AND EXISTS (
+                    SELECT FROM categories
+                    WHERE categories.gained_0 > 0
+                )
             ORDER BY moved.score DESC, moved.name ASC
             LIMIT :samples
         ) AS sample
@@ -500,7 +520,12 @@ SELECT
                 moved.score,
                 moved.name
             FROM moved
-            WHERE moved.moves & CAST(:loss_0 AS bigint) <> 0
+            WHERE
+                moved.moves & CAST(:loss_0 AS bigint) <> 0
+                AND EXISTS (
+                    SELECT FROM categories
+                    WHERE categories.lost_0 > 0
+                )
             ORDER BY moved.score DESC, moved.name ASC
             LIMIT :samples
         ) AS sample
