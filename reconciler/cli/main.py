@@ -101,6 +101,8 @@ OTHER_NAMES: Final = {
 MAX_SENTENCE: Final = 200
 """Characters of the sentence that describes a command in a list."""
 
+_CONTEXT_SETTINGS: Final = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
+
 EXIT_COMMAND_LINE_WRONG: Final = 64
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED: Final = 128 + signal.SIGPIPE
@@ -158,8 +160,15 @@ def with_shared_options(command: click.Command) -> click.Command:
     return command
 
 
-def make_program() -> Program:
-    """Return the program; without a command it applies."""
+def make_program(arguments: Sequence[str] = ()) -> click.Command:
+    """Return the program; without a command it applies.
+
+    If the arguments begin with a command, it has no options of the apply: their import takes a while.
+    """
+    if arguments and arguments[0] in COMMANDS:
+        return Program(
+            name="reconcile", params=shared_options(), context_settings=_CONTEXT_SETTINGS
+        )
     from reconciler.cli.commands.apply import command as apply
 
     program = Program(
@@ -169,7 +178,7 @@ def make_program() -> Program:
         invoke_without_command=True,
         help=apply.help,
         epilog=apply.epilog,
-        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+        context_settings=_CONTEXT_SETTINGS,
     )
     return click.version_option(__version__, prog_name="reconcile")(program)
 
@@ -188,8 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(settings: Settings, arguments: Sequence[str]) -> int:
     try:
-        result: Any = make_program().main(
-            [as_text(each) for each in arguments],
+        given = [as_text(each) for each in arguments]
+        result: Any = make_program(given).main(
+            given,
             prog_name="reconcile",
             standalone_mode=False,
             obj=settings,

@@ -21,7 +21,6 @@ import click
 
 from reconciler.cli.options import Format, Settings
 from reconciler.cli.render.text import for_json
-from reconciler.planning.field_types import plain
 from reconciler.wording import count, show_time
 
 Data = TypeVar("Data")
@@ -203,6 +202,8 @@ def _jsonable(value: Any) -> Any:
         case datetime():
             return show_time(value)
         case Decimal() | timedelta():
+            from reconciler.planning.field_types import plain
+
             return plain(value)
         case UUID():
             return str(value)

@@ -11,7 +11,6 @@ import click
 
 from reconciler.cli.options import Settings
 from reconciler.cli.render.text import for_line, wrapped
-from reconciler.cli.render.wording import describe_written_back
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
@@ -80,6 +79,8 @@ def warn_of_problem(settings: Settings, report: "WriteBackReport") -> None:
 
 
 def _line(report: "WriteBackReport", written: "WrittenBack") -> str:
+    from reconciler.cli.render.wording import describe_written_back
+
     where = f"{report.remote}/{report.branch}"
     text = for_line(f"{written.feature}: {describe_written_back(where, written)}")
     return "\n".join([*wrapped(text), f"    override {written.override}"])

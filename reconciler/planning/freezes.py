@@ -212,7 +212,7 @@ class Frozen(Finding):
 class FreezeChangeReport(BaseModel):
     """A freeze with other times, another zone or other features."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     before: Freeze
     after: Freeze
@@ -221,7 +221,7 @@ class FreezeChangeReport(BaseModel):
 class FreezesReport(BaseModel):
     """What changes about the freezes, each by its name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     added: dict[str, Freeze] = {}
     removed: dict[str, Freeze] = {}

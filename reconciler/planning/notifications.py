@@ -41,7 +41,7 @@ TargetsPlan = NamedChanges[Target]
 
 
 class _Report(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class TargetChangeReport(_Report):

@@ -10,7 +10,7 @@ ProcessorsPlan = NamedChanges[Processor]
 
 
 class _Report(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ProcessorChangeReport(_Report):

@@ -23,6 +23,7 @@ from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan,
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.processors import ProcessorsReport, report_processors
 from reconciler.planning.routing_shift import RoutingShiftReport, report_shift
+from reconciler.rollout_file.described_schema import DescribedSchema
 from reconciler.rollout_file.model import Override
 from reconciler.rollout_file.schema_address import schema_address
 from reconciler.wording import describe_permission, exact_time
@@ -31,7 +32,7 @@ from reconciler.wording import describe_permission, exact_time
 class Report(BaseModel):
     """The base of every part of a report: frozen, and without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ScalarChangeReport(Report):
@@ -168,14 +169,14 @@ class PlanReport(Report):
     features: list[FeatureReport]
     test_repositories: MarksReport
     categories: CategoriesReport
-    notifications: NotificationsReport = NotificationsReport()
-    freezes: FreezesReport = FreezesReport()
-    processors: ProcessorsReport = ProcessorsReport()
+    notifications: NotificationsReport = NotificationsReport.model_construct()
+    freezes: FreezesReport = FreezesReport.model_construct()
+    processors: ProcessorsReport = ProcessorsReport.model_construct()
 
 
 def plan_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a plan."""
-    schema = PlanReport.model_json_schema(mode="serialization")
+    schema = PlanReport.model_json_schema(mode="serialization", schema_generator=DescribedSchema)
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, "$id": schema_address("plan"), **schema}
 

@@ -53,7 +53,7 @@ class RoutingShift:
 class RoutingShiftReport(BaseModel):
     """How many jobs of the last day other rules would have moved, and what they would have cost."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     jobs: int
     moved: dict[str, int]

@@ -116,7 +116,11 @@ class Freeze(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True
+        frozen=True,
+        extra="forbid",
+        validate_by_name=True,
+        serialize_by_alias=True,
+        defer_build=True,
     )
 
     name: Annotated[Text, Field(max_length=MAX_FREEZE_NAME_LENGTH)] = Field(examples=["weekend"])

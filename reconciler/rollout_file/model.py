@@ -59,7 +59,7 @@ Entries = Annotated[tuple[Entry, ...], Field(json_schema_extra={"uniqueItems": T
 class Model(BaseModel):
     """A part of the file; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Health(Model):
@@ -179,10 +179,12 @@ class Feature(Model):
     exclusions: Entries = Field((), examples=[["legacy-org/monolith"]])
     """Repositories that are never eligible: owner/name, owner/* or an id."""
     health: Health = Field(
-        Health(), examples=[{"max_error_rate": 5, "min_jobs": 10, "window": "24h"}]
+        Health.model_construct(), examples=[{"max_error_rate": 5, "min_jobs": 10, "window": "24h"}]
     )
     """When the feature counts as failing, and what happens then."""
-    guards: Guards = Field(Guards(), examples=[{"max_increase": 25, "max_removal": 30}])
+    guards: Guards = Field(
+        Guards.model_construct(), examples=[{"max_increase": 25, "max_removal": 30}]
+    )
     """The most that one apply may change without permission."""
     progression: tuple[Stage, ...] = Field(
         (), examples=[[{"percentage": 10, "soak": "1d"}, {"percentage": 100, "soak": "14d"}]]

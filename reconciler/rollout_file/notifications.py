@@ -122,7 +122,7 @@ TargetName = Annotated[str, AfterValidator(_target_name)]
 class Target(BaseModel):
     """One receiver of notifications; `ROLLOUT_NOTIFY_<NAME>_URL` in the environment is its address."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: Annotated[TargetKind, BeforeValidator(_choice(TargetKind, "a kind of target"))] = Field(
         examples=["slack", "pagerduty"]

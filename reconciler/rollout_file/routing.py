@@ -139,7 +139,7 @@ ProcessorKey = Annotated[str, AfterValidator(_key)]
 class _Part(BaseModel):
     """A part of the file; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Cost(_Part):
@@ -204,7 +204,7 @@ class RoutingRule(_Part):
         validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
     )
 
-    when: RoutedJobs = Field(RoutedJobs(), examples=[{"size": "<=10"}])
+    when: RoutedJobs = Field(RoutedJobs.model_construct(), examples=[{"size": "<=10"}])
     """The jobs that the rule takes; default: all."""
     to: ProcessorName = Field(examples=["inngest"])
     """The processor of these jobs: the feature's processor, its fallback, or `cheapest`."""

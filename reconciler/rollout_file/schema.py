@@ -3,17 +3,15 @@
 The reader alone checks the rules between values and the calendar.
 """
 
-import ast
-import inspect
 import json
 from datetime import timedelta
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
+from reconciler.rollout_file.described_schema import DescribedSchema
 from reconciler.rollout_file.durations import format_duration
 from reconciler.rollout_file.model import Rollout
 from reconciler.rollout_file.schema_address import schema_address
@@ -33,17 +31,8 @@ def rollout_schema_text() -> str:
     return json.dumps(rollout_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-class _FileSchema(GenerateJsonSchema):
+class _FileSchema(DescribedSchema):
     """Describes the YAML that may be written: numbers as numbers, and no null."""
-
-    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        described = super().model_schema(schema)
-        fields = schema["cls"].model_fields
-        for field, text in _attribute_docstrings(schema["cls"]).items():
-            name = fields[field].alias or field
-            described["properties"][name]["description"] = text
-            described["properties"][name].setdefault("title", self.get_title_from_name(name))
-        return described
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -68,23 +57,6 @@ class _FileSchema(GenerateJsonSchema):
             case _:
                 return described
         return {**described, "default": default}
-
-
-def _attribute_docstrings(model: type) -> dict[str, str]:
-    """Return the text below each field of a model.
-
-    Pydantic can read them too, but would do so at each import of the model, in every command.
-    """
-    (definition,) = ast.parse(inspect.getsource(model)).body
-    assert isinstance(definition, ast.ClassDef), "the source of a class"  # noqa: S101
-    found: dict[str, str] = {}
-    for statement, below in pairwise(definition.body):
-        match statement, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
-                found[name] = text
-            case _:
-                pass
-    return found
 
 
 def _number(value: object) -> object:

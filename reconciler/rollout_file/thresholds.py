@@ -15,7 +15,7 @@ from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Th
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class EnterpriseThreshold(_Part):
