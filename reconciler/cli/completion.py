@@ -34,7 +34,7 @@ def complete_repositories(
 
 def complete_features(settings: Settings, incomplete: str) -> list[str]:
     """Return the features of the database that begin with a text."""
-    from reconciler.database.live_state import read_feature_names
+    from reconciler.database.override_actions import read_feature_names
 
     return [each for each in _ask(settings, read_feature_names) if each.startswith(incomplete)]
 

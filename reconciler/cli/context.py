@@ -204,7 +204,7 @@ def choose_feature(settings: Settings, features: Collection[str]) -> str:
 
 def choose_live_feature(settings: Settings, connection: "Connection") -> str:
     """Return the feature of a command that reads the database, as `choose_feature` does."""
-    from reconciler.database.live_state import read_feature_names
+    from reconciler.database.override_actions import read_feature_names
 
     return choose_feature(settings, sorted(read_feature_names(connection)))
 
@@ -215,11 +215,11 @@ def choose_features(settings: Settings, database: "Database") -> "Sequence[str]"
     Raises:
         NotFound: there is no such feature.
     """
-    from reconciler.database.live_state import read_feature_names
+    from reconciler.database.override_actions import read_feature_names
     from reconciler.database.schema import require_newest
-    from reconciler.database.transactions import read_only_transaction
+    from reconciler.database.transactions import read_only_act
 
-    with read_only_transaction(database) as connection:
+    with read_only_act(database) as connection:
         require_newest(connection)
         features = read_feature_names(connection)
     if settings.feature is None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,10 +14,12 @@ from reconciler.cli.output import ask, can_ask, print_json, print_result, prompt
 from reconciler.cli.render.text import for_line, paragraph
 from reconciler.cli.types import as_text, require_reason
 from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
-from reconciler.errors import Refused
+from reconciler.errors import NotFound, Refused
 from reconciler.wording import count, counted, show_number
 
 if TYPE_CHECKING:
+    from reconciler.database.transactions import Database
+    from reconciler.operations.events import Event
     from reconciler.operations.limit_change import Changed, Forecast, LimitChange
     from reconciler.operations.safeguard import Acted
 
@@ -61,8 +64,7 @@ def change_and_report(
 
     The effect, and whether the action is possible, are checked before any question.
     """
-    from reconciler.notifications.recorder import emit_to_outbox
-    from reconciler.operations.limit_change import change_limit, forecast
+    from reconciler.operations.limit_change import forecast
 
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     asks = can_ask()
@@ -71,7 +73,9 @@ def change_and_report(
     if reason is not None:
         require_reason(reason)
     database = open_database(settings, to_write=True)
-    feature = choose_feature(settings, sorted(choose_features(settings, database)))
+    feature = settings.feature
+    if feature is None or asks:
+        feature = choose_feature(settings, sorted(choose_features(settings, database)))
     if asks and not (yes and reason is not None):
         expected = forecast(database, feature, change)
         if expected.hold is not None:
@@ -82,14 +86,7 @@ def change_and_report(
         reason = ask_for_reason() if reason is None else reason
         if not yes and expected.act is not None:
             ask(wording.question, "nothing was done")
-    changed = change_limit(
-        database,
-        feature,
-        change,
-        by=actor(settings),
-        reason=reason or "",
-        emit=emit_to_outbox(database),
-    )
+    changed = _change(settings, database, feature, change, reason=reason or "")
     if chosen is Format.TEXT:
         print_result(settings, "\n".join(_lines(changed)))
     report = write_back_and_warn(settings, database, requested=writes_back)
@@ -101,6 +98,26 @@ def change_and_report(
     if changed.acted.act is not None:
         settings.inform(f"Next: {settings.program} {wording.next_step}")
     return done
+
+
+def _change(
+    settings: Settings, database: "Database", feature: str, change: "LimitChange", *, reason: str
+) -> "Changed":
+    from reconciler.operations.limit_change import change_limit
+
+    emit = partial(_emit, database)
+    try:
+        return change_limit(database, feature, change, by=actor(settings), reason=reason, emit=emit)
+    except NotFound:
+        # The names of the others are read only here, so that a stop does not wait for them.
+        choose_features(settings, database)
+        raise
+
+
+def _emit(database: "Database", event: "Event") -> None:
+    from reconciler.notifications.recorder import emit_to_outbox
+
+    emit_to_outbox(database)(event)
 
 
 def ask_for_reason() -> str:

@@ -160,7 +160,7 @@ def with_shared_options(command: click.Command) -> click.Command:
     return command
 
 
-def make_program(arguments: Sequence[str] = ()) -> click.Command:
+def make_program(arguments: Sequence[str] = ()) -> Program:
     """Return the program; without a command it applies.
 
     If the arguments begin with a command, it has no options of the apply: their import takes a while.

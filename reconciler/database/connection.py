@@ -6,24 +6,26 @@ message is one line, without URL or password.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
-import sqlalchemy
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
 
 from reconciler.database.address import DatabaseAddress
+from reconciler.database.driver import DriverConnection, StatementFailed, driver_error
 from reconciler.database.odd_times import forgiving_adapters
 from reconciler.database.patience import Patience, is_of_switchover
 from reconciler.database.server import require_supported
 from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
 from rollout_client.statements import statements
+
+if TYPE_CHECKING:
+    import sqlalchemy
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 _SQL = statements("rollout_client", "transaction")
 
@@ -63,31 +65,69 @@ OF_THE_ACCOUNT = Rights()
 
 def create_engine(
     address: DatabaseAddress, patience: Patience | None = None, rights: Rights = OF_THE_ACCOUNT
-) -> sqlalchemy.Engine:
+) -> "sqlalchemy.Engine":
     """Return an engine for this address; it connects at its first use.
 
     With patience, a connection waits for a server that accepts it.
     """
+    import sqlalchemy
+
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
         poolclass=sqlalchemy.NullPool,
         use_native_hstore=False,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "application_name": APPLICATION_NAME,
-            **SILENCE,
-            **address.parameters,
-            "client_encoding": "utf8",
-            # A prepared statement belongs to its session; a pooler may give the next transaction another.
-            "prepare_threshold": None,
-            "context": _Adapters(),
-        },
+        connect_args=_parameters(address),
     )
     sqlalchemy.event.listen(
-        engine, "do_connect", partial(_connect, address, patience or Patience())
+        engine, "do_connect", partial(_connect_engine, address, patience or Patience())
     )
     sqlalchemy.event.listen(engine, "begin", partial(_fix_settings, rights))
     return engine
+
+
+@contextmanager
+def driver_connection(
+    address: DatabaseAddress,
+    patience: Patience,
+    rights: Rights,
+    *,
+    isolation: psycopg.IsolationLevel,
+    is_read_only: bool = False,
+) -> Iterator[DriverConnection]:
+    """Yield a connection of the driver in a transaction; without its commit nothing is written.
+
+    Raises:
+        StatementFailed: no server accepts the connection, or it refuses a setting.
+    """
+    try:
+        connection = _connect(address, patience, psycopg.connect, _parameters(address))
+    except psycopg.Error as error:
+        raise StatementFailed(error, is_lost=False) from error
+    try:
+        connection.isolation_level = isolation
+        connection.read_only = is_read_only
+        transaction = DriverConnection(connection)
+        transaction.execute(_settings(rights))
+        yield transaction
+    finally:
+        connection.close()
+
+
+def _parameters(address: DatabaseAddress) -> dict[str, Any]:
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "application_name": APPLICATION_NAME,
+        **SILENCE,
+        **address.parameters,
+        "client_encoding": "utf8",
+        # A prepared statement belongs to its session; a pooler may give the next transaction another.
+        "prepare_threshold": None,
+        "context": _Adapters(),
+    }
+
+
+def _settings(rights: Rights) -> str:
+    return _SQL["begin"] + _SQL["limits"] + rights.statement
 
 
 class _Adapters:
@@ -97,34 +137,44 @@ class _Adapters:
     connection = None
 
 
-def _fix_settings(rights: Rights, connection: sqlalchemy.Connection) -> None:
+def _fix_settings(rights: Rights, connection: "sqlalchemy.Connection") -> None:
     """Give a transaction its settings; they end with it, so that a pooled session keeps none."""
-    connection.exec_driver_sql(_SQL["begin"] + _SQL["limits"] + rights.statement)
+    connection.exec_driver_sql(_settings(rights))
+
+
+def _connect_engine(
+    address: DatabaseAddress,
+    patience: Patience,
+    dialect: "sqlalchemy.Dialect",
+    _record: object,
+    arguments: Sequence[Any],
+    parameters: dict[str, Any],
+) -> "DBAPIConnection":
+    """Connect before SQLAlchemy asks for the version, which it can read of Postgres alone."""
+    opened = cast("Callable[..., psycopg.Connection]", partial(dialect.connect, *arguments))
+    return cast("DBAPIConnection", _connect(address, patience, opened, parameters))
 
 
 def _connect(
     address: DatabaseAddress,
     patience: Patience,
-    dialect: sqlalchemy.Dialect,
-    _record: object,
-    arguments: Sequence[Any],
+    opened: "Callable[..., psycopg.Connection]",
     parameters: dict[str, Any],
-) -> DBAPIConnection:
+) -> "psycopg.Connection":
     """Connect; try again while a switchover or a restart may be the reason that no server answers."""
     while True:
         try:
-            connection = dialect.connect(*arguments, **parameters)
+            connection = opened(**parameters)
             break
         except psycopg.OperationalError as error:
             restarted = address.embedded_in and _embedded_parameters(address.embedded_in)
             if restarted:
-                connection = dialect.connect(*arguments, **{**parameters, **restarted})
+                connection = opened(**{**parameters, **restarted})
                 break
             if not is_of_switchover(error, sqlstate(error)) or not patience.wait(in_a_line(error)):
                 raise
-    # Before SQLAlchemy asks for the version, which it can read of Postgres alone.
     try:
-        require_supported(cast("psycopg.Connection", connection), address.describe())
+        require_supported(connection, address.describe())
     except SetupInvalid:
         connection.close()
         raise
@@ -153,12 +203,11 @@ def translated_errors(address: DatabaseAddress) -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as error:
-        if not isinstance(error.orig, psycopg.Error):
+    except Exception as error:
+        original = driver_error(error)
+        if original is None:
             raise
-        raise translated(error.orig, address) from error
-    except psycopg.Error as error:
-        raise translated(error, address) from error
+        raise translated(original, address) from error
 
 
 def translated(error: psycopg.Error, address: DatabaseAddress) -> ReconcilerError:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.freezes import Hold, find_hold, of_feature, read_freezes
 from reconciler.rollout_file.freezes import Freeze
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("freezes")
 
@@ -33,7 +32,7 @@ class AppliedFreezes:
         return find_hold(of_feature(self.freezes, feature), self.now)
 
 
-def read_applied_freezes(connection: "Connection") -> AppliedFreezes:
+def read_applied_freezes(connection: "AnyConnection") -> AppliedFreezes:
     """Return the freezes of the last applied file."""
-    row = connection.execute(text(_SQL["applied"])).one()
+    row = execute(connection, _SQL["applied"]).one()
     return AppliedFreezes(read_freezes(row.freezes), row.now)

@@ -11,8 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.field_types import plain
@@ -21,6 +20,8 @@ from reconciler.wording import counted, show_number
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("history")
 
@@ -79,13 +80,13 @@ def read_history(
 ) -> list[HistoryEntry]:
     """Return the newest rows that pass every filter given, newest first."""
     parameters = {"feature": feature, "action": action, "since": since, "limit": limit}
-    rows = connection.execute(text(_SQL["history"]), parameters)
+    rows = execute(connection, _SQL["history"], parameters)
     return [HistoryEntry(**row._mapping) for row in rows]  # noqa: SLF001
 
 
 def read_entries_by_hand(connection: "Connection") -> Mapping[str, HistoryEntry]:
     """Return the newest row of each feature that people wrote by hand since the last apply."""
-    rows = connection.execute(text(_SQL["by_hand"]))
+    rows = execute(connection, _SQL["by_hand"])
     return {row.feature_name: HistoryEntry(**row._mapping) for row in rows}  # noqa: SLF001
 
 
@@ -98,7 +99,7 @@ def read_newest_entry(
     """
     action = Action.WHITELIST_ADDED if list_name == "whitelist" else Action.EXCLUSION_ADDED
     parameters = {"feature": feature, "list": list_name, "action": action.value, "keys": list(keys)}
-    row = connection.execute(text(_SQL["newest_entry"]), parameters).one_or_none()
+    row = execute(connection, _SQL["newest_entry"], parameters).one_or_none()
     return None if row is None else HistoryEntry(**row._mapping)  # noqa: SLF001
 
 
@@ -106,7 +107,7 @@ def read_newest_entry(
 class HistoryWriter:
     """Writes the rows with one cause."""
 
-    connection: "Connection"
+    connection: "AnyConnection"
     generation: int
     cause: HistoryCause
 
@@ -140,7 +141,7 @@ class HistoryWriter:
                 "keys": list(entries.keys()),
                 "names": list(entries.values()),
             }
-            self.connection.execute(text(_SQL["record_entries"]), parameters)
+            execute(self.connection, _SQL["record_entries"], parameters)
 
     def reverted_marks(self, entries: Mapping[str, str], *, is_marked: bool) -> None:
         """Write one row for each mark as test, id → name, that SQL removed or set and that is undone."""
@@ -148,7 +149,7 @@ class HistoryWriter:
             details = {"field": "test_repositories", "live": not is_marked, "after": is_marked}
             row = self._for_drift(self._row(Action.DRIFT_REVERTED, None, details))
             names = {"keys": list(entries.keys()), "names": list(entries.values())}
-            self.connection.execute(text(_SQL["record_entries"]), row | names)
+            execute(self.connection, _SQL["record_entries"], row | names)
 
     def drift(self, feature: str, drift: Drift) -> None:
         """Write the changes of the live state, and the value from which the plan continues."""
@@ -180,8 +181,9 @@ class HistoryWriter:
         self, parameters: Mapping[str, Any], percentages: tuple[Decimal | None, Decimal | None]
     ) -> None:
         previous_percentage, new_percentage = percentages
-        self.connection.execute(
-            text(_SQL["record_change"]),
+        execute(
+            self.connection,
+            _SQL["record_change"],
             {
                 **parameters,
                 "previous_percentage": previous_percentage,

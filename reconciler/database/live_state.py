@@ -5,7 +5,7 @@ Reads in the caller's transaction and writes nothing; the rights of a reader are
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -69,11 +69,6 @@ def read_configurations(connection: "Connection") -> Mapping[str, Configuration]
     """Return every feature's configuration by name."""
     rows = connection.execute(text(_SQL["configurations"])).mappings()
     return {row["feature_name"]: configuration_from_row(row) for row in rows}
-
-
-def read_feature_names(connection: "Connection") -> Sequence[str]:
-    """Return every feature's name, without its configuration."""
-    return connection.execute(text(_SQL["feature_names"])).scalars().all()
 
 
 def read_thresholds(connection: "Connection") -> Mapping[Category, Threshold]:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-
+from reconciler.database.driver import driver_error, execute
 from reconciler.database.queries import queries
 from reconciler.errors import SetupInvalid, Unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
+
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("locks")
 
@@ -70,15 +70,15 @@ def lock_writers(
         SetupInvalid: the row is missing.
         Unavailable: another writer held the lock for too long; the message names it.
     """
-    if connection.execute(text(_SQL["try"])).one_or_none() is not None:
+    if execute(connection, _SQL["try"]).one_or_none() is not None:
         return
     longest_wait = longest_wait or LONGEST_WAIT
     on_wait(f"waiting for {_read_writer(connection)}, which holds the lock of writers")
-    connection.execute(text(_SQL["limit_waiting"]), {"lock_timeout": longest_wait})
+    execute(connection, _SQL["limit_waiting"], {"lock_timeout": longest_wait})
     try:
         with connection.begin_nested():
-            found = connection.execute(text(_SQL["wait"])).one_or_none()
-    except DBAPIError as error:
+            found = execute(connection, _SQL["wait"]).one_or_none()
+    except Exception as error:
         if not is_lock_timeout(error):
             raise
         raise Unavailable(
@@ -91,24 +91,25 @@ def lock_writers(
         )
 
 
-def is_lock_timeout(error: DBAPIError) -> bool:
+def is_lock_timeout(error: Exception) -> bool:
     """Return whether a statement failed because a lock was not granted in time."""
-    return getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
+    original = driver_error(error)
+    return original is not None and original.sqlstate == LOCK_NOT_AVAILABLE
 
 
-def describe_holders(connection: "Connection", *, with_readers: bool = False) -> str:
+def describe_holders(connection: "AnyConnection", *, with_readers: bool = False) -> str:
     """Return which sessions hold locks on the rollout's tables, the oldest transaction first, for people.
 
     Args:
         connection: a connection to the database.
         with_readers: whether to include sessions that only read; an upgrade waits for those too.
     """
-    rows = connection.execute(text(_SQL["holders"]), {"with_readers": with_readers}).all()
+    rows = execute(connection, _SQL["holders"], {"with_readers": with_readers}).all()
     return _describe(rows)
 
 
-def _read_writer(connection: "Connection") -> str:
-    return _describe(connection.execute(text(_SQL["writer"])).all())
+def _read_writer(connection: "AnyConnection") -> str:
+    return _describe(execute(connection, _SQL["writer"]).all())
 
 
 def _describe(rows: Sequence["Row[Any]"]) -> str:

@@ -4,13 +4,13 @@ Works without a file. Lists are neither read nor written, so a stop does not wai
 whitelist.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.history import HistoryWriter
 from reconciler.database.overrides import read_overrides, write_overrides
 from reconciler.database.queries import queries
@@ -25,7 +25,9 @@ from reconciler.planning.plan_inputs import without_override
 from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Row
+
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("override_actions")
 
@@ -48,32 +50,38 @@ class FoundFeature:
     """The transaction's time, by the database's clock."""
 
 
-def lock_feature(connection: "Connection", name: str) -> FoundFeature:
+def read_feature_names(connection: "AnyConnection") -> Sequence[str]:
+    """Return every feature's name, without its configuration."""
+    return [row.feature_name for row in execute(connection, _SQL["feature_names"])]
+
+
+def lock_feature(connection: "AnyConnection", name: str) -> FoundFeature:
     """Return one feature, locked until the end of this transaction.
 
     Raises:
         NotFound: there is no such feature.
     """
-    connection.execute(
-        text(_SQL["limit_waiting"]),
+    execute(
+        connection,
+        _SQL["limit_waiting"],
         {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": STATEMENT_TIMEOUT},
     )
-    connection.execute(text(_SQL["lock_feature"]), {"feature": name})
+    execute(connection, _SQL["lock_feature"], {"feature": name})
     return read_feature(connection, name)
 
 
-def read_feature(connection: "Connection", name: str) -> FoundFeature:
+def read_feature(connection: "AnyConnection", name: str) -> FoundFeature:
     """Return one feature.
 
     Raises:
         NotFound: there is no such feature.
     """
-    row = connection.execute(text(_SQL["feature"]), {"feature": name}).one_or_none()
+    row = execute(connection, _SQL["feature"], {"feature": name}).one_or_none()
     if row is None:
         raise NotFound(f"no feature is called {name}")
     overrides = read_overrides(connection, name).get(row.id, ())
     live = Exposure(row.active, row.emergency_stop, row.percentage)
-    applied = connection.execute(text(_SQL["desired"]), {"feature": name}).one()
+    applied = execute(connection, _SQL["desired"], {"feature": name}).one()
     desired = _desired(name, applied)
     if desired is None:
         desired = _before_overrides(connection, name, row.id, overrides) or live
@@ -89,7 +97,7 @@ def read_feature(connection: "Connection", name: str) -> FoundFeature:
 
 
 def write_act(
-    connection: "Connection",
+    connection: "AnyConnection",
     feature: FoundFeature,
     act: Act,
     *,
@@ -109,12 +117,13 @@ def write_act(
     """
     write_overrides(connection, feature.name, act.written)
     where = {"configuration": feature.id}
-    connection.execute(
-        text(_SQL["expose"]),
+    execute(
+        connection,
+        _SQL["expose"],
         where | {"percentage": act.after.percentage, "emergency_stop": act.after.emergency_stop},
     )
     if act.after.active != act.before.active:
-        connection.execute(text(_SQL["activate"]), where | {"active": act.after.active})
+        execute(connection, _SQL["activate"], where | {"active": act.after.active})
     others = [str(row.id) for row in act.written if row.id != override]
     HistoryWriter(connection, feature.generation, cause).change(
         action,
@@ -130,11 +139,12 @@ def write_act(
 
 
 def write_restored(
-    connection: "Connection", feature: FoundFeature, act: Act, cause: HistoryCause
+    connection: "AnyConnection", feature: FoundFeature, act: Act, cause: HistoryCause
 ) -> None:
     """Write a limit that is enforced again, with one row of history for each field, like an apply."""
-    connection.execute(
-        text(_SQL["expose"]),
+    execute(
+        connection,
+        _SQL["expose"],
         {
             "configuration": feature.id,
             "percentage": act.after.percentage,
@@ -154,14 +164,17 @@ def _desired(name: str, applied: "Row[Any]") -> Exposure | None:
 
 
 def _before_overrides(
-    connection: "Connection", name: str, configuration: UUID, overrides: tuple[StoredOverride, ...]
+    connection: "AnyConnection",
+    name: str,
+    configuration: UUID,
+    overrides: tuple[StoredOverride, ...],
 ) -> Exposure | None:
     on = next((row.id for row in overrides if row.state is OverrideState.ON), None)
     if on is None:
         return None
     chain = [str(each) for each in with_superseded(on, overrides)]
     parameters = {"configuration": configuration, "overrides": chain}
-    before = connection.execute(text(_SQL["before_overrides"]), parameters).scalar()
+    before = execute(connection, _SQL["before_overrides"], parameters).scalar()
     return None if before is None else exposure_from_state(name, before)
 
 

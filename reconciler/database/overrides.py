@@ -5,35 +5,39 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.rollout_file.model import Override
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Row
+
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("overrides")
 
 
 def read_overrides(
-    connection: "Connection", feature: str | None = None
+    connection: "AnyConnection", feature: str | None = None
 ) -> Mapping[UUID, tuple[StoredOverride, ...]]:
     """Return the overrides of all features, or of the named one, by the configuration's id."""
     found: defaultdict[UUID, list[StoredOverride]] = defaultdict(list)
-    for row in connection.execute(text(_SQL["overrides"]), {"feature": feature}):
+    for row in execute(connection, _SQL["overrides"], {"feature": feature}):
         found[row.rollout_config_id].append(_stored(row))
     return {configuration: tuple(rows) for configuration, rows in found.items()}
 
 
-def write_overrides(connection: "Connection", feature: str, rows: Iterable[StoredOverride]) -> None:
+def write_overrides(
+    connection: "AnyConnection", feature: str, rows: Iterable[StoredOverride]
+) -> None:
     """Write rows of one feature: new ones, and those with another state or limit."""
     # First the rows that are not on any more: at most one may be on.
     for row in sorted(rows, key=lambda row: row.state is OverrideState.ON):
         override = row.override
-        connection.execute(
-            text(_SQL["write_override"]),
+        execute(
+            connection,
+            _SQL["write_override"],
             {
                 "id": override.id,
                 "feature_name": feature,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reconciler.database.driver import execute
 from reconciler.database.locks import (
     LOCK_NOT_AVAILABLE,
     LOCK_TABLE,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from reconciler.database.adoption import Adoption
+    from reconciler.database.driver import AnyConnection
 
 _VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 
@@ -79,7 +81,7 @@ class AudienceWouldChange(Refused):
         )
 
 
-def require_newest(connection: "Connection") -> None:
+def require_newest(connection: "AnyConnection") -> None:
     """Refuse a schema that is not this release's.
 
     Raises:
@@ -244,18 +246,16 @@ def _take_version_table_over(connection: "Connection") -> None:
     )
 
 
-def _table_exists(connection: "Connection", name: str) -> bool:
+def _table_exists(connection: "AnyConnection", name: str) -> bool:
     """Return whether there is a table of this name whose reading runs nothing: no view, and no policy.
 
     An account that may create objects in `public` can make one before the first upgrade.
     """
-    from sqlalchemy import text
-
     statement = queries("ownership")["is_table"]
-    return bool(connection.execute(text(statement), {"name": f"public.{name}"}).scalar_one())
+    return bool(execute(connection, statement, {"name": f"public.{name}"}).scalar())
 
 
-def _find_version_table(connection: "Connection") -> str | None:
+def _find_version_table(connection: "AnyConnection") -> str | None:
     """Return the table with the schema's revision. A service's own version table is not ours."""
     if _table_exists(connection, VERSION_TABLE):
         return VERSION_TABLE
@@ -264,18 +264,19 @@ def _find_version_table(connection: "Connection") -> str | None:
     return None
 
 
-def _find_revision(connection: "Connection") -> str | None:
+def _find_revision(connection: "AnyConnection") -> str | None:
     """Return the recorded revision."""
     table = _find_version_table(connection)
     if table is None:
         return None
-    found: str | None = connection.exec_driver_sql(
-        f"SELECT version_num FROM public.{table}"  # noqa: S608 - one of two names  # nosec B608
+    found: str | None = execute(
+        connection,
+        f"SELECT version_num FROM public.{table}",  # noqa: S608 - one of two names  # nosec B608
     ).scalar()
     return found if found is not None and _REVISION.fullmatch(found) else None
 
 
-def _own_revision(connection: "Connection") -> str | None:
+def _own_revision(connection: "AnyConnection") -> str | None:
     """Return the database's revision, or None; refuse one of a newer release."""
     found = _find_revision(connection)
     if found is not None and found > NEWEST_REVISION:

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.errors import SetupInvalid
 
 if TYPE_CHECKING:
     import psycopg
-    from sqlalchemy import Connection
+
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("server")
 
@@ -41,14 +41,14 @@ def require_supported(connection: "psycopg.Connection", place: str) -> None:
         raise SetupInvalid(f"{place}: Postgres {version} is too old; {use}")
 
 
-def has_synchronous_standby(connection: "Connection") -> bool:
+def has_synchronous_standby(connection: "AnyConnection") -> bool:
     """Return whether a COMMIT waits for a second server, so that no failover loses it."""
-    return bool(connection.execute(text(_SQL["synchronous"])).scalar_one())
+    return bool(execute(connection, _SQL["synchronous"]).scalar())
 
 
-def newest_replayed_change(connection: "Connection") -> datetime | None:
+def newest_replayed_change(connection: "AnyConnection") -> datetime | None:
     """Return the time of the newest commit that a replica has; None on a primary."""
-    found: datetime | None = connection.execute(text(_SQL["replayed"])).scalar_one()
+    found: datetime | None = execute(connection, _SQL["replayed"]).scalar()
     return found
 
 

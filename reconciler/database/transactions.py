@@ -9,30 +9,43 @@ state of another one.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, Self, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy import Connection, Engine, exc, text
 
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.connection import (
     OF_THE_ACCOUNT,
     Rights,
     create_engine,
+    driver_connection,
     in_a_line,
     sqlstate,
     translated_errors,
+)
+from reconciler.database.driver import (
+    DriverConnection,
+    driver_error,
+    execute,
+    is_connection_lost,
 )
 from reconciler.database.locks import OnWait, describe_holders, is_lock_timeout, wait_silently
 from reconciler.database.patience import Patience, is_of_switchover, pause
 from reconciler.database.queries import queries
 from reconciler.errors import OutcomeUnknown, Unavailable
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from reconciler.database.driver import AnyConnection
+
 Result = TypeVar("Result")
+Kind = TypeVar("Kind", "Connection", DriverConnection)
 
 _SQL = queries("writes")
 TRIES: Final = 4
@@ -53,9 +66,11 @@ class Database:
     """A database to work on: its address, for messages without secrets, and its engine."""
 
     address: DatabaseAddress
-    engine: Engine
+    opened: "Engine | Callable[[], Engine]"
+    """The engine, or what makes it once."""
     on_wait: OnWait = wait_silently
     patience: Patience = field(default_factory=Patience)
+    rights: Rights = OF_THE_ACCOUNT
 
     @classmethod
     def at(
@@ -75,11 +90,17 @@ class Database:
             rights: the rights of its transactions.
         """
         patience = Patience(patience_seconds, on_wait)
-        return cls(address, create_engine(address, patience, rights), on_wait, patience)
+        make = cache(partial(create_engine, address, patience, rights))
+        return cls(address, make, on_wait, patience, rights)
+
+    @property
+    def engine(self) -> "Engine":
+        """The engine for everything but acts; its first use imports SQLAlchemy."""
+        return self.opened() if callable(self.opened) else self.opened
 
 
 @contextmanager
-def read_only_transaction(database: Database) -> Iterator[Connection]:
+def read_only_transaction(database: Database) -> Iterator["Connection"]:
     """Yield a connection on which every statement sees the same snapshot and cannot write."""
     with translated_errors(database.address), database.engine.connect() as connection:
         yield connection.execution_options(
@@ -88,7 +109,24 @@ def read_only_transaction(database: Database) -> Iterator[Connection]:
         connection.rollback()
 
 
-def write_transaction(database: Database, work: Callable[[Connection], Result]) -> Result:
+@contextmanager
+def read_only_act(database: Database) -> Iterator[DriverConnection]:
+    """Yield a connection as `read_only_transaction` does, of the driver: what an act looks at first."""
+    with (
+        translated_errors(database.address),
+        driver_connection(
+            database.address,
+            database.patience,
+            database.rights,
+            isolation=psycopg.IsolationLevel.REPEATABLE_READ,
+            is_read_only=True,
+        ) as connection,
+    ):
+        yield connection
+        connection.rollback()
+
+
+def write_transaction(database: Database, work: Callable[["Connection"], Result]) -> Result:
     """Run `work` in one transaction, commit it, and return its result.
 
     `work` may run several times; it must use only the connection. It takes place once.
@@ -98,11 +136,35 @@ def write_transaction(database: Database, work: Callable[[Connection], Result]) 
         SetupInvalid: the schema is not this release's.
         ReconcilerError: as in `translated_errors`; nothing was written.
     """
+    return _once(database, partial(_engine_connection, database.engine), work)
+
+
+def act_transaction(database: Database, work: Callable[[DriverConnection], Result]) -> Result:
+    """Run `work` as `write_transaction` does, with a connection of the driver.
+
+    Raises:
+        OutcomeUnknown: as `write_transaction` does, and every other error.
+    """
+    begin = partial(
+        driver_connection,
+        database.address,
+        database.patience,
+        database.rights,
+        isolation=psycopg.IsolationLevel.READ_COMMITTED,
+    )
+    return _once(database, begin, work)
+
+
+def _once(
+    database: Database,
+    begin: Callable[[], AbstractContextManager[Kind]],
+    work: Callable[[Kind], Result],
+) -> Result:
     tries = _Tries(database.patience)
     write = uuid4()
     results: list[Result] = []
 
-    def claimed_work(connection: Connection) -> Result:
+    def claimed_work(connection: Kind) -> Result:
         is_new = _claim(connection, write)
         tries.is_in_doubt = False
         if not is_new:
@@ -111,36 +173,48 @@ def write_transaction(database: Database, work: Callable[[Connection], Result]) 
         return results[-1]
 
     try:
-        return _translated(database, tries, claimed_work)
+        return _translated(database, tries, begin, claimed_work)
     except _TookPlace:
         return results[-1]
 
 
-def idempotent_transaction(database: Database, work: Callable[[Connection], Result]) -> Result:
+def idempotent_transaction(database: Database, work: Callable[["Connection"], Result]) -> Result:
     """Run `work` as `write_transaction` does, where nothing changes if it takes place twice.
 
     Raises:
         OutcomeUnknown: the server could not be asked whether a lost COMMIT took place.
         ReconcilerError: as in `translated_errors`; nothing was written.
     """
-    return _translated(database, _Tries(database.patience), work)
+    begin = partial(_engine_connection, database.engine)
+    return _translated(database, _Tries(database.patience), begin, work)
 
 
-def run_transaction(engine: Engine, work: Callable[[Connection], Result]) -> Result:
+def run_transaction(engine: "Engine", work: Callable[["Connection"], Result]) -> Result:
     """Run `work` as `idempotent_transaction` does, and raise the driver's errors unchanged."""
-    return _Tries(Patience()).run(engine, work)
+    return _Tries(Patience()).run(partial(_engine_connection, engine), work)
+
+
+@contextmanager
+def _engine_connection(engine: "Engine") -> Iterator["Connection"]:
+    with engine.connect() as connection:
+        # Independent of the server's default: reads after a lock see the writes of its last holder.
+        connection.execution_options(isolation_level="READ COMMITTED")
+        yield connection
 
 
 def _translated(
-    database: Database, tries: "_Tries", work: Callable[[Connection], Result]
+    database: Database,
+    tries: "_Tries",
+    begin: Callable[[], AbstractContextManager[Kind]],
+    work: Callable[[Kind], Result],
 ) -> Result:
     with translated_errors(database.address):
         try:
-            result = tries.run(database.engine, work)
-        except exc.DBAPIError as error:
+            result = tries.run(begin, work)
+        except Exception as error:
             if not is_lock_timeout(error):
                 raise
-            with database.engine.connect() as connection:
+            with begin() as connection:
                 holders = describe_holders(connection)
             raise Unavailable(
                 f"{database.address.describe()}: another transaction holds the lock: {holders}; "
@@ -150,12 +224,13 @@ def _translated(
     return result
 
 
-def _claim(connection: Connection, write: UUID) -> bool:
+def _claim(connection: "AnyConnection", write: UUID) -> bool:
     """Record the write in the transaction; return False if it has taken place."""
     try:
-        row = connection.execute(text(_SQL["claim"]), {"id": write, "keep_for": _KEPT_FOR}).one()
-    except exc.ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) == _UNDEFINED_FUNCTION:
+        row = execute(connection, _SQL["claim"], {"id": write, "keep_for": _KEPT_FOR}).one()
+    except Exception as error:
+        original = driver_error(error)
+        if original is not None and original.sqlstate == _UNDEFINED_FUNCTION:
             from reconciler.database.schema import require_newest
 
             connection.rollback()
@@ -178,12 +253,18 @@ class _Tries:
         self._failures = 0
         self._doubt_until = 0.0
 
-    def run(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
+    def run(
+        self,
+        begin: Callable[[], AbstractContextManager[Kind]],
+        work: Callable[[Kind], Result],
+    ) -> Result:
         """Run `work` in a transaction of its own until one commits."""
         while True:
             try:
-                return self._try(engine, work)
-            except exc.DBAPIError as error:
+                return self._try(begin, work)
+            except Exception as error:
+                if driver_error(error) is None and not is_connection_lost(error):
+                    raise
                 if not self._waited_for_next(error):
                     if self.is_in_doubt:
                         raise OutcomeUnknown(
@@ -192,20 +273,23 @@ class _Tries:
                         ) from error
                     raise
 
-    def _try(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
-        with engine.connect() as connection:
-            # Independent of the server's default: reads after a lock see the writes of its last holder.
-            connection.execution_options(isolation_level="READ COMMITTED")
+    def _try(
+        self,
+        begin: Callable[[], AbstractContextManager[Kind]],
+        work: Callable[[Kind], Result],
+    ) -> Result:
+        with begin() as connection:
             result = work(connection)
             try:
                 connection.commit()
-            except exc.DBAPIError as error:
-                self.is_in_doubt = _got_no_answer(error)
-                self._doubt_until = time.monotonic() + DOUBT_SECONDS
+            except Exception as error:
+                if driver_error(error) is not None or is_connection_lost(error):
+                    self.is_in_doubt = _got_no_answer(error)
+                    self._doubt_until = time.monotonic() + DOUBT_SECONDS
                 raise
             return result
 
-    def _waited_for_next(self, error: exc.DBAPIError) -> bool:
+    def _waited_for_next(self, error: Exception) -> bool:
         """Wait if there is a next try; return whether there is one."""
         self._failures += 1
         is_soon = _is_worth_another_try(error) and self._failures < TRIES
@@ -213,24 +297,26 @@ class _Tries:
         if is_soon or is_still_in_doubt:
             pause(self._failures)
             return True
+        original = driver_error(error)
         return (
-            isinstance(error.orig, psycopg.Error)
-            and (self.is_in_doubt or is_of_switchover(error.orig, sqlstate(error.orig)))
-            and self._patience.wait(in_a_line(error.orig))
+            original is not None
+            and (self.is_in_doubt or is_of_switchover(original, sqlstate(original)))
+            and self._patience.wait(in_a_line(original))
         )
 
 
-def _got_no_answer(error: exc.DBAPIError) -> bool:
-    if error.connection_invalidated or not isinstance(error.orig, psycopg.Error):
+def _got_no_answer(error: Exception) -> bool:
+    original = driver_error(error)
+    if is_connection_lost(error) or original is None:
         return True
-    state = sqlstate(error.orig)
+    state = sqlstate(original)
     return state is None or state.startswith(_UNANSWERED_SQLSTATES)
 
 
-def _is_worth_another_try(error: exc.DBAPIError) -> bool:
-    if error.connection_invalidated:
+def _is_worth_another_try(error: Exception) -> bool:
+    if is_connection_lost(error):
         return True
-    match error.orig:
+    match driver_error(error):
         case psycopg.errors.ConnectionTimeout():
             return False
         case psycopg.Error() as original:

@@ -10,9 +10,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from reconciler.database.blast_radius import measure_blast_radius
-from reconciler.database.eligibility import read_participation
-from reconciler.database.live_state import read_configurations
 from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
@@ -88,6 +85,9 @@ def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
         NotFound: there is no such feature.
         Refused: as `change_limit` would be.
     """
+    from reconciler.database.blast_radius import measure_blast_radius
+    from reconciler.database.live_state import read_configurations
+
     with read_only_transaction(database) as connection:
         require_newest(connection)
         found = read_feature(connection, feature)
@@ -148,6 +148,9 @@ def change_limit(
                 allows_freeze=allows_freeze,
                 emit=emit,
             )
+    # Imported after the commit: a stop does not wait for it.
+    from reconciler.database.eligibility import read_participation
+
     try:
         with read_only_transaction(counted_in or database) as connection:
             participation = read_participation(connection, feature)

@@ -12,18 +12,22 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from reconciler.database.driver import DriverConnection
 from reconciler.database.freezes import read_applied_freezes
-from reconciler.database.health import read_health
-from reconciler.database.live_state import read_feature_names
 from reconciler.database.override_actions import (
     FoundFeature,
     lock_feature,
     read_feature,
+    read_feature_names,
     write_act,
     write_restored,
 )
 from reconciler.database.schema import require_newest
-from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.database.transactions import (
+    Database,
+    act_transaction,
+    read_only_transaction,
+)
 from reconciler.errors import ReconcilerError, Refused
 from reconciler.operations.events import (
     Emit,
@@ -53,6 +57,8 @@ from reconciler.wording import describe_limit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from reconciler.database.driver import AnyConnection
 
 STOP: Final = Limit(None)
 
@@ -115,13 +121,13 @@ def stop(
         Moved: the feature is not as `seen` has it.
     """
 
-    def stop_feature(connection: "Connection") -> Acted:
+    def stop_feature(connection: DriverConnection) -> Acted:
         require_newest(connection)
         found = lock_feature(connection, feature)
         cause = cause_of_person(found, by, reason, seen)
         return _impose(connection, found, STOP, Action.EMERGENCY_STOP, cause)
 
-    return write_transaction(database, stop_feature)
+    return act_transaction(database, stop_feature)
 
 
 def roll_back(
@@ -141,13 +147,13 @@ def roll_back(
         Moved: the feature is not as `seen` has it.
     """
 
-    def limit_feature(connection: "Connection") -> Acted:
+    def limit_feature(connection: DriverConnection) -> Acted:
         require_newest(connection)
         found = lock_feature(connection, feature)
         cause = cause_of_person(found, by, reason, seen)
         return _impose(connection, found, Limit(to), Action.ROLLBACK, cause)
 
-    return write_transaction(database, limit_feature)
+    return act_transaction(database, limit_feature)
 
 
 def resume(
@@ -178,7 +184,7 @@ def resume(
     """
     overridden: list[FreezeOverridden] = []
 
-    def lift_limits(connection: "Connection") -> Acted:
+    def lift_limits(connection: DriverConnection) -> Acted:
         require_newest(connection)
         found = lock_feature(connection, feature)
         cause = cause_of_person(found, by, reason, seen)
@@ -205,13 +211,13 @@ def resume(
             )
         return Acted(feature, act, None if act is not None else in_force, found.now)
 
-    acted = write_transaction(database, lift_limits)
+    acted = act_transaction(database, lift_limits)
     for each in overridden:
         emit(each)
     return acted
 
 
-def hold_of_resume(connection: "Connection", feature: str, act: Act) -> Hold | None:
+def hold_of_resume(connection: "AnyConnection", feature: str, act: Act) -> Hold | None:
     """Return the freeze that holds a feature now, if a resume lets repositories in."""
     return read_applied_freezes(connection).hold(feature) if act.widens else None
 
@@ -254,7 +260,7 @@ def act_on(database: Database, judged: Judged, emit: Emit = emit_to_no_listener)
     if not judged.needs_act:
         return Watched(judged.found.name, judged.health, None)
 
-    def act_unless_moved(connection: "Connection") -> Acted | None:
+    def act_unless_moved(connection: DriverConnection) -> Acted | None:
         found = lock_feature(connection, judged.found.name)
         if (found.standing, found.settings) != (judged.found.standing, judged.found.settings):
             return None
@@ -266,7 +272,7 @@ def act_on(database: Database, judged: Judged, emit: Emit = emit_to_no_listener)
         return _impose(connection, found, judged.limit, Action.AUTO_ROLLBACK, cause)
 
     try:
-        acted = write_transaction(database, act_unless_moved)
+        acted = act_transaction(database, act_unless_moved)
     except ReconcilerError as failure:
         return Watched(judged.found.name, judged.health, None, failure)
     if acted is not None and acted.act is not None:
@@ -278,7 +284,7 @@ def act_on(database: Database, judged: Judged, emit: Emit = emit_to_no_listener)
     return Watched(judged.found.name, judged.health, acted)
 
 
-def _restore(connection: "Connection", found: FoundFeature) -> Acted | None:
+def _restore(connection: DriverConnection, found: FoundFeature) -> Acted | None:
     act = restore(found.standing)
     if act is None:
         return None
@@ -299,6 +305,8 @@ def _rolled_back(acted: Acted, health: Health) -> RolledBack:
 
 
 def _judge(connection: "Connection", name: str, source: MetricsSource | None) -> Judged:
+    from reconciler.database.health import read_health
+
     found = read_feature(connection, name)
     health = read_health(connection, name, source=source)
     in_force = found.standing.in_force
@@ -309,7 +317,7 @@ def _judge(connection: "Connection", name: str, source: MetricsSource | None) ->
 
 
 def _impose(
-    connection: "Connection",
+    connection: DriverConnection,
     found: FoundFeature,
     limit: Limit,
     action: Action,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reconciler.database.history import HistoryEntry
 from reconciler.database.history_csv import csv_lines
 from reconciler.database.history_search import HistoryFilter, HistoryPage, read_history_page
-from reconciler.database.live_state import read_feature_names
+from reconciler.database.override_actions import read_feature_names
 from reconciler.planning.history import Action
 from reconciler.planning.times import parse_end, parse_time
 from reconciler.wording import show_time

@@ -72,12 +72,6 @@ LEFT JOIN LATERAL (
 ) AS adoption ON true
 WHERE configuration.feature_name = ANY(:features);
 
--- name: feature_names
--- The names of all features.
-SELECT feature_name
-FROM public.rollout_configuration
-ORDER BY feature_name;
-
 -- name: last_applied
 -- The record of the newest apply: the file, its effective state, and the id of each name.
 SELECT
