@@ -59,9 +59,10 @@ def find_address(settings: Settings, *, creates: bool = False) -> "DatabaseAddre
         NotFound: no address is given, and there is no embedded database, which would be created.
     """
     from reconciler.database.address import resolve_address
-    from reconciler.database.embedded import ServerState
 
     if settings.database_url is None and "DATABASE_URL" not in os.environ:
+        from reconciler.database.embedded import ServerState
+
         folder = embedded_folder(settings)
         if not creates and embedded_server(settings).status().state is ServerState.ABSENT:
             raise NotFound(

@@ -64,8 +64,6 @@ def change_and_report(
 
     The effect, and whether the action is possible, are checked before any question.
     """
-    from reconciler.operations.limit_change import forecast
-
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
     asks = can_ask()
     if reason is None and not asks:
@@ -77,15 +75,8 @@ def change_and_report(
     if feature is None or asks:
         feature = choose_feature(settings, sorted(choose_features(settings, database)))
     if asks and not (yes and reason is not None):
-        expected = forecast(database, feature, change)
-        if expected.hold is not None:
-            raise Refused(
-                f"{expected.hold.sentence}; nothing was written; to resume in it, add --allow freeze"
-            )
-        settings.inform(_expectation(feature, expected))
-        reason = ask_for_reason() if reason is None else reason
-        if not yes and expected.act is not None:
-            ask(wording.question, "nothing was done")
+        question = None if yes else wording.question
+        reason = _ask_first(settings, database, feature, change, question, reason=reason)
     changed = _change(settings, database, feature, change, reason=reason or "")
     if chosen is Format.TEXT:
         print_result(settings, "\n".join(_lines(changed)))
@@ -98,6 +89,30 @@ def change_and_report(
     if changed.acted.act is not None:
         settings.inform(f"Next: {settings.program} {wording.next_step}")
     return done
+
+
+def _ask_first(
+    settings: Settings,
+    database: "Database",
+    feature: str,
+    change: "LimitChange",
+    question: str | None,
+    *,
+    reason: str | None,
+) -> str:
+    """Print the effect, ask for a reason that is not given and ask the question; return the reason."""
+    from reconciler.operations.limit_change import forecast
+
+    expected = forecast(database, feature, change)
+    if expected.hold is not None:
+        raise Refused(
+            f"{expected.hold.sentence}; nothing was written; to resume in it, add --allow freeze"
+        )
+    settings.inform(_expectation(feature, expected))
+    reason = ask_for_reason() if reason is None else reason
+    if question is not None and expected.act is not None:
+        ask(question, "nothing was done")
+    return reason
 
 
 def _change(

@@ -20,8 +20,7 @@ from reconciler.planning.feature_config import Exposure, exposure_from_state
 from reconciler.planning.field_types import plain
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import Act, RollbackSettings, Standing, with_superseded
-from reconciler.planning.overrides import OverrideState, StoredOverride
-from reconciler.planning.plan_inputs import without_override
+from reconciler.planning.overrides import OverrideState, StoredOverride, without_override
 from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ from reconciler.operations import safeguard
 from reconciler.operations.events import Emit, emit_to_no_listener
 from reconciler.operations.safeguard import Acted
 from reconciler.operations.seen import SeenBy, version_of
-from reconciler.planning.freezes import Hold
 from reconciler.planning.override_actions import Act, impose, lift
 from reconciler.rollout_file.model import Override
 
 if TYPE_CHECKING:
     from reconciler.database.override_actions import FoundFeature
     from reconciler.planning.blast_radius import BlastRadius
+    from reconciler.planning.freezes import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Forecast:
     """The version of the state that was read (`version_of`)."""
     effect: "BlastRadius | None"
     """None if it could not be counted in time."""
-    hold: Hold | None = None
+    hold: "Hold | None" = None
     """The freeze that holds the feature now, of a change that it refuses."""
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from reconciler.database.driver import DriverConnection
-from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.override_actions import (
     FoundFeature,
     lock_feature,
@@ -36,10 +35,8 @@ from reconciler.operations.events import (
     RolledBack,
     emit_to_no_listener,
 )
-from reconciler.operations.freeze_override import go_through
 from reconciler.operations.seen import SeenBy, cause_of_person
 from reconciler.planning.drift import Limit
-from reconciler.planning.freezes import Hold
 from reconciler.planning.health import NO_JOBS, Health, MetricsSource
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import (
@@ -59,6 +56,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from reconciler.database.driver import AnyConnection
+    from reconciler.planning.freezes import Hold
 
 STOP: Final = Limit(None)
 
@@ -199,6 +197,8 @@ def resume(
                     'reconcile resume --allow freeze --reason "TEXT"'
                 )
             if hold is not None:
+                from reconciler.operations.freeze_override import go_through
+
                 cause, event = go_through(hold, feature, cause, found.generation)
                 overridden.append(event)
             write_act(
@@ -217,8 +217,10 @@ def resume(
     return acted
 
 
-def hold_of_resume(connection: "AnyConnection", feature: str, act: Act) -> Hold | None:
+def hold_of_resume(connection: "AnyConnection", feature: str, act: Act) -> "Hold | None":
     """Return the freeze that holds a feature now, if a resume lets repositories in."""
+    from reconciler.database.freezes import read_applied_freezes
+
     return read_applied_freezes(connection).hold(feature) if act.widens else None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from reconciler.planning.feature_config import Limited
@@ -183,6 +183,17 @@ def narrow(configuration: Limited, override: Override | None) -> Limited:
     if override.percentage is None:
         return replace(configuration, emergency_stop=True, percentage=Decimal(0))
     return replace(configuration, percentage=min(configuration.percentage, override.percentage))
+
+
+def without_override(stored: Limited, declared: Mapping[str, Any] | None) -> Limited:
+    """Return a stored state as its file declared it, without the override in force.
+
+    `declared` is the feature's part of the file; None if the file did not have the feature.
+    """
+    if declared is None:
+        return stored
+    percentage = Decimal(str(declared.get("percentage", 0)))
+    return replace(stored, percentage=percentage, emergency_stop=False)
 
 
 def effective(desired: Limited, override: Override | None, live: Limited | None) -> Limited:

@@ -1,16 +1,15 @@
 """The inputs of a plan beside the file: the live state, the last apply, and git's history."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from reconciler.planning.drift import AudienceChange
-from reconciler.planning.feature_config import Configuration, Limited, from_state
+from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.freezes import read_freezes
 from reconciler.planning.live_state import Live
-from reconciler.planning.overrides import Trace
+from reconciler.planning.overrides import Trace, without_override
 from reconciler.planning.promotion import Soaking
 from reconciler.rollout_file.freezes import Freeze
 
@@ -97,17 +96,6 @@ def _read_feature(
         desired=without_override(from_state(name, state), declared),
         override=None if override is None else UUID(override["id"]),
     )
-
-
-def without_override(stored: Limited, declared: Mapping[str, Any] | None) -> Limited:
-    """Return a stored state as its file declared it, without the override in force.
-
-    `declared` is the feature's part of the file; None if the file did not have the feature.
-    """
-    if declared is None:
-        return stored
-    percentage = Decimal(str(declared.get("percentage", 0)))
-    return replace(stored, percentage=percentage, emergency_stop=False)
 
 
 NOTHING_APPLIED: Final = LastApplied(features={})
