@@ -37,7 +37,6 @@ from reconciler.operations.events import (
 )
 from reconciler.operations.seen import SeenBy, cause_of_person
 from reconciler.planning.drift import Limit
-from reconciler.planning.health import NO_JOBS, Health, MetricsSource
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import (
     AUTO_ROLLBACK,
@@ -47,7 +46,6 @@ from reconciler.planning.override_actions import (
     lift,
     restore,
 )
-from reconciler.planning.rollback_metrics import rollback_metrics
 from reconciler.rollout_file.characters import one_line
 from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
 from reconciler.wording import describe_limit
@@ -57,6 +55,7 @@ if TYPE_CHECKING:
 
     from reconciler.database.driver import AnyConnection
     from reconciler.planning.freezes import Hold
+    from reconciler.planning.health import Health, MetricsSource
 
 STOP: Final = Limit(None)
 
@@ -78,7 +77,7 @@ class Watched:
     """One feature as the safeguard found it, and its action."""
 
     feature: str
-    health: Health
+    health: "Health"
     rollback: Acted | None
     failure: ReconcilerError | None = None
     """The reason why its rollback failed, if it did."""
@@ -89,8 +88,8 @@ class Judged:
     """One feature as it was judged, without a lock."""
 
     found: FoundFeature
-    health: Health
-    since: Health
+    health: "Health"
+    since: "Health"
     """Since the override in force; without one the same as `health`."""
 
     @property
@@ -225,7 +224,7 @@ def hold_of_resume(connection: "AnyConnection", feature: str, act: Act) -> "Hold
 
 
 def judge_and_roll_back(
-    database: Database, features: Sequence[str] = (), source: MetricsSource | None = None
+    database: Database, features: Sequence[str] = (), source: "MetricsSource | None" = None
 ) -> tuple[Watched, ...]:
     """Judge the named features, or all; roll back those that fail, enforce limits that live exceeds.
 
@@ -242,7 +241,7 @@ def judge_and_roll_back(
 
 
 def judge(
-    connection: "Connection", features: Sequence[str] = (), source: MetricsSource | None = None
+    connection: "Connection", features: Sequence[str] = (), source: "MetricsSource | None" = None
 ) -> Iterator[Judged]:
     """Judge the named features, or all, one by one; write nothing.
 
@@ -259,6 +258,8 @@ def act_on(database: Database, judged: Judged, emit: Emit = emit_to_no_listener)
 
     Does nothing if the feature has changed since it was judged. An act is emitted after its commit.
     """
+    from reconciler.planning.rollback_metrics import rollback_metrics
+
     if not judged.needs_act:
         return Watched(judged.found.name, judged.health, None)
 
@@ -299,14 +300,16 @@ def _restore(connection: DriverConnection, found: FoundFeature) -> Acted | None:
     return Acted(found.name, act, in_force, found.now)
 
 
-def _rolled_back(acted: Acted, health: Health) -> RolledBack:
+def _rolled_back(acted: Acted, health: "Health") -> RolledBack:
+    from reconciler.planning.health import NO_JOBS
+
     total = NO_JOBS if health.metrics is None else health.metrics.total
     rate = None if total.error_rate is None else float(total.error_rate)
     evidence = None if health.evidence is None else health.evidence.value
     return RolledBack(acted.feature, acted.override, rate, total.jobs, total.errors, evidence)
 
 
-def _judge(connection: "Connection", name: str, source: MetricsSource | None) -> Judged:
+def _judge(connection: "Connection", name: str, source: "MetricsSource | None") -> Judged:
     from reconciler.database.health import read_health
 
     found = read_feature(connection, name)

@@ -8,13 +8,12 @@ of an override" in the safeguard's contract.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from reconciler.errors import Refused
 from reconciler.planning.drift import KEPT_BY, Limit
 from reconciler.planning.feature_config import Exposure
-from reconciler.planning.health import Health, Verdict
 from reconciler.planning.overrides import (
     OverrideState,
     StoredOverride,
@@ -25,6 +24,9 @@ from reconciler.planning.overrides import (
 from reconciler.rollout_file.model import Override
 from reconciler.wording import describe_limit, show_number
 from rollout_client.targeting.strategy import Strategy
+
+if TYPE_CHECKING:
+    from reconciler.planning.health import Health
 
 AUTO_ROLLBACK: Final = "auto-rollback"
 """The author of the overrides that the safeguard sets."""
@@ -139,7 +141,7 @@ def lift(standing: Standing) -> Act | None:
 
 
 def automatic_limit(
-    standing: Standing, settings: RollbackSettings, health: Health, since: Health
+    standing: Standing, settings: RollbackSettings, health: "Health", since: "Health"
 ) -> Limit | None:
     """Return the limit that the safeguard sets on a feature; None if it does nothing.
 
@@ -177,7 +179,10 @@ def automatic_limit(
     return Limit(settings.rollback_to if can_help else None)
 
 
-def _fails(health: Health) -> bool:
+def _fails(health: "Health") -> bool:
+    # A stop by a person does not wait for what judges health.
+    from reconciler.planning.health import Verdict
+
     return health.judgement.verdict is Verdict.FAIL
 
 
