@@ -3,7 +3,7 @@
 from typing import Final, LiteralString
 
 IMPORTS: Final = "import click, yaml, pydantic, sqlalchemy, psycopg"
-IMPORTS_OF_A_STOP: Final = "import click, yaml, psycopg"
+IMPORTS_OF_A_STOP: Final = "import click, pydantic, psycopg"
 
 FLOOR_OF_A_LIST: Final = """
 import click, yaml, pydantic, sqlalchemy, psycopg, os

@@ -27,6 +27,8 @@ class Row:
     """None if the promise is in seconds only."""
     most_ratio: float | None = None
     most_seconds: float | None = None
+    regression_ratio: float | None = None
+    """Of a row that does not hold yet: the ratio over which `make bench` fails."""
     note: str = ""
 
     @property
@@ -37,7 +39,15 @@ class Row:
     @property
     def holds(self) -> bool:
         """Whether the ratio holds in this run. Seconds depend on the machine, and are shown only."""
-        return self.most_ratio is None or (self.ratio is not None and self.ratio <= self.most_ratio)
+        return self._is_within(self.most_ratio)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the ratio holds, or is not over the limit of a row that does not hold yet."""
+        return self._is_within(self.regression_ratio or self.most_ratio)
+
+    def _is_within(self, limit: float | None) -> bool:
+        return limit is None or (self.ratio is not None and self.ratio <= limit)
 
     @property
     def is_in_time(self) -> bool:
