@@ -5,7 +5,7 @@ Each gets an issue (`issues`); `cli/render` writes its text.
 
 from dataclasses import dataclass
 
-from reconciler.database.health import read_health
+from reconciler.database.health import read_healths
 from reconciler.database.override_actions import read_feature, read_feature_names
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
@@ -27,13 +27,11 @@ def read_incidents(database: Database) -> tuple[Incident, ...]:
     """Return the features that an override limits or that fail, also with the fallback, by name."""
     with read_only_transaction(database) as connection:
         require_newest(connection)
+        names = read_feature_names(connection)
+        healths = read_healths(connection, names, eligible={})
         found = [
-            Incident(
-                name,
-                read_feature(connection, name).standing.in_force,
-                read_health(connection, name),
-            )
-            for name in read_feature_names(connection)
+            Incident(name, read_feature(connection, name).standing.in_force, healths[name])
+            for name in names
         ]
     return tuple(
         each for each in found if each.override is not None or _needs_a_person(each.health)

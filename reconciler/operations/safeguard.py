@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from reconciler.planning.health import Health, MetricsSource
 
 STOP: Final = Limit(None)
+JUDGED_AT_ONCE: Final = 20
+"""Features whose health is read with one query of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,14 +245,19 @@ def judge_and_roll_back(
 def judge(
     connection: "Connection", features: Sequence[str] = (), source: "MetricsSource | None" = None
 ) -> Iterator[Judged]:
-    """Judge the named features, or all, one by one; write nothing.
+    """Judge the named features, or all; write nothing.
+
+    Up to `JUDGED_AT_ONCE` features share their queries. A source of metrics is asked for one feature at a
+    time, so that the caller can confirm its lease in between.
 
     Raises:
         NotFound: there is no such feature.
     """
     require_newest(connection)
-    for name in features or read_feature_names(connection):
-        yield _judge(connection, name, source)
+    names = tuple(features or read_feature_names(connection))
+    at_once = JUDGED_AT_ONCE if source is None else 1
+    for begin in range(0, len(names), at_once):
+        yield from _judge(connection, names[begin : begin + at_once], source)
 
 
 def act_on(database: Database, judged: Judged, emit: Emit = emit_to_no_listener) -> Watched:
@@ -309,16 +316,19 @@ def _rolled_back(acted: Acted, health: "Health") -> RolledBack:
     return RolledBack(acted.feature, acted.override, rate, total.jobs, total.errors, evidence)
 
 
-def _judge(connection: "Connection", name: str, source: "MetricsSource | None") -> Judged:
-    from reconciler.database.health import read_health
+def _judge(
+    connection: "Connection", names: Sequence[str], source: "MetricsSource | None"
+) -> Iterator[Judged]:
+    from reconciler.database.health import read_health, read_healths
 
-    found = read_feature(connection, name)
-    health = read_health(connection, name, source=source)
-    in_force = found.standing.in_force
-    if in_force is None:
-        return Judged(found, health, health)
-    since = read_health(connection, name, source=source, limited_at=in_force.at)
-    return Judged(found, health, since)
+    features = [read_feature(connection, name) for name in names]
+    healths = read_healths(connection, names, eligible={}, source=source)
+    for found in features:
+        health = since = healths[found.name]
+        in_force = found.standing.in_force
+        if in_force is not None:
+            since = read_health(connection, found.name, source=source, limited_at=in_force.at)
+        yield Judged(found, health, since)
 
 
 def _impose(
