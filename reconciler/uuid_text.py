@@ -7,8 +7,9 @@ UUID_PATTERN: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{
 """For a whole text; it has the same meaning in Python, ECMAScript and Postgres."""
 
 _UUID: Final = re.compile(UUID_PATTERN)
+_LENGTH: Final = 36
 
 
 def is_uuid(text: str) -> bool:
     """Return whether a text is a UUID, in either case."""
-    return _UUID.fullmatch(text) is not None
+    return len(text) == _LENGTH and _UUID.fullmatch(text) is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from reconciler.planning.feature_config import (
@@ -89,7 +90,8 @@ def widens(change: Change, after: Configuration) -> bool:
 
 def named(keys: Iterable[str], directory: Directory) -> Mapping[str, str]:
     """Return keys with their names for people, ordered by name."""
-    return dict(sorted(((key, directory.name(key)) for key in keys), key=lambda item: item[1]))
+    names = directory.names
+    return dict(sorted([(key, names.get(key, key)) for key in keys], key=itemgetter(1)))
 
 
 def _list_change(

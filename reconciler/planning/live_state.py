@@ -37,8 +37,12 @@ class Directory:
         return self.ids.get(written) or self.remembered.get(written, written)
 
     def keys(self, entries: Iterable[str]) -> frozenset[str]:
-        """Return the keys of a list's entries."""
-        return frozenset(map(self.key, entries))
+        """Return the keys of a list's entries, which can be many: each as `key` returns it."""
+        ids, remembered = self.ids, self.remembered
+        return frozenset(
+            ids.get(written) or remembered.get(written, written)
+            for written in map(entry_key, entries)
+        )
 
     def excluded_keys(self, entries: Iterable[str]) -> frozenset[str]:
         """Return the keys of exclusions.
@@ -64,7 +68,16 @@ class Directory:
 
     def unresolved(self, entries: Iterable[str]) -> tuple[str, ...]:
         """Return the entries that match nothing in the database yet, by name."""
-        return tuple(sorted(each for each in entries if not self.is_resolved(self.key(each))))
+        names, ids, remembered = self.names, self.ids, self.remembered
+        return tuple(
+            sorted(
+                each
+                for each in entries
+                for written in (entry_key(each),)
+                for key in (ids.get(written) or remembered.get(written, written),)
+                if key not in names and not key.endswith("/*")
+            )
+        )
 
     def is_renamed(self, entry: str) -> bool:
         """Return whether an entry's name is not found any more, but its repository is."""

@@ -131,13 +131,17 @@ class _Composer:
         return _DIRECTIVE.sub("#", head) + self._text[len(head) :]
 
     def take(self, event: yaml.Event) -> None:
-        """Take the next event."""
+        """Take the next event; most events of a long file are plain entries of a list."""
         if isinstance(event, yaml.ScalarEvent):
             place = self._begin(event)
             node = Scalar(event.value, not event.style, place)
             if event.anchor is not None or event.tag is not None:
                 self._refuse_properties(event, place)
-            self._add(node)
+            parent = self._stack[-1].node if self._stack else None
+            if isinstance(parent, Items):
+                parent.items.append(node)
+            else:
+                self._add(node)
         elif isinstance(event, yaml.CollectionStartEvent):
             self._open(event)
         elif isinstance(event, yaml.CollectionEndEvent):
