@@ -3,7 +3,17 @@
 import math
 from typing import Final
 
-from reconciler.dashboard.charts.svg import Chart, figure, label, number, path, small_svg, svg, table, tag
+from reconciler.dashboard.charts.svg import (
+    Chart,
+    figure,
+    label,
+    number,
+    path,
+    small_svg,
+    svg,
+    table,
+    tag,
+)
 from reconciler.planning.audience import AudienceEstimate, CategoryShare
 from reconciler.planning.health import shown_evidence
 from reconciler.wording import count

@@ -63,4 +63,6 @@ def _sentence(hours: Sequence[HourOfJobs]) -> str:
         return sentence
     worst = max(hours, key=lambda hour: (hour.errors, hour.begins_at))
     at = worst.begins_at.strftime("%H:%M")
-    return f"{sentence}, most in the hour from {at} UTC: {count(worst.errors)} of {count(worst.jobs)}"
+    return (
+        f"{sentence}, most in the hour from {at} UTC: {count(worst.errors)} of {count(worst.jobs)}"
+    )
