@@ -149,6 +149,21 @@ def test_a_job_does_not_wait_for_a_transaction_with_the_first_one(
     assert summed(rollout) == (jobs, 1)
 
 
+def test_a_job_does_not_wait_for_a_held_row_of_the_same_number(rollout: Database) -> None:
+    record(rollout)
+    with rollout.connect() as holder, rollout.connect() as second:
+        # The only row has the number of the second session.
+        rollout.execute(f"UPDATE rollout_metrics SET slot = {second.info.backend_pid % 16}")
+        holder.execute("SELECT FROM rollout_metrics FOR UPDATE")
+        second.execute("SET lock_timeout = '1ms'")
+        second.execute(f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'inngest', false)")
+        second.commit()
+
+    found = totals(rollout)
+    assert (found["jobs"], found["successes"], found["errors"]) == (2, 1, 1)
+    assert summed(rollout) == (2, 1)
+
+
 def test_sessions_that_take_turns_share_one_row(rollout: Database) -> None:
     for _ in range(5):
         with rollout.connect(autocommit=True) as connection:

@@ -27,6 +27,7 @@ OBJECT_FILES: Final = (
     "0011_functions.sql",
     "0013_functions.sql",
     "0014_functions.sql",
+    "0016_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
 
