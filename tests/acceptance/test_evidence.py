@@ -1,9 +1,13 @@
 """Evidence as people see it: `health`, `health --explain`, `status`, `simulate`, and a watch."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
+from tests.builders import add_repositories
+from tests.eventually import eventually
+from tests.notifications import add_target, events
 from tests.site import Site
 from tests.watching import fail_jobs, take_half_in, watching
 from tests.writing_back import apply_file
@@ -110,6 +114,103 @@ def test_a_watch_counts_each_closed_window_once(judged: Site) -> None:
     unjudged = "SELECT count(*) FROM rollout_metrics_rollup WHERE NOT is_judged"
     assert judged.database.value(unjudged) == 0
     assert found(judged)["evidence"] == verdict["evidence"]
+
+
+def test_a_feature_that_warns_is_neither_promoted_nor_widened(judged: Site) -> None:
+    judged.replace(
+        "    processor: batch\n",
+        "    progression: [{percentage: 50, soak: 1s}, {percentage: 100, soak: 1s}]\n"
+        "    processor: batch\n",
+    )
+    judged.commit("Widen in stages")
+    apply_file(judged)
+    fail_jobs(judged, jobs=3, processor="batch")
+    assert found(judged)["verdict"] == "warn"
+
+    promoted = judged.reconcile("promote", "--feature", "capture")
+    judged.replace("    percentage: 50\n    progression", "    percentage: 100\n    progression")
+    judged.commit("Take all in")
+    applied = judged.reconcile()
+
+    for refused in (promoted, applied):
+        assert refused.exit_code == 3
+        assert "the verdict is warn, 3 of" in " ".join(
+            (refused.stdout + refused.stderr).split()
+        )
+    assert judged.database.value(
+        "SELECT rollout_percentage FROM rollout_configuration WHERE feature_name = 'capture'"
+    ) == Decimal(50)
+
+
+@pytest.mark.parametrize("method", ["threshold", "evidence"])
+def test_an_outage_of_both_processors_pages_and_rolls_nothing_back(
+    judged: Site, method: str
+) -> None:
+    judged.replace("method: evidence", f"method: {method}")
+    judged.commit("Choose the method")
+    judged.push()
+    apply_file(judged)
+    add_target(judged.database, "oncall", "pagerduty", severities=["page"])
+    add_repositories(judged.database, *(f"acme/{number}" for number in range(60)))
+    judged.database.execute("DELETE FROM rollout_metrics")
+    add_jobs_of_many(judged, "batch", 20, 18)
+    add_jobs_of_many(judged, "queue", 60, 57)
+
+    with watching(judged) as start:
+        watcher = start("--listen", "127.0.0.1:0")
+        told = watcher.tells("shared_outage", feature="capture")
+        watcher.ticks_on(3)
+        assert len(watcher.events("shared_outage")) == 1
+        assert watcher.events("rolled_back") == []
+
+    assert "a rollback would not help" in told["message"]
+    assert events(judged.database) == [("shared_outage", "capture")]
+    assert judged.database.value("SELECT count(*) FROM rollout_override") == 0
+    assert (found(judged)["verdict"], found(judged)["reason"]) == ("inconclusive", "shared_cause")
+    assert "shared cause: 18 of " in judged.reconcile("status").stdout
+
+
+def add_jobs_of_many(site: Site, processor: str, jobs: int, errors: int) -> None:
+    """Write one job of each of so many repositories into the open window."""
+    site.database.execute(
+        """
+        INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
+            error_count, metrics_window_start, metrics_window_end)
+        SELECT configuration.id, repository.id, %(processor)s, 1,
+            (repository.number <= %(errors)s)::integer, bin.start, bin.start + interval '5 minutes'
+        FROM rollout_configuration AS configuration,
+            (
+                SELECT id, row_number() OVER () AS number FROM repositories WHERE owner = 'acme'
+            ) AS repository,
+            LATERAL (SELECT date_bin('5 minutes', now(), '2000-01-01 00:00+00') AS start) AS bin
+        WHERE configuration.feature_name = 'capture' AND repository.number <= %(jobs)s
+        """,
+        processor=processor,
+        jobs=jobs,
+        errors=errors,
+    )
+
+
+def test_a_watch_deletes_old_metrics_and_no_verdict_changes(judged: Site) -> None:
+    before = found(judged)
+    judged.database.execute(
+        """
+        INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
+            error_count, metrics_window_start, metrics_window_end, created_at, updated_at)
+        SELECT id, (SELECT min(id::text)::uuid FROM repositories), 'batch', 9, 9, old.start,
+            old.start + interval '5 minutes', old.start, old.start
+        FROM rollout_configuration, LATERAL (SELECT now() - interval '91 days' AS start) AS old
+        """
+    )
+    kept = "SELECT count(*)::integer FROM rollout_metrics WHERE metrics_window_end {} now() - interval '90 days'"
+    with watching(judged) as start:
+        watcher = start("--listen", "127.0.0.1:0", "--keep-metrics", "90d")
+        watcher.tells("active")
+        eventually(lambda: judged.database.value(kept.format("<")) == 0)
+        assert watcher.end() == 0
+
+    assert judged.database.value(kept.format(">")) == 6
+    assert found(judged) == before
 
 
 def test_slow_jobs_alone_are_rolled_back_by_the_watch(judged: Site) -> None:

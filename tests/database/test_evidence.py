@@ -1,19 +1,24 @@
 """Evidence in the database: each job counts once, for any writer and any time of its commit."""
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from reconciler.database.address import DatabaseAddress
 from reconciler.database.evidence import JudgedFeature, advance_run, read_open_jobs, read_run
 from reconciler.database.lease import Lease, LeaseLost
+from reconciler.database.metrics import merge_sums
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
 from reconciler.planning.evidence import WINDOW, Counts, EvidenceRun, EvidenceSettings, window_of
 from tests.builders import RepositoryRow, add_repositories
+from tests.holding import Point, kill_held
 from tests.postgres import Database
+from tests.program import PROCESSES
 
 FEATURE = "capture"
 TOOLS = "6f0c1c1e-3c0e-4a55-9b3e-0e5f7a1f2d11"
@@ -222,6 +227,57 @@ def test_a_merge_in_an_open_transaction_does_not_stop_the_run(
         worker.commit()
 
     assert total(move(lease, 2)) == Counts(10)
+
+
+STATES, SUMS = "rollout_evidence_state", "rollout_metrics_rollup"
+KILLED = {
+    "the run, in its statement": Point(725_201, "rollout_evidence", "INSERT OR UPDATE"),
+    "the run, in its commit": Point(
+        725_202, "rollout_evidence", "INSERT OR UPDATE", in_commit=True
+    ),
+    "the states, in their statement": Point(725_203, STATES, "INSERT OR UPDATE"),
+    "the sums that are counted, in their statement": Point(
+        725_204, SUMS, condition="NEW.is_judged"
+    ),
+    "a merge, in its statement": Point(725_205, SUMS, "INSERT", "NEW.level > 0"),
+    "a merge, in its commit": Point(725_206, SUMS, "INSERT", "NEW.level > 0", in_commit=True),
+}
+
+
+def merge_and_move(address: DatabaseAddress, windows: int) -> None:
+    """Do what a watch does between two windows: merge the sums, count the closed windows."""
+    opened = OpenedDatabase.at(address)
+    lease = Lease.of_this_process(opened, "watch", timedelta(minutes=5))
+    assert lease.take()
+    write_transaction(opened, lambda connection: merge_sums(connection, 1000))
+    move(lease, windows)
+
+
+@pytest.mark.parametrize("point", KILLED)
+def test_a_killed_watch_loses_no_window_and_counts_none_twice(
+    rollout: Database, point: str, at_size: Callable[[int, int], int]
+) -> None:
+    opened = OpenedDatabase.at(rollout.address)
+    for window in range(at_size(3, 50)):
+        add(rollout, window, 10, 4)
+        add(rollout, window, 20, 1, repository=SITE)
+        add(rollout, window, 30, 2, processor=OLD)
+        process = PROCESSES.Process(target=merge_and_move, args=(rollout.address, window + 1))
+        kill_held(rollout, KILLED[point], process)
+        assert process.exitcode == -signal.SIGKILL
+        rollout.execute("DELETE FROM rollout_lease")
+
+        lease = Lease.of_this_process(opened, "watch", timedelta(minutes=5))
+        assert lease.take()
+        write_transaction(opened, lambda connection: merge_sums(connection, 1000))
+        run = move(lease, window + 1)
+
+        closed = window + 1
+        assert total(run) == Counts(30 * closed, 5 * closed)
+        assert total(run, "baseline") == Counts(30 * closed, 2 * closed)
+        rollout.execute("DELETE FROM rollout_lease")
+        opened.engine.dispose()
+    assert rollout.value("SELECT count(*) FROM rollout_metrics_rollup WHERE NOT is_judged") == 0
 
 
 def test_slow_jobs_are_those_above_the_baselines_percentile(

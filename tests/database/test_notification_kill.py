@@ -3,13 +3,13 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from threading import Event
 
 import pytest
 
-from tests.eventually import DEADLINE_SECONDS, eventually
+from tests.eventually import DEADLINE_SECONDS
+from tests.holding import Point, kill_held, wait_for_ended_sessions
 from tests.notifications import (
     add_feature,
     add_target,
@@ -21,11 +21,13 @@ from tests.postgres import Database
 from tests.program import PROCESSES
 from tests.receivers import Receiver, check_webhook, receiver
 
+OUTBOX = "rollout_notification"
+IS_CLAIM, IS_RESULT = "NEW.attempts > OLD.attempts", "NEW.state <> OLD.state"
 HELD = {
-    "claim, in its statement": (725_101, "BEFORE", "NEW.attempts > OLD.attempts"),
-    "claim, in its commit": (725_102, "COMMIT", "NEW.attempts > OLD.attempts"),
-    "result, in its statement": (725_103, "BEFORE", "NEW.state <> OLD.state"),
-    "result, in its commit": (725_104, "COMMIT", "NEW.state <> OLD.state"),
+    "claim, in its statement": Point(725_101, OUTBOX, condition=IS_CLAIM),
+    "claim, in its commit": Point(725_102, OUTBOX, condition=IS_CLAIM, in_commit=True),
+    "result, in its statement": Point(725_103, OUTBOX, condition=IS_RESULT),
+    "result, in its commit": Point(725_104, OUTBOX, condition=IS_RESULT, in_commit=True),
 }
 BY_RECEIVER = (
     "the connection is made",
@@ -35,48 +37,11 @@ BY_RECEIVER = (
 )
 
 
-@contextmanager
-def holding(database: Database, point: str) -> Iterator[Callable[[], bool]]:
-    """Hold senders at a point of the database; yields whether one waits there."""
-    lock, when, condition = HELD[point]
-    database.execute(
-        f"""
-        CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN PERFORM pg_advisory_xact_lock_shared({lock}); RETURN NEW; END $$
-        """
-    )
-    kind = "TRIGGER hold BEFORE UPDATE ON rollout_notification"
-    if when == "COMMIT":
-        kind = (
-            "CONSTRAINT TRIGGER hold AFTER UPDATE ON rollout_notification"
-            " DEFERRABLE INITIALLY DEFERRED"
-        )
-    database.execute(f"CREATE {kind} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION hold()")
-
-    def waiting() -> bool:
-        count: int = database.value(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            f" AND objid = {lock}"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
-        return count > 0
-
-    with database.connect() as connection:
-        connection.execute(f"SELECT pg_advisory_xact_lock({lock})".encode())
-        yield waiting
-    eventually(lambda: not waiting())
-    database.execute("DROP FUNCTION hold() CASCADE")
-
-
 def kill_at(database: Database, point: str, hook: Receiver, environment: Mapping[str, str]) -> None:
     """Deliver in a process that is killed at a point."""
     process = PROCESSES.Process(target=deliver, args=(database, environment))
     if point in HELD:
-        with holding(database, point) as is_held:
-            process.start()
-            eventually(is_held)
-            os.kill(process.pid or 0, signal.SIGKILL)
-            process.join()
+        kill_held(database, HELD[point], process)
     else:
         # One thread alone may ask for the exit code: it can be read once.
         killed = Event()
@@ -91,16 +56,8 @@ def kill_at(database: Database, point: str, hook: Receiver, environment: Mapping
         process.start()
         assert killed.wait(DEADLINE_SECONDS)
         hook.at = lambda _reached: None
+        wait_for_ended_sessions(database)
     assert process.exitcode == -signal.SIGKILL
-    eventually(
-        lambda: (
-            database.value(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-            == 0
-        )
-    )
 
 
 @pytest.mark.parametrize("point", [*HELD, *BY_RECEIVER])
