@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.database.health import read_health
 from reconciler.database.lease import Lease
+from reconciler.database.queries import queries
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction
 from reconciler.planning.health import Reason, Verdict
@@ -107,6 +108,25 @@ def test_an_odd_time_makes_its_feature_source_failed(
     assert table in odd.sentence
     assert column in odd.sentence
     assert other.judgement.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("analyzed", [True, False])
+def test_odd_times_are_searched_in_their_index_alone(rollout: Database, analyzed: bool) -> None:
+    """A tick looks for them, so it must not read the table of metrics."""
+    rollout.execute(f"""
+        INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,
+            metrics_window_start, metrics_window_end)
+        SELECT id, '{TOOLS}', 'inngest', 1, now() - interval '10 minutes', now()
+        FROM rollout_configuration, generate_series(1, 5000)
+    """)
+    if analyzed:
+        rollout.execute("ANALYZE rollout_metrics")
+    statement = queries("health")["odd_time"].replace(":features", "'{odd}'")
+
+    plan = "\n".join(each["QUERY PLAN"] for each in rollout.rows(f"EXPLAIN {statement}"))
+
+    assert "rollout_metrics_odd_time_index on rollout_metrics" in plan
+    assert "Seq Scan on rollout_metrics" not in plan
 
 
 def test_the_zero_time_of_a_service_in_go_is_not_odd(rollout: Database) -> None:

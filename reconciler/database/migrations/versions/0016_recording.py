@@ -1,8 +1,11 @@
-"""Recording: many sessions that report jobs of one repository at once cost less."""
+"""Recording: sessions that report jobs of one repository wait less; impossible times are found by an index."""
+
+from reconciler.database.migrations.files import run_file
 
 revision = "0016"
 down_revision = "0014"
 
 
 def upgrade() -> None:
-    """Change no table: each upgrade ends with the functions of its release."""
+    """Replace the index; each upgrade ends with the functions of its release."""
+    run_file("0016_recording.sql")
