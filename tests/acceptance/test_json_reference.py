@@ -46,7 +46,7 @@ BY_NAME = (
     "tests",
 )
 """Objects whose keys are names."""
-OPAQUE = {"metadata", "plan", "last_applied", "live"}
+OPAQUE = {"adoption", "metadata", "plan", "last_applied", "live"}
 """Keys that a page describes as a whole."""
 
 ROLLED_OUT = [
@@ -77,6 +77,7 @@ ROLLED_OUT = [
     ("promote", "promote"),
     ("db status", "db status"),
     ("db roles", "db roles --check"),
+    ("db upgrade", "db upgrade --repair"),
     ("set", "set 40"),
     ("set", "set 40"),
     ("stop", "stop --reason hurts --no-write-back"),

@@ -1,11 +1,13 @@
 """A service's database from its adoption to its leaving: not one repository moves but for the fault's."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.cli.render.text import WIDTH
 from reconciler.database import schema
 from tests.database.conftest import NewDatabase
 from tests.database.services import STATEMENTS, Service
@@ -61,13 +63,20 @@ def test_a_service_is_adopted_used_and_left(
     with new_database(template=database.value("SELECT current_database()")) as untouched:
         effects = {name: service.effect(name, untouched) for name in STATEMENTS}
 
+    lost = eligible & fault
+
     # The dry run names who loses and who gains, and writes nothing.
     shown = run("db", "upgrade", "--dry-run")
     assert (catalogue(), contents(database)) == (objects, rows)
-    lost = eligible & fault
     assert f"dark_launch   {count(eligible, 'dark_launch')} → 0 of 400 repositories" in shown
     assert "by_size   47 → 47 of 400 repositories   +0 gain   −0 lose" in shown
     assert shown.endswith("nothing was written\n")
+    assert max(map(len, shown.splitlines())) <= WIDTH
+    found = json.loads(run("db", "upgrade", "--dry-run", "--format", "json"))
+    by_name = {each["name"]: each for each in found["adoption"]["features"]}
+    assert {("dark_launch", name) for name in by_name["dark_launch"]["lost"]} == {
+        each for each in lost if each[0] == "dark_launch"
+    }
 
     # Not one repository moves but for the fault's.
     assert f"−{count(lost, 'dark_launch')} lose" in run("db", "upgrade")

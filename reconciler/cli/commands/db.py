@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from reconciler.cli.output import print_json, print_result, show_result
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
+    from reconciler.database.adoption import Adoption
     from reconciler.database.open_rights import OpenRights
     from reconciler.database.transactions import Database
 
@@ -76,9 +77,9 @@ def status(context: click.Context) -> int:
         print_json(settings, found)
     else:
         width = max(map(len, found)) + 2
-        print_result(
-            settings, "\n".join(f"{key:<{width}}{value or '-'}" for key, value in found.items())
-        )
+        lines = [f"{key:<{width}}{value or '-'}" for key, value in found.items()]
+        lines += [] if (step := _next_step(found)) is None else [f"{'next':<{width}}{step}"]
+        print_result(settings, "\n".join(lines))
     return 0 if found["differs"] is None and found["rights"] is None else 1
 
 
@@ -143,7 +144,7 @@ def upgrade(
     from reconciler.database.transactions import Database
 
     settings = settings_of(context)
-    settings.choose_format(Format.TEXT)
+    chosen = settings.choose_format(Format.TEXT, Format.JSON)
     database = Database.at(find_address(settings))
     with translated_errors(database.address):
         try:
@@ -154,7 +155,10 @@ def upgrade(
                 on_wait=settings.inform,
             )
         except schema.AudienceWouldChange as refusal:
-            print_result(settings, "\n".join(adoption_lines(refusal.adoption)))
+            if chosen is Format.JSON:
+                print_json(settings, _upgraded(refusal.adoption, [], is_written=False))
+            else:
+                print_result(settings, "\n".join(adoption_lines(refusal.adoption)))
             raise
         repaired = (
             ()
@@ -163,6 +167,10 @@ def upgrade(
             if repair
             else ()
         )
+    if chosen is Format.JSON:
+        is_written = not dry_run and (done.changed or bool(repaired))
+        print_json(settings, _upgraded(done.adoption, repaired, is_written=is_written))
+        return
     lines = [] if done.adoption is None else [*adoption_lines(done.adoption), ""]
     if done.changed:
         lines.append(
@@ -175,6 +183,19 @@ def upgrade(
     would_be = "would be made again" if dry_run else "is made again"
     lines += (f"{each} {would_be}" for each in repaired)
     print_result(settings, "\n".join(lines))
+
+
+def _upgraded(
+    adoption: "Adoption | None", repaired: Sequence[str], *, is_written: bool
+) -> dict[str, object]:
+    from reconciler.database.schema import NEWEST_REVISION
+
+    return {
+        "schema": NEWEST_REVISION,
+        "written": is_written,
+        "adoption": adoption,
+        "repaired": repaired,
+    }
 
 
 @command.command(epilog="Example: reconcile db remove --yes")
@@ -292,6 +313,17 @@ def _password_file(password: str) -> Iterator[str]:
         file.write(f"*:*:*:*:{escaped}\n")
         file.flush()
         yield file.name
+
+
+def _next_step(found: dict[str, str | None]) -> str | None:
+    """Return the command to run; None if the schema is this release's or the server does not run."""
+    from reconciler.database.schema import NEWEST_REVISION
+
+    if found["server"] is None or found["schema"] == NEWEST_REVISION:
+        return None
+    if found["schema"] is not None and found["schema"] > NEWEST_REVISION:
+        return "install the newer release that made this schema"
+    return "reconcile db upgrade --dry-run shows what would change"
 
 
 def _database_status(settings: Settings) -> dict[str, str | None]:
