@@ -56,7 +56,11 @@ def read_live(connection: "Connection", rollout: Rollout) -> Found:
         marked=marked,
         thresholds=read_thresholds(connection),
         directory=_read_directory(
-            connection, rollout, features, marked | (applied.marks or frozenset()), applied.names
+            connection,
+            rollout,
+            features,
+            marked | (applied.marks or applied.listed_as_test),
+            applied.names,
         ),
         targets=read_targets(connection),
         now=state.now,

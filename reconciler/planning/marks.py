@@ -34,9 +34,12 @@ def plan_marks(rollout: Rollout, inputs: PlanInputs) -> MarksPlan:
 
 
 def mark_drift(live: Live, applied: LastApplied) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the ids that SQL marked since the last apply, and those whose mark it removed."""
+    """Return the ids that SQL marked since the last apply, and those whose mark it removed.
+
+    An apply of an older release stored no marks. Then the names of its file show the removed ones.
+    """
     if applied.marks is None:
-        return frozenset(), frozenset()
+        return frozenset(), applied.listed_as_test - live.marked
     return live.marked - applied.marks, applied.marks - live.marked
 
 

@@ -12,6 +12,7 @@ from reconciler.planning.live_state import Live
 from reconciler.planning.overrides import Trace, without_override
 from reconciler.planning.promotion import Soaking
 from reconciler.rollout_file.freezes import Freeze
+from reconciler.rollout_file.list_entries import entry_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class LastApplied:
     """`owner/name` in lower case → its id then."""
     marks: frozenset[str] | None = None
     """The ids that it marked as test; None without an apply that stored them."""
+    listed_as_test: frozenset[str] = frozenset()
+    """The ids of the repositories that its file named as test, without those of `owner/*`."""
     freezes: tuple[Freeze, ...] = ()
 
 
@@ -77,13 +80,16 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
     """
     declared = desired.get("features", {})
     marks = effective.get("test_repositories")
+    names = effective.get("names", {})
+    listed = map(entry_key, desired.get("test_repositories", ()))
     return LastApplied(
         features={
             name: _read_feature(name, declared.get(name), state)
             for name, state in effective.get("features", {}).items()
         },
-        names=effective.get("names", {}),
+        names=names,
         marks=None if marks is None else frozenset(marks),
+        listed_as_test=frozenset(names[each] for each in listed if each in names),
         freezes=read_freezes(desired.get("freezes")),
     )
 

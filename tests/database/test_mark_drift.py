@@ -123,6 +123,23 @@ def test_a_test_name_that_is_used_again_is_refused(rollout: Marks) -> None:
     assert rollout.history()[-2:] == [("test_unmarked", A), ("test_marked", "acme/a")]
 
 
+def test_a_removed_mark_is_found_where_the_last_apply_stored_no_marks(rollout: Marks) -> None:
+    rollout.apply("acme/a", "acme/b")
+    rollout.database.execute("""
+        SET session_replication_role = replica;
+        UPDATE rollout_generation SET effective = effective - 'test_repositories'
+    """)
+    assert not rollout.apply("acme/a", "acme/b").plan.has_changes
+    rollout.set_by_sql(A, mark=False)
+
+    refused = rollout.apply("acme/a", "acme/b")
+
+    assert [finding.guard for _, finding in refused.plan.refusing] == [GuardName.MARK_RESTORED]
+    assert marks(rollout.database) == {B}
+    rollout.apply("acme/a", "acme/b", allow=(GuardName.MARK_RESTORED,))
+    assert marks(rollout.database) == {A, B}
+
+
 def test_a_report_names_the_marks_that_are_reverted(rollout: Marks) -> None:
     rollout.apply("acme/a")
     rollout.set_by_sql(B, mark=True)
