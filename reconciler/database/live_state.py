@@ -3,7 +3,6 @@
 Reads in the caller's transaction and writes nothing; the rights of a reader are enough.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from reconciler.database.arrays import plain_array, text_array
 from reconciler.database.outbox import read_targets
 from reconciler.database.overrides import read_overrides
 from reconciler.database.processors import read_processors
@@ -138,18 +138,17 @@ def _read_directory(
     still_meant = {name: remembered[name] for name in written if name in remembered}
     mentioned = listed | tests | live | marked | set(still_meant.values())
     wanted = {
-        "names": written,
-        "patterns": [key for key in tests if is_pattern(key)],
-        "ids": [key for key in mentioned if is_uuid(key)],
+        "names": text_array(written),
+        "patterns": text_array([key for key in tests if is_pattern(key)]),
+        "ids": plain_array([key for key in mentioned if is_uuid(key)]),
     }
-    found = connection.execute(
-        text(_SQL["directory"]), {name: json.dumps(keys) for name, keys in wanted.items()}
-    ).scalar_one()
+    found = connection.execute(text(_SQL["directory"]), wanted).one()
 
     ids: dict[str, str] = {}
     names: dict[str, str] = {}
     owned: defaultdict[str, set[str]] = defaultdict(set)
-    for identifier, name, key in found:
+    identifiers = found.ids.split(",") if found.ids else []
+    for identifier, name, key in zip(identifiers, found.names, found.written_keys, strict=True):
         names[identifier] = name
         if key is None:
             continue

@@ -97,16 +97,16 @@ SELECT
 FROM public.category_threshold;
 
 -- name: directory
--- The present repositories of keys, as `[id, name, key]`: those with these names, those of these owners (the
--- key is `owner/*`), and the others with these ids (the key is null). It is one JSON text in each direction,
--- because long lists cost more as rows and arrays.
+-- The present repositories of keys, by id, name and key: those with these names, those of these owners (the
+-- key is `owner/*`), and the others with these ids (the key is null). It is one row of three lists in the same
+-- order, because many rows cost more.
 WITH named AS MATERIALIZED (
     SELECT
         repositories.id,
         repositories.full_name,
         wanted.key
     FROM public.repositories
-    INNER JOIN json_array_elements_text(CAST(:names AS json)) AS wanted (key)
+    INNER JOIN unnest(CAST(:names AS text [])) AS wanted (key)
         ON lower(repositories.full_name) = wanted.key
     UNION ALL
     SELECT
@@ -114,11 +114,14 @@ WITH named AS MATERIALIZED (
         repositories.full_name,
         wanted.key
     FROM public.repositories
-    INNER JOIN json_array_elements_text(CAST(:patterns AS json)) AS wanted (key)
+    INNER JOIN unnest(CAST(:patterns AS text [])) AS wanted (key)
         ON lower(split_part(repositories.full_name, '/', 1)) || '/*' = wanted.key
 )
 
-SELECT coalesce(json_agg(json_build_array(found.id, found.full_name, found.key)), '[]')
+SELECT
+    string_agg(CAST(found.id AS text), ',') AS ids,
+    coalesce(json_agg(found.full_name), '[]') AS names,
+    coalesce(json_agg(found.key), '[]') AS written_keys
 FROM (
     SELECT
         named.id,
@@ -131,8 +134,8 @@ FROM (
         repositories.full_name,
         null AS key
     FROM public.repositories
-    INNER JOIN json_array_elements_text(CAST(:ids AS json)) AS wanted (id)
-        ON repositories.id = CAST(wanted.id AS uuid)
+    INNER JOIN unnest(CAST(:ids AS uuid [])) AS wanted (id)
+        ON repositories.id = wanted.id
     WHERE NOT EXISTS (
         SELECT FROM named
         WHERE named.id = repositories.id

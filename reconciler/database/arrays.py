@@ -1,0 +1,19 @@
+"""Long lists as the text of an array, which is faster than the driver's quoting of each value.
+
+An array tells the planner how many values it has; the elements of a JSON text do not.
+"""
+
+from collections.abc import Iterable
+
+
+def plain_array(values: Iterable[str]) -> str:
+    """Return ids or numbers as the text of an array."""
+    return f"{{{','.join(values)}}}"
+
+
+def text_array(values: Iterable[str]) -> str:
+    """Return any texts as the text of an array; Postgres has no text with the character NUL."""
+    listed = list(values)
+    joined = "\0".join(listed).replace("\\", "\\\\").replace('"', '\\"')
+    quoted = joined.replace("\0", '","')
+    return f'{{"{quoted}"}}' if listed else "{}"
