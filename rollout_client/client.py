@@ -141,10 +141,12 @@ class RolloutClient:
             wait: how long to wait for a load if there is no fresh data yet.
         """
         if self._clock() < self._fast_until:
+            current = self._store.current
             try:
-                return self._store.current.answers[feature][repository]
+                return current.answers[feature][repository]
             except KeyError:
-                pass
+                if not wait:
+                    return self._decider.is_eligible(current, repository, feature)
         return self._decide(repository, feature, wait)
 
     def explain(self, repository: str | UUID, feature: str) -> Answer:

@@ -41,12 +41,14 @@ class EnvironmentOverride:
         stopped = frozenset(filter(None, map(str.strip, entries)))
         written = environment.get(PERCENTAGE_VARIABLE, "").strip()
         percentage = _parse_percentage(written)
-        return cls(
+        found = cls(
             stops_all="true" in stopped,
             stopped_features=stopped - {"true"},
             percentage=Decimal(0) if written and percentage is None else percentage,
             percentage_is_malformed=bool(written) and percentage is None,
         )
+        # One object for no override: a decision compares it by identity.
+        return NO_OVERRIDE if found == NO_OVERRIDE else found
 
     def stops(self, feature: str) -> bool:
         """Return whether a feature is stopped by this environment."""
