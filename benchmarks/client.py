@@ -124,6 +124,7 @@ def _decisions(url: str) -> Iterator[Row]:
                 work / DECISIONS,
                 floor / DECISIONS,
                 most_ratio=0.2,
+                regression_ratio=1.2,
             )
         work, floor = interleaved(lambda: ask(batches.pop()), lambda: _hash(known), rounds=ROUNDS)
         yield Row(
@@ -132,6 +133,7 @@ def _decisions(url: str) -> Iterator[Row]:
             work / DECISIONS,
             floor / DECISIONS,
             most_ratio=6,
+            regression_ratio=25,
         )
 
 

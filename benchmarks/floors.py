@@ -92,6 +92,7 @@ class _Site:
                 self.reconcile("--dry-run"),
                 self.python(FLOOR_OF_A_LIST),
                 1.5,
+                regression=3,
             )
             if length == self.sizes.lists[0]:
                 yield self._beside_octodns(length)
@@ -113,6 +114,7 @@ class _Site:
                 statistics.median(seconds[1:]),
                 statistics.median(floors[1:]),
                 2,
+                regression_ratio=5,
             )
 
     def _beside_octodns(self, length: int) -> Row:
@@ -132,6 +134,7 @@ class _Site:
             self.reconcile("--dry-run"),
             self._process("-m", "octodns.cmds.sync", "--config-file", str(folder / "config.yaml")),
             0.25,
+            regression=0.6,
         )
 
     def plan(self) -> Row:
@@ -143,6 +146,7 @@ class _Site:
             self.reconcile("--dry-run"),
             self.python(FLOOR_OF_A_PLAN),
             2,
+            regression=3,
         )
 
     def commands(self) -> Iterator[Row]:
@@ -185,6 +189,7 @@ class _Site:
             statistics.median(seconds[1:]),
             statistics.median(floors[1:]),
             1.5,
+            regression_ratio=2.2,
         )
 
     def growth(self) -> Row:
@@ -266,9 +271,11 @@ class _Site:
         run_work: Callable[[], object],
         run_floor: Callable[[], object],
         most: float,
+        *,
+        regression: float | None = None,
     ) -> Row:
         seconds, floor_seconds = interleaved(run_work, run_floor, rounds=self.sizes.rounds)
-        return Row(work, floor, seconds, floor_seconds, most)
+        return Row(work, floor, seconds, floor_seconds, most, regression_ratio=regression)
 
     @property
     def _repositories(self) -> str:

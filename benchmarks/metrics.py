@@ -74,6 +74,7 @@ def _reporting(url: str) -> Row:
         work / statements,
         floor / statements,
         0.5,
+        regression_ratio=1.6,
         note=f"{floor / work:.2f} times the rate; at least 2",
     )
 
