@@ -62,3 +62,22 @@ def modules_after(arguments: list[str], folder: Path, environment: dict[str, str
 
     assert done.returncode == 0, done.stderr
     return set(done.stderr.rpartition("MODULES ")[2].split())
+
+
+def test_a_stop_takes_place_without_sqlalchemy_and_yaml(tmp_path: Path, database: Database) -> None:
+    database.execute("INSERT INTO rollout_configuration (feature_name) VALUES ('capture')")
+    without = "import sys; sys.modules |= {'sqlalchemy': None, 'yaml': None}\n"
+    program = f"{without}from reconciler.cli.main import main\nmain(sys.argv[1:])"
+    options = ["--feature", "capture", "--reason", "jobs fail", "--no-write-back", "--yes"]
+    subprocess.run(
+        [sys.executable, "-c", program, "stop", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "DATABASE_URL": database.url},
+        capture_output=True,
+        check=False,
+    )
+
+    with database.connect() as connection:
+        row = connection.execute("SELECT emergency_stop FROM rollout_configuration").fetchone()
+    # Only the count of the repositories afterwards needs them.
+    assert row == (True,)
