@@ -39,6 +39,8 @@ from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
 
 FEATURES: Final = 20
+LENGTH_BESIDE_OCTODNS: Final = 10_000
+"""A shorter plan is mostly imports, on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class _Site:
                 1.5,
                 regression=3,
             )
-            if length == self.sizes.lists[0]:
+            if length == LENGTH_BESIDE_OCTODNS:
                 yield self._beside_octodns(length)
             seconds, floors = [], []
             # The first round is to warm up.
