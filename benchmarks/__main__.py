@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import (
     adoption,
     client,
+    dashboard,
     eligibility,
     flood,
     floors,
@@ -33,6 +34,7 @@ TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     "adoption": adoption.run,
     "client": client.run,
     "flood": flood.run,
+    "dashboard": dashboard.run,
     "safeguard": safeguard.run,
 }
 

@@ -46,6 +46,10 @@ class FeatureNow:
     processor: str
     fallback: str
     updated_at: datetime
+    stage: int
+    """The number of stages at or below the percentage."""
+    stages: int
+    """All stages of the progression; 0 without one."""
     limit: LimitInForce | None
 
 
@@ -69,6 +73,8 @@ def read_features_now(
             row.processor,
             row.fallback,
             row.updated_at,
+            row.stage,
+            row.stages,
             None
             if row.override_id is None
             else LimitInForce(

@@ -1,6 +1,7 @@
 """The dashboard as a process, in a real browser at both widths and in both modes."""
 
 import signal
+import socket
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from reconciler.cli.sign_in_options import CLIENT_SECRET_VARIABLE
 from reconciler.dashboard.charts import jobs_chart
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.planning.job_series import JobSeries
 from tests.browser import chromium, dashboard, needs_browser
 from tests.builders import add_repositories, report_jobs, rollout_file
+from tests.oidc_provider import CLIENT, SECRET, running_provider
 from tests.postgres import PROJECT
 from tests.site import Site
 
@@ -271,17 +274,99 @@ def test_a_screen_without_a_repository_that_matches_says_so_while_typing(
         page.close()
 
 
+def with_a_token(site: Site) -> tuple[str, tuple[str, ...]]:
+    """Write a file with the token of an operator; return the token and the arguments for it."""
+    apply_roles(OpenedDatabase.at(site.database.address))
+    token, path = "t" * 32, site.folder / "tokens"
+    path.touch(mode=0o600)
+    path.write_text(f"operator otto {token}\n")
+    return token, ("--auth", "token", "--token-file", str(path))
+
+
+@needs_browser
+def test_axe_and_the_width_are_right_on_the_page_to_sign_in(busy: Site, browser: "Browser") -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    _, arguments = with_a_token(busy)
+    with dashboard(busy, *arguments) as (address, _):
+        for width, mode in ((390, "dark"), (1280, "light")):
+            size = {"width": width, "height": 900}
+            page = browser.new_page(viewport=size, color_scheme=mode)  # type: ignore[arg-type]
+            assert visit(page, f"{address}/login") == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert Axe().run(page).response["violations"] == []
+            page.get_by_label("Your token").fill("wrong")
+            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("alert").wait_for()
+            assert Axe().run(page).response["violations"] == []
+            page.close()
+
+
+@needs_browser
+def test_a_person_of_a_proxy_acts_by_group(busy: Site, browser: "Browser") -> None:
+    apply_roles(OpenedDatabase.at(busy.database.address))
+    busy.database.execute("UPDATE rollout_configuration SET is_active = true")
+    arguments = ("--trusted-proxy", "127.0.0.0/8", "--operators", "on-call", "--viewers", "staff")
+    with dashboard(busy, "--auth", "proxy", *arguments) as (address, _):
+        nobody, vera, olga = (
+            browser.new_context(extra_http_headers=headers).new_page()
+            for headers in (
+                {},
+                {"X-Forwarded-User": "vera", "X-Forwarded-Groups": "staff"},
+                {"X-Forwarded-User": "olga", "X-Forwarded-Groups": "staff, on-call"},
+            )
+        )
+        refused = nobody.goto(f"{address}/features/other")
+        visit(vera, f"{address}/features/other")
+        hidden = vera.get_by_role("link", name="Stop", exact=True).count()
+        visit(olga, f"{address}/features/other")
+        olga.get_by_role("link", name="Stop", exact=True).click()
+        olga.get_by_label("Reason").fill("jobs hang")
+        olga.get_by_role("button", name="Stop other").click()
+        done = olga.get_by_role("status").inner_text()
+
+    assert refused is not None
+    assert refused.status == 403
+    assert hidden == 0
+    assert done.startswith("Done: 5 → 0 percent")
+    by = "SELECT triggered_by FROM rollout_override ORDER BY created_at DESC LIMIT 1"
+    assert busy.database.value(by) == "olga"
+
+
+@needs_browser
+def test_a_person_of_a_provider_signs_in_and_acts(busy: Site, browser: "Browser") -> None:
+    apply_roles(OpenedDatabase.at(busy.database.address))
+    busy.database.execute("UPDATE rollout_configuration SET is_active = true")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    with (
+        running_provider() as provider,
+        dashboard(
+            busy,
+            *("--listen", address, "--public-url", f"http://{address}", "--auth", "oidc"),
+            *("--oidc-issuer", provider.issuer, "--oidc-client-id", CLIENT),
+            *("--operators", "on-call", "--viewers", "staff"),
+            environment={CLIENT_SECRET_VARIABLE: SECRET},
+        ) as (url, _),
+    ):
+        page = browser.new_context(java_script_enabled=False).new_page()
+        page.goto(f"{url}/features/other/stop")
+        page.get_by_label("Reason").fill("jobs hang")
+        page.get_by_role("button", name="Stop other").click()
+        done = page.get_by_role("status").inner_text()
+
+    assert done.startswith("Done: 5 → 0 percent")
+    by = "SELECT triggered_by FROM rollout_override ORDER BY created_at DESC LIMIT 1"
+    assert busy.database.value(by) == "olga@example.com"
+
+
 @needs_browser
 def test_a_person_signs_in_acts_and_signs_out_without_scripts(
     busy: Site, browser: "Browser"
 ) -> None:
-    apply_roles(OpenedDatabase.at(busy.database.address))
-    token = "t" * 32
-    path = busy.folder / "tokens"
-    path.touch(mode=0o600)
-    path.write_text(f"operator otto {token}\n")
+    token, arguments = with_a_token(busy)
     busy.database.execute("UPDATE rollout_configuration SET is_active = true")
-    with dashboard(busy, "--auth", "token", "--token-file", str(path)) as (address, _):
+    with dashboard(busy, *arguments) as (address, _):
         page = browser.new_context(java_script_enabled=False).new_page()
         visit(page, f"{address}/features/other/stop")
         page.get_by_label("Your token").fill("wrong")

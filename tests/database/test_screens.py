@@ -15,6 +15,7 @@ from reconciler.database.transactions import Database as OpenedDatabase
 from tests.builders import FEATURE, add_repositories, report_jobs, rollout_file
 from tests.database.reading import reading
 from tests.database.test_job_series import add_feature, add_history
+from tests.eventually import eventually
 from tests.postgres import Database
 from tests.screens import Browser
 from tests.site import Site
@@ -184,6 +185,50 @@ def test_a_hundred_features_are_answered_on_every_screen(
     for path in SCREENS:
         shown(client, path)
     assert shown(client, "/repositories?q=acme/tools").count("<details") == 100
+
+
+def test_now_with_a_hundred_features_is_a_page_of_at_most_a_hundred_kilobytes(
+    database: Database,
+) -> None:
+    add_repositories(database, "acme/tools")
+    for number in range(100):
+        add_feature(database, f"{FEATURE}_{number:02}")
+    database.execute("UPDATE rollout_configuration SET health_method = 'evidence'")
+    # Each two hours of the day have another number of jobs, and some fail in every second of them.
+    database.execute("""
+        INSERT INTO rollout_metrics (
+            rollout_config_id, repository_id, processor_type, total_jobs, error_count,
+            metrics_window_start, metrics_window_end, updated_at
+        )
+        SELECT
+            configuration.id, repository.id, arm.processor, 1000 + 97 * hour % 800, hour % 4 / 3,
+            begin, begin + interval '5 minutes', begin + interval '1 minute'
+        FROM rollout_configuration AS configuration, repositories AS repository,
+            generate_series(0, 22) AS hour, unnest('{github_actions,inngest}'::text[]) AS arm (processor),
+            date_bin('5 minutes', now() - hour * interval '1 hour', '2000-01-01 00:00+00') AS begin
+    """)
+    database.execute("SELECT merge_rollout_rollup(1000000)")
+    client = Browser.acting(database)
+    eventually(lambda: "not counted yet" not in shown(client, "/"))
+
+    page = shown(client, "/")
+
+    assert page.count(f"/features/{FEATURE}_") == 300
+    assert page.count('class="failed"') == 100
+    assert page.count('class="evidence-bar"') == 100
+    assert len(page.encode()) <= 100_000
+
+
+def test_now_has_the_stage_of_each_feature(site: Site) -> None:
+    progression = [{"percentage": each, "soak": "1d"} for each in (1, 10, 50)]
+    staged = {"percentage": 1, "progression": progression}
+    site.write(rollout_file({"a": staged, "b": {"percentage": 5}}))
+    site.reconcile("--yes")
+    client = Browser.of(site.database)
+
+    assert "1<br><small>stage 1 of 3</small>" in shown(client, "/")
+    features = client.get("/api/now").json()["features"]
+    assert [each["stage"] for each in features] == [{"number": 1, "of": 3}, None]
 
 
 def test_a_freeze_shows_on_every_screen_that_leads_to_an_act(site: Site) -> None:

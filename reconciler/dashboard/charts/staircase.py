@@ -74,13 +74,16 @@ def _left(stage: StageDate) -> str:
         return ""
     if not stage.soak_left:
         return "has soaked"
-    return f"soaks {format_duration(_minutes(stage.soak_left))} more"
+    return f"soaks {_in_hours(stage.soak_left)} more"
 
 
-def _minutes(duration: timedelta) -> timedelta:
-    """Return a duration in whole minutes, rounded up; whole hours from two days on."""
-    unit = timedelta(hours=1) if duration > timedelta(days=2) else timedelta(minutes=1)
-    return -(-duration // unit) * unit
+def _in_hours(duration: timedelta) -> str:
+    """Return a duration in days and hours, or in hours and minutes, rounded up."""
+    if duration > timedelta(days=2):
+        days, hours = divmod(-(-duration // timedelta(hours=1)), 24)
+        return f"{days}d {hours}h" if hours else f"{days}d"
+    hours, minutes = divmod(-(-duration // timedelta(minutes=1)), 60)
+    return " ".join([*([f"{hours}h"] if hours else []), *([f"{minutes}m"] if minutes else [])])
 
 
 def _describe(stages: Sequence[StageDate]) -> str:

@@ -126,6 +126,9 @@ class NowRow:
             "active": self.feature.active,
             "emergency_stop": self.feature.emergency_stop,
             "percentage": float(self.feature.percentage),
+            "stage": {"number": self.feature.stage, "of": self.feature.stages}
+            if self.feature.stages
+            else None,
             "verdict": self.verdict,
             "sentence": self.sentence,
             "eligible": None

@@ -262,16 +262,22 @@ def test_the_top_of_an_axis_holds_the_largest_value(largest: int) -> None:
     assert top <= max(1, 2.5 * largest)
 
 
-def test_a_current_stage_says_what_is_left_of_its_soak() -> None:
-    root = parsed(staircase([stage(10, StageState.CURRENT, timedelta(hours=5, seconds=1))]))
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (timedelta(hours=5, seconds=1), "soaks 5h 1m more"),
+        (timedelta(hours=23, minutes=47), "soaks 23h 47m more"),
+        (timedelta(hours=5), "soaks 5h more"),
+        (timedelta(seconds=1), "soaks 1m more"),
+        (timedelta(days=2, minutes=1), "soaks 2d 1h more"),
+        (timedelta(days=7), "soaks 7d more"),
+        (timedelta(0), "has soaked"),
+    ],
+)
+def test_a_current_stage_says_what_is_left_of_its_soak(left: timedelta, words: str) -> None:
+    root = parsed(staircase([stage(10, StageState.CURRENT, left)]))
 
-    assert root.findtext(".//tbody/tr/td[3]") == "soaks 301m more"
-    assert (
-        parsed(staircase([stage(10, StageState.CURRENT, timedelta(0))])).findtext(
-            ".//tbody/tr/td[3]"
-        )
-        == "has soaked"
-    )
+    assert root.findtext(".//tbody/tr/td[3]") == words
 
 
 def test_no_stage_is_no_chart() -> None:
