@@ -3,7 +3,7 @@
 from reconciler.database.migrations.files import run_file
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 
 
 def upgrade() -> None:
