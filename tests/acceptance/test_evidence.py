@@ -134,9 +134,7 @@ def test_a_feature_that_warns_is_neither_promoted_nor_widened(judged: Site) -> N
 
     for refused in (promoted, applied):
         assert refused.exit_code == 3
-        assert "the verdict is warn, 3 of" in " ".join(
-            (refused.stdout + refused.stderr).split()
-        )
+        assert "the verdict is warn, 3 of" in " ".join((refused.stdout + refused.stderr).split())
     assert judged.database.value(
         "SELECT rollout_percentage FROM rollout_configuration WHERE feature_name = 'capture'"
     ) == Decimal(50)

@@ -6,8 +6,6 @@ from typing import Any
 
 from reconciler.rollout_file.editing import without_override
 from tests.eventually import eventually
-from tests.notifications import add_target, make_due, webhook_environment
-from tests.receivers import ROUTING_KEY, Answer, Receiver, check_pagerduty, check_webhook, receiver
 from tests.site import Site
 from tests.watching import FILE, actions, fail_jobs, watching
 from tests.writing_back import block, commits
