@@ -23,9 +23,8 @@ WHERE configuration.feature_name = any(CAST(:features AS text []));
 
 -- name: odd_time
 -- The first impossible time or duration of each of some features, with its row and its column; the conditions are
--- those of the indexes on odd times. A resume in the future would hide every job. The two large tables are read
--- before the others and without LIMIT: with it the planner expects an odd row soon, and scans the whole table
--- once for each feature.
+-- those of the indexes on odd times. A resume in the future would hide every job. The history is read before the others
+-- and without LIMIT: with it the planner expects an odd row soon, and scans the whole table once for each feature.
 WITH odd_history AS MATERIALIZED (
     SELECT DISTINCT ON (history.rollout_config_id)
         history.rollout_config_id,
@@ -37,34 +36,6 @@ WITH odd_history AS MATERIALIZED (
         AND timestamptz '9998-12-31 00:00:00+00'
     )
     ORDER BY history.rollout_config_id
-),
-
-odd_metrics AS MATERIALIZED (
-    SELECT DISTINCT ON (metrics.rollout_config_id)
-        metrics.rollout_config_id,
-        'rollout_metrics row ' || metrics.id AS place,
-        jsonb_build_object(
-            'metrics_window_start', CAST(metrics.metrics_window_start AS text),
-            'metrics_window_end', CAST(metrics.metrics_window_end AS text),
-            'created_at', CAST(metrics.created_at AS text),
-            'updated_at', CAST(metrics.updated_at AS text),
-            'last_error_at', CAST(metrics.last_error_at AS text)
-        ) AS times
-    FROM public.rollout_metrics AS metrics
-    WHERE NOT (
-        metrics.metrics_window_start BETWEEN timestamptz '0001-01-01 00:00:00+00'
-        AND timestamptz '9998-12-31 00:00:00+00'
-        AND metrics.metrics_window_end BETWEEN timestamptz '0001-01-01 00:00:00+00'
-        AND timestamptz '9998-12-31 00:00:00+00'
-        AND metrics.created_at BETWEEN timestamptz '0001-01-01 00:00:00+00'
-        AND timestamptz '9998-12-31 00:00:00+00'
-        AND metrics.updated_at BETWEEN timestamptz '0001-01-01 00:00:00+00'
-        AND timestamptz '9998-12-31 00:00:00+00'
-        AND coalesce(metrics.last_error_at, metrics.updated_at)
-        BETWEEN timestamptz '0001-01-01 00:00:00+00'
-        AND timestamptz '9998-12-31 00:00:00+00'
-    )
-    ORDER BY metrics.rollout_config_id
 )
 
 SELECT DISTINCT ON (configuration.feature_name)
@@ -115,12 +86,37 @@ CROSS JOIN LATERAL (
     FROM public.rollout_override AS override
     WHERE override.rollout_config_id = configuration.id
     UNION ALL
-    SELECT
-        odd.place,
-        false AS is_odd,
-        odd.times
-    FROM odd_metrics AS odd
-    WHERE odd.rollout_config_id = configuration.id
+    (
+        SELECT
+            'rollout_metrics row ' || metrics.id AS place,
+            false AS is_odd,
+            jsonb_build_object(
+                'metrics_window_start', CAST(metrics.metrics_window_start AS text),
+                'metrics_window_end', CAST(metrics.metrics_window_end AS text),
+                'created_at', CAST(metrics.created_at AS text),
+                'updated_at', CAST(metrics.updated_at AS text),
+                'last_error_at', CAST(metrics.last_error_at AS text)
+            ) AS times
+        FROM public.rollout_metrics AS metrics
+        WHERE
+            metrics.rollout_config_id = configuration.id
+            AND NOT (
+                metrics.metrics_window_start BETWEEN timestamptz '0001-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+                AND metrics.metrics_window_end BETWEEN timestamptz '0001-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+                AND metrics.created_at BETWEEN timestamptz '0001-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+                AND metrics.updated_at BETWEEN timestamptz '0001-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+                AND coalesce(metrics.last_error_at, metrics.updated_at)
+                BETWEEN timestamptz '0001-01-01 00:00:00+00'
+                AND timestamptz '9998-12-31 00:00:00+00'
+            )
+        -- The order of the index, so that the planner never prefers the whole table.
+        ORDER BY metrics.created_at
+        LIMIT 1
+    )
 ) AS places
 CROSS JOIN LATERAL (
     SELECT

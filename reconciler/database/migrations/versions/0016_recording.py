@@ -1,4 +1,4 @@
-"""Recording: sessions that report jobs of one repository wait less; impossible times are found by an index."""
+"""Recording: sessions that report jobs of one repository wait less; an index finds impossible times."""
 
 from reconciler.database.migrations.files import run_file
 
