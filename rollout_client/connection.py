@@ -38,14 +38,17 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             return super().wait(gen, interval, timeout)
         return super().wait(_bounded(gen, time.monotonic() + self.patience), interval)
 
-    def notified(self) -> list[str]:
-        """Return the payloads of the notifications that arrived since the last call."""
-        payloads = [each.payload for each in self.notifies(timeout=0)]
+    def notified(self) -> list[psycopg.Notify]:
+        """Return the notifications that arrived since the last call."""
+        arrived = list(self.notifies(timeout=0))
         # A notification that came with the answer to COMMIT: libpq has read it; the driver would
         # wait for more data.
         while found := self.pgconn.notifies():
-            payloads.append(found.extra.decode(errors="replace"))
-        return payloads
+            channel, payload = (
+                each.decode(errors="replace") for each in (found.relname, found.extra)
+            )
+            arrived.append(psycopg.Notify(channel, payload, found.be_pid))
+        return arrived
 
     def ping(self, patience: float) -> None:
         """Ask the server for a sign of life.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import inf
 from typing import Final
 
 import psycopg
@@ -25,6 +26,7 @@ from rollout_client.backoff import backoff_seconds, with_jitter
 from rollout_client.connection import Connection, connect, in_a_line
 from rollout_client.fork import abandon
 from rollout_client.notifications import concerns, listen
+from rollout_client.pace import ReadPace
 from rollout_client.reads import Features, read_everything, read_features
 from rollout_client.store import Store
 from rollout_client.targeting.environment import EnvironmentOverride
@@ -34,8 +36,8 @@ _LOG = logging.getLogger("reconciler.client")
 
 FIRST_BACKOFF_SECONDS: Final = 0.1
 LONGEST_BACKOFF_SECONDS: Final = 5.0
-SHORTEST_READ_INTERVAL_SECONDS: Final = 0.1
-"""The pause between two reads of the features: many notifications cause at most ten reads a second."""
+_LOOK_SECONDS: Final = 0.01
+"""The pause between two looks at a flood of notifications, so that it does not take the processor."""
 PING_EVERY_SECONDS: Final = 5.0
 """The interval at which a quiet connection is tested; it must answer within the same time."""
 _FEATURES_PATIENCE_SECONDS: Final = 10.0
@@ -212,11 +214,13 @@ class Follower:
     def _listen(self) -> None:
         following = self._following
         known: Features = {}
+        pace = ReadPace()
         with self._connected(_FEATURES_PATIENCE_SECONDS) as connection:
             self._ask_for_notifications(connection)
             while not self._stopping.is_set():
                 self._refresh_environment()
-                began, at = time.monotonic(), following.clock()
+                pace.began(time.monotonic())
+                at = following.clock()
                 with self._store.observer.reading("features"):
                     read = read_features(connection, following.features, known)
                 self._store.set_newest(read, at)
@@ -224,8 +228,7 @@ class Follower:
                 known = read
                 if self._store.current.state.widened_since_whole:
                     self._whole_wanted.set()
-                self._wait_for_change(connection)
-                self._rest_since(began, connection)
+                self._wait_for_change(connection, pace)
 
     def _ask_for_notifications(self, connection: Connection) -> None:
         """Listen; if no notifications can arrive, rely on polling."""
@@ -238,30 +241,26 @@ class Follower:
                 self._following.poll_every,
             )
 
-    def _wait_for_change(self, connection: Connection) -> None:
-        """Return at a notification that concerns the features, at the next poll, or at the end."""
-        deadline = time.monotonic() + self._following.poll_every
+    def _wait_for_change(self, connection: Connection, pace: ReadPace) -> None:
+        """Return when the features are to be read: after notifications, at the next poll, or at the end."""
+        poll = time.monotonic() + self._following.poll_every
         with selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             while not self._stopping.is_set():
-                heard = [self._concerns(payload) for payload in connection.notified()]
-                left = max(0.0, deadline - time.monotonic())
-                if any(heard):
+                for each in connection.notified():
+                    if self._concerns(each.payload):
+                        pace.heard(each.pid, time.monotonic())
+                left = min(poll, pace.due) - time.monotonic()
+                if left <= 0:
                     return
-                if not selector.select(min(left, PING_EVERY_SECONDS)):
+                if pace.due < inf:
+                    self._sleep_or_wake(min(left, _LOOK_SECONDS))
+                elif not selector.select(min(left, PING_EVERY_SECONDS)):
                     # A connection that is open on this side alone sends no notifications either.
                     connection.ping(PING_EVERY_SECONDS)
                     if left <= PING_EVERY_SECONDS:
                         return
-
-    def _rest_since(self, began: float, connection: Connection) -> None:
-        """Wait until features may be read again; drop the notifications that the next read covers."""
-        seconds = began + SHORTEST_READ_INTERVAL_SECONDS - time.monotonic()
-        if seconds > 0:
-            self._sleep_or_wake(seconds)
-            for each in connection.notifies(timeout=0):
-                self._concerns(each.payload)
 
     def _concerns(self, payload: str) -> bool:
         heard = concerns(payload, self._following.features, self._store.current.state.newest)
