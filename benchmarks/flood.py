@@ -70,7 +70,7 @@ def _stops(url: str) -> Row:
         most_seconds=0.1,
         note=(
             f"median {statistics.median(latencies) * 1000:.1f} ms, longest "
-            f"{latencies[-1] * 1000:.1f} ms of {len(latencies)}; the client reads ten times a second on average"
+            f"{latencies[-1] * 1000:.1f} ms of {len(latencies)}; reads ten times a second on average"
         ),
     )
 

@@ -33,6 +33,8 @@ class GitServer:
     """The header that every request must have."""
     answers_to_drop: int = 0
     """This many pushes are accepted without an answer."""
+    redirect: str | None = None
+    """Every request is sent to this address instead."""
     goes_on: threading.Event = field(default_factory=threading.Event)
     """Requests wait while this is not set."""
     requests: list[str] = field(default_factory=list)
@@ -103,6 +105,12 @@ def _handler(server: GitServer) -> type[BaseHTTPRequestHandler]:
             address = urlsplit(self.path)
             server.requests.append(f"{self.command} {address.path}")
             server.goes_on.wait()
+            if server.redirect is not None:
+                self.send_response(302)
+                self.send_header("Location", f"{server.redirect}{self.path}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if server.authorization not in {None, self.headers.get("Authorization")}:
                 self.send_error(401)
                 return

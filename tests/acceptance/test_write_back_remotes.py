@@ -1,7 +1,9 @@
 """Write-back to remotes that are slow, refuse, lose answers, protect their branch or are busy."""
 
 import os
+import re
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +98,112 @@ def test_the_next_run_writes_back_after_a_remote_did_not_answer(
     monkeypatch.undo()
     server.goes_on.set()
     assert outcomes(carry(applied)) == ["written"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "ftp", "file", "ext"])
+def test_a_redirect_to_another_protocol_is_not_followed(
+    applied: Site, server: GitServer, scheme: str
+) -> None:
+    limit(applied.database)
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        server.redirect = f"{scheme}://127.0.0.1:{trap.getsockname()[1]}"
+
+        report = carry(applied)
+
+        trap.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            trap.accept()
+    assert re.search("redirect|not supported|disabled", str(report.problem))
+    assert outcomes(report) == ["pending"]
+
+
+def test_a_redirect_to_another_server_does_not_get_the_credentials(
+    applied: Site, server: GitServer, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    with git_server(applied.remote, tmp_path / "other") as other:
+        applied.git("config", f"http.{server.url}.extraHeader", "Authorization: basic s3cret")
+        both = tmp_path / "both.pem"
+        both.write_bytes(server.certificate.read_bytes() + other.certificate.read_bytes())
+        applied.git("config", "http.sslCAInfo", str(both))
+        server.redirect = f"https://127.0.0.1:{other.port}"
+        other.authorization = "basic s3cret"
+        limit(applied.database)
+
+        report = carry(applied)
+
+        assert other.requests, report.problem
+        assert outcomes(report) == ["pending"]
+
+
+def test_a_remote_that_floods_its_messages_takes_no_memory(applied: Site) -> None:
+    hook(applied, "pre-receive", "#!/bin/sh\nhead -c 300M /dev/zero | tr '\\0' x >&2\nexit 1\n")
+    limit(applied.database)
+    before = psutil.Process().memory_info().rss
+
+    report = carry(applied)
+
+    assert psutil.Process().memory_info().rss - before < 100 * 2**20
+    assert outcomes(report) == ["pending"]
+    assert len(str(report)) < 20_000
+
+
+def test_a_huge_file_on_the_branch_is_reported_and_not_read(applied: Site) -> None:
+    applied.file.write_bytes(b"# " + b"x" * (100 * 2**20))
+    applied.commit("A pull request of somebody")
+    applied.push()
+    limit(applied.database)
+    before = psutil.Process().memory_info().rss
+
+    report = carry(applied)
+
+    assert psutil.Process().memory_info().rss - before < 50 * 2**20
+    assert "larger than 16 MiB" in str(report)
+    assert outcomes(report) == ["pending"]
+
+
+@pytest.mark.parametrize("branch", ["--upload-pack=touch ran", "-x", "$(touch ran)", "a;touch ran"])
+def test_a_default_branch_with_a_hostile_name_runs_nothing(
+    applied: Site, branch: str, tmp_path: Path
+) -> None:
+    name = branch.replace(" ", "\N{NO-BREAK SPACE}")
+    remote_git(applied.remote, "update-ref", f"refs/heads/{name}", "refs/heads/main")
+    remote_git(applied.remote, "symbolic-ref", "HEAD", f"refs/heads/{name}")
+    applied.git("checkout", "--quiet", "--detach")
+    limit(applied.database)
+
+    carry(applied)
+
+    assert not [*applied.folder.rglob("ran"), *applied.remote.rglob("ran")]
+
+
+def test_programs_that_a_remote_brings_are_not_run(applied: Site, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    (applied.folder / ".gitmodules").write_text(
+        '[submodule "evil"]\n\tpath = evil\n'
+        f"\turl = ext::sh -c touch% {ran}\n\tupdate = !touch {ran}\n"
+    )
+    (applied.folder / ".gitattributes").write_text("* filter=evil diff=evil merge=evil\n")
+    (applied.folder / ".lfsconfig").write_text(f"[lfs]\n\turl = ext::touch% {ran}\n")
+    hooks = applied.folder / "hooks"
+    hooks.mkdir()
+    for each in ("post-checkout", "post-index-change", "reference-transaction", "pre-push"):
+        (hooks / each).write_text(f"#!/bin/sh\ntouch {ran}\n")
+        (hooks / each).chmod(0o755)
+    applied.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},evil")
+    applied.git("commit", "--quiet", "--message", "A pull request of somebody")
+    applied.commit("The rest of it")
+    applied.push()
+    shutil.copytree(hooks, tmp_path / "template" / "hooks")
+    limit(applied.database)
+
+    done = applied.reconcile(
+        "write-back",
+        env={"GIT_TEMPLATE_DIR": str(tmp_path / "template"), "GIT_EXTERNAL_DIFF": f"touch {ran}"},
+    )
+
+    assert "written to origin/main" in done.stdout, done.stderr
+    assert not ran.exists()
 
 
 def command_of(process: psutil.Process) -> str:
