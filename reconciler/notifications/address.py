@@ -1,16 +1,23 @@
 """Addresses and secrets of targets, from the environment: they are never in a file of the repository."""
 
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import SetupInvalid
 from reconciler.rollout_file.notifications import TargetKind
 
 PAGERDUTY_URL: Final = "https://events.pagerduty.com/v2/enqueue"
 MAX_FILE_BYTES: Final = 16_384
+HIDDEN: Final = "***"
+SHORTEST_PART: Final = 6
+"""A shorter part of an address is no secret, and may be a part of any word."""
+_BETWEEN: Final = re.compile("[&=]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +30,29 @@ class TargetAddress:
     """The key that signs (webhook) or routes (pagerduty)."""
 
     def without_secrets(self, text: str) -> str:
-        """Return a text in which neither the address nor the secret stands."""
-        for hidden in (self.secret, self.url):
-            if hidden:
-                text = text.replace(hidden, "***")
+        """Return a text in which neither the address nor the secret stands, nor a part of them.
+
+        A receiver may repeat the request in its answer, and the answer may end within a secret.
+        """
+        hidden = self._hidden()
+        for each in hidden:
+            text = text.replace(each, HIDDEN)
+        for each in hidden:
+            for length in range(len(each) - 1, SHORTEST_PART - 1, -1):
+                if text.endswith(each[:length]):
+                    return f"{text[:-length]}{HIDDEN}"
         return text
+
+    def _hidden(self) -> list[str]:
+        """Return the address, the secret and their parts, the longest first."""
+        parts = {(self.secret or "").removeprefix("whsec_")}
+        with suppress(ValueError):
+            url = urlsplit(self.url)
+            written = (*url.path.split("/"), *_BETWEEN.split(url.query), url.password or "")
+            parts.update(written, map(unquote, written))
+        found = {each for each in parts if len(each) >= SHORTEST_PART}
+        found.update(filter(None, (self.url, self.secret)))
+        return sorted(found, key=len, reverse=True)
 
 
 def read_address(

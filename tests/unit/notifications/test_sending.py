@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from reconciler.errors import SetupInvalid
-from reconciler.notifications.address import read_address
+from reconciler.notifications.address import TargetAddress, read_address
 from reconciler.notifications.delivery import sample_message
 from reconciler.notifications.email import Mailbox
 from reconciler.notifications.http import Post, is_public, send
@@ -177,6 +177,25 @@ def test_an_answer_that_repeats_the_secret_is_stored_without_it(hook: Receiver) 
     environment = {**ALLOWED, "ROLLOUT_NOTIFY_TEAM_URL": "http://127.0.0.1:1/T0/secret"}
     outcome = Sender(environment).send("team", TargetKind.SLACK, sample())
     assert "secret" not in outcome.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ("404 /services/T0/B0SECRET is unknown", "404 /***/T0/*** is unknown"),
+        ("400 token=a/b+c0 is wrong", "400 token=*** is wrong"),
+        ("400 token=a%2Fb%2Bc0 is wrong", "400 token=*** is wrong"),
+        ("401 for ada:p@ssword", "401 for ada:***"),
+        ("401 MfKQ9r8GKYqrTwjU", "401 ***"),
+        ("401 cut in MfKQ9r8GKYq", "401 cut in ***"),
+        ("200 ok", "200 ok"),
+    ],
+)
+def test_an_answer_that_repeats_a_part_of_a_secret_is_stored_without_it(
+    answer: str, shown: str
+) -> None:
+    url = "https://ada:p%40ssword@hooks.example/services/T0/B0SECRET?token=a%2Fb%2Bc0"
+    assert TargetAddress(url, "whsec_MfKQ9r8GKYqrTwjU").without_secrets(answer) == shown
 
 
 class Inbox:
