@@ -41,7 +41,7 @@ from reconciler.operations.events import (
 )
 from reconciler.operations.measure import judge_drift, measure
 from reconciler.planning.feature_context import kept_ids
-from reconciler.planning.guards import Allowed
+from reconciler.planning.guard_names import Allowed
 from reconciler.planning.health import JobMetrics, MetricsSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import Plan

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler.planning.guards import CHECKED_FIELDS, Allowed, GuardName, read_allowed
+from reconciler.planning.guard_names import Allowed, GuardName
+from reconciler.planning.guards import CHECKED_FIELDS, read_allowed
 from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.wording import short_commit
 

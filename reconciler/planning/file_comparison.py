@@ -16,7 +16,7 @@ from reconciler.planning.desired import (
     desired_marks,
     desired_thresholds,
 )
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guard_names import GuardName
 from reconciler.planning.live_state import Directory, Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, StoredOverride, effective
 from reconciler.planning.plan import Plan

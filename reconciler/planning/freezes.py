@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reconciler.errors import SetupInvalid
-from reconciler.planning.guards import Finding, GuardName
+from reconciler.planning.guard_names import GuardName
+from reconciler.planning.guards import Finding
 from reconciler.planning.named_changes import NamedChanges
 from reconciler.rollout_file.freezes import WEEKDAYS, Freeze, WeekTime
 from reconciler.rollout_file.zones import format_wall_time, moment_of, read_zone

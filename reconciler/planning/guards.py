@@ -11,33 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import ClassVar, Final
 
 from reconciler.planning.feature_config import LIST_FIELDS, Configuration
+from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Guards
 from reconciler.wording import show_number
 from rollout_client.targeting.strategy import Strategy
-
-
-class GuardName(StrEnum):
-    """The name by which a person allows a finding."""
-
-    MAX_INCREASE = "max-increase"
-    MAX_REMOVAL = "max-removal"
-    LIST_EMPTIED = "list-emptied"
-    FEATURE_REMOVED = "feature-removed"
-    SOAK = "soak"
-    MAX_GAIN = "max-gain"
-    NAME_REUSED = "name-reused"
-    AUDIENCE_MOVED = "audience-moved"
-    MARK_RESTORED = "mark-restored"
-    FREEZE = "freeze"
-    NOT_BEFORE = "not-before"
-    MAX_SHIFT = "max-shift"
-
 
 _LISTS: Final = frozenset({"whitelist", "exclusions"})
 _AUDIENCE: Final = frozenset({"active", "strategy", "percentage", "salt", "bucketing", "override"})
@@ -66,19 +48,6 @@ MOST_NAMES: Final = 5
 
 MIN_ENTRIES_FOR_REMOVAL: Final = 10
 """In a shorter list any removal is a large share, so the share is not checked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """A guard that a person or a commit allows by name."""
-
-    guard: GuardName
-    feature: str | None = None
-    """The feature for which it is allowed; None for every feature."""
-    commit: str | None = None
-    """The commit that allows it; None if the person who applies does."""
-    reason: str | None = None
-    """Why; known of `freeze` alone, which needs one."""
 
 
 def read_allowed(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:

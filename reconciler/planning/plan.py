@@ -15,7 +15,8 @@ from reconciler.planning.changes import Change, ScalarChange, widens
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.freezes import FreezesPlan, Hold, OverriddenFreeze
-from reconciler.planning.guards import Allowed, Finding, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
+from reconciler.planning.guards import Finding
 from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.overrides import EditedLimit, StoredOverride
 from reconciler.planning.processors import ProcessorsPlan

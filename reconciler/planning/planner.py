@@ -22,10 +22,10 @@ from reconciler.planning.drift import (
 from reconciler.planning.feature_config import Configuration, Direction
 from reconciler.planning.feature_context import FeatureContext, drift_before_any_apply
 from reconciler.planning.freezes import FreezesPlan, Frozen, Hold, by_name, find_hold, of_feature
+from reconciler.planning.guard_names import GuardName
 from reconciler.planning.guards import (
     FeatureRemoved,
     Finding,
-    GuardName,
     guard_audience,
     guard_gain,
     guard_increase,

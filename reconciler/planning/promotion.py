@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import ClassVar
 
 from reconciler.planning.changes import ScalarChange
-from reconciler.planning.guards import Finding, GuardName
+from reconciler.planning.guard_names import GuardName
+from reconciler.planning.guards import Finding
 from reconciler.planning.health import Health, Verdict
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.rollout_file.durations import format_duration

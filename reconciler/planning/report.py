@@ -17,7 +17,8 @@ from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import Plain
 from reconciler.planning.field_types import plain
 from reconciler.planning.freezes import FreezesReport, report_freezes
-from reconciler.planning.guards import Allowed, Finding, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
+from reconciler.planning.guards import Finding
 from reconciler.planning.notifications import NotificationsReport, report_targets
 from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.plan_inputs import Source

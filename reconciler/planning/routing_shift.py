@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from reconciler.planning.cost import JobGroup, Prices, routed
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.field_types import rules_as_json
-from reconciler.planning.guards import Finding, GuardName
+from reconciler.planning.guard_names import GuardName
+from reconciler.planning.guards import Finding
 from reconciler.rollout_file.routing import Cost
 from reconciler.wording import count, counted, show_price
 from rollout_client.route import Routing, read_routing

@@ -41,6 +41,17 @@ def test_a_dry_run_outside_git_does_not_import_gitpython(
     assert "git" not in modules
 
 
+@pytest.mark.parametrize("line", ["reconcile whitel", "reconcile whitelist ad", "reconcile --dry"])
+def test_a_shell_that_completes_a_command_waits_for_no_library(line: str, tmp_path: Path) -> None:
+    words = line.split()
+    environment = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    completing = {"_RECONCILE_COMPLETE": "bash_complete", **environment}
+
+    modules = modules_after([], tmp_path, completing)
+
+    assert not modules & (HEAVY | {"pydantic", "yaml"})
+
+
 def modules_after(arguments: list[str], folder: Path, environment: dict[str, str]) -> set[str]:
     """Return the modules that the program has imported at its end."""
     (folder / "rollout.yaml").write_text("version: 1\n")

@@ -16,7 +16,7 @@ from reconciler.operations import safeguard
 from reconciler.operations.drift import adopt_held_drift
 from reconciler.operations.reconcile import Applied, Permission, apply, preview
 from reconciler.planning.expectation import expect
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
 from reconciler.rollout_file.reader import parse_rollout

@@ -21,7 +21,7 @@ from reconciler.database.transactions import write_transaction
 from reconciler.errors import SetupInvalid, Unavailable
 from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Permission, apply
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
 from tests.database.test_roles import application
 from tests.eventually import eventually
 from tests.postgres import Database

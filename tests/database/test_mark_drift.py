@@ -7,7 +7,7 @@ import pytest
 from reconciler.database.apply import Application
 from reconciler.operations.drift import MarkDrift, read_mark_drift
 from reconciler.operations.reconcile import Applied, Permission, apply, preview
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
 from reconciler.rollout_file.reader import parse_rollout

@@ -9,7 +9,7 @@ from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenDatabase
 from reconciler.operations import reconcile, safeguard
 from reconciler.operations.reconcile import Permission, read_source
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.rollout_file import read_rollout_file
 from tests.builders import add_repositories, rollout_file
 from tests.notifications import add_feature, add_target, events

@@ -25,7 +25,7 @@ from reconciler.database.apply import Application
 from reconciler.errors import Refused, Stale
 from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Applied, Permission, apply
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Feature, Override, Rollout
 from rollout_client.targeting.categories import Category

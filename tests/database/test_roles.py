@@ -11,7 +11,7 @@ from reconciler.errors import SetupInvalid
 from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Permission, apply, preview
 from reconciler.operations.verify import verify
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
 from tests.builders import RepositoryRow, add_repositories

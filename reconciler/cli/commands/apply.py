@@ -6,7 +6,7 @@ from click.core import ParameterSource
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.types import FILE, Name, require_reason
 from reconciler.cli.write_back_report import write_back_option
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
 
 
 @click.command(

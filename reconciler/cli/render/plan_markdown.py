@@ -37,7 +37,7 @@ from reconciler.errors import FileInvalid, ReconcilerError, Stale
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.drift import describe_drift
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan import FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report

@@ -20,7 +20,7 @@ from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.desired import default_configuration
 from reconciler.planning.drift import describe_drift
 from reconciler.planning.freezes import FreezesPlan
-from reconciler.planning.guards import Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from reconciler.planning.commit_permission import FREEZE_REASON_TRAILER
-from reconciler.planning.guards import MOST_NAMES, Allowed, GuardName
+from reconciler.planning.guard_names import Allowed, GuardName
+from reconciler.planning.guards import MOST_NAMES
 from reconciler.planning.plan import MarksPlan, Plan
 from reconciler.rollout_file.model import Override
 from reconciler.wording import count, describe_permission, short_commit, show_number, show_time

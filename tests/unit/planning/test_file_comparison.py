@@ -4,7 +4,7 @@ from typing import Any
 
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.file_comparison import plan_difference
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.rollout_file.model import Rollout
 from tests.builders import override

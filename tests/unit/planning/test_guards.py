@@ -6,14 +6,8 @@ from decimal import Decimal
 import pytest
 
 from reconciler.planning.blast_radius import BlastRadius
-from reconciler.planning.guards import (
-    CHECKED_FIELDS,
-    Allowed,
-    AudienceMoved,
-    GuardName,
-    guard_audience,
-    read_allowed,
-)
+from reconciler.planning.guard_names import Allowed, GuardName
+from reconciler.planning.guards import CHECKED_FIELDS, AudienceMoved, guard_audience, read_allowed
 from reconciler.planning.plan import CategoriesPlan, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.planner import with_blast_radius
 from reconciler.rollout_file.model import Feature, Guards

@@ -8,7 +8,8 @@ import pytest
 
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import ListChange, ScalarChange
-from reconciler.planning.guards import Allowed, GuardName, TooMuchIncrease, TooMuchRemoval
+from reconciler.planning.guard_names import Allowed, GuardName
+from reconciler.planning.guards import TooMuchIncrease, TooMuchRemoval
 from reconciler.planning.live_state import Directory, Live
 from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
 from reconciler.planning.plan_inputs import PlanInputs

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.planning.guards import Finding, GuardName
+from reconciler.planning.guard_names import GuardName
+from reconciler.planning.guards import Finding
 from reconciler.planning.health import Health, HealthLimits, JobMetrics, Period, Tally, judge
 from reconciler.planning.live_state import Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, StoredOverride

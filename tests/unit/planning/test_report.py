@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler.planning.blast_radius import BlastRadius, Moved
 from reconciler.planning.expectation import expect, what_moved
-from reconciler.planning.guards import GuardName
+from reconciler.planning.guard_names import GuardName
 from reconciler.planning.plan import Plan
 from reconciler.planning.plan_inputs import PlanInputs, Source
 from reconciler.planning.planner import make_plan
