@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reconciler.rollout_file.approvals import Approvals
 from reconciler.rollout_file.freezes import Freeze, ZoneName
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.notifications import Target, TargetName
@@ -239,6 +240,10 @@ class Rollout(Model):
         examples=[[{"name": "weekend", "zone": "UTC", "from": "fri 16:00", "to": "mon 08:00"}]],
     )
     """The times in which no audience widens, each week or from one day to another."""
+    approvals: Approvals | None = Field(
+        None, examples=[{"widening": 1, "over": 50, "code_owners": True}]
+    )
+    """The approvals that a change needs which widens an audience; without it, none."""
     processors: dict[ProcessorKey, Processor] = Field(
         {},
         examples=[

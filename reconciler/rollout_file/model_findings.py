@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from reconciler.errors import Finding
+from reconciler.rollout_file.approvals import Approvals
 from reconciler.rollout_file.characters import cut, quoted
 from reconciler.rollout_file.freezes import Freeze
 from reconciler.rollout_file.model import Feature, Guards, Health, Override, Rollout, Stage
@@ -182,6 +183,7 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("processors", "*", "cost"): Cost,
     ("notifications", "*"): Target,
     ("freezes", "*"): Freeze,
+    ("approvals",): Approvals,
     ("categories",): Categories,
     ("categories", "enterprise"): EnterpriseThreshold,
     ("categories", "*"): CategoryThreshold,

@@ -44,6 +44,7 @@ def rule_findings(root: Node) -> Iterator[Finding]:
         return
     yield from _duplicates(_entries(root, "test_repositories", ()))
     yield from freeze_findings(root)
+    yield from _over_without_owners(root.values.get("approvals"))
     features = root.values.get("features")
     if not isinstance(features, Table):
         return
@@ -61,6 +62,15 @@ def rule_findings(root: Node) -> Iterator[Finding]:
             yield from _routing_targets(feature, path, root.values.get("processors"))
             yield from _rules_without_jobs(feature, path)
     yield from _repeated_override_ids(features)
+
+
+def _over_without_owners(approvals: Node | None) -> Iterator[Finding]:
+    if not isinstance(approvals, Table) or "over" not in approvals.keys:
+        return
+    owners = approvals.values.get("code_owners")
+    if owners is None or (isinstance(owners, Scalar) and scalar_value(owners) is False):
+        message = "over is of code_owners; write code_owners: true, or remove over"
+        yield finding_at(approvals.keys["over"], ("approvals", "over"), message)
 
 
 def _entries(table: Table, key: str, path: KeyPath) -> _Entries:

@@ -52,6 +52,7 @@ MAX_DECIMALS = 2
 MAX_SHARE_DECIMALS = 4
 MAX_PROCESSOR_LENGTH = 50
 """As long as the column of a job's processor."""
+MOST_APPROVALS = 10
 MAX_PRIORITY = 1_000
 
 FEATURE_NAME_PATTERN = "[a-z][a-z0-9_]{0,99}"
@@ -312,6 +313,7 @@ AlarmShare = Annotated[
 ]
 Count = Annotated[int, Field(ge=0, le=MOST_INTEGER), BeforeValidator(_whole_number)]
 PositiveCount = Annotated[int, Field(ge=1, le=MOST_INTEGER), BeforeValidator(_whole_number)]
+ApprovalCount = Annotated[int, Field(ge=1, le=MOST_APPROVALS), BeforeValidator(_whole_number)]
 Priority = Annotated[int, Field(ge=0, le=MAX_PRIORITY), BeforeValidator(_whole_number)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
 OnlyTrue = Annotated[Literal[True], BeforeValidator(_only_true)]
