@@ -23,6 +23,7 @@ from reconciler.rollout_file import read_rollout_file
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
+    from reconciler.planning.approvals import ApprovalSource
     from reconciler.planning.expectation import Expectation
     from reconciler.planning.report import PlanReport
     from reconciler.rollout_file.reader import Document
@@ -49,6 +50,7 @@ class Request:
         permission: Permission = NOTHING_ALLOWED,
         *,
         writes_back: bool | None = None,
+        approval_source: "ApprovalSource | None" = None,
     ) -> Self:
         """Read the file of the settings, and its commit."""
         document = read_rollout_file(settings.path)
@@ -57,6 +59,7 @@ class Request:
             document.rollout,
             applied_by=actor(settings),
             metrics_source=choose_metrics_source(),
+            approval_source=approval_source,
         )
         return cls(settings, document, application, permission, writes_back)
 

@@ -19,6 +19,12 @@ from reconciler.database.overrides import write_overrides
 from reconciler.database.processors import write_processors
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
+from reconciler.planning.approvals import (
+    ApprovalSource,
+    approval_details,
+    rule_details,
+    stored_approvals,
+)
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.eligible_count import to_stored
 from reconciler.planning.feature_config import Configuration, to_parameters, to_state
@@ -50,6 +56,8 @@ class Application:
     """The person, as far as the machine knows; at most 100 characters are kept."""
     metrics_source: MetricsSource | None = None
     """The source of metrics for the guard `soak`; None for the database."""
+    approval_source: ApprovalSource | None = None
+    """Where approvals are proved; None for signed commits."""
 
     @property
     def cause(self) -> HistoryCause:
@@ -90,8 +98,9 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
         history = HistoryWriter(connection, generation, application.cause)
         for feature in plan.features:
             freeze = plan.overridden_freeze(feature)
-            own = history if freeze is None else history.with_details(freeze.details)
-            _write_feature(connection, feature, own)
+            details = {} if freeze is None else freeze.details
+            approval = approval_details(plan, feature, application.applied_by)
+            _write_feature(connection, feature, history.with_details({**details, **approval}))
         # Thresholds before marks: a mark gives an uncategorised repository its present category.
         _write_categories(connection, plan.categories, history)
         _write_marks(connection, plan.test_repositories, history)
@@ -100,6 +109,8 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
         _record_named("freezes", plan.freezes.pairs, history)
         write_processors(connection, plan.processors)
         _record_named("processors", plan.processors.pairs, history)
+        approved = rule_details(plan, application.applied_by)
+        _record_named("approvals", plan.approvals.pairs, history.with_details(approved))
         _write_generation(connection, plan, application, generation)
     there = {
         (name, each.override.id)
@@ -254,7 +265,9 @@ def _write_generation(
     connection: "Connection", plan: Plan, application: Application, generation: int
 ) -> None:
     source = application.source
+    approved = stored_approvals(plan, application.applied_by)
     effective = {
+        **({"approved": approved} if approved else {}),
         "names": dict(plan.names),
         "features": {feature.name: to_state(feature.after) for feature in plan.features},
         "test_repositories": sorted(plan.test_repositories.marked),

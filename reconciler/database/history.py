@@ -15,7 +15,7 @@ from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.field_types import plain
-from reconciler.planning.history import Action, HistoryCause
+from reconciler.planning.history import Action, HistoryCause, show_approval
 from reconciler.wording import counted, show_number
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ class HistoryEntry:
     def details(self) -> Mapping[str, Any]:
         """The metadata if it is an object, else an empty one."""
         return self.metadata if isinstance(self.metadata, dict) else {}
+
+    @property
+    def approval(self) -> str:
+        """Who approved the change, or allowed it without approvals; empty if no rule asked for it."""
+        return show_approval(self.details)
 
     @property
     def change(self) -> str:

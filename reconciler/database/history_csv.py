@@ -20,6 +20,7 @@ COLUMNS: Final = (
     "by",
     "generation",
     "commit",
+    "approved_by",
 )
 
 
@@ -44,6 +45,7 @@ def _values(entry: HistoryEntry) -> tuple[str, ...]:
         entry.triggered_by or "",
         str(details.get("generation", "")),
         str(details.get("commit") or ""),
+        entry.approval,
     )
 
 

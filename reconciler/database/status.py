@@ -1,13 +1,15 @@
 """The rollout's status: the newest apply, and each feature's state and eligible repositories."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import text
 
+from reconciler.database.approvals import read_approved
 from reconciler.database.eligible_counts import read_eligible_counts
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_healths
@@ -17,6 +19,7 @@ from reconciler.database.queries import queries
 from reconciler.database.server import has_synchronous_standby
 from reconciler.planning.freezes import Hold
 from reconciler.planning.health import Health, Reason, Verdict
+from reconciler.planning.history import show_approval
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -60,6 +63,16 @@ class FreezeStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalStatus:
+    """Who approved a feature's last widening, or who allowed it without."""
+
+    approved_by: list[Mapping[str, str]]
+    """Each with the name, and with the pull request or the commit."""
+    allowed: Mapping[str, str] | None
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureStatus:
     """One feature: its configuration, and its number of eligible repositories."""
 
@@ -80,6 +93,8 @@ class FeatureStatus:
     health: HealthStatus
     freeze: FreezeStatus | None
     """The freezes that hold its audience now; None without one."""
+    approval: ApprovalStatus | None
+    """Who approved its last widening; None if no rule asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +127,7 @@ def read_status(connection: "Connection", *, feature: str | None, is_exact: bool
         for found in map(dict, connection.execute(text(_SQL["overrides"])).mappings())
     }
     freezes = read_applied_freezes(connection)
+    approved = read_approved(connection)
     return Status(
         **state._mapping,  # noqa: SLF001
         repositories=connection.execute(text(_SQL["repositories"])).scalar_one(),
@@ -125,6 +141,7 @@ def read_status(connection: "Connection", *, feature: str | None, is_exact: bool
                 override=overrides.get(row["name"]),
                 health=_health(healths[row["name"]]),
                 freeze=_freeze(freezes.hold(row["name"])),
+                approval=_approval(approved.get(row["name"])),
             )
             for row in features
         ],
@@ -134,6 +151,13 @@ def read_status(connection: "Connection", *, feature: str | None, is_exact: bool
 
 def _freeze(hold: Hold | None) -> FreezeStatus | None:
     return None if hold is None else FreezeStatus(hold.names, hold.until, hold.sentence)
+
+
+def _approval(stored: Mapping[str, Any] | None) -> ApprovalStatus | None:
+    if stored is None:
+        return None
+    summary = show_approval({"approval": stored})
+    return ApprovalStatus(stored["approved_by"], stored.get("allowed"), summary)
 
 
 def _health(found: Health) -> HealthStatus:

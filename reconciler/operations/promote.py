@@ -12,6 +12,7 @@ from reconciler.database.apply import Application
 from reconciler.errors import EditRefused
 from reconciler.operations import reconcile
 from reconciler.operations.reconcile import read_source
+from reconciler.planning.approvals import without_approvals
 from reconciler.planning.promotion import Missing, Step, missing_for, next_step
 from reconciler.rollout_file.editing import edit_rollout_file, with_value
 from reconciler.rollout_file.reader import Document, parse_rollout
@@ -69,7 +70,8 @@ def promote(
 
     def plan_of(rollout_of: Document) -> "Plan":
         application = Application(source, rollout_of.rollout, by, metrics_source)
-        return reconcile.preview(database, application)
+        # People approve the pull request of the promotion, which does not exist yet.
+        return without_approvals(reconcile.preview(database, application))
 
     (current,) = (each for each in plan_of(document).features if each.name == feature)
     plan = plan_of(promoted)

@@ -4,12 +4,12 @@
 cannot write, an apply one that locks out every other writer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from reconciler.database.apply import Application, lock_for_apply, write_plan
@@ -27,6 +27,14 @@ from reconciler.errors import (
     Unavailable,
 )
 from reconciler.git.discovery import find_top
+from reconciler.operations.approvals import (
+    AskedOnce,
+    KnownAnswers,
+    MustAsk,
+    SignedCommitSource,
+    base_rollout,
+    changed_trust,
+)
 from reconciler.operations.commits import (
     commit_permission,
     file_of,
@@ -40,6 +48,8 @@ from reconciler.operations.events import (
     emit_to_no_listener,
 )
 from reconciler.operations.measure import judge_drift, measure
+from reconciler.planning.approval_evidence import Evidence, NoEvidence
+from reconciler.planning.approvals import find_needs, is_wider_in_git, with_approvals
 from reconciler.planning.feature_context import kept_ids
 from reconciler.planning.guard_names import Allowed
 from reconciler.planning.health import JobMetrics, MetricsSource, Period
@@ -51,6 +61,7 @@ from reconciler.planning.planner import (
     stages_to_judge,
 )
 from reconciler.planning.promotion import Soaking
+from reconciler.wording import short_commit
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -69,6 +80,7 @@ class Permission:
 
 
 NOTHING_ALLOWED = Permission()
+_MOST_QUESTIONS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,8 @@ def preview(
         Stale: a newer commit is applied already.
         HistoryRewritten: history was rewritten since the last apply.
     """
+    source = AskedOnce(application.approval_source or SignedCommitSource())
+    application = replace(application, approval_source=source)
     with (
         refusing_with_the_remotes_answer(application.source),
         read_only_transaction(database) as connection,
@@ -131,7 +145,7 @@ def apply(
     """
     application = _ask_beforehand(database, application)
 
-    def plan_and_write(connection: "Connection") -> Applied:
+    def plan_and_write(connection: "Connection", application: Application) -> Applied:
         require_newest(connection)
         lock_for_apply(connection, database.on_wait)
         # The writer that it waited for can have been an upgrade.
@@ -144,7 +158,7 @@ def apply(
         return Applied(plan, write_plan(connection, plan, application))
 
     with refusing_with_the_remotes_answer(application.source):
-        applied = write_transaction(database, plan_and_write)
+        applied = _apply_with_answers(database, application, plan_and_write)
     plan, commit = applied.plan, application.source.commit
     if plan.is_refused and commit is not None and not application.source.uncommitted:
         emit(CommitNotApplied(commit, plan.refusal, is_held=bool(plan.held)))
@@ -203,6 +217,22 @@ def _ask_beforehand(database: Database, application: Application) -> Application
     return replace(application, metrics_source=asked)
 
 
+def _apply_with_answers(
+    database: Database,
+    application: Application,
+    write: Callable[["Connection", Application], Applied],
+) -> Applied:
+    """Apply in one transaction; ask who approved outside of it, so that no lock waits for the answer."""
+    asked = AskedOnce(application.approval_source or SignedCommitSource())
+    application = replace(application, approval_source=KnownAnswers(asked.answers))
+    for _ in range(_MOST_QUESTIONS):
+        try:
+            return write_transaction(database, lambda connection: write(connection, application))
+        except MustAsk as question:
+            asked.read_evidence(application.source, question.base, with_owners=question.with_owners)
+    raise Unavailable("other applies change the applied commit again and again; try again later")
+
+
 def plan_against(
     connection: "Connection", application: Application, permission: Permission
 ) -> Plan:
@@ -220,10 +250,31 @@ def plan_against(
     plan = make_plan(rollout, inputs)
     if plan.has_changes:
         plan = measure(connection, plan, rollout)
+    plan = _judge_approvals(plan, inputs, application)
     if not plan.refusing:
         return plan
     by_commits = commit_permission(source, plan)
     return plan.allowing(permission.guards | by_commits.allowed, by_commits.notes)
+
+
+def _judge_approvals(plan: Plan, inputs: PlanInputs, application: Application) -> Plan:
+    """Return a plan with the approvals that the last applied rule asks for, and the missing ones."""
+    rule, source, base = inputs.applied.approvals, application.source, inputs.live.applied_commit
+    if rule is None:
+        return plan
+    changed = changed_trust(source, base, with_owners=rule.code_owners)
+    needs = find_needs(plan, application.rollout, inputs, changed)
+    if not needs:
+        return plan
+    approvals = application.approval_source or SignedCommitSource()
+    evidence: Evidence
+    if is_wider_in_git(plan, needs, inputs, base_rollout(source, base)):
+        evidence = NoEvidence(
+            f"the file at {short_commit(base or '')} lets more in than what was applied from it"
+        )
+    else:
+        evidence = approvals.read_evidence(source, base, with_owners=needs.with_owners)
+    return with_approvals(plan, needs, evidence)
 
 
 def _read_soaking(

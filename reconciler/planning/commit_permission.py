@@ -28,6 +28,8 @@ _REVERTED: Final = (
     "a later commit reverts its change; allow it again in the commit that changes it again"
 )
 
+_NOT_BY_A_COMMIT: Final = "approval does not count: a change does not approve itself"
+
 _NO_REASON: Final = (
     f"freeze does not count, since the message has no line {FREEZE_REASON_TRAILER}: TEXT"
 )
@@ -69,6 +71,8 @@ def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
         reason = _freeze_reason(commit.message)
         if reason is None and any(each.guard is GuardName.FREEZE for each in named):
             notes.append(f"{where}: {_NO_REASON}")
+        if any(each.guard is GuardName.APPROVAL for each in named):
+            notes.append(f"{where}: {_NOT_BY_A_COMMIT}")
         for permission in _with_reason(named, reason):
             given = set(_counting(permission, commit))
             found = {each for each in given if not _is_reverted(commit, each.feature)}
@@ -80,8 +84,10 @@ def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
 
 
 def _with_reason(named: tuple[Allowed, ...], reason: str | None) -> Iterator[Allowed]:
-    """Yield permissions; those of `freeze` with its reason, and not without one."""
+    """Yield permissions; those of `freeze` with its reason, and not without one; none of `approval`."""
     for each in named:
+        if each.guard is GuardName.APPROVAL:
+            continue
         if each.guard is not GuardName.FREEZE:
             yield each
         elif reason is not None:

@@ -52,6 +52,7 @@ def plan_difference(base: Rollout, head: Rollout) -> Plan:
             for name, feature in base.features.items()
         },
         freezes=base.freezes,
+        approvals=base.approvals,
     )
     plan = make_plan(head, PlanInputs(live, applied))
     features = tuple(

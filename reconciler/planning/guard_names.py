@@ -23,6 +23,7 @@ class GuardName(StrEnum):
     FREEZE = "freeze"
     NOT_BEFORE = "not-before"
     MAX_SHIFT = "max-shift"
+    APPROVAL = "approval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +36,4 @@ class Allowed:
     commit: str | None = None
     """The commit that allows it; None if the person who applies does."""
     reason: str | None = None
-    """Why; known of `freeze` alone, which needs one."""
+    """Why; known of `freeze` and `approval` alone, which need one."""

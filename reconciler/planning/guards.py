@@ -36,6 +36,8 @@ CHECKED_FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
     GuardName.FREEZE: _AUDIENCE | _LISTS,
     GuardName.NOT_BEFORE: _AUDIENCE | {"progression"},
     GuardName.MAX_SHIFT: frozenset({"routing", "processor", "fallback"}),
+    # No commit allows it: a change would approve itself.
+    GuardName.APPROVAL: frozenset(),
 }
 """The fields of a feature that a guard checks; a new or removed feature changes all of them."""
 
@@ -83,6 +85,11 @@ class Finding(ABC):
     def holds_at(self) -> datetime | None:
         """The time from which the change is allowed by itself; None if more than time is missing."""
         return None
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether a later apply of the same file may be allowed without a person."""
+        return self.holds_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,3 +44,20 @@ class HistoryCause:
     commit: str | None = None
     """The commit of the apply."""
     uncommitted: bool = False
+
+
+def show_approval(details: Mapping[str, Any]) -> str:
+    """Return who approved a change, from the metadata of history; other programs can write it too."""
+    found = details.get("approval")
+    if not isinstance(found, dict):
+        return ""
+    listed = found.get("approved_by")
+    people = [
+        f"{each.get('name')} ({each.get('at')})"
+        for each in (listed if isinstance(listed, list) else [])
+        if isinstance(each, dict)
+    ]
+    allowed = found.get("allowed")
+    if isinstance(allowed, dict):
+        people.append(f"allowed by {allowed.get('by')}: {allowed.get('reason')}")
+    return ", ".join(people)

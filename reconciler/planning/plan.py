@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
+from reconciler.planning.approval_evidence import Approver
+from reconciler.planning.approval_rule import ApprovalsPlan
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import Change, ScalarChange, widens
 from reconciler.planning.drift import Decision, Drift
@@ -81,6 +83,10 @@ class FeaturePlan:
     blast_radius: BlastRadius | None = None
     hold: Hold | None = None
     """The freezes that hold the feature now."""
+    needs_approval: bool = False
+    """Whether it widens under a rule of approvals."""
+    approvers: tuple[Approver, ...] = ()
+    """The people who approved that."""
 
     @property
     def widens(self) -> bool:
@@ -190,6 +196,14 @@ class Plan:
     """What changes about the freezes."""
     processors: ProcessorsPlan = field(default_factory=ProcessorsPlan)
     """What changes about the prices of processors."""
+    approvals: ApprovalsPlan = field(default_factory=ApprovalsPlan)
+    """What changes about the rule of approvals, under the name `rule`."""
+    rule_findings: tuple[Finding, ...] = ()
+    """The missing approvals of the rule itself, and of the files that say who may approve."""
+    rule_approvers: tuple[Approver, ...] = ()
+    """The people who approved that."""
+    approved: Mapping[str, Any] = field(default_factory=dict)
+    """By feature: who approved its last widening before this plan, as JSON."""
     allowed: frozenset[Allowed] = frozenset()
     """The guards that the person who applies, or a commit, allows by name."""
 
@@ -203,6 +217,7 @@ class Plan:
             + len(self.notifications)
             + len(self.freezes)
             + len(self.processors)
+            + len(self.approvals)
         )
 
     @property
@@ -232,11 +247,18 @@ class Plan:
     @property
     def refusing(self) -> tuple[tuple[str, Finding], ...]:
         """The findings that are not allowed, each with its feature's name."""
-        return tuple(
-            (feature.name, finding)
-            for feature in self.features
-            for finding in feature.findings
-            if finding.guard not in self.allowed_for(feature.name)
+        return (
+            *(
+                (feature.name, finding)
+                for feature in self.features
+                for finding in feature.findings
+                if finding.guard not in self.allowed_for(feature.name)
+            ),
+            *(
+                ("approvals", finding)
+                for finding in self.rule_findings
+                if finding.guard not in self.allowed_for_all
+            ),
         )
 
     @property
@@ -274,6 +296,16 @@ class Plan:
     def is_refused(self) -> bool:
         """Whether an apply writes nothing until a person decides."""
         return bool(self.refusing or self.held)
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether a later apply of the same file may be allowed without a person."""
+        return not self.held and all(finding.is_temporary for _, finding in self.refusing)
+
+    @property
+    def allowed_for_all(self) -> Mapping[GuardName, Allowed]:
+        """The guards that the person who applies allows for everything in the file."""
+        return {each.guard: each for each in self.allowed if each.feature is None}
 
     def allowed_for(self, feature: str) -> Mapping[GuardName, Allowed]:
         """Return the guards that are allowed for a feature, each with the commit or person that allows it."""

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
+from reconciler.planning.approval_rule import read_rule
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.freezes import read_freezes
 from reconciler.planning.live_state import Live
 from reconciler.planning.overrides import Trace, without_override
 from reconciler.planning.promotion import Soaking
+from reconciler.rollout_file.approvals import Approvals
 from reconciler.rollout_file.freezes import Freeze
 from reconciler.rollout_file.list_entries import entry_key
 
@@ -69,6 +71,10 @@ class LastApplied:
     listed_as_test: frozenset[str] = frozenset()
     """The ids of the repositories that its file named as test, without those of `owner/*`."""
     freezes: tuple[Freeze, ...] = ()
+    approvals: Approvals | None = None
+    """The rule of approvals; None without one."""
+    approved: Mapping[str, Any] = field(default_factory=dict)
+    """By feature: who approved its last widening, as JSON."""
 
 
 def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) -> LastApplied:
@@ -91,6 +97,8 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
         marks=None if marks is None else frozenset(marks),
         listed_as_test=frozenset(names[each] for each in listed if each in names),
         freezes=read_freezes(desired.get("freezes")),
+        approvals=read_rule(desired.get("approvals")),
+        approved=effective.get("approved", {}),
     )
 
 

@@ -7,6 +7,7 @@ module reads no clock, file or database.
 from collections.abc import Iterator
 from dataclasses import replace
 
+from reconciler.planning.approval_rule import plan_rule
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import ScalarChange, configuration_changes
 from reconciler.planning.desired import (
@@ -77,6 +78,8 @@ def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
         notifications=TargetsPlan(before=live.targets, after=rollout.notifications),
         freezes=FreezesPlan(by_name(inputs.applied.freezes), by_name(rollout.freezes)),
         processors=ProcessorsPlan(before=live.processors, after=rollout.processors),
+        approvals=plan_rule(inputs.applied.approvals, rollout.approvals),
+        approved=inputs.applied.approved,
         names=names,
         has_new_names=any(
             directory.remembered.get(name) != identifier for name, identifier in names.items()

@@ -6,12 +6,13 @@ plan itself.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reconciler.planning.approval_rule import ApprovalsReport, report_approvals
 from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import Plain
@@ -104,9 +105,17 @@ class GuardReport(Report):
     allowed_by: str | None = None
     """The commit whose `Rollout-Allow` allows it, and which merges keep it; null for `--allow`."""
     reason: str | None = None
-    """Why it is allowed, of `freeze` alone."""
+    """Why it is allowed, of `freeze` and `approval` alone."""
     until: str | None = None
     """The time from which it allows the change by itself, of `freeze`, `not-before` and `soak`."""
+
+
+class ApproverReport(Report):
+    """A person who approved a change."""
+
+    name: str
+    at: str
+    """The pull request and its head, or the signed commit."""
 
 
 class FeatureReport(Report):
@@ -122,6 +131,8 @@ class FeatureReport(Report):
     warnings: list[str]
     blast_radius: BlastRadiusReport | None
     routing_shift: RoutingShiftReport | None = None
+    approved_by: list[ApproverReport] = []
+    """Who approved the change; of a widening under a rule of approvals."""
 
 
 class MarksReport(Report):
@@ -173,6 +184,9 @@ class PlanReport(Report):
     notifications: NotificationsReport = NotificationsReport.model_construct()
     freezes: FreezesReport = FreezesReport.model_construct()
     processors: ProcessorsReport = ProcessorsReport.model_construct()
+    approvals: ApprovalsReport = ApprovalsReport.model_construct()
+    guards: list[GuardReport] = []
+    """Findings about the rule of approvals itself, and about the files that say who may approve."""
 
 
 def plan_schema() -> dict[str, Any]:
@@ -192,6 +206,7 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
     notifications = report_targets(plan.notifications)
     freezes = report_freezes(plan.freezes)
     processors = report_processors(plan.processors)
+    approvals = report_approvals(plan.approvals)
     return PlanReport(
         applied=applied,
         has_changes=plan.has_changes,
@@ -202,7 +217,12 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
             features,
             marks,
             categories,
-            {"notifications": notifications, "freezes": freezes, "processors": processors},
+            {
+                "notifications": notifications,
+                "freezes": freezes,
+                "processors": processors,
+                "approvals": approvals,
+            },
         ),
         commit=source.commit,
         uncommitted=source.uncommitted,
@@ -214,6 +234,8 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
         notifications=notifications,
         freezes=freezes,
         processors=processors,
+        approvals=approvals,
+        guards=_report_findings(plan.rule_findings, plan.allowed_for_all),
     )
 
 
@@ -226,17 +248,7 @@ def _report_feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) 
         unresolved=list(feature.unresolved),
         override=None if in_force is None else report_override(in_force),
         drift=[report_drift(drift) for drift in feature.drift],
-        guards=[
-            GuardReport(
-                name=finding.guard,
-                message=finding.message,
-                allowed=finding.guard in allowed,
-                allowed_by=_allowing_commit(allowed.get(finding.guard)),
-                reason=_reason(allowed.get(finding.guard)),
-                until=_until(finding),
-            )
-            for finding in feature.findings
-        ],
+        guards=_report_findings(feature.findings, allowed),
         warnings=list(feature.warnings),
         blast_radius=None
         if feature.blast_radius is None
@@ -248,7 +260,24 @@ def _report_feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) 
             }
         ),
         routing_shift=report_shift(feature.routing_shift),
+        approved_by=[ApproverReport(name=each.name, at=each.at) for each in feature.approvers],
     )
+
+
+def _report_findings(
+    findings: Iterable[Finding], allowed: Mapping[GuardName, Allowed]
+) -> list[GuardReport]:
+    return [
+        GuardReport(
+            name=finding.guard,
+            message=finding.message,
+            allowed=finding.guard in allowed,
+            allowed_by=_allowing_commit(allowed.get(finding.guard)),
+            reason=_reason(allowed.get(finding.guard)),
+            until=_until(finding),
+        )
+        for finding in findings
+    ]
 
 
 def _reason(allowed: Allowed | None) -> str | None:
@@ -327,10 +356,11 @@ def _digest(
     named: Mapping[str, BaseModel],
 ) -> str:
     """Return the digest of a plan's actions, independent of its commit and generation."""
-    # Findings and shifted jobs change with time and with each job, but do not change the actions.
+    # Findings, approvers and shifted jobs change with time, but do not change the actions.
     content: dict[str, Any] = {
         "features": [
-            each.model_dump(mode="json", exclude={"guards", "routing_shift"}) for each in features
+            each.model_dump(mode="json", exclude={"guards", "routing_shift", "approved_by"})
+            for each in features
         ],
         # Without a default, so that a plan without such marks keeps its digest.
         "test_repositories": marks.model_dump(mode="json", exclude_defaults=True),

@@ -11,7 +11,7 @@ from reconciler.wording import counted, show_number
 class Approvals(BaseModel):
     """The approvals that an apply needs for a change that widens an audience."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     widening: ApprovalCount = Field(1, examples=[1, 2])
     """The number of people, other than the authors, who approve each change that widens; 1 to 10."""

@@ -4,9 +4,11 @@ A request that GitHub's description does not allow gets the answer 599 and is ke
 test checks `wrong` at its end.
 """
 
+import base64
 import json
 import re
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.github import commits, listing, shapes
+from tests.github import commits, listing, reviews, shapes
 
 TOKEN = "ghs_secretSECRETsecret0123456789abcdef"
 REPOSITORY = "acme/rollouts"
@@ -64,6 +66,10 @@ class FakeGitHub:
     """The merge base of two commits; None if GitHub does not have them."""
     remote: Path | None = None
     """The bare repository in which commits are made."""
+    pull_requests: dict[int, reviews.PullRequest] = field(default_factory=dict)
+    """Those with reviews, which queries ask about."""
+    teams: dict[str, set[str]] = field(default_factory=dict)
+    """The members of each team that the token sees, by `organization/team`."""
     account: dict[str, Any] = field(default_factory=lambda: dict(BOT))
     """The user of the token."""
     asked: list[Asked] = field(default_factory=list)
@@ -149,6 +155,26 @@ class FakeGitHub:
             return 404, {"message": "Not Found"}
         return 200, {"merge_base_commit": {"sha": found}, "status": "diverged"}
 
+    def _content(self, path: str, commit: str) -> tuple[int, Any]:
+        shown = subprocess.run(
+            ["git", "--git-dir", str(self.remote), "show", f"{commit}:{path}"],
+            capture_output=True,
+            check=False,
+        )
+        if shown.returncode:
+            return 404, {"message": "Not Found"}
+        content = base64.b64encode(shown.stdout).decode()
+        return 200, {"type": "file", "encoding": "base64", "content": content, "path": path}
+
+    def team(self, path: str) -> tuple[int, Any]:
+        """Return a team that the token sees, or the membership of a person."""
+        organization, _, rest = path.removeprefix("/orgs/").partition("/teams/")
+        team, _, login = rest.partition("/memberships/")
+        members = self.teams.get(f"{organization}/{team}")
+        if members is None or (login and login.lower() not in members):
+            return 404, {"message": "Not Found"}
+        return 200, {"state": "active"} if login else {"slug": team}
+
     def _number(self) -> int:
         return max([6, *self.issues, *self.pulls]) + 1
 
@@ -216,6 +242,8 @@ class FakeGitHub:
                 return 200, self.pulls[numbers[0]]
             case "GET", "/compare/{basehead}":
                 return self._compare(*path.rpartition("/")[2].split("..."))
+            case "GET", "/contents/{path}":
+                return self._content(path.partition("/contents/")[2], query["ref"])
             case "GET", "/contributors":
                 return listing.contributors(self.repositories, path)
             case "GET", "/actions/runs/{run_id}/artifacts":
@@ -307,12 +335,11 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = asked.body["variables"]["input"]
             made = commits.create_commit(self.github.remote, REPOSITORY, wanted)
             return 200, {}, json.dumps(made).encode()
+        if (besides := self._besides(asked)) is not None:
+            return besides
         if asked.path == "/graphql":
             answered = listing.query(repositories, asked.body, self.github.page_size)
             return 200, {}, json.dumps(answered).encode()
-        if asked.path.startswith("/repositories/"):
-            found_one = repositories.get(int(asked.path.rpartition("/")[2]))
-            return (200 if found_one else 404), {}, json.dumps(found_one or {}).encode()
         is_contributors = asked.path.endswith("/contributors")
         assert is_contributors or asked.path.startswith(f"/repos/{REPOSITORY}/"), "another one"
         found = shapes.operation(asked.method, asked.path)
@@ -330,6 +357,19 @@ class _Handler(BaseHTTPRequestHandler):
         if status < 300:
             value = shapes.answer(described, status, value)
         return status, headers, json.dumps(value).encode()
+
+    def _besides(self, asked: Asked) -> tuple[int, dict[str, str], bytes] | None:
+        """Answer a request about reviews, teams or a repository by id; None for another one."""
+        if asked.path.startswith("/orgs/"):
+            status, value = self.github.team(asked.path)
+            return status, {}, json.dumps(value).encode()
+        if asked.path == "/graphql" and "repository(owner: $owner" in asked.body["query"]:
+            answered = reviews.answer(self.github.pull_requests, asked.body)
+            return 200, {}, json.dumps(answered).encode()
+        if asked.path.startswith("/repositories/"):
+            found = self.github.repositories.get(int(asked.path.rpartition("/")[2]))
+            return (200 if found else 404), {}, json.dumps(found or {}).encode()
+        return None
 
     def _page(self, asked: Asked, values: list[Any]) -> tuple[list[Any], str]:
         size = min(int(asked.query.get("per_page", "30")), self.github.page_size)

@@ -17,7 +17,9 @@ _SAMPLES = {"uri": "https://example.com", "date-time": "2026-11-23T12:00:00Z"}
 def operation(method: str, path: str) -> tuple[str, Mapping[str, Any]] | None:
     """Return the template that matches a path, and the operation of this method."""
     for template, methods in _DOCUMENT["paths"].items():
-        pattern = re.sub(r"\\\{[a-z_]+\\\}", "[^/]+", re.escape(template))
+        # The path of a file has slashes.
+        pattern = re.sub(r"\\\{path\\\}", ".+", re.escape(template))
+        pattern = re.sub(r"\\\{[a-z_]+\\\}", "[^/]+", pattern)
         if re.fullmatch(pattern, path) and method.lower() in methods:
             return template, methods[method.lower()]
     return None

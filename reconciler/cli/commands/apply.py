@@ -1,5 +1,7 @@
 """`reconcile` without a command: plan, and apply or with `--dry-run` only preview."""
 
+from typing import Final
+
 import click
 from click.core import ParameterSource
 
@@ -7,6 +9,8 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.types import FILE, Name, require_reason
 from reconciler.cli.write_back_report import write_back_option
 from reconciler.planning.guard_names import Allowed, GuardName
+
+_WITH_REASON: Final = (GuardName.FREEZE, GuardName.APPROVAL)
 
 
 @click.command(
@@ -24,7 +28,11 @@ from reconciler.planning.guard_names import Allowed, GuardName
     metavar="GUARD",
     help="Allow what this guard refuses; may be given several times.",
 )
-@click.option("--reason", metavar="TEXT", help="With --allow freeze: the reason, for history.")
+@click.option(
+    "--reason",
+    metavar="TEXT",
+    help="With --allow freeze or --allow approval: the reason, for history.",
+)
 @click.option(
     "--accept-history-rewrite",
     is_flag=True,
@@ -84,13 +92,15 @@ def command(
 
 
 def _permissions(allow: tuple[str, ...], reason: str | None) -> frozenset[Allowed]:
-    if (reason is not None) is not (GuardName.FREEZE in allow):
-        raise click.UsageError("--allow freeze and --reason need each other")
+    with_reason = [each for each in _WITH_REASON if each in allow]
+    if (reason is not None) is not bool(with_reason):
+        names = " or ".join(f"--allow {each}" for each in with_reason or _WITH_REASON)
+        raise click.UsageError(f"{names} and --reason need each other")
     if reason is not None:
         require_reason(reason)
     guards = map(GuardName, allow)
     return frozenset(
-        Allowed(each, reason=reason if each is GuardName.FREEZE else None) for each in guards
+        Allowed(each, reason=reason if each in _WITH_REASON else None) for each in guards
     )
 
 

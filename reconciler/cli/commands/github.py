@@ -44,6 +44,7 @@ def preview(context: click.Context) -> int:
     Exits as reconcile --dry-run does: 3 if an apply would be refused.
     """
     from reconciler.cli.apply_flow import Request
+    from reconciler.github.approvals import ReviewsOfThisJob
     from reconciler.github.client import GitHub, repository_path
     from reconciler.github.comments import put_comment
     from reconciler.github.event import pull_request_event
@@ -56,7 +57,8 @@ def preview(context: click.Context) -> int:
         GitHub.from_environment(settings.inform),
     )
     try:
-        request = Request.make(settings)
+        reviews = ReviewsOfThisJob(settings.inform, event.number)
+        request = Request.make(settings, approval_source=reviews)
         body, exit_code = _preview(request, event.base_commit)
     except ReconcilerError as error:
         from reconciler.cli.render.plan_markdown import errors_markdown

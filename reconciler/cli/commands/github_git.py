@@ -52,20 +52,23 @@ def write_back_and_apply(settings: Settings, database: "Database") -> int:
 def apply_unless_stale(settings: Settings) -> int:
     """Apply the file; succeed with a notice if a newer commit is applied already.
 
-    A scheduled run also succeeds if only time is missing: a later one applies the file.
+    A scheduled run also succeeds if only time is missing, or an answer: a later one applies the file.
     """
     from reconciler.cli import apply_flow
     from reconciler.cli.workflow_output import annotate_error
     from reconciler.errors import Refused
+    from reconciler.github.approvals import ReviewsOfThisJob
 
     try:
-        request = apply_flow.Request.make(settings)
+        request = apply_flow.Request.make(
+            settings, approval_source=ReviewsOfThisJob(settings.inform)
+        )
         apply_flow.require_commit(request, is_asked_for=True)
         plan = apply_flow.apply_and_show(request)
     except Stale as stale:
         annotate_error(settings, stale)
         return 0
-    waits = os.environ.get("GITHUB_EVENT_NAME") == "schedule" and plan.allowed_at is not None
+    waits = os.environ.get("GITHUB_EVENT_NAME") == "schedule" and plan.only_waits
     return Refused.exit_code if plan.is_refused and not waits else 0
 
 

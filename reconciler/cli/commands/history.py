@@ -88,7 +88,7 @@ def _as_text(entries: "list[HistoryEntry]") -> str:
 def _cause(entry: "HistoryEntry") -> tuple[object, ...]:
     """Return the common values of the entries of one apply or one action."""
     by, commit = entry.triggered_by, entry.details.get("commit")
-    return entry.created_at, by, entry.reason, commit
+    return entry.created_at, by, entry.reason, commit, entry.approval
 
 
 def _lines(entries: "Sequence[HistoryEntry]") -> Iterator[str]:
@@ -104,3 +104,5 @@ def _lines(entries: "Sequence[HistoryEntry]") -> Iterator[str]:
     yield from wrapped(
         for_line(f"by {entry.triggered_by or 'an unknown person'}{at}{why}"), indent="    "
     )
+    if entry.approval:
+        yield from wrapped(for_line(f"approved by {entry.approval}"), indent="    ")

@@ -121,6 +121,8 @@ def _feature(feature: "FeatureStatus", repositories: int) -> str:
         body += paragraph("override", for_line(_override(feature.override)))
     if feature.freeze is not None:
         body += paragraph("freeze", for_line(feature.freeze.summary))
+    if feature.approval is not None:
+        body += paragraph("approved", for_line(feature.approval.summary))
     if feature.resumed_in_git:
         resumed = counted(feature.resumed_in_git, "resumed override")
         body += paragraph("git", f"{resumed} may still be in git: reconcile write-back")

@@ -124,6 +124,12 @@ def findings_as_annotations(invalid: FileInvalid) -> Iterator[Annotation]:
 
 def plan_annotations(plan: Plan, document: Document) -> Iterator[Annotation]:
     """Yield the annotations for a reviewer of the file, the most urgent first within a feature."""
+    for finding in plan.rule_findings:
+        is_allowed = finding.guard in plan.allowed_for_all
+        level = Level.NOTICE if is_allowed else Level.ERROR
+        title = f"{finding.guard} {'allowed' if is_allowed else 'refused'}"
+        place = _place(document.places, ("approvals",))
+        yield Annotation(level, finding.message, title, document.path, place.line, place.column)
     for feature in plan.features:
         yield from _plan_findings(feature, plan, document)
         yield from _plan_drift(feature, document)

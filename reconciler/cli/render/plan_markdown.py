@@ -38,6 +38,7 @@ from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.drift import describe_drift
 from reconciler.planning.guard_names import Allowed, GuardName
+from reconciler.planning.guards import Finding
 from reconciler.planning.plan import FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
@@ -55,6 +56,7 @@ _TITLES: Final = {
     "notifications": "Receivers of notifications",
     "freezes": "Freezes",
     "processors": "Prices of processors",
+    "approvals": "Approvals",
 }
 
 
@@ -80,6 +82,7 @@ def _parts(plan: Plan, source: Source, outcome: Outcome) -> Iterator[str]:
     yield from marks_parts(plan)
     yield from categories_parts(plan)
     yield from named_parts(plan)
+    yield from finding_parts(plan.rule_findings, plan.allowed_for_all)
     if plan.has_changes:
         with fixed_width():
             text = plan_text(plan, source, outcome)
@@ -121,10 +124,9 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
         yield f"An override is in force: {limit} by {author}: {reason}"
         if not feature.overrides.is_in_file and feature.overrides.kept is None:
             yield f"{describe_absence(override)[0].upper()}{describe_absence(override)[1:]}."
-    for finding in feature.findings:
-        by = allowed.get(finding.guard)
-        verdict = "Refused" if by is None else "Allowed"
-        yield f"> **{verdict}** by `{finding.guard}`: {sentence_for_markdown(finding.message)}{_allowing(by)}"
+    yield from finding_parts(feature.findings, allowed)
+    if feature.approvers:
+        yield f"> **Approved** by {', '.join(for_markdown(each.text) for each in feature.approvers)}"
     for drift in feature.drift:
         yield f"> **Drift:** {for_markdown(describe_drift(drift))}"
     rows = [
@@ -145,6 +147,16 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
         yield f"Jobs: {for_markdown(feature.routing_shift.summary)}."
     for warning in feature.warnings:
         yield f"> **Warning:** {for_markdown(warning)}"
+
+
+def finding_parts(
+    findings: Iterable[Finding], allowed: Mapping[GuardName, Allowed]
+) -> Iterator[str]:
+    """Yield what guards refuse or would refuse."""
+    for finding in findings:
+        by = allowed.get(finding.guard)
+        verdict = "Refused" if by is None else "Allowed"
+        yield f"> **{verdict}** by `{finding.guard}`: {sentence_for_markdown(finding.message)}{_allowing(by)}"
 
 
 def _allowing(by: Allowed | None) -> str:

@@ -15,18 +15,22 @@ from reconciler.cli.render.wording import (
     short_limit,
     ways_on,
 )
+from reconciler.planning.approval_rule import ApprovalsPlan
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.desired import default_configuration
 from reconciler.planning.drift import describe_drift
 from reconciler.planning.freezes import FreezesPlan
 from reconciler.planning.guard_names import Allowed, GuardName
+from reconciler.planning.guards import Finding
 from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.processors import ProcessorsPlan
 from reconciler.wording import count, counted, gains, short_commit
 from rollout_client.targeting.categories import Threshold
+
+NamedPlan = TargetsPlan | FreezesPlan | ProcessorsPlan | ApprovalsPlan
 
 _SHOWN_ENTRIES: Final = 20
 
@@ -67,6 +71,8 @@ def plan_text(plan: Plan, source: Source, outcome: Outcome) -> str:
         parts.append("\n".join(_categories(plan)))
     for title, changes in named_changes(plan):
         parts.append("\n".join(_named(title, changes)))
+    if plan.rule_findings:
+        parts.append("\n".join(_findings(plan.rule_findings, plan.allowed_for_all)))
     return "\n\n".join([*parts, fitted_summary(plan, outcome)])
 
 
@@ -142,13 +148,20 @@ def _feature(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) -> Iter
         yield from _eligible(feature.blast_radius)
     if feature.routing_shift is not None:
         yield from paragraph("jobs", for_line(feature.routing_shift.summary))
-    for finding in feature.findings:
+    yield from _findings(feature.findings, allowed)
+    if feature.approvers:
+        people = ", ".join(each.text for each in feature.approvers)
+        yield from paragraph("approved", for_line(people))
+    for warning in feature.warnings:
+        yield from paragraph("warning", for_line(warning), "yellow")
+
+
+def _findings(findings: tuple[Finding, ...], allowed: Mapping[GuardName, Allowed]) -> Iterator[str]:
+    for finding in findings:
         by = allowed.get(finding.guard)
         label, color = ("refused", "red") if by is None else ("allowed", None)
         where = describe_allowed(by)
         yield from paragraph(label, for_line(f"{finding.guard}: {finding.message}{where}"), color)
-    for warning in feature.warnings:
-        yield from paragraph("warning", for_line(warning), "yellow")
 
 
 def _override(feature: FeaturePlan) -> Iterator[str]:
@@ -244,7 +257,7 @@ def _categories(plan: Plan) -> Iterator[str]:
     yield line("", "all repositories are categorised again")
 
 
-def named_changes(plan: Plan) -> Iterator[tuple[str, TargetsPlan | FreezesPlan | ProcessorsPlan]]:
+def named_changes(plan: Plan) -> Iterator[tuple[str, NamedPlan]]:
     """Yield the keys of the file beside `features` with things that come, go or change."""
     if len(plan.notifications):
         yield "notifications", plan.notifications
@@ -252,9 +265,11 @@ def named_changes(plan: Plan) -> Iterator[tuple[str, TargetsPlan | FreezesPlan |
         yield "freezes", plan.freezes
     if len(plan.processors):
         yield "processors", plan.processors
+    if len(plan.approvals):
+        yield "approvals", plan.approvals
 
 
-def _named(title: str, changes: TargetsPlan | FreezesPlan | ProcessorsPlan) -> Iterator[str]:
+def _named(title: str, changes: NamedPlan) -> Iterator[str]:
     yield click.style(f"~ {title}", fg="yellow", bold=True)
     for name, each in changes.added.items():
         text = for_line(f"+ {name}: {each.summary}")

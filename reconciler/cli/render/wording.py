@@ -14,6 +14,8 @@ from reconciler.wording import count, describe_permission, short_commit, show_nu
 if TYPE_CHECKING:
     from reconciler.operations.write_back_pass import WrittenBack
 
+_WITH_REASON = frozenset({GuardName.FREEZE, GuardName.APPROVAL})
+
 REFUSED = "Refused: nothing was written. A person decides:"
 """The line that precedes the ways to go on."""
 
@@ -39,10 +41,8 @@ def ways_on(plan: Plan) -> Iterator[str]:
     """Yield each way to go on after a refusal, in a sentence."""
     if guards := sorted({finding.guard for _, finding in plan.refusing}):
         flags = " ".join(f"--allow {guard}" for guard in guards)
-        trailers = " and ".join(f"Rollout-Allow: {guard}" for guard in guards)
-        if GuardName.FREEZE in guards:
+        if not _WITH_REASON.isdisjoint(guards):
             flags += ' --reason "TEXT"'
-            trailers += f" and {FREEZE_REASON_TRAILER}: TEXT"
         if plan.allowed_at is not None:
             yield (
                 f"wait: from {show_time(plan.allowed_at)} on the same file is allowed; "
@@ -51,14 +51,28 @@ def ways_on(plan: Plan) -> Iterator[str]:
             yield "or make a smaller change in the file"
         else:
             yield "make a smaller change in the file"
-        yield (
-            f"or allow it by name: {flags}; "
-            f"in a pull request, by a line in the message of the commit that changes it: {trailers}"
-        )
+        if GuardName.APPROVAL in guards:
+            yield (
+                "or get the missing approvals; a pull request can be approved after its merge too, and "
+                "the scheduled workflow applies it then"
+            )
+        yield f"or allow it by name: {flags}{_in_a_commit(guards)}"
     if plan.held:
         yield f"{', '.join(plan.held)}: the live state was narrowed by hand"
         yield "keep the change by writing it into the file: reconcile drift adopt"
         yield "or revert it: reconcile drift revert"
+
+
+def _in_a_commit(guards: list[GuardName]) -> str:
+    """Return how a commit allows guards; it cannot allow itself to go without approvals."""
+    if GuardName.APPROVAL in guards:
+        return ""
+    trailers = " and ".join(f"Rollout-Allow: {guard}" for guard in guards)
+    if GuardName.FREEZE in guards:
+        trailers += f" and {FREEZE_REASON_TRAILER}: TEXT"
+    return (
+        f"; in a pull request, by a line in the message of the commit that changes it: {trailers}"
+    )
 
 
 def describe_written_back(where: str, written: "WrittenBack") -> str:
