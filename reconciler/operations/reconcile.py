@@ -270,7 +270,7 @@ def _judge_approvals(plan: Plan, inputs: PlanInputs, application: Application) -
     evidence: Evidence
     if is_wider_in_git(plan, needs, inputs, base_rollout(source, base)):
         evidence = NoEvidence(
-            f"the file at {short_commit(base or '')} lets more in than what was applied from it"
+            f"the file at {short_commit(base or '')} declares more than was applied from it"
         )
     else:
         evidence = approvals.read_evidence(source, base, with_owners=needs.with_owners)

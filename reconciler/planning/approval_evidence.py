@@ -290,7 +290,7 @@ class SignedCommits:
     def judge(self, subject: Subject, needed: Needed) -> Judged:
         """Return who signed the subject's change after its authors, and what is missing.
 
-        An author is known by a signature alone: a name in a commit can be written by everybody.
+        An author is known by a signature alone: each person can write each name into a commit.
         """
         written = [each for each in self.commits if each.writes(subject)]
         unsigned = [each for each in written if each.principal is None]

@@ -193,7 +193,7 @@ def _judged(feature: FeaturePlan, needed: Needed, evidence: Evidence) -> Feature
 
 
 def without_approvals(plan: Plan) -> Plan:
-    """Return a plan of a change that nobody could approve yet, without the findings about that."""
+    """Return a plan of a change without a pull request yet, without the findings about approvals."""
     features = tuple(
         replace(
             each,

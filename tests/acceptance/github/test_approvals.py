@@ -72,7 +72,7 @@ def test_a_widening_waits_for_its_approval_which_stands_in_history(
     assert f"approved by {who}" in job.reconcile("history").stdout
 
 
-def test_what_narrows_needs_nobody_and_asks_nobody(job: Site, hub: FakeGitHub) -> None:
+def test_a_narrower_audience_needs_no_approval_and_no_request(job: Site, hub: FakeGitHub) -> None:
     job.write(FIRST_FILE.replace("percentage: 10", "percentage: 5") + RULE)
     job.commit("Lower")
 
@@ -118,7 +118,7 @@ def test_a_change_cannot_loosen_its_own_rule_nor_allow_itself(job: Site, hub: Fa
 
 
 def test_a_stopped_feature_is_not_raised_without_an_approval(job: Site, hub: FakeGitHub) -> None:
-    """A resume would let in what nobody approved."""
+    """A resume would widen the audience without an approval."""
     job.reconcile("stop", "--yes", "--no-write-back", "--reason", "it burns")
     raised(job, hub)
 

@@ -41,7 +41,7 @@ def changed(before: int, after: int) -> Callable[[str], str]:
     return lambda text: text.replace(f"percentage: {before}", f"percentage: {after}")
 
 
-def by_nobody(world: World) -> None:
+def without_a_review(world: World) -> None:
     world.merge(world.propose(raised()))
 
 
@@ -323,7 +323,7 @@ def by_a_deleted_account(world: World) -> None:
     world.merge(made)
 
 
-def by_nobody_in_a_renamed_file(world: World) -> None:
+def unreviewed_in_a_renamed_file(world: World) -> None:
     rename(world, approved=False)
 
 
@@ -365,7 +365,7 @@ def by_another_account_with_a_similar_name(world: World) -> None:
 
 
 MATRIX: dict[str, tuple[Callable[[World], None], str, Callable[[World], None]]] = {
-    "nobody": (by_nobody, "#11 at ", by_another_person),
+    "no review": (without_a_review, "#11 at ", by_another_person),
     "self": (by_the_author, "alice is an author of the change", by_another_person),
     "self in another case": (
         by_the_author_in_other_case,
@@ -443,7 +443,7 @@ MATRIX: dict[str, tuple[Callable[[World], None], str, Callable[[World], None]]] 
         "a deleted account does not count",
         by_another_person,
     ),
-    "renamed file": (by_nobody_in_a_renamed_file, "#11 at", in_a_renamed_file),
+    "renamed file": (unreviewed_in_a_renamed_file, "#11 at", in_a_renamed_file),
     "a fork": (from_a_fork_by_its_author, "carol is an author", from_a_fork),
     "too many commits": (with_too_many_commits, "250 commits or more", by_another_person),
 }
@@ -466,7 +466,7 @@ def test_an_honest_approval_is_let_through(honest: Callable[[World], None], worl
 
 
 def test_an_approval_after_the_merge_counts(world: World) -> None:
-    by_nobody(world)
+    without_a_review(world)
     world.made[0].approve(BOB)
 
     assert missing(world) is None

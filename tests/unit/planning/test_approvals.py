@@ -102,7 +102,7 @@ def test_what_may_let_repositories_in_needs_approvals(
         (None, TEN),
     ],
 )
-def test_what_narrows_needs_nobody(desired: Feature | None, applied: Feature) -> None:
+def test_a_narrower_audience_needs_no_approval(desired: Feature | None, applied: Feature) -> None:
     assert needs_of(desired, applied) == ({}, False)
 
 
@@ -179,7 +179,7 @@ def plan_without_proof() -> Plan:
     )
 
 
-def test_missing_approvals_refuse_the_plan_and_only_wait_if_an_answer_is_missing() -> None:
+def test_missing_approvals_refuse_and_wait_only_for_an_answer() -> None:
     plan = plan_without_proof()
 
     assert [name for name, _ in plan.refusing] == [FEATURE, "approvals", "approvals"]
