@@ -163,14 +163,14 @@ class _Site:
             connection.execute("VACUUM ANALYZE")
             name = connection.execute("SELECT full_name FROM repositories LIMIT 1").fetchone()
         assert name is not None
-        for arguments, most in (
-            (("status",), 2),
-            (("health",), 2),
-            (("explain", str(name[0]), "--feature", "feature_1"), 2),
-            (("history",), 2),
-            (("stats", "--feature", "feature_1"), 5),
+        for arguments, most, regression in (
+            (("status",), 2, 4),
+            (("health",), 2, 3),
+            (("explain", str(name[0]), "--feature", "feature_1"), 2, None),
+            (("history",), 2, None),
+            (("stats", "--feature", "feature_1"), 5, None),
         ):
-            yield self._command(arguments, most)
+            yield self._command(arguments, most, regression)
         self.reconcile("stop", "--feature", "feature_1", "--reason", "x", "--no-write-back")()
         # It exits with 2 or 3 where a check fails or waits; its time is the same.
         yield self._command(("verify", "--feature", "feature_1"), 5)
@@ -256,7 +256,9 @@ class _Site:
             processes[0].wait()
             return seconds
 
-    def _command(self, arguments: tuple[str, ...], most: float) -> Row:
+    def _command(
+        self, arguments: tuple[str, ...], most: float, regression: float | None = None
+    ) -> Row:
         load = f"{FEATURES} features, {self._repositories}, {self.sizes.metrics:,} rows of metrics"
         return self._row(
             f"`{arguments[0]}`, {load}, {self.sizes.history:,} of history",
@@ -264,6 +266,7 @@ class _Site:
             self.reconcile(*arguments),
             self.python(IMPORTS),
             most,
+            regression=regression,
         )
 
     def _row(
