@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rollout_client.async_client import AsyncRolloutClient
     from rollout_client.circuits import CircuitSettings, CircuitState
     from rollout_client.client import RolloutClient
-    from rollout_client.route import Job, JobRule, Route, Routing
+    from rollout_client.route import Job, JobRule, Load, Route, Routing
     from rollout_client.state import Answer, ClientRule
     from rollout_client.status import Status
 
@@ -22,6 +22,7 @@ __all__ = [
     "ClientRule",
     "Job",
     "JobRule",
+    "Load",
     "RolloutClient",
     "Route",
     "Routing",
@@ -36,6 +37,7 @@ _MODULES = {
     "ClientRule": "state",
     "Job": "route",
     "JobRule": "route",
+    "Load": "route",
     "RolloutClient": "client",
     "Route": "route",
     "Routing": "route",

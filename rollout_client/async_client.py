@@ -49,7 +49,7 @@ class AsyncRolloutClient:
         return self._client.route(repository, job)
 
     def job(self, repository: str | UUID, job: Job) -> AbstractContextManager[Route]:
-        """Route a job, and at the end of `with` record its outcome; an exception is a failure."""
+        """Route a job and record its start and its outcome; an exception in `with` is a failure."""
         return self._client.job(repository, job)
 
     def record(

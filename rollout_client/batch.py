@@ -9,6 +9,7 @@ import psycopg
 
 from rollout_client.connection import Connection, statement
 from rollout_client.outcome import Outcome
+from rollout_client.running_jobs import RunningJobs
 
 # By the beginning of SQLSTATE: the outcome is invalid, and neither the connection nor the setup.
 _BAD_OUTCOME_STATES: Final = ("22", "23", "P0")
@@ -86,6 +87,29 @@ class Batch:
         self._pieces.pop()
         if self._recorded < len(piece):
             self.refused[_NOT_IN_DATABASE] += len(piece) - self._recorded
+
+
+def write_running(connection: Connection, running: RunningJobs, most: int) -> None:
+    """Write some starts and ends of jobs; after a lost connection, call it again.
+
+    Raises:
+        psycopg.Error: The database did not answer, or refused.
+    """
+    changes = running.changes(most)
+    starts = changes.starts.values()
+    with connection.begun():
+        connection.execute(
+            statement("running"),
+            {
+                "ids": list(changes.starts),
+                "features": [each.feature for each in starts],
+                "processors": [each.processor for each in starts],
+                "ages": [running.age(each) for each in starts],
+                "reporter": running.reporter,
+                "ended": list(changes.ends),
+            },
+        )
+    running.settle()
 
 
 def _is_bad_outcome(error: Exception) -> bool:

@@ -26,7 +26,7 @@ from rollout_client.observer import NO_OBSERVER, Observer
 from rollout_client.outcome import Outcome
 from rollout_client.recorder import EXIT_TIMEOUT_SECONDS, QUEUE_LENGTH, Recorder
 from rollout_client.repositories import is_id
-from rollout_client.route import Job, Route, Routing
+from rollout_client.route import NO_LIMITS, Job, Route, Routing
 from rollout_client.snapshot import SnapshotFile
 from rollout_client.state import Answer, State
 from rollout_client.status import Status
@@ -92,12 +92,15 @@ class RolloutClient:
         if min(staleness, poll_seconds, self._start_timeout) <= 0:
             raise ValueError("max_staleness, poll_every and start_timeout must be above zero")
         most = staleness / _POLLS_WITHIN_STALENESS
+        address = address_of(database_url)
+        self._recorder = Recorder(address, queue_length, clock)
         self._following = Following(
-            address=address_of(database_url),
+            address=address,
             features=checked_features(features),
             poll_every=min(poll_seconds, most),
             whole_every=most,
             clock=clock,
+            running=self._recorder.running,
         )
         self._clock = clock
         state = State(environment=EnvironmentOverride.parse(os.environ))
@@ -121,7 +124,6 @@ class RolloutClient:
         )
         self._routing = routing or {}
         self._circuits = Circuits(circuit, clock, self._store)
-        self._recorder = Recorder(self._following.address, queue_length)
         self._decider = Decider(
             self._store,
             self._circuits,
@@ -173,11 +175,15 @@ class RolloutClient:
         """Return the processor that takes a job of a repository."""
         eligible = self.is_eligible(repository, job.feature)  # first: it may load the feature
         state, routing = self._store.current.state, self._routing_of(job.feature)
-        return state.route(repository, job, routing, eligible=eligible)
+        loads = self._recorder.running.loads() if routing.spills else NO_LIMITS
+        return state.route(repository, job, routing, loads, eligible=eligible)
 
     def job(self, repository: str | UUID, job: Job) -> AbstractContextManager[Route]:
-        """Route a job, and at the end of `with` record its outcome; an exception is a failure."""
-        return timed_job(self, repository, job)
+        """Route a job and record its start, and at the end of `with` its outcome; an exception is a failure.
+
+        From its start to its end the job counts for the `concurrency` of its processor.
+        """
+        return timed_job(self, self._recorder.running, repository, job)
 
     def record(
         self,

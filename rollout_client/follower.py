@@ -27,7 +27,8 @@ from rollout_client.connection import Connection, connect, in_a_line
 from rollout_client.fork import abandon
 from rollout_client.notifications import concerns, listen
 from rollout_client.pace import ReadPace
-from rollout_client.reads import Features, read_everything, read_features
+from rollout_client.reads import Features, read_everything, read_features, read_loads
+from rollout_client.running_jobs import RunningJobs
 from rollout_client.store import Store
 from rollout_client.targeting.environment import EnvironmentOverride
 from rollout_client.threads import park
@@ -102,6 +103,8 @@ class Following:
     whole_every: float
     """The interval of full reads."""
     clock: Callable[[], float]
+    running: RunningJobs
+    """Gets the running jobs of other processes."""
 
 
 class Follower:
@@ -223,6 +226,10 @@ class Follower:
                 at = following.clock()
                 with self._store.observer.reading("features"):
                     read = read_features(connection, following.features, known)
+                    # First: a new rule with `spill` needs them.
+                    following.running.set_others(
+                        read_loads(connection, read, following.running.reporter)
+                    )
                 self._store.set_newest(read, at)
                 self._note_success()
                 known = read

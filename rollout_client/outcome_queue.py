@@ -15,11 +15,12 @@ import psycopg
 
 from rollout_client.address import Address
 from rollout_client.backoff import backoff_seconds, with_jitter
-from rollout_client.batch import Batch, Writer
+from rollout_client.batch import Batch, Writer, write_running
 from rollout_client.connection import Connection, connect, in_a_line
 from rollout_client.fork import abandon
 from rollout_client.ledger import Ledger
 from rollout_client.outcome import Outcome
+from rollout_client.running_jobs import RunningJobs
 from rollout_client.threads import Wake, start_thread
 
 _LOG = logging.getLogger("reconciler.client")
@@ -38,7 +39,9 @@ _CLOSED: Final = "the client is closed"
 class OutcomeQueue:
     """The outcomes of one client in one process."""
 
-    def __init__(self, address: Address, longest: int, ledger: Ledger) -> None:
+    def __init__(
+        self, address: Address, longest: int, ledger: Ledger, running: RunningJobs
+    ) -> None:
         self.outcomes: deque[Outcome] = deque()
         self.dropped: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -48,6 +51,7 @@ class OutcomeQueue:
         self._address = address
         self._longest = longest
         self._ledger = ledger
+        self._running = running
         # Reentrant: a signal handler may interrupt the thread that holds it.
         self._lock = threading.RLock()
         self._has_own_locks = False
@@ -60,6 +64,7 @@ class OutcomeQueue:
         self._batch: Batch | None = None
         self._reported: Counter[str] = Counter()
         self._report_at = 0.0
+        self._is_warned_of_running = False
 
     def put(self, outcome: Outcome) -> bool:
         """Take an outcome to be written soon; return False if the queue is full or closed."""
@@ -82,9 +87,15 @@ class OutcomeQueue:
         self._start()
         self._wake.set()
 
+    def report_running(self) -> None:
+        """Write the starts and ends of jobs soon."""
+        if not self.is_closing:
+            self._start()
+            self._wake.set()
+
     def flush(self, timeout: float) -> bool:
         """Write the waiting outcomes; return whether all were settled within this number of seconds."""
-        if not self.outcomes:
+        if not self._has_work():
             return True
         if not self._start():
             return self._write_here(timeout)
@@ -103,7 +114,7 @@ class OutcomeQueue:
         if self._is_running:
             if self._ended.wait(timeout):
                 self._ended.set()
-        elif self.outcomes:
+        elif self._has_work():
             self._write_here(timeout)
         with self._lock:
             lost = len(self.outcomes)
@@ -145,12 +156,12 @@ class OutcomeQueue:
     def _run(self) -> None:
         failures = 0
         while not self.is_abandoned:
-            if not self.outcomes and not self._flushes:
+            if not self._has_work() and not self._flushes:
                 if self.is_closing:
                     break
                 self._report()
                 self._wake.wait(_REPORT_EVERY_SECONDS if self._has_news() else None)
-                if not self.outcomes and not self._flushes:
+                if not self._has_work() and not self._flushes:
                     continue
             if not self._is_urgent():
                 self._hurry.wait(_GATHER_SECONDS)
@@ -175,6 +186,9 @@ class OutcomeQueue:
     def _is_urgent(self) -> bool:
         return self.is_closing or bool(self._flushes)
 
+    def _has_work(self) -> bool:
+        return bool(self.outcomes) or self._running.has_changes
+
     def _has_news(self) -> bool:
         return self.dropped + self.refused != self._reported
 
@@ -191,7 +205,7 @@ class OutcomeQueue:
             if time.monotonic() + _FIRST_BACKOFF_SECONDS > deadline:
                 return False
             time.sleep(_FIRST_BACKOFF_SECONDS)
-        return not self.outcomes
+        return not self._has_work()
 
     def _write_or_note_failure(self, patience: float = _PATIENCE_SECONDS) -> bool:
         if not self._writing.acquire(timeout=max(0.0, patience)):
@@ -222,8 +236,20 @@ class OutcomeQueue:
             left -= self._batch.length
             self._settle(self._batch)
             self._batch = None
+        if self._running.has_changes and not self.is_abandoned:
+            self._write_running(self._connected(patience))
         for _ in range(asked):
             self._flushes.popleft().set()
+
+    def _write_running(self, connection: Connection) -> None:
+        """Write the starts and ends of jobs, if the database has given the right to do so."""
+        try:
+            write_running(connection, self._running, BATCH_LENGTH)
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction) as error:
+            if not self._is_warned_of_running:
+                self._is_warned_of_running = True
+                _LOG.warning("running jobs are not counted: %s", in_a_line(error, self._address))
+            self._running.settle()
 
     def _settle(self, batch: Batch) -> None:
         with self._lock:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from secrets import randbits
 from types import MappingProxyType
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 
 from rollout_client.connection import Connection, statement
 from rollout_client.repositories import Page, Repositories
-from rollout_client.route import DEFAULT_ROUTING, Routing, read_routing
+from rollout_client.route import DEFAULT_ROUTING, NO_LIMITS, Load, Routing, read_routing
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
@@ -81,6 +82,32 @@ def read_everything(
             return None
         repositories = _read_repositories(connection, known_repositories, categories=categories)
     return features, replace(repositories, fingerprint=fingerprint)
+
+
+def read_loads(connection: Connection, features: Features, reporter: UUID) -> Mapping[str, Load]:
+    """Return the processors that have a limit and the jobs that run there, if a rule depends on them.
+
+    Args:
+        connection: the database.
+        features: the features.
+        reporter: the process whose own jobs do not count.
+
+    Raises:
+        psycopg.Error: The database did not answer, or refused.
+    """
+    processors = {
+        name
+        for each in features.values()
+        if each.routing.spills
+        for name in (each.routing.processor, each.routing.fallback)
+    }
+    if not processors:
+        return NO_LIMITS
+    with connection.begun():
+        rows = connection.execute(
+            statement("loads"), {"processors": sorted(processors), "reporter": reporter}
+        )
+        return MappingProxyType({name: Load(limit, running) for name, limit, running in rows})
 
 
 def needs_categories(features: Features) -> bool:

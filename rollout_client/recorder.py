@@ -8,14 +8,17 @@ import atexit
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 from weakref import WeakSet
 
 from rollout_client import fork
 from rollout_client.address import Address
+from rollout_client.clock import CLOCK
 from rollout_client.ledger import Ledger
 from rollout_client.outcome import Outcome
 from rollout_client.outcome_queue import OutcomeQueue
+from rollout_client.running_jobs import RunningJobs
 
 QUEUE_LENGTH: Final = 10_000
 EXIT_TIMEOUT_SECONDS: Final = 5.0
@@ -30,11 +33,15 @@ class Recorder:
     A forked child has a new queue: the parent writes its own waiting outcomes.
     """
 
-    def __init__(self, address: Address, queue_length: int) -> None:
+    def __init__(
+        self, address: Address, queue_length: int, clock: Callable[[], float] = CLOCK
+    ) -> None:
         self._address = address
         self._queue_length = queue_length
         self._ledger = Ledger()
-        self._queue = OutcomeQueue(address, queue_length, self._ledger)
+        self.running = RunningJobs(clock, self._report_running)
+        """The running jobs of this process."""
+        self._queue = self._new_queue()
 
     @property
     def waiting(self) -> int:
@@ -84,8 +91,16 @@ class Recorder:
         is_closed = self._queue.is_closing
         self._queue.abandon()
         self._ledger.restart_after_fork()
-        self._queue = OutcomeQueue(self._address, self._queue_length, self._ledger)
+        self.running.restart_after_fork()
+        self._queue = self._new_queue()
         self._queue.is_closing = is_closed
+
+    def _new_queue(self) -> OutcomeQueue:
+        return OutcomeQueue(self._address, self._queue_length, self._ledger, self.running)
+
+    def _report_running(self) -> None:
+        _watch_end(self)
+        self._queue.report_running()
 
 
 _RECORDERS: Final[WeakSet[Recorder]] = WeakSet()

@@ -8,6 +8,7 @@ all other jobs, and everything unknown, go to the fallback.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 CHEAPEST: Final = "cheapest"
@@ -42,6 +43,8 @@ class JobRule:
     """The position of the rule in the file, from 1; None for a rule that is an argument."""
     because: str = ""
     """The reason that the file gives."""
+    spill: bool = False
+    """Whether jobs go to the other processor while this one is at its limit."""
 
     def fits(self, job: Job) -> bool:
         """Return whether the rule takes jobs of this kind and size."""
@@ -50,6 +53,23 @@ class JobRule:
             and job.size >= self.smallest
             and (self.largest is None or job.size <= self.largest)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The limit of a processor, and the jobs that run there."""
+
+    concurrency: int
+    running: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further job may start there."""
+        return self.running >= self.concurrency
+
+
+NO_LIMITS: Final[Mapping[str, Load]] = MappingProxyType({})
+"""The loads if no processor has a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +88,27 @@ class Routing:
         """Whether a rule depends on the category of a repository."""
         return any(rule.categories for rule in self.rules)
 
-    def route(self, job: Job, *, eligible: bool, category: str | None = None) -> "Route":
+    @property
+    def spills(self) -> bool:
+        """Whether a rule depends on the running jobs."""
+        return any(rule.spill for rule in self.rules)
+
+    def route(
+        self,
+        job: Job,
+        *,
+        eligible: bool,
+        category: str | None = None,
+        loads: Mapping[str, Load] | None = NO_LIMITS,
+    ) -> "Route":
         """Return the processor that takes a job.
 
         Args:
             job: the job.
             eligible: whether its repository gets the feature.
             category: the repository's category; None if it is unknown. A rule that depends on it
+                then gives the fallback.
+            loads: the processors that have a limit; None if they are unknown. A rule with `spill`
                 then gives the fallback.
         """
         if not eligible:
@@ -85,8 +119,16 @@ class Routing:
             if rule.categories and category is None:
                 return Route(self.fallback, eligible=True)
             if not rule.categories or category in rule.categories:
-                return Route(rule.processor, eligible=True, rule=rule.number, because=rule.because)
+                processor = self._spilled(rule.processor, loads) if rule.spill else rule.processor
+                return Route(processor, eligible=True, rule=rule.number, because=rule.because)
         return Route(self.processor, eligible=True)
+
+    def _spilled(self, chosen: str, loads: Mapping[str, Load] | None) -> str:
+        """Return the other processor if the chosen one is full and the other one is not."""
+        if loads is None:
+            return self.fallback
+        other = self.processor if chosen == self.fallback else self.fallback
+        return other if _is_full(loads.get(chosen)) and not _is_full(loads.get(other)) else chosen
 
 
 DEFAULT_ROUTING: Final = Routing()
@@ -171,7 +213,7 @@ def _read_rule(
     target = str(rule["to"])
     smallest, largest = size_limits(when["size"]) if "size" in when else (0, None)
     kinds, categories = frozenset(when.get("kind", ())), frozenset(when.get("category", ()))
-    because = str(rule.get("because", ""))
+    because, spill = str(rule.get("because", "")), rule.get("spill") is True
     if target == CHEAPEST:
         target = processor
         for each in choices:
@@ -185,5 +227,10 @@ def _read_rule(
                     frozenset((category,)),
                     number,
                     because,
+                    spill,
                 )
-    yield JobRule(target, kinds, smallest, largest, categories, number, because)
+    yield JobRule(target, kinds, smallest, largest, categories, number, because, spill)
+
+
+def _is_full(load: Load | None) -> bool:
+    return load is not None and load.is_full

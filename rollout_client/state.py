@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from rollout_client.reads import Feature, Features
 from rollout_client.repositories import NO_REPOSITORIES, Repositories
-from rollout_client.route import DEFAULT_ROUTING, Job, Route, Routing
+from rollout_client.route import DEFAULT_ROUTING, Job, Load, Route, Routing
 from rollout_client.targeting.categories import Category
 from rollout_client.targeting.eligibility import (
     Repository,
@@ -175,13 +175,21 @@ class State:
             reason="circuit_open: too many of the feature's jobs failed in this process",
         )
 
-    def route(self, repository: object, job: Job, routing: Routing, *, eligible: bool) -> Route:
+    def route(
+        self,
+        repository: object,
+        job: Job,
+        routing: Routing,
+        loads: Mapping[str, Load] | None,
+        *,
+        eligible: bool,
+    ) -> Route:
         """Return the processor that takes a job of an id or an `owner/name`."""
         category = None
         if eligible and routing.needs_categories and self.repositories.has_categories:
             found = self.repositories.find(repository)
             category = None if found is None else found.category
-        return routing.route(job, eligible=eligible, category=category)
+        return routing.route(job, eligible=eligible, category=category, loads=loads)
 
     def routing_of(self, feature: str) -> Routing:
         """Return the processors of a feature's jobs by the newest features, or the default ones."""

@@ -20,7 +20,7 @@ from rollout_client.client import RolloutClient
 from rollout_client.outcome import Outcome
 from rollout_client.reads import Feature
 from rollout_client.repositories import Repositories, is_id
-from rollout_client.route import DEFAULT_ROUTING, Job, Routing
+from rollout_client.route import DEFAULT_ROUTING, Job, Load, Routing
 from rollout_client.targeting.categories import Category
 from rollout_client.targeting.eligibility import Repository, Targeting
 from rollout_client.targeting.strategy import Strategy
@@ -86,6 +86,8 @@ class FakeRolloutClient(RolloutClient):
             clock=self._now,
         )
         self._background.stop(0)
+        self._recorder.close(0)
+        self.set_loads({})
         self.set_eligible(eligible)
 
     @classmethod
@@ -128,6 +130,7 @@ class FakeRolloutClient(RolloutClient):
             test_keys=read.test_keys,
         )
         client.set_features(read.targetings, known, read.routings)
+        client.set_loads({name: Load(limit, 0) for name, limit in read.limits.items()})
         return client
 
     def set_eligible(self, eligible: Mapping[str, Iterable[str]]) -> None:
@@ -156,6 +159,13 @@ class FakeRolloutClient(RolloutClient):
         self._store.set_newest(features, _FOR_EVER)
         known = _AnyRepository() if repositories is None else repositories
         self._store.set_whole(features, known, _FOR_EVER)
+
+    def set_loads(self, loads: Mapping[str, Load]) -> None:
+        """Replace the limits of processors and the running jobs of other processes.
+
+        Jobs in `with client.job(...)` count in addition.
+        """
+        self._recorder.running.set_others(loads)
 
     def record(
         self,

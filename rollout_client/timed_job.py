@@ -1,4 +1,4 @@
-"""A job that is routed at its begin and recorded at its end."""
+"""A job that is routed and counted at its begin, and recorded at its end."""
 
 import time
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from rollout_client.route import Job, Route
+from rollout_client.running_jobs import RunningJobs
 
 
 class _Client(Protocol):
@@ -25,12 +26,14 @@ class _Client(Protocol):
 
 
 @contextmanager
-def timed_job(client: _Client, repository: str | UUID, job: Job) -> Iterator[Route]:
+def timed_job(
+    client: _Client, running: RunningJobs, repository: str | UUID, job: Job
+) -> Iterator[Route]:
     """Yield the route of a job, and record its outcome and its time; an exception is a failure.
 
     The end of the process or a cancellation is no outcome, and is not recorded.
     """
-    route = client.route(repository, job)
+    route, started = running.begin(job.feature, lambda: client.route(repository, job))
     began = time.monotonic()
     try:
         yield route
@@ -40,5 +43,8 @@ def timed_job(client: _Client, repository: str | UUID, job: Job) -> Iterator[Rou
             repository, job, route.processor, succeeded=False, seconds=seconds, error=error
         )
         raise
-    seconds = time.monotonic() - began
-    client.record(repository, job, route.processor, succeeded=True, seconds=seconds)
+    else:
+        seconds = time.monotonic() - began
+        client.record(repository, job, route.processor, succeeded=True, seconds=seconds)
+    finally:
+        running.end(started)

@@ -20,6 +20,8 @@ class FileFeatures:
     targetings: Mapping[str, Targeting]
     routings: Mapping[str, Routing]
     """The processors of jobs, and their rules; `cheapest` is the feature's processor."""
+    limits: Mapping[str, int]
+    """The `concurrency` of processors that have one."""
     test_keys: frozenset[str]
     """The keys of the repositories that are marked as test: ids, `owner/name`, `owner/*`."""
 
@@ -45,5 +47,10 @@ def read_features(path: Path, repositories: Mapping[str, Repository]) -> FileFea
     return FileFeatures(
         {name: each.targeting for name, each in configurations.items()},
         {name: routing_of(each) for name, each in configurations.items()},
+        {
+            name: each.concurrency
+            for name, each in rollout.processors.items()
+            if each.concurrency is not None
+        },
         directory.keys(rollout.test_repositories),
     )

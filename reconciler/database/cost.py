@@ -11,10 +11,10 @@ from sqlalchemy import text
 from reconciler.database.processors import read_processors
 from reconciler.database.queries import queries
 from reconciler.planning.cheapest import Choice, read_choices
-from reconciler.planning.cost import CostReport, JobGroup, Stratum, cost_report
+from reconciler.planning.cost import CostReport, JobGroup, RunningLine, Stratum, cost_report
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.routing_shift import SHIFT_PERIOD, RoutingShift, routing_of, routing_shift
-from rollout_client.route import Routing, read_routing
+from rollout_client.route import NO_LIMITS, Load, Routing, read_routing
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -81,6 +81,17 @@ def read_routing_of(connection: "Connection", feature: str) -> Routing:
     )
 
 
+def read_loads(connection: "Connection", routing: Routing) -> Mapping[str, Load]:
+    """Return the limits of a feature's processors, and the jobs that run there, if a rule spills."""
+    if not routing.spills:
+        return NO_LIMITS
+    names = [routing.processor, routing.fallback]
+    return {
+        row.processor: Load(row.concurrency, row.running)
+        for row in connection.execute(text(_SQL["loads"]), {"processors": names})
+    }
+
+
 def read_costs(connection: "Connection") -> "Mapping[str, Cost]":
     """Return the cost of each processor that has one in the last applied file."""
     return {name: each.cost for name, each in read_processors(connection).items()}
@@ -90,7 +101,11 @@ def read_cost(connection: "Connection", feature: str, since: datetime) -> CostRe
     """Return what a feature's jobs cost since a time."""
     costs = read_costs(connection)
     groups = read_job_groups(connection, feature, since, costs)
-    return cost_report(feature, groups, costs, read_routing_of(connection, feature))
+    running = tuple(
+        RunningLine(row.processor, row.running, row.running_of_all, row.concurrency)
+        for row in connection.execute(text(_SQL["running"]), {"feature": feature})
+    )
+    return cost_report(feature, groups, costs, read_routing_of(connection, feature), running)
 
 
 def measure_shift(

@@ -25,7 +25,9 @@ def read_processors(connection: "Connection") -> Mapping[str, Processor]:
         SetupInvalid: SQL by hand wrote a cost that cannot be read.
     """
     return {
-        row.name: Processor(cost=_read_cost(row.name, row.cost), as_of=row.as_of)
+        row.name: Processor(
+            cost=_read_cost(row.name, row.cost), concurrency=row.concurrency, as_of=row.as_of
+        )
         for row in connection.execute(text(_SQL["processors"]))
     }
 
@@ -41,6 +43,7 @@ def write_processors(connection: "Connection", plan: ProcessorsPlan) -> None:
             {
                 "name": name,
                 "cost": processor.cost.model_dump_json(exclude_defaults=True),
+                "concurrency": processor.concurrency,
                 "as_of": processor.as_of,
             },
         )

@@ -178,6 +178,19 @@ class CostLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningLine:
+    """The jobs that run now on one of a feature's processors."""
+
+    processor: str
+    running: int
+    """The jobs of the feature."""
+    running_of_all: int
+    """The jobs of all features, which the limit counts."""
+    concurrency: int | None
+    """The limit of the processor; None if it has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class CostReport:
     """What a feature's jobs cost in a period, and what they would have cost."""
 
@@ -190,6 +203,7 @@ class CostReport:
     """All jobs on the fallback."""
     at_100: float | None
     """All repositories eligible, by the rules of the feature."""
+    running: Sequence[RunningLine] = ()
 
     @property
     def saved(self) -> float | None:
@@ -198,7 +212,11 @@ class CostReport:
 
 
 def cost_report(
-    feature: str, groups: Sequence[JobGroup], costs: Mapping[str, Cost], routing: Routing
+    feature: str,
+    groups: Sequence[JobGroup],
+    costs: Mapping[str, Cost],
+    routing: Routing,
+    running: Sequence[RunningLine] = (),
 ) -> CostReport:
     """Return the cost of a feature's recorded jobs."""
     prices = Prices.of(groups, costs)
@@ -209,6 +227,7 @@ def cost_report(
         now=prices.total(lambda group: group.processor),
         at_0=prices.total(lambda _group: routing.fallback),
         at_100=prices.total(lambda group: routed(group, routing)),
+        running=running,
     )
 
 

@@ -193,6 +193,7 @@ _TITLES: Final[Mapping[EventName, str]] = {
     EventName.SHARED_OUTAGE: "both processors fail; a rollback would not help, so none was made",
     EventName.WATCH_ABSENT: "no watcher is active: failing features are not rolled back",
     EventName.FREEZE_OVERRIDDEN: "applied inside a freeze",
+    EventName.REROUTED: "rerouted: {after} takes jobs of {before}",
 }
 _WATCHED_AGAIN: Final = "a watcher is active again"
 
@@ -210,6 +211,7 @@ _NEXT_COMMANDS: Final[Mapping[EventName, str]] = {
     EventName.FREEZE_OVERRIDDEN: "reconcile --dry-run",
     EventName.WRITE_BACK_STUCK: "reconcile write-back",
     EventName.WATCH_ABSENT: "reconcile watch",
+    EventName.REROUTED: "reconcile cost",
 }
 
 

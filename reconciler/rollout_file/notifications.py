@@ -59,6 +59,7 @@ class EventName(StrEnum):
     SHARED_OUTAGE = "shared_outage"
     WATCH_ABSENT = "watch_absent"
     FREEZE_OVERRIDDEN = "freeze_overridden"
+    REROUTED = "rerouted"
 
     @property
     def severity(self) -> Severity:
@@ -84,6 +85,7 @@ class EventName(StrEnum):
                 | EventName.PROMOTION_READY
                 | EventName.PROMOTED
                 | EventName.APPLIED
+                | EventName.REROUTED
             ):
                 return Severity.INFO
 

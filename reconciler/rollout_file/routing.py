@@ -28,11 +28,13 @@ from reconciler.rollout_file.value_types import (
     ProcessorName,
     RolloutDuration,
     Text,
+    Truth,
     Written,
     read_number,
     refused,
     wrong_type,
 )
+from reconciler.wording import counted
 from rollout_client.route import SIZE_PATTERN
 from rollout_client.targeting.categories import Category
 
@@ -160,6 +162,8 @@ class Processor(_Part):
 
     cost: Cost = Field(examples=[{"per_minute": 0.006, "round_up": "1m"}])
     """The price of its jobs."""
+    concurrency: PositiveCount | None = Field(None, examples=[20])
+    """The jobs that may run at once before jobs of a rule with `spill` go to the other processor."""
     as_of: PriceDate = Field(examples=["2026-11-01"])
     """The day of which the price is."""
 
@@ -174,7 +178,8 @@ class Processor(_Part):
         if cost.per_execution or not parts:
             each = f"{cost.per_execution.normalize():f} an execution"
             parts.append(f"{each}, {cost.executions_per_job} a job")
-        return f"{' and '.join(parts)}, as of {self.as_of}"
+        limit = f", {counted(self.concurrency, 'job')} at once" if self.concurrency else ""
+        return f"{' and '.join(parts)}{limit}, as of {self.as_of}"
 
 
 class RoutedJobs(_Part):
@@ -212,6 +217,8 @@ class RoutingRule(_Part):
         None, alias="if", examples=[{"p95": "<30m", "error_rate": "<2%"}]
     )
     """What there must be evidence of before jobs move to the cheapest processor."""
+    spill: Truth = Field(default=False, examples=[True])
+    """Whether jobs go to the other processor while this one is at its `concurrency`."""
     because: Annotated[Text, Field(max_length=_MAX_BECAUSE_LENGTH)] | None = Field(
         None, examples=["somebody waits for it"]
     )
@@ -223,4 +230,5 @@ class RoutingRule(_Part):
         parts = [f"size {self.when.size}"] if self.when.size else []
         parts += [", ".join(self.when.kind)] if self.when.kind else []
         parts += [", ".join(self.when.category)] if self.when.category else []
-        return f"{'; '.join(parts) or 'all jobs'} to {self.to}"
+        spill = ", else spill" if self.spill else ""
+        return f"{'; '.join(parts) or 'all jobs'} to {self.to}{spill}"

@@ -196,6 +196,29 @@ def _routing_targets(feature: Table, path: KeyPath, prices: Node | None) -> Iter
         elif target.text != CHEAPEST and "if" in rule.keys:
             message = f"if belongs to a rule to {CHEAPEST}; remove it"
             yield finding_at(rule.keys["if"], (*where, "if"), message)
+        targets = processors if target.text == CHEAPEST else [target.text]
+        if _is_true(rule.values.get("spill")) and not _limited(prices) & set(targets):
+            have = "have" if len(targets) > 1 else "has"
+            message = (
+                f"{' and '.join(map(cut, targets))} {have} no concurrency; write it in processors, "
+                "or remove spill"
+            )
+            yield finding_at(rule.keys["spill"], (*where, "spill"), message)
+
+
+def _is_true(value: Node | None) -> bool:
+    return isinstance(value, Scalar) and scalar_value(value) is True
+
+
+def _limited(prices: Node | None) -> set[str]:
+    """Return the processors that have a limit."""
+    if not isinstance(prices, Table):
+        return set()
+    return {
+        name
+        for name, each in prices.values.items()
+        if isinstance(each, Table) and "concurrency" in each.keys
+    }
 
 
 def _rules_without_jobs(feature: Table, path: KeyPath) -> Iterator[Finding]:

@@ -280,3 +280,27 @@ LEFT JOIN LATERAL (
     OFFSET 0
 ) AS calls ON true
 GROUP BY write.is_new;
+
+-- name: loads
+-- The limits of processors, and how many jobs of other processes run there.
+SELECT
+    load.processor,
+    load.concurrency,
+    load.running
+FROM public.rollout_load(CAST(:processors AS text []), CAST(:reporter AS uuid)) AS load;
+
+-- name: running
+-- Records the starts and the ends of jobs; a second time it changes nothing.
+SELECT
+    public.record_rollout_starts(
+        CAST(:ids AS uuid []),
+        CAST(:features AS text []),
+        CAST(:processors AS text []),
+        CAST(:ages AS double precision []),
+        CAST(:reporter AS uuid)
+    ) AS started,
+    (
+        SELECT count(*)
+        FROM unnest(CAST(:ended AS uuid [])) AS job (id)
+        WHERE public.end_rollout_job(job.id)
+    ) AS ended;

@@ -132,6 +132,23 @@ def test_the_cheapest_processor_is_chosen_with_a_row_of_history(site: Site) -> N
     assert "matches the file" in site.reconcile("--dry-run").stdout
 
 
+def test_a_decision_before_a_choice_and_after_it_is_repeated(site: Site) -> None:
+    with_a_cheaper_fallback(site)
+    before = site.database.value("SELECT clock_timestamp()").isoformat()
+    site.reconcile("cost", "--resolve")
+    site.replace(', to: cheapest, if: {error_rate: "<5%"}', ", to: github_actions")
+    between = site.database.value("SELECT clock_timestamp()").isoformat()
+    assert site.reconcile("--yes", "--allow", "max-shift").exit_code == 0
+
+    def repeated(*at: str) -> str:
+        done = site.reconcile("explain", "acme/tools", "--job", "reviews", "--format", "json", *at)
+        return str(json.loads(done.stdout)["route"]["processor"])
+
+    assert repeated("--at", before) == "github_actions"
+    assert repeated("--at", between) == "inngest"
+    assert repeated() == "github_actions"
+
+
 def test_a_name_in_place_of_cheapest_takes_the_choice_back(site: Site) -> None:
     with_a_cheaper_fallback(site)
     site.reconcile("cost", "--resolve")
@@ -144,6 +161,21 @@ def test_nothing_is_chosen_while_a_rollback_is_in_force(site: Site) -> None:
     with_a_cheaper_fallback(site)
     site.reconcile("rollback", "--to", "50", "--reason", "a test", "--no-write-back")
     assert "no choice changes" in site.reconcile("cost", "--resolve").stdout
+
+
+def test_the_jobs_that_run_now_are_shown(site: Site) -> None:
+    applied(site)
+    site.database.execute(
+        "UPDATE rollout_processor SET concurrency = 20 WHERE name = 'github_actions';"
+        "SELECT start_rollout_job('hybrid_progressive_capture', id) FROM repositories"
+    )
+    found = json.loads(site.reconcile("cost", "--format", "json").stdout)["running"]
+    assert found == [
+        {"processor": "github_actions", "running": 1, "running_of_all": 1, "concurrency": 20},
+        {"processor": "inngest", "running": 0, "running_of_all": 0, "concurrency": None},
+    ]
+    text = " ".join(site.reconcile("cost").stdout.split())
+    assert "running 1 of 20 jobs now on github_actions" in text
 
 
 def test_values_that_sql_wrote_wrongly_are_an_error_of_one_line(site: Site) -> None:
@@ -180,6 +212,11 @@ def test_the_dashboard_shows_the_same_prices(site: Site) -> None:
     unknown = Browser.of(site.database).get("/cost?feature=nothing")
 
     assert page.status_code == 200
+    assert "running now" not in page.text
+    site.database.execute(
+        "SELECT start_rollout_job(%(feature)s, id) FROM repositories", feature=FEATURE
+    )
+    assert "running now" in Browser.of(site.database).get("/cost").text
     assert f"<td>{found['at_0']:,.4f}</td>" in page.text
     assert f"<td>{found['lines'][0]['price']:,.4f}</td>" in page.text
     assert (unknown.status_code, "no feature is called nothing" in unknown.text) == (404, True)

@@ -8,8 +8,10 @@ import pytest
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.operations.cheapest import resolve_cheapest
 from reconciler.watching.upkeep import Upkeep
 from tests.builders import add_repositories
+from tests.notifications import add_target, events
 from tests.postgres import Database
 
 
@@ -24,9 +26,8 @@ def safeguard(database: Database) -> Iterator[OpenedDatabase]:
     database.execute(f"DROP OWNED BY {login}; DROP ROLE {login}")
 
 
-def test_the_leader_chooses_the_cheapest_processor(
-    database: Database, safeguard: OpenedDatabase
-) -> None:
+def with_a_cheaper_fallback(database: Database) -> None:
+    """Add a rule to the cheapest processor, and jobs of both."""
     add_repositories(database, "acme/tools")
     database.execute("""
         INSERT INTO rollout_processor (name, cost, as_of) VALUES
@@ -38,6 +39,12 @@ def test_the_leader_chooses_the_cheapest_processor(
         FROM repositories, generate_series(1, 200), unnest(ARRAY['github_actions', 'inngest'])
             AS processor;
     """)
+
+
+def test_the_leader_chooses_the_cheapest_processor(
+    database: Database, safeguard: OpenedDatabase
+) -> None:
+    with_a_cheaper_fallback(database)
     confirmed: list[str] = []
     upkeep = Upkeep(safeguard, None, lambda: confirmed.append("leader"))
 
@@ -47,3 +54,13 @@ def test_the_leader_chooses_the_cheapest_processor(
     (choice,) = database.value("SELECT routing_choices FROM rollout_configuration")
     assert choice["processor"] == "inngest"
     assert choice["rule"] == {"to": "cheapest"}
+
+
+def test_a_choice_is_a_notification(database: Database, safeguard: OpenedDatabase) -> None:
+    with_a_cheaper_fallback(database)
+    add_target(database, "all", "webhook")
+    resolve_cheapest(safeguard)
+    assert events(database) == [("rerouted", "capture")]
+    (row,) = database.rows("SELECT severity, details FROM rollout_notification")
+    assert row["severity"] == "info"
+    assert (row["details"]["before"], row["details"]["after"]) == ("github_actions", "inngest")

@@ -13,7 +13,8 @@ from tests.postgres import Database
 OF_A_SERVICE = "SELECT name FROM rollout_adopted_object WHERE kind IN ('table', 'view')"
 OWN_FUNCTIONS = (
     *("record_rollout_job", "prune_", "categorize_all", "add_rollout_jobs"),
-    "check_rollout_processor",
+    *("check_rollout_processor", "start_rollout_job", "end_rollout_job", "record_rollout_starts"),
+    "forget_rollout_starts",
 )
 
 

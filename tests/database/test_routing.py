@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from rollout_client import RolloutClient
-from rollout_client.route import Job, read_routing, rule_identity
+from rollout_client.route import Job, Load, read_routing, rule_identity
 from rollout_client.targeting.categories import Category
 from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database
@@ -39,6 +39,8 @@ def random_rule(random: Random) -> dict[str, Any]:
         rule["if"] = {"error_rate": "<2%"}
     if when or random.random() < 0.5:
         rule["when"] = when
+    if random.random() < 0.4:
+        rule["spill"] = random.random() < 0.8
     if random.random() < 0.3:
         rule["because"] = random.choice(["it is quicker", "it is cheaper"])
     return rule
@@ -60,18 +62,35 @@ def random_case(random: Random) -> dict[str, Any]:
         "kind": random.choice([*KINDS, None]),
         "size": random.choice([*SIZES, None, -1, 2**62]),
         "category": random.choice(list(Category)).value,
+        "loads": {
+            name: {"concurrency": random.randint(1, 3), "running": random.randint(0, 4)}
+            for name in random.sample(["new", "old", "other"], random.randint(0, 3))
+        },
     }
 
 
 def decided_by_sql(database: Database, cases: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     rows = database.rows(
         """
-        SELECT fitting.rule, coalesce(fitting.processor, 'new') AS processor,
+        SELECT fitting.rule,
+            CASE
+                WHEN rollout_is_over(
+                    (item -> 'loads' -> chosen ->> 'concurrency')::integer,
+                    (item -> 'loads' -> chosen ->> 'running')::bigint,
+                    (item -> 'loads' -> other ->> 'concurrency')::integer,
+                    (item -> 'loads' -> other ->> 'running')::bigint
+                ) AND other IS NOT null THEN other
+                ELSE chosen
+            END AS processor,
             coalesce(fitting.because, '') AS because
         FROM json_array_elements(%(cases)s) WITH ORDINALITY AS asked (item, number)
         LEFT JOIN LATERAL rollout_rule_of(
             (item -> 'rules')::jsonb, (item -> 'choices')::jsonb, item ->> 'kind', (item ->> 'size')::bigint, item ->> 'category'
         ) AS fitting ON true
+        CROSS JOIN LATERAL coalesce(fitting.processor, 'new') AS chosen
+        CROSS JOIN LATERAL rollout_other_of(
+            (item -> 'rules')::jsonb, fitting.rule, chosen, 'new', 'old'
+        ) AS other
         ORDER BY asked.number
         """,
         cases=json.dumps(cases),
@@ -82,7 +101,8 @@ def decided_by_sql(database: Database, cases: list[dict[str, Any]]) -> list[tupl
 def decided_by_client(case: dict[str, Any]) -> tuple[Any, ...]:
     routing = read_routing("new", "old", case["rules"], case["choices"])
     job = Job("f", case["kind"] or "", case["size"] or 0)
-    route = routing.route(job, eligible=True, category=case["category"])
+    loads = {name: Load(**each) for name, each in case["loads"].items()}
+    route = routing.route(job, eligible=True, category=case["category"], loads=loads)
     return route.rule, route.processor, route.because
 
 
@@ -193,6 +213,7 @@ def test_a_snapshot_has_the_rules(database: Database, tmp_path: Path) -> None:
         [{"to": 1}],
         [{"to": "a", "when": []}],
         [{"to": "a", "because": 1}],
+        [{"to": "a", "spill": "true"}],
         [{"to": "a", "when": {"size": "ten"}}],
         [{"to": "a", "when": {"size": 10}}],
         [{"to": "a", "when": {"size": None}}],
@@ -214,4 +235,7 @@ def test_no_rule_lets_a_repository_in() -> None:
         case = random_case(random)
         routing = read_routing("new", "old", case["rules"], case["choices"])
         job = Job("f", case["kind"] or "", case["size"] or 0)
-        assert routing.route(job, eligible=False, category=case["category"]).processor == "old"
+        loads = {name: Load(**each) for name, each in case["loads"].items()}
+        for known in (loads, None):
+            found = routing.route(job, eligible=False, category=case["category"], loads=known)
+            assert found.processor == "old"

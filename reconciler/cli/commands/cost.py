@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,7 +119,7 @@ def _cell(value: object) -> object:
 
 def _as_text(report: "CostReport") -> str:
     if not report.lines:
-        return "no job is recorded in this time"
+        return "\n".join(["no job is recorded in this time", *_running_lines(report)])
     columns = (
         Column("processor"),
         Column("category"),
@@ -137,12 +138,24 @@ def _as_text(report: "CostReport") -> str:
         line("now", f"{show_price(report.now)}   as the jobs ran"),
         line("at 100 %", f"{show_price(report.at_100)}   all repositories eligible, by the rules"),
         line("saved", f"{show_price(report.saved)}   against the fallback alone"),
+        *_running_lines(report),
     ]
     unknown = sorted({each.processor for each in report.lines if each.price is None})
     if unknown:
         names = ", ".join(map(for_line, unknown))
         lines.append(line("unknown", f"{names}: no price in processors, or no job has a time"))
     return "\n".join(lines)
+
+
+def _running_lines(report: "CostReport") -> Iterator[str]:
+    """Yield the jobs that run now, if there are any or a processor has a limit."""
+    for each in report.running:
+        if each.running_of_all or each.concurrency is not None:
+            limit = "" if each.concurrency is None else f" of {count(each.concurrency)}"
+            others = each.running_of_all - each.running
+            of_others = f" ({count(others)} of other features)" if others else ""
+            jobs = f"{count(each.running_of_all)}{limit} jobs now{of_others}"
+            yield line("running", f"{jobs} on {for_line(each.processor)}")
 
 
 def _row(each: "CostLine") -> tuple[str, ...]:

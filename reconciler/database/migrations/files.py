@@ -28,6 +28,8 @@ OBJECT_FILES: Final = (
     "0013_functions.sql",
     "0014_functions.sql",
     "0016_functions.sql",
+    "0017_starts.sql",
+    "0017_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
 
@@ -37,6 +39,7 @@ RECORD_FILES: Final = (
     "0011_record.sql",
     "0013_record.sql",
     "0014_record.sql",
+    "0017_record.sql",
 )
 """Each records the objects of its release; only the newest one runs."""
 

@@ -12,6 +12,37 @@ WHERE feature_name = :feature;
 -- The database's time.
 SELECT now();
 
+-- name: loads
+-- The limits of processors, and the jobs that run there, counted up to the limit.
+SELECT
+    load.processor,
+    load.concurrency,
+    load.running
+FROM public.rollout_load(CAST(:processors AS text [])) AS load;
+
+-- name: running
+-- The jobs of a feature that run now, by processor, with the limit and with the jobs of all features there.
+SELECT
+    named.processor,
+    priced.concurrency,
+    count(job.id) FILTER (WHERE job.rollout_config_id = named.id) AS running,
+    count(job.id) AS running_of_all
+FROM (
+    SELECT
+        configuration.id,
+        unnest(ARRAY[configuration.processor, configuration.fallback]) AS processor
+    FROM public.rollout_configuration AS configuration
+    WHERE configuration.feature_name = :feature
+) AS named
+LEFT JOIN public.rollout_processor AS priced ON named.processor = priced.name
+LEFT JOIN public.rollout_running_job AS job
+    ON
+        named.processor = job.processor_type
+        AND job.started_at > now() - interval '1 hour'
+        AND job.started_at < now() + interval '1 hour'
+GROUP BY named.processor, priced.concurrency
+ORDER BY named.processor;
+
 -- name: jobs
 -- A feature's recorded jobs of a period by processor, category, kind and size, and where it is asked, by whether
 -- their repositories are eligible now. A row with one timed job has that job's own time: it is rounded up to each

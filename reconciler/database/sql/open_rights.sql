@@ -18,7 +18,7 @@ WITH relations AS (
                 'rollout_evidence_state', 'rollout_generation', 'rollout_history', 'rollout_lease',
                 'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_metrics_rollup', 'rollout_notification',
                 'rollout_notification_target', 'rollout_processor', 'rollout_processor_name',
-                'rollout_override', 'rollout_schema_object', 'rollout_schema_version',
+                'rollout_override', 'rollout_running_job', 'rollout_schema_object', 'rollout_schema_version',
                 'rollout_state', 'rollout_write'
             )
             OR pg_class.relname = 'rollout_notification_position_seq'

@@ -53,6 +53,7 @@ public.rollout_notification_target,
 public.rollout_override,
 public.rollout_processor,
 public.rollout_processor_name,
+public.rollout_running_job,
 public.rollout_state,
 public.rollout_schema_object,
 public.rollout_schema_version,
@@ -126,7 +127,8 @@ BEGIN
                 'category_of_repository', 'category_within', 'category_priority', 'category_changes',
                 'monthly_activity_score', 'rollout_bucket_of_digest', 'rollout_hashtext_bucket',
                 'rollout_step', 'rollout_listed_repositories', 'rollout_metrics_since',
-                'rollout_rule_of', 'route_rollout_job', 'rollout_schema_objects',
+                'rollout_rule_of', 'rollout_route_of', 'rollout_is_over', 'rollout_other_of', 'rollout_spills',
+                'rollout_load', 'route_rollout_job', 'rollout_schema_objects',
                 'rollout_add_counts', 'rollout_sum_counts'
             )
     LOOP
@@ -151,16 +153,20 @@ public.rollout_notification,
 public.rollout_notification_target,
 public.rollout_override,
 public.rollout_processor,
+public.rollout_running_job,
 public.rollout_state
 TO rollout_reader, rollout_safeguard, rollout_reconciler;
 
--- A job's outcome. The function runs with its owner's rights and checks its arguments: a worker has no right
--- on the metrics, which decide about rollbacks.
+-- A job's outcome, start and end. The functions run with their owner's rights and check their arguments: a worker has
+-- no right on the metrics, which decide about rollbacks, or on the running jobs.
 GRANT EXECUTE ON FUNCTION
 public.record_rollout_job(text, uuid, text, boolean, double precision, text, text, bigint),
 public.record_rollout_jobs(
     text, uuid [], text [], boolean [], double precision [], text [], text [], bigint []
-)
+),
+public.start_rollout_job(text, uuid, text, bigint, uuid),
+public.record_rollout_starts(uuid [], text [], text [], double precision [], uuid),
+public.end_rollout_job(uuid)
 TO rollout_worker;
 
 -- The evidence, and the sums of jobs: those who judge move them on.
@@ -232,7 +238,7 @@ BEGIN
                 'rollout_configuration', 'rollout_generation', 'rollout_history',
                 'rollout_lease', 'rollout_lock', 'rollout_membership', 'rollout_metrics',
                 'rollout_notification', 'rollout_notification_target', 'rollout_override',
-                'rollout_processor',
+                'rollout_processor', 'rollout_running_job',
                 'rollout_state', 'rollout_schema_object', 'rollout_schema_version', 'rollout_duration_bucket',
                 'rollout_metrics_rollup', 'rollout_evidence', 'rollout_evidence_state'
             )

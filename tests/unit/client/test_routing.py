@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout_client.route import Job, JobRule, Route, Routing, read_routing, size_limits
+from rollout_client.route import Job, JobRule, Load, Route, Routing, read_routing, size_limits
 
 HISTORY = Routing(
     rules=(
@@ -109,3 +109,38 @@ def test_a_comparison_of_a_size_has_inclusive_limits(
     written: str, limits: tuple[int, int | None]
 ) -> None:
     assert size_limits(written) == limits
+
+
+SPILLING = read_routing("new", "old", ({"to": "new", "spill": True, "because": "it is cheaper"},))
+FULL, FREE = Load(concurrency=2, running=2), Load(concurrency=2, running=1)
+
+
+@pytest.mark.parametrize(
+    ("loads", "processor"),
+    [
+        ({}, "new"),
+        ({"new": FREE}, "new"),
+        ({"new": FULL}, "old"),
+        ({"new": FULL, "old": FREE}, "old"),
+        ({"new": FULL, "old": FULL}, "new"),
+        ({"new": Load(concurrency=2, running=9)}, "old"),
+        ({"old": FULL}, "new"),
+        (None, "old"),
+    ],
+)
+def test_a_rule_with_spill_leaves_a_full_processor(
+    loads: dict[str, Load] | None, processor: str
+) -> None:
+    route = SPILLING.route(Job("f"), eligible=True, loads=loads)
+    assert route == Route(processor, eligible=True, rule=1, because="it is cheaper")
+
+
+def test_a_rule_to_the_fallback_spills_to_the_features_processor() -> None:
+    routing = read_routing("new", "old", ({"to": "old", "spill": True},))
+    assert routing.route(Job("f"), eligible=True, loads={"old": FULL}).processor == "new"
+
+
+def test_a_rule_without_spill_stays_on_a_full_processor() -> None:
+    routing = read_routing("new", "old", ({"to": "new"},))
+    for loads in ({"new": FULL}, None):
+        assert routing.route(Job("f"), eligible=True, loads=loads).processor == "new"

@@ -40,7 +40,8 @@ BEGIN
                     'categorize_repositories', 'categorize_all_repositories'
                 ]),
                 ('rollout_metrics', 'INSERT', ARRAY[
-                    'record_rollout_job', 'record_rollout_jobs', 'claim_rollout_write'
+                    'record_rollout_job', 'record_rollout_jobs', 'claim_rollout_write',
+                    'start_rollout_job', 'record_rollout_starts', 'end_rollout_job'
                 ]),
                 ('rollout_history', 'INSERT', ARRAY['claim_rollout_write']),
                 ('rollout_metrics', 'DELETE', ARRAY[
@@ -53,7 +54,8 @@ BEGIN
                     'category_of_repository', 'category_within', 'category_priority', 'category_changes',
                     'monthly_activity_score', 'rollout_bucket_of_digest', 'rollout_hashtext_bucket',
                     'rollout_step', 'rollout_listed_repositories', 'rollout_metrics_since',
-                    'rollout_rule_of', 'route_rollout_job', 'rollout_add_counts', 'rollout_sum_counts'
+                    'rollout_rule_of', 'rollout_route_of', 'rollout_is_over', 'rollout_other_of', 'rollout_spills', 'rollout_load',
+                    'route_rollout_job', 'rollout_add_counts', 'rollout_sum_counts'
                 ])
             ) AS needed (relation, privilege, functions)
             INNER JOIN pg_class ON pg_class.oid = to_regclass('public.' || needed.relation)

@@ -38,6 +38,9 @@ BEGIN
             VALUES
             ('record_rollout_job', ARRAY['rollout_metrics']),
             ('record_rollout_jobs', ARRAY['rollout_metrics']),
+            ('start_rollout_job', ARRAY['rollout_metrics']),
+            ('record_rollout_starts', ARRAY['rollout_metrics']),
+            ('end_rollout_job', ARRAY['rollout_metrics']),
             (
                 'claim_rollout_write',
                 ARRAY['rollout_metrics', 'rollout_history', 'rollout_lease', 'repository_categories']
