@@ -2,6 +2,7 @@
 
 A generation stores the configuration, the marks and the thresholds. Names and the counts that decide a
 category are not stored, so those of today count. Changes by SQL alone are not known.
+Rows of history store the processors that were chosen for rules to the cheapest one.
 """
 
 import re
@@ -18,8 +19,10 @@ from reconciler.errors import NotFound
 from reconciler.planning.desired import stored_thresholds
 from reconciler.planning.feature_config import Configuration, exposure_from_state, from_state
 from reconciler.planning.history import Action
+from reconciler.planning.routing_shift import routing_of
 from reconciler.planning.times import parse_time
 from reconciler.wording import short_commit, show_time
+from rollout_client.route import Routing
 from rollout_client.targeting.categories import Activity, Category, Threshold, categorize
 from rollout_client.targeting.eligibility import Repository, Targeting
 
@@ -86,6 +89,8 @@ class Then:
     """The last one up to the requested time; None for a generation or a commit."""
     targeting: Targeting | None
     """None if the feature did not exist."""
+    routing: Routing
+    """The processors of jobs and their rules, with the cheapest ones that were chosen up to that time."""
     marked: frozenset[str]
     """The ids of the repositories marked as test."""
     thresholds: Mapping[Category, Threshold] | None
@@ -123,6 +128,11 @@ def read_then(connection: "Connection", feature: str, moment: Moment) -> Then:
         applied_at=found.applied_at,
         act=act,
         targeting=None if configuration is None else configuration.targeting,
+        routing=Routing()
+        if configuration is None
+        else routing_of(
+            configuration, _choices(connection, feature, moment.time or found.applied_at)
+        ),
         marked=frozenset(stored.marked),
         thresholds=None if thresholds == read_thresholds(connection) else thresholds,
     )
@@ -146,6 +156,13 @@ def _acted(
         emergency_stop=exposure.emergency_stop,
         percentage=exposure.percentage,
     ), ActThen(Action(row.action), row.created_at)
+
+
+def _choices(connection: "Connection", feature: str, time: datetime) -> Sequence[Mapping[str, Any]]:
+    """Return the processors that were chosen for rules to the cheapest one up to a time."""
+    parameters = {"feature": feature, "time": time}
+    row = connection.execute(text(_SQL["choices"]), parameters).one_or_none()
+    return () if row is None else tuple(row.choices)
 
 
 def _find(connection: "Connection", moment: Moment) -> "Row[Any]":

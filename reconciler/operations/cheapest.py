@@ -114,10 +114,15 @@ def _resolve(
     )
     if not moves:
         return ()
-    write_choices(connection, feature, with_moves(configuration, locked.choices, moves))
+    choices = with_moves(configuration, locked.choices, moves)
+    write_choices(connection, feature, choices)
+    # All choices: a later reader needs them to repeat a decision.
+    in_force = [each.as_json() for each in choices]
     for move in moves:
         cause = HistoryCause(by=by, reason=move.sentence)
         HistoryWriter(connection, locked.generation, cause).change(
-            Action.UPDATED, feature=feature, details={"routing_choice": move.details()}
+            Action.UPDATED,
+            feature=feature,
+            details={"routing_choice": move.details(), "routing_choices": in_force},
         )
     return moves

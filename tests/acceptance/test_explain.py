@@ -234,6 +234,53 @@ def test_the_rule_that_chooses_the_processor_of_a_job_is_named(explained: Site) 
     assert last_line("reviews") == "    job       inngest (the repository is not eligible)"
 
 
+def test_the_processor_of_a_job_in_the_past_is_repeated(explained: Site) -> None:
+    def decided(moment: str) -> str:
+        done = explained.reconcile("explain", "acme/tools", "--job", "reviews:5", "--at", moment)
+        assert done.exit_code == 0, done.stderr
+        return done.stdout.splitlines()[-1].strip()
+
+    def newest() -> str:
+        return str(explained.database.value("SELECT generation FROM rollout_state"))
+
+    declare(explained, "percentage: 100, routing: [{to: inngest, because: it is cheaper}]")
+    first = newest()
+    declare(explained, "percentage: 100, routing: [{to: github_actions}]")
+    second = newest()
+    declare(explained, "percentage: 0, routing: [{to: github_actions}]")
+    third = newest()
+
+    assert decided(first) == "job       inngest (rule 1 of routing: it is cheaper)"
+    assert decided(second) == "job       github_actions (rule 1 of routing)"
+    assert decided(third) == "job       inngest (the repository is not eligible)"
+
+
+def test_a_job_that_spills_is_explained(explained: Site) -> None:
+    explained.write(
+        "version: 1\n"
+        "processors:\n"
+        "  github_actions: {cost: {per_minute: 0.01}, concurrency: 1, as_of: 2026-11-01}\n"
+        "features:\n"
+        "  capture: {percentage: 100, routing: [{to: github_actions, spill: true}]}\n"
+    )
+    assert explained.reconcile("--yes", "--allow", "max-increase").exit_code == 0
+
+    def last_line(*options: str) -> str:
+        done = explained.reconcile("explain", "acme/tools", "--job", "reviews", *options)
+        return done.stdout.splitlines()[-1].strip()
+
+    assert last_line() == "job       github_actions (rule 1 of routing)"
+    explained.database.execute(
+        "SELECT start_rollout_job('capture', id) FROM repositories"
+        " WHERE lower(full_name) = 'acme/tools'"
+    )
+    assert last_line() == (
+        "job       inngest (rule 1 of routing; github_actions is at its concurrency)"
+    )
+    newest = str(explained.database.value("SELECT generation FROM rollout_state"))
+    assert last_line("--at", newest) == "job       github_actions (rule 1 of routing)"
+
+
 def test_a_job_that_cannot_be_read_is_refused(explained: Site) -> None:
     done = explained.reconcile("explain", "acme/tools", "--job", "reviews:many")
     assert done.exit_code == 64

@@ -53,8 +53,6 @@ def command(
 
     ROLLOUT_EMERGENCY_STOP and ROLLOUT_PERCENTAGE of this process count too, except with --at.
     """
-    if at is not None and job is not None:
-        raise click.UsageError("--job does not go with --at; leave one of them out")
     run(settings_of(context), repository, at, job)
 
 
@@ -65,11 +63,12 @@ def run(
     job: "Job | None" = None,
 ) -> dict[str, Any]:
     """Print whether a repository has the feature and why, and return it."""
-    from reconciler.database.cost import read_routing_of
+    from reconciler.database.cost import read_loads, read_routing_of
     from reconciler.database.eligibility import explain_repository, explain_then
     from reconciler.database.repositories import FoundRepository, find_repository
     from reconciler.database.time_travel import read_then
     from reconciler.uuid_text import is_uuid
+    from rollout_client.route import NO_LIMITS
     from rollout_client.targeting.environment import EnvironmentOverride
 
     settings.choose_format(Format.TEXT, Format.JSON)
@@ -91,13 +90,14 @@ def run(
         origin = _origin(connection, settings, explanation)
         limit = None if then is not None else _limit(connection, explanation)
         decision = explanation.decision
-        route = (
-            None
-            if job is None
-            else read_routing_of(connection, feature).route(
-                job, eligible=decision.eligible, category=decision.category
-            )
-        )
+        routing = read_routing_of(connection, feature) if then is None else then.routing
+        # How many jobs ran in the past is not stored.
+        loads = read_loads(connection, routing) if job is not None and then is None else NO_LIMITS
+    route = by_rules = None
+    if job is not None:
+        category, eligible = decision.category, decision.eligible
+        route = routing.route(job, eligible=eligible, category=category, loads=loads)
+        by_rules = routing.route(job, eligible=eligible, category=category)
     data = _as_json(explanation) | {
         "override": _limit_as_json(limit),
         "as_of": as_of(then),
@@ -109,21 +109,23 @@ def run(
         lambda: "\n".join(
             [
                 _as_text(explanation, then, origin, limit),
-                *_route_lines(route, eligible=decision.eligible),
+                *_route_lines(route, by_rules),
             ]
         ),
     )
 
 
-def _route_lines(route: "Route | None", *, eligible: bool) -> Iterator[str]:
-    if route is None:
+def _route_lines(route: "Route | None", by_rules: "Route | None") -> Iterator[str]:
+    if route is None or by_rules is None:
         return
-    if not eligible:
+    if not route.eligible:
         reason = "the repository is not eligible"
     elif route.rule is None:
         reason = "no rule of routing fits"
     else:
         reason = f"rule {route.rule} of routing" + (f": {route.because}" if route.because else "")
+        if route.processor != by_rules.processor:
+            reason += f"; {by_rules.processor} is at its concurrency"
     yield from beside("    job       ", for_line(f"{route.processor} ({reason})"))
 
 

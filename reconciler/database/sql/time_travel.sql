@@ -83,3 +83,16 @@ WHERE
     AND history.created_at <= :time
 ORDER BY history.position DESC
 LIMIT 1;
+
+-- name: choices
+-- The processors that were chosen for a feature's rules at a time.
+SELECT history.metadata -> 'routing_choices' AS choices
+FROM public.rollout_history AS history
+INNER JOIN public.rollout_configuration AS configuration
+    ON history.rollout_config_id = configuration.id
+WHERE
+    configuration.feature_name = :feature
+    AND jsonb_typeof(history.metadata -> 'routing_choices') = 'array'
+    AND history.created_at <= :time
+ORDER BY history.position DESC
+LIMIT 1;
