@@ -28,6 +28,7 @@ from reconciler.operations.events import (
     Failed,
     FreezeOverridden,
     LimitRestored,
+    OverrideRestored,
     PromotionReady,
     Recovered,
     RolledBack,
@@ -165,7 +166,7 @@ def describe(event: Event) -> Line:
     match event:
         case BecameActive() | StandsBy() | Failed() | Recovered():
             line = _of_the_watcher(event)
-        case RolledBack() | LimitRestored() | EvidenceRose() | SharedOutage():
+        case RolledBack() | LimitRestored() | OverrideRestored() | EvidenceRose() | SharedOutage():
             line = _safeguard(event)
         case WroteBack():
             line = _wrote_back(event)
@@ -198,12 +199,22 @@ def _of_the_watcher(event: BecameActive | StandsBy | Failed | Recovered) -> Line
             return Line(Level.INFO, "recovered", f"{subject}: recovered", {"subject": subject})
 
 
-def _safeguard(event: RolledBack | LimitRestored | EvidenceRose | SharedOutage) -> Line:
+def _safeguard(
+    event: RolledBack | LimitRestored | OverrideRestored | EvidenceRose | SharedOutage,
+) -> Line:
     match event:
         case RolledBack():
             return _rolled_back(event)
         case LimitRestored():
             return _restored(event)
+        case OverrideRestored(feature, override, witness):
+            limit = describe_limit(override.percentage)
+            message = (
+                f"{feature}: {limit} by {override.by} is in force again; a failover or a restore of the "
+                f"database lost it, and {witness} had it"
+            )
+            lost = {"feature": feature, "override": str(override.id), "witness": witness}
+            return Line(Level.WARNING, "restored", message, lost)
         case EvidenceRose(feature, evidence, fails_at, sentence):
             fields = {"feature": feature, "evidence": evidence, "fails_at": fails_at}
             return Line(Level.WARNING, "evidence_rose", f"{feature}: {sentence}", fields)

@@ -68,6 +68,10 @@ class Lease:
         if not idempotent_transaction(self.database, lambda each: self._execute(each, "renew")):
             raise LeaseLost(f"the lease {self.name} expired while it was held; try again")
 
+    def record_tick(self) -> None:
+        """Record a tick that succeeded."""
+        idempotent_transaction(self.database, lambda each: self._execute(each, "ticked"))
+
     def release(self) -> None:
         """End the lease, so that another process can take it at once."""
         idempotent_transaction(self.database, lambda each: self._execute(each, "release"))
@@ -101,6 +105,21 @@ def read_holder(database: Database, name: str) -> Holder | None:
     with read_only_transaction(database) as connection:
         row = connection.execute(text(_SQL["holder"]), {"name": name}).one_or_none()
     return None if row is None else Holder(row.holder, row.until)
+
+
+def may_read_leases(connection: "Connection") -> bool:
+    """Return whether the account may read leases: grants of older releases lack the right."""
+    return bool(connection.execute(text(_SQL["may_read"])).scalar_one())
+
+
+def read_last_tick(connection: "Connection") -> datetime | None:
+    """Return when the last tick of the watch succeeded; None if none is recorded or visible."""
+    if not may_read_leases(connection):
+        return None
+    found: datetime | None = connection.execute(
+        text(_SQL["last_tick"]), {"name": WATCH_LEASE}
+    ).scalar()
+    return found
 
 
 def _this_process() -> str:

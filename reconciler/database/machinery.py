@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 
-from reconciler.database.lease import WATCH_LEASE
+from reconciler.database.lease import WATCH_LEASE, may_read_leases
 from reconciler.database.notifications import read_queue_usage
 from reconciler.database.queries import queries
 from reconciler.database.schema import current_revision
@@ -34,6 +34,8 @@ class WatchLease:
 
     holder: str
     until: datetime
+    last_tick: datetime | None
+    """When the last tick succeeded; None where no watch of this release has recorded one."""
     is_held: bool
     """False where it ended without a successor."""
 
@@ -110,18 +112,18 @@ class Machinery:
 def read_machinery(connection: "Connection") -> Machinery:
     """Return the state of the machinery."""
     server = connection.execute(text(_SQL["database"])).one()
-    may_read_leases: bool = connection.execute(text(_SQL["may_read_leases"])).scalar_one()
+    can_read_leases = may_read_leases(connection)
     lease = None
-    if may_read_leases:
+    if can_read_leases:
         row = connection.execute(text(_SQL["lease"]), {"name": WATCH_LEASE}).one_or_none()
-        lease = None if row is None else WatchLease(row.holder, row.until, row.is_held)
+        lease = None if row is None else WatchLease(**row._mapping)  # noqa: SLF001
     replicas = connection.execute(text(_SQL["replicas"]))
     sessions = connection.execute(text(_SQL["sessions"]), {"most": _MOST_PROGRAMS})
     state = connection.execute(text(_SQL["state"])).one()
     return Machinery(
         now=server.now,
         lease=lease,
-        may_read_leases=may_read_leases,
+        may_read_leases=can_read_leases,
         counted_until=connection.execute(text(_SQL["counted_until"])).scalar(),
         server=Server(
             server.version,

@@ -13,6 +13,7 @@ from reconciler.database.approvals import read_approved
 from reconciler.database.eligible_counts import read_eligible_counts
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_healths
+from reconciler.database.lease import read_last_tick
 from reconciler.database.notifications import read_queue_usage
 from reconciler.database.outbox import OutboxCounts, read_counts
 from reconciler.database.queries import queries
@@ -109,6 +110,8 @@ class Status:
     """How full the server's queue of notifications is, in percent."""
     synchronous_standby: bool
     """Whether a second server confirms each commit."""
+    last_tick: datetime | None
+    """When the last tick of the watch succeeded; None if none is recorded."""
     features: list[FeatureStatus]
     notifications: OutboxCounts
     """The notifications that are not delivered."""
@@ -133,6 +136,7 @@ def read_status(connection: "Connection", *, feature: str | None, is_exact: bool
         repositories=connection.execute(text(_SQL["repositories"])).scalar_one(),
         notification_queue=read_queue_usage(connection),
         synchronous_standby=has_synchronous_standby(connection),
+        last_tick=read_last_tick(connection),
         features=[
             FeatureStatus(
                 **row,

@@ -23,6 +23,7 @@ from reconciler.operations.events import (
     Event,
     EvidenceRose,
     FreezeOverridden,
+    OverrideRestored,
     PromotionReady,
     SharedOutage,
     emit_to,
@@ -82,6 +83,14 @@ class Recorder:
                         EventName.SHARED_OUTAGE, feature, _this_hour(), {"reason": sentence}
                     )
                 )
+            case OverrideRestored(feature, override, witness):
+                details = {
+                    "reason": f"a failover or a restore lost it, and {witness} had it: {override.reason}",
+                    "by": override.by,
+                    "override": str(override.id),
+                }
+                # The database can lose the same override twice.
+                self._add(_Occurrence(EventName.RESTORED, feature, str(uuid4()), details))
             case BecameActive():
                 self._add(_Occurrence(EventName.RESUMED, None, str(uuid4())))
             case _:

@@ -86,6 +86,22 @@ class LimitRestored:
     override: "Override | None"
 
 
+class Witness(StrEnum):
+    """Where an override that the database lost was found."""
+
+    GIT = "git"
+    WATCH = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideRestored:
+    """An override that a failover or a restore of the database lost is in force again."""
+
+    feature: str
+    override: "Override"
+    witness: Witness
+
+
 @dataclass(frozen=True, slots=True)
 class WroteBack:
     """Write-back has a new result for an override that was not in git."""
@@ -160,6 +176,7 @@ Event = (
     | EvidenceRose
     | SharedOutage
     | LimitRestored
+    | OverrideRestored
     | WroteBack
     | CommitApplied
     | CommitNotApplied

@@ -26,6 +26,7 @@ class Action(StrEnum):
     ROLLBACK = "rollback"
     EMERGENCY_STOP = "emergency_stop"
     RESUMED = "resumed"
+    RESTORED = "restored"
     DRIFT_KEPT = "drift_kept"
     DRIFT_REVERTED = "drift_reverted"
     ADOPTED = "adopted"

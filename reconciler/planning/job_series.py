@@ -86,7 +86,13 @@ class JobSeries:
 
 
 _ROLLBACKS = frozenset(
-    {Action.AUTO_ROLLBACK, Action.ROLLBACK, Action.EMERGENCY_STOP, Action.EMERGENCY_ROLLBACK}
+    {
+        Action.AUTO_ROLLBACK,
+        Action.ROLLBACK,
+        Action.EMERGENCY_STOP,
+        Action.EMERGENCY_ROLLBACK,
+        Action.RESTORED,
+    }
 )
 
 

@@ -194,6 +194,7 @@ _TITLES: Final[Mapping[EventName, str]] = {
     EventName.WATCH_ABSENT: "no watcher is active: failing features are not rolled back",
     EventName.FREEZE_OVERRIDDEN: "applied inside a freeze",
     EventName.REROUTED: "rerouted: {after} takes jobs of {before}",
+    EventName.RESTORED: "a limit that the database lost is in force again",
 }
 _WATCHED_AGAIN: Final = "a watcher is active again"
 
@@ -209,6 +210,7 @@ _NEXT_COMMANDS: Final[Mapping[EventName, str]] = {
     EventName.DRIFT_HELD: "reconcile drift",
     EventName.REFUSED: "reconcile --dry-run",
     EventName.FREEZE_OVERRIDDEN: "reconcile --dry-run",
+    EventName.RESTORED: "reconcile history",
     EventName.WRITE_BACK_STUCK: "reconcile write-back",
     EventName.WATCH_ABSENT: "reconcile watch",
     EventName.REROUTED: "reconcile cost",

@@ -109,6 +109,23 @@ def impose(standing: Standing, override: Override) -> Act | None:
         return restored
     if override.percentage is not None:
         _refuse_without_effect(standing, override.percentage)
+    return _put_in_force(standing, override)
+
+
+def put_back(standing: Standing, override: Override) -> Act | None:
+    """Return the effect of an override that the database lost; None if nothing is to be put back.
+
+    A row with its id shows that the database did not lose it; a person may have resumed it. The limit
+    is written also where it excludes no repository now: the next apply may raise the percentage.
+    """
+    in_force = standing.in_force
+    is_known = any(row.id == override.id for row in standing.overrides)
+    if is_known or (in_force is not None and not is_narrower(override, in_force)):
+        return None
+    return _put_in_force(standing, override)
+
+
+def _put_in_force(standing: Standing, override: Override) -> Act:
     superseded = (
         replace(row, state=OverrideState.DONE, superseded_by=override.id)
         for row in standing.overrides

@@ -60,6 +60,7 @@ class EventName(StrEnum):
     WATCH_ABSENT = "watch_absent"
     FREEZE_OVERRIDDEN = "freeze_overridden"
     REROUTED = "rerouted"
+    RESTORED = "restored"
 
     @property
     def severity(self) -> Severity:
@@ -78,6 +79,7 @@ class EventName(StrEnum):
                 | EventName.REFUSED
                 | EventName.WRITE_BACK_STUCK
                 | EventName.FREEZE_OVERRIDDEN
+                | EventName.RESTORED
             ):
                 return Severity.TICKET
             case (

@@ -27,6 +27,7 @@ from reconciler.operations.write_back_pass import Outcome
 from reconciler.planning.watch import retry_seconds
 from reconciler.watching.failures import FailureTracker
 from reconciler.watching.followed_branch import Follower
+from reconciler.watching.lineage import LineageWatch
 
 NO_PATIENCE: Final = timedelta(0)
 """Do not wait for another process's write-back: it writes the overrides, and the next tick checks them."""
@@ -39,6 +40,7 @@ class RemoteWorker:
     database: Database
     file: Path
     follower: Follower | None
+    lineage: LineageWatch
     confirm: Callable[[], None]
     """Called before anything is written; raises if this process is not the leader."""
     emit: Emit
@@ -56,9 +58,9 @@ class RemoteWorker:
         """Start a pass, unless one is running, there is no work, or the backoff has not passed."""
         if self._thread is not None and self._thread.is_alive():
             return
-        if not has_pending:
+        if not has_pending and not self.lineage.is_new:
             self.failures.succeeded(Subject.WRITE_BACK)
-        has_work = has_pending or self.follower is not None
+        has_work = has_pending or self.follower is not None or self.lineage.is_new
         if has_work and time.monotonic() >= self._not_before:
             self._thread = Thread(
                 target=self._pass, args=(has_pending,), name="remote-worker", daemon=True
@@ -72,9 +74,12 @@ class RemoteWorker:
 
     def _pass(self, has_pending: bool) -> None:  # noqa: FBT001 - a thread's argument
         is_finished = True
-        if has_pending:
+        if self.lineage.is_new:
+            is_finished = self._attempt(Subject.WRITE_BACK, self._compare)
+        is_compared = is_finished
+        if has_pending and is_compared:
             is_finished = self._attempt(Subject.WRITE_BACK, self._write_back)
-        if self.follower is not None:
+        if self.follower is not None and is_compared:
             is_finished = self._attempt(Subject.FOLLOW, self._follow) and is_finished
         self._failures_in_a_row = 0 if is_finished else self._failures_in_a_row + 1
         backoff = 0.0 if is_finished else retry_seconds(self._failures_in_a_row)
@@ -89,6 +94,13 @@ class RemoteWorker:
         except Exception as error:  # noqa: BLE001 - the thread's last place
             self.failures.failed(subject, error)
             return False
+
+    def _compare(self) -> bool:
+        # The server may have lost the apply of this commit too.
+        self._finished_commit = None
+        self.lineage.compare_with_git()
+        self.failures.succeeded(Subject.WRITE_BACK)
+        return True
 
     def _write_back(self) -> bool:
         if read_holder(self.database, LEASE) is not None:

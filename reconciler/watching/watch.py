@@ -32,10 +32,12 @@ from reconciler.operations.events import (
 from reconciler.operations.safeguard import Judged, Watched, act_on, judge
 from reconciler.planning.health import MetricsSource, Reason, Verdict
 from reconciler.planning.watch import lease_seconds, retry_seconds
+from reconciler.rollout_file.model import Override
 from reconciler.watching.evidence import EvidenceKeeper
 from reconciler.watching.failures import FailureTracker
 from reconciler.watching.followed_branch import FollowedBranch, Follower
 from reconciler.watching.leadership import Leadership
+from reconciler.watching.lineage import LineageWatch
 from reconciler.watching.notifier import Notifier
 from reconciler.watching.remote_worker import RemoteWorker
 from reconciler.watching.status import Role, WatchedFeature, WatchStatus
@@ -43,6 +45,7 @@ from reconciler.watching.upkeep import Upkeep
 
 ENDING_SECONDS: Final = 10.0
 """The end of the watch waits this long for the remote; the next pass continues interrupted work."""
+SECONDS_BETWEEN_RECORDED_TICKS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +86,25 @@ class Watch:
             task.database, self._leadership.lease, self._leadership.confirm
         )
         self._upkeep = Upkeep(task.database, task.keep_metrics, self._leadership.confirm)
+        self._lineage = LineageWatch(
+            self._leadership.lease,
+            task.file,
+            task.followed,
+            confirm=self._leadership.confirm,
+            emit=emit,
+        )
         self._remote_worker = RemoteWorker(
             task.database,
             task.file,
             self._follower(),
+            self._lineage,
             confirm=self._leadership.confirm,
             emit=emit,
             failures=self.failures,
         )
 
         self._notifier = self._make_notifier(recorder)
+        self._recorded_tick = -SECONDS_BETWEEN_RECORDED_TICKS
 
     def run(self, wait: Callable[[float], bool]) -> None:
         """Tick until `wait` returns true.
@@ -135,6 +147,7 @@ class Watch:
     def _act_or_stand_by(self) -> None:
         if not self._leadership.is_leader():
             self._stand_by()
+            self._lineage.look_on_standby()
             return
         if self.status.role is not Role.ACTIVE:
             self.status = replace(self.status, role=Role.ACTIVE)
@@ -147,7 +160,9 @@ class Watch:
         self.status = replace(self.status, role=Role.STANDBY, features=(), pending=0)
 
     def _act(self) -> None:
+        self._lineage.look()
         with read_only_transaction(self._task.database) as connection:
+            self._lineage.require_same(connection)
             judged = []
             for found in judge(connection, self._task.features, self._task.metrics_source):
                 judged.append(found)
@@ -157,6 +172,9 @@ class Watch:
             pending = sum(len(each.pending) for each in read_pending(connection))
             queue_usage = read_queue_usage(connection)
         watched = self._roll_back(judged)
+        self._lineage.note(
+            {each.found.name: _in_force(each, watched.get(each.found.name)) for each in judged}
+        )
         self._report_new_verdicts(judged)
         pending += sum(each.rollback is not None for each in watched.values())
         self.status = replace(
@@ -174,6 +192,13 @@ class Watch:
                 raise each.failure
         self._evidence.count(judged)
         self._upkeep.run()
+        self._record_tick()
+
+    def _record_tick(self) -> None:
+        """Record the tick, at most once a second."""
+        if time.monotonic() - self._recorded_tick >= SECONDS_BETWEEN_RECORDED_TICKS:
+            self._leadership.lease.record_tick()
+            self._recorded_tick = time.monotonic()
 
     def _report_new_verdicts(self, judged: Sequence[Judged]) -> None:
         """Report the features that need a person's attention and did not at the last tick."""
@@ -224,7 +249,11 @@ class Watch:
         )
 
 
-def _after(judged: Judged, watched: Watched | None) -> WatchedFeature:
+def _in_force(judged: Judged, watched: Watched | None) -> Override | None:
     rollback = None if watched is None else watched.rollback
-    in_force = judged.found.standing.in_force if rollback is None else rollback.override
-    return WatchedFeature(judged.found.name, judged.health, is_limited=in_force is not None)
+    return judged.found.standing.in_force if rollback is None else rollback.override
+
+
+def _after(judged: Judged, watched: Watched | None) -> WatchedFeature:
+    is_limited = _in_force(judged, watched) is not None
+    return WatchedFeature(judged.found.name, judged.health, is_limited=is_limited)

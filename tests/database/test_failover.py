@@ -3,22 +3,32 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from reconciler.database import schema
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.embedded import EmbeddedServer, installed_binaries
 from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.operations.events import CommitApplied, Event, OverrideRestored, Witness
 from reconciler.operations.reconcile import apply
+from reconciler.operations.safeguard import resume, roll_back, stop
+from reconciler.watching.followed_branch import FollowedBranch
+from reconciler.watching.watch import Task, Watch
 from rollout_client import RolloutClient
+from tests.browser import dashboard
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, load
 from tests.database.test_faults import application
 from tests.postgres import Database
 from tests.site import Site
+from tests.watching import FILE
+from tests.writing_back import apply_file, carry
 
 SETTINGS = {"fsync": "off", "wal_level": "replica", "max_wal_senders": "4"}
 COMMITTED = b"C\0\0\0\x0bCOMMIT\0"
@@ -56,6 +66,10 @@ class Servers:
         server = EmbeddedServer(folder, SETTINGS)
         self._replicas.append(server)
         return Database(server.start())
+
+    def lose_primary(self) -> None:
+        """Stop the primary at once."""
+        self._primary.stop()
 
     def stop(self) -> None:
         for server in (*self._replicas, self._primary):
@@ -146,3 +160,210 @@ def test_reading_commands_read_a_replica_and_print_its_age(servers: Servers, sit
     stop = ("stop", "--feature", "f", "--reason", "errors", "--no-write-back")
     assert site.reconcile(*stop, env=addresses).exit_code == 0
     assert servers.primary.value("SELECT emergency_stop FROM rollout_configuration")
+
+
+def test_the_dashboard_reads_a_replica_and_acts_on_the_primary(
+    servers: Servers, site: Site
+) -> None:
+    load(servers.primary)
+    replica = servers.replica()
+    addresses = {"ROLLOUT_READ_DATABASE_URL": replica.url}
+    on_primary = replace(site, database=servers.primary)
+    with dashboard(on_primary, environment=addresses) as (url, _):
+        servers.primary.execute("UPDATE rollout_configuration SET rollout_percentage = 30")
+
+        (feature,) = httpx.get(f"{url}/api/now").json()["features"]
+        page = httpx.get(f"{url}/features/f").text
+        act = httpx.get(f"{url}/features/f/rollback?to=20").text
+        assert httpx.get(f"{url}/readyz").json() == httpx.get(f"{url}/livez").json()
+
+    assert feature["percentage"] == 100
+    assert "Read from a replica; its newest change is of" in page
+    assert "Read from a replica" not in act
+    assert "30" in act
+
+
+TARGET = """
+INSERT INTO rollout_notification_target (name, kind, events, severities, features)
+VALUES ('team', 'webhook', '{restored}', '{}', '{}')
+"""
+IN_FORCE = """
+SELECT feature_name, override.percentage, reason, triggered_by
+FROM rollout_override AS override
+JOIN rollout_configuration AS configuration ON configuration.id = rollout_config_id
+WHERE state = 'on' ORDER BY 1
+"""
+RESTORED = """
+SELECT feature_name, history.metadata ->> 'witness' AS witness
+FROM rollout_history AS history
+JOIN rollout_configuration AS configuration ON configuration.id = rollout_config_id
+WHERE action = 'restored' ORDER BY 1
+"""
+LIVE = (
+    "SELECT feature_name, rollout_percentage, emergency_stop FROM rollout_configuration ORDER BY 1"
+)
+
+
+@pytest.fixture
+def rollout(servers: Servers, site: Site) -> Site:
+    """A site on the primary: two features at 50 percent, applied and pushed."""
+    found = replace(site, database=servers.primary)
+    found.write(FILE)
+    found.commit("Take half in")
+    found.push()
+    apply_file(found)
+    found.database.execute(TARGET)
+    return found
+
+
+def task(database: Database, site: Site, followed: FollowedBranch | None = None) -> Task:
+    opened = OpenedDatabase.at(database.address)
+    return Task(opened, site.file, 0.1, (), None, followed, "a test", writes_back=False)
+
+
+class Watching:
+    """A watch in this process that loses the primary between two ticks."""
+
+    def __init__(self, servers: Servers, site: Site, proxy: Proxy, followed: str | None) -> None:
+        self.events: list[Event] = []
+        self._servers, self._proxy = servers, proxy
+        branch = None if followed is None else FollowedBranch("origin", followed)
+        address = DatabaseAddress.parse(proxy.url)
+        task = Task(
+            OpenedDatabase.at(address),
+            site.file,
+            0.1,
+            (),
+            None,
+            branch,
+            "a test",
+            writes_back=False,
+        )
+        self._watch = Watch(task, self.events.append)
+
+    def fail_over(
+        self,
+        replica: Database,
+        until: Callable[[], bool],
+        after: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Tick on the primary until `after` holds, then on a promoted replica until `until` does."""
+        left = [2]
+        is_over = [False]
+
+        def wait(_seconds: float) -> bool:
+            if not is_over[0]:
+                if self._watch.status.ticks and after():
+                    promote(replica)
+                    self._proxy.lead_to(replica.url)
+                    self._proxy.cut()
+                    self._servers.lose_primary()
+                    is_over[0] = True
+                return False
+            if until():
+                left[0] -= 1
+            return left[0] == 0
+
+        self._watch.run(wait)
+
+    @property
+    def restored(self) -> list[tuple[str, Witness]]:
+        return [
+            (each.feature, each.witness)
+            for each in self.events
+            if isinstance(each, OverrideRestored)
+        ]
+
+
+def timeline_is_recorded(replica: Database) -> bool:
+    found = replica.rows("SELECT timeline FROM rollout_lease WHERE name = 'watch'")
+    return found == [{"timeline": 2}]
+
+
+def test_a_stop_that_a_failover_lost_is_in_force_again(servers: Servers, rollout: Site) -> None:
+    primary = OpenedDatabase.at(servers.primary.address)
+    with Proxy(servers.primary) as proxy:
+        watching = Watching(servers, rollout, proxy, None)
+        replica = servers.replica()
+        stop(primary, "capture", by="ada", reason="errors")
+        before = servers.primary.rows(IN_FORCE)
+        primary.engine.dispose()
+        watching.fail_over(replica, lambda: timeline_is_recorded(replica))
+
+    assert watching.restored == [("capture", Witness.WATCH)]
+    assert replica.rows(IN_FORCE) == before
+    assert replica.rows(LIVE) == [
+        {"feature_name": "capture", "rollout_percentage": Decimal(0), "emergency_stop": True},
+        {"feature_name": "export", "rollout_percentage": Decimal(50), "emergency_stop": False},
+    ]
+    assert replica.rows(RESTORED) == [{"feature_name": "capture", "witness": "watch"}]
+    assert replica.rows("SELECT event, feature_name FROM rollout_notification") == [
+        {"event": "restored", "feature_name": "capture"}
+    ]
+
+
+def test_an_override_that_only_git_has_is_in_force_again(servers: Servers, rollout: Site) -> None:
+    primary = OpenedDatabase.at(servers.primary.address)
+    replica = servers.replica()
+    roll_back(primary, "capture", Decimal(5), by="ada", reason="errors")
+    assert [each.outcome.value for each in carry(rollout).overrides] == ["written"]
+    resume(primary, "capture", by="ada", reason="mended")
+    primary.engine.dispose()
+    with Proxy(servers.primary) as proxy:
+        watching = Watching(servers, rollout, proxy, "main")
+        watching.fail_over(replica, lambda: timeline_is_recorded(replica))
+
+    assert watching.restored == [("capture", Witness.GIT)]
+    assert replica.rows(RESTORED) == [{"feature_name": "capture", "witness": "git"}]
+    (found,) = replica.rows(IN_FORCE)
+    assert (found["percentage"], found["triggered_by"]) == (Decimal(5), "ada")
+
+
+def test_a_resume_is_not_taken_back_by_a_failover(servers: Servers, rollout: Site) -> None:
+    primary = OpenedDatabase.at(servers.primary.address)
+    stop(primary, "capture", by="ada", reason="errors")
+    assert [each.outcome.value for each in carry(rollout).overrides] == ["written"]
+    resume(primary, "capture", by="ada", reason="mended")
+    replica = servers.replica()
+    primary.engine.dispose()
+    with Proxy(servers.primary) as proxy:
+        watching = Watching(servers, rollout, proxy, None)
+        watching.fail_over(replica, lambda: timeline_is_recorded(replica))
+
+    assert watching.restored == []
+    assert replica.rows(IN_FORCE) == []
+
+
+def test_an_apply_that_a_failover_lost_is_followed_again(servers: Servers, rollout: Site) -> None:
+    replica = servers.replica()
+    rollout.replace("export:\n    percentage: 50", "export:\n    percentage: 20")
+    rollout.commit("Lower export")
+    rollout.push()
+    with Proxy(servers.primary) as proxy:
+        watching = Watching(servers, rollout, proxy, "main")
+        watching.fail_over(
+            replica,
+            lambda: generations(replica) == [1, 2],
+            after=lambda: any(isinstance(each, CommitApplied) for each in watching.events),
+        )
+
+    assert replica.rows(LIVE)[1]["rollout_percentage"] == Decimal(20)
+
+
+def test_a_watch_that_starts_after_a_failover_compares_git(servers: Servers, rollout: Site) -> None:
+    primary = OpenedDatabase.at(servers.primary.address)
+    Watch(task(servers.primary, rollout)).run(lambda _seconds: True)
+    replica = servers.replica()
+    stop(primary, "capture", by="ada", reason="errors")
+    assert [each.outcome.value for each in carry(rollout).overrides] == ["written"]
+    primary.engine.dispose()
+    promote(replica)
+
+    events: list[Event] = []
+    Watch(task(replica, rollout), events.append).run(lambda _seconds: timeline_is_recorded(replica))
+
+    assert replica.rows(RESTORED) == [{"feature_name": "capture", "witness": "git"}]
+    # A block of the branch that no server lost is left to the next apply.
+    replica.execute("UPDATE rollout_override SET id = gen_random_uuid()")
+    Watch(task(replica, rollout), events.append).run(lambda _seconds: True)
+    assert len(replica.rows(RESTORED)) == 1

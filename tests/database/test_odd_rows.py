@@ -41,6 +41,7 @@ SHARED = (
     ("repository_categories", "updated_at"),
     ("rollout_state", "applied_at"),
     ("rollout_lease", "until"),
+    ("rollout_lease", "last_tick"),
 )
 
 

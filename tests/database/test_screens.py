@@ -377,6 +377,9 @@ def test_the_machinery_shows_who_holds_the_lease(client: Browser, database: Data
         "INSERT INTO rollout_lease VALUES ('watch', 'process 7', now() + interval '1 h')"
     )
     assert "process 7" in shown(client, "/machinery")
+    assert "last tick" not in shown(client, "/machinery")
+    database.execute("UPDATE rollout_lease SET last_tick = '2026-01-02 03:04:05Z'")
+    assert "last tick" in shown(client, "/machinery")
 
     database.execute("UPDATE rollout_lease SET until = now() - interval '1 hour'")
     assert "✗ none since" in shown(client, "/machinery")

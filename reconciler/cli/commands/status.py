@@ -84,6 +84,8 @@ def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
         for each in found.features
     )
     first = wrapped(applied)
+    if found.last_tick is not None:
+        first += paragraph("watch", f"last tick {show_time(found.last_tick)}")
     if not found.synchronous_standby:
         first += paragraph("copies", ONE_COPY)
     if found.notification_queue > NOTIFIES_UP_TO_PERCENT:

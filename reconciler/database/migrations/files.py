@@ -30,6 +30,7 @@ OBJECT_FILES: Final = (
     "0016_functions.sql",
     "0017_starts.sql",
     "0017_functions.sql",
+    "0018_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
 

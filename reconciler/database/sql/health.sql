@@ -215,7 +215,7 @@ WITH feature AS (
             max(history.created_at) FILTER (
                 WHERE history.action IN (
                     'auto_rollback', 'rollback', 'emergency_stop', 'emergency_rollback', 'resumed',
-                    'drift_kept'
+                    'restored', 'drift_kept'
                 )
             ),
             CASE WHEN configuration.emergency_stop THEN now() END

@@ -12,13 +12,10 @@ SELECT
 SELECT
     lease.holder,
     lease.until,
+    lease.last_tick,
     lease.until > clock_timestamp() AS is_held
 FROM public.rollout_lease AS lease
 WHERE lease.name = :name;
-
--- name: may_read_leases
--- Whether this account may read leases.
-SELECT has_table_privilege('public.rollout_lease', 'SELECT');
 
 -- name: counted_until
 -- The end of the newest window of jobs that a watch has counted.

@@ -45,7 +45,7 @@ SELECT history.metadata -> 'before'
 FROM public.rollout_history AS history
 WHERE
     history.rollout_config_id = :configuration
-    AND history.action IN ('auto_rollback', 'rollback', 'emergency_stop')
+    AND history.action IN ('auto_rollback', 'rollback', 'emergency_stop', 'restored')
     AND history.metadata ->> 'override' = any(CAST(:overrides AS text []))
 ORDER BY history.position
 LIMIT 1;

@@ -76,7 +76,7 @@ INNER JOIN public.rollout_configuration AS configuration
     ON history.rollout_config_id = configuration.id
 WHERE
     configuration.feature_name = :feature
-    AND history.action IN ('auto_rollback', 'rollback', 'emergency_stop', 'resumed')
+    AND history.action IN ('auto_rollback', 'rollback', 'emergency_stop', 'resumed', 'restored')
     AND history.metadata -> 'generation' = to_jsonb(CAST(:generation AS bigint))
     AND history.metadata #> '{after,emergency_stop}' IS NOT null
     AND history.metadata ->> 'removed_from' IS null
