@@ -117,6 +117,14 @@ def reading(settings: Settings) -> "Iterator[Connection]":
         yield connection
 
 
+def find_replica_address(settings: Settings) -> "DatabaseAddress | None":
+    """Return the address in `ROLLOUT_READ_DATABASE_URL`; None without one. `--database-url` comes first."""
+    from reconciler.database.address import DatabaseAddress
+
+    url = os.environ.get("ROLLOUT_READ_DATABASE_URL")
+    return DatabaseAddress.parse(url) if url and settings.database_url is None else None
+
+
 @contextmanager
 def reading_replica(settings: Settings) -> "Iterator[Connection]":
     """Yield a connection as `reading` does, to the server of `ROLLOUT_READ_DATABASE_URL` if it is set.
@@ -124,17 +132,12 @@ def reading_replica(settings: Settings) -> "Iterator[Connection]":
     For what may be some seconds old: no plan, no act, no verdict. `--database-url` comes first. The age is
     printed.
     """
-    from reconciler.database.address import DatabaseAddress
     from reconciler.database.schema import require_newest
     from reconciler.database.server import newest_replayed_change
     from reconciler.database.transactions import Database, read_only_transaction
 
-    url = os.environ.get("ROLLOUT_READ_DATABASE_URL")
-    database = (
-        open_database(settings)
-        if settings.database_url is not None or not url
-        else Database.at(DatabaseAddress.parse(url))
-    )
+    address = find_replica_address(settings)
+    database = open_database(settings) if address is None else Database.at(address)
     with read_only_transaction(database) as connection:
         require_newest(connection)
         if newest := newest_replayed_change(connection):

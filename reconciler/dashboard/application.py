@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -64,12 +64,19 @@ class Dashboard:
     """The address in a browser, where it is another one than that of the request."""
     in_git: InGit = field(default_factory=InGit)
     """What the pages show from git."""
+    replica: "Database | None" = None
+    """The server that pages are read from, if it is another one; acts and their effect never are."""
     listener: Listener = field(init=False)
     """Notices changes, for live pages."""
 
     def __post_init__(self) -> None:
         """Make the listener; it starts with the first stream."""
-        object.__setattr__(self, "listener", Listener(self.reading))
+        object.__setattr__(self, "listener", Listener(self.pages))
+
+    @property
+    def pages(self) -> "Database":
+        """The database that pages are read from."""
+        return self.replica or self.reading
 
     @property
     def is_local(self) -> bool:
@@ -103,6 +110,7 @@ def make_application(dashboard: Dashboard) -> Starlette:
             "version": getattr(request.state, "version", ""),
             "in_git": dashboard.in_git,
             "is_fragment": is_fragment(request),
+            "newest_change": getattr(request.state, "newest_change", None),
             "person": person,
             "acts": dashboard.acting is not None and person is not None and person.may_act,
             "ends_sessions": ends_sessions,
@@ -117,11 +125,12 @@ def make_application(dashboard: Dashboard) -> Starlette:
     changes = dashboard.listener.changes
     metrics = Metrics(changes)
     surroundings = Surroundings(
-        dashboard.reading,
+        dashboard.pages,
         render,
         Parts(changes),
-        Audiences(dashboard.reading, changes.note_own),
+        Audiences(dashboard.pages, changes.note_own),
         dashboard.in_git,
+        reads_replica=dashboard.replica is not None,
     )
     return Starlette(
         routes=[
@@ -129,6 +138,7 @@ def make_application(dashboard: Dashboard) -> Starlette:
             *dashboard.sign_in.routes(forms, render),
             *(() if acting is None else act_routes(acting, dashboard.reading, forms, render)),
             stream_route(dashboard.listener),
+            Route("/livez", _live, methods=["GET"]),
             Route("/metrics", metrics.serve, methods=["GET"]),
             *screen_routes(surroundings),
         ],
@@ -138,6 +148,10 @@ def make_application(dashboard: Dashboard) -> Starlette:
             Middleware(Gate, dashboard.sign_in),
         ],
     )
+
+
+async def _live(_request: "Request") -> Response:
+    return JSONResponse({"status": "ok"})
 
 
 class Guard:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.cli.context import actor, database_wait_seconds, find_address, open_address
+from reconciler.cli.context import (
+    actor,
+    database_wait_seconds,
+    find_address,
+    find_replica_address,
+    open_address,
+)
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.sign_in_options import make_sign_in, make_signer, sign_in_options
 from reconciler.cli.types import Listen
@@ -67,9 +73,10 @@ def command(
     chosen = make_sign_in(sign_in, signer)
     address = find_address(settings)
     open_address(address, to_write=False)
-    reading = Database.at(
-        address, rights=Rights(None if chosen is None else _READER, statement_seconds=_PAGE_SECONDS)
-    )
+    rights = Rights(None if chosen is None else _READER, statement_seconds=_PAGE_SECONDS)
+    reading = Database.at(address, rights=rights)
+    replica_address = find_replica_address(settings)
+    replica = None if replica_address is None else Database.at(replica_address, rights=rights)
     if chosen is None:
         from reconciler.dashboard.sign_in.gate import LocalSignIn
 
@@ -78,7 +85,7 @@ def command(
     else:
         acting = _acting(settings, address, _SAFEGUARD, writes_back=writes_back)
     in_git = _in_git(settings)
-    dashboard = Dashboard(reading, chosen, acting, signer, sign_in["public_url"], in_git)
+    dashboard = Dashboard(reading, chosen, acting, signer, sign_in["public_url"], in_git, replica)
     ended_by = serve(dashboard, listen, lambda at: settings.inform(f"serving http://{at}/"))
     settings.inform(f"ended by {ended_by.name}")
     return 0 if ended_by is signal.SIGTERM else EXIT_INTERRUPTED

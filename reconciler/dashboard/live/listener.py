@@ -81,7 +81,7 @@ class Listener:
             began = time.monotonic()
             try:
                 with closing(connect(self._address, patience=_PATIENCE_SECONDS)) as connection:
-                    problem = listen(connection, self._address)
+                    problem = _listen_or_explain(connection, self._address)
                     if problem is None:
                         self._listen(connection)
                 if problem is not None:
@@ -116,3 +116,10 @@ class Listener:
         is_changed = fingerprint != self._fingerprint
         self._fingerprint = fingerprint
         self.changes.note(mode, is_changed=is_changed)
+
+
+def _listen_or_explain(connection: "Connection", address: _ListeningAddress) -> str | None:
+    try:
+        return listen(connection, address)
+    except psycopg.errors.ReadOnlySqlTransaction:
+        return "a replica accepts no LISTEN"

@@ -30,7 +30,7 @@ from reconciler.dashboard.screens.page_transaction import page_transaction
 from reconciler.dashboard.screens.repositories import read_repositories_screen
 from reconciler.database.history_search import HistoryPage, read_history_page
 from reconciler.database.machinery import read_machinery
-from reconciler.database.server import ONE_COPY
+from reconciler.database.server import ONE_COPY, newest_replayed_change
 from reconciler.errors import NotFound, ReconcilerError
 from reconciler.operations.open_tasks import read_open_tasks
 from reconciler.wording import show_time
@@ -58,6 +58,8 @@ class Surroundings:
     parts: Parts
     audiences: Audiences
     in_git: InGit
+    reads_replica: bool = False
+    """Whether each page shows the time of the newest change that the server has."""
 
 
 def is_fragment(request: "Request") -> bool:
@@ -70,6 +72,7 @@ def screen_routes(surroundings: Surroundings) -> list[Route]:
     screens: Mapping[str, Callable[[Surroundings, Request], Response]] = {
         "/": _now,
         "/api/now": _now_as_json,
+        "/readyz": _healthz,
         "/healthz": _healthz,
         "/features/{name:path}": _feature,
         "/repositories": _repositories,
@@ -95,6 +98,9 @@ def _answering(
 ) -> "Callable[[Request], Awaitable[Response]]":
     def read(request: "Request") -> Response:
         try:
+            if surroundings.reads_replica:
+                with page_transaction(surroundings.database) as connection:
+                    request.state.newest_change = newest_replayed_change(connection)
             return screen(surroundings, request)
         except NotFound as error:
             return surroundings.render(request, "problem.html", {"problem": str(error)}, 404)

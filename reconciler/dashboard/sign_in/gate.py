@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Render = Callable[[Request, str, Mapping[str, Any], int], Response]
 
-OPEN_PATHS: Final = ("/healthz", "/metrics")
+OPEN_PATHS: Final = ("/livez", "/readyz", "/healthz", "/metrics")
 _STATIC: Final = "/static/"
 
 
