@@ -1,4 +1,7 @@
-"""HTTP server of the watch: `/healthz` as JSON, `/metrics` in the formats of Prometheus."""
+"""HTTP server of the watch: its probes, and `/metrics` in the formats of Prometheus.
+
+`/livez` is about the process; `/readyz` and `/healthz` show whether ticks succeed, as JSON.
+"""
 
 import json
 import socket
@@ -143,14 +146,16 @@ class _Handler(BaseHTTPRequestHandler):
                 # A page in a browser can send requests here by a name that leads to this machine.
                 status, kind = HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8"
                 body = b"use a name of this machine, such as localhost\n"
-            case "/healthz":
+            case "/livez":
+                status, kind, body = HTTPStatus.OK, "application/json", b'{"status": "ok"}\n'
+            case "/readyz" | "/healthz":
                 status, kind, body = self._health()
             case "/metrics":
                 encode, kind = choose_exposition(self.headers.get("Accept"))
                 status, body = HTTPStatus.OK, encode(self.server.registry)
             case _:
                 status, kind = HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8"
-                body = b"not found; use /healthz or /metrics\n"
+                body = b"not found; use /livez, /readyz, /healthz or /metrics\n"
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

@@ -45,7 +45,7 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
     "--listen",
     type=Listen(),
     metavar="HOST:PORT",
-    help="Serve /healthz and /metrics at this address, such as 127.0.0.1:9464; port 0 takes a free one.",
+    help="Serve /livez, /readyz and /metrics here, such as 127.0.0.1:9464; port 0 takes a free one.",
 )
 @click.option(
     "--log-format",
