@@ -54,6 +54,10 @@ test-nightly: .venv/development tests/javascript/node_modules ## run every test,
 test-oldest: .venv/development ## run the client with the lowest versions that it allows; needs the package index
 	$(BIN)/python -m pytest --nightly tests/acceptance/test_distributions.py -k lowest_versions
 
+.PHONY: test-cluster
+test-cluster: .venv/development ## make faults in a real cluster of three Patroni; ROUNDS=200 for a night
+	$(BIN)/python -m tests.cluster --rounds $(or $(ROUNDS),20)
+
 .PHONY: bench
 bench: .venv/development ## measure the promised performance, as ratios within one run
 	$(BIN)/python -m benchmarks
