@@ -70,6 +70,14 @@ def cut_and_kill(cluster: Cluster) -> None:
     primary.kill()
 
 
+def cut_write_and_kill(cluster: Cluster) -> None:
+    """Do the same after enough time for stops that are written to git."""
+    primary = cluster.primary()
+    primary.replication.cut()
+    time.sleep(12)
+    primary.kill()
+
+
 def switch_over(cluster: Cluster) -> None:
     """Let another server become the primary."""
     cluster.switch_over()
@@ -116,7 +124,7 @@ def faults(turn: int) -> list[Fault]:
     """Return the faults of the contract; each turn kills at the next statements of an act."""
     first, later = 1 + turn % 4, 5 + turn % 12
     return [
-        Fault("asynchronous: acts lost", cut_and_kill, is_synchronous=False),
+        Fault("asynchronous: acts lost", cut_write_and_kill, is_synchronous=False),
         Fault("the client's connection half-open", nothing, hangs=True),
         Fault("primary cut from etcd", cut_from_etcd),
         Fault("primary cut from its standbys", cut_from_standbys),

@@ -8,7 +8,7 @@ from typing import Final
 
 from reconciler.watching import lineage
 from rollout_client import follower
-from tests.cluster.faults import Fault, cut_and_kill, nothing, switch_over
+from tests.cluster.faults import Fault, cut_and_kill, cut_write_and_kill, nothing, switch_over
 from tests.cluster.rounds import NOTHING_REMOVED, Removal
 
 _A_DAY: Final = 86_400.0
@@ -80,7 +80,7 @@ REMOVALS: Final = (
     ),
     RemovedRule(
         "4, git is the second witness",
-        Fault("asynchronous: acts lost", cut_and_kill, is_synchronous=False),
+        Fault("asynchronous: acts lost", cut_write_and_kill, is_synchronous=False),
         "is lost",
         patch=_forget_lineage,
     ),

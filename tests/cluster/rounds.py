@@ -13,10 +13,12 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+import pytest
 from sqlalchemy import event
 
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.apply import Application
+from reconciler.database.driver import DriverConnection, DriverResult
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import ReconcilerError
 from reconciler.operations.events import Event, OverrideRestored
@@ -90,6 +92,8 @@ class Round:
     longest_seconds: float = 0.0
     restored_at: list[float] = field(default_factory=list)
     _successes: dict[str, int] = field(default_factory=dict)
+    _statements: dict[str, int] = field(default_factory=dict)
+    """By act: the statements of its transaction so far."""
     _is_over: threading.Event = field(default_factory=threading.Event)
     _is_armed: threading.Event = field(default_factory=threading.Event)
     _is_made: threading.Event = field(default_factory=threading.Event)
@@ -99,7 +103,7 @@ class Round:
         """Run the round to its end, and check it."""
         began = time.monotonic()
         clients = [
-            threading.Thread(target=work, args=(name,), daemon=True)
+            threading.Thread(target=work, args=(name,), name=name, daemon=True)
             for name, work in (
                 ("stop", self._stop_features),
                 ("apply", self._apply_files),
@@ -109,6 +113,7 @@ class Round:
         url = self.cluster.url_by_haproxy if self.fault.hangs else self.cluster.url
         quiet = timedelta(hours=1) if self.fault.hangs else timedelta(seconds=10)
         with (
+            self._hooked(),
             self._watching(),
             RolloutClient(
                 url(self.database), poll_every=quiet, max_staleness=timedelta(hours=9)
@@ -164,31 +169,54 @@ class Round:
         finally:
             self._is_made.set()
 
-    def _during(self, act: str, opened: OpenedDatabase) -> None:
-        """Make the fault before a statement of an act on this database."""
-        count = [0]
+    @contextmanager
+    def _hooked(self) -> Iterator[None]:
+        """Call `_before` with each statement of an act, and with None at its COMMIT."""
+        execute, commit = DriverConnection.execute, DriverConnection.commit
+
+        def hooked_execute(
+            connection: DriverConnection, statement: str, *parameters: Any
+        ) -> DriverResult:
+            return execute(connection, self._before(statement), *parameters)
+
+        def hooked_commit(connection: DriverConnection) -> None:
+            self._before_commit()
+            commit(connection)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(DriverConnection, "execute", hooked_execute)
+            patch.setattr(DriverConnection, "commit", hooked_commit)
+            yield
+
+    def _hook_engine(self, opened: OpenedDatabase) -> None:
+        """Do the same for the statements of an engine."""
 
         def before_statement(*arguments: Any) -> tuple[str, Any]:
-            statement, parameters = arguments[2], arguments[3]
-            if "claim_rollout_write" in statement:
-                count[0] = 0
-            count[0] += 1
-            if (
-                self._is_armed.is_set()
-                and act == self.fault.at
-                and count[0] == self.fault.statement
-            ):
-                self._now()
-            changed = self.removal.statement
-            return (statement if changed is None else changed(statement)), parameters
+            return self._before(arguments[2]), arguments[3]
 
         def before_commit(_connection: Any) -> None:
-            # An act may have fewer statements than the fault waits for.
-            if self._is_armed.is_set() and act == self.fault.at:
-                self._now()
+            self._before_commit()
 
         event.listen(opened.engine, "before_cursor_execute", before_statement, retval=True)
         event.listen(opened.engine, "commit", before_commit)
+
+    def _before(self, statement: str) -> str:
+        act = threading.current_thread().name
+        if "claim_rollout_write" in statement:
+            self._statements[act] = 0
+        self._statements[act] = self._statements.get(act, 0) + 1
+        if self._is_due(act) and self._statements[act] == self.fault.statement:
+            self._now()
+        changed = self.removal.statement
+        return statement if changed is None else changed(statement)
+
+    def _before_commit(self) -> None:
+        # An act may have fewer statements than the fault waits for.
+        if self._is_due(threading.current_thread().name):
+            self._now()
+
+    def _is_due(self, act: str) -> bool:
+        return self._is_armed.is_set() and act == self.fault.at
 
     # -- The clients.
 
@@ -213,7 +241,6 @@ class Round:
 
     def _stop_features(self, act: str) -> None:
         opened = self._open(self.cluster.url(self.database))
-        self._during(act, opened)
         for number in range(FEATURES):
             if not self._goes_on(act):
                 break
@@ -247,7 +274,7 @@ class Round:
 
     def _apply_files(self, act: str) -> None:
         opened = self._open(self.cluster.url_by_pgbouncer(self.database))
-        self._during(act, opened)
+        self._hook_engine(opened)
         number = 0
         while self._goes_on(act) and not self._is_over.is_set():
             number += 1
@@ -269,7 +296,7 @@ class Round:
         with RolloutClient(url, start_timeout=timedelta(seconds=30)) as client:
             while self._goes_on(act) and not self._is_over.is_set():
                 began = time.monotonic()
-                if self._is_armed.is_set() and act == self.fault.at:
+                if self._is_due(act):
                     threading.Thread(target=self._now, daemon=True).start()
                 if client.record("a/b", APPLIED, "inngest", succeeded=True, wait=True):
                     self.answers.jobs += 1
