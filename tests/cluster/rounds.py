@@ -166,6 +166,8 @@ class Round:
             self.fault_at = time.monotonic()
         try:
             self.fault.make(self.cluster)
+        except TimeoutError as problem:
+            self.answers.failures.append(f"the fault did not take place: {problem}")
         finally:
             self._is_made.set()
 

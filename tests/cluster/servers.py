@@ -320,7 +320,8 @@ class Cluster:
             "restapi": {"listen": f"127.0.0.1:{rest}", "connect_address": f"127.0.0.1:{rest}"},
             # By the API of version 3, Patroni 3.0 takes the lock of a new primary back when the old one's machine
             # was frozen and goes on: it writes the key without a comparison.
-            "etcd": {"hosts": [f"127.0.0.1:{each.port}" for each in relays]},
+            # As proxies: Patroni would ask them for the addresses of etcd, and go around a cut.
+            "etcd": {"hosts": [f"127.0.0.1:{each.port}" for each in relays], "use_proxies": True},
             "bootstrap": {
                 "dcs": {
                     "ttl": TTL_SECONDS,
