@@ -6,6 +6,8 @@ from contextlib import suppress
 
 COMMITTED = b"C\0\0\0\x0bCOMMIT\0"
 """The server's answer to COMMIT."""
+CLAIM = b"claim_rollout_write"
+"""Part of a statement that each write sends."""
 
 
 class Relay:
@@ -18,6 +20,8 @@ class Relay:
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._hanging: set[socket.socket] = set()
+        self._writing: set[socket.socket] = set()
+        """The servers' sides of the connections on which a client began a write."""
         self._is_cut = False
         self.is_losing = False
         """Until an answer to COMMIT was lost."""
@@ -35,7 +39,7 @@ class Relay:
             self._hanging |= self._sockets
 
     def lose_answer_of_commit(self) -> None:
-        """Cut the connection on which the next COMMIT is answered, before the answer passes."""
+        """Cut the connection on which the next COMMIT of a write is answered, before the answer passes."""
         self.is_losing = True
 
     def mend(self) -> None:
@@ -72,7 +76,9 @@ class Relay:
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while sent := source.recv(65536):
-                if self._is_lost(sent):
+                if CLAIM in sent:
+                    self._writing.add(sink)
+                if self._is_lost(source, sent):
                     break
                 if source not in self._hanging:
                     sink.sendall(sent)
@@ -82,9 +88,9 @@ class Relay:
             self._sockets.discard(source)
         source.close()
 
-    def _is_lost(self, sent: bytes) -> bool:
+    def _is_lost(self, source: socket.socket, sent: bytes) -> bool:
         with self._lock:
-            is_lost = self.is_losing and COMMITTED in sent
+            is_lost = self.is_losing and source in self._writing and COMMITTED in sent
             if is_lost:
                 self.is_losing = False
             return is_lost

@@ -8,7 +8,7 @@ from typing import Final
 
 from reconciler.watching import lineage
 from rollout_client import follower
-from tests.cluster.faults import Fault, cut_and_kill, cut_write_and_kill, nothing, switch_over
+from tests.cluster.faults import Fault, cut_and_kill, cut_write_and_kill, kill_primary, nothing
 from tests.cluster.rounds import NOTHING_REMOVED, Removal
 
 _A_DAY: Final = 86_400.0
@@ -60,7 +60,7 @@ REMOVALS: Final = (
     ),
     RemovedRule(
         "2, a switchover is waited for",
-        Fault("switchover", switch_over),
+        Fault("primary killed", kill_primary),
         "ended with an error",
         Removal(patience_seconds=0.0),
     ),
