@@ -116,6 +116,11 @@ class Node:
         """Stop every process of the machine."""
         self._signal(signal.SIGSTOP)
 
+    def freeze_patroni(self) -> None:
+        """Stop Patroni alone."""
+        if self.patroni.running is not None:
+            self.patroni.running.send_signal(signal.SIGSTOP)
+
     def thaw(self) -> None:
         """Let every process of the machine go on."""
         self._signal(signal.SIGCONT)
