@@ -187,7 +187,7 @@ def test_a_hundred_features_are_answered_on_every_screen(
     assert shown(client, "/repositories?q=acme/tools").count("<details") == 100
 
 
-def test_now_with_a_hundred_features_is_a_page_of_at_most_a_hundred_kilobytes(
+def test_a_hundred_features_are_at_most_a_hundred_kilobytes(
     database: Database,
 ) -> None:
     add_repositories(database, "acme/tools")
