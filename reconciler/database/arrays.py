@@ -1,6 +1,6 @@
-"""Long lists as the text of an array, which is faster than the driver's quoting of each value.
+"""Long lists as the text of an array: the driver quotes each value, which takes longer.
 
-An array tells the planner how many values it has; the elements of a JSON text do not.
+The planner of Postgres knows the length of an array, and guesses that of a JSON text.
 """
 
 from collections.abc import Iterable

@@ -169,7 +169,7 @@ def test_an_outage_of_both_processors_pages_and_rolls_nothing_back(
 
 
 def add_jobs_of_many(site: Site, processor: str, jobs: int, errors: int) -> None:
-    """Write one job of each of so many repositories into the open window."""
+    """Write one job of each of some repositories into the open window."""
     site.database.execute(
         """
         INSERT INTO rollout_metrics (rollout_config_id, repository_id, processor_type, total_jobs,

@@ -55,7 +55,7 @@ def try_again(site: Site, *receivers: Receiver) -> None:
     )
 
 
-def test_an_incident_pages_and_resolves_and_an_hour_of_outage_loses_nothing(
+def test_an_incident_pages_and_resolves_through_an_outage(
     site: Site, oncall: Receiver, audit: Receiver
 ) -> None:
     taken_half_in(site, NOTIFIED)
