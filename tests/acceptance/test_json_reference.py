@@ -25,6 +25,7 @@ features:
     health: {min_jobs: 1, method: evidence}
     progression: [{percentage: 50, soak: 1d}, {percentage: 100, soak: 1d}]
 test_repositories: [acme/tool-3]
+notifications: {oncall: {kind: webhook}}
 freezes:
   - {name: always, from: 2020-01-01 00:00, to: 2199-12-31 00:00, features: [capture]}
   - {name: weekend, from: fri 16:00, to: mon 08:00}
@@ -46,7 +47,7 @@ BY_NAME = (
     "tests",
 )
 """Objects whose keys are names."""
-OPAQUE = {"adoption", "metadata", "plan", "last_applied", "live"}
+OPAQUE = {"adoption", "details", "metadata", "plan", "last_applied", "live"}
 """Keys that a page describes as a whole."""
 
 ROLLED_OUT = [
@@ -83,6 +84,10 @@ ROLLED_OUT = [
     ("stop", "stop --reason hurts --no-write-back"),
     ("status", "status"),
     ("verify", "verify"),
+    ("notify list", "notify list"),
+    ("notify test", "notify test oncall"),
+    ("notify deliver", "notify deliver"),
+    ("notify retry", "notify retry"),
     ("explain", "explain acme/tool-1 --at 2999-01-01"),
     ("repositories list", "repositories list --eligible --at 2999-01-01"),
     ("repositories list", "repositories list --eligible --at 1"),
