@@ -65,9 +65,19 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     @contextmanager
     def begun(self) -> Iterator[None]:
         """Open a transaction with the settings that each transaction of the reconciler has."""
-        with self.transaction():
+        with self.transaction(), self._closed_if_lost():
             self.execute(_BEGIN)
             yield
+
+    @contextmanager
+    def _closed_if_lost(self) -> Iterator[None]:
+        """Close at an error that no server sent: a rollback would fail too, and the driver would log it."""
+        try:
+            yield
+        except (psycopg.OperationalError, OSError) as error:
+            if getattr(error, "sqlstate", None) is None:
+                self.close()
+            raise
 
 
 def _bounded(gen: PQGen[_Result], deadline: float) -> PQGen[_Result]:

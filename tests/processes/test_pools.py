@@ -212,3 +212,45 @@ def test_a_gevent_process_may_fork_while_it_follows(worker: Worker, database: Da
     ended = worker.run(database, "-c", GEVENT, database.url, REPOSITORY)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert recorded(database) == 3
+
+
+GEVENT_IN_A_READ = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import json, os, sys
+import gevent, psycopg
+from rollout_client import RolloutClient
+
+url, repository = sys.argv[1:]
+READS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    " AND application_name = 'reconcile-client'"
+)
+client = RolloutClient(url)
+assert client.is_eligible(repository, "f", wait=10)
+with psycopg.connect(url) as locking, psycopg.connect(url, autocommit=True) as other:
+    locking.execute("LOCK TABLE rollout_configuration")
+    changed = json.dumps({"table": "rollout_configuration"})
+    other.execute("SELECT pg_notify('rollout_changed', %s)", [changed])
+    while not other.execute(READS).fetchone()[0]:
+        gevent.sleep(0.01)
+    child = os.fork()
+    if child:
+        locking.rollback()
+if not child:
+    for _ in range(20):
+        gevent.sleep(0.05)
+        assert client.is_eligible(repository, "f"), client.status()
+assert client.status().failure is None, client.status()
+client.close()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    os._exit(0)
+"""
+
+
+def test_a_gevent_process_may_fork_inside_a_read(worker: Worker, database: Database) -> None:
+    load(database)
+    ended = worker.run(database, "-c", GEVENT_IN_A_READ, database.url, REPOSITORY)
+    assert (ended.returncode, ended.stderr) == (0, "")
