@@ -1,11 +1,7 @@
 """`reconcile db`: the embedded server, and the schema of any database."""
 
 import os
-import signal
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -101,20 +97,13 @@ def url(context: click.Context) -> None:
 @click.pass_context
 def psql(context: click.Context, arguments: tuple[str, ...]) -> int:
     """Open psql on the database; arguments after `--` go to psql."""
+    from reconciler.cli.psql import run_psql
     from reconciler.database.embedded import installed_binaries
 
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)
     address = find_address(settings)
-    psql_program = installed_binaries().program("psql")
-    psql_command = [str(psql_program), "--dbname", address.url_without_secrets, *arguments]
-    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    with _ctrl_c_for_psql():
-        if address.password is None:
-            return subprocess.run(psql_command, env=environment, check=False).returncode
-        with _password_file(address.password) as password_file:
-            environment["PGPASSFILE"] = password_file
-            return subprocess.run(psql_command, env=environment, check=False).returncode
+    return run_psql(installed_binaries().program("psql"), address, arguments)
 
 
 @command.command(epilog="Example: reconcile db upgrade --database-url postgresql://localhost/app")
@@ -292,27 +281,6 @@ def _open_rights(database: "Database", trusted: tuple[str, ...]) -> "OpenRights"
         require_newest(connection)
         found = find_open_rights(connection, trusted=trusted)
     return replace(found, missing=find_missing_rights(database) or [])
-
-
-@contextmanager
-def _ctrl_c_for_psql() -> Iterator[None]:
-    """Keep Ctrl-C for psql, where it cancels a query."""
-    # psql would inherit an ignored signal, but not a handler.
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _password_file(password: str) -> Iterator[str]:
-    """Yield a file with the password for libpq, since a process list shows arguments."""
-    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="reconcile-") as file:
-        file.write(f"*:*:*:*:{escaped}\n")
-        file.flush()
-        yield file.name
 
 
 def _next_step(found: dict[str, str | None]) -> str | None:
