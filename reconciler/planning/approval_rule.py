@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from reconciler.errors import SetupInvalid
 from reconciler.planning.named_changes import NamedChanges
+from reconciler.planning.stored_state import unreadable_key
 from reconciler.rollout_file.approvals import Approvals
 
 ApprovalsPlan = NamedChanges[Approvals]
@@ -22,12 +22,7 @@ def read_rule(stored: Mapping[str, Any] | None) -> Approvals | None:
     try:
         return None if stored is None else Approvals.model_validate(stored)
     except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(("approvals", *map(str, found["loc"])))
-        raise SetupInvalid(
-            f"public.rollout_generation: this release cannot read {place}: {found['msg']}; "
-            "install the release of rollout-reconciler that applied it, or a newer one"
-        ) from error
+        raise unreadable_key("approvals", error) from error
 
 
 def plan_rule(before: Approvals | None, after: Approvals | None) -> ApprovalsPlan:
@@ -53,6 +48,16 @@ class ApprovalsReport(BaseModel):
     added: dict[str, Approvals] = {}
     removed: dict[str, Approvals] = {}
     changed: dict[str, ApprovalsChangeReport] = {}
+
+
+class ApproverReport(BaseModel):
+    """A person who approved a change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    at: str
+    """The pull request and its head, or the signed commit."""
 
 
 def report_approvals(approvals: ApprovalsPlan) -> ApprovalsReport:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from reconciler.errors import SetupInvalid
+from reconciler.planning.stored_state import unreadable
 from reconciler.rollout_file.durations import format_duration, parse_duration
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.routing import RoutingRule
@@ -38,10 +39,7 @@ class ValueType:
         try:
             return self.from_json(value)
         except (ValueError, TypeError, ArithmeticError) as error:
-            raise SetupInvalid(
-                f"public.rollout_generation: this release cannot read {place} {json.dumps(value)[:60]}; "
-                "install the release of rollout-reconciler that applied it, or a newer one"
-            ) from error
+            raise unreadable(f"{place} {json.dumps(value)[:60]}") from error
 
 
 def _keys(entries: Iterable[str | None]) -> frozenset[str]:

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from reconciler.errors import SetupInvalid
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.guards import Finding
 from reconciler.planning.named_changes import NamedChanges
+from reconciler.planning.stored_state import unreadable_key
 from reconciler.rollout_file.freezes import WEEKDAYS, Freeze, WeekTime
 from reconciler.rollout_file.zones import format_wall_time, moment_of, read_zone
 from reconciler.wording import exact_time, show_time
@@ -161,12 +161,7 @@ def read_freezes(stored: Sequence[Any] | None) -> tuple[Freeze, ...]:
     try:
         return tuple(map(Freeze.model_validate, stored or ()))
     except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(("freezes", *map(str, found["loc"])))
-        raise SetupInvalid(
-            f"public.rollout_generation: this release cannot read {place}: {found['msg']}; "
-            "install the release of rollout-reconciler that applied it, or a newer one"
-        ) from error
+        raise unreadable_key("freezes", error) from error
 
 
 FreezesPlan = NamedChanges[Freeze]

@@ -7,6 +7,8 @@ narrows: an apply restores it only with a permission. A mark that SQL set widens
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pydantic import BaseModel, ConfigDict
+
 from reconciler.planning.changes import named
 from reconciler.planning.desired import desired_marks
 from reconciler.planning.guards import Finding, guard_marks, guard_names
@@ -57,3 +59,25 @@ def _findings(rollout: Rollout, marks: MarksPlan, live: Live) -> Iterator[Findin
     yield from guard_names(rollout.test_repositories, live.directory)
     restored = {key: name for key, name in marks.reverted.items() if key in marks.added}
     yield from guard_marks(restored)
+
+
+class MarksReport(BaseModel):
+    """Repositories that become test repositories, and that no longer are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    added: list[str]
+    removed: list[str]
+    unresolved: list[str]
+    reverted: list[str] = []
+    """Those of `added` and `removed` that undo a change by SQL."""
+
+
+def report_marks(marks: MarksPlan) -> MarksReport:
+    """Return the marks as the JSON of a plan has them."""
+    return MarksReport(
+        added=list(marks.added.values()),
+        removed=list(marks.removed.values()),
+        unresolved=list(marks.unresolved),
+        reverted=list(marks.reverted.values()),
+    )

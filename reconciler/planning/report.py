@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.planning.approval_rule import ApprovalsReport, report_approvals
+from reconciler.planning.approval_rule import ApprovalsReport, ApproverReport, report_approvals
 from reconciler.planning.changes import Change, ListChange, ScalarChange
 from reconciler.planning.drift import Decision, Drift
 from reconciler.planning.feature_config import Plain
@@ -20,8 +20,9 @@ from reconciler.planning.field_types import plain
 from reconciler.planning.freezes import FreezesReport, report_freezes
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.guards import Finding
+from reconciler.planning.marks import MarksReport, report_marks
 from reconciler.planning.notifications import NotificationsReport, report_targets
-from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
+from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.processors import ProcessorsReport, report_processors
 from reconciler.planning.routing_shift import RoutingShiftReport, report_shift
@@ -110,14 +111,6 @@ class GuardReport(Report):
     """The time from which it allows the change by itself, of `freeze`, `not-before` and `soak`."""
 
 
-class ApproverReport(Report):
-    """A person who approved a change."""
-
-    name: str
-    at: str
-    """The pull request and its head, or the signed commit."""
-
-
 class FeatureReport(Report):
     """What happens to one feature."""
 
@@ -133,16 +126,6 @@ class FeatureReport(Report):
     routing_shift: RoutingShiftReport | None = None
     approved_by: list[ApproverReport] = []
     """Who approved the change; of a widening under a rule of approvals."""
-
-
-class MarksReport(Report):
-    """Repositories that become test repositories, and that no longer are."""
-
-    added: list[str]
-    removed: list[str]
-    unresolved: list[str]
-    reverted: list[str] = []
-    """Those of `added` and `removed` that undo a change by SQL."""
 
 
 class ThresholdChangeReport(Report):
@@ -201,7 +184,7 @@ def make_report(plan: Plan, source: Source, *, applied: bool) -> PlanReport:
     features = [
         _report_feature(feature, plan.allowed_for(feature.name)) for feature in plan.features
     ]
-    marks = _report_marks(plan.test_repositories)
+    marks = report_marks(plan.test_repositories)
     categories = _report_categories(plan.categories)
     notifications = report_targets(plan.notifications)
     freezes = report_freezes(plan.freezes)
@@ -325,15 +308,6 @@ def report_drift(drift: Drift) -> DriftReport:
         last_applied=plain(drift.last_applied),
         live=plain(drift.live),
         decision=drift.decision,
-    )
-
-
-def _report_marks(marks: MarksPlan) -> MarksReport:
-    return MarksReport(
-        added=list(marks.added.values()),
-        removed=list(marks.removed.values()),
-        unresolved=list(marks.unresolved),
-        reverted=list(marks.reverted.values()),
     )
 
 
