@@ -63,6 +63,31 @@ def test_a_change_is_previewed_applied_and_in_the_history(site: Site) -> None:
     )
 
 
+def test_the_reason_is_the_newest_commit_that_touched_the_file(site: Site) -> None:
+    site.reconcile()
+    site.replace("percentage: 10", "percentage: 25")
+    site.commit("Take a quarter in")
+    (site.folder / "README.md").write_text("Press Ctrl-C")
+    site.commit("Explain how to end a run")
+
+    site.reconcile()
+
+    (row,) = site.database.rows("SELECT reason FROM rollout_history WHERE action <> 'created'")
+    assert row == {"reason": "Take a quarter in"}
+
+
+def test_reverted_drift_has_no_reason_of_a_commit(site: Site) -> None:
+    site.reconcile()
+    site.database.execute("UPDATE rollout_configuration SET rollout_percentage = 80")
+
+    site.reconcile()
+
+    (row,) = site.database.rows(
+        "SELECT action, reason FROM rollout_history WHERE action <> 'created'"
+    )
+    assert row == {"action": "drift_reverted", "reason": None}
+
+
 def test_a_second_apply_of_the_same_file_changes_nothing(site: Site) -> None:
     site.reconcile()
     history = site.database.rows("SELECT * FROM rollout_history")
