@@ -232,6 +232,9 @@ def _difference(field: str, before: Any, after: Any) -> str:
             return f"{field}: " + ", ".join(
                 f"{key} {_shown(before.get(key))} → {_shown(after.get(key))}" for key in keys
             )
+        case list(), list():
+            # Its entries are keys, and most of them ids.
+            return f"{field} {counted(len(before), 'entry')} → {counted(len(after), 'entry')}"
         case _:
             return f"{field} {_shown(before)} → {_shown(after)}"
 

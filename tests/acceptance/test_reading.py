@@ -213,7 +213,7 @@ def test_history_shows_values_as_people_write_them(filled: Site) -> None:
     told = [line.partition("Z  ")[2] for line in lines if not line.startswith(" ")]
     assert told == snapshot(
         [
-            "all features  updated  categories.small stars 50, priority 80, contributors",
+            "all features  updated  categories.small: priority 80 → 81",
             "capture  updated  description (none) → Why",
             "capture  drift_reverted  whitelist 3 entries → 1 entry",
             "capture  drift_reverted  auto_rollback off → on",
