@@ -105,7 +105,8 @@ def driver_connection(
         raise StatementFailed(error, is_lost=False) from error
     try:
         connection.isolation_level = isolation
-        connection.read_only = is_read_only
+        # None keeps the server's default: a server that is read-only must refuse a write.
+        connection.read_only = is_read_only or None
         transaction = DriverConnection(connection)
         transaction.execute(_settings(rights))
         yield transaction
