@@ -45,7 +45,7 @@ def test_the_option_after_the_command_wins(site: Site) -> None:
         (["repositories", "list", "--category", "smal"], "'smal' is unknown; did you mean small?"),
         (["history", "--action", "percentage"], "did you mean percentage_changed?"),
         (["--allow", "max-increse"], "did you mean max-increase?"),
-        (["db", "upgrade", "--format", "json"], "--format json: this command has text only"),
+        (["db", "psql", "--format", "json"], "--format json: this command has text only"),
         (["completion", "bash", "--format", "json"], "--format json: this command has text only"),
         (["init", "--format", "json"], "--format json: this command has text only"),
         (["schema", "--format", "github"], "--format github: this command has text and json only"),

@@ -206,8 +206,8 @@ def test_no_repository_gains_by_the_adoption_of_any_service(
                 database.execute(f"ALTER TABLE {table} DROP COLUMN {name} CASCADE")
             if numeric:
                 database.execute(
-                    "DROP VIEW rollout_dashboard CASCADE;"
-                    " DROP TRIGGER touch_on_percentage ON rollout_configuration; ALTER TABLE rollout_configuration"
+                    "DROP VIEW IF EXISTS rollout_dashboard CASCADE;"
+                    " DROP TRIGGER IF EXISTS touch_on_percentage ON rollout_configuration; ALTER TABLE rollout_configuration"
                     " ALTER COLUMN rollout_percentage TYPE numeric(5, 2)"
                 )
             before, host = audience(database), contents(database)

@@ -57,6 +57,7 @@ def test_a_row_has_every_column() -> None:
             "by": "ada",
             "generation": "3",
             "commit": "abc",
+            "approved_by": "",
         }
     ]
 
