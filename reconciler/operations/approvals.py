@@ -63,7 +63,7 @@ class History:
         try:
             return self.range.content_at(commit, path)
         except SetupInvalid:
-            # A link is no list, and differs from each file.
+            # It is a link, not a list of keys: it differs from each file.
             return b"\0"
 
     @property
@@ -243,15 +243,13 @@ class KnownAnswers:
         return known
 
 
-def changed_trust(source: Source, base: str | None, *, with_owners: bool) -> tuple[str, ...]:
+def changed_trust(history: History | NoEvidence, *, with_owners: bool) -> tuple[str, ...]:
     """Return the files that say who may approve, and that changed since the last apply, or may have."""
-    history = find_history(source, base)
     if isinstance(history, NoEvidence):
         return (SIGNERS_NAME,) if history is _REWRITTEN else ()
     return tuple(history.changed_trust(with_owners=with_owners))
 
 
-def base_rollout(source: Source, base: str | None) -> "Rollout | None":
+def base_rollout(history: History | NoEvidence) -> "Rollout | None":
     """Return what the file declares at the last applied commit; None if that is not known."""
-    history = find_history(source, base)
     return None if isinstance(history, NoEvidence) else history.base.rollout

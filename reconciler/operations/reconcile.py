@@ -34,6 +34,7 @@ from reconciler.operations.approvals import (
     SignedCommitSource,
     base_rollout,
     changed_trust,
+    find_history,
 )
 from reconciler.operations.commits import (
     commit_permission,
@@ -262,13 +263,14 @@ def _judge_approvals(plan: Plan, inputs: PlanInputs, application: Application) -
     rule, source, base = inputs.applied.approvals, application.source, inputs.live.applied_commit
     if rule is None:
         return plan
-    changed = changed_trust(source, base, with_owners=rule.code_owners)
+    history = find_history(source, base)
+    changed = changed_trust(history, with_owners=rule.code_owners)
     needs = find_needs(plan, application.rollout, inputs, changed)
     if not needs:
         return plan
     approvals = application.approval_source or SignedCommitSource()
     evidence: Evidence
-    if is_wider_in_git(plan, needs, inputs, base_rollout(source, base)):
+    if is_wider_in_git(plan, needs, inputs, base_rollout(history)):
         evidence = NoEvidence(
             f"the file at {short_commit(base or '')} declares more than was applied from it"
         )
