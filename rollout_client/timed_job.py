@@ -31,7 +31,7 @@ def timed_job(
 ) -> Iterator[Route]:
     """Yield the route of a job, and record its outcome and its time; an exception is a failure.
 
-    The end of the process or a cancellation is no outcome, and is not recorded.
+    No outcome is recorded if the job is cancelled or the process ends.
     """
     route, started = running.begin(job.feature, lambda: client.route(repository, job))
     began = time.monotonic()
