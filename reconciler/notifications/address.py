@@ -16,7 +16,7 @@ PAGERDUTY_URL: Final = "https://events.pagerduty.com/v2/enqueue"
 MAX_FILE_BYTES: Final = 16_384
 HIDDEN: Final = "***"
 SHORTEST_PART: Final = 6
-"""A shorter part of an address is no secret, and may be a part of any word."""
+"""Shorter parts of an address are shown: they can be a part of any word."""
 _BETWEEN: Final = re.compile("[&=]")
 
 

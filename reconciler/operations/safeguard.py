@@ -219,7 +219,7 @@ def resume(
 
 
 def hold_of_resume(connection: "AnyConnection", feature: str, act: Act) -> "Hold | None":
-    """Return the freeze that holds a feature now, if a resume lets repositories in."""
+    """Return the freeze that holds a feature now, if repositories gain it by a resume."""
     from reconciler.database.freezes import read_applied_freezes
 
     return read_applied_freezes(connection).hold(feature) if act.widens else None

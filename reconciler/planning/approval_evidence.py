@@ -262,7 +262,7 @@ class SignedCommit:
     principal: str | None
     """The name of the signer in the list of allowed signers; None without a signature that counts."""
     problem: str
-    """Why there is no principal."""
+    """Why its signature does not count; empty if it counts."""
     files: Files
     parents: tuple[Files, ...]
     """The files at each parent."""

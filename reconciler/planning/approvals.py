@@ -1,7 +1,7 @@
 """Approvals: what a plan needs, who gave them, and the guard that asks for the missing ones.
 
-The rule is that of the last applied file, so no change loosens its own rule. What widens an audience needs
-approvals, and so does what loosens the rule or changes who may approve. What narrows needs none.
+The rule is that of the last applied file, so no change loosens its own rule. A change needs approvals if it
+widens an audience, loosens the rule, or changes who may approve. A change that narrows needs none.
 """
 
 from collections.abc import Iterable, Mapping
@@ -106,7 +106,7 @@ def find_needs(
 
 
 def needs_approval(plan: Plan, feature: FeaturePlan, inputs: PlanInputs) -> bool:
-    """Return whether the file lets more repositories in than the last applied one, now or after a resume."""
+    """Return whether the file lets repositories gain the feature, now or after a resume."""
     context = FeatureContext.of(feature.name, inputs)
     after, before = feature.desired, context.desired
     if not after.active:
@@ -129,7 +129,7 @@ def needs_approval(plan: Plan, feature: FeaturePlan, inputs: PlanInputs) -> bool
 
 
 def is_wider_in_git(plan: Plan, needs: Needs, inputs: PlanInputs, base: Rollout | None) -> bool:
-    """Return whether the file at the last applied commit lets more in than what was applied.
+    """Return whether the file at the last applied commit makes more repositories eligible than the apply did.
 
     An apply with uncommitted changes can store less than its commit declares; a change of that commit was
     never approved.

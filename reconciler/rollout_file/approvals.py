@@ -23,7 +23,7 @@ class Approvals(BaseModel):
     @property
     def summary(self) -> str:
         """The rule in one line, as a plan shows it."""
-        number = f"{counted(self.widening, 'approval')} for what widens"
+        number = f"{counted(self.widening, 'approval')} for each change that widens"
         if not self.code_owners:
             return number
         above = "" if self.over is None else f" above {show_number(self.over)} percent"
