@@ -228,16 +228,16 @@ READS = (
 )
 client = RolloutClient(url)
 assert client.is_eligible(repository, "f", wait=10)
-with psycopg.connect(url) as locking, psycopg.connect(url, autocommit=True) as other:
-    locking.execute("LOCK TABLE rollout_configuration")
-    changed = json.dumps({"table": "rollout_configuration"})
-    other.execute("SELECT pg_notify('rollout_changed', %s)", [changed])
-    while not other.execute(READS).fetchone()[0]:
-        gevent.sleep(0.01)
-    child = os.fork()
-    if child:
-        locking.rollback()
-if not child:
+locking, other = psycopg.connect(url), psycopg.connect(url, autocommit=True)
+locking.execute("LOCK TABLE rollout_configuration")
+changed = json.dumps({"table": "rollout_configuration"})
+other.execute("SELECT pg_notify('rollout_changed', %s)", [changed])
+while not other.execute(READS).fetchone()[0]:
+    gevent.sleep(0.01)
+child = os.fork()
+if child:  # both connections stay the parent's: the child neither uses nor closes them
+    locking.rollback()
+else:
     for _ in range(20):
         gevent.sleep(0.05)
         assert client.is_eligible(repository, "f"), client.status()
@@ -245,6 +245,8 @@ assert client.status().failure is None, client.status()
 client.close()
 if child:
     assert os.waitpid(child, 0)[1] == 0
+    locking.close()
+    other.close()
 else:
     os._exit(0)
 """
