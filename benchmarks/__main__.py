@@ -17,6 +17,7 @@ from benchmarks import (
     flood,
     floors,
     metrics,
+    notifications,
     reconcile,
     safeguard,
     ticks,
@@ -35,6 +36,7 @@ TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     "client": client.run,
     "flood": flood.run,
     "dashboard": dashboard.run,
+    "notifications": notifications.run,
     "safeguard": safeguard.run,
 }
 

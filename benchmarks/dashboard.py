@@ -174,7 +174,9 @@ def _dashboard(url: str, folder: Path) -> Iterator[tuple[str, "subprocess.Popen[
     try:
         assert process.stderr is not None
         lines = (re.fullmatch(r"serving (http://\S+)/\n", line) for line in process.stderr)
-        yield next(found[1] for found in lines if found is not None), process
+        address = next((found[1] for found in lines if found is not None), None)
+        assert address is not None, "the dashboard ended before it served"
+        yield address, process
     finally:
         process.kill()
         process.communicate()
