@@ -1,5 +1,6 @@
 """The text of numbers, counts, times, limits and commits, the same in every message and page."""
 
+import shlex
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -49,6 +50,14 @@ def describe_limit(percentage: Decimal | None) -> str:
 def short_commit(commit: str) -> str:
     """Return the first seven characters of a commit's name."""
     return commit[:7]
+
+
+def feature_option(feature: str) -> str:
+    """Return the option that names a feature, for a command that people copy into a shell.
+
+    SQL can give a feature any name.
+    """
+    return f"--feature {shlex.quote(feature)}"
 
 
 def describe_permission(commit: str) -> str:

@@ -241,7 +241,8 @@ _TEAMS = _object(
     },
 )
 """A workflow's webhook takes a message with one adaptive card."""
-MAX_TEAMS_BYTES: Final = 28_000
+MAX_TEAMS_BYTES: Final = 24_000
+"""The workflow adds its own properties: a card of 24,453 bytes was 28,897 then, over the limit of 28,672."""
 
 
 def _check(schema: dict[str, Any], body: bytes) -> str | None:

@@ -22,7 +22,7 @@ from reconciler.operations.drift import read_drift, read_drift_causes, read_mark
 from reconciler.planning.drift import Decision, describe_drift
 from reconciler.planning.freezes import Window, current, upcoming
 from reconciler.planning.overrides import OverrideState, StoredOverride
-from reconciler.wording import describe_limit, short_commit, show_number
+from reconciler.wording import describe_limit, feature_option, short_commit, show_number
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -103,7 +103,9 @@ def _drift(database: Database) -> Iterator[WaitingItem]:
         why = "" if cause is None or not cause.reason else f": {cause.reason}"
         for each in drift:
             is_held = each.decision is Decision.HOLD
-            command = f"reconcile drift revert{_of(feature)}" if is_held else "reconcile"
+            command = (
+                f"reconcile drift revert {feature_option(feature)}" if is_held else "reconcile"
+            )
             yield WaitingItem(
                 f"{describe_drift(each)}{by}{why}",
                 command,
@@ -167,7 +169,7 @@ def _promotions(connection: "Connection") -> Iterator[WaitingItem]:
         after = show_number(each.next_percentage)
         yield WaitingItem(
             f"ready for stage {after}: {show_number(each.percentage)} → {after} percent",
-            f"reconcile promote{_of(each.feature)}",
+            f"reconcile promote {feature_option(each.feature)}",
             each.feature,
             each.since,
         )
@@ -197,10 +199,6 @@ def _freeze(sentence: str, window: Window) -> WaitingItem:
     features = window.freeze.features
     of = f"; features {', '.join(features)}" if features else ""
     return WaitingItem(f"{sentence}{of}", "reconcile freezes", since=window.begin)
-
-
-def _of(feature: str) -> str:
-    return f" --feature {shlex.quote(feature)}"
 
 
 _READERS: Final[Mapping[SectionName, Callable[["Connection"], Iterator[WaitingItem]]]] = {

@@ -159,6 +159,24 @@ def test_a_refusal_of_the_receiver_is_final_and_shown(notified: Site, receivers:
     assert len(receivers.slack.received) == 1
 
 
+def test_a_page_that_is_tried_again_after_its_end_resolves_again(
+    notified: Site, receivers: Receivers
+) -> None:
+    env = receivers.environment
+    receivers.pagerduty.script = [Answer(400)]
+    run(notified, "stop", "--reason", "jobs fail", env=env)
+    assert notified.reconcile("notify", "deliver", env=env).exit_code == 1
+    run(notified, "resume", "--reason", "mended", env=env)
+    run(notified, "notify", "deliver", env=env)
+    assert run(notified, "notify", "retry") == "2 messages will be tried again\n"
+    run(notified, "notify", "deliver", env=env)
+    run(notified, "notify", "deliver", env=env)
+    actions = [each.body["event_action"] for each in receivers.pagerduty.received]
+    assert actions == ["resolve", "trigger", "resolve"]
+    keys = {each.body["dedup_key"] for each in receivers.pagerduty.received}
+    assert len(keys) == 1
+
+
 def test_a_thousand_features_at_once_are_one_message(notified: Site, receivers: Receivers) -> None:
     notified.database.execute(
         "INSERT INTO rollout_configuration (feature_name, rollout_percentage)"

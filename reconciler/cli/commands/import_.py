@@ -1,5 +1,6 @@
 """`reconcile import`: print the live state as a rollout.yaml."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -48,5 +49,5 @@ def command(context: click.Context, /, *, output: str | None, force: bool) -> No
         create_file(Path(output), text.encode(), instead="name another file, or use --force")
     print_result(
         settings,
-        f"{for_line(output)} is written. Next: reconcile --dry-run --file {for_line(output)}",
+        f"{for_line(output)} is written. Next: reconcile --dry-run --file {shlex.quote(for_line(output))}",
     )

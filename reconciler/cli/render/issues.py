@@ -11,7 +11,7 @@ from reconciler.github.issues import DesiredIssue
 from reconciler.planning.drift import Decision, Drift, describe_drift
 from reconciler.planning.health import Reason
 from reconciler.rollout_file.model import Override
-from reconciler.wording import show_number, show_time
+from reconciler.wording import feature_option, show_number, show_time
 
 if TYPE_CHECKING:
     from reconciler.github.incidents import Incident
@@ -28,7 +28,7 @@ def incident_issue(incident: "Incident") -> DesiredIssue:
         body = (
             f"Jobs of {for_markdown(feature)} fail: {for_markdown(incident.health.sentence)}.\n\n"
             "It has not been rolled back (`auto_rollback` is off, or the rollback has not run yet).\n\n"
-            f"To roll it back now: `reconcile rollback --feature {feature} --to 0 --reason …`"
+            f"To roll it back now: {_command('rollback', feature, '--to 0 ')}"
         )
         return DesiredIssue(feature, f"Rollout: {feature} fails", body)
     title = f"Rollout: {feature} is limited"
@@ -43,9 +43,13 @@ def _shared_outage(incident: "Incident") -> DesiredIssue:
         f"{for_markdown(incident.health.sentence)}.\n\n"
         "Nothing was rolled back, and nothing is promoted. Find the common cause of "
         f"{for_markdown(processors.processor)} and {for_markdown(processors.fallback)}; to stop the "
-        f"feature anyway: `reconcile stop --feature {feature} --reason …`"
+        f"feature anyway: {_command('stop', feature)}"
     )
     return DesiredIssue(feature, f"Rollout: both processors of {feature} fail", body)
+
+
+def _command(name: str, feature: str, options: str = "") -> str:
+    return for_markdown(f"reconcile {name} {feature_option(feature)} {options}--reason …")
 
 
 def drift_issue(feature: str, drift: Sequence[Drift]) -> DesiredIssue:
@@ -82,6 +86,6 @@ def _override(feature: str, override: Override) -> Iterator[str]:
     yield f"Why: {for_markdown(override.reason)}"
     yield (
         "It does not resume by itself. To resume, remove the block `override` of this feature from the "
-        f"rollout file in a pull request, or: `reconcile resume --feature {feature} --reason …`"
+        f"rollout file in a pull request, or: {_command('resume', feature)}"
     )
     yield f"Override {for_markdown(str(override.id))}."

@@ -151,12 +151,33 @@ LIMIT :limit;
 
 -- name: retry
 -- Makes dead and waiting rows due now: those with these ids, or all. A message is then tried for another 24 hours.
-UPDATE public.rollout_notification
-SET state = 'pending', next_try_at = clock_timestamp(), attempts = 0, tried_since = clock_timestamp()
-WHERE
-    state IN ('dead', 'pending')
-    AND (CAST(:ids AS uuid []) IS null OR id = ANY (CAST(:ids AS uuid [])))
-RETURNING id;
+-- The end of an incident that was delivered already is delivered again after them: without it, a page that comes late
+-- would never resolve.
+WITH retried AS (
+    UPDATE public.rollout_notification
+    SET state = 'pending', next_try_at = clock_timestamp(), attempts = 0, tried_since = clock_timestamp()
+    WHERE
+        state IN ('dead', 'pending')
+        AND (CAST(:ids AS uuid []) IS null OR id = ANY (CAST(:ids AS uuid [])))
+    RETURNING id, target, dedup_key, position
+),
+
+resolving AS (
+    UPDATE public.rollout_notification AS ending
+    SET state = 'pending', next_try_at = clock_timestamp(), attempts = 0, tried_since = clock_timestamp()
+    FROM retried
+    WHERE
+        ending.state = 'delivered'
+        AND ending.event = 'resumed'
+        AND ending.target = retried.target
+        AND ending.dedup_key = retried.dedup_key
+        AND ending.position > retried.position
+    RETURNING ending.id
+)
+
+SELECT id FROM retried
+UNION ALL
+SELECT id FROM resolving;
 
 -- name: counts
 -- How many rows are dead, late and pending.

@@ -120,6 +120,22 @@ def test_no_text_breaks_a_limit(reason: str, feature: str) -> None:
         assert check_pagerduty({}, json.dumps(event).encode()) is None
 
 
+@pytest.mark.parametrize("rows", [1, 1_000])
+def test_the_longest_texts_in_any_script_fit_a_card(rows: int) -> None:
+    long = "🚀" * 1_000
+    name = "🚀" * 255
+    details = {"reason": long, "by": long, "features": [name] * 10}
+    surroundings = Surroundings(long, "https://rollout.acme.example")
+    said = compose(UUID(int=7), [row(feature=name, **details)] * rows, surroundings)
+    assert check_teams({}, json.dumps(teams_message(said)).encode()) is None
+
+
+def test_the_next_command_and_the_link_are_whole_for_any_name() -> None:
+    said = message(row(feature="x; touch y?"), link="https://rollout.acme.example")
+    assert said.next_command == "reconcile health --feature 'x; touch y?'"
+    assert said.link == "https://rollout.acme.example/features/x%3B%20touch%20y%3F"
+
+
 @given(st.binary(min_size=1, max_size=200), st.uuids())
 def test_the_public_library_accepts_each_signature(body: bytes, message_id: UUID) -> None:
     text = body.hex().encode()
