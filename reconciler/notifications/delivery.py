@@ -157,9 +157,9 @@ class Deliverer:
             case Result.REFUSED:
                 return RowState.DEAD, timedelta(0)
             case Result.AGAIN:
-                wait = outcome.retry_after_seconds
-                if wait is None:
-                    wait = with_jitter(retry_seconds(oldest.attempts))
+                # A receiver that asks for no wait, or for a time that is over, still gets a backoff.
+                backoff = with_jitter(retry_seconds(oldest.attempts))
+                wait = max(backoff, outcome.retry_after_seconds or 0.0)
                 if claimed.now + timedelta(seconds=wait) - claimed.tried_since > PATIENCE:
                     return RowState.DEAD, timedelta(0)
                 return RowState.PENDING, timedelta(seconds=wait)

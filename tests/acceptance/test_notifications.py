@@ -140,9 +140,9 @@ def test_a_receiver_that_is_down_gets_the_message_later(
     assert failed.exit_code == 1
     assert "team: capture: stopped" in failed.stdout
     assert receivers.webhook.received != []
-    run(notified, "notify", "retry")
-    assert notified.reconcile("notify", "deliver", env=env).exit_code == 1
-    run(notified, "notify", "deliver", env=env)
+    for exit_code in (1, 0):
+        run(notified, "notify", "retry")
+        assert notified.reconcile("notify", "deliver", env=env).exit_code == exit_code
     assert len(receivers.slack.received) == 1
 
 

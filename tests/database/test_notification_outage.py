@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.notifications import (
     add_feature,
     add_target,
@@ -61,6 +63,21 @@ def test_after_a_day_of_outage_a_message_is_dead_and_can_be_tried_again(database
         (again,) = deliver(database, environment)
         assert again.state == "delivered"
         assert again.message.id == tried.message.id
+
+
+@pytest.mark.parametrize("retry_after", ["0", "Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
+def test_a_receiver_that_asks_for_no_wait_is_asked_once_a_run(
+    database: Database, retry_after: str
+) -> None:
+    add_feature(database)
+    add_target(database, "audit", "webhook")
+    with receiver(check_webhook) as hook:
+        environment = webhook_environment("audit", hook)
+        database.execute("UPDATE rollout_configuration SET emergency_stop = true")
+        hook.script = [Answer(429, {"retry-after": retry_after})] * 40
+        (tried,) = deliver(database, environment)
+        assert tried.state == "pending"
+        assert len(hook.tried) == 1
 
 
 def test_several_senders_at_once_send_each_message_once(database: Database) -> None:
