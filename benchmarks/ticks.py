@@ -16,7 +16,7 @@ from reconciler.database import schema
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.embedded import EmbeddedServer
 from reconciler.database.transactions import Database, read_only_transaction
-from reconciler.operations.safeguard import judge
+from reconciler.operations.automatic_rollback import judge
 
 MANY_JOBS: Final = 3_000_000
 FEW_JOBS: Final = 3_000

@@ -3,6 +3,7 @@
 import shlex
 from datetime import UTC, datetime
 from decimal import Decimal
+from urllib.parse import quote
 
 
 def show_number(value: Decimal | int) -> str:
@@ -50,6 +51,11 @@ def describe_limit(percentage: Decimal | None) -> str:
 def short_commit(commit: str) -> str:
     """Return the first seven characters of a commit's name."""
     return commit[:7]
+
+
+def feature_link(dashboard_url: str, feature: str) -> str:
+    """Return the address of a feature's page on the dashboard; SQL can give a feature any name."""
+    return f"{dashboard_url.rstrip('/')}/features/{quote(feature, safe='')}"
 
 
 def feature_option(feature: str) -> str:

@@ -5,7 +5,7 @@ each row its change.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -75,24 +75,59 @@ class HistoryEntry:
         return "" if self.new_percentage is None else show_number(self.new_percentage)
 
 
-def read_history(
-    connection: "Connection",
-    *,
-    feature: str | None,
-    action: str | None,
-    since: datetime | None,
-    limit: int,
-) -> list[HistoryEntry]:
-    """Return the newest rows that pass every filter given, newest first."""
-    parameters = {"feature": feature, "action": action, "since": since, "limit": limit}
-    rows = execute(connection, _SQL["history"], parameters)
-    return [HistoryEntry(**row._mapping) for row in rows]  # noqa: SLF001
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Which rows are wanted; None is any."""
+
+    feature: str | None = None
+    action: str | None = None
+    by: str | None = None
+    """A part of the author's name, in any case."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Rows before this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Some rows, the newest first."""
+
+    entries: Sequence[HistoryEntry]
+    older_than: int | None
+    """The position from which the next page continues; None on the last page."""
+
+
+def read_history_page(
+    connection: "Connection", wanted: HistoryFilter, *, limit: int, before: int | None = None
+) -> HistoryPage:
+    """Return a page of the rows that pass a filter.
+
+    Args:
+        connection: the database.
+        wanted: the filter.
+        limit: the rows of a page, at most.
+        before: the position from which the page continues; None for the first page.
+    """
+    parameters = {
+        "feature": wanted.feature,
+        "action": wanted.action,
+        "by": wanted.by,
+        "since": wanted.since,
+        "until": wanted.until,
+        "before": before,
+        # One more shows whether there is a next page.
+        "limit": limit + 1,
+    }
+    rows = execute(connection, _SQL["page"], parameters).all()
+    shown = rows[:limit]
+    older_than = shown[-1].position if len(rows) > limit else None
+    return HistoryPage(tuple(_entry(row) for row in shown), older_than)
 
 
 def read_entries_by_hand(connection: "Connection") -> Mapping[str, HistoryEntry]:
     """Return the newest row of each feature that people wrote by hand since the last apply."""
     rows = execute(connection, _SQL["by_hand"])
-    return {row.feature_name: HistoryEntry(**row._mapping) for row in rows}  # noqa: SLF001
+    return {row.feature_name: _entry(row) for row in rows}
 
 
 def read_newest_entry(
@@ -105,7 +140,20 @@ def read_newest_entry(
     action = Action.WHITELIST_ADDED if list_name == "whitelist" else Action.EXCLUSION_ADDED
     parameters = {"feature": feature, "list": list_name, "action": action.value, "keys": list(keys)}
     row = execute(connection, _SQL["newest_entry"], parameters).one_or_none()
-    return None if row is None else HistoryEntry(**row._mapping)  # noqa: SLF001
+    return None if row is None else _entry(row)
+
+
+def _entry(row: Any) -> HistoryEntry:
+    return HistoryEntry(
+        created_at=row.created_at,
+        feature_name=row.feature_name,
+        action=row.action,
+        previous_percentage=row.previous_percentage,
+        new_percentage=row.new_percentage,
+        reason=row.reason,
+        triggered_by=row.triggered_by,
+        metadata=row.metadata,
+    )
 
 
 @dataclass(frozen=True, slots=True)

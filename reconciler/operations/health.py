@@ -10,7 +10,7 @@ from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.errors import NotFound
-from reconciler.operations.safeguard import Watched, judge_and_roll_back
+from reconciler.operations.automatic_rollback import Watched, judge_and_roll_back
 from reconciler.planning.indicators import Indicators, find_indicators
 
 if TYPE_CHECKING:

@@ -50,7 +50,12 @@ from reconciler.operations.events import (
 )
 from reconciler.operations.measure import judge_drift, measure
 from reconciler.planning.approval_evidence import Evidence, NoEvidence
-from reconciler.planning.approvals import find_needs, is_wider_in_git, with_approvals
+from reconciler.planning.approvals import (
+    ApprovalSource,
+    find_needs,
+    is_wider_in_git,
+    with_approvals,
+)
 from reconciler.planning.feature_context import kept_ids
 from reconciler.planning.guard_names import Allowed
 from reconciler.planning.health import JobMetrics, MetricsSource, Period
@@ -118,7 +123,7 @@ def preview(
         Stale: a newer commit is applied already.
         HistoryRewritten: history was rewritten since the last apply.
     """
-    source = AskedOnce(application.approval_source or SignedCommitSource())
+    source = AskedOnce(_approval_source(application))
     application = replace(application, approval_source=source)
     with (
         refusing_with_the_remotes_answer(application.source),
@@ -224,7 +229,7 @@ def _apply_with_answers(
     write: Callable[["Connection", Application], Applied],
 ) -> Applied:
     """Apply in one transaction; ask who approved outside of it, so that no lock waits for the answer."""
-    asked = AskedOnce(application.approval_source or SignedCommitSource())
+    asked = AskedOnce(_approval_source(application))
     application = replace(application, approval_source=KnownAnswers(asked.answers))
     for _ in range(_MOST_QUESTIONS):
         try:
@@ -258,6 +263,10 @@ def plan_against(
     return plan.allowing(permission.guards | by_commits.allowed, by_commits.notes)
 
 
+def _approval_source(application: Application) -> ApprovalSource:
+    return application.approval_source or SignedCommitSource()
+
+
 def _judge_approvals(plan: Plan, inputs: PlanInputs, application: Application) -> Plan:
     """Return a plan with the approvals that the last applied rule asks for, and the missing ones."""
     rule, source, base = inputs.applied.approvals, application.source, inputs.live.applied_commit
@@ -268,14 +277,15 @@ def _judge_approvals(plan: Plan, inputs: PlanInputs, application: Application) -
     needs = find_needs(plan, application.rollout, inputs, changed)
     if not needs:
         return plan
-    approvals = application.approval_source or SignedCommitSource()
     evidence: Evidence
     if is_wider_in_git(plan, needs, inputs, base_rollout(history)):
         evidence = NoEvidence(
             f"the file at {short_commit(base or '')} declares more than was applied from it"
         )
     else:
-        evidence = approvals.read_evidence(source, base, with_owners=needs.with_owners)
+        evidence = _approval_source(application).read_evidence(
+            source, base, with_owners=needs.with_owners
+        )
     return with_approvals(plan, needs, evidence)
 
 

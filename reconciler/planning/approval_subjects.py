@@ -11,7 +11,8 @@ from typing import Final
 
 from reconciler.planning.changes import Change, ScalarChange, configuration_changes, widens
 from reconciler.planning.desired import desired_configuration
-from reconciler.planning.feature_config import Configuration, Direction
+from reconciler.planning.feature_config import Configuration
+from reconciler.planning.field_types import Direction
 from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import is_narrower
 from reconciler.rollout_file.model import Feature, Override, Rollout

@@ -9,10 +9,10 @@ from reconciler.planning.feature_config import (
     LIST_FIELDS,
     SCALAR_FIELDS,
     Configuration,
-    Direction,
     ListField,
     ScalarField,
 )
+from reconciler.planning.field_types import Direction
 from reconciler.planning.live_state import Directory
 from rollout_client.targeting.strategy import Strategy
 

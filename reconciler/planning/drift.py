@@ -18,11 +18,11 @@ from reconciler.planning.feature_config import (
     LIST_FIELDS,
     SCALAR_FIELDS,
     Configuration,
-    Direction,
     Exposure,
     ListField,
     ScalarField,
 )
+from reconciler.planning.field_types import Direction
 from reconciler.planning.live_state import Directory, LiveFeature
 from reconciler.rollout_file.model import Feature, Override
 from reconciler.wording import count as show_count

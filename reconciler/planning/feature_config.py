@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from decimal import Decimal
-from enum import Enum, auto
 from operator import attrgetter
 from typing import Any, Final, Self, TypeVar
 
@@ -25,6 +24,7 @@ from reconciler.planning.field_types import (
     STRATEGY,
     SWITCH,
     TEXT,
+    Direction,
     ValueType,
     plain,
 )
@@ -100,17 +100,6 @@ class Configuration:
 
 Limited = TypeVar("Limited", Configuration, Exposure)
 """The exposure that a limit narrows."""
-
-
-class Direction(Enum):
-    """The effect of a change of one field on the audience."""
-
-    NARROWS = auto()
-    WIDENS = auto()
-    NEITHER = auto()
-    """It does not change which repositories are eligible."""
-    BY_AUDIENCE = auto()
-    """Only a comparison of the two sets of eligible repositories shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

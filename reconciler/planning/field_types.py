@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -19,6 +19,17 @@ from reconciler.wording import show_number
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.eligibility import folded
 from rollout_client.targeting.strategy import Strategy
+
+
+class Direction(Enum):
+    """The effect of a change of one field on the audience."""
+
+    NARROWS = auto()
+    WIDENS = auto()
+    NEITHER = auto()
+    """It does not change which repositories are eligible."""
+    BY_AUDIENCE = auto()
+    """Only a comparison of the two sets of eligible repositories shows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from reconciler.planning.named_changes import NamedChanges
 from reconciler.rollout_file.notifications import EventName, Severity, Target
-from reconciler.wording import count, counted, feature_option, short_commit
+from reconciler.wording import count, counted, feature_link, feature_option, short_commit
 from rollout_client.backoff import backoff_seconds
 
 ANSWER_SECONDS: Final = 5.0
@@ -156,7 +155,7 @@ def compose(
     facts += _facts(first, surroundings) if len(rows) == 1 else _facts_of_many(features)
     link = surroundings.dashboard_url
     if link is not None and len(rows) == 1 and first.feature is not None:
-        link = f"{link.rstrip('/')}/features/{quote(first.feature, safe='')}"
+        link = feature_link(link, first.feature)
     return Message(
         id=message_id,
         event=first.event,

@@ -20,8 +20,9 @@ from reconciler.planning.drift import (
     with_adopted,
     with_adopted_lists,
 )
-from reconciler.planning.feature_config import Configuration, Direction
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.feature_context import FeatureContext, drift_before_any_apply
+from reconciler.planning.field_types import Direction
 from reconciler.planning.freezes import FreezesPlan, Frozen, Hold, by_name, find_hold, of_feature
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.guards import (

@@ -8,7 +8,7 @@ from reconciler.database.health import count_closed_windows
 from reconciler.database.lease import Lease, LeaseLost
 from reconciler.database.transactions import Database, write_transaction
 from reconciler.errors import ReconcilerError
-from reconciler.operations.safeguard import Judged
+from reconciler.operations.automatic_rollback import Judged
 from reconciler.planning.evidence import window_of
 
 

@@ -20,6 +20,7 @@ from reconciler.errors import ReconcilerError, Unavailable
 from reconciler.notifications.delivery import Deliverer
 from reconciler.notifications.recorder import Recorder
 from reconciler.notifications.sender import Sender
+from reconciler.operations.automatic_rollback import Judged, Watched, act_on, judge
 from reconciler.operations.events import (
     BecameActive,
     EvidenceRose,
@@ -29,7 +30,6 @@ from reconciler.operations.events import (
     Subject,
     emit_to,
 )
-from reconciler.operations.safeguard import Judged, Watched, act_on, judge
 from reconciler.planning.health import MetricsSource, Reason, Verdict
 from reconciler.planning.watch import lease_seconds, retry_seconds
 from reconciler.rollout_file.model import Override

@@ -9,7 +9,8 @@ import pytest
 from reconciler.database.health import read_health
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction
-from reconciler.operations.safeguard import judge_and_roll_back, resume
+from reconciler.operations.automatic_rollback import judge_and_roll_back
+from reconciler.operations.safeguard import resume
 from reconciler.planning.evidence import EvidenceTest
 from reconciler.planning.health import Health, Reason, Verdict
 from tests.builders import RepositoryRow, add_repositories

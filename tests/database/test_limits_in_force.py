@@ -12,7 +12,7 @@ from reconciler.database.apply import Application
 from reconciler.database.transactions import read_only_transaction, write_transaction
 from reconciler.database.write_back import look_again, mark_proposed, mark_seen, read_pending
 from reconciler.errors import Refused, Stale
-from reconciler.operations import safeguard
+from reconciler.operations import automatic_rollback, safeguard
 from reconciler.operations.drift import adopt_held_drift
 from reconciler.operations.reconcile import Applied, Permission, apply, preview
 from reconciler.planning.expectation import expect
@@ -72,7 +72,7 @@ class Rollout:
         return [row["action"] for row in rows]
 
     def tick(self) -> None:
-        safeguard.judge_and_roll_back(self.target)
+        automatic_rollback.judge_and_roll_back(self.target)
 
     def stop(self) -> safeguard.Acted:
         return safeguard.stop(self.target, "search", by="ada", reason="it hurts")

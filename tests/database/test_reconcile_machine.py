@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from reconciler.database.apply import Application
 from reconciler.errors import Refused, Stale
-from reconciler.operations import safeguard
+from reconciler.operations import automatic_rollback, safeguard
 from reconciler.operations.reconcile import Applied, Permission, apply
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
@@ -543,7 +543,7 @@ class ReconcileMachine(RuleBasedStateMachine):
     @rule()
     def tick(self) -> None:
         """The safeguard judges, and puts back each limit in force that live exceeds."""
-        for watched in safeguard.judge_and_roll_back(self.world.target):
+        for watched in automatic_rollback.judge_and_roll_back(self.world.target):
             if watched.rollback is not None:
                 self.expected[watched.feature].is_told = True
                 self.expected[watched.feature].narrowed = None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reconciler.database.audience import MOST_LOOKED_AT, read_audience
-from reconciler.database.history_search import HistoryFilter, read_history_page
+from reconciler.database.history import HistoryFilter, read_history_page
 from reconciler.database.machinery import read_machinery
 from reconciler.database.stages import read_evidence_series, read_stage_dates
 from reconciler.errors import NotFound

@@ -59,15 +59,14 @@ def run(
     action: str | None = None,
 ) -> dict[str, Any]:
     """Print the newest entries of the audit trail, and return them."""
-    from reconciler.database.history import read_history
+    from reconciler.database.history import HistoryFilter, read_history_page
 
     chosen = settings.choose_format(Format.TEXT, Format.JSON, Format.CSV)
     with reading_replica(settings) as connection:
         if settings.feature is not None:
             choose_live_feature(settings, connection)
-        entries = read_history(
-            connection, feature=settings.feature, action=action, since=since, limit=limit
-        )
+        wanted = HistoryFilter(settings.feature, action, since=since)
+        entries = read_history_page(connection, wanted, limit=limit).entries
     if chosen is Format.CSV:
         from reconciler.database.history_csv import csv_lines
 
@@ -76,7 +75,7 @@ def run(
     return show_result(settings, {"history": entries}, lambda: _as_text(entries))
 
 
-def _as_text(entries: "list[HistoryEntry]") -> str:
+def _as_text(entries: "Sequence[HistoryEntry]") -> str:
     if not entries:
         return "the history has no entry that matches"
     lines: list[str] = []

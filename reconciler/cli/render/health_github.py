@@ -10,7 +10,7 @@ from reconciler.cli.render.plan_markdown import MAX_CHARACTERS, code_block
 from reconciler.planning.health import Reason, Verdict
 
 if TYPE_CHECKING:
-    from reconciler.operations.safeguard import Watched
+    from reconciler.operations.automatic_rollback import Watched
 
 
 def failing(watched: "Iterable[Watched]") -> Iterator[Annotation]:

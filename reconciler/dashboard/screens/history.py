@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.database.history import HistoryEntry
+from reconciler.database.history import HistoryEntry, HistoryFilter, HistoryPage, read_history_page
 from reconciler.database.history_csv import csv_lines
-from reconciler.database.history_search import HistoryFilter, HistoryPage, read_history_page
 from reconciler.database.override_actions import read_feature_names
 from reconciler.planning.history import Action
 from reconciler.planning.times import parse_end, parse_time

@@ -20,7 +20,7 @@ from reconciler.dashboard.screens.page_transaction import page_transaction
 from reconciler.database.audience import read_audience
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_health, read_healths_within
-from reconciler.database.history import HistoryEntry, read_history
+from reconciler.database.history import HistoryEntry, HistoryFilter, read_history_page
 from reconciler.database.job_series import read_hours, read_job_series
 from reconciler.database.lists import ListEntry, read_list
 from reconciler.database.now import FeatureNow, read_features_now
@@ -271,7 +271,7 @@ def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
         category_bars(read_audience(connection, name)),
         read_list(connection, feature=name, name="whitelist"),
         read_list(connection, feature=name, name="exclusions"),
-        read_history(connection, feature=name, action=None, since=None, limit=HISTORY_ROWS),
+        read_history_page(connection, HistoryFilter(name), limit=HISTORY_ROWS).entries,
     )
 
 

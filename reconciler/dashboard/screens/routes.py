@@ -28,7 +28,7 @@ from reconciler.dashboard.screens.now import NowScreen, read_feature_screen, rea
 from reconciler.dashboard.screens.open_tasks import EMPTY, TITLES
 from reconciler.dashboard.screens.page_transaction import page_transaction
 from reconciler.dashboard.screens.repositories import read_repositories_screen
-from reconciler.database.history_search import HistoryPage, read_history_page
+from reconciler.database.history import HistoryPage, read_history_page
 from reconciler.database.machinery import read_machinery
 from reconciler.database.server import ONE_COPY, newest_replayed_change
 from reconciler.errors import NotFound, ReconcilerError

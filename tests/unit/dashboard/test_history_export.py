@@ -16,8 +16,7 @@ from reconciler.dashboard.screens.history import (
     every_entry,
     parse_position,
 )
-from reconciler.database.history import HistoryEntry
-from reconciler.database.history_search import HistoryFilter, HistoryPage
+from reconciler.database.history import HistoryEntry, HistoryFilter, HistoryPage
 from tests.hostile import TEXTS, acts_in_a_spreadsheet, acts_on_a_terminal
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)

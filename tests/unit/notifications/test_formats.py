@@ -124,7 +124,7 @@ def test_no_text_breaks_a_limit(reason: str, feature: str) -> None:
 def test_the_longest_texts_in_any_script_fit_a_card(rows: int) -> None:
     long = "🚀" * 1_000
     name = "🚀" * 255
-    details = {"reason": long, "by": long, "features": [name] * 10}
+    details: dict[str, Any] = {"reason": long, "by": long, "features": [name] * 10}
     surroundings = Surroundings(long, "https://rollout.acme.example")
     said = compose(UUID(int=7), [row(feature=name, **details)] * rows, surroundings)
     assert check_teams({}, json.dumps(teams_message(said)).encode()) is None
