@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import Enum, auto
 from pathlib import Path
 from subprocess import run
 from typing import Any
@@ -115,6 +116,16 @@ class Commit:
 
     def block(self, name: str) -> Override | None:
         return self.rollout.features[name].override
+
+
+class Ending(Enum):
+    """What becomes of a branch that proposes an override."""
+
+    MERGED = auto()
+    SQUASHED = auto()
+    LOST = auto()
+    """People merge it, and lose its block in a conflict."""
+    DELETED = auto()
 
 
 @dataclass
@@ -265,6 +276,8 @@ class ReconcileMachine(RuleBasedStateMachine):
         self.expected = {name: Expected() for name in FEATURES}
         self.backup: tuple[Any, ...] | None = None
         self.dropped: list[Commit] = []
+        self.proposals: list[tuple[str, Commit]] = []
+        """Each with the feature that it proposes an override of."""
         for number in range(3):
             self.appears(NAMES[number * 2])
         self._commit({name: Feature(percentage=Decimal(10)) for name in FEATURES})
@@ -317,9 +330,10 @@ class ReconcileMachine(RuleBasedStateMachine):
         if self.branch[-1].block(name) is not None:
             self._change(name, override=None)
 
-    @rule(name=st.sampled_from(FEATURES))
-    def put_a_block_back(self, name: str) -> None:
-        blocks = [commit.block(name) for commit in self.branch]
+    @rule(name=st.sampled_from(FEATURES), source=st.sampled_from(FEATURES))
+    def put_a_block_back(self, name: str, source: str) -> None:
+        """From an older commit; people may copy it into the other feature."""
+        blocks = [commit.block(source) for commit in self.branch]
         there = self._blocks_at_tip()
         was_there = [each for each in blocks if each is not None and each.id not in there]
         if self.branch[-1].block(name) is None and was_there:
@@ -349,6 +363,18 @@ class ReconcileMachine(RuleBasedStateMachine):
                 {
                     name: features[name].model_copy(update={"override": None}),
                     other: features[other].model_copy(update={"override": block}),
+                }
+            )
+
+    @rule()
+    def swap_the_blocks(self) -> None:
+        """Each feature gets the name of the other, and keeps its block."""
+        features = self.branch[-1].rollout.features
+        if features[ALPHA].override is not None or features[BETA].override is not None:
+            self._commit(
+                {
+                    ALPHA: features[ALPHA].model_copy(update={"override": features[BETA].override}),
+                    BETA: features[BETA].model_copy(update={"override": features[ALPHA].override}),
                 }
             )
 
@@ -458,6 +484,18 @@ class ReconcileMachine(RuleBasedStateMachine):
             self.world.execute(BY_HAND, feature=name)
 
     @precondition(lambda self: self.applied >= 0)
+    @rule(name=st.sampled_from(FEATURES), listed=st.sampled_from(NAMES))
+    def widen_lists_live(self, name: str, listed: str) -> None:
+        """The exclusions are emptied, and a repository is whitelisted, beside whatever limits it."""
+        self.world.execute(
+            "UPDATE rollout_configuration SET excluded_repositories = '{}',"
+            " target_repositories = array_append(target_repositories, %(name)s)"
+            " WHERE feature_name = %(feature)s",
+            feature=name,
+            name=listed,
+        )
+
+    @precondition(lambda self: self.applied >= 0)
     @rule(
         feature=st.sampled_from(FEATURES),
         name=st.sampled_from(NAMES + ODD_NAMES),
@@ -494,6 +532,58 @@ class ReconcileMachine(RuleBasedStateMachine):
             " WHERE feature_name = %(feature)s",
             feature=name,
         )
+
+    @precondition(lambda self: self.applied >= 0)
+    @rule(name=st.sampled_from(FEATURES))
+    def narrow_the_strategy_live_apply_and_undo(self, name: str) -> None:
+        """Whoever loses the feature, or would without its stop, holds it."""
+        self._apply_again()
+        before_sql = live_state(self.world.database)[name]
+        self._set_strategy(name, Strategy.WHITELIST)
+        before = self.world.rows(EVERYTHING)
+        done = self.world.apply(self.applied_commit)
+
+        assert isinstance(done, Applied)
+        if self._eligible_without_stop(name, before_sql) - self._eligible_without_stop(
+            name, before_sql | {"strategy": Strategy.WHITELIST}
+        ):
+            assert done.plan.held == (name,)
+            assert self.world.rows(EVERYTHING) == before
+            self._set_strategy(name, Strategy(before_sql["strategy"]))
+        else:
+            assert not done.plan.is_refused
+        self._apply_again()
+
+    def _apply_again(self) -> None:
+        done = self.world.apply(self.applied_commit)
+        assert isinstance(done, Applied)
+        assert not done.plan.is_refused
+        self._check_apply(self.applied)
+
+    def _set_strategy(self, name: str, strategy: Strategy) -> None:
+        self.world.execute(
+            "UPDATE rollout_configuration SET rollout_strategy = %(strategy)s"
+            " WHERE feature_name = %(feature)s",
+            feature=name,
+            strategy=strategy.value,
+        )
+
+    def _eligible_without_stop(self, name: str, live: dict[str, Any]) -> set[str]:
+        targeting = Targeting(
+            active=True,
+            emergency_stop=False,
+            strategy=Strategy(live["strategy"]),
+            percentage=Decimal(str(live["percentage"])),
+            salt=name,
+            whitelist=frozenset(live["whitelist"]),
+            exclusions=frozenset(live["exclusions"]),
+        )
+        return {
+            repository
+            for repository in self.repositories.values()
+            if (category := self._category(repository)) is not None
+            and is_eligible(name, targeting, Repository(repository, None, category))
+        }
 
     @precondition(lambda self: self.applied >= 0)
     @rule()
@@ -581,17 +671,44 @@ class ReconcileMachine(RuleBasedStateMachine):
             self._commit(features)
 
     @precondition(lambda self: self.applied >= 0)
-    @rule(name=st.sampled_from(FEATURES), loses=st.booleans())
-    def merge_a_proposal(self, name: str, loses: bool) -> None:
-        """A branch of its own proposes the override; people merge it, or lose its block in a conflict."""
+    @rule(name=st.sampled_from(FEATURES))
+    def propose(self, name: str) -> None:
+        """A branch of its own proposes the override."""
         tip = self.branch[-1]
         for override in self._on(name):
             if tip.block(name) is None and override.id not in tip.seen:
                 changed = tip.feature(name).model_copy(update={"override": override})
-                proposed = {**tip.rollout.features, name: changed}
-                side = self._write(proposed, tip)
-                merged = tip.rollout.features if loses else proposed
+                side = self._write({**tip.rollout.features, name: changed}, tip)
+                self.proposals.append((name, side))
+
+    @precondition(lambda self: self.proposals)
+    @rule(ending=st.sampled_from(Ending))
+    def end_a_proposal(self, ending: Ending) -> None:
+        """The branch may have left main before other merges, and its override may be resumed."""
+        name, side = self.proposals.pop()
+        tip = self.branch[-1]
+        block = side.block(name)
+        assert block is not None
+        is_free = tip.block(name) is None and block.id not in self._blocks_at_tip()
+        changed = tip.feature(name).model_copy(update={"override": block})
+        merged = {**tip.rollout.features, name: changed} if is_free else tip.rollout.features
+        match ending:
+            case Ending.MERGED:
                 self.branch.append(self._write(merged, tip, side))
+            case Ending.SQUASHED:
+                self.branch.append(self._write(merged, tip))
+            case Ending.LOST:
+                self.branch.append(self._write(tip.rollout.features, tip, side))
+            case Ending.DELETED:
+                pass
+
+    @precondition(lambda self: self.applied >= 0)
+    @rule(name=st.sampled_from(FEATURES), ending=st.sampled_from(Ending))
+    def propose_and_end(self, name: str, ending: Ending) -> None:
+        before = len(self.proposals)
+        self.propose(name)
+        if len(self.proposals) > before:
+            self.end_a_proposal(ending)
 
     # What jobs do.
 
@@ -799,8 +916,8 @@ class ReconcileMachine(RuleBasedStateMachine):
         ]
 
 
-NIGHTLY_SHARES = 4
-"""The nightly sequences run on as many processes as there are cores."""
+NIGHTLY_SHARES = 40
+"""The nightly sequences run in as many tests, so that all cores share them."""
 
 
 @pytest.fixture
