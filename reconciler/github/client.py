@@ -101,6 +101,19 @@ class GitHub:
         """
         return self._ask(replace(self._request(method, path, {}), body=body)).json()
 
+    def add_object(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Store an object of git at a path; return GitHub's description of it.
+
+        It is sent again if no answer comes: a second object like it, on no branch, changes nothing.
+
+        Raises:
+            NotFound: an object that it names does not exist, or it is hidden from this token.
+            SetupInvalid: GitHub refuses the object.
+            Unavailable: GitHub does not answer.
+        """
+        request = replace(self._request("POST", path, {}), body=body, is_repeatable=True)
+        return self._ask(request).json()
+
     def query(self, document: str, variables: Mapping[str, Any]) -> Any:
         """Return the data of a GraphQL query, which must change nothing.
 
@@ -164,7 +177,9 @@ class GitHub:
         return address
 
     def _ask(self, request: Request, *, follow: bool = True) -> Answer:
-        repeatable = request.is_query or request.method in _SAFE_TO_REPEAT
+        is_repeatable = (
+            request.is_query or request.is_repeatable or request.method in _SAFE_TO_REPEAT
+        )
         failure = ""
         for attempt in range(1, ATTEMPTS + 1):
             match self._send(request):
@@ -190,7 +205,7 @@ class GitHub:
                     failure = f"GitHub answers {request.name} with {answer.status}"
                 case str() as kind:
                     failure = f"GitHub does not answer {request.name} ({kind})"
-            if not repeatable:
+            if not is_repeatable:
                 raise OutcomeUnknown(f"{failure}; it may have been done")
             self.back_off(attempt)
         raise Unavailable(f"{failure}; try again later")

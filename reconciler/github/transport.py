@@ -35,6 +35,8 @@ class Request:
     """The largest number of bytes of an answer."""
     is_query: bool = False
     """Whether it is a GraphQL query, which changes nothing."""
+    is_repeatable: bool = False
+    """Whether a second one like it has no effect, although its method is not safe to repeat."""
 
     @property
     def name(self) -> str:

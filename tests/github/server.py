@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.github import commits, listing, reviews, shapes
+from tests.github import commits, listing, objects, reviews, shapes
 
 TOKEN = "ghs_secretSECRETsecret0123456789abcdef"
 REPOSITORY = "acme/rollouts"
@@ -182,6 +182,10 @@ class FakeGitHub:
         self, template: str, method: str, path: str, query: Mapping[str, str], body: Any
     ) -> Any:
         """Carry out a request; return the status and the value of the answer."""
+        if "/git/" in template:
+            assert self.remote is not None, "the test does not say where commits go"
+            place = path.removeprefix(f"/repos/{REPOSITORY}/git/")
+            return objects.act(self.remote, self.account, method, place, body)
         numbers = [int(part) for part in path.split("/") if part.isdigit()]
         match method, template.removeprefix("/repos/{owner}/{repo}"):
             case "GET", "/issues/{issue_number}/comments":

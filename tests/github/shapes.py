@@ -17,8 +17,8 @@ _SAMPLES = {"uri": "https://example.com", "date-time": "2026-11-23T12:00:00Z"}
 def operation(method: str, path: str) -> tuple[str, Mapping[str, Any]] | None:
     """Return the template that matches a path, and the operation of this method."""
     for template, methods in _DOCUMENT["paths"].items():
-        # The path of a file has slashes.
-        pattern = re.sub(r"\\\{path\\\}", ".+", re.escape(template))
+        # The path of a file and the name of a ref have slashes.
+        pattern = re.sub(r"\\\{(path|ref)\\\}", ".+", re.escape(template))
         pattern = re.sub(r"\\\{[a-z_]+\\\}", "[^/]+", pattern)
         if re.fullmatch(pattern, path) and method.lower() in methods:
             return template, methods[method.lower()]

@@ -121,35 +121,6 @@ def test_a_branch_that_a_killed_job_left_empty_is_filled(job: Site, hub: FakeGit
     assert block(job, branch=branch) is not None
 
 
-def test_an_executable_file_keeps_its_mode(job: Site, hub: FakeGitHub) -> None:
-    job.file.chmod(0o755)
-    job.commit("Make it executable")
-    job.push()
-    limit(job.database)
-
-    job.reconcile("github", "write-back")
-
-    assert block(job) is not None
-    assert remote_git(job.remote, "ls-tree", "main", "rollout.yaml").startswith("100755")
-    assert mutations(hub) == 0
-
-
-def test_a_refused_push_of_an_executable_file_shows_the_remedy(job: Site, hub: FakeGitHub) -> None:
-    job.file.chmod(0o755)
-    job.commit("Make it executable")
-    job.push()
-    hook = job.remote / "hooks" / "pre-receive"
-    hook.write_text('#!/bin/sh\necho "commits must have verified signatures" >&2; exit 1\n')
-    hook.chmod(0o755)
-    limit(job.database)
-
-    done = job.reconcile("github", "write-back")
-
-    text = " ".join((done.stdout + done.stderr).split())
-    assert "commits must have verified signatures" in text
-    assert "cannot commit an executable file; remove its executable bit" in text
-
-
 def test_what_goes_to_github_is_the_file_and_no_secret(job: Site, hub: FakeGitHub) -> None:
     limit(job.database)
 
