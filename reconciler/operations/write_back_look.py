@@ -70,11 +70,13 @@ def look_at(
     wanted = set(feature.standing) | ({block.id} if block is not None else set())
     traces = trace_blocks(place, tip, [row.id for row in feature.rows if row.id in wanted])
     at_tip = None if found is None else Tip(found.percentage, block)
-    # A proposal whose branch the remote lacks does not count: it was deleted without a merge.
+    # A proposal whose branch the remote lacks does not count: it was deleted without a merge. Nor does
+    # that of a block which the branch has had: it was merged.
     proposed = {
         override: (branch, proposals[branch])
         for override, branch in feature.proposed.items()
-        if branch in proposals and not traces[override].was_there
+        if branch in proposals
+        and not (branch == block_branch(override) and traces[override].was_there)
     }
     may_come = {
         override for override, (branch, _) in proposed.items() if branch == block_branch(override)

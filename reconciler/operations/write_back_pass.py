@@ -190,6 +190,10 @@ class Pass:
                     why = f"{branch} is outdated and takes no pushes ({renewed.answer})"
                     yield _Attempt(look.feature.name, edit.override.id, why=why)
                     continue
+                if self.place.look([branch]).get(branch) == proposal:
+                    why = f"{branch} is outdated; the push did not come through: {renewed.answer}"
+                    yield _Attempt(look.feature.name, edit.override.id, why=why)
+                    continue
             yield _Attempt(look.feature.name, edit.override.id, branch=branch)
 
     def _propose(self, tip: TipFile, planned: _Planned, why: str) -> _Attempt:

@@ -346,6 +346,57 @@ def test_a_resume_after_a_squashed_proposal_removes_the_block(protected: Site) -
     assert block(protected, branch=f"rollout/resume-{override}") is None
 
 
+def take_in(site: Site, branch: str) -> None:
+    """Merge a branch of the remote by hand, and apply the result."""
+    site.git("fetch", "--quiet")
+    site.git("merge", "--quiet", "--no-ff", "-m", "Merge it", f"origin/{branch}")
+    merge_by_hand(site)
+    apply_file(site)
+
+
+def test_an_outdated_resume_is_renewed_on_todays_tip(protected: Site) -> None:
+    override = limit(protected.database)
+    carry(protected)
+    take_in(protected, f"rollout/override-{override}")
+    resume(protected.database)
+    carry(protected)
+    proposal = f"rollout/resume-{override}"
+    first = remote_git(protected.remote, "rev-parse", proposal)
+    protected.replace("percentage: 10", "percentage: 8")
+    newest = protected.commit("Lower it")
+    merge_by_hand(protected)
+
+    report = carry(protected)
+
+    assert outcomes(report) == ["proposed"]
+    parents = remote_git(protected.remote, "show", "--no-patch", "--format=%P", proposal)
+    assert parents.split() == [first, newest]
+    assert "percentage: 8" in protected.remote_text(proposal)
+    assert block(protected, branch=proposal) is None
+
+
+def test_a_block_put_back_and_resumed_again_is_proposed_again(protected: Site) -> None:
+    override = limit(protected.database)
+    carry(protected)
+    take_in(protected, f"rollout/override-{override}")
+    with_block = protected.file.read_text()
+    resume(protected.database)
+    carry(protected)
+    proposal = f"rollout/resume-{override}"
+    take_in(protected, proposal)
+    protected.write(with_block)
+    protected.commit("Put it back")
+    merge_by_hand(protected)
+    apply_file(protected)
+    resume(protected.database)
+
+    report = carry(protected)
+
+    assert outcomes(report) == ["proposed"]
+    assert block(protected) is not None
+    assert block(protected, branch=proposal) is None
+
+
 def test_a_copy_of_a_resumed_block_does_not_undo_the_resume(applied: Site) -> None:
     applied.write(applied.file.read_text() + "  other:\n    percentage: 10\n")
     applied.commit("Declare another feature")
