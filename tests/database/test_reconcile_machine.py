@@ -119,7 +119,7 @@ class Commit:
 
 
 class Ending(Enum):
-    """What becomes of a branch that proposes an override."""
+    """The end of a branch that proposes an override."""
 
     MERGED = auto()
     SQUASHED = auto()
@@ -536,7 +536,7 @@ class ReconcileMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.applied >= 0)
     @rule(name=st.sampled_from(FEATURES))
     def narrow_the_strategy_live_apply_and_undo(self, name: str) -> None:
-        """Whoever loses the feature, or would without its stop, holds it."""
+        """A repository that loses the feature, or would without its stop, holds it."""
         self._apply_again()
         before_sql = live_state(self.world.database)[name]
         self._set_strategy(name, Strategy.WHITELIST)
