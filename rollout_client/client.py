@@ -25,6 +25,7 @@ from rollout_client.follower import Following
 from rollout_client.observer import NO_OBSERVER, Observer
 from rollout_client.outcome import Outcome
 from rollout_client.recorder import EXIT_TIMEOUT_SECONDS, QUEUE_LENGTH, Recorder
+from rollout_client.reported_status import reported_status
 from rollout_client.repositories import is_id
 from rollout_client.route import NO_LIMITS, Job, Route, Routing
 from rollout_client.snapshot import SnapshotFile
@@ -241,19 +242,8 @@ class RolloutClient:
     def status(self) -> Status:
         """Return the state of the client."""
         fork.check()
-        current, now = self._store.current, self._clock()
-        age = now - current.state.confirmed_at
-        return Status(
-            age=None if age == inf else timedelta(seconds=age),
-            is_stale=now >= current.deadline,
-            repositories=len(current.state.repositories),
-            features=tuple(sorted(current.state.newest)),
-            circuits=self._circuits.not_closed(),
-            waiting=self._recorder.waiting,
-            dropped=self._recorder.dropped,
-            refused=self._recorder.refused,
-            failure=self._background.failure or self._recorder.failure,
-            lost=self._recorder.lost,
+        return reported_status(
+            self._store, self._circuits, self._recorder, self._background, self._clock()
         )
 
     def subscribe(self, listener: Callable[[frozenset[str]], None]) -> None:
@@ -320,7 +310,7 @@ class RolloutClient:
         self.close()
 
     def _decide(self, repository: str | UUID, feature: str, wait: Duration) -> bool:
-        """Decide a question without a kept answer; keep the answer if the repository is known."""
+        """Decide after a check of the age of the data and of a fork; other decisions trust the last check."""
         fork.check()
         if not self._background.is_running:
             self._background.start()

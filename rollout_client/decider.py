@@ -9,8 +9,6 @@ from rollout_client.hints import FeatureHints
 from rollout_client.state import Answer
 from rollout_client.store import Current, Store
 
-_ANSWERS_KEPT_PER_FEATURE = 20_000
-
 
 class Decider:
     """Decides by a store and the circuits of this process."""
@@ -33,21 +31,17 @@ class Decider:
 
     def is_eligible(self, current: Current, repository: str | UUID, feature: str) -> bool:
         """Decide by a state that is not stale, and keep the answer if the repository is known."""
-        kept = current.answers.get(feature)
-        if kept is not None and repository in kept:
-            return kept[repository]
-        found = current.state.repositories.find(repository)
-        eligible = current.state.is_eligible(found, feature)
-        if kept is None:
+        answers = current.answers.get(feature)
+        if answers is None:
             self._note_unknown(current, feature)
+            found = current.state.repositories.find(repository)
+            eligible = current.state.is_eligible(found, feature)
             return eligible and (found is None or self._admits(current, found.id, feature))
-        if found is None:
+        try:
+            return answers[repository]
+        except KeyError:
             self._want_unknown()
-            return eligible
-        if len(kept) >= _ANSWERS_KEPT_PER_FEATURE:
-            kept.clear()
-        kept[repository] = eligible
-        return eligible
+            return False
 
     def answer(self, repository: str | UUID, feature: str, *, routes_job: bool) -> Answer:
         """Return an answer with its rule; only an answer that routes a job may be a probe."""

@@ -69,9 +69,7 @@ class SnapshotFile:
         Raises:
             SetupInvalid: It cannot be written; the old file stays.
         """
-        pages = [
-            (number, page, page.packed_ids()) for number, page in state.repositories.pages.items()
-        ]
+        pages = [(number, page, page.ids) for number, page in state.repositories.pages.items()]
         described = {
             "database": self.database,
             "followed": None if self.features is None else sorted(self.features),

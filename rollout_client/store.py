@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
-from uuid import UUID
 
+from rollout_client.answers import Answers
 from rollout_client.circuits import CircuitState
 from rollout_client.observer import NO_OBSERVER, Observer
 from rollout_client.reads import Features
@@ -16,12 +16,10 @@ from rollout_client.repositories import Repositories
 from rollout_client.state import State
 from rollout_client.targeting.environment import EnvironmentOverride
 
-Answers = dict[str | UUID, bool]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Current:
-    """A state, the time until which it may be used, and the answers already given from it."""
+    """A state, the time until which it may be used, and the answers that follow from it."""
 
     state: State
     deadline: float
@@ -129,7 +127,7 @@ class Store:
                 continue
             kept = None if before is None else before.answers.get(name)
             if kept is None or before is None or not _decides_alike(name, before.state, state):
-                kept = {}
+                kept = Answers(state, name)
             answers[name] = kept
         return Current(state, state.confirmed_at + self._max_staleness, answers, self._broken)
 

@@ -100,7 +100,7 @@ class Repository:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoded_id", self.id.encode())
-        object.__setattr__(self, "keys", _keys(self.id, self.full_name))
+        object.__setattr__(self, "keys", keys_of(self.id, self.full_name))
 
 
 def bucket_limit(percentage: Decimal) -> int:
@@ -119,14 +119,27 @@ def is_eligible(
     if targeting is None or repository is None:
         return False
     if rule is _PERCENTAGE_STRATEGY:
-        limit = targeting.bucket_limit
-        if environment.percentage is not None:
-            limit = min(limit, bucket_limit(environment.percentage))
-        return targeted_bucket(targeting, repository) < limit
+        return targeted_bucket(targeting, repository) < _limit_in_force(targeting, environment)
     if rule is _SIZE_STRATEGY:
         step = step_of(repository.category, marked_as_test=repository.marked_as_test)
         return step <= percentage_in_force(targeting, environment)
     return rule is _WHITELISTED
+
+
+def sha256_limit_of_unlisted(
+    feature: str, targeting: Targeting, environment: EnvironmentOverride
+) -> int | None:
+    """Return the limit of the buckets that get a feature, for a known repository in neither list.
+
+    Such a repository is eligible if its bucket by `sha256` is below the limit. The limit is 0 if none of them
+    gets the feature. It is None if the size or the bucketing `hashtext` decides.
+    """
+    rule = targeting.off_rule or targeting.strategy_rule
+    if environment.stops(feature) or rule in _RULES_OF_NOBODY:
+        return 0
+    if rule is _PERCENTAGE_STRATEGY and targeting.bucketing is _SHA256:
+        return _limit_in_force(targeting, environment)
+    return None
 
 
 def targeted_bucket(targeting: Targeting, repository: Repository) -> int:
@@ -163,12 +176,19 @@ def percentage_in_force(targeting: Targeting, environment: EnvironmentOverride) 
     return min(targeting.percentage, environment.percentage)
 
 
+def _limit_in_force(targeting: Targeting, environment: EnvironmentOverride) -> int:
+    if environment.percentage is None:
+        return targeting.bucket_limit
+    return min(targeting.bucket_limit, bucket_limit(environment.percentage))
+
+
 def folded(name: str) -> str:
     """Return a name in lower case, letter by letter, as Postgres lowers it for lists."""
     return name.lower() if name.isascii() else "".join(each.lower()[0] for each in name)
 
 
-def _keys(repository_id: str, full_name: str | None) -> tuple[str, ...]:
+def keys_of(repository_id: str, full_name: str | None) -> tuple[str, ...]:
+    """Return the list entries that match a repository, the narrowest first."""
     if full_name is None:
         return (repository_id,)
     name = folded(full_name)
@@ -184,6 +204,7 @@ _EXCLUDED: Final = Rule.EXCLUDED
 _WHITELISTED: Final = Rule.WHITELISTED
 _PERCENTAGE_STRATEGY: Final = Rule.PERCENTAGE_STRATEGY
 _SIZE_STRATEGY: Final = Rule.SIZE_STRATEGY
+_RULES_OF_NOBODY: Final = frozenset({Rule.INACTIVE, Rule.EMERGENCY_STOP, Rule.WHITELIST_STRATEGY})
 
 _RULE_OF_STRATEGY: Final = {
     Strategy.WHITELIST: Rule.WHITELIST_STRATEGY,

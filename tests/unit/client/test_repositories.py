@@ -97,7 +97,7 @@ def test_an_invalid_id_or_name_finds_no_repository(asked: object) -> None:
 def test_a_page_returns_its_ids_unchanged() -> None:
     packed = b"".join(UUID(int=number * 2**70 + 5).bytes for number in range(9))
     page = Page(b"", packed, bytes(9), b"\0" * 8)
-    assert page.packed_ids() == packed
+    assert page.ids == packed
 
 
 def test_an_inconsistent_page_is_refused() -> None:
@@ -130,5 +130,5 @@ def test_a_page_with_new_names_or_ids_is_read_again() -> None:
     replaced = page.renewed(b"4", packed[16:] + UUID(int=3).bytes, bytes((0, 0)), b"a/b\0c/d")
 
     assert list(renamed.rows_named(b"c/e")) == [1]
-    assert replaced.row_of(0, 3) == 1
-    assert replaced.row_of(0, 1) is None
+    assert replaced.row_of(UUID(int=3).bytes) == 1
+    assert replaced.row_of(UUID(int=1).bytes) is None
