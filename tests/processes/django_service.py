@@ -20,7 +20,8 @@ client = RolloutClient(os.environ["DATABASE_URL"])
 
 
 def decide(_request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"eligible": client.is_eligible(REPOSITORY, "f", wait=10)})
+    eligible = client.is_eligible(REPOSITORY, "f", wait=10)
+    return JsonResponse({"eligible": eligible, "pid": os.getpid()})
 
 
 def record(_request: HttpRequest) -> JsonResponse:

@@ -120,6 +120,21 @@ class Program:
 
         eventually(is_serving)
 
+    def wait_until_each_decides(self, workers: int, path: str = "/") -> None:
+        """Wait until this number of processes have answered with a yes.
+
+        A worker that has not served yet may lose the signal that ends it.
+        """
+        decided: set[int] = set()
+
+        def have_all_decided() -> bool:
+            answer = self.get(path)
+            if answer["eligible"]:
+                decided.add(answer["pid"])
+            return len(decided) == workers
+
+        eventually(have_all_decided)
+
     def text(self) -> str:
         return self.log.read_text("utf-8", "replace")
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.postgres import Database
-from tests.processes.programs import Program, Worker, load, recorded, running
+from tests.processes.programs import Worker, load, recorded, running
 
 
 @pytest.mark.parametrize("ready", ["", "yes"])
@@ -19,8 +19,7 @@ def test_each_worker_follows_a_stop_and_records_until_its_end(
     ]  # fmt: skip
     with running(worker, command, database, {"READY_BEFORE_FORK": ready}) as gunicorn:
         gunicorn.wait_until_serving()
-        # A worker that has not served yet may lose the signal that ends it.
-        eventually(lambda: len(workers_that_decide(gunicorn)) == 2)
+        gunicorn.wait_until_each_decides(2, "/decide")
         database.execute("UPDATE rollout_configuration SET emergency_stop = true")
         eventually(lambda: not any(gunicorn.get("/decide")["eligible"] for _ in range(10)))
         assert all(gunicorn.get("/decide")["failure"] is None for _ in range(10))
@@ -29,9 +28,3 @@ def test_each_worker_follows_a_stop_and_records_until_its_end(
         assert gunicorn.stop() == 0, gunicorn.text()
 
     assert (taken, recorded(database)) == (10, 10), gunicorn.text()
-
-
-def workers_that_decide(gunicorn: Program) -> set[int]:
-    """Return the processes that answer some requests with yes."""
-    answers = [gunicorn.get("/decide") for _ in range(10)]
-    return {each["pid"] for each in answers if each["eligible"]}

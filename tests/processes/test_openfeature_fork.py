@@ -108,15 +108,8 @@ def test_a_provider_that_was_set_before_workers_forked_follows_in_each(
     load(database)
     with running(worker, SERVERS[server], database) as program:
         program.wait_until_serving()
-        ready: set[int] = set()
-
-        def is_ready() -> bool:
-            answer = program.get("/")
-            if answer["eligible"] and answer["status"] == "READY":
-                ready.add(answer["pid"])
-            return len(ready) == 2
-
-        eventually(is_ready)
+        program.wait_until_each_decides(2)
+        assert all(program.get("/")["status"] == "READY" for _ in range(10))
         database.execute("UPDATE rollout_configuration SET emergency_stop = true")
         eventually(lambda: not any(program.get("/")["eligible"] for _ in range(10)))
         # The event of the change arrives in each worker.

@@ -22,21 +22,14 @@ def test_each_worker_follows_a_stop_and_records(
     load(database)
     with running(worker, UWSGI, database, {"READY_BEFORE_FORK": ready}) as uwsgi:
         uwsgi.wait_until_serving()
-        workers: set[int] = set()
-
-        def asked(path: str) -> dict[str, object]:
-            answer = uwsgi.get(path)
-            workers.add(answer["pid"])
-            return answer
-
-        eventually(lambda: asked("/decide")["eligible"] is True and len(workers) == 2)
+        uwsgi.wait_until_each_decides(2, "/decide")
         database.execute("UPDATE rollout_configuration SET emergency_stop = true")
-        eventually(lambda: not any(asked("/decide")["eligible"] for _ in range(10)))
-        assert all(asked("/decide")["failure"] is None for _ in range(10))
+        eventually(lambda: not any(uwsgi.get("/decide")["eligible"] for _ in range(10)))
+        assert all(uwsgi.get("/decide")["failure"] is None for _ in range(10))
 
-        taken = sum(asked("/record")["taken"] is True for _ in range(10))
+        taken = sum(uwsgi.get("/record")["taken"] is True for _ in range(10))
         eventually(lambda: recorded(database) == taken)
-        asked("/record")
+        uwsgi.get("/record")
         assert uwsgi.stop(signal.SIGTERM) == 0, uwsgi.text()
         assert "without enable-threads" not in uwsgi.text()
     assert recorded(database) == 11
