@@ -43,7 +43,7 @@ _CHECK_FORK_EVERY_SECONDS: Final = 0.1
 _CIRCUIT: Final = CircuitSettings()
 
 
-class RolloutClient:
+class RolloutClient(fork.OfOneProcess):
     """Decides from memory; safe to use from any thread, and across a fork.
 
     Making a client opens no connection. It begins to follow the database when it is entered, started or

@@ -9,7 +9,7 @@ import os
 import threading
 from contextlib import suppress
 from itertools import count
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 
@@ -29,6 +29,16 @@ _LOCKS: Final[dict[int, threading.Lock]] = {}
 
 class _Process:
     id = os.getpid()
+
+
+class OfOneProcess:
+    """An object with threads and connections of its process, which pickle and copy refuse."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} has threads and connections of its own process, and cannot be copied or"
+            " sent to another one; make one in each process, for example in the pool's initializer"
+        )
 
 
 def register(each: RestartsAfterFork) -> None:
