@@ -225,9 +225,9 @@ def _widening(url: str) -> Row:
     """Measure from before the commit to a client's first yes; narrow again after each measurement."""
     with psycopg.connect(url, autocommit=True) as connection:
         ((let_in,),) = connection.execute(
-            "SELECT id::text FROM repositories, rollout_configuration"
-            " WHERE rollout_bucket(%s, id) BETWEEN %s AND %s AND NOT id::text = ANY(target_repositories)"
-            " LIMIT 1",
+            "SELECT repositories.id::text FROM repositories, rollout_configuration"
+            " WHERE rollout_bucket(%s, repositories.id) BETWEEN %s AND %s"
+            " AND NOT repositories.id::text = ANY(target_repositories) LIMIT 1",
             (FEATURE, PERCENTAGE * 100, 2 * PERCENTAGE * 100 - 1),
         ).fetchall()
         with RolloutClient(url, start_timeout=_READY) as client:
