@@ -82,6 +82,34 @@ def test_each_answer_is_the_one_of_the_state_by_id_and_by_name(
             assert answers[asked] is state.explain(REPOSITORIES.find(asked), "f").eligible
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "number"),
+    [
+        ("ROLLOUT_EMERGENCY_STOP", "F", 0),
+        ("ROLLOUT_EMERGENCY_STOP", "true", 0),
+        ("ROLLOUT_EMERGENCY_STOP", "other", 30),
+        ("ROLLOUT_PERCENTAGE", "20", 7),
+        ("ROLLOUT_PERCENTAGE", "?", 0),
+    ],
+)
+def test_an_answer_by_percentage_heeds_the_environment(
+    variable: str, value: str, number: int
+) -> None:
+    everyone = Targeting(
+        active=True,
+        emergency_stop=False,
+        strategy=Strategy.PERCENTAGE,
+        percentage=Decimal(100),
+        salt="f",
+    )
+    state = state_of(everyone, environment=EnvironmentOverride.parse({variable: value}))
+    answers = Answers(state, "f")
+
+    eligible = [each for each in IDS if answers[each]]
+    assert eligible == [each for each in IDS if state.is_eligible(REPOSITORIES.find(each), "f")]
+    assert len(eligible) == number
+
+
 @given(targetings, environments)
 def test_an_unknown_repository_has_no_answer_and_none_is_kept(
     targeting: Targeting, environment: EnvironmentOverride
