@@ -218,10 +218,13 @@ def _refuse_without_effect(standing: Standing, percentage: Decimal) -> None:
             "to exclude every repository: reconcile stop"
         )
     live = standing.live
-    is_exceeded = not live.emergency_stop and live.percentage > percentage
-    if percentage >= standing.desired.percentage and not is_exceeded:
+    # Live is wider than the file if SQL raised it, and the message must not deny that.
+    widest = standing.desired.percentage
+    if not live.emergency_stop:
+        widest = max(widest, live.percentage)
+    if percentage >= widest:
         raise Refused(
-            f"the percentage is {show_number(standing.desired.percentage)}, "
+            f"the percentage is {show_number(widest)}, "
             f"so {show_number(percentage)} is not a rollback; nothing was written; "
             "to raise it, change the file"
         )

@@ -95,6 +95,16 @@ def test_a_rollback_to_the_desired_percentage_or_above_is_refused(percentage: in
         impose(standing(), override(1, percentage))
 
 
+def test_a_refused_rollback_names_the_percentage_that_sql_set() -> None:
+    with pytest.raises(Refused, match=r"^the percentage is 80, so 90 is not a rollback"):
+        impose(standing(live=exposure(80)), override(1, 90))
+
+
+def test_a_percentage_under_a_stop_by_sql_is_not_the_widest() -> None:
+    with pytest.raises(Refused, match=r"^the percentage is 50, so 60 is not a rollback"):
+        impose(standing(live=exposure(80, stopped=True)), override(1, 60))
+
+
 def test_a_percentage_has_no_effect_with_strategy_whitelist() -> None:
     with pytest.raises(Refused, match="exclude every repository: reconcile stop"):
         impose(replace(standing(), strategy=Strategy.WHITELIST), override(1, 0))
