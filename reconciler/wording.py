@@ -43,6 +43,11 @@ def when_counted(moment: datetime | None) -> str:
     return "" if moment is None else f", counted at {show_time(moment)}; --exact counts now"
 
 
+def short_limit(percentage: Decimal | None) -> str:
+    """Return a limit in a word or two: `stop` (None), `at most 25`."""
+    return "stop" if percentage is None else f"at most {show_number(percentage)}"
+
+
 def describe_limit(percentage: Decimal | None) -> str:
     """Return a limit: `the stop` (None), `the limit of 25`."""
     return "the stop" if percentage is None else f"the limit of {show_number(percentage)}"

@@ -208,7 +208,7 @@ def choose_feature(settings: Settings, features: Collection[str]) -> str:
 
 def choose_live_feature(settings: Settings, connection: "Connection") -> str:
     """Return the feature of a command that reads the database, as `choose_feature` does."""
-    from reconciler.database.override_actions import read_feature_names
+    from reconciler.database.names import read_feature_names
 
     return choose_feature(settings, sorted(read_feature_names(connection)))
 
@@ -219,7 +219,7 @@ def choose_features(settings: Settings, database: "Database") -> "Sequence[str]"
     Raises:
         NotFound: there is no such feature.
     """
-    from reconciler.database.override_actions import read_feature_names
+    from reconciler.database.names import read_feature_names
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_act
 

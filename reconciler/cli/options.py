@@ -90,12 +90,14 @@ def _features_in_file(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
     """Return the features that a shell may complete: the file's, else the database's."""
-    from reconciler.rollout_file import read_rollout_file
+    from reconciler.rollout_file.feature_names import read_feature_names
 
     settings = settings_of(context)
     try:
-        features = read_rollout_file(settings.path).rollout.features
+        features = read_feature_names(settings.path)
     except ReconcilerError:
+        features = ()
+    if not features:
         from reconciler.cli.completion import complete_features
 
         return complete_features(settings, incomplete)

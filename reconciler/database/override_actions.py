@@ -4,7 +4,6 @@ Works without a file. Lists are neither read nor written, so a stop does not wai
 whitelist.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -47,11 +46,6 @@ class FoundFeature:
     """The processor for the jobs of repositories that are not eligible."""
     now: datetime
     """The transaction's time, by the database's clock."""
-
-
-def read_feature_names(connection: "AnyConnection") -> Sequence[str]:
-    """Return every feature's name, without its configuration."""
-    return [row.feature_name for row in execute(connection, _SQL["feature_names"])]
 
 
 def lock_feature(connection: "AnyConnection", name: str) -> FoundFeature:

@@ -126,12 +126,6 @@ def require_stand_alone(connection: "Connection") -> None:
         )
 
 
-def names_with_prefix(connection: "Connection", prefix: str, limit: int) -> Sequence[str]:
-    """Return names that begin with a prefix, in any case, in order."""
-    parameters = {"prefix": prefix, "limit": limit}
-    return connection.execute(text(_SQL["names_with_prefix"]), parameters).scalars().all()
-
-
 def list_repositories(
     connection: "Connection",
     *,

@@ -6,7 +6,8 @@ Each gets an issue (`issues`); `cli/render` writes its text.
 from dataclasses import dataclass
 
 from reconciler.database.health import read_healths
-from reconciler.database.override_actions import read_feature, read_feature_names
+from reconciler.database.names import read_feature_names
+from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.planning.health import Health, Reason, Verdict

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from reconciler.database.driver import DriverConnection
+from reconciler.database.names import read_feature_names
 from reconciler.database.override_actions import (
     FoundFeature,
     lock_feature,
     read_feature,
-    read_feature_names,
     write_restored,
 )
 from reconciler.database.schema import require_newest

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.database.override_actions import read_feature, read_feature_names
+from reconciler.database.names import read_feature_names
+from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.schema_objects import require_own_objects
 from reconciler.database.transactions import Database, read_only_transaction

@@ -88,6 +88,15 @@ def test_fish_completes_a_line(completed: Site) -> None:
     assert offered == [completes for _, completes in LINES]
 
 
+def test_a_feature_of_a_file_with_an_error_is_completed(site: Site) -> None:
+    site.write(site.file.read_text() + "  broken_one: {percentage: 400}\n")
+    words = {"COMP_WORDS": "reconcile stop --feature bro", "COMP_CWORD": "3"}
+
+    done = site.reconcile(env={"_RECONCILE_COMPLETE": "bash_complete", **words})
+
+    assert done.stdout == "plain,broken_one\n"
+
+
 def test_an_unknown_shell_is_refused_with_the_known_ones(site: Site) -> None:
     done = site.reconcile("completion", "tcsh")
 

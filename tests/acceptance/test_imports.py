@@ -52,6 +52,23 @@ def test_a_shell_that_completes_a_command_waits_for_no_library(line: str, tmp_pa
     assert not modules & (HEAVY | {"pydantic", "yaml"})
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["reconcile explain acme/t", "reconcile stop --feature oth", "reconcile status --feature oth"],
+)
+def test_a_shell_that_completes_a_name_waits_for_the_driver_alone(
+    line: str, tmp_path: Path, database: Database
+) -> None:
+    words = line.split()
+    environment = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    completing = {"_RECONCILE_COMPLETE": "bash_complete", "DATABASE_URL": database.url}
+
+    modules = modules_after([], tmp_path, completing | environment)
+
+    assert "psycopg" in modules
+    assert not modules & {"sqlalchemy", "alembic", "git", "pydantic"}
+
+
 def modules_after(arguments: list[str], folder: Path, environment: dict[str, str]) -> set[str]:
     """Return the modules that the program has imported at its end."""
     (folder / "rollout.yaml").write_text("version: 1\n")

@@ -12,9 +12,8 @@ from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import show_result
 from reconciler.cli.render.as_of import AS_OF_NOTE, AT_HELP, as_of, as_of_words
 from reconciler.cli.render.text import beside, for_line, wrapped
-from reconciler.cli.render.wording import short_limit
 from reconciler.cli.types import JobType, MomentType
-from reconciler.wording import counted, short_commit, show_time
+from reconciler.wording import counted, short_commit, short_limit, show_time
 from rollout_client.targeting.eligibility import Rule
 
 if TYPE_CHECKING:

@@ -8,10 +8,16 @@ import click
 from reconciler.cli.context import choose_live_feature, open_database
 from reconciler.cli.options import Format, Settings, exact_option, settings_of
 from reconciler.cli.output import fields_of, print_json, print_result
-from reconciler.cli.render.drift_text import drift_as_json, drift_lines
 from reconciler.cli.render.text import for_line, paragraph, wrapped
-from reconciler.cli.render.wording import short_limit
-from reconciler.wording import count, counted, short_commit, show_number, show_time, when_counted
+from reconciler.wording import (
+    count,
+    counted,
+    short_commit,
+    short_limit,
+    show_number,
+    show_time,
+    when_counted,
+)
 
 if TYPE_CHECKING:
     from reconciler.database.history import HistoryEntry
@@ -53,6 +59,8 @@ def run(settings: Settings, *, is_exact: bool = False) -> "Status":
     if settings.format is Format.JSON:
         print_json(settings, _as_json(found, drift, causes))
     else:
+        from reconciler.cli.render.drift_text import drift_lines
+
         lines = {name: drift_lines(each, causes.get(name)) for name, each in drift.items()}
         print_result(settings, "\n\n".join(_screen(found, lines)))
     return found
@@ -61,6 +69,8 @@ def run(settings: Settings, *, is_exact: bool = False) -> "Status":
 def _as_json(
     found: "Status", drift: "DriftByFeature", causes: "Mapping[str, HistoryEntry]"
 ) -> dict[str, Any]:
+    from reconciler.cli.render.drift_text import drift_as_json
+
     features = [
         {**fields_of(each), **drift_as_json(drift.get(each.name, ()), causes.get(each.name))}
         for each in found.features

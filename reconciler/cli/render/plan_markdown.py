@@ -30,7 +30,6 @@ from reconciler.cli.render.wording import (
     describe_absence,
     describe_allowed,
     mark_drift_lines,
-    short_limit,
     ways_on,
 )
 from reconciler.errors import FileInvalid, ReconcilerError, Stale
@@ -42,7 +41,7 @@ from reconciler.planning.guards import Finding
 from reconciler.planning.plan import FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report
-from reconciler.wording import count, counted, short_commit
+from reconciler.wording import count, counted, short_commit, short_limit
 
 MAX_CHARACTERS: Final = 60_000
 """GitHub refuses a comment of more than 65,536; the rest is for text that a workflow adds."""

@@ -12,7 +12,6 @@ from reconciler.cli.render.wording import (
     describe_absence,
     describe_allowed,
     mark_drift_lines,
-    short_limit,
     ways_on,
 )
 from reconciler.planning.approval_rule import ApprovalsPlan
@@ -27,7 +26,7 @@ from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.processors import ProcessorsPlan
-from reconciler.wording import count, counted, gains, short_commit
+from reconciler.wording import count, counted, gains, short_commit, short_limit
 from rollout_client.targeting.categories import Threshold
 
 NamedPlan = TargetsPlan | FreezesPlan | ProcessorsPlan | ApprovalsPlan

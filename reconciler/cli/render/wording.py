@@ -1,7 +1,6 @@
 """Sentences that several renderings share: refusals, overrides, write-back."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from reconciler.planning.commit_permission import FREEZE_REASON_TRAILER
@@ -9,7 +8,7 @@ from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.guards import MOST_NAMES
 from reconciler.planning.plan import MarksPlan, Plan
 from reconciler.rollout_file.model import Override
-from reconciler.wording import count, describe_permission, short_commit, show_number, show_time
+from reconciler.wording import count, describe_permission, short_commit, show_time
 
 if TYPE_CHECKING:
     from reconciler.operations.write_back_pass import WrittenBack
@@ -91,11 +90,6 @@ def describe_written_back(where: str, written: "WrittenBack") -> str:
             return f"{where} refuses pushes; merge {written.branch}"
         case Outcome.PENDING:
             return "not in git yet" + (f": {written.why}" if written.why else "")
-
-
-def short_limit(percentage: Decimal | None) -> str:
-    """Return a limit in a word or two: `stop` (None), `at most 25`."""
-    return "stop" if percentage is None else f"at most {show_number(percentage)}"
 
 
 def mark_drift_lines(marks: MarksPlan) -> Iterator[str]:

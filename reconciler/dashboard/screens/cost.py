@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reconciler.database.cost import read_cost
-from reconciler.database.override_actions import read_feature_names
+from reconciler.database.names import read_feature_names
 from reconciler.errors import NotFound
 from reconciler.planning.cost import SHOWN_PERIOD, CostReport
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.database.history import HistoryEntry, HistoryFilter, HistoryPage, read_history_page
 from reconciler.database.history_csv import csv_lines
-from reconciler.database.override_actions import read_feature_names
+from reconciler.database.names import read_feature_names
 from reconciler.planning.history import Action
 from reconciler.planning.times import parse_end, parse_time
 from reconciler.wording import show_time

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from reconciler.database.eligibility import Explanation, explain_everywhere, explain_then
-from reconciler.database.override_actions import read_feature_names
+from reconciler.database.names import read_feature_names
 from reconciler.database.repositories import FoundRepository
 from reconciler.database.repository_search import (
     LastJobs,

@@ -64,9 +64,3 @@ WHERE id = :configuration;
 UPDATE public.rollout_configuration
 SET is_active = :active, updated_at = now()
 WHERE id = :configuration AND is_active <> :active;
-
--- name: feature_names
--- The names of all features.
-SELECT feature_name
-FROM public.rollout_configuration
-ORDER BY feature_name;

@@ -225,11 +225,3 @@ WHERE (CAST(:owner AS text) IS null OR lower(repositories.owner) = lower(:owner)
     )
 ORDER BY lower(coalesce(repositories.full_name, repositories.id::text))
 LIMIT :limit;
-
--- name: names_with_prefix
--- Names that begin with a prefix, in any case, for the completion of a shell.
-SELECT full_name
-FROM public.repositories
-WHERE starts_with(lower(full_name), lower(:prefix))
-ORDER BY full_name
-LIMIT :limit;
