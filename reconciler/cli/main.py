@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from types import TracebackType
 from typing import Any, Final, NoReturn
 
 import click
@@ -113,8 +114,25 @@ EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED: Final = 128 + signal.SIGPIPE
 
 
+class CommandContext(click.Context):
+    """One use of a command, which an error in its arguments names."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool | None:
+        """End the use; an error of the parser, which knows no command, becomes one of this command."""
+        if isinstance(exc_value, click.UsageError) and exc_value.ctx is None:
+            exc_value.ctx = self
+        return super().__exit__(exc_type, exc_value, tb)
+
+
 class Program(click.Group):
     """The group that imports a command when it is used."""
+
+    context_class = CommandContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -157,6 +175,7 @@ def with_shared_options(command: click.Command) -> click.Command:
     """Add the shared options to a command and its subcommands, once."""
     if not any(parameter.name == "database_url" for parameter in command.params):
         command.params.extend(shared_options())
+        command.context_class = CommandContext
         # A list of commands shows the whole sentence.
         command.short_help = command.get_short_help_str(limit=MAX_SENTENCE)
         if isinstance(command, click.Group):

@@ -62,6 +62,28 @@ def test_a_wrong_command_line_exits_with_64_and_the_reason(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stop", "--reason"],
+        ["db", "url", "--file"],
+        ["freeze", "add", "weekend", "--from"],
+        ["--file"],
+    ],
+)
+def test_a_value_that_is_missing_leads_to_the_help_of_the_command(
+    site: Site, arguments: list[str]
+) -> None:
+    done = site.reconcile(*arguments)
+
+    commands = [each for each in arguments if each not in {arguments[-1], "weekend"}]
+    path = " ".join(["reconcile", *commands])
+    assert (done.exit_code, done.stdout) == (64, "")
+    assert done.stderr == (
+        f"error: Option '{arguments[-1]}' requires an argument.\nsee {path} --help\n"
+    )
+
+
 def test_an_unreachable_database_is_one_line_without_its_password(site: Site) -> None:
     done = site.reconcile(env={"DATABASE_URL": NOWHERE})
 
