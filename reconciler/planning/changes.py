@@ -90,8 +90,10 @@ def widens(change: Change, after: Configuration) -> bool:
 
 def named(keys: Iterable[str], directory: Directory) -> Mapping[str, str]:
     """Return keys with their names for people, ordered by name."""
-    names = directory.names
-    return dict(sorted([(key, names.get(key, key)) for key in keys], key=itemgetter(1)))
+    listed = list(keys)
+    # A list can have 100,000 entries; `map` calls `get` without a step of the interpreter for each.
+    names = map(directory.names.get, listed, listed)
+    return dict(sorted(zip(listed, names, strict=True), key=itemgetter(1)))
 
 
 def _list_change(

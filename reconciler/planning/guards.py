@@ -276,6 +276,8 @@ def guard_lists(
 
 def guard_names(entries: Iterable[str], directory: Directory) -> Iterator[Finding]:
     """Refuse a name that means another repository than at the last apply."""
+    if not directory.remembered:
+        return
     for entry in entries:
         if directory.is_reused(entry):
             key = entry_key(entry)

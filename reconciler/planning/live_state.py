@@ -1,6 +1,6 @@
 """The live state that an apply reads, and the meaning of the file's names in the database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -38,11 +38,13 @@ class Directory:
 
     def keys(self, entries: Iterable[str]) -> frozenset[str]:
         """Return the keys of a list's entries, which can be many: each as `key` returns it."""
-        ids, remembered = self.ids, self.remembered
-        return frozenset(
-            ids.get(written) or remembered.get(written, written)
-            for written in map(entry_key, entries)
-        )
+        return frozenset(self._keys_in_order(entries))
+
+    def _keys_in_order(self, entries: Iterable[str]) -> list[str]:
+        written = list(map(entry_key, entries))
+        found = map(self.ids.get, written)
+        remembered = self.remembered
+        return [key or remembered.get(name, name) for key, name in zip(found, written, strict=True)]
 
     def excluded_keys(self, entries: Iterable[str]) -> frozenset[str]:
         """Return the keys of exclusions.
@@ -66,30 +68,27 @@ class Directory:
         """Return whether a key matches something now: a known repository, or a pattern."""
         return key in self.names or key.endswith("/*")
 
-    def unresolved(self, entries: Iterable[str]) -> tuple[str, ...]:
+    def unresolved(self, entries: Collection[str]) -> tuple[str, ...]:
         """Return the entries that match nothing in the database yet, by name."""
-        names, ids, remembered = self.names, self.ids, self.remembered
+        keys = self._keys_in_order(entries)
+        unknown = set(keys).difference(self.names)
+        if not unknown:
+            return ()
         return tuple(
             sorted(
-                each
-                for each in entries
-                for written in (entry_key(each),)
-                for key in (ids.get(written) or remembered.get(written, written),)
-                if key not in names and not key.endswith("/*")
+                entry
+                for entry, key in zip(entries, keys, strict=True)
+                if key in unknown and not key.endswith("/*")
             )
         )
 
     def is_renamed(self, entry: str) -> bool:
         """Return whether an entry's name is not found any more, but its repository is."""
-        if not self.remembered:
-            return False
         written = entry_key(entry)
         return written not in self.ids and self.remembered.get(written) in self.names
 
     def is_reused(self, entry: str) -> bool:
         """Return whether an entry's name belongs to another repository than at the last apply."""
-        if not self.remembered:
-            return False
         written = entry_key(entry)
         before, now = self.remembered.get(written), self.ids.get(written)
         return before is not None and now is not None and before != now

@@ -45,6 +45,8 @@ def limit_warnings(desired: Configuration, in_force: Override | None) -> tuple[s
 
 def rename_warnings(entries: Iterable[str], directory: Directory) -> tuple[str, ...]:
     """Return the entries with an old name of a repository, each with the new name."""
+    if not directory.remembered:
+        return ()
     return tuple(
         f"{entry} is called {directory.name(directory.key(entry))} now; "
         "the entry stays with that repository, write its new name"

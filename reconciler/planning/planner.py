@@ -295,6 +295,8 @@ def _names_only_excluded(rollout: Rollout, directory: Directory) -> dict[str, st
     """Return the ids of reused names that are only in exclusions: they keep their ids."""
     features = rollout.features.values()
     excluded = {entry_key(each) for feature in features for each in feature.exclusions}
+    if not excluded or not directory.remembered:
+        return {}
     widening = {entry_key(each) for feature in features for each in feature.whitelist}
     widening.update(map(entry_key, rollout.test_repositories))
     return {
