@@ -48,14 +48,21 @@ def write_back_and_warn(
 
     if not is_written_back(database, requested=requested):
         if requested is None:
-            settings.inform(
-                "not written to git, because the database is the embedded one; "
-                "to write it: reconcile write-back"
-            )
+            settings.inform(describe_no_write_back(requested=requested))
         return None
     report = write_back(database, settings.path)
     warn_of_problem(settings, report)
     return report
+
+
+def describe_no_write_back(*, requested: bool | None) -> str:
+    """Return why nothing is written to git, and the command that writes it."""
+    why = (
+        "because the database is the embedded one"
+        if requested is None
+        else "as --no-write-back asks"
+    )
+    return f"not written to git, {why}; to write it: reconcile write-back"
 
 
 def report_text(report: "WriteBackReport") -> str:
@@ -69,13 +76,20 @@ def report_text(report: "WriteBackReport") -> str:
 
 def warn_of_problem(settings: Settings, report: "WriteBackReport") -> None:
     """Print on stderr why a pass ended early, if it did."""
+    problem = describe_problem(report)
+    if problem is not None:
+        settings.warn(problem)
+
+
+def describe_problem(report: "WriteBackReport") -> str | None:
+    """Return why a pass ended early, and the command that tries again; None if it did not."""
     if report.problem is None:
-        return
+        return None
     if report.pending:
         consequence = f"not in git yet: {report.problem}; the override stays in force"
     else:
         consequence = f"git was not read: {report.problem}; every override was in git before"
-    settings.warn(f"{consequence}; to try again: reconcile write-back")
+    return f"{consequence}; to try again: reconcile write-back"
 
 
 def _line(report: "WriteBackReport", written: "WrittenBack") -> str:

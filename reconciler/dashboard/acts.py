@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 
 VIA: Final = "dashboard"
 _VERBS: Final[Mapping[str, str]] = {"stop": "Stop", "rollback": "Roll back", "resume": "Resume"}
+_MEANINGS: Final[Mapping[str, str]] = {
+    "stop": "A stop takes it from every repository, also from the whitelist, until a person resumes it.",
+    "rollback": (
+        "A rollback lowers the percentage until a person resumes it. The whitelist keeps the feature; "
+        "only a stop takes it from all."
+    ),
+    "resume": "A resume removes the limit, so that the percentage of the file counts again.",
+}
 _MOST_PERCENT: Final = 100
 
 
@@ -188,6 +196,7 @@ def _page(
         "act": act,
         "name": name,
         "verb": _VERBS[act],
+        "meaning": _MEANINGS[act],
         "needs_percentage": change is None,
         "to": form.get("to", ""),
         "reason": form.get("reason", ""),

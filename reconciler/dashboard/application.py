@@ -5,6 +5,7 @@ Every value of a file, a job or a repository's owner is text: templates escape i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -108,6 +109,7 @@ def make_application(dashboard: Dashboard) -> Starlette:
         common = {
             "path": request.url.path,
             "version": getattr(request.state, "version", ""),
+            "is_missing": status == HTTPStatus.NOT_FOUND,
             "in_git": dashboard.in_git,
             "is_fragment": is_fragment(request),
             "newest_change": getattr(request.state, "newest_change", None),
@@ -132,7 +134,15 @@ def make_application(dashboard: Dashboard) -> Starlette:
         dashboard.in_git,
         reads_replica=dashboard.replica is not None,
     )
+
+    def show_missing(request: "Request", _error: Exception) -> Response:
+        problem = f"no page has the address {request.url.path}"
+        if "text/html" in request.headers.get("accept", ""):
+            return render(request, "problem.html", {"problem": problem}, HTTPStatus.NOT_FOUND)
+        return PlainTextResponse(f"{problem}\n", HTTPStatus.NOT_FOUND)
+
     return Starlette(
+        exception_handlers={HTTPStatus.NOT_FOUND: show_missing},
         routes=[
             Mount("/static", StaticFiles(directory=_ROOM / "static"), name="static"),
             *dashboard.sign_in.routes(forms, render),

@@ -5,7 +5,7 @@ Every function reads in the caller's transaction and writes nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 _SQL = queries("eligibility")
 
 
+_LIMITED_RULES: Final = frozenset(
+    {Rule.EMERGENCY_STOP, Rule.PERCENTAGE_STRATEGY, Rule.SIZE_STRATEGY}
+)
+"""The rules whose result an override can change."""
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Why one repository is eligible for one feature, or is not."""
@@ -43,6 +49,11 @@ class Explanation:
     decision: Decision
     rules: tuple[RuleFinding, ...]
     """All ten, in order."""
+
+    @property
+    def can_be_limited(self) -> bool:
+        """Whether an override in force can be the reason that the repository is not eligible."""
+        return not self.decision.eligible and self.decision.rule in _LIMITED_RULES
 
 
 @dataclass(frozen=True, slots=True)

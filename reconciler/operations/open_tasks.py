@@ -22,7 +22,13 @@ from reconciler.operations.drift import read_drift, read_drift_causes, read_mark
 from reconciler.planning.drift import Decision, describe_drift
 from reconciler.planning.freezes import Window, current, upcoming
 from reconciler.planning.overrides import OverrideState, StoredOverride
-from reconciler.wording import describe_limit, feature_option, short_commit, show_number
+from reconciler.wording import (
+    counted,
+    describe_limit,
+    feature_option,
+    short_commit,
+    show_number,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -54,6 +60,8 @@ class WaitingItem:
     feature: str | None = None
     """None if it concerns no single feature."""
     since: datetime | None = None
+    scope: str = "all"
+    """What it concerns if it is no single feature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +206,8 @@ def _freezes(connection: "Connection") -> Iterator[WaitingItem]:
 def _freeze(sentence: str, window: Window) -> WaitingItem:
     features = window.freeze.features
     of = f"; features {', '.join(features)}" if features else ""
-    return WaitingItem(f"{sentence}{of}", "reconcile freezes", since=window.begin)
+    scope = counted(len(features), "feature") if features else "all"
+    return WaitingItem(f"{sentence}{of}", "reconcile freezes", since=window.begin, scope=scope)
 
 
 _READERS: Final[Mapping[SectionName, Callable[["Connection"], Iterator[WaitingItem]]]] = {

@@ -84,7 +84,7 @@ def test_what_a_person_did_on_a_page_stays(applied: Site, browser: "Browser") ->
         page.locator("details summary").first.click()
         page.get_by_role("link", name="Roll back").focus()
         set_percentage(applied, 33)
-        page.get_by_text("33 percent by").wait_for()
+        page.get_by_text("33 percent, strategy").wait_for()
         assert page.locator("details").first.get_attribute("open") is not None
         assert page.locator(":focus").inner_text() == "Roll back"
         page.close()

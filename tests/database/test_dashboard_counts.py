@@ -5,6 +5,7 @@ import re
 import pytest
 
 from reconciler.dashboard.screens.in_git import InGit
+from reconciler.git.limit_commits import find_limit_commits
 from reconciler.git.web_address import read_web_addresses
 from reconciler.operations.block_in_git import read_block
 from tests.builders import FEATURE, add_repositories
@@ -53,6 +54,33 @@ def test_a_commit_is_a_link_where_the_repository_has_a_page(site: Site) -> None:
         assert link in linking.get(path).text
         assert commit[:7] in plain.get(path).text
         assert "noreferrer" not in plain.get(path).text
+
+
+def test_an_act_has_the_commit_that_write_back_made_for_it(site: Site) -> None:
+    site.reconcile("--yes")
+    file = site.folder / "rollout.yaml"
+    in_git = InGit(
+        "https://git.example.com/acme/rollout",
+        find_limit_commits=lambda overrides: find_limit_commits(file, overrides),
+    )
+    browser = Browser.acting(site.database, in_git=in_git)
+    page = f"/features/{FEATURE}"
+
+    site.reconcile("stop", "--feature", FEATURE, "--reason", "it hangs")
+    assert "Git has it." in browser.get(page).text
+    # The checkout is behind: its branch of the remote is enough.
+    site.git("fetch", "--quiet")
+    stop = site.git("rev-parse", "origin/main")
+    assert (
+        f'Git has it: <a class="commit" href="{in_git.commit_url(stop)}"' in browser.get(page).text
+    )
+
+    site.reconcile("resume", "--feature", FEATURE, "--reason", "fixed")
+    site.git("fetch", "--quiet")
+    resume = site.git("rev-parse", "origin/main")
+    for path in (page, "/history"):
+        links = re.findall(r"/commit/([0-9a-f]{40})", browser.get(path).text)
+        assert links == [resume, stop, site.git("rev-parse", "HEAD")]
 
 
 @pytest.mark.parametrize("commit", ["main", "javascript:alert(1)", "../../x", None, 7])

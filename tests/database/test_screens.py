@@ -151,6 +151,49 @@ def test_the_exports_have_every_entry_that_passes_the_filter(
     assert json.loads(client.get("/history.json?by=nobody").text) == {"history": []}
 
 
+def test_an_address_without_a_page_leads_back_to_the_features(client: Browser) -> None:
+    as_page = {"Accept": "text/html"}
+    for path, words in (
+        ("/nowhere/<b>", "no page has the address /nowhere/&lt;b&gt;"),
+        ("/features/nothing", "no feature is called nothing"),
+    ):
+        answer = client.get(path, headers=as_page)
+        assert answer.status_code == 404
+        assert words in answer.text
+        assert "<h1>Not found</h1>" in answer.text
+        assert '<a href="/">All features</a>' in answer.text
+    assert client.get("/nowhere").text == "no page has the address /nowhere\n"
+
+
+def test_a_limited_repository_names_the_limit_and_its_percentage(site: Site) -> None:
+    add_repositories(site.database, "acme/tools")
+    site.reconcile("--yes")
+    client = Browser.of(site.database)
+    assert "Limited by" not in shown(client, "/repositories?q=acme/tools")
+
+    site.reconcile("rollback", "--to", "0", "--reason", "it hangs", "--by", "grace")
+
+    page = shown(client, "/repositories?q=acme/tools")
+    assert "Limited by grace since <time>" in page
+    assert "it hangs" in page
+    found = re.search(r"bucket ([0-9,]+) from ([0-9.]+) percent on", page)
+    assert found is not None
+    bucket = int(found[1].replace(",", ""))
+    assert float(found[2]) == pytest.approx((bucket + 1) / 100)
+
+
+def test_now_has_the_column_of_evidence_only_where_it_is_used(
+    client: Browser, database: Database
+) -> None:
+    add_feature(database, "first")
+    column = '<th scope="col">evidence</th>'
+    assert column not in shown(client, "/")
+
+    database.execute("UPDATE rollout_configuration SET health_method = 'evidence'")
+
+    assert column in shown(client, "/")
+
+
 def test_hostile_text_leaves_no_markup(client: Browser, database: Database) -> None:
     add_repositories(database, "acme/tools")
     add_feature(database, HOSTILE)

@@ -17,7 +17,13 @@ from reconciler.cli.context import (
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.sign_in_options import make_sign_in, make_signer, sign_in_options
 from reconciler.cli.types import Listen
-from reconciler.cli.write_back_report import report_text, write_back_and_warn, write_back_option
+from reconciler.cli.write_back_report import (
+    describe_no_write_back,
+    describe_problem,
+    report_text,
+    write_back_and_warn,
+    write_back_option,
+)
 from reconciler.errors import ReconcilerError, SetupInvalid
 from reconciler.listen_address import ListenAddress
 
@@ -98,6 +104,7 @@ def _in_git(settings: Settings) -> "InGit":
     file = settings.path.absolute()
     if find_top(file.parent) is None:
         return InGit()
+    from reconciler.git.limit_commits import find_limit_commits
     from reconciler.git.web_address import WebAddresses, read_web_addresses
     from reconciler.operations.block_in_git import read_block
 
@@ -105,7 +112,12 @@ def _in_git(settings: Settings) -> "InGit":
         pages = read_web_addresses(file)
     except ReconcilerError:
         pages = WebAddresses(None, None)
-    return InGit(pages.repository, pages.editor, lambda feature: read_block(file, feature))
+    return InGit(
+        pages.repository,
+        pages.editor,
+        lambda feature: read_block(file, feature),
+        lambda overrides: find_limit_commits(file, overrides),
+    )
 
 
 def _acting(
@@ -131,6 +143,9 @@ def _acting(
 
     def write_back(database: "Database") -> Sequence[str]:
         report = write_back_and_warn(settings, database, requested=writes_back)
-        return () if report is None else report_text(report).splitlines()
+        if report is None:
+            return (describe_no_write_back(requested=writes_back),)
+        problem = describe_problem(report)
+        return (*report_text(report).splitlines(), *(() if problem is None else (problem,)))
 
     return Acting(open_database, write_back)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _LISTS = {Rule.WHITELISTED: "whitelist", Rule.EXCLUDED: "exclusions"}
 """The rules that a list entry decides, and the key of the list in the file."""
-_LIMITED = (Rule.EMERGENCY_STOP, Rule.PERCENTAGE_STRATEGY, Rule.SIZE_STRATEGY)
-"""The rules whose result an override can change."""
 
 
 @click.command(
@@ -133,7 +131,7 @@ def _limit(connection: "Connection", explanation: "Explanation") -> "Override | 
     from reconciler.database.overrides import read_overrides
     from reconciler.planning.overrides import OverrideState
 
-    if explanation.decision.eligible or explanation.decision.rule not in _LIMITED:
+    if not explanation.can_be_limited:
         return None
     found = read_overrides(connection, explanation.feature)
     in_force = (

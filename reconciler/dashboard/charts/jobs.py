@@ -65,7 +65,7 @@ def jobs_chart(series: JobSeries) -> Chart:
         path(_bars(new, series, axis, top_errors, direction=-1), "failed"),
     ]
     if not shown:
-        body.append(label((_LEFT + _RIGHT) / 2, 90.0, "no job in this time", "empty", "middle"))
+        body.append(label(_RIGHT - 12, 90.0, "no job in this time", "empty", "end"))
     drawing = svg(_describe(series, new, baseline), (WIDTH, _HIGH), body, "jobs")
     return figure("Jobs per five minutes", drawing, _table(series), _legend(series, new, baseline))
 
@@ -86,14 +86,18 @@ def _line(
     if not windows:
         return
     high = _JOBS_BOTTOM - _JOBS_TOP
-    yield f"M{number(axis.x(series.begins_at))} {number(_JOBS_BOTTOM)}"
+    first = windows[0]
+    begins_full = first.begins_at <= series.begins_at
+    y = _JOBS_BOTTOM - high * first.jobs / top if begins_full else _JOBS_BOTTOM
+    yield f"M{number(axis.x(series.begins_at))} {number(y)}"
     until = series.begins_at
     for each in windows:
         if each.begins_at > until:
             yield f"V{number(_JOBS_BOTTOM)}H{number(axis.x(each.begins_at))}"
         until = each.begins_at + series.window
         yield f"V{number(_JOBS_BOTTOM - high * each.jobs / top)}H{number(axis.x(until))}"
-    yield f"V{number(_JOBS_BOTTOM)}H{number(axis.x(series.ends_at))}"
+    if until < series.ends_at:
+        yield f"V{number(_JOBS_BOTTOM)}H{number(axis.x(series.ends_at))}"
 
 
 def _bars(

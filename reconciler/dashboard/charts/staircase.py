@@ -48,9 +48,14 @@ def _step(stages: Sequence[StageDate], stage: StageDate, place: int, wide: float
         label(middle, top - 7, f"{show_number(stage.percentage)} %", "label strong", "middle"),
     ]
     if len(stages) <= _MOST_WORDS:
-        parts.append(label(middle, _BOTTOM + 17, _SIGNS[stage.state], "tick", "middle"))
+        parts.append(label(middle, _BOTTOM + 17, _sign(stage), "tick", "middle"))
         parts.append(_date(stage, middle))
     return parts
+
+
+def _sign(stage: StageDate) -> str:
+    is_held = stage.state is StageState.CURRENT and stage.soak_left is None
+    return "● in the file" if is_held else _SIGNS[stage.state]
 
 
 def _date(stage: StageDate, middle: float) -> str:
@@ -71,7 +76,7 @@ def _date(stage: StageDate, middle: float) -> str:
 
 def _left(stage: StageDate) -> str:
     if stage.soak_left is None:
-        return ""
+        return "held, so it does not soak" if stage.state is StageState.CURRENT else ""
     if not stage.soak_left:
         return "has soaked"
     return f"soaks {_in_hours(stage.soak_left)} more"

@@ -1,12 +1,19 @@
 """What the pages show from git: the override's block in the file, and where a commit can be seen."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from reconciler.errors import ReconcilerError
 from reconciler.operations.block_in_git import BlockInGit
+from reconciler.planning.history import Action
+from reconciler.uuid_text import is_uuid
+
+if TYPE_CHECKING:
+    from reconciler.database.history import HistoryEntry
 
 _COMMIT: Final = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -28,6 +35,8 @@ class InGit:
     editor_url: str | None = None
     """The page that edits the file."""
     read_block: Callable[[str], BlockInGit | None] | None = None
+    find_limit_commits: Callable[[Collection[UUID]], Mapping[UUID, Sequence[str]]] | None = None
+    """Returns the commits that wrote and removed overrides; see `git.limit_commits`."""
 
     def commit_url(self, commit: Any) -> str | None:
         """Return the page of a commit; None if the text is not its full id."""
@@ -44,3 +53,38 @@ class InGit:
         except ReconcilerError as error:
             return Block(None, str(error))
         return None if found is None else Block(found)
+
+    def limit_commits(self, overrides: Collection[UUID]) -> Mapping[UUID, Sequence[str]]:
+        """Return the commits of each override, the oldest first; none where git cannot be read."""
+        found: Mapping[UUID, Sequence[str]] = {}
+        if overrides and self.find_limit_commits is not None:
+            with suppress(ReconcilerError):
+                found = self.find_limit_commits(set(overrides))
+        return {each: found.get(each, ()) for each in overrides}
+
+    def commits(self, entries: "Sequence[HistoryEntry]") -> Sequence[Any]:
+        """Return the commit of each entry: the one that was applied, or that write-back made for it.
+
+        None for an entry without one, and where git cannot be read.
+        """
+        acts = {
+            each: UUID(str(found)) for each, found in enumerate(map(_override, entries)) if found
+        }
+        written = self.limit_commits(acts.values())
+        return [
+            _of_act(entry, written[acts[place]]) if place in acts else entry.details.get("commit")
+            for place, entry in enumerate(entries)
+        ]
+
+
+def _override(entry: "HistoryEntry") -> Any:
+    """Return the id of the override that an act by command made or lifted; None in other entries."""
+    found = entry.details.get("override")
+    return found if isinstance(found, str) and is_uuid(found) else None
+
+
+def _of_act(entry: "HistoryEntry", commits: Sequence[str]) -> str | None:
+    """Return the commit of an act: a limit is written by the first one, and removed by the last."""
+    if entry.action != Action.RESUMED:
+        return commits[0] if commits else entry.details.get("commit")
+    return commits[-1] if len(commits) > 1 else entry.details.get("commit")

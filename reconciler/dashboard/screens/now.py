@@ -171,6 +171,11 @@ class NowScreen:
     """The database's time."""
 
     @property
+    def has_evidence(self) -> bool:
+        """Whether any feature is judged by evidence."""
+        return any(row.bar is not None for row in self.rows)
+
+    @property
     def counted(self) -> CountedBetween | None:
         """When the eligible repositories of these features were counted; None if none were."""
         times = [row.count.at for row in self.rows if row.count is not None]

@@ -1,6 +1,7 @@
 """The screen *Waiting*: the sections of `operations.open_tasks` with their titles and their empty states."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.operations.open_tasks import SectionName
@@ -14,17 +15,29 @@ TITLES: Final[Mapping[SectionName, str]] = {
     SectionName.NOTIFICATIONS: "Notifications that were not delivered",
     SectionName.FREEZES: "Freezes now and next",
 }
-EMPTY: Final[Mapping[SectionName, str]] = {
-    SectionName.DRIFT: "The live state is as the last apply left it.",
-    SectionName.WRITE_BACK: "Git has every limit.",
-    SectionName.PROPOSALS: "No limit waits for a merge.",
-    SectionName.REFUSED_APPLIES: (
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """What an empty section says."""
+
+    sentence: str
+    command: str = ""
+    """What to do for its first task; empty if nothing is to be done."""
+
+
+EMPTY: Final[Mapping[SectionName, Empty]] = {
+    SectionName.DRIFT: Empty("The live state is as the last apply left it."),
+    SectionName.WRITE_BACK: Empty("Git has every limit."),
+    SectionName.PROPOSALS: Empty("No limit waits for a merge."),
+    SectionName.REFUSED_APPLIES: Empty(
         "No apply was refused since the last one. Refusals are kept where the file names a receiver "
-        "of notifications: reconcile notify add."
+        "of notifications:",
+        "reconcile notify add",
     ),
-    SectionName.PROMOTIONS: (
-        "No stage has soaked with a passing verdict. Stages are the key progression of a feature."
+    SectionName.PROMOTIONS: Empty(
+        "No stage has soaked with a passing verdict. The key progression of a feature lists its stages."
     ),
-    SectionName.NOTIFICATIONS: "Every notification was delivered, or is on its way.",
-    SectionName.FREEZES: "The applied file has no freeze that holds or comes.",
+    SectionName.NOTIFICATIONS: Empty("Every notification was delivered, or is on its way."),
+    SectionName.FREEZES: Empty("The applied file has no freeze that holds or comes."),
 }

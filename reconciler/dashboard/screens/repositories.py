@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.database.eligibility import Explanation, explain_everywhere, explain_then
 from reconciler.database.names import read_feature_names
+from reconciler.database.now import LimitInForce, read_features_now
 from reconciler.database.repositories import FoundRepository
 from reconciler.database.repository_search import (
     LastJobs,
@@ -31,6 +32,8 @@ class FeatureAnswer:
     explanation: Explanation
     then: Then | None
     """The moment of the answer; None for now."""
+    limit: LimitInForce | None = None
+    """The limit that can be the reason that the repository is not eligible now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,11 @@ def _answers(
     connection: "Connection", chosen: FoundRepository, at: str
 ) -> tuple[FeatureAnswer, ...]:
     if not at:
-        return tuple(FeatureAnswer(each, None) for each in explain_everywhere(connection, chosen))
+        limits = {each.name: each.limit for each in read_features_now(connection)}
+        return tuple(
+            FeatureAnswer(each, None, limits.get(each.feature) if each.can_be_limited else None)
+            for each in explain_everywhere(connection, chosen)
+        )
     moment = parse_moment(at, datetime.now(UTC))
     answers = []
     for feature in read_feature_names(connection):

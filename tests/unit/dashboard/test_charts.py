@@ -280,6 +280,15 @@ def test_a_current_stage_says_what_is_left_of_its_soak(left: timedelta, words: s
     assert root.findtext(".//tbody/tr/td[3]") == words
 
 
+def test_a_stage_that_a_limit_holds_is_that_of_the_file_and_does_not_soak() -> None:
+    held = parsed(staircase([stage(10, StageState.CURRENT)]))
+    soaking = parsed(staircase([stage(10, StageState.CURRENT, FIVE)]))
+
+    assert "● in the file" in "".join(held.itertext())
+    assert "held, so it does not soak" in "".join(held.itertext())
+    assert "● now" in "".join(soaking.itertext())
+
+
 def test_no_stage_is_no_chart() -> None:
     assert staircase([]) is None
 
