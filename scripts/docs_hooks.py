@@ -12,7 +12,7 @@ from typing import Any
 
 _IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 _DIAGRAM = re.compile(
-    r'<p><img alt="([^"]*)" src="(?:\.\./)?images/(loop|stages|rules)\.svg" ?/?></p>'
+    r'<p><img alt="([^"]*)" src="(?:\.\./)?images/(loop|stages|rules|methods)\.svg" ?/?></p>'
 )
 _CONSOLE = re.compile(r'<div class="language-console highlight">(.*?)</div>', re.DOTALL)
 _CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
