@@ -536,15 +536,17 @@ class ReconcileMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.applied >= 0)
     @rule(name=st.sampled_from(FEATURES))
     def narrow_the_strategy_live_apply_and_undo(self, name: str) -> None:
-        """A repository that loses the feature, or would without its stop, holds it."""
+        """A repository that loses the feature, or would without its override, holds it."""
         self._apply_again()
-        before_sql = live_state(self.world.database)[name]
+        # As after a resume: the file's percentage counts, not the one under an override.
+        percentage = self.applied_commit.feature(name).percentage
+        before_sql = live_state(self.world.database)[name] | {"percentage": percentage}
         self._set_strategy(name, Strategy.WHITELIST)
         before = self.world.rows(EVERYTHING)
         done = self.world.apply(self.applied_commit)
 
         assert isinstance(done, Applied)
-        if self._eligible_without_stop(name, before_sql) - self._eligible_without_stop(
+        if self._eligible_without_override(name, before_sql) - self._eligible_without_override(
             name, before_sql | {"strategy": Strategy.WHITELIST}
         ):
             assert done.plan.held == (name,)
@@ -568,7 +570,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             strategy=strategy.value,
         )
 
-    def _eligible_without_stop(self, name: str, live: dict[str, Any]) -> set[str]:
+    def _eligible_without_override(self, name: str, live: dict[str, Any]) -> set[str]:
         targeting = Targeting(
             active=True,
             emergency_stop=False,
