@@ -398,7 +398,7 @@ class Round:
             stopped=frozenset(row["feature_name"] for row in stopped),
             history=history,
             generations=generations,
-            jobs=int(here.value("SELECT coalesce(sum(total_jobs), 0) FROM rollout_metrics")),
+            jobs=int(here.value("SELECT coalesce(sum(jobs), 0) FROM rollout_metrics_rollup")),
             in_git={
                 name: each.override.id
                 for name, each in file.features.items()

@@ -110,6 +110,7 @@ def test_recorders_and_merges_at_once_lose_no_job(rollout: Database) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
+    rollout.value("SELECT merge_rollout_rollup(1000)")
 
     assert sums(rollout) == (320, 80)
 
@@ -270,5 +271,6 @@ def test_a_transaction_with_one_snapshot_records_beside_others(rollout: Database
         rollout.value("SELECT merge_rollout_rollup(100)")
         first.execute(f"SELECT record_rollout_job('{FEATURE}', '{TOOLS}', 'x', true)")
         first.commit()
+    rollout.value("SELECT merge_rollout_rollup(100)")
 
     assert sums(rollout) == (4, 0)

@@ -77,7 +77,7 @@ def load(database: Database) -> None:
 
 def recorded(database: Database) -> int:
     """Return the number of outcomes in the database."""
-    return int(database.value("SELECT coalesce(sum(total_jobs), 0) FROM rollout_metrics"))
+    return int(database.value("SELECT coalesce(sum(jobs), 0) FROM rollout_metrics_rollup"))
 
 
 class _UnixConnection(HTTPConnection):

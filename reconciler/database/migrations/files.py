@@ -31,6 +31,7 @@ OBJECT_FILES: Final = (
     "0017_starts.sql",
     "0017_functions.sql",
     "0018_functions.sql",
+    "0019_functions.sql",
 )
 """Every function, trigger and view, in an order in which a later file replaces an earlier definition."""
 
@@ -41,6 +42,7 @@ RECORD_FILES: Final = (
     "0013_record.sql",
     "0014_record.sql",
     "0017_record.sql",
+    "0019_record.sql",
 )
 """Each records the objects of its release; only the newest one runs."""
 

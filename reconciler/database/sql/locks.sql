@@ -58,7 +58,7 @@ WHERE
                 'repositories', 'pull_requests', 'repository_categories', 'category_threshold',
                 'rollout_configuration', 'rollout_metrics', 'rollout_history', 'rollout_generation',
                 'rollout_state', 'rollout_override', 'rollout_membership', 'rollout_lease',
-                'rollout_lock', 'rollout_metrics_rollup', 'rollout_evidence', 'rollout_evidence_state',
+                'rollout_lock', 'rollout_metrics_rollup', 'rollout_metrics_turn', 'rollout_evidence', 'rollout_evidence_state',
                 'rollout_processor', 'rollout_processor_name', 'rollout_running_job',
                 'rollout_schema_version', 'rollout_write'
             )

@@ -16,7 +16,7 @@ WITH relations AS (
                 'repository_categories', 'rollout_adopted_object', 'rollout_adopted_row',
                 'rollout_configuration', 'rollout_duration_bucket', 'rollout_evidence',
                 'rollout_evidence_state', 'rollout_generation', 'rollout_history', 'rollout_lease',
-                'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_metrics_rollup', 'rollout_notification',
+                'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_metrics_rollup', 'rollout_metrics_turn', 'rollout_notification',
                 'rollout_notification_target', 'rollout_processor', 'rollout_processor_name',
                 'rollout_override', 'rollout_running_job', 'rollout_schema_object', 'rollout_schema_version',
                 'rollout_state', 'rollout_write'

@@ -62,7 +62,7 @@ named AS (
                 'rollout_generation', 'rollout_state', 'rollout_override', 'rollout_membership',
                 'rollout_lease', 'rollout_lock', 'rollout_schema_version', 'rollout_schema_object',
                 'rollout_adopted_object', 'rollout_adopted_row', 'rollout_duration_bucket',
-                'rollout_metrics_rollup', 'rollout_evidence', 'rollout_evidence_state',
+                'rollout_metrics_rollup', 'rollout_metrics_turn', 'rollout_evidence', 'rollout_evidence_state',
                 'rollout_processor', 'rollout_processor_name', 'rollout_notification', 'rollout_notification_target',
                 'rollout_running_job', 'rollout_write',
                 'category_threshold', 'category_limits'

@@ -55,22 +55,37 @@ SELECT
     )[1] AS last_error
 FROM public.rollout_configuration AS configuration
 CROSS JOIN LATERAL (
+    (
+        SELECT
+            metrics.repository_id,
+            metrics.metrics_window_start,
+            metrics.processor_type,
+            metrics.job_kind,
+            metrics.total_jobs,
+            metrics.error_count,
+            metrics.last_error_message,
+            metrics.last_error_at
+        FROM public.rollout_metrics AS metrics
+        WHERE
+            metrics.rollout_config_id = configuration.id
+            AND metrics.metrics_window_start > now() - interval '1 day'
+            AND metrics.metrics_window_start <= now()
+        ORDER BY metrics.metrics_window_start DESC
+        LIMIT :looked_at
+    )
+    UNION ALL
+    -- Recorded jobs that a merge has not put there yet.
     SELECT
-        metrics.repository_id,
-        metrics.metrics_window_start,
-        metrics.processor_type,
-        metrics.job_kind,
-        metrics.total_jobs,
-        metrics.error_count,
-        metrics.last_error_message,
-        metrics.last_error_at
-    FROM public.rollout_metrics AS metrics
-    WHERE
-        metrics.rollout_config_id = configuration.id
-        AND metrics.metrics_window_start > now() - interval '1 day'
-        AND metrics.metrics_window_start <= now()
-    ORDER BY metrics.metrics_window_start DESC
-    LIMIT :looked_at
+        rollup.recorded_repository_id AS repository_id,
+        rollup.counts_from AS metrics_window_start,
+        rollup.processor_type,
+        rollup.job_kind,
+        rollup.jobs AS total_jobs,
+        rollup.errors AS error_count,
+        rollup.error_message AS last_error_message,
+        CASE WHEN rollup.errors > 0 THEN rollup.newest_at END AS last_error_at
+    FROM public.rollout_metrics_rollup AS rollup
+    WHERE rollup.level = 0 AND rollup.rollout_config_id = configuration.id
 ) AS recent
 WHERE recent.repository_id = CAST(:id AS uuid)
 GROUP BY

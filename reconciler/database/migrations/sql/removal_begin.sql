@@ -45,6 +45,11 @@ DECLARE
 BEGIN
     LOCK TABLE public.rollout_configuration, public.repository_categories, public.rollout_metrics,
     public.rollout_history IN ACCESS EXCLUSIVE MODE;
+    -- Recorded jobs go into the service's table, as long as the triggers and sums are there.
+    IF to_regclass('public.rollout_metrics_turn') IS NOT null THEN
+        WHILE public.merge_rollout_rollup(100000) = 100000 LOOP
+        END LOOP;
+    END IF;
     FOR each IN
         SELECT tgname AS name, tgrelid::regclass AS relation FROM pg_trigger
         WHERE tgfoid IN (SELECT function FROM pg_temp.own_function) AND NOT tgisinternal

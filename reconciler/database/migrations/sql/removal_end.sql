@@ -70,7 +70,7 @@ BEGIN
                 'rollout_membership', 'category_threshold', 'rollout_generation', 'rollout_state',
                 'rollout_override', 'rollout_lease', 'rollout_lock', 'rollout_adopted_object', 'rollout_adopted_row',
                 'rollout_schema_object', 'rollout_schema_version', 'rollout_duration_bucket',
-                'rollout_metrics_rollup', 'rollout_evidence', 'rollout_evidence_state',
+                'rollout_metrics_rollup', 'rollout_metrics_turn', 'rollout_evidence', 'rollout_evidence_state',
                 'rollout_notification', 'rollout_notification_target',
                 'rollout_processor', 'rollout_processor_name', 'rollout_running_job', 'rollout_write'
             )
