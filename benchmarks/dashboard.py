@@ -21,7 +21,7 @@ from typing import Final, LiteralString
 import httpx
 import psycopg
 from anyio import to_thread
-from sqlalchemy import event, text
+from sqlalchemy import event
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -145,7 +145,7 @@ def _page(url: str) -> Row:
 def _floor(database: Database) -> Starlette:
     def read() -> Response:
         with read_only_transaction(database) as connection:
-            return PlainTextResponse(str(connection.execute(text("SELECT 1")).scalar_one()))
+            return PlainTextResponse(str(connection.execute("SELECT 1").scalar()))
 
     async def answer(_request: object) -> Response:
         return await to_thread.run_sync(read)

@@ -45,14 +45,14 @@ def _ask(
 ) -> Sequence[str]:
     from reconciler.database.driver import StatementFailed
     from reconciler.database.embedded import ServerState
-    from reconciler.database.transactions import Database, read_only_act
+    from reconciler.database.transactions import Database, read_only_transaction
 
     is_named = settings.database_url is not None or "DATABASE_URL" in os.environ
     settings.quiet = True
     try:
         if not is_named and embedded_server(settings).status().state is not ServerState.RUNNING:
             return ()
-        with read_only_act(Database.at(find_address(settings))) as connection:
+        with read_only_transaction(Database.at(find_address(settings))) as connection:
             return question(connection)
     except (ReconcilerError, StatementFailed):
         return ()

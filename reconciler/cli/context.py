@@ -18,9 +18,8 @@ from reconciler.rollout_file.characters import cut
 from reconciler.wording import show_time
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from reconciler.database.address import DatabaseAddress
+    from reconciler.database.driver import AnyConnection
     from reconciler.database.embedded import EmbeddedServer
     from reconciler.database.transactions import Database
 
@@ -107,7 +106,7 @@ def database_wait_seconds() -> float:
 
 
 @contextmanager
-def reading(settings: Settings) -> "Iterator[Connection]":
+def reading(settings: Settings) -> "Iterator[AnyConnection]":
     """Yield a connection for one read-only transaction over a database with this release's schema."""
     from reconciler.database.schema import require_newest
     from reconciler.database.transactions import read_only_transaction
@@ -126,7 +125,7 @@ def find_replica_address(settings: Settings) -> "DatabaseAddress | None":
 
 
 @contextmanager
-def reading_replica(settings: Settings) -> "Iterator[Connection]":
+def reading_replica(settings: Settings) -> "Iterator[AnyConnection]":
     """Yield a connection as `reading` does, to the server of `ROLLOUT_READ_DATABASE_URL` if it is set.
 
     For what may be some seconds old: no plan, no act, no verdict. `--database-url` comes first. The age is
@@ -206,7 +205,7 @@ def choose_feature(settings: Settings, features: Collection[str]) -> str:
             )
 
 
-def choose_live_feature(settings: Settings, connection: "Connection") -> str:
+def choose_live_feature(settings: Settings, connection: "AnyConnection") -> str:
     """Return the feature of a command that reads the database, as `choose_feature` does."""
     from reconciler.database.names import read_feature_names
 
@@ -221,9 +220,9 @@ def choose_features(settings: Settings, database: "Database") -> "Sequence[str]"
     """
     from reconciler.database.names import read_feature_names
     from reconciler.database.schema import require_newest
-    from reconciler.database.transactions import read_only_act
+    from reconciler.database.transactions import read_only_transaction
 
-    with read_only_act(database) as connection:
+    with read_only_transaction(database) as connection:
         require_newest(connection)
         features = read_feature_names(connection)
     if settings.feature is None:

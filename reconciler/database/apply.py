@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
-from sqlalchemy import text
 
+from reconciler.database.driver import execute
 from reconciler.database.history import HistoryWriter
 from reconciler.database.locks import OnWait, lock_writers, wait_silently
 from reconciler.database.outbox import write_targets
@@ -36,7 +36,7 @@ from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Rollout
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("apply")
 
@@ -70,14 +70,15 @@ class Application:
         )
 
 
-def lock_for_apply(connection: "Connection", on_wait: OnWait = wait_silently) -> None:
+def lock_for_apply(connection: "AnyConnection", on_wait: OnWait = wait_silently) -> None:
     """Lock out every other writer, applies and people with psql alike, until this transaction ends.
 
     Raises:
         Unavailable: another writer held the lock for too long; the message names it.
     """
-    connection.execute(
-        text(_SQL["limit_waiting"]),
+    execute(
+        connection,
+        _SQL["limit_waiting"],
         {
             "lock_timeout": LOCK_TIMEOUT,
             "idle_timeout": IDLE_TIMEOUT,
@@ -85,10 +86,10 @@ def lock_for_apply(connection: "Connection", on_wait: OnWait = wait_silently) ->
         },
     )
     lock_writers(connection, longest_wait=LOCK_TIMEOUT, on_wait=on_wait)
-    connection.execute(text(_SQL["lock_configurations"]))
+    execute(connection, _SQL["lock_configurations"])
 
 
-def write_plan(connection: "Connection", plan: Plan, application: Application) -> int:
+def write_plan(connection: "AnyConnection", plan: Plan, application: Application) -> int:
     """Write a plan and its history; return the newest generation.
 
     A plan without changes writes no history and no generation: only the applied commit moves.
@@ -123,35 +124,39 @@ def write_plan(connection: "Connection", plan: Plan, application: Application) -
         if each.overrides.in_force is not None
     }
     look_again(connection, there=there, absent=in_force - there)
-    connection.execute(
-        text(_SQL["move_state"]), {"generation": generation, "commit": application.source.commit}
+    execute(
+        connection,
+        _SQL["move_state"],
+        {"generation": generation, "commit": application.source.commit},
     )
     return generation
 
 
 def restore_configuration(
-    connection: "Connection", name: str, configuration: Configuration
+    connection: "AnyConnection", name: str, configuration: Configuration
 ) -> None:
     """Write a feature's values and lists as given; the caller writes its history."""
     parameters = _parameters(name, configuration)
-    connection.execute(text(_SQL["update_configuration"]), parameters)
-    connection.execute(text(_SQL["update_lists"]), parameters)
+    execute(connection, _SQL["update_configuration"], parameters)
+    execute(connection, _SQL["update_lists"], parameters)
 
 
-def _write_feature(connection: "Connection", feature: FeaturePlan, history: HistoryWriter) -> None:
+def _write_feature(
+    connection: "AnyConnection", feature: FeaturePlan, history: HistoryWriter
+) -> None:
     _write_configuration(connection, feature, history)
     write_overrides(connection, feature.name, feature.overrides.written)
 
 
 def _write_configuration(
-    connection: "Connection", feature: FeaturePlan, history: HistoryWriter
+    connection: "AnyConnection", feature: FeaturePlan, history: HistoryWriter
 ) -> None:
     parameters = _parameters(feature.name, feature.after)
     match feature.action:
         case FeatureAction.NONE:
             return
         case FeatureAction.CREATE:
-            connection.execute(text(_SQL["create_configuration"]), parameters)
+            execute(connection, _SQL["create_configuration"], parameters)
             history.change(
                 Action.CREATED,
                 feature=feature.name,
@@ -159,9 +164,9 @@ def _write_configuration(
                 percentages=(None, feature.after.percentage),
             )
         case FeatureAction.UPDATE | FeatureAction.DEACTIVATE:
-            connection.execute(text(_SQL["update_configuration"]), parameters)
+            execute(connection, _SQL["update_configuration"], parameters)
             if feature.before is None or _lists(feature.before) != _lists(feature.after):
-                connection.execute(text(_SQL["update_lists"]), parameters)
+                execute(connection, _SQL["update_lists"], parameters)
             for drift in feature.drift:
                 history.drift(feature.name, drift)
             for override in feature.overrides.resumed:
@@ -213,14 +218,14 @@ def _record_change(feature: str, change: ScalarChange | ListChange, history: His
             )
 
 
-def _write_marks(connection: "Connection", marks: MarksPlan, history: HistoryWriter) -> None:
+def _write_marks(connection: "AnyConnection", marks: MarksPlan, history: HistoryWriter) -> None:
     details = {"field": "test_repositories"}
     for action, statement, entries, adopted in (
         (Action.TEST_UNMARKED, "unmark_as_test", marks.removed, marks.adopted_removed),
         (Action.TEST_MARKED, "mark_as_test", marks.added, marks.adopted_added),
     ):
         if entries:
-            connection.execute(text(_SQL[statement]), {"ids": list(entries)})
+            execute(connection, _SQL[statement], {"ids": list(entries)})
         changed = {key: name for key, name in entries.items() if key not in marks.reverted}
         history.entries(action, feature=None, details=details, entries={**changed, **adopted})
         reverted = {key: name for key, name in entries.items() if key in marks.reverted}
@@ -228,11 +233,11 @@ def _write_marks(connection: "Connection", marks: MarksPlan, history: HistoryWri
 
 
 def _write_categories(
-    connection: "Connection", categories: CategoriesPlan, history: HistoryWriter
+    connection: "AnyConnection", categories: CategoriesPlan, history: HistoryWriter
 ) -> None:
     for category in categories.changed:
         after = asdict(categories.after[category])
-        connection.execute(text(_SQL["move_threshold"]), {"category": category.value, **after})
+        execute(connection, _SQL["move_threshold"], {"category": category.value, **after})
         history.change(
             Action.UPDATED,
             feature=None,
@@ -243,7 +248,7 @@ def _write_categories(
             },
         )
     if categories.changed:
-        connection.execute(text(_SQL["categorize_all"]))
+        execute(connection, _SQL["categorize_all"])
 
 
 def _record_named(
@@ -262,7 +267,7 @@ def _record_named(
 
 
 def _write_generation(
-    connection: "Connection", plan: Plan, application: Application, generation: int
+    connection: "AnyConnection", plan: Plan, application: Application, generation: int
 ) -> None:
     source = application.source
     approved = stored_approvals(plan, application.applied_by)
@@ -276,8 +281,9 @@ def _write_generation(
             for category, threshold in plan.categories.after.items()
         },
     }
-    connection.execute(
-        text(_SQL["record_generation"]),
+    execute(
+        connection,
+        _SQL["record_generation"],
         {
             "generation": generation,
             "commit": source.commit,

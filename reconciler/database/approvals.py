@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("approvals")
 
 
-def read_approved(connection: "Connection") -> Mapping[str, Any]:
+def read_approved(connection: "AnyConnection") -> Mapping[str, Any]:
     """Return by feature who approved its last widening, as the apply stored it."""
-    return connection.execute(text(_SQL["applied"])).one().approved or {}
+    return execute(connection, _SQL["applied"]).one().approved or {}

@@ -7,14 +7,13 @@ in the caller's transaction.
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.audience import AudienceEstimate, CategoryShare, scale_sample
 from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("audience")
 
@@ -24,12 +23,12 @@ _PAGES: Final = 60
 """The number of pages in a sample; a table with fewer pages is read as a whole."""
 
 
-def read_audience(connection: "Connection", feature: str) -> AudienceEstimate:
+def read_audience(connection: "AnyConnection", feature: str) -> AudienceEstimate:
     """Return the eligible repositories of a feature by category, counted or estimated.
 
     For an unknown feature 0 repositories are eligible.
     """
-    size = connection.execute(text(_SQL["size"])).one()
+    size = execute(connection, _SQL["size"]).one()
     is_whole = size.pages <= _PAGES
     parameters = {
         "feature": feature,
@@ -39,7 +38,7 @@ def read_audience(connection: "Connection", feature: str) -> AudienceEstimate:
     }
     found = [
         CategoryShare(Category(row.category), row.eligible, row.total)
-        for row in connection.execute(text(_SQL["sample"]), parameters)
+        for row in execute(connection, _SQL["sample"], parameters)
     ]
     looked_at = sum(each.total for each in found)
     if is_whole:

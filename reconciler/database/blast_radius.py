@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import text
-
 from reconciler.database.arrays import plain_array, text_array
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.blast_radius import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
 from reconciler.planning.eligible_count import EligibleCount
@@ -22,7 +21,7 @@ from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("blast_radius")
 
@@ -68,7 +67,7 @@ class EligibleCounts:
 
 
 def measure_blast_radius(
-    connection: "Connection", feature: str, live: Targeting, planned: Targeting, **plan: Any
+    connection: "AnyConnection", feature: str, live: Targeting, planned: Targeting, **plan: Any
 ) -> BlastRadius:
     """Return the repositories that gain and that lose one feature; see `measure_blast_radii`."""
     (radius,) = measure_blast_radii(connection, [AudienceMove(feature, live, planned)], **plan)
@@ -76,7 +75,7 @@ def measure_blast_radius(
 
 
 def measure_blast_radii(
-    connection: "Connection",
+    connection: "AnyConnection",
     moves: Sequence[AudienceMove],
     *,
     marked: Collection[str] = (),
@@ -100,7 +99,9 @@ def measure_blast_radii(
     return tuple(radii)
 
 
-def count_eligible(connection: "Connection", targetings: Mapping[str, Targeting]) -> EligibleCounts:
+def count_eligible(
+    connection: "AnyConnection", targetings: Mapping[str, Targeting]
+) -> EligibleCounts:
     """Return the number of eligible repositories of each feature.
 
     `targetings` are the features as this transaction has read them; their lists are not needed.
@@ -111,7 +112,7 @@ def count_eligible(connection: "Connection", targetings: Mapping[str, Targeting]
     for batch in tuple(_batches(moves)) or ((),):
         row = _scan(connection, "participation", batch, None, _plan_parameters((), ()))
         for number, move in enumerate(batch):
-            by_category = _by_category(row._mapping[f"eligible_{number}"])  # noqa: SLF001
+            by_category = _by_category(row._asdict()[f"eligible_{number}"])
             eligible[move.feature] = EligibleCount(row.total, row.test_repositories, by_category)
     return EligibleCounts(row.total, row.categorized, row.test_repositories, eligible)
 
@@ -126,21 +127,20 @@ def _batches(moves: Sequence[AudienceMove]) -> Iterator[Sequence[AudienceMove]]:
 
 
 def _scan(
-    connection: "Connection",
+    connection: "AnyConnection",
     result: str,
     moves: Sequence[AudienceMove],
     thresholds: Mapping[Category, Threshold] | None,
     parameters: Mapping[str, Any],
-) -> "Row[Any]":
+) -> "Any":
     """Return the row that a statement computes from both sides of every repository."""
-    found = connection.execute(
-        text(_SQL["found"]), {"features": [each.feature for each in moves]}
-    ).one()
+    found = execute(connection, _SQL["found"], {"features": [each.feature for each in moves]}).one()
     sides, summary = (_SQL[name].strip().rstrip(";") for name in ("sides", result))
     parts = ["WITH sides AS NOT MATERIALIZED (", sides, ")", "SELECT * FROM (", summary]
     statement = "\n".join([*parts, ") AS summary"])
-    return connection.execute(
-        text(_for_each_feature(statement, len(moves))),
+    return execute(
+        connection,
+        _for_each_feature(statement, len(moves)),
         {
             **parameters,
             **{
@@ -157,12 +157,13 @@ def _scan(
 
 
 def _read_lists(
-    connection: "Connection", moves: Sequence[AudienceMove], configurations: Mapping[str, str]
+    connection: "AnyConnection", moves: Sequence[AudienceMove], configurations: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the listed repositories, and for each feature the lists that they are in, as texts of arrays."""
     numbers = range(len(moves))
-    row = connection.execute(
-        text(_for_each_feature(_SQL["lists"], len(moves))),
+    row = execute(
+        connection,
+        _for_each_feature(_SQL["lists"], len(moves)),
         {
             **{f"number_{number}": number for number in numbers},
             "numbers": list(numbers),
@@ -222,23 +223,38 @@ def _differences(
 
 def _entries(kind: str, lists: Iterable[tuple[int, int, Collection[str]]]) -> dict[str, Any]:
     """Return entries as the arrays of the statement: the ids, and the names and patterns."""
-    ids: list[tuple[int, int, str]] = []
-    names: list[tuple[int, int, str]] = []
+    ids, names = _Entries(), _Entries()
     for number, bit, keys in lists:
-        for key in keys:
-            (ids if is_uuid(key) else names).append((number, bit, key))
+        known = set(filter(is_uuid, keys))
+        ids.add(number, bit, known)
+        names.add(number, bit, set(keys) - known)
     return {
-        f"{kind}_id_numbers": plain_array([str(number) for number, _, _ in ids]),
-        f"{kind}_id_lists": plain_array([str(bit) for _, bit, _ in ids]),
-        f"{kind}_ids": plain_array([key for _, _, key in ids]),
-        f"{kind}_name_numbers": plain_array([str(number) for number, _, _ in names]),
-        f"{kind}_name_lists": plain_array([str(bit) for _, bit, _ in names]),
-        f"{kind}_names": text_array([key for _, _, key in names]),
+        f"{kind}_id_numbers": plain_array(ids.numbers),
+        f"{kind}_id_lists": plain_array(ids.bits),
+        f"{kind}_ids": plain_array(ids.keys),
+        f"{kind}_name_numbers": plain_array(names.numbers),
+        f"{kind}_name_lists": plain_array(names.bits),
+        f"{kind}_names": text_array(names.keys),
     }
 
 
-def _radius(row: "Row[Any]", number: int) -> BlastRadius:
-    found = row._mapping  # noqa: SLF001
+class _Entries:
+    """Entries of lists, as three lists in the same order."""
+
+    def __init__(self) -> None:
+        self.numbers: list[str] = []
+        self.bits: list[str] = []
+        self.keys: list[str] = []
+
+    def add(self, number: int, bit: int, keys: Collection[str]) -> None:
+        """Add the entries of one list of one feature."""
+        self.numbers += [str(number)] * len(keys)
+        self.bits += [str(bit)] * len(keys)
+        self.keys += keys
+
+
+def _radius(row: "Any", number: int) -> BlastRadius:
+    found = row._asdict()
     by_category = _moved(found[f"by_category_{number}"])
     count = EligibleCount(
         row.repositories, row.test_repositories, _by_category(found[f"eligible_{number}"])

@@ -7,13 +7,12 @@ test stay as they are.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("categories")
 
@@ -63,14 +62,12 @@ class CategoryTotals:
     """The mean of the monthly activity score, from 0 to 100; 0 without repositories."""
 
 
-def categorize(connection: "Connection", repository_id: str | None = None) -> Categorized:
+def categorize(connection: "AnyConnection", repository_id: str | None = None) -> Categorized:
     """Categorise one repository, or all, and return the moves; the caller commits.
 
     A second run over unchanged repositories writes nothing.
     """
-    row = connection.execute(
-        text(_SQL["categorize"]), {"id": repository_id, "names": MOST_NAMES}
-    ).one()
+    row = execute(connection, _SQL["categorize"], {"id": repository_id, "names": MOST_NAMES}).one()
     moves = [Move(_category(before), Category(after), moved) for before, after, moved in row.moves]
     return Categorized(
         written=row.written,
@@ -82,9 +79,9 @@ def categorize(connection: "Connection", repository_id: str | None = None) -> Ca
     )
 
 
-def read_category_totals(connection: "Connection") -> tuple[CategoryTotals, ...]:
+def read_category_totals(connection: "AnyConnection") -> tuple[CategoryTotals, ...]:
     """Return the totals of every category, in the order of `Category`, also of empty categories."""
-    rows = {row.category: row for row in connection.execute(text(_SQL["table"]))}
+    rows = {row.category: row for row in execute(connection, _SQL["table"])}
     return tuple(
         CategoryTotals(
             category=category,

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.processors import read_processors
 from reconciler.database.queries import queries
 from reconciler.planning.cheapest import Choice, read_choices
@@ -17,15 +16,14 @@ from reconciler.planning.routing_shift import SHIFT_PERIOD, RoutingShift, routin
 from rollout_client.route import NO_LIMITS, Load, Routing, read_routing
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.rollout_file.routing import Cost
 
 _SQL = queries("cost")
 
 
 def read_job_groups(
-    connection: "Connection",
+    connection: "AnyConnection",
     feature: str,
     since: datetime,
     costs: "Mapping[str, Cost]",
@@ -42,8 +40,9 @@ def read_job_groups(
         with_eligibility: whether to separate the jobs of repositories that are eligible now.
     """
     round_ups = sorted({each.round_up.total_seconds() for each in costs.values()})
-    rows = connection.execute(
-        text(_SQL["jobs"]),
+    rows = execute(
+        connection,
+        _SQL["jobs"],
         {
             "feature": feature,
             "since": since,
@@ -71,9 +70,9 @@ def read_job_groups(
     )
 
 
-def read_routing_of(connection: "Connection", feature: str) -> Routing:
+def read_routing_of(connection: "AnyConnection", feature: str) -> Routing:
     """Return the routing of a feature; the default one for an unknown feature."""
-    row = connection.execute(text(_SQL["processors"]), {"feature": feature}).one_or_none()
+    row = execute(connection, _SQL["processors"], {"feature": feature}).one_or_none()
     return (
         Routing()
         if row is None
@@ -81,44 +80,44 @@ def read_routing_of(connection: "Connection", feature: str) -> Routing:
     )
 
 
-def read_loads(connection: "Connection", routing: Routing) -> Mapping[str, Load]:
+def read_loads(connection: "AnyConnection", routing: Routing) -> Mapping[str, Load]:
     """Return the limits of a feature's processors, and the jobs that run there, if a rule spills."""
     if not routing.spills:
         return NO_LIMITS
     names = [routing.processor, routing.fallback]
     return {
         row.processor: Load(row.concurrency, row.running)
-        for row in connection.execute(text(_SQL["loads"]), {"processors": names})
+        for row in execute(connection, _SQL["loads"], {"processors": names})
     }
 
 
-def read_costs(connection: "Connection") -> "Mapping[str, Cost]":
+def read_costs(connection: "AnyConnection") -> "Mapping[str, Cost]":
     """Return the cost of each processor that has one in the last applied file."""
     return {name: each.cost for name, each in read_processors(connection).items()}
 
 
-def read_cost(connection: "Connection", feature: str, since: datetime) -> CostReport:
+def read_cost(connection: "AnyConnection", feature: str, since: datetime) -> CostReport:
     """Return what a feature's jobs cost since a time."""
     costs = read_costs(connection)
     groups = read_job_groups(connection, feature, since, costs)
     running = tuple(
         RunningLine(row.processor, row.running, row.running_of_all, row.concurrency)
-        for row in connection.execute(text(_SQL["running"]), {"feature": feature})
+        for row in execute(connection, _SQL["running"], {"feature": feature})
     )
     return cost_report(feature, groups, costs, read_routing_of(connection, feature), running)
 
 
 def measure_shift(
-    connection: "Connection",
+    connection: "AnyConnection",
     feature: str,
     before: Configuration,
     after: Configuration,
     costs: "Mapping[str, Cost]",
 ) -> RoutingShift:
     """Return the jobs of the last day that a change of a feature's rules would have moved."""
-    now = connection.execute(text(_SQL["now"])).scalar_one()
+    now = execute(connection, _SQL["now"]).scalar()
     groups = read_job_groups(connection, feature, now - SHIFT_PERIOD, costs, with_eligibility=True)
-    row = connection.execute(text(_SQL["processors"]), {"feature": feature}).one()
+    row = execute(connection, _SQL["processors"], {"feature": feature}).one()
     return routing_shift(
         groups,
         costs,
@@ -136,13 +135,13 @@ class LockedChoices:
     now: datetime
 
 
-def lock_choices(connection: "Connection", feature: str) -> LockedChoices:
+def lock_choices(connection: "AnyConnection", feature: str) -> LockedChoices:
     """Lock a feature's row, and return its choices of cheapest processors."""
-    row = connection.execute(text(_SQL["lock_choices"]), {"feature": feature}).one()
+    row = execute(connection, _SQL["lock_choices"], {"feature": feature}).one()
     return LockedChoices(read_choices(row.routing_choices), row.generation, row.now)
 
 
-def write_choices(connection: "Connection", feature: str, choices: Sequence[Choice]) -> None:
+def write_choices(connection: "AnyConnection", feature: str, choices: Sequence[Choice]) -> None:
     """Write the processors that are chosen for a feature's rules."""
     written = json.dumps([each.as_json() for each in choices])
-    connection.execute(text(_SQL["write_choices"]), {"feature": feature, "choices": written})
+    execute(connection, _SQL["write_choices"], {"feature": feature, "choices": written})

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.evidence import window_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("demo_day")
 
@@ -25,23 +24,23 @@ _USUAL_SHARE: Final = 0.01
 _SHARE_OF_THE_OUTAGE: Final = 0.6
 
 
-def move_apply(connection: "Connection", now: datetime) -> None:
+def move_apply(connection: "AnyConnection", now: datetime) -> None:
     """Move the first apply to the begin of the day."""
     _move(connection, "move_apply", now - LENGTH)
 
 
-def move_rollback(connection: "Connection", now: datetime) -> None:
+def move_rollback(connection: "AnyConnection", now: datetime) -> None:
     """Move the rollback to the afternoon."""
     _move(connection, "move_rollback", window_of(now - SINCE_THE_ROLLBACK))
 
 
-def read_eligible(connection: "Connection", feature: str) -> Sequence[str]:
+def read_eligible(connection: "AnyConnection", feature: str) -> Sequence[str]:
     """Return the ids of the eligible repositories."""
-    return connection.execute(text(_SQL["eligible"]), {"feature": feature}).scalars().all()
+    return execute(connection, _SQL["eligible"], {"feature": feature}).scalars()
 
 
 def add_jobs(
-    connection: "Connection",
+    connection: "AnyConnection",
     feature: str,
     now: datetime,
     before: Sequence[str],
@@ -63,8 +62,9 @@ def add_jobs(
         (fails_at, rolled_back_at, before, _SHARE_OF_THE_OUTAGE),
         (rolled_back_at, window_of(now), after, _USUAL_SHARE),
     ):
-        connection.execute(
-            text(_SQL["add_jobs"]),
+        execute(
+            connection,
+            _SQL["add_jobs"],
             {
                 "feature": feature,
                 "begins_at": begins_at,
@@ -76,8 +76,8 @@ def add_jobs(
         )
 
 
-def _move(connection: "Connection", statement: str, at: datetime) -> None:
+def _move(connection: "AnyConnection", statement: str, at: datetime) -> None:
     # History is append-only: only a superuser, as a demo's account is, can turn the triggers off.
-    connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-    connection.execute(text(_SQL[statement]), {"at": at})
-    connection.exec_driver_sql("SET LOCAL session_replication_role = origin")
+    execute(connection, "SET LOCAL session_replication_role = replica")
+    execute(connection, _SQL[statement], {"at": at})
+    execute(connection, "SET LOCAL session_replication_role = origin")

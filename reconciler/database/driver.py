@@ -1,14 +1,15 @@
-"""Transactions through the driver alone, for acts: a stop must not wait for the import of SQLAlchemy.
+"""Connections of the driver, in a transaction: no command but one about the schema waits for SQLAlchemy.
 
 `execute` runs a statement on either kind of connection, so that acts share their statements with everything
 else.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import psycopg
 from psycopg.rows import namedtuple_row
@@ -23,24 +24,6 @@ _PARAMETER: Final = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
 _NO_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class Result(Protocol):
-    """The rows of a statement, each with its columns as attributes."""
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-    def all(self) -> Any:
-        """Return every row."""
-
-    def one(self) -> Any:
-        """Return the only row."""
-
-    def one_or_none(self) -> Any:
-        """Return the only row, or None."""
-
-    def scalar(self) -> Any:
-        """Return the first column of the first row, or None."""
-
-
 class StatementFailed(Exception):
     """A statement or the connection failed."""
 
@@ -51,18 +34,24 @@ class StatementFailed(Exception):
         """Whether the connection is lost."""
 
 
-class DriverResult:
-    """The rows of a statement that the driver ran."""
+class Rows:
+    """The rows of a statement, each with its columns as attributes."""
 
-    def __init__(self, rows: list[Any]) -> None:
+    def __init__(self, rows: Sequence[Any], rowcount: int) -> None:
         self._rows = rows
+        self.rowcount = rowcount
+        """The number of rows that the statement returned or wrote."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._rows)
 
-    def all(self) -> list[Any]:
+    def all(self) -> Sequence[Any]:
         """Return every row."""
         return self._rows
+
+    def mappings(self) -> list[dict[str, Any]]:
+        """Return every row as its values by the names of their columns."""
+        return [row._asdict() for row in self._rows]
 
     def one(self) -> Any:
         """Return the only row."""
@@ -77,6 +66,10 @@ class DriverResult:
         """Return the first column of the first row, or None."""
         return self._rows[0][0] if self._rows else None
 
+    def scalars(self) -> list[Any]:
+        """Return the first column of every row."""
+        return [row[0] for row in self._rows]
+
 
 class DriverConnection:
     """A connection of the driver, in a transaction."""
@@ -84,9 +77,7 @@ class DriverConnection:
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection
 
-    def execute(
-        self, statement: str, parameters: Mapping[str, Any] = _NO_PARAMETERS
-    ) -> DriverResult:
+    def execute(self, statement: str, parameters: Mapping[str, Any] = _NO_PARAMETERS) -> Rows:
         """Run a statement with parameters such as `:name`.
 
         Raises:
@@ -99,7 +90,8 @@ class DriverConnection:
                 else:
                     # Only without parameters a text may have several statements.
                     cursor.execute(statement.encode())
-                return DriverResult([] if cursor.description is None else cursor.fetchall())
+                rows = [] if cursor.description is None else cursor.fetchall()
+                return Rows(rows, cursor.rowcount)
         except psycopg.Error as error:
             raise self._failed(error) from error
 
@@ -125,6 +117,32 @@ class DriverConnection:
         except psycopg.Error as error:
             raise self._failed(error) from error
 
+    @contextmanager
+    def begin_nested(self) -> Iterator[None]:
+        """Run the block behind a savepoint: if it fails, only what it did is taken back.
+
+        Raises:
+            StatementFailed: as `execute` does.
+        """
+        try:
+            with self._connection.transaction():
+                yield
+        except psycopg.Error as error:
+            raise self._failed(error) from error
+
+    def copy(self, statement: "LiteralString", rows: Iterable[Sequence[Any]]) -> None:
+        """Send rows to a statement such as `COPY table FROM STDIN`.
+
+        Raises:
+            StatementFailed: as `execute` does.
+        """
+        try:
+            with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as error:
+            raise self._failed(error) from error
+
     def _failed(self, error: psycopg.Error) -> StatementFailed:
         return StatementFailed(error, is_lost=self._connection.closed or self._connection.broken)
 
@@ -136,13 +154,14 @@ def execute(
     connection: AnyConnection,
     statement: str,
     parameters: Mapping[str, Any] = _NO_PARAMETERS,
-) -> Result:
+) -> Rows:
     """Run a statement with parameters such as `:name` on a connection of either kind."""
     if isinstance(connection, DriverConnection):
         return connection.execute(statement, parameters)
     from sqlalchemy import text
 
-    return connection.execute(text(statement), parameters)
+    result = connection.execute(text(statement), parameters)
+    return Rows(result.all() if result.returns_rows else (), result.rowcount)
 
 
 def driver_error(error: BaseException) -> psycopg.Error | None:

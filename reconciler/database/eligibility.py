@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import text
-
 from reconciler.database.blast_radius import NO_AUDIENCE, EligibleCounts, count_eligible
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.eligible_count import EligibleCount
 from rollout_client.targeting.buckets import Bucketing
@@ -20,8 +19,7 @@ from rollout_client.targeting.explanation import Decision, RuleFinding, decide, 
 from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.database.repositories import FoundRepository
     from reconciler.database.time_travel import Then
 
@@ -91,7 +89,7 @@ class ReadyRepository:
 
 
 def explain_repository(
-    connection: "Connection",
+    connection: "AnyConnection",
     found: "FoundRepository",
     feature: str,
     environment: EnvironmentOverride = NO_OVERRIDE,
@@ -101,7 +99,7 @@ def explain_repository(
     The decision comes from the function that services call. If an environment is given, this
     process decides, because the database cannot see a process's environment.
     """
-    row = connection.execute(text(_SQL["activity"]), {"id": found.id}).one_or_none()
+    row = execute(connection, _SQL["activity"], {"id": found.id}).one_or_none()
     repository = None if row is None else _repository(row)
     keys = (found.id,) if repository is None else repository.keys
     targeting = _read_targeting(connection, feature, keys)
@@ -121,20 +119,18 @@ def explain_repository(
 
 
 def explain_everywhere(
-    connection: "Connection", found: "FoundRepository"
+    connection: "AnyConnection", found: "FoundRepository"
 ) -> tuple[Explanation, ...]:
     """Return why a repository is eligible for each feature or is not, by the feature's name.
 
     The number of queries does not depend on the number of features.
     """
-    row = connection.execute(text(_SQL["activity"]), {"id": found.id}).one_or_none()
+    row = execute(connection, _SQL["activity"], {"id": found.id}).one_or_none()
     repository = None if row is None else _repository(row)
     keys = (found.id,) if repository is None else repository.keys
     targetings = {
         each.feature: _targeting(each)
-        for each in connection.execute(
-            text(_SQL["targeting"]), {"feature": None, "keys": list(keys)}
-        )
+        for each in execute(connection, _SQL["targeting"], {"feature": None, "keys": list(keys)})
     }
     return tuple(
         Explanation(
@@ -146,18 +142,18 @@ def explain_everywhere(
             decision=_decision(each),
             rules=explain(each.feature, targetings[each.feature], repository),
         )
-        for each in connection.execute(text(_SQL["decisions"]), {"id": found.id})
+        for each in execute(connection, _SQL["decisions"], {"id": found.id})
     )
 
 
 def explain_then(
-    connection: "Connection", found: "FoundRepository", feature: str, then: "Then"
+    connection: "AnyConnection", found: "FoundRepository", feature: str, then: "Then"
 ) -> Explanation:
     """Return why a repository was eligible for a feature at that time or was not, with every rule.
 
     The repository has its present name and counts.
     """
-    row = connection.execute(text(_SQL["activity"]), {"id": found.id}).one_or_none()
+    row = execute(connection, _SQL["activity"], {"id": found.id}).one_or_none()
     repository = None
     if row is not None:
         repository = then.repository(row.id, row.full_name, Category(row.category), _activity(row))
@@ -172,39 +168,38 @@ def explain_then(
     )
 
 
-def read_participation(connection: "Connection", feature: str) -> Participation:
+def read_participation(connection: "AnyConnection", feature: str) -> Participation:
     """Return one feature's participation; for an unknown feature 0 repositories are eligible."""
     return read_participations(connection, [feature])[feature]
 
 
 def read_participations(
-    connection: "Connection", features: Sequence[str]
+    connection: "AnyConnection", features: Sequence[str]
 ) -> Mapping[str, Participation]:
     """Return the participation of features by name, by one scan of the repositories."""
     counts = _count(connection, features)
     jobs = {
-        row.feature: row
-        for row in connection.execute(text(_SQL["jobs"]), {"features": list(features)})
+        row.feature: row for row in execute(connection, _SQL["jobs"], {"features": list(features)})
     }
     return {name: _participation(counts, name, jobs.get(name)) for name in features}
 
 
 def count_features(
-    connection: "Connection", features: Sequence[str]
+    connection: "AnyConnection", features: Sequence[str]
 ) -> Mapping[str, EligibleCount]:
     """Return the eligible repositories of features by name, by one scan of the repositories."""
     return _count(connection, features).eligible
 
 
-def _count(connection: "Connection", features: Sequence[str]) -> EligibleCounts:
-    rows = connection.execute(text(_SQL["targeting"]), {"feature": None, "keys": []})
+def _count(connection: "AnyConnection", features: Sequence[str]) -> EligibleCounts:
+    rows = execute(connection, _SQL["targeting"], {"feature": None, "keys": []})
     targetings = {row.feature: _targeting(row) for row in rows if row.feature in features}
     return count_eligible(
         connection, {name: targetings.get(name, NO_AUDIENCE) for name in features}
     )
 
 
-def _participation(counts: EligibleCounts, feature: str, jobs: "Row[Any] | None") -> Participation:
+def _participation(counts: EligibleCounts, feature: str, jobs: "Any") -> Participation:
     count = counts.eligible[feature]
     return Participation(
         total=counts.total,
@@ -218,9 +213,9 @@ def _participation(counts: EligibleCounts, feature: str, jobs: "Row[Any] | None"
     )
 
 
-def read_ready(connection: "Connection", feature: str, most: int) -> tuple[ReadyRepository, ...]:
+def read_ready(connection: "AnyConnection", feature: str, most: int) -> tuple[ReadyRepository, ...]:
     """Return the repositories to add next, by priority and then by activity, the highest first."""
-    rows = connection.execute(text(_SQL["ready"]), {"feature": feature, "most": most})
+    rows = execute(connection, _SQL["ready"], {"feature": feature, "most": most})
     return tuple(
         ReadyRepository(
             id=row.id,
@@ -233,7 +228,7 @@ def read_ready(connection: "Connection", feature: str, most: int) -> tuple[Ready
     )
 
 
-def _repository(row: "Row[Any]") -> Repository:
+def _repository(row: "Any") -> Repository:
     return Repository(
         id=row.id,
         full_name=row.full_name,
@@ -242,16 +237,16 @@ def _repository(row: "Row[Any]") -> Repository:
     )
 
 
-def _activity(row: "Row[Any]") -> Activity:
+def _activity(row: "Any") -> Activity:
     return Activity(row.stars, row.contributors, row.pull_requests)
 
 
-def _read_decision(connection: "Connection", feature: str, repository_id: str) -> Decision:
-    row = connection.execute(text(_SQL["decide"]), {"id": repository_id, "feature": feature}).one()
+def _read_decision(connection: "AnyConnection", feature: str, repository_id: str) -> Decision:
+    row = execute(connection, _SQL["decide"], {"id": repository_id, "feature": feature}).one()
     return _decision(row)
 
 
-def _decision(row: "Row[Any]") -> Decision:
+def _decision(row: "Any") -> Decision:
     return Decision(
         eligible=row.eligible,
         rule=Rule(row.rule),
@@ -262,15 +257,15 @@ def _decision(row: "Row[Any]") -> Decision:
 
 
 def _read_targeting(
-    connection: "Connection", feature: str, keys: tuple[str, ...]
+    connection: "AnyConnection", feature: str, keys: tuple[str, ...]
 ) -> Targeting | None:
-    row = connection.execute(
-        text(_SQL["targeting"]), {"feature": feature, "keys": list(keys)}
+    row = execute(
+        connection, _SQL["targeting"], {"feature": feature, "keys": list(keys)}
     ).one_or_none()
     return None if row is None else _targeting(row)
 
 
-def _targeting(row: "Row[Any]") -> Targeting:
+def _targeting(row: "Any") -> Targeting:
     return Targeting(
         active=row.active,
         emergency_stop=row.emergency_stop,

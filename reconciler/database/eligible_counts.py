@@ -8,14 +8,13 @@ caller's transaction.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.eligibility import count_features
 from reconciler.database.queries import queries
 from reconciler.planning.eligible_count import EligibleCount, from_stored
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("eligible_counts")
 
@@ -24,7 +23,7 @@ COUNTED_UP_TO_BYTES: Final = 1_000_000
 
 
 def read_eligible_counts(
-    connection: "Connection", features: Sequence[str], *, is_exact: bool = False
+    connection: "AnyConnection", features: Sequence[str], *, is_exact: bool = False
 ) -> Mapping[str, EligibleCount]:
     """Return the eligible repositories of features by name; one scan counts those without a kept count."""
     kept = {} if is_exact or _is_small(connection) else _read_kept(connection, features)
@@ -33,11 +32,11 @@ def read_eligible_counts(
     return {name: kept.get(name) or counted[name] for name in features}
 
 
-def _is_small(connection: "Connection") -> bool:
-    size: int = connection.execute(text(_SQL["size"])).scalar_one()
+def _is_small(connection: "AnyConnection") -> bool:
+    size: int = execute(connection, _SQL["size"]).scalar()
     return size <= COUNTED_UP_TO_BYTES
 
 
-def _read_kept(connection: "Connection", features: Sequence[str]) -> dict[str, EligibleCount]:
-    rows = connection.execute(text(_SQL["kept"]), {"features": list(features)})
+def _read_kept(connection: "AnyConnection", features: Sequence[str]) -> dict[str, EligibleCount]:
+    rows = execute(connection, _SQL["kept"], {"features": list(features)})
     return {row.feature: from_stored(row.stored, row.counted_at, is_on=row.is_on) for row in rows}

@@ -11,8 +11,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.lease import LeaseLost
 from reconciler.database.queries import queries
 from reconciler.planning.evidence import (
@@ -28,8 +27,7 @@ from reconciler.planning.evidence import (
 from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.database.lease import Lease
 
 _SQL = queries("evidence")
@@ -49,14 +47,14 @@ class JudgedFeature:
     settings: EvidenceSettings
 
 
-def read_run(connection: "Connection", feature: str) -> EvidenceRun | None:
+def read_run(connection: "AnyConnection", feature: str) -> EvidenceRun | None:
     """Return the evidence of a feature up to its last counted window; None before the first one."""
     return read_runs(connection, [feature]).get(feature)
 
 
-def read_runs(connection: "Connection", features: Sequence[str]) -> Mapping[str, EvidenceRun]:
+def read_runs(connection: "AnyConnection", features: Sequence[str]) -> Mapping[str, EvidenceRun]:
     """Return the evidence of the features that have one, as `read_run` does."""
-    rows = connection.execute(text(_SQL["run"]), {"features": list(features)})
+    rows = execute(connection, _SQL["run"], {"features": list(features)})
     return {
         feature: _run(list(of_feature))
         for feature, of_feature in groupby(rows, key=lambda row: row.feature)
@@ -64,11 +62,12 @@ def read_runs(connection: "Connection", features: Sequence[str]) -> Mapping[str,
 
 
 def read_open_jobs(
-    connection: "Connection", feature: str, run: EvidenceRun, processor: str
+    connection: "AnyConnection", feature: str, run: EvidenceRun, processor: str
 ) -> Counts:
     """Return the jobs of a processor since the last counted window."""
-    row = connection.execute(
-        text(_SQL["open_jobs"]),
+    row = execute(
+        connection,
+        _SQL["open_jobs"],
         {
             "feature": feature,
             "processor": processor,
@@ -80,7 +79,7 @@ def read_open_jobs(
 
 
 def advance_run(
-    connection: "Connection", lease: "Lease", feature: JudgedFeature, now: datetime
+    connection: "AnyConnection", lease: "Lease", feature: JudgedFeature, now: datetime
 ) -> EvidenceRun:
     """Count every closed window that the evidence does not have yet; return the run.
 
@@ -96,8 +95,9 @@ def advance_run(
         LeaseLost: another process may hold the lease; the caller must not commit.
     """
     first = EvidenceRun.begin(feature.began_at)
-    connection.execute(
-        text(_SQL["lock"]),
+    execute(
+        connection,
+        _SQL["lock"],
         {
             "feature": feature.name,
             "began_at": first.began_at,
@@ -122,10 +122,11 @@ def advance_run(
 
 
 def _take_blocks(
-    connection: "Connection", feature: JudgedFeature, run: EvidenceRun, end: datetime
+    connection: "AnyConnection", feature: JudgedFeature, run: EvidenceRun, end: datetime
 ) -> tuple[Block, ...]:
-    rows = connection.execute(
-        text(_SQL["take_blocks"]),
+    rows = execute(
+        connection,
+        _SQL["take_blocks"],
         {
             "feature": feature.name,
             "processor": feature.processor,
@@ -149,18 +150,20 @@ def _take_blocks(
 
 
 def _read_slow_bucket(
-    connection: "Connection", feature: JudgedFeature, until: datetime
+    connection: "AnyConnection", feature: JudgedFeature, until: datetime
 ) -> int | None:
-    rows = connection.execute(
-        text(_SQL["durations"]),
+    rows = execute(
+        connection,
+        _SQL["durations"],
         {"feature": feature.name, "processor": feature.fallback, "until": until},
     )
     return find_slow_bucket({row.bucket: row.jobs for row in rows})
 
 
-def _write(connection: "Connection", lease: "Lease", feature: str, run: EvidenceRun) -> None:
-    written = connection.execute(
-        text(_SQL["write"]),
+def _write(connection: "AnyConnection", lease: "Lease", feature: str, run: EvidenceRun) -> None:
+    written = execute(
+        connection,
+        _SQL["write"],
         {
             "feature": feature,
             "lease": lease.name,
@@ -196,7 +199,7 @@ def _columns(arm: str, counts: Counts) -> dict[str, int]:
     }
 
 
-def _run(rows: "Sequence[Row[Any]]") -> EvidenceRun:
+def _run(rows: "Sequence[Any]") -> EvidenceRun:
     return EvidenceRun(
         rows[0].began_at,
         rows[0].closed_until,
@@ -205,7 +208,7 @@ def _run(rows: "Sequence[Row[Any]]") -> EvidenceRun:
     )
 
 
-def _state(row: "Row[Any]") -> EvidenceState:
+def _state(row: "Any") -> EvidenceState:
     return EvidenceState(
         row.number,
         Category(row.category),
@@ -216,7 +219,7 @@ def _state(row: "Row[Any]") -> EvidenceState:
     )
 
 
-def _counts(row: "Row[Any]", *, has_threshold: bool = False) -> Counts:
+def _counts(row: "Any", *, has_threshold: bool = False) -> Counts:
     """Return counts of jobs; a correction of an earlier window can make a sum negative."""
     jobs = max(0, row.jobs)
     errors = min(max(0, row.errors), jobs)

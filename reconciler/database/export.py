@@ -8,8 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.live_state import read_live
 from reconciler.database.queries import queries
 from reconciler.planning.export import Description, Names, describe
@@ -20,23 +19,23 @@ from reconciler.rollout_file.reader import parse_rollout
 from reconciler.uuid_text import is_uuid
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("export")
 
 
-def describe_live(connection: "Connection") -> Description:
+def describe_live(connection: "AnyConnection") -> Description:
     """Return the live state as a desired state, with the differences that a file cannot express."""
     live = read_live(connection, Rollout(version=1)).live
     return describe(live, read_names(connection, _keys(live)), _read_last_file(connection))
 
 
-def read_names(connection: "Connection", keys: Collection[str]) -> Names:
+def read_names(connection: "AnyConnection", keys: Collection[str]) -> Names:
     """Return the names of the repositories with these keys, if a name identifies one repository."""
     ids = [key for key in keys if is_uuid(key)]
     written = [key for key in keys if is_entry(key) and not is_uuid(key) and not is_pattern(key)]
     meant: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for row in connection.execute(text(_SQL["named"]), {"ids": ids, "names": written}):
+    for row in execute(connection, _SQL["named"], {"ids": ids, "names": written}):
         meant[row.key][row.id] = row.full_name
     return Names(
         by_id={
@@ -57,8 +56,8 @@ def _keys(live: Live) -> set[str]:
     return keys
 
 
-def _read_last_file(connection: "Connection") -> Rollout | None:
-    desired = connection.execute(text(_SQL["last_file"])).scalar()
+def _read_last_file(connection: "AnyConnection") -> Rollout | None:
+    desired = execute(connection, _SQL["last_file"]).scalar()
     if desired is None:
         return None
     # JSON is YAML, so the file's reader converts the values.

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import exc, text
 
+from reconciler.database.driver import driver_error, execute
 from reconciler.database.evidence import JudgedFeature, advance_run
 from reconciler.database.judged_evidence import read_blocks, read_evidence
 from reconciler.database.queries import queries
@@ -35,15 +35,14 @@ from reconciler.rollout_file.health_method import HealthMethod
 from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.database.lease import Lease
 
 _SQL = queries("health")
 
 
 def read_health(
-    connection: "Connection",
+    connection: "AnyConnection",
     feature: str,
     *,
     eligible: int | None = None,
@@ -73,7 +72,7 @@ def read_health(
 
 
 def read_healths(
-    connection: "Connection",
+    connection: "AnyConnection",
     features: Sequence[str],
     *,
     eligible: Mapping[str, int],
@@ -83,7 +82,7 @@ def read_healths(
     """Return the health of each of some features, as `read_health` does, with one query of each kind."""
     rows = {
         row.feature: row
-        for row in connection.execute(text(_SQL["watched"]), {"features": list(features)})
+        for row in execute(connection, _SQL["watched"], {"features": list(features)})
     }
     periods = {
         name: Period(
@@ -136,7 +135,7 @@ def read_healths(
 
 
 def read_healths_within(
-    connection: "Connection",
+    connection: "AnyConnection",
     features: Sequence[str],
     *,
     eligible: Mapping[str, int],
@@ -148,17 +147,17 @@ def read_healths_within(
     """
     if seconds <= 0:
         return None
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{round(seconds * 1000)}ms'")
+    execute(connection, f"SET LOCAL statement_timeout = '{round(seconds * 1000)}ms'")
     try:
         return read_healths(connection, features, eligible=eligible)
-    except exc.OperationalError as error:
-        if isinstance(error.orig, psycopg.errors.QueryCanceled):
+    except Exception as error:
+        if isinstance(driver_error(error), psycopg.errors.QueryCanceled):
             return None
         raise
 
 
 def _read_metrics(
-    connection: "Connection", periods: Mapping[str, Period]
+    connection: "AnyConnection", periods: Mapping[str, Period]
 ) -> Mapping[str, JobMetrics]:
     """Return the sums of each feature's jobs within its period, from what `record_rollout_job` writes.
 
@@ -172,13 +171,13 @@ def _read_metrics(
         "begins": [period.begin for period in periods.values()],
         "cuts": [period.cut_at for period in periods.values()],
     }
-    rows: dict[str, list[Row[Any]]] = {name: [] for name in periods}
-    for row in connection.execute(text(_SQL["metrics"]), parameters):
+    rows: dict[str, list[Any]] = {name: [] for name in periods}
+    for row in execute(connection, _SQL["metrics"], parameters):
         rows[row.feature].append(row)
     return {name: _metrics(rows[name], period) for name, period in periods.items()}
 
 
-def _metrics(rows: "Sequence[Row[Any]]", period: Period) -> JobMetrics:
+def _metrics(rows: "Sequence[Any]", period: Period) -> JobMetrics:
     processors = {
         row.processor: row for row in rows if row.is_by_processor and not row.is_by_category
     }
@@ -209,7 +208,9 @@ def _ask(
     return metrics, failures
 
 
-def read_evidence_steps(connection: "Connection", feature: str) -> tuple[Health, tuple[Step, ...]]:
+def read_evidence_steps(
+    connection: "AnyConnection", feature: str
+) -> tuple[Health, tuple[Step, ...]]:
     """Return the health of one feature, with each block that its evidence is made from.
 
     Raises:
@@ -218,7 +219,7 @@ def read_evidence_steps(connection: "Connection", feature: str) -> tuple[Health,
     health = read_health(connection, feature)
     if health.evidence is None:
         return health, ()
-    row = connection.execute(text(_SQL["watched"]), {"features": [feature]}).one()
+    row = execute(connection, _SQL["watched"], {"features": [feature]}).one()
     judged = _judged(feature, health.period.processors, row.evidence_began_at, health.limits)
     run, blocks = read_blocks(connection, judged)
     end = window_of(row.now)
@@ -226,7 +227,7 @@ def read_evidence_steps(connection: "Connection", feature: str) -> tuple[Health,
     return health, list_steps(run, closed, health.evidence, health.limits.evidence)
 
 
-def count_closed_windows(connection: "Connection", lease: "Lease", feature: str) -> None:
+def count_closed_windows(connection: "AnyConnection", lease: "Lease", feature: str) -> None:
     """Count the closed windows that the stored evidence of a feature does not have yet.
 
     A feature that is judged by another method has no evidence, and a feature that is gone needs none.
@@ -234,7 +235,7 @@ def count_closed_windows(connection: "Connection", lease: "Lease", feature: str)
     Raises:
         LeaseLost: another process may hold the lease; the caller must not commit.
     """
-    row = connection.execute(text(_SQL["watched"]), {"features": [feature]}).one_or_none()
+    row = execute(connection, _SQL["watched"], {"features": [feature]}).one_or_none()
     if row is None or HealthMethod(row.health_method) is not HealthMethod.EVIDENCE:
         return
     processors = Processors(row.processor, row.fallback)
@@ -242,7 +243,7 @@ def count_closed_windows(connection: "Connection", lease: "Lease", feature: str)
     advance_run(connection, lease, judged, row.now)
 
 
-def _limits(row: "Row[Any]") -> HealthLimits:
+def _limits(row: "Any") -> HealthLimits:
     return HealthLimits(
         max_error_rate=row.max_error_rate,
         min_jobs=row.min_jobs,
@@ -262,23 +263,27 @@ def _judged(
 
 
 def read_soaking(
-    connection: "Connection", feature: str, stage: Decimal, *, source: MetricsSource | None = None
+    connection: "AnyConnection",
+    feature: str,
+    stage: Decimal,
+    *,
+    source: MetricsSource | None = None,
 ) -> Soaking:
     """Return one feature's health, and how long it was live since it reached the stage with this percentage.
 
     Its metrics are those of a source or of `rollout_metrics`.
     """
     health = read_health(connection, feature, source=source)
-    row = connection.execute(text(_SQL["reached"]), {"feature": feature, "percentage": stage}).one()
+    row = execute(connection, _SQL["reached"], {"feature": feature, "percentage": stage}).one()
     return Soaking(health.period.now, row.reached_at, health, row.inactive_for)
 
 
-def _read_odd_times(connection: "Connection", features: Sequence[str]) -> dict[str, str]:
+def _read_odd_times(connection: "AnyConnection", features: Sequence[str]) -> dict[str, str]:
     """Return a sentence about an impossible time of each feature that has one."""
     return {
         row.feature: f"{row.place}: {row.column_name} is {row.written}, which cannot be right; "
         "correct this row"
-        for row in connection.execute(text(_SQL["odd_time"]), {"features": list(features)})
+        for row in execute(connection, _SQL["odd_time"], {"features": list(features)})
     }
 
 
@@ -287,22 +292,22 @@ def _is_old(metrics: JobMetrics) -> bool:
     return (metrics.newest_age or timedelta(0)) > STALE_AFTER
 
 
-def _find_with_eligible(connection: "Connection", features: Sequence[str]) -> Sequence[str]:
+def _find_with_eligible(connection: "AnyConnection", features: Sequence[str]) -> Sequence[str]:
     if not features:
         return ()
     # The start of parallel workers takes longer than the search, which stops at the first repository.
-    connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather = 0")
-    found = connection.execute(text(_SQL["any_eligible"]), {"features": list(features)})
-    names = found.scalars().all()
-    connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather TO DEFAULT")
+    execute(connection, "SET LOCAL max_parallel_workers_per_gather = 0")
+    found = execute(connection, _SQL["any_eligible"], {"features": list(features)})
+    names = found.scalars()
+    execute(connection, "SET LOCAL max_parallel_workers_per_gather TO DEFAULT")
     return names
 
 
-def _tally(row: "Row[Any]") -> Tally:
+def _tally(row: "Any") -> Tally:
     return Tally(jobs=row.jobs or 0, errors=row.errors or 0)
 
 
-def _by_category(rows: "Sequence[Row[Any]]", processor: str) -> Mapping[Category, Tally]:
+def _by_category(rows: "Sequence[Any]", processor: str) -> Mapping[Category, Tally]:
     tallies = {
         row.category: _tally(row)
         for row in rows

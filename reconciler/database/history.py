@@ -19,9 +19,8 @@ from reconciler.planning.history import Action, HistoryCause, show_approval
 from reconciler.wording import counted, show_number
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from reconciler.database.driver import AnyConnection
+
 
 _SQL = queries("history")
 
@@ -98,7 +97,7 @@ class HistoryPage:
 
 
 def read_history_page(
-    connection: "Connection", wanted: HistoryFilter, *, limit: int, before: int | None = None
+    connection: "AnyConnection", wanted: HistoryFilter, *, limit: int, before: int | None = None
 ) -> HistoryPage:
     """Return a page of the rows that pass a filter.
 
@@ -124,14 +123,14 @@ def read_history_page(
     return HistoryPage(tuple(_entry(row) for row in shown), older_than)
 
 
-def read_entries_by_hand(connection: "Connection") -> Mapping[str, HistoryEntry]:
+def read_entries_by_hand(connection: "AnyConnection") -> Mapping[str, HistoryEntry]:
     """Return the newest row of each feature that people wrote by hand since the last apply."""
     rows = execute(connection, _SQL["by_hand"])
     return {row.feature_name: _entry(row) for row in rows}
 
 
 def read_newest_entry(
-    connection: "Connection", feature: str, list_name: str, keys: Collection[str]
+    connection: "AnyConnection", feature: str, list_name: str, keys: Collection[str]
 ) -> HistoryEntry | None:
     """Return the newest row that added one of these keys to the `whitelist` or `exclusions` of a feature.
 

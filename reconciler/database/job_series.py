@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
 from reconciler.planning.evidence import window_of
@@ -17,7 +16,7 @@ from reconciler.planning.job_series import HourOfJobs, JobSeries, Mark, WindowOf
 from reconciler.wording import counted, show_number
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("job_series")
 
@@ -27,7 +26,7 @@ _MOST_MARKS: Final = 200
 
 
 def read_job_series(
-    connection: "Connection", feature: str, *, length: timedelta = DAY
+    connection: "AnyConnection", feature: str, *, length: timedelta = DAY
 ) -> JobSeries:
     """Return the jobs of a feature's two processors in the last day, with marks.
 
@@ -39,25 +38,25 @@ def read_job_series(
     Raises:
         NotFound: no feature has this name.
     """
-    row = connection.execute(text(_SQL["processors"]), {"feature": feature}).one_or_none()
+    row = execute(connection, _SQL["processors"], {"feature": feature}).one_or_none()
     if row is None:
         raise NotFound(f"no feature is called {feature}")
     begins_at = window_of(row.now - length)
     period = {"feature": feature, "begins_at": begins_at, "ends_at": row.now}
-    windows = connection.execute(text(_SQL["windows"]), period)
-    marks = connection.execute(text(_SQL["marks"]), {**period, "most": _MOST_MARKS}).all()
+    windows = execute(connection, _SQL["windows"], period)
+    marks = execute(connection, _SQL["marks"], {**period, "most": _MOST_MARKS}).all()
     return JobSeries(
         processor=row.processor,
         fallback=row.fallback,
         begins_at=begins_at,
         ends_at=row.now,
-        windows=tuple(WindowOfJobs(**each._mapping) for each in windows),  # noqa: SLF001
+        windows=tuple(WindowOfJobs(**each._asdict()) for each in windows),
         marks=tuple(_mark(each) for each in reversed(marks)),
     )
 
 
 def read_hours(
-    connection: "Connection", *, feature: str | None = None, now: datetime | None = None
+    connection: "AnyConnection", *, feature: str | None = None, now: datetime | None = None
 ) -> Mapping[str, Sequence[HourOfJobs]]:
     """Return the jobs of the judged processor in each hour of the last day, by feature.
 
@@ -69,7 +68,7 @@ def read_hours(
     hours = [last - place * _HOUR for place in reversed(range(DAY // _HOUR))]
     parameters = {"feature": feature, "begins_at": hours[0], "ends_at": now}
     found: dict[str, dict[datetime, HourOfJobs]] = {}
-    for row in connection.execute(text(_SQL["hours"]), parameters):
+    for row in execute(connection, _SQL["hours"], parameters):
         hour = HourOfJobs(row.begins_at, row.jobs, row.errors)
         found.setdefault(row.feature, {})[row.begins_at] = hour
     return {
@@ -78,13 +77,13 @@ def read_hours(
     }
 
 
-def read_now(connection: "Connection") -> datetime:
+def read_now(connection: "AnyConnection") -> datetime:
     """Return the time at which the transaction began, by the database's clock."""
-    now: datetime = connection.execute(text(_SQL["now"])).scalar_one()
+    now: datetime = execute(connection, _SQL["now"]).scalar()
     return now
 
 
-def _mark(row: "Row[Any]") -> Mark:
+def _mark(row: "Any") -> Mark:
     has_both = row.before is not None and row.after is not None
     what = str(row.action).replace("_", " ")
     if has_both:

@@ -9,8 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.evidence import JudgedFeature, read_runs
 from reconciler.database.queries import queries
 from reconciler.planning.evidence import (
@@ -25,13 +24,13 @@ from reconciler.planning.evidence_value import Evidence, weigh
 from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("judged_evidence")
 
 
 def read_evidence(
-    connection: "Connection", features: Sequence[JudgedFeature], now: datetime
+    connection: "AnyConnection", features: Sequence[JudgedFeature], now: datetime
 ) -> Mapping[str, Evidence]:
     """Return the evidence of each feature, the open window included."""
     runs = _read_runs_of_stage(connection, features)
@@ -51,7 +50,7 @@ def _weigh(
 
 
 def read_blocks(
-    connection: "Connection", feature: JudgedFeature
+    connection: "AnyConnection", feature: JudgedFeature
 ) -> tuple[EvidenceRun, list[Block]]:
     """Return a run without jobs, and every block since the stage began; the last ones may be open."""
     stored = _read_runs_of_stage(connection, [feature])[feature.name]
@@ -61,7 +60,7 @@ def read_blocks(
 
 
 def _read_runs_of_stage(
-    connection: "Connection", features: Sequence[JudgedFeature]
+    connection: "AnyConnection", features: Sequence[JudgedFeature]
 ) -> Mapping[str, EvidenceRun]:
     stored = read_runs(connection, [each.name for each in features])
     first = {each.name: EvidenceRun.begin(each.began_at) for each in features}
@@ -71,15 +70,16 @@ def _read_runs_of_stage(
 
 
 def _read_blocks(
-    connection: "Connection",
+    connection: "AnyConnection",
     features: Sequence[JudgedFeature],
     runs: Mapping[str, EvidenceRun],
     *,
     everything: bool,
 ) -> Mapping[str, list[Block]]:
     asked = [runs[each.name] for each in features]
-    rows = connection.execute(
-        text(_SQL["uncounted"]),
+    rows = execute(
+        connection,
+        _SQL["uncounted"],
         {
             "features": [each.name for each in features],
             "processors": [each.processor for each in features],
@@ -99,7 +99,7 @@ def _read_blocks(
     return {name: list(blocks.values()) for name, blocks in found.items()}
 
 
-def _counts(row: "Row[Any]", *, has_limit: bool) -> Counts:
+def _counts(row: "Any", *, has_limit: bool) -> Counts:
     """Return counts of jobs; a correction of an earlier window can make a sum negative."""
     jobs, timed = max(0, row.jobs), max(0, row.timed) if has_limit else 0
     return Counts(jobs, min(max(0, row.errors), jobs), timed, min(max(0, row.slow), timed))

@@ -13,14 +13,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self
 from uuid import uuid4
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.database.transactions import Database, idempotent_transaction, read_only_transaction
 from reconciler.errors import ReconcilerError, Unavailable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("lease")
 
@@ -76,10 +75,11 @@ class Lease:
         """End the lease, so that another process can take it at once."""
         idempotent_transaction(self.database, lambda each: self._execute(each, "release"))
 
-    def _execute(self, connection: "Connection", statement: str) -> bool:
+    def _execute(self, connection: "AnyConnection", statement: str) -> bool:
         return bool(
-            connection.execute(
-                text(_SQL[statement]),
+            execute(
+                connection,
+                _SQL[statement],
                 {"name": self.name, "holder": self.holder, "length": self.length},
             ).rowcount
         )
@@ -103,22 +103,20 @@ def held(database: Database, name: str, length: timedelta) -> Iterator[Lease | N
 def read_holder(database: Database, name: str) -> Holder | None:
     """Return the present holder of a lease."""
     with read_only_transaction(database) as connection:
-        row = connection.execute(text(_SQL["holder"]), {"name": name}).one_or_none()
+        row = execute(connection, _SQL["holder"], {"name": name}).one_or_none()
     return None if row is None else Holder(row.holder, row.until)
 
 
-def may_read_leases(connection: "Connection") -> bool:
+def may_read_leases(connection: "AnyConnection") -> bool:
     """Return whether the account may read leases: grants of older releases lack the right."""
-    return bool(connection.execute(text(_SQL["may_read"])).scalar_one())
+    return bool(execute(connection, _SQL["may_read"]).scalar())
 
 
-def read_last_tick(connection: "Connection") -> datetime | None:
+def read_last_tick(connection: "AnyConnection") -> datetime | None:
     """Return when the last tick of the watch succeeded; None if none is recorded or visible."""
     if not may_read_leases(connection):
         return None
-    found: datetime | None = connection.execute(
-        text(_SQL["last_tick"]), {"name": WATCH_LEASE}
-    ).scalar()
+    found: datetime | None = execute(connection, _SQL["last_tick"], {"name": WATCH_LEASE}).scalar()
     return found
 
 

@@ -6,14 +6,13 @@ The lease of the watch has the lineage whose overrides were compared with git.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import exc, text
-
+from reconciler.database.driver import driver_error, execute
 from reconciler.database.lease import WATCH_LEASE, Lease
 from reconciler.database.queries import queries
 from reconciler.database.transactions import idempotent_transaction
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("lease")
 _NOT_SHOWN_SQLSTATES: Final = ("0A000", "42501", "42883")
@@ -37,15 +36,16 @@ class Lineages:
     """None before the first comparison."""
 
 
-def read_lineages(connection: "Connection") -> Lineages | None:
+def read_lineages(connection: "AnyConnection") -> Lineages | None:
     """Return the lineage of the server and the recorded one; None where the server does not show its own.
 
     After None the transaction accepts no further statement.
     """
     try:
-        row = connection.execute(text(_SQL["lineages"]), {"name": WATCH_LEASE}).one()
-    except exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in _NOT_SHOWN_SQLSTATES:
+        row = execute(connection, _SQL["lineages"], {"name": WATCH_LEASE}).one()
+    except Exception as error:
+        original = driver_error(error)
+        if original is not None and original.sqlstate in _NOT_SHOWN_SQLSTATES:
             return None
         raise
     if row.timeline is None:
@@ -67,5 +67,5 @@ def record_lineage(lease: Lease, lineage: Lineage) -> None:
         "timeline": lineage.timeline,
     }
     idempotent_transaction(
-        lease.database, lambda each: each.execute(text(_SQL["record_lineage"]), parameters)
+        lease.database, lambda each: execute(each, _SQL["record_lineage"], parameters)
     )

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("lists")
 
@@ -22,13 +21,13 @@ class ListEntry:
     known: bool
 
 
-def read_list(connection: "Connection", *, feature: str, name: str) -> list[ListEntry]:
+def read_list(connection: "AnyConnection", *, feature: str, name: str) -> list[ListEntry]:
     """Return the entries of a feature's `whitelist` or `exclusions`, by name."""
-    rows = connection.execute(text(_SQL["read_list"]), {"feature": feature, "list": name})
-    return [ListEntry(**row._mapping) for row in rows]  # noqa: SLF001
+    rows = execute(connection, _SQL["read_list"], {"feature": feature, "list": name})
+    return [ListEntry(**row._asdict()) for row in rows]
 
 
-def read_marked(connection: "Connection") -> list[ListEntry]:
+def read_marked(connection: "AnyConnection") -> list[ListEntry]:
     """Return the repositories that are marked as test, by name."""
-    rows = connection.execute(text(_SQL["read_marked"]))
-    return [ListEntry(**row._mapping) for row in rows]  # noqa: SLF001
+    rows = execute(connection, _SQL["read_marked"])
+    return [ListEntry(**row._asdict()) for row in rows]

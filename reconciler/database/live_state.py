@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
 from reconciler.database.arrays import plain_array, text_array
+from reconciler.database.driver import execute
 from reconciler.database.outbox import read_targets
 from reconciler.database.overrides import read_overrides
 from reconciler.database.processors import read_processors
@@ -24,7 +23,7 @@ from reconciler.uuid_text import is_uuid
 from rollout_client.targeting.categories import Category, Threshold
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("live_state")
 
@@ -37,13 +36,13 @@ class Found:
     applied: LastApplied
 
 
-def read_live(connection: "Connection", rollout: Rollout) -> Found:
+def read_live(connection: "AnyConnection", rollout: Rollout) -> Found:
     """Return the state of the database, and the meaning of this desired state's names in it."""
-    state = connection.execute(text(_SQL["state"])).one()
+    state = execute(connection, _SQL["state"]).one()
     features = _read_features(connection)
-    marked = frozenset(connection.execute(text(_SQL["marked"])).scalars())
-    stored = connection.execute(
-        text(_SQL["last_applied"]), {"generation": state.generation}
+    marked = frozenset(execute(connection, _SQL["marked"]).scalars())
+    stored = execute(
+        connection, _SQL["last_applied"], {"generation": state.generation}
     ).one_or_none()
     applied = (
         NOTHING_APPLIED if stored is None else read_generation(stored.desired, stored.effective)
@@ -69,15 +68,15 @@ def read_live(connection: "Connection", rollout: Rollout) -> Found:
     return Found(live, applied)
 
 
-def read_configurations(connection: "Connection") -> Mapping[str, Configuration]:
+def read_configurations(connection: "AnyConnection") -> Mapping[str, Configuration]:
     """Return every feature's configuration by name."""
-    rows = connection.execute(text(_SQL["configurations"])).mappings()
+    rows = execute(connection, _SQL["configurations"]).mappings()
     return {row["feature_name"]: configuration_from_row(row) for row in rows}
 
 
-def read_thresholds(connection: "Connection") -> Mapping[Category, Threshold]:
+def read_thresholds(connection: "AnyConnection") -> Mapping[Category, Threshold]:
     """Return every category's threshold."""
-    rows = connection.execute(text(_SQL["thresholds"]))
+    rows = execute(connection, _SQL["thresholds"])
     return {
         Category(row.category): Threshold(
             row.stars, row.contributors, row.pull_requests, row.priority
@@ -86,7 +85,7 @@ def read_thresholds(connection: "Connection") -> Mapping[Category, Threshold]:
     }
 
 
-def _read_features(connection: "Connection") -> Mapping[str, LiveFeature]:
+def _read_features(connection: "AnyConnection") -> Mapping[str, LiveFeature]:
     overrides = read_overrides(connection)
     return {
         row["feature_name"]: LiveFeature(
@@ -95,18 +94,18 @@ def _read_features(connection: "Connection") -> Mapping[str, LiveFeature]:
             updated_at=row["updated_at"],
             overrides=overrides.get(row["id"], ()),
         )
-        for row in connection.execute(text(_SQL["configurations"])).mappings()
+        for row in execute(connection, _SQL["configurations"]).mappings()
     }
 
 
 def _with_begin(
-    connection: "Connection", features: Mapping[str, LiveFeature], applied: LastApplied
+    connection: "AnyConnection", features: Mapping[str, LiveFeature], applied: LastApplied
 ) -> Mapping[str, LiveFeature]:
     """Return the features, each with its first state if no apply has stored it."""
     unknown = [name for name in features if name not in applied.features]
     if not unknown:
         return features
-    rows = connection.execute(text(_SQL["before_any_apply"]), {"features": unknown})
+    rows = execute(connection, _SQL["before_any_apply"], {"features": unknown})
     begun = {
         row.feature_name: replace(
             features[row.feature_name],
@@ -120,7 +119,7 @@ def _with_begin(
 
 
 def _read_directory(
-    connection: "Connection",
+    connection: "AnyConnection",
     rollout: Rollout,
     features: Mapping[str, LiveFeature],
     marked: frozenset[str],
@@ -135,30 +134,28 @@ def _read_directory(
     configurations = [found.configuration for found in features.values()]
     live = {key for each in configurations for key in (*each.whitelist, *each.exclusions)}
     written = [key for key in listed | tests if not is_uuid(key) and not is_pattern(key)]
-    still_meant = {name: remembered[name] for name in written if name in remembered}
+    still_meant = {name: remembered[name] for name in remembered.keys() & written}
     mentioned = listed | tests | live | marked | set(still_meant.values())
+    patterns = [key for key in tests if is_pattern(key)]
     wanted = {
         "names": text_array(written),
-        "patterns": text_array([key for key in tests if is_pattern(key)]),
+        "patterns": text_array(patterns),
         "ids": plain_array([key for key in mentioned if is_uuid(key)]),
     }
-    found = connection.execute(text(_SQL["directory"]), wanted).one()
+    found = execute(connection, _SQL["directory"], wanted).one()
 
-    ids: dict[str, str] = {}
-    names: dict[str, str] = {}
-    owned: defaultdict[str, set[str]] = defaultdict(set)
     identifiers = found.ids.split(",") if found.ids else []
-    for identifier, name, key in zip(identifiers, found.names, found.written_keys, strict=True):
-        names[identifier] = name
-        if key is None:
-            continue
-        if is_pattern(key):
-            owned[key].add(identifier)
-        else:
-            ids[key] = identifier
+    meanings = list(zip(found.written_keys, identifiers, strict=True))
+    ids: dict[str, str] = {key: each for key, each in meanings if key is not None}
+    owned: defaultdict[str, set[str]] = defaultdict(set)
+    if patterns:
+        for key, identifier in meanings:
+            if key is not None and is_pattern(key):
+                owned[key].add(identifier)
+                ids.pop(key, None)
     return Directory(
         ids=ids,
-        names=names,
+        names=dict(zip(identifiers, found.names, strict=True)),
         owned={pattern: frozenset(repositories) for pattern, repositories in owned.items()},
         remembered=still_meant,
     )

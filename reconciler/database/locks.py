@@ -15,9 +15,8 @@ from reconciler.database.queries import queries
 from reconciler.errors import SetupInvalid, Unavailable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
-
     from reconciler.database.driver import AnyConnection
+
 
 _SQL = queries("locks")
 
@@ -57,7 +56,7 @@ def wait_silently(_sentence: str) -> None:
 
 
 def lock_writers(
-    connection: "Connection", *, longest_wait: str | None = None, on_wait: OnWait = wait_silently
+    connection: "AnyConnection", *, longest_wait: str | None = None, on_wait: OnWait = wait_silently
 ) -> None:
     """Lock out every other writer until this transaction ends; first wait for the one that runs.
 
@@ -112,6 +111,6 @@ def _read_writer(connection: "AnyConnection") -> str:
     return _describe(execute(connection, _SQL["writer"]).all())
 
 
-def _describe(rows: Sequence["Row[Any]"]) -> str:
+def _describe(rows: Sequence["Any"]) -> str:
     holders = (LockHolder(row.pid, row.program, row.role, row.state, row.since) for row in rows)
     return "; ".join(map(str, holders)) or _ENDED

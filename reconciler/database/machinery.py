@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.lease import WATCH_LEASE, may_read_leases
 from reconciler.database.notifications import read_queue_usage
 from reconciler.database.queries import queries
@@ -19,7 +18,7 @@ from reconciler.database.schema_objects import find_differences
 from reconciler.database.server import has_synchronous_standby
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("machinery")
 
@@ -109,22 +108,22 @@ class Machinery:
         return sum(each.sessions for each in self.sessions if each.program == CLIENT_PROGRAM)
 
 
-def read_machinery(connection: "Connection") -> Machinery:
+def read_machinery(connection: "AnyConnection") -> Machinery:
     """Return the state of the machinery."""
-    server = connection.execute(text(_SQL["database"])).one()
+    server = execute(connection, _SQL["database"]).one()
     can_read_leases = may_read_leases(connection)
     lease = None
     if can_read_leases:
-        row = connection.execute(text(_SQL["lease"]), {"name": WATCH_LEASE}).one_or_none()
-        lease = None if row is None else WatchLease(**row._mapping)  # noqa: SLF001
-    replicas = connection.execute(text(_SQL["replicas"]))
-    sessions = connection.execute(text(_SQL["sessions"]), {"most": _MOST_PROGRAMS})
-    state = connection.execute(text(_SQL["state"])).one()
+        row = execute(connection, _SQL["lease"], {"name": WATCH_LEASE}).one_or_none()
+        lease = None if row is None else WatchLease(**row._asdict())
+    replicas = execute(connection, _SQL["replicas"])
+    sessions = execute(connection, _SQL["sessions"], {"most": _MOST_PROGRAMS})
+    state = execute(connection, _SQL["state"]).one()
     return Machinery(
         now=server.now,
         lease=lease,
         may_read_leases=can_read_leases,
-        counted_until=connection.execute(text(_SQL["counted_until"])).scalar(),
+        counted_until=execute(connection, _SQL["counted_until"]).scalar(),
         server=Server(
             server.version,
             server.is_replica,
@@ -132,9 +131,9 @@ def read_machinery(connection: "Connection") -> Machinery:
             server.synchronous_names,
             has_synchronous_standby(connection),
         ),
-        replicas=tuple(Replica(**row._mapping) for row in replicas),  # noqa: SLF001
-        sessions=tuple(Sessions(**row._mapping) for row in sessions),  # noqa: SLF001
-        applied=AppliedState(**state._mapping),  # noqa: SLF001
+        replicas=tuple(Replica(**row._asdict()) for row in replicas),
+        sessions=tuple(Sessions(**row._asdict()) for row in sessions),
+        applied=AppliedState(**state._asdict()),
         notification_queue=read_queue_usage(connection),
         schema=current_revision(connection),
         differences=tuple(find_differences(connection)),

@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("metrics")
 
@@ -52,10 +51,11 @@ class MetricsWindow:
     last_error: str | None
 
 
-def record_job(connection: "Connection", feature: str, job: Job) -> None:
+def record_job(connection: "AnyConnection", feature: str, job: Job) -> None:
     """Count one job, in the five-minute window in which it is reported."""
-    connection.execute(
-        text(_SQL["record"]),
+    execute(
+        connection,
+        _SQL["record"],
         {
             "feature": feature,
             "repository": job.repository,
@@ -70,7 +70,7 @@ def record_job(connection: "Connection", feature: str, job: Job) -> None:
 
 
 def read_windows(
-    connection: "Connection", feature: str, *, since: datetime | None, limit: int
+    connection: "AnyConnection", feature: str, *, since: datetime | None, limit: int
 ) -> tuple[MetricsWindow, ...]:
     """Return a feature's metrics by window, the newest first.
 
@@ -80,30 +80,28 @@ def read_windows(
         since: only windows that ended later count; None for the feature's own monitoring window.
         limit: the largest number of windows to return.
     """
-    rows = connection.execute(
-        text(_SQL["windows"]), {"feature": feature, "since": since, "limit": limit}
+    rows = execute(
+        connection, _SQL["windows"], {"feature": feature, "since": since, "limit": limit}
     )
-    return tuple(MetricsWindow(**row._mapping) for row in rows)  # noqa: SLF001 - its public name
+    return tuple(MetricsWindow(**row._asdict()) for row in rows)
 
 
-def prune_metrics(connection: "Connection", keep: timedelta) -> int:
+def prune_metrics(connection: "AnyConnection", keep: timedelta) -> int:
     """Delete the windows that ended longer ago than `keep`, and return their number.
 
     A window that a feature's monitoring window still reaches stays.
     """
-    pruned: int = connection.execute(text(_SQL["prune"]), {"keep": keep}).scalar_one()
+    pruned: int = execute(connection, _SQL["prune"], {"keep": keep}).scalar()
     return pruned
 
 
-def prune_batch(connection: "Connection", keep: timedelta, most: int) -> int:
+def prune_batch(connection: "AnyConnection", keep: timedelta, most: int) -> int:
     """Delete some of the windows that `prune_metrics` deletes, up to a limit, and return their number."""
-    pruned: int = connection.execute(
-        text(_SQL["prune_batch"]), {"keep": keep, "most": most}
-    ).scalar_one()
+    pruned: int = execute(connection, _SQL["prune_batch"], {"keep": keep, "most": most}).scalar()
     return pruned
 
 
-def merge_sums(connection: "Connection", most: int) -> int:
+def merge_sums(connection: "AnyConnection", most: int) -> int:
     """Merge rows of the sums of jobs, up to a limit, and return their number; no sum changes."""
-    merged: int = connection.execute(text(_SQL["merge"]), {"most": most}).scalar_one()
+    merged: int = execute(connection, _SQL["merge"], {"most": most}).scalar()
     return merged

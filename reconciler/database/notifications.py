@@ -5,12 +5,11 @@ With a full queue each commit that notifies would fail, and a stop must not fail
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("notifications")
 
@@ -22,6 +21,6 @@ PAUSED: Final = (
 )
 
 
-def read_queue_usage(connection: "Connection") -> float:
+def read_queue_usage(connection: "AnyConnection") -> float:
     """Return how full the server's queue of notifications is, in percent."""
-    return float(connection.execute(text(_SQL["queue_usage"])).scalar_one())
+    return float(execute(connection, _SQL["queue_usage"]).scalar())

@@ -10,12 +10,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("now")
 
@@ -53,14 +52,14 @@ class FeatureNow:
     limit: LimitInForce | None
 
 
-def read_fingerprint(connection: "Connection") -> str:
+def read_fingerprint(connection: "AnyConnection") -> str:
     """Return a text that changes with the features, their limits, the history and the generation."""
-    fingerprint: str = connection.execute(text(_SQL["fingerprint"])).scalar_one()
+    fingerprint: str = execute(connection, _SQL["fingerprint"]).scalar()
     return fingerprint
 
 
 def read_features_now(
-    connection: "Connection", *, feature: str | None = None
+    connection: "AnyConnection", *, feature: str | None = None
 ) -> Sequence[FeatureNow]:
     """Return every feature by name, or the named one if there is one."""
     return [
@@ -87,5 +86,5 @@ def read_features_now(
                 row.proposed_branch,
             ),
         )
-        for row in connection.execute(text(_SQL["features"]), {"feature": feature})
+        for row in execute(connection, _SQL["features"], {"feature": feature})
     ]

@@ -7,12 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("open_rights")
 
@@ -48,13 +47,13 @@ class OpenRights:
     """The rights that the rollout's own roles lack, because an older release granted them."""
 
 
-def find_open_rights(connection: "Connection", *, trusted: Collection[str] = ()) -> OpenRights:
+def find_open_rights(connection: "AnyConnection", *, trusted: Collection[str] = ()) -> OpenRights:
     """Return the rights of roles that are not trusted; the rollout's own four roles are trusted.
 
     The schema is this release's.
     """
-    rights = connection.execute(text(_SQL["open_rights"]), {"trusted": list(trusted)})
-    unsecured = connection.execute(text(_SQL["unsecured"]))
+    rights = execute(connection, _SQL["open_rights"], {"trusted": list(trusted)})
+    unsecured = execute(connection, _SQL["unsecured"])
     return OpenRights(
         [OpenRight(**row) for row in rights.mappings()],
         [Unsecured(**row) for row in unsecured.mappings()],

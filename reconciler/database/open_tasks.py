@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.notifications import LATE
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("open_tasks")
 
@@ -45,14 +44,16 @@ class UndeliveredNotification:
     last_answer: str | None
 
 
-def read_refusals(connection: "Connection", *, most: int) -> Sequence[RefusedApply]:
+def read_refusals(connection: "AnyConnection", *, most: int) -> Sequence[RefusedApply]:
     """Return the applies that were refused since the newest one, the newest first."""
-    rows = connection.execute(text(_SQL["refusals"]), {"most": most})
-    found = [RefusedApply(**row._mapping) for row in rows]  # noqa: SLF001
+    rows = execute(connection, _SQL["refusals"], {"most": most})
+    found = [RefusedApply(**row._asdict()) for row in rows]
     return sorted(found, key=lambda each: each.at, reverse=True)
 
 
-def read_undelivered(connection: "Connection", *, most: int) -> Sequence[UndeliveredNotification]:
+def read_undelivered(
+    connection: "AnyConnection", *, most: int
+) -> Sequence[UndeliveredNotification]:
     """Return the notifications that are dead or late, the oldest first."""
-    rows = connection.execute(text(_SQL["undelivered"]), {"late": LATE, "most": most})
-    return [UndeliveredNotification(**row._mapping) for row in rows]  # noqa: SLF001
+    rows = execute(connection, _SQL["undelivered"], {"late": LATE, "most": most})
+    return [UndeliveredNotification(**row._asdict()) for row in rows]

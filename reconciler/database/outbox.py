@@ -12,8 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.notifications import (
     CLAIM,
@@ -26,7 +25,7 @@ from reconciler.planning.notifications import (
 from reconciler.rollout_file.notifications import EventName, Severity, Target, TargetKind
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("outbox")
 _EVENTS: Final = [each.value for each in EventName]
@@ -85,7 +84,7 @@ class StuckOverride:
     proposed_branch: str | None
 
 
-def read_targets(connection: "Connection") -> Mapping[str, Target]:
+def read_targets(connection: "AnyConnection") -> Mapping[str, Target]:
     """Return the targets of the last applied file by name."""
     return {
         row.name: Target(
@@ -94,18 +93,19 @@ def read_targets(connection: "Connection") -> Mapping[str, Target]:
             severities=tuple(map(Severity, row.severities)),
             features=tuple(row.features),
         )
-        for row in connection.execute(text(_SQL["targets"]))
+        for row in execute(connection, _SQL["targets"])
     }
 
 
-def write_targets(connection: "Connection", plan: TargetsPlan) -> None:
+def write_targets(connection: "AnyConnection", plan: TargetsPlan) -> None:
     """Write the targets of a file that is applied."""
     if plan.removed:
-        connection.execute(text(_SQL["remove_targets"]), {"names": list(plan.after)})
+        execute(connection, _SQL["remove_targets"], {"names": list(plan.after)})
     for name in (*plan.added, *plan.changed):
         target = plan.after[name]
-        connection.execute(
-            text(_SQL["write_target"]),
+        execute(
+            connection,
+            _SQL["write_target"],
             {
                 "name": name,
                 "kind": target.kind.value,
@@ -117,7 +117,7 @@ def write_targets(connection: "Connection", plan: TargetsPlan) -> None:
 
 
 def record_event(
-    connection: "Connection",
+    connection: "AnyConnection",
     event: EventName,
     *,
     feature: str | None,
@@ -134,22 +134,23 @@ def record_event(
         "occurrence": occurrence,
         "details": json.dumps(details),
     }
-    return int(connection.execute(text(_SQL["notify"]), parameters).scalar_one())
+    return int(execute(connection, _SQL["notify"], parameters).scalar())
 
 
-def read_due(connection: "Connection") -> Due:
+def read_due(connection: "AnyConnection") -> Due:
     """Return the targets that have a row whose time has come."""
-    rows = connection.execute(text(_SQL["due_targets"]), {"events": _EVENTS}).all()
+    rows = execute(connection, _SQL["due_targets"], {"events": _EVENTS}).all()
     return Due(tuple(row.target for row in rows), rows[0].now if rows else None)
 
 
-def claim(connection: "Connection", target: str, until: datetime) -> Claimed | None:
+def claim(connection: "AnyConnection", target: str, until: datetime) -> Claimed | None:
     """Take the rows of a target's next message; None where none is due.
 
     Only rows that were written up to `until` are taken, so that simultaneous events are one message.
     """
-    found = connection.execute(
-        text(_SQL["claim"]),
+    found = execute(
+        connection,
+        _SQL["claim"],
         {
             "target": target,
             "until": until,
@@ -168,7 +169,7 @@ def claim(connection: "Connection", target: str, until: datetime) -> Claimed | N
 
 
 def settle(
-    connection: "Connection",
+    connection: "AnyConnection",
     claimed: Claimed,
     state: RowState,
     answer: str,
@@ -176,8 +177,9 @@ def settle(
     wait: timedelta = timedelta(0),
 ) -> None:
     """Write the result of a try; a row that stays pending is tried again after `wait`."""
-    connection.execute(
-        text(_SQL["settle"]),
+    execute(
+        connection,
+        _SQL["settle"],
         {
             "state": state.value,
             "answer": answer,
@@ -189,7 +191,7 @@ def settle(
 
 
 def read_notifications(
-    connection: "Connection", *, state: RowState | None, feature: str | None, limit: int
+    connection: "AnyConnection", *, state: RowState | None, feature: str | None, limit: int
 ) -> Sequence[Notification]:
     """Return rows of the outbox, the newest first."""
     parameters = {
@@ -198,65 +200,71 @@ def read_notifications(
         "events": _EVENTS,
         "limit": limit,
     }
-    return [_notification(row) for row in connection.execute(text(_SQL["list"]), parameters)]
+    return [_notification(row) for row in execute(connection, _SQL["list"], parameters)]
 
 
-def retry(connection: "Connection", ids: Collection[UUID] | None) -> int:
+def retry(connection: "AnyConnection", ids: Collection[UUID] | None) -> int:
     """Make dead and waiting rows due now, all where `ids` is None; return their number."""
     parameters = {"ids": None if ids is None else list(ids)}
-    return len(connection.execute(text(_SQL["retry"]), parameters).all())
+    return len(execute(connection, _SQL["retry"], parameters).all())
 
 
-def read_counts(connection: "Connection") -> OutboxCounts:
+def read_counts(connection: "AnyConnection") -> OutboxCounts:
     """Return how many rows are dead, late and pending."""
-    row = connection.execute(text(_SQL["counts"]), {"late": LATE}).one()
+    row = execute(connection, _SQL["counts"], {"late": LATE}).one()
     return OutboxCounts(row.dead, row.late, row.pending)
 
 
-def prune(connection: "Connection") -> int:
+def prune(connection: "AnyConnection") -> int:
     """Delete some old rows; return their number."""
-    return connection.execute(text(_SQL["prune"]), {"keep": KEPT}).rowcount
+    return execute(connection, _SQL["prune"], {"keep": KEPT}).rowcount
 
 
 def read_reason_by_hand(
-    connection: "Connection", feature: str, since: datetime
+    connection: "AnyConnection", feature: str, since: datetime
 ) -> tuple[str | None, str | None] | None:
     """Return reason and author of the newest row of history that people wrote by hand since a moment."""
-    row = connection.execute(
-        text(_SQL["reason_by_hand"]), {"feature": feature, "since": since}
+    row = execute(
+        connection, _SQL["reason_by_hand"], {"feature": feature, "since": since}
     ).one_or_none()
     return None if row is None else (row.reason, row.triggered_by)
 
 
-def read_absent_since(connection: "Connection", lease: str, patience: timedelta) -> datetime | None:
+def read_absent_since(
+    connection: "AnyConnection", lease: str, patience: timedelta
+) -> datetime | None:
     """Return the end of a lease that was held once and has been free for this time; otherwise None."""
     parameters = {"lease": lease, "patience": patience}
-    return connection.execute(text(_SQL["absent_since"]), parameters).scalar()
+    since: datetime | None = execute(connection, _SQL["absent_since"], parameters).scalar()
+    return since
 
 
-def read_stuck_overrides(connection: "Connection", patience: timedelta) -> Sequence[StuckOverride]:
+def read_stuck_overrides(
+    connection: "AnyConnection", patience: timedelta
+) -> Sequence[StuckOverride]:
     """Return the overrides that git does not show after a time."""
-    rows = connection.execute(text(_SQL["stuck_overrides"]), {"patience": patience})
+    rows = execute(connection, _SQL["stuck_overrides"], {"patience": patience})
     return [
         StuckOverride(row.id, row.feature, row.reason, row.by, row.proposed_branch) for row in rows
     ]
 
 
-def read_resolved_incidents(connection: "Connection", claimed: Claimed) -> Sequence[str]:
+def read_resolved_incidents(connection: "AnyConnection", claimed: Claimed) -> Sequence[str]:
     """Return the keys of the incidents that end with these rows."""
     parameters = {
         "target": claimed.rows[0].target,
         "dedup_keys": [each.dedup_key for each in claimed.rows],
     }
-    return connection.execute(text(_SQL["resolved_incidents"]), parameters).scalars().all()
+    return execute(connection, _SQL["resolved_incidents"], parameters).scalars()
 
 
-def read_source_file(connection: "Connection") -> str | None:
+def read_source_file(connection: "AnyConnection") -> str | None:
     """Return the path of the last applied file; None where nothing was applied."""
-    return connection.execute(text(_SQL["source_file"])).scalar()
+    path: str | None = execute(connection, _SQL["source_file"]).scalar()
+    return path
 
 
-def _notification(row: "Row[Any]") -> Notification:
+def _notification(row: "Any") -> Notification:
     extra = {
         name: getattr(row, name)
         for name in ("state", "last_answer", "next_try_at")

@@ -23,8 +23,6 @@ from reconciler.planning.overrides import OverrideState, StoredOverride, without
 from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
-
     from reconciler.database.driver import AnyConnection
 
 _SQL = queries("override_actions")
@@ -149,7 +147,7 @@ def write_restored(
         history.drift(feature.name, drift)
 
 
-def _desired(name: str, applied: "Row[Any]") -> Exposure | None:
+def _desired(name: str, applied: "Any") -> Exposure | None:
     """Return the last applied state, without an override; None if no apply has the feature."""
     if applied.stored is None:
         return None

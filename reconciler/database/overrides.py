@@ -11,8 +11,6 @@ from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.rollout_file.model import Override
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
-
     from reconciler.database.driver import AnyConnection
 
 _SQL = queries("overrides")
@@ -53,7 +51,7 @@ def write_overrides(
         )
 
 
-def _stored(row: "Row[Any]") -> StoredOverride:
+def _stored(row: "Any") -> StoredOverride:
     return StoredOverride(
         # Not validated: a reason that was written by SQL may be invalid in a file.
         override=Override.model_construct(

@@ -3,13 +3,12 @@
 import re
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.errors import SetupInvalid
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("ownership")
 
@@ -18,7 +17,7 @@ _CREATED_FUNCTION: Final = re.compile(
 )
 
 
-def require_trusted_owners(connection: "Connection", *, adopted: bool) -> None:
+def require_trusted_owners(connection: "AnyConnection", *, adopted: bool) -> None:
     """Refuse tables, views and functions under the rollout's names that belong to an untrusted account.
 
     Args:
@@ -32,7 +31,7 @@ def require_trusted_owners(connection: "Connection", *, adopted: bool) -> None:
 
     functions = {name for each in object_texts() for name in _CREATED_FUNCTION.findall(each)}
     parameters = {"adopted": adopted, "functions": sorted(functions)}
-    found = connection.execute(text(_SQL["foreign"]), parameters).all()
+    found = execute(connection, _SQL["foreign"], parameters).all()
     if found:
         named = "; ".join(f"the {row.kind} {row.name} belongs to {row.owner}" for row in found)
         raise SetupInvalid(

@@ -5,20 +5,20 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from sqlalchemy import text
 
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.errors import SetupInvalid
 from reconciler.planning.processors import ProcessorsPlan
 from reconciler.rollout_file.routing import Cost, Processor
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("processors")
 
 
-def read_processors(connection: "Connection") -> Mapping[str, Processor]:
+def read_processors(connection: "AnyConnection") -> Mapping[str, Processor]:
     """Return the processors that have a price, by name.
 
     Raises:
@@ -28,18 +28,19 @@ def read_processors(connection: "Connection") -> Mapping[str, Processor]:
         row.name: Processor(
             cost=_read_cost(row.name, row.cost), concurrency=row.concurrency, as_of=row.as_of
         )
-        for row in connection.execute(text(_SQL["processors"]))
+        for row in execute(connection, _SQL["processors"])
     }
 
 
-def write_processors(connection: "Connection", plan: ProcessorsPlan) -> None:
+def write_processors(connection: "AnyConnection", plan: ProcessorsPlan) -> None:
     """Write the prices of a file that is applied."""
     if plan.removed:
-        connection.execute(text(_SQL["remove_processors"]), {"names": list(plan.after)})
+        execute(connection, _SQL["remove_processors"], {"names": list(plan.after)})
     for name in (*plan.added, *plan.changed):
         processor = plan.after[name]
-        connection.execute(
-            text(_SQL["write_processor"]),
+        execute(
+            connection,
+            _SQL["write_processor"],
             {
                 "name": name,
                 "cost": processor.cost.model_dump_json(exclude_defaults=True),

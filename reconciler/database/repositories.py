@@ -8,15 +8,14 @@ from dataclasses import astuple, dataclass, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.errors import FileInvalid, Finding, NotFound, SetupInvalid
 from reconciler.uuid_text import is_uuid
 from rollout_client.targeting.categories import Category
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection, DriverConnection
 
 _SQL = queries("repositories")
 
@@ -70,7 +69,7 @@ class ListedRepository:
     pull_requests: int
 
 
-def find_repository(connection: "Connection", written: str) -> FoundRepository:
+def find_repository(connection: "AnyConnection", written: str) -> FoundRepository:
     """Return the repository with this id or `owner/name`, in any case.
 
     Raises:
@@ -78,11 +77,11 @@ def find_repository(connection: "Connection", written: str) -> FoundRepository:
     """
     wanted = written.strip()
     if is_uuid(wanted):
-        row = connection.execute(text(_SQL["by_id"]), {"id": wanted.lower()}).one_or_none()
+        row = execute(connection, _SQL["by_id"], {"id": wanted.lower()}).one_or_none()
         if row is None:
             raise NotFound(f"no repository has the id {wanted.lower()}")
     else:
-        rows = connection.execute(text(_SQL["by_name"]), {"name": wanted}).all()
+        rows = execute(connection, _SQL["by_name"], {"name": wanted}).all()
         if not rows:
             raise NotFound(_unknown_name(wanted, _nearest(connection, wanted)))
         if len(rows) > 1:
@@ -93,7 +92,7 @@ def find_repository(connection: "Connection", written: str) -> FoundRepository:
 
 
 def load_repositories(
-    connection: "Connection", path: str, rows: Sequence[LoadedRow]
+    connection: "DriverConnection", path: str, rows: Sequence[LoadedRow]
 ) -> LoadOutcome:
     """Add and update repositories; the order of renames and swaps does not matter.
 
@@ -102,24 +101,24 @@ def load_repositories(
         FileInvalid: rows of the file at `path` contradict each other or the table.
     """
     require_stand_alone(connection)
-    connection.execute(text(_SQL["make_loaded"]))
+    execute(connection, _SQL["make_loaded"])
     _copy(connection, rows)
-    connection.execute(text(_SQL["analyze_loaded"]))
-    connection.execute(text(_SQL["match_loaded"]))
+    execute(connection, _SQL["analyze_loaded"])
+    execute(connection, _SQL["match_loaded"])
     _refuse_conflicts(connection, path)
-    connection.execute(text(_SQL["free_names"]))
-    updated = connection.execute(text(_SQL["update_known"])).rowcount
-    added = connection.execute(text(_SQL["insert_new"])).rowcount
+    execute(connection, _SQL["free_names"])
+    updated = execute(connection, _SQL["update_known"]).rowcount
+    added = execute(connection, _SQL["insert_new"]).rowcount
     return LoadOutcome(added=added, updated=updated, unchanged=len(rows) - added - updated)
 
 
-def require_stand_alone(connection: "Connection") -> None:
+def require_stand_alone(connection: "AnyConnection") -> None:
     """Refuse a table of repositories that is not the reconciler's own.
 
     Raises:
         SetupInvalid: it belongs to a service.
     """
-    if not connection.execute(text(_SQL["is_stand_alone"])).scalar():
+    if not execute(connection, _SQL["is_stand_alone"]).scalar():
         raise SetupInvalid(
             "the table of repositories belongs to a service, which maintains it; "
             "load the file into a stand-alone database"
@@ -127,7 +126,7 @@ def require_stand_alone(connection: "Connection") -> None:
 
 
 def list_repositories(
-    connection: "Connection",
+    connection: "AnyConnection",
     *,
     owner: str | None = None,
     category: Category | None = None,
@@ -144,27 +143,25 @@ def list_repositories(
         "limit": limit,
     }
     return [
-        ListedRepository(**{**row._mapping, "category": Category(row.category)})  # noqa: SLF001
-        for row in connection.execute(text(_SQL["list"]), parameters)
+        ListedRepository(**{**row._asdict(), "category": Category(row.category)})
+        for row in execute(connection, _SQL["list"], parameters)
     ]
 
 
-def _copy(connection: "Connection", rows: Iterable[LoadedRow]) -> None:
+def _copy(connection: "DriverConnection", rows: Iterable[LoadedRow]) -> None:
     columns = ", ".join(field.name for field in fields(LoadedRow))
-    cursor = connection.connection.cursor()
-    with cursor.copy(f"COPY pg_temp.loaded ({columns}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(astuple(row))
+    statement = f"COPY pg_temp.loaded ({columns}) FROM STDIN"
+    connection.copy(statement, map(astuple, rows))
 
 
-def _refuse_conflicts(connection: "Connection", path: str) -> None:
+def _refuse_conflicts(connection: "AnyConnection", path: str) -> None:
     twice = (
         Finding(
             row.line,
             1,
             f"this row is the same repository as line {row.first_line}; remove one of the two",
         )
-        for row in connection.execute(text(_SQL["ambiguous"]))
+        for row in execute(connection, _SQL["ambiguous"])
     )
     taken = (
         Finding(
@@ -173,17 +170,18 @@ def _refuse_conflicts(connection: "Connection", path: str) -> None:
             f"{row.full_name} is the name of another repository (id {row.id}, "
             f"GitHub id {row.github_id or 'unknown'}); add that repository's new name to the file",
         )
-        for row in connection.execute(text(_SQL["conflicts"]))
+        for row in execute(connection, _SQL["conflicts"])
     )
     if findings := (*twice, *taken):
         raise FileInvalid(path, findings)
 
 
-def _nearest(connection: "Connection", wanted: str) -> list[str]:
+def _nearest(connection: "AnyConnection", wanted: str) -> list[str]:
     """Return the most similar known names, the most similar first."""
     owner, _, name = wanted.partition("/")
-    rows = connection.execute(
-        text(_SQL["candidates"]),
+    rows = execute(
+        connection,
+        _SQL["candidates"],
         {
             "owner": owner,
             "name": name or owner,

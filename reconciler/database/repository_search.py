@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.database.repositories import FoundRepository
 from reconciler.uuid_text import is_uuid
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("repository_search")
 
@@ -52,7 +51,7 @@ class LastJobs:
     last_error: str | None
 
 
-def find_repositories(connection: "Connection", written: str) -> RepositoryMatches:
+def find_repositories(connection: "AnyConnection", written: str) -> RepositoryMatches:
     """Return the repositories with this name or id, and those whose name begins with it."""
     wanted = written.strip()
     # Text in Postgres cannot hold NUL.
@@ -73,21 +72,21 @@ def find_repositories(connection: "Connection", written: str) -> RepositoryMatch
     )
 
 
-def has_repositories(connection: "Connection") -> bool:
+def has_repositories(connection: "AnyConnection") -> bool:
     """Return whether there is a repository at all."""
-    found: bool = connection.execute(text(_SQL["any"])).scalar_one()
+    found: bool = execute(connection, _SQL["any"]).scalar()
     return found
 
 
-def read_last_jobs(connection: "Connection", repository_id: str) -> Sequence[LastJobs]:
+def read_last_jobs(connection: "AnyConnection", repository_id: str) -> Sequence[LastJobs]:
     """Return the newest windows with a job of a repository in the last day, the newest first."""
     parameters = {"id": repository_id, "looked_at": _WINDOWS_LOOKED_AT, "most": _MOST_JOBS}
-    rows = connection.execute(text(_SQL["last_jobs"]), parameters)
-    return tuple(LastJobs(**row._mapping) for row in rows)  # noqa: SLF001
+    rows = execute(connection, _SQL["last_jobs"], parameters)
+    return tuple(LastJobs(**row._asdict()) for row in rows)
 
 
 def _find(
-    connection: "Connection", statement: str, **parameters: object
+    connection: "AnyConnection", statement: str, **parameters: object
 ) -> Sequence[FoundRepository]:
-    rows = connection.execute(text(_SQL[statement]), parameters)
+    rows = execute(connection, _SQL[statement], parameters)
     return tuple(FoundRepository(row.id, row.full_name or row.id) for row in rows)

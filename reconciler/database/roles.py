@@ -9,9 +9,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from sqlalchemy import exc, text
+from sqlalchemy import exc
 
 from reconciler.database.connection import translated_errors
+from reconciler.database.driver import DriverConnection, execute
 from reconciler.database.locks import lock_writers
 from reconciler.database.open_rights import OpenRight
 from reconciler.database.queries import queries
@@ -38,12 +39,10 @@ def apply_roles(database: Database) -> None:
         SetupInvalid: the schema is not this release's, or the account may not grant or create roles.
     """
 
-    def run(connection: "Connection") -> None:
+    def run(connection: DriverConnection) -> None:
         require_newest(connection)
         lock_writers(connection, on_wait=database.on_wait)
-        # Straight to the driver: the script holds many statements, and its % are not parameters.
-        driver_connection: Any = connection.connection.driver_connection
-        driver_connection.execute(roles_script())
+        connection.execute(roles_script())
 
     write_transaction(database, run)
 
@@ -65,7 +64,7 @@ def find_missing_rights(database: Database) -> list[OpenRight] | None:
             driver_connection: Any = connection.connection.driver_connection
             driver_connection.execute(roles_script().partition(_POLICIES_BEGIN)[0])
             after = _rights(connection)
-            policies = connection.execute(text(_SQL["missing_policies"])).all()
+            policies = execute(connection, _SQL["missing_policies"]).all()
         except (psycopg.Error, exc.DBAPIError):
             return None
         finally:
@@ -80,6 +79,6 @@ def find_missing_rights(database: Database) -> list[OpenRight] | None:
 
 def _rights(connection: "Connection") -> Mapping[tuple[str, str, str], set[str]]:
     found: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for row in connection.execute(text(_SQL["role_rights"])):
+    for row in execute(connection, _SQL["role_rights"]):
         found[row.kind, row.name, row.role].add(row.privilege)
     return found

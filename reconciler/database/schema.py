@@ -97,7 +97,7 @@ def require_newest(connection: "AnyConnection") -> None:
         )
 
 
-def current_revision(connection: "Connection") -> str | None:
+def current_revision(connection: "AnyConnection") -> str | None:
     """Return the database's revision; None if it was never migrated."""
     return _find_revision(connection)
 

@@ -6,8 +6,7 @@ A service's deploy may run its own `CREATE OR REPLACE FUNCTION` again; the answe
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.locks import OnWait, lock_writers, wait_silently
 from reconciler.database.ownership import require_trusted_owners
 from reconciler.database.queries import queries
@@ -17,19 +16,21 @@ from reconciler.errors import SetupInvalid
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from reconciler.database.driver import AnyConnection
+
 _SQL = queries("schema_objects")
 
 _SHOWS_HIDDEN_ROWS: Final = "shows rows that the service hides"
 """The problem of a view, as `sql/schema_objects.sql` names it."""
 
 
-def find_differences(connection: "Connection") -> Sequence[str]:
+def find_differences(connection: "AnyConnection") -> Sequence[str]:
     """Return the differences from the schema, each as a sentence without a full stop; by kind and name."""
-    rows = connection.execute(text(_SQL["differences"]))
+    rows = execute(connection, _SQL["differences"])
     return [f"{row.kind} {row.name} {row.problem}" for row in rows]
 
 
-def require_own_objects(connection: "Connection") -> None:
+def require_own_objects(connection: "AnyConnection") -> None:
     """Refuse to continue if a function, trigger or view is not the schema's.
 
     Raises:

@@ -10,8 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_evidence_steps, read_soaking
 from reconciler.database.queries import queries
@@ -24,18 +23,18 @@ from reconciler.planning.stage_dates import StageDate, earliest_begin, list_stag
 from reconciler.rollout_file.model import Stage
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("stages")
 
 
-def read_stage_dates(connection: "Connection", feature: str) -> tuple[StageDate, ...]:
+def read_stage_dates(connection: "AnyConnection", feature: str) -> tuple[StageDate, ...]:
     """Return the stages of a feature as the last applied file has them; none without a progression.
 
     Raises:
         NotFound: no feature has this name.
     """
-    row = connection.execute(text(_SQL["progression"]), {"feature": feature}).one_or_none()
+    row = execute(connection, _SQL["progression"], {"feature": feature}).one_or_none()
     if row is None:
         raise NotFound(f"no feature is called {feature}")
     progression, percentage = _progression(row), Decimal(row.percentage)
@@ -58,13 +57,13 @@ class ReadyPromotion:
     """When the soak of its stage ended; None before the first stage."""
 
 
-def read_ready_promotions(connection: "Connection") -> Iterator[ReadyPromotion]:
+def read_ready_promotions(connection: "AnyConnection") -> Iterator[ReadyPromotion]:
     """Yield the features whose stage has soaked with a passing verdict and whose next one may begin, by name.
 
     `promote` plans the file and can find further missing conditions.
     """
     applied = read_applied_freezes(connection)
-    for row in connection.execute(text(_SQL["progression"]), {"feature": None}).all():
+    for row in execute(connection, _SQL["progression"], {"feature": None}).all():
         progression, percentage = _progression(row), Decimal(row.percentage)
         following = next_stage(progression, percentage)
         if following is None or not row.is_soaking:
@@ -82,13 +81,13 @@ def read_ready_promotions(connection: "Connection") -> Iterator[ReadyPromotion]:
             yield ReadyPromotion(row.feature, percentage, following.percentage, since)
 
 
-def _progression(row: "Row[Any]") -> tuple[Stage, ...]:
+def _progression(row: "Any") -> tuple[Stage, ...]:
     # As text, because a percentage is not a float.
     stages = json.loads(row.stages or "[]", parse_float=Decimal)
     return tuple(Stage.model_validate(each) for each in stages)
 
 
-def read_evidence_series(connection: "Connection", feature: str) -> EvidenceSeries | None:
+def read_evidence_series(connection: "AnyConnection", feature: str) -> EvidenceSeries | None:
     """Return the evidence of a feature over time; None under the method `threshold`.
 
     Raises:
@@ -97,7 +96,7 @@ def read_evidence_series(connection: "Connection", feature: str) -> EvidenceSeri
     health, steps = read_evidence_steps(connection, feature)
     if health.evidence is None:
         return None
-    began_at = connection.execute(text(_SQL["began_at"]), {"feature": feature}).scalar_one()
+    began_at = execute(connection, _SQL["began_at"], {"feature": feature}).scalar()
     return evidence_series(
         began_at, steps, health.evidence, health.limits.evidence, health.period.now
     )

@@ -7,9 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import text
-
 from reconciler.database.approvals import read_approved
+from reconciler.database.driver import execute
 from reconciler.database.eligible_counts import read_eligible_counts
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_healths
@@ -23,7 +22,7 @@ from reconciler.planning.health import Health, Reason, Verdict
 from reconciler.planning.history import show_approval
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("status")
 
@@ -117,23 +116,25 @@ class Status:
     """The notifications that are not delivered."""
 
 
-def read_status(connection: "Connection", *, feature: str | None, is_exact: bool = False) -> Status:
+def read_status(
+    connection: "AnyConnection", *, feature: str | None, is_exact: bool = False
+) -> Status:
     """Return the state of all features, or of the named one; exact counts take a scan."""
-    state = connection.execute(text(_SQL["state"])).one()
-    features = connection.execute(text(_SQL["features"]), {"feature": feature}).mappings().all()
+    state = execute(connection, _SQL["state"]).one()
+    features = execute(connection, _SQL["features"], {"feature": feature}).mappings()
     names = [row["name"] for row in features]
     counts = read_eligible_counts(connection, names, is_exact=is_exact)
     eligible = {name: each.eligible for name, each in counts.items()}
     healths = read_healths(connection, names, eligible=eligible)
     overrides = {
         found.pop("feature"): OverrideStatus(**found)
-        for found in map(dict, connection.execute(text(_SQL["overrides"])).mappings())
+        for found in map(dict, execute(connection, _SQL["overrides"]).mappings())
     }
     freezes = read_applied_freezes(connection)
     approved = read_approved(connection)
     return Status(
-        **state._mapping,  # noqa: SLF001
-        repositories=connection.execute(text(_SQL["repositories"])).scalar_one(),
+        **state._asdict(),
+        repositories=execute(connection, _SQL["repositories"]).scalar(),
         notification_queue=read_queue_usage(connection),
         synchronous_standby=has_synchronous_standby(connection),
         last_tick=read_last_tick(connection),

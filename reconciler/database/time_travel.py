@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.live_state import read_thresholds
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
@@ -27,7 +26,7 @@ from rollout_client.targeting.categories import Activity, Category, Threshold, c
 from rollout_client.targeting.eligibility import Repository, Targeting
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("time_travel")
 
@@ -105,15 +104,15 @@ class Then:
         return Repository(identifier, full_name, category, identifier in self.marked)
 
 
-def read_then(connection: "Connection", feature: str, moment: Moment) -> Then:
+def read_then(connection: "AnyConnection", feature: str, moment: Moment) -> Then:
     """Return a feature at a moment.
 
     Raises:
         NotFound: no generation matches, or several do; the message has the nearest ones.
     """
     found = _find(connection, moment)
-    stored = connection.execute(
-        text(_SQL["effective"]), {"feature": feature, "generation": found.generation}
+    stored = execute(
+        connection, _SQL["effective"], {"feature": feature, "generation": found.generation}
     ).one()
     configuration = None if stored.feature is None else from_state(feature, stored.feature)
     act = None
@@ -139,14 +138,14 @@ def read_then(connection: "Connection", feature: str, moment: Moment) -> Then:
 
 
 def _acted(
-    connection: "Connection",
+    connection: "AnyConnection",
     feature: str,
     configuration: Configuration,
     generation: int,
     time: datetime,
 ) -> tuple[Configuration, ActThen | None]:
     parameters = {"feature": feature, "generation": generation, "time": time}
-    row = connection.execute(text(_SQL["acted"]), parameters).one_or_none()
+    row = execute(connection, _SQL["acted"], parameters).one_or_none()
     if row is None:
         return configuration, None
     exposure = exposure_from_state(feature, row.exposure)
@@ -158,28 +157,30 @@ def _acted(
     ), ActThen(Action(row.action), row.created_at)
 
 
-def _choices(connection: "Connection", feature: str, time: datetime) -> Sequence[Mapping[str, Any]]:
+def _choices(
+    connection: "AnyConnection", feature: str, time: datetime
+) -> Sequence[Mapping[str, Any]]:
     """Return the processors that were chosen for rules to the cheapest one up to a time."""
     parameters = {"feature": feature, "time": time}
-    row = connection.execute(text(_SQL["choices"]), parameters).one_or_none()
+    row = execute(connection, _SQL["choices"], parameters).one_or_none()
     return () if row is None else tuple(row.choices)
 
 
-def _find(connection: "Connection", moment: Moment) -> "Row[Any]":
+def _find(connection: "AnyConnection", moment: Moment) -> "Any":
     """Return a moment's generation: its number, its commit and the time of its apply."""
-    newest = connection.execute(text(_SQL["newest"]), {"most": _MOST_NAMED}).all()
+    newest = execute(connection, _SQL["newest"], {"most": _MOST_NAMED}).all()
     if not newest:
         raise NotFound(
             "nothing was applied yet, so no earlier state exists; apply first: reconcile"
         )
     if moment.time is not None:
         return _find_by_time(connection, moment.time)
-    found: list[Row[Any]] = []
+    found: list[Any] = []
     if moment.generation is not None and moment.generation <= _MOST_GENERATIONS:
         parameters = {"generation": moment.generation}
-        found += connection.execute(text(_SQL["by_generation"]), parameters)
+        found += execute(connection, _SQL["by_generation"], parameters)
     if moment.commit is not None:
-        found += connection.execute(text(_SQL["by_commit"]), {"beginning": moment.commit})
+        found += execute(connection, _SQL["by_commit"], {"beginning": moment.commit})
     if len(found) > 1:
         named = ", ".join(map(_named, found[:_MOST_NAMED]))
         more = ", …" if len(found) > _MOST_NAMED else ""
@@ -191,10 +192,10 @@ def _find(connection: "Connection", moment: Moment) -> "Row[Any]":
     return found[0]
 
 
-def _find_by_time(connection: "Connection", time: datetime) -> "Row[Any]":
-    found = connection.execute(text(_SQL["by_time"]), {"time": time}).one_or_none()
+def _find_by_time(connection: "AnyConnection", time: datetime) -> "Any":
+    found = execute(connection, _SQL["by_time"], {"time": time}).one_or_none()
     if found is None:
-        first = connection.execute(text(_SQL["first"])).one()
+        first = execute(connection, _SQL["first"]).one()
         raise NotFound(
             f"nothing was applied before {show_time(time)}; the first apply made "
             f"generation {first.generation}, at {show_time(first.applied_at)}"
@@ -202,7 +203,7 @@ def _find_by_time(connection: "Connection", time: datetime) -> "Row[Any]":
     return found
 
 
-def _unknown(moment: Moment, newest: "Sequence[Row[Any]]") -> str:
+def _unknown(moment: Moment, newest: "Sequence[Any]") -> str:
     named = ", ".join(map(_named, newest))
     if moment.commit is None:
         return f"generation {moment.written} does not exist; the newest are {named}"
@@ -217,5 +218,5 @@ def _unknown(moment: Moment, newest: "Sequence[Row[Any]]") -> str:
     )
 
 
-def _named(row: "Row[Any]") -> str:
+def _named(row: "Any") -> str:
     return f"{row.generation} ({short_commit(row.commit or 'no commit')})"

@@ -42,7 +42,6 @@ from reconciler.errors import OutcomeUnknown, Unavailable
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from reconciler.database.driver import AnyConnection
 
 Result = TypeVar("Result")
 Kind = TypeVar("Kind", "Connection", DriverConnection)
@@ -95,23 +94,13 @@ class Database:
 
     @property
     def engine(self) -> "Engine":
-        """The engine for everything but acts; its first use imports SQLAlchemy."""
+        """The engine, for the schema; its first use imports SQLAlchemy."""
         return self.opened() if callable(self.opened) else self.opened
 
 
 @contextmanager
-def read_only_transaction(database: Database) -> Iterator["Connection"]:
+def read_only_transaction(database: Database) -> Iterator[DriverConnection]:
     """Yield a connection on which every statement sees the same snapshot and cannot write."""
-    with translated_errors(database.address), database.engine.connect() as connection:
-        yield connection.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
-        connection.rollback()
-
-
-@contextmanager
-def read_only_act(database: Database) -> Iterator[DriverConnection]:
-    """Yield a connection as `read_only_transaction` does, of the driver: what an act looks at first."""
     with (
         translated_errors(database.address),
         driver_connection(
@@ -126,7 +115,7 @@ def read_only_act(database: Database) -> Iterator[DriverConnection]:
         connection.rollback()
 
 
-def write_transaction(database: Database, work: Callable[["Connection"], Result]) -> Result:
+def write_transaction(database: Database, work: Callable[[DriverConnection], Result]) -> Result:
     """Run `work` in one transaction, commit it, and return its result.
 
     `work` may run several times; it must use only the connection. It takes place once.
@@ -136,35 +125,11 @@ def write_transaction(database: Database, work: Callable[["Connection"], Result]
         SetupInvalid: the schema is not this release's.
         ReconcilerError: as in `translated_errors`; nothing was written.
     """
-    return _once(database, partial(_engine_connection, database.engine), work)
-
-
-def act_transaction(database: Database, work: Callable[[DriverConnection], Result]) -> Result:
-    """Run `work` as `write_transaction` does, with a connection of the driver.
-
-    Raises:
-        OutcomeUnknown: as `write_transaction` does, and every other error.
-    """
-    begin = partial(
-        driver_connection,
-        database.address,
-        database.patience,
-        database.rights,
-        isolation=psycopg.IsolationLevel.READ_COMMITTED,
-    )
-    return _once(database, begin, work)
-
-
-def _once(
-    database: Database,
-    begin: Callable[[], AbstractContextManager[Kind]],
-    work: Callable[[Kind], Result],
-) -> Result:
     tries = _Tries(database.patience)
     write = uuid4()
     results: list[Result] = []
 
-    def claimed_work(connection: Kind) -> Result:
+    def claimed_work(connection: DriverConnection) -> Result:
         is_new = _claim(connection, write)
         tries.is_in_doubt = False
         if not is_new:
@@ -173,20 +138,21 @@ def _once(
         return results[-1]
 
     try:
-        return _translated(database, tries, begin, claimed_work)
+        return _translated(database, tries, claimed_work)
     except _TookPlace:
         return results[-1]
 
 
-def idempotent_transaction(database: Database, work: Callable[["Connection"], Result]) -> Result:
+def idempotent_transaction(
+    database: Database, work: Callable[[DriverConnection], Result]
+) -> Result:
     """Run `work` as `write_transaction` does, where nothing changes if it takes place twice.
 
     Raises:
         OutcomeUnknown: the server could not be asked whether a lost COMMIT took place.
         ReconcilerError: as in `translated_errors`; nothing was written.
     """
-    begin = partial(_engine_connection, database.engine)
-    return _translated(database, _Tries(database.patience), begin, work)
+    return _translated(database, _Tries(database.patience), work)
 
 
 def run_transaction(engine: "Engine", work: Callable[["Connection"], Result]) -> Result:
@@ -205,9 +171,16 @@ def _engine_connection(engine: "Engine") -> Iterator["Connection"]:
 def _translated(
     database: Database,
     tries: "_Tries",
-    begin: Callable[[], AbstractContextManager[Kind]],
-    work: Callable[[Kind], Result],
+    work: Callable[[DriverConnection], Result],
 ) -> Result:
+    begin = partial(
+        driver_connection,
+        database.address,
+        database.patience,
+        database.rights,
+        # Independent of the server's default: reads after a lock see the writes of its last holder.
+        isolation=psycopg.IsolationLevel.READ_COMMITTED,
+    )
     with translated_errors(database.address):
         try:
             result = tries.run(begin, work)
@@ -224,7 +197,7 @@ def _translated(
     return result
 
 
-def _claim(connection: "AnyConnection", write: UUID) -> bool:
+def _claim(connection: DriverConnection, write: UUID) -> bool:
     """Record the write in the transaction; return False if it has taken place."""
     try:
         row = execute(connection, _SQL["claim"], {"id": write, "keep_for": _KEPT_FOR}).one()

@@ -3,9 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
 from reconciler.database.blast_radius import measure_blast_radius
+from reconciler.database.driver import execute
 from reconciler.database.live_state import read_configurations
 from reconciler.database.override_actions import FoundFeature
 from reconciler.database.queries import queries
@@ -15,13 +14,13 @@ from reconciler.planning.verification import GitAnswer, JobsSince, RollbackFacts
 from reconciler.rollout_file.model import Override
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("verification")
 
 
 def read_rollback_facts(
-    connection: "Connection",
+    connection: "AnyConnection",
     found: FoundFeature,
     override: Override,
     *,
@@ -42,13 +41,13 @@ def read_rollback_facts(
     # move.
     radius = measure_blast_radius(connection, found.name, live.targeting, demanded.targeting)
     # The answer of the function that services call counts.
-    eligible: int = connection.execute(text(_SQL["eligible"]), {"feature": found.name}).scalar_one()
+    eligible: int = execute(connection, _SQL["eligible"], {"feature": found.name}).scalar()
     beyond = eligible - radius.before
     parameters = {"feature": found.name, "since": override.at}
-    jobs = connection.execute(text(_SQL["jobs_since"]), parameters | {"fallback": fallback}).one()
-    history_rows = connection.execute(
-        text(_SQL["history_rows"]), parameters | {"override": str(override.id)}
-    ).scalar_one()
+    jobs = execute(connection, _SQL["jobs_since"], parameters | {"fallback": fallback}).one()
+    history_rows = execute(
+        connection, _SQL["history_rows"], parameters | {"override": str(override.id)}
+    ).scalar()
     return RollbackFacts(
         override=override,
         live=found.standing.live,
@@ -64,9 +63,9 @@ def read_rollback_facts(
     )
 
 
-def _read_applied(connection: "Connection", feature: str) -> Configuration | None:
+def _read_applied(connection: "AnyConnection", feature: str) -> Configuration | None:
     """Return a feature as the newest apply stored it; None if it had no such feature."""
-    stored = connection.execute(text(_SQL["applied"]), {"feature": feature}).scalar()
+    stored = execute(connection, _SQL["applied"], {"feature": feature}).scalar()
     return None if stored is None else from_state(feature, stored)
 
 

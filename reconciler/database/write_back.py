@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import text
-
+from reconciler.database.driver import execute
 from reconciler.database.overrides import read_overrides
 from reconciler.database.queries import queries
 from reconciler.planning.overrides import OverrideState, StoredOverride
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 _SQL = queries("write_back")
 
@@ -38,13 +37,13 @@ class StandingFeature:
         return tuple(each for each in self.standing if each not in self.seen)
 
 
-def read_standing(connection: "Connection") -> tuple[StandingFeature, ...]:
+def read_standing(connection: "AnyConnection") -> tuple[StandingFeature, ...]:
     """Return the features with overrides that git must have or lose, the oldest override first."""
     standing: dict[UUID, list[UUID]] = {}
     names: dict[UUID, str] = {}
     proposed: defaultdict[UUID, dict[UUID, str]] = defaultdict(dict)
     seen: defaultdict[UUID, set[UUID]] = defaultdict(set)
-    for row in connection.execute(text(_SQL["standing"])):
+    for row in execute(connection, _SQL["standing"]):
         standing.setdefault(row.rollout_config_id, []).append(row.id)
         names[row.rollout_config_id] = row.feature_name
         if row.proposed_branch is not None:
@@ -66,12 +65,12 @@ def read_standing(connection: "Connection") -> tuple[StandingFeature, ...]:
     )
 
 
-def read_pending(connection: "Connection") -> tuple[StandingFeature, ...]:
+def read_pending(connection: "AnyConnection") -> tuple[StandingFeature, ...]:
     """Return the features with an override for which git was not seen to agree."""
     return tuple(each for each in read_standing(connection) if each.pending)
 
 
-def mark_seen(connection: "Connection", rows: Iterable[tuple[str, StoredOverride]]) -> None:
+def mark_seen(connection: "AnyConnection", rows: Iterable[tuple[str, StoredOverride]]) -> None:
     """Record that git agrees with these rows, each with its feature, as they were when git was read."""
     listed = list(rows)
     parameters = {
@@ -79,11 +78,11 @@ def mark_seen(connection: "Connection", rows: Iterable[tuple[str, StoredOverride
         "ids": [row.id for _, row in listed],
         "states": [row.state.value for _, row in listed],
     }
-    connection.execute(text(_SQL["mark_seen"]), parameters)
+    execute(connection, _SQL["mark_seen"], parameters)
 
 
 def look_again(
-    connection: "Connection",
+    connection: "AnyConnection",
     *,
     there: Iterable[tuple[str, UUID]] = (),
     absent: Iterable[tuple[str, UUID]] = (),
@@ -106,10 +105,10 @@ def look_again(
     if found:
         features, ids, states = (list(column) for column in zip(*found, strict=True))
         parameters = {"features": features, "ids": ids, "states": states}
-        connection.execute(text(_SQL["look_again"]), parameters)
+        execute(connection, _SQL["look_again"], parameters)
 
 
-def mark_proposed(connection: "Connection", feature: str, override: UUID, branch: str) -> None:
+def mark_proposed(connection: "AnyConnection", feature: str, override: UUID, branch: str) -> None:
     """Record the branch that was pushed for an override of a feature."""
     parameters = {"feature": feature, "id": override, "branch": branch}
-    connection.execute(text(_SQL["mark_proposed"]), parameters)
+    execute(connection, _SQL["mark_proposed"], parameters)

@@ -36,7 +36,7 @@ from reconciler.github.repository_list import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import DriverConnection
 
 COUNTS_AT_ONCE: Final = 20
 """The counts of one batch; a kill loses at most one batch."""
@@ -76,7 +76,7 @@ def sync_repositories(
     names = {**_names(listed), **moved}
     rows = [*_rows(listed.values()), *_moved_rows(moved, first_line=len(listed) + 1)]
 
-    def load(connection: "Connection") -> tuple[int, LoadOutcome]:
+    def load(connection: "DriverConnection") -> tuple[int, LoadOutcome]:
         require_newest(connection)
         require_stand_alone(connection)
         replaced = give_up_names(connection, names)

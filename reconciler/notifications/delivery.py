@@ -11,6 +11,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from reconciler.database.driver import driver_error, execute
 from reconciler.database.eligibility import read_participation
 from reconciler.database.outbox import (
     Claimed,
@@ -41,7 +42,7 @@ from reconciler.rollout_file.notifications import EventName, Severity, TargetKin
 from rollout_client.backoff import with_jitter
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 ENVIRONMENT: Final = "ROLLOUT_ENVIRONMENT"
 DASHBOARD_URL: Final = "ROLLOUT_DASHBOARD_URL"
@@ -131,7 +132,7 @@ class Deliverer:
         return True
 
     def _read(
-        self, connection: "Connection", claimed: Claimed
+        self, connection: "AnyConnection", claimed: Claimed
     ) -> tuple[TargetKind | None, Message]:
         target = read_targets(connection).get(claimed.rows[0].target)
         rows = [_for_people(_with_reason(connection, row)) for row in claimed.rows]
@@ -141,7 +142,9 @@ class Deliverer:
         message = compose(claimed.message_id, rows, self._surroundings(connection, rows), resolved)
         return None if target is None else target.kind, message
 
-    def _surroundings(self, connection: "Connection", rows: Sequence[Notification]) -> Surroundings:
+    def _surroundings(
+        self, connection: "AnyConnection", rows: Sequence[Notification]
+    ) -> Surroundings:
         environment = self.sender.environment
         name = environment.get(ENVIRONMENT) or read_source_file(connection) or "rollout"
         eligible = {}
@@ -190,20 +193,20 @@ def sample_message(environment: Mapping[str, str]) -> Message:
     )
 
 
-def _count_eligible(connection: "Connection", feature: str) -> dict[str, tuple[int, int]]:
-    from sqlalchemy import exc
-
+def _count_eligible(connection: "AnyConnection", feature: str) -> dict[str, tuple[int, int]]:
     # A page must not wait for the count of a million repositories.
     try:
         with connection.begin_nested():
-            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{_COUNT_TIMEOUT}'")
+            execute(connection, f"SET LOCAL statement_timeout = '{_COUNT_TIMEOUT}'")
             found = read_participation(connection, feature)
-    except exc.DBAPIError:
+    except Exception as error:
+        if driver_error(error) is None:
+            raise
         return {}
     return {feature: (found.eligible, found.total)}
 
 
-def _with_reason(connection: "Connection", row: Notification) -> Notification:
+def _with_reason(connection: "AnyConnection", row: Notification) -> Notification:
     """Return a row with the reason that a person wrote after the change, in a transaction of its own."""
     if row.feature is None or row.event not in _COUNTED or row.details.get("reason") is not None:
         return row

@@ -18,8 +18,8 @@ from reconciler.database.override_actions import (
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import (
     Database,
-    act_transaction,
     read_only_transaction,
+    write_transaction,
 )
 from reconciler.errors import ReconcilerError
 from reconciler.operations.events import Emit, LimitRestored, RolledBack, emit_to_no_listener
@@ -30,8 +30,7 @@ from reconciler.planning.override_actions import AUTO_ROLLBACK, automatic_limit,
 from reconciler.wording import describe_limit
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.planning.health import Health, MetricsSource
 
 JUDGED_AT_ONCE: Final = 20
@@ -87,7 +86,7 @@ def judge_and_roll_back(
 
 
 def judge(
-    connection: "Connection", features: Sequence[str] = (), source: "MetricsSource | None" = None
+    connection: "AnyConnection", features: Sequence[str] = (), source: "MetricsSource | None" = None
 ) -> Iterator[Judged]:
     """Judge the named features, or all; write nothing.
 
@@ -126,7 +125,7 @@ def act_on(database: Database, judged: Judged, emit: Emit = emit_to_no_listener)
         return impose_limit(connection, found, judged.limit, Action.AUTO_ROLLBACK, cause)
 
     try:
-        acted = act_transaction(database, act_unless_moved)
+        acted = write_transaction(database, act_unless_moved)
     except ReconcilerError as failure:
         return Watched(judged.found.name, judged.health, None, failure)
     if acted is not None and acted.act is not None:
@@ -161,7 +160,7 @@ def _rolled_back(acted: Acted, health: "Health") -> RolledBack:
 
 
 def _judge(
-    connection: "Connection", names: Sequence[str], source: "MetricsSource | None"
+    connection: "AnyConnection", names: Sequence[str], source: "MetricsSource | None"
 ) -> Iterator[Judged]:
     from reconciler.database.health import read_health, read_healths
 

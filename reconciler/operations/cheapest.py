@@ -23,8 +23,7 @@ from reconciler.planning.overrides import OverrideState
 from rollout_client.route import CHEAPEST
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.planning.feature_config import Configuration
     from reconciler.rollout_file.routing import Cost
 
@@ -57,7 +56,7 @@ def resolve_cheapest(
     """
     chosen = None if features is None else set(features)
 
-    def resolve(connection: "Connection") -> Sequence[Resolved]:
+    def resolve(connection: "AnyConnection") -> Sequence[Resolved]:
         require_newest(connection)
         names = [
             name
@@ -89,7 +88,7 @@ def resolve_cheapest(
 
 
 def _resolve(
-    connection: "Connection",
+    connection: "AnyConnection",
     feature: str,
     configuration: "Configuration",
     locked: LockedChoices,

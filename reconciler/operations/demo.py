@@ -8,8 +8,7 @@ from reconciler.database.address import EMBEDDED_FOLDER
 from reconciler.errors import SetupInvalid
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection, DriverConnection
     from reconciler.database.repositories import LoadOutcome
     from reconciler.database.transactions import Database
 
@@ -80,7 +79,7 @@ def load_samples(database: "Database", folder: Path) -> "LoadOutcome":
     source = folder / REPOSITORIES
     rows = read_repositories(source)
 
-    def load(connection: "Connection") -> "LoadOutcome":
+    def load(connection: "DriverConnection") -> "LoadOutcome":
         return load_repositories(connection, str(source), rows)
 
     return write_transaction(database, load)
@@ -112,7 +111,7 @@ def add_day(database: "Database", folder: Path) -> None:
     with read_only_transaction(database) as connection:
         after = demo_day.read_eligible(connection, feature)
 
-    def write(connection: "Connection") -> None:
+    def write(connection: "AnyConnection") -> None:
         demo_day.move_rollback(connection, now)
         demo_day.add_jobs(connection, feature, now, before, after)
 

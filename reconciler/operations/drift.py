@@ -41,7 +41,7 @@ from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.rollout_file.reader import parse_rollout
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 DriftByFeature = Mapping[str, tuple[Drift, ...]]
 
@@ -110,7 +110,7 @@ def revert_held_drift(
     """
     overridden: list[FreezeOverridden] = []
 
-    def revert(connection: "Connection") -> DriftByFeature:
+    def revert(connection: "AnyConnection") -> DriftByFeature:
         require_newest(connection)
         lock_for_apply(connection)
         inputs = _read_basis(connection)
@@ -191,7 +191,7 @@ def _made(content: bytes, feature: str, change: FileChange) -> bytes:
             return with_entries(content, path, entries)
 
 
-def _read_basis(connection: "Connection") -> PlanInputs:
+def _read_basis(connection: "AnyConnection") -> PlanInputs:
     found = read_live(connection, Rollout(version=1))
     inputs = PlanInputs(found.live, found.applied)
     return replace(inputs, audience=judge_drift(connection, inputs))

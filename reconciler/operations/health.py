@@ -16,8 +16,7 @@ from reconciler.planning.indicators import Indicators, find_indicators
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.planning.evidence_series import Step
     from reconciler.planning.health import Health, MetricsSource
 
@@ -100,7 +99,7 @@ def check_and_roll_back(
 
 
 def _with_indicators(
-    connection: "Connection", watched: Sequence[Watched], *, is_exact: bool
+    connection: "AnyConnection", watched: Sequence[Watched], *, is_exact: bool
 ) -> tuple[Checked, ...]:
     counts = read_eligible_counts(connection, [each.feature for each in watched], is_exact=is_exact)
     return tuple(

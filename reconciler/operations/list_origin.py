@@ -13,8 +13,7 @@ from reconciler.rollout_file.reader import read_rollout_file
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.rollout_file.model import Rollout
 
 
@@ -34,7 +33,7 @@ class Origin:
 
 
 def find_origin(
-    connection: "Connection", file: Path, feature: str, list_name: str, keys: "Collection[str]"
+    connection: "AnyConnection", file: Path, feature: str, list_name: str, keys: "Collection[str]"
 ) -> Origin | None:
     """Return the origin of the list entry that includes a repository; None if none is found.
 

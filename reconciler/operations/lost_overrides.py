@@ -24,7 +24,7 @@ from reconciler.rollout_file.model import Override
 from reconciler.wording import describe_limit
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 OverridesByFeature = Mapping[str, Override]
 
@@ -92,7 +92,7 @@ def _find_remote(file: Path, remote: str | None) -> tuple[Checkout, Remote] | No
 
 
 def _put_back(
-    connection: "Connection", *, feature: str, override: Override, witness: Witness
+    connection: "AnyConnection", *, feature: str, override: Override, witness: Witness
 ) -> bool:
     require_newest(connection)
     found = lock_feature(connection, feature)

@@ -15,13 +15,12 @@ from reconciler.planning.planner import with_blast_radius, with_routing_shift
 from reconciler.rollout_file.model import Guards
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.rollout_file.model import Rollout
 
 
 def judge_drift(
-    connection: "Connection", inputs: PlanInputs
+    connection: "AnyConnection", inputs: PlanInputs
 ) -> Mapping[str, Mapping[str, AudienceChange]]:
     """Count the effect of drift whose direction only the audience shows."""
     drift = tuple(drift_to_judge(inputs))
@@ -39,7 +38,7 @@ def judge_drift(
     return judged
 
 
-def measure(connection: "Connection", plan: Plan, rollout: "Rollout") -> Plan:
+def measure(connection: "AnyConnection", plan: Plan, rollout: "Rollout") -> Plan:
     """Return a plan with the blast radius of each feature whose audience can move."""
     marks, categories = plan.test_repositories, plan.categories
     # Marks and thresholds can change the audience of a feature that does not change itself.
@@ -80,7 +79,9 @@ def measure(connection: "Connection", plan: Plan, rollout: "Rollout") -> Plan:
     )
 
 
-def _with_shift(connection: "Connection", feature: FeaturePlan, rollout: "Rollout") -> FeaturePlan:
+def _with_shift(
+    connection: "AnyConnection", feature: FeaturePlan, rollout: "Rollout"
+) -> FeaturePlan:
     """Return a feature's plan with the jobs that changed rules of routing would have moved."""
     if feature.before is None or feature.before.routing == feature.after.routing:
         return feature

@@ -12,6 +12,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from reconciler.database.driver import execute
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.open_tasks import read_refusals, read_undelivered
 from reconciler.database.stages import read_ready_promotions
@@ -31,7 +32,7 @@ from reconciler.wording import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 MOST_ITEMS: Final = 50
 """The items of a section that are listed."""
@@ -96,10 +97,10 @@ def _items(database: Database, name: SectionName) -> Iterable[WaitingItem]:
 
 
 def _within_limit(
-    database: Database, read: "Callable[[Connection], Iterator[WaitingItem]]"
+    database: Database, read: "Callable[[AnyConnection], Iterator[WaitingItem]]"
 ) -> Sequence[WaitingItem]:
     with read_only_transaction(database) as connection:
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{_TIME_LIMIT}'")
+        execute(connection, f"SET LOCAL statement_timeout = '{_TIME_LIMIT}'")
         return list(islice(read(connection), MOST_ITEMS + 1))
 
 
@@ -127,7 +128,7 @@ def _drift(database: Database) -> Iterator[WaitingItem]:
         yield WaitingItem(f"{name}: its mark as test was removed by hand", "reconcile")
 
 
-def _pending(connection: "Connection") -> Iterator[WaitingItem]:
+def _pending(connection: "AnyConnection") -> Iterator[WaitingItem]:
     for feature, override, branch in _overrides(connection):
         if branch is None:
             yield WaitingItem(
@@ -135,7 +136,7 @@ def _pending(connection: "Connection") -> Iterator[WaitingItem]:
             )
 
 
-def _proposals(connection: "Connection") -> Iterator[WaitingItem]:
+def _proposals(connection: "AnyConnection") -> Iterator[WaitingItem]:
     for feature, override, branch in _overrides(connection):
         if branch is not None:
             sentence = (
@@ -145,7 +146,7 @@ def _proposals(connection: "Connection") -> Iterator[WaitingItem]:
             yield WaitingItem(f"{sentence}: merge {branch}", command, feature, override.override.at)
 
 
-def _overrides(connection: "Connection") -> Iterator[tuple[str, StoredOverride, str | None]]:
+def _overrides(connection: "AnyConnection") -> Iterator[tuple[str, StoredOverride, str | None]]:
     for standing in read_pending(connection):
         for row in standing.rows:
             if row.id in standing.pending:
@@ -160,7 +161,7 @@ def _describe_override(row: StoredOverride) -> str:
     return f"{limit} is not in git yet ({override.by}: {override.reason})"
 
 
-def _refusals(connection: "Connection") -> Iterator[WaitingItem]:
+def _refusals(connection: "AnyConnection") -> Iterator[WaitingItem]:
     for each in read_refusals(connection, most=MOST_ITEMS + 1):
         commit = "an apply" if each.commit is None else f"the apply of {short_commit(each.commit)}"
         is_held = each.event == "drift_held"
@@ -172,7 +173,7 @@ def _refusals(connection: "Connection") -> Iterator[WaitingItem]:
         )
 
 
-def _promotions(connection: "Connection") -> Iterator[WaitingItem]:
+def _promotions(connection: "AnyConnection") -> Iterator[WaitingItem]:
     for each in read_ready_promotions(connection):
         after = show_number(each.next_percentage)
         yield WaitingItem(
@@ -183,7 +184,7 @@ def _promotions(connection: "Connection") -> Iterator[WaitingItem]:
         )
 
 
-def _notifications(connection: "Connection") -> Iterator[WaitingItem]:
+def _notifications(connection: "AnyConnection") -> Iterator[WaitingItem]:
     for each in read_undelivered(connection, most=MOST_ITEMS + 1):
         state = "no try will deliver it" if each.is_dead else "late"
         answer = f"; the last answer: {each.last_answer}" if each.last_answer else ""
@@ -195,7 +196,7 @@ def _notifications(connection: "Connection") -> Iterator[WaitingItem]:
         )
 
 
-def _freezes(connection: "Connection") -> Iterator[WaitingItem]:
+def _freezes(connection: "AnyConnection") -> Iterator[WaitingItem]:
     applied = read_applied_freezes(connection)
     for each in current(applied.freezes, applied.now):
         yield _freeze(f"{each.freeze.name} holds until {each.shown_end}", each)
@@ -210,7 +211,7 @@ def _freeze(sentence: str, window: Window) -> WaitingItem:
     return WaitingItem(f"{sentence}{of}", "reconcile freezes", since=window.begin, scope=scope)
 
 
-_READERS: Final[Mapping[SectionName, Callable[["Connection"], Iterator[WaitingItem]]]] = {
+_READERS: Final[Mapping[SectionName, Callable[["AnyConnection"], Iterator[WaitingItem]]]] = {
     SectionName.WRITE_BACK: _pending,
     SectionName.PROPOSALS: _proposals,
     SectionName.REFUSED_APPLIES: _refusals,

@@ -10,15 +10,14 @@ from rollout_client.targeting.eligibility import is_eligible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.database.repositories import ListedRepository
     from reconciler.database.time_travel import Moment, Then
     from rollout_client.targeting.categories import Category
 
 
 def list_eligible_then(
-    connection: "Connection",
+    connection: "AnyConnection",
     feature: str,
     at: "Moment",
     *,

@@ -70,8 +70,7 @@ from reconciler.planning.promotion import Soaking
 from reconciler.wording import short_commit
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.planning.expectation import Expectation
     from reconciler.rollout_file.model import Rollout
     from reconciler.rollout_file.reader import Document
@@ -151,7 +150,7 @@ def apply(
     """
     application = _ask_beforehand(database, application)
 
-    def plan_and_write(connection: "Connection", application: Application) -> Applied:
+    def plan_and_write(connection: "AnyConnection", application: Application) -> Applied:
         require_newest(connection)
         lock_for_apply(connection, database.on_wait)
         # The writer that it waited for can have been an upgrade.
@@ -226,7 +225,7 @@ def _ask_beforehand(database: Database, application: Application) -> Application
 def _apply_with_answers(
     database: Database,
     application: Application,
-    write: Callable[["Connection", Application], Applied],
+    write: Callable[["AnyConnection", Application], Applied],
 ) -> Applied:
     """Apply in one transaction; ask who approved outside of it, so that no lock waits for the answer."""
     asked = AskedOnce(_approval_source(application))
@@ -240,7 +239,7 @@ def _apply_with_answers(
 
 
 def plan_against(
-    connection: "Connection", application: Application, permission: Permission
+    connection: "AnyConnection", application: Application, permission: Permission
 ) -> Plan:
     """Return the plan for the state that this transaction sees, with the blast radius of its changes."""
     rollout, source = application.rollout, application.source
@@ -290,7 +289,10 @@ def _judge_approvals(plan: Plan, inputs: PlanInputs, application: Application) -
 
 
 def _read_soaking(
-    connection: "Connection", rollout: "Rollout", inputs: PlanInputs, source: MetricsSource | None
+    connection: "AnyConnection",
+    rollout: "Rollout",
+    inputs: PlanInputs,
+    source: MetricsSource | None,
 ) -> Mapping[str, Soaking]:
     """Read the health and soak of the features whose percentage increases over a stage."""
     return {

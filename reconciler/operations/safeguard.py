@@ -20,7 +20,7 @@ from reconciler.database.override_actions import (
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import (
     Database,
-    act_transaction,
+    write_transaction,
 )
 from reconciler.errors import Refused
 from reconciler.operations.events import (
@@ -79,7 +79,7 @@ def stop(
         cause = cause_of_person(found, by, reason, seen)
         return impose_limit(connection, found, STOP, Action.EMERGENCY_STOP, cause)
 
-    return act_transaction(database, stop_feature)
+    return write_transaction(database, stop_feature)
 
 
 def roll_back(
@@ -105,7 +105,7 @@ def roll_back(
         cause = cause_of_person(found, by, reason, seen)
         return impose_limit(connection, found, Limit(to), Action.ROLLBACK, cause)
 
-    return act_transaction(database, limit_feature)
+    return write_transaction(database, limit_feature)
 
 
 def resume(
@@ -165,7 +165,7 @@ def resume(
             )
         return Acted(feature, act, None if act is not None else in_force, found.now)
 
-    acted = act_transaction(database, lift_limits)
+    acted = write_transaction(database, lift_limits)
     for each in overridden:
         emit(each)
     return acted

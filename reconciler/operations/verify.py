@@ -26,7 +26,7 @@ from reconciler.rollout_file.model import Override
 from reconciler.wording import describe_limit, short_commit
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 NOT_ASKED: Final = GitAnswer(CheckStatus.NOT_YET, "git was not asked")
 
@@ -109,7 +109,7 @@ def look_in_git(file: Path, feature: str, override: Override) -> GitAnswer:
 
 
 def _verify(
-    connection: "Connection", name: str, override: Override, fallback: str | None, git: GitAnswer
+    connection: "AnyConnection", name: str, override: Override, fallback: str | None, git: GitAnswer
 ) -> Verified:
     found = read_feature(connection, name)
     facts = read_rollback_facts(

@@ -21,7 +21,7 @@ from reconciler.rollout_file.model import Override
 from reconciler.watching.followed_branch import FollowedBranch
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class LineageWatch:
             self.look()
             self._new = None
 
-    def require_same(self, connection: "Connection") -> None:
+    def require_same(self, connection: "AnyConnection") -> None:
         """Refuse a transaction on another server than the last look's.
 
         Raises:

@@ -12,7 +12,7 @@ from reconciler.operations.cheapest import resolve_cheapest
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 SECONDS_BETWEEN: Final = 10.0
 SECONDS_BETWEEN_CHOICES: Final = 86_400.0
@@ -48,7 +48,7 @@ class Upkeep:
             self._resolve_not_before = time.monotonic() + SECONDS_BETWEEN_CHOICES
             resolve_cheapest(self.database)
 
-    def _work(self, connection: "Connection") -> None:
+    def _work(self, connection: "AnyConnection") -> None:
         merge_sums(connection, MERGED_AT_ONCE)
         if self.keep is not None:
             prune_batch(connection, self.keep, DELETED_AT_ONCE)

@@ -41,6 +41,20 @@ def test_a_dry_run_outside_git_does_not_import_gitpython(
     assert "git" not in modules
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["--dry-run"], ["--yes"], ["status"], ["health"], ["history"], ["categorize"]],
+    ids=" ".join,
+)
+def test_only_commands_about_the_schema_import_sqlalchemy(
+    arguments: list[str], tmp_path: Path, database: Database
+) -> None:
+    modules = modules_after(arguments, tmp_path, {"DATABASE_URL": database.url})
+
+    assert "psycopg" in modules
+    assert not modules & {"sqlalchemy", "alembic"}
+
+
 @pytest.mark.parametrize("line", ["reconcile whitel", "reconcile whitelist ad", "reconcile --dry"])
 def test_a_shell_that_completes_a_command_waits_for_no_library(line: str, tmp_path: Path) -> None:
     words = line.split()

@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.apply import Application
-from reconciler.database.driver import DriverConnection, DriverResult
+from reconciler.database.driver import DriverConnection, Rows
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import ReconcilerError
 from reconciler.operations.events import Event, OverrideRestored
@@ -176,9 +176,7 @@ class Round:
         """Call `_before` with each statement of an act, and with None at its COMMIT."""
         execute, commit = DriverConnection.execute, DriverConnection.commit
 
-        def hooked_execute(
-            connection: DriverConnection, statement: str, *parameters: Any
-        ) -> DriverResult:
+        def hooked_execute(connection: DriverConnection, statement: str, *parameters: Any) -> Rows:
             return execute(connection, self._before(statement), *parameters)
 
         def hooked_commit(connection: DriverConnection) -> None:

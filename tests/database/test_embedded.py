@@ -128,7 +128,7 @@ def test_another_start_does_not_disturb_existing_connections(
 
     def ask() -> None:
         with read_only_transaction(database) as connection:
-            connection.exec_driver_sql("SELECT 1")
+            connection.execute("SELECT 1")
 
     ask()
     server.stop()

@@ -15,12 +15,12 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, text
 
 from reconciler.database import apply as database_apply
 from reconciler.database import patience, schema, transactions
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.apply import Application
+from reconciler.database.driver import DriverConnection
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Unavailable
@@ -500,8 +500,8 @@ def test_a_serialization_failure_is_retried(database: Database) -> None:
         INSERT INTO parted VALUES (1, 0);
     """)
 
-    def work(connection: Connection) -> None:
-        connection.execute(text("UPDATE public.parted SET worth = worth + 1"))
+    def work(connection: DriverConnection) -> None:
+        connection.execute("UPDATE public.parted SET worth = worth + 1")
 
     with FaultProxy(database) as proxy, ThreadPoolExecutor(1) as pool:
         with database.connect() as other:
@@ -560,10 +560,10 @@ def test_a_lock_held_too_long_is_reported_and_nothing_is_written(
 def test_a_lasting_error_is_reported_after_a_few_tries(database: Database) -> None:
     tries = 0
 
-    def work(connection: Connection) -> None:
+    def work(connection: DriverConnection) -> None:
         nonlocal tries
         tries += 1
-        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     with pytest.raises(Unavailable, match="nothing was written; try again"):
         write_transaction(OpenedDatabase.at(database.address), work)
@@ -573,10 +573,10 @@ def test_a_lasting_error_is_reported_after_a_few_tries(database: Database) -> No
 def test_a_permanent_error_is_not_retried(database: Database) -> None:
     tries = 0
 
-    def work(connection: Connection) -> None:
+    def work(connection: DriverConnection) -> None:
         nonlocal tries
         tries += 1
-        connection.execute(text("SELECT 1/0"))
+        connection.execute("SELECT 1/0")
 
     with pytest.raises(ReconcilerError, match="division by zero"):
         write_transaction(OpenedDatabase.at(database.address), work)

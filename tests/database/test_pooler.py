@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, text
-
 from reconciler.database import schema, transactions
 from reconciler.database.apply import Application
+from reconciler.database.driver import DriverConnection
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
 from reconciler.operations.reconcile import apply, preview
@@ -121,14 +120,12 @@ def test_a_server_lost_behind_a_pooler_is_retried(database: Database) -> None:
     database.execute("CREATE TABLE written (attempt integer)")
     attempts = 0
 
-    def work(connection: Connection) -> None:
+    def work(connection: DriverConnection) -> None:
         nonlocal attempts
         attempts += 1
-        connection.execute(
-            text("INSERT INTO public.written VALUES (:attempt)"), {"attempt": attempts}
-        )
+        connection.execute("INSERT INTO public.written VALUES (:attempt)", {"attempt": attempts})
         if attempts < transactions.TRIES:
-            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+            connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     with pooled(database) as through:
         write_transaction(OpenedDatabase.at(through.address), work)
@@ -152,12 +149,10 @@ def test_a_server_lost_at_commit_behind_a_pooler_is_looked_up(database: Database
     """)
     attempts = 0
 
-    def work(connection: Connection) -> None:
+    def work(connection: DriverConnection) -> None:
         nonlocal attempts
         attempts += 1
-        connection.execute(
-            text("INSERT INTO public.written VALUES (:attempt)"), {"attempt": attempts}
-        )
+        connection.execute("INSERT INTO public.written VALUES (:attempt)", {"attempt": attempts})
 
     with pooled(database) as through:
         write_transaction(OpenedDatabase.at(through.address), work)

@@ -83,6 +83,6 @@ def test_a_write_is_durable_where_the_default_is_weaker(
     weak = Database(f"{database.url}&options=-c%20synchronous_commit%3D{default}")
     found = write_transaction(
         OpenedDatabase.at(weak.address),
-        lambda each: each.exec_driver_sql("SHOW synchronous_commit").scalar_one(),
+        lambda each: each.execute("SHOW synchronous_commit").scalar(),
     )
     assert found == durability

@@ -138,14 +138,14 @@ def test_every_transaction_has_its_own_settings(database: Database) -> None:
     opened = OpenedDatabase.at(database.address)
 
     with read_only_transaction(opened) as connection:
-        assert [connection.exec_driver_sql(f"SHOW {each}").scalar() for each in names] == wanted
-        interval = connection.exec_driver_sql("SELECT interval '3 days 04:05:06'").scalar()
+        assert [connection.execute(f"SHOW {each}").scalar() for each in names] == wanted
+        interval = connection.execute("SELECT interval '3 days 04:05:06'").scalar()
         assert interval == timedelta(days=3, hours=4, minutes=5, seconds=6)
         limits = ("lock_timeout", "statement_timeout")
-        shown = [connection.exec_driver_sql(f"SHOW {each}").scalar() for each in limits]
+        shown = [connection.execute(f"SHOW {each}").scalar() for each in limits]
         assert shown == ["10s", "2min"]
     written = write_transaction(
-        opened, lambda each: [each.exec_driver_sql(f"SHOW {name}").scalar() for name in names]
+        opened, lambda each: [each.execute(f"SHOW {name}").scalar() for name in names]
     )
     assert written == wanted
 

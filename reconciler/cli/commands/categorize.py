@@ -12,9 +12,8 @@ from reconciler.cli.render.text import for_line
 from reconciler.wording import count, counted
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from reconciler.database.categories import Categorized
+    from reconciler.database.driver import AnyConnection
 
 
 @click.command(epilog="Example: reconcile categorize && reconcile categories")
@@ -39,7 +38,7 @@ def run(settings: Settings, repository: str | None = None) -> "Categorized":
 
     settings.choose_format(Format.TEXT, Format.JSON)
 
-    def categorize(connection: "Connection") -> "Categorized":
+    def categorize(connection: "AnyConnection") -> "Categorized":
         require_newest(connection)
         if repository is None:
             return categories.categorize(connection)

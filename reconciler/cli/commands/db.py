@@ -320,7 +320,7 @@ def _database_status(settings: Settings) -> dict[str, str | None]:
     database = Database.at(address)
     with translated_errors(address), database.engine.connect() as connection:
         revision = current_revision(connection)
-        version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+        version = connection.exec_driver_sql("SHOW server_version").scalar()
         copies = "two or more" if has_synchronous_standby(connection) else ONE_COPY
         differences = find_differences(connection) if revision == NEWEST_REVISION else []
     missing = find_missing_rights(database) if revision == NEWEST_REVISION else None

@@ -17,8 +17,7 @@ from reconciler.wording import counted, short_commit, short_limit, show_time
 from rollout_client.targeting.eligibility import Rule
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.database.eligibility import Explanation
     from reconciler.database.time_travel import Moment, Then
     from reconciler.operations.list_origin import Origin
@@ -126,7 +125,7 @@ def _route_lines(route: "Route | None", by_rules: "Route | None") -> Iterator[st
     yield from beside("    job       ", for_line(f"{route.processor} ({reason})"))
 
 
-def _limit(connection: "Connection", explanation: "Explanation") -> "Override | None":
+def _limit(connection: "AnyConnection", explanation: "Explanation") -> "Override | None":
     """Return the override in force that can be the reason that the repository is not eligible."""
     from reconciler.database.overrides import read_overrides
     from reconciler.planning.overrides import OverrideState
@@ -149,7 +148,7 @@ def _limit_as_json(limit: "Override | None") -> dict[str, Any] | None:
 
 
 def _origin(
-    connection: "Connection", settings: Settings, explanation: "Explanation"
+    connection: "AnyConnection", settings: Settings, explanation: "Explanation"
 ) -> "Origin | None":
     """Return the origin of the list entry that decides; None if no entry decides."""
     from reconciler.operations.list_origin import find_origin

@@ -16,8 +16,7 @@ from reconciler.wording import count, counted, show_time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.database.metrics import MetricsWindow
 
 _MAX_ERROR_LENGTH = 200
@@ -81,7 +80,7 @@ def record(
     # Text in Postgres cannot hold NUL.
     message = None if error is None else error.replace("\0", " ")
 
-    def record_one(connection: "Connection") -> tuple[str, str]:
+    def record_one(connection: "AnyConnection") -> tuple[str, str]:
         require_newest(connection)
         feature = choose_live_feature(settings, connection)
         found = find_repository(connection, repository)
@@ -158,7 +157,7 @@ def prune(context: click.Context, *, keep: timedelta) -> None:
     settings = settings_of(context)
     chosen = settings.choose_format(Format.TEXT, Format.JSON)
 
-    def prune_all(connection: "Connection") -> int:
+    def prune_all(connection: "AnyConnection") -> int:
         require_newest(connection)
         return prune_metrics(connection, keep)
 

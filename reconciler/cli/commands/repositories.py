@@ -18,8 +18,7 @@ from rollout_client.targeting.categories import Category
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import DriverConnection
     from reconciler.database.eligibility import ReadyRepository
     from reconciler.database.repositories import ListedRepository, LoadOutcome
     from reconciler.database.time_travel import Moment
@@ -49,7 +48,7 @@ def load(context: click.Context, source: str) -> None:
     rows = read_repositories(Path(source))
     database = open_database(settings, to_write=True, creates=True)
 
-    def load_rows(connection: "Connection") -> "LoadOutcome":
+    def load_rows(connection: "DriverConnection") -> "LoadOutcome":
         require_newest(connection)
         return load_repositories(connection, source, rows)
 

@@ -11,7 +11,7 @@ from reconciler.errors import NotFound
 from reconciler.planning.cost import SHOWN_PERIOD, CostReport
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class CostScreen:
     """None without a feature."""
 
 
-def read_cost_screen(connection: "Connection", feature: str, now: datetime) -> CostScreen:
+def read_cost_screen(connection: "AnyConnection", feature: str, now: datetime) -> CostScreen:
     """Return the cost of a feature's jobs in the last 30 days; an empty name is the first feature.
 
     Raises:

@@ -14,7 +14,7 @@ from reconciler.planning.times import parse_end, parse_time
 from reconciler.wording import show_time
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 PAGE_ROWS: Final = 100
 _EXPORTED_AT_ONCE: Final = 1_000
@@ -76,7 +76,7 @@ class HistoryScreen:
 
 
 def read_history_screen(
-    connection: "Connection", written: WrittenFilter, before: str = ""
+    connection: "AnyConnection", written: WrittenFilter, before: str = ""
 ) -> HistoryScreen:
     """Return a page of the rows that pass a filter.
 

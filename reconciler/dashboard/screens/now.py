@@ -31,8 +31,7 @@ from reconciler.planning.health import Health, Verdict
 from reconciler.wording import show_number, show_time
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from reconciler.database.driver import AnyConnection
     from reconciler.database.transactions import Database
 
 HISTORY_ROWS: Final = 50
@@ -252,7 +251,7 @@ class FeatureScreen:
     most_entries: int = MOST_LIST_ENTRIES
 
 
-def read_feature_screen(connection: "Connection", name: str) -> FeatureScreen:
+def read_feature_screen(connection: "AnyConnection", name: str) -> FeatureScreen:
     """Return one feature with its charts, its lists and its history.
 
     Raises:

@@ -20,7 +20,7 @@ from reconciler.database.time_travel import Then, parse_moment, read_then
 from reconciler.errors import NotFound
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from reconciler.database.driver import AnyConnection
 
 AS_OF_NOTE: Final = "Names and sizes are those of today; environment variables do not count."
 
@@ -55,7 +55,9 @@ class RepositoriesScreen:
     note: str = AS_OF_NOTE
 
 
-def read_repositories_screen(connection: "Connection", query: str, at: str) -> RepositoriesScreen:
+def read_repositories_screen(
+    connection: "AnyConnection", query: str, at: str
+) -> RepositoriesScreen:
     """Return the repositories that a text finds, and the answers for the one that it names.
 
     Args:
@@ -90,7 +92,7 @@ def _chosen(matches: RepositoryMatches) -> FoundRepository | None:
 
 
 def _answers(
-    connection: "Connection", chosen: FoundRepository, at: str
+    connection: "AnyConnection", chosen: FoundRepository, at: str
 ) -> tuple[FeatureAnswer, ...]:
     if not at:
         limits = {each.name: each.limit for each in read_features_now(connection)}
