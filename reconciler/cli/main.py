@@ -107,8 +107,8 @@ _CONTEXT_SETTINGS: Final = {"help_option_names": ["--help", "-h"], "max_content_
 
 NEW_OBJECTS_OF_A_COLLECTION: Final = 300_000
 """The number of new objects after which Python searches for garbage. Imports and long lists are many objects
-and no garbage: with Python's own number the searches take 12 % of the processor time of a dry run of 100,000
-entries, and 15 % of that of `status` (measured; `benchmarks/README.md`)."""
+and no garbage: with Python's own number the searches take about 15 % of the processor time of a dry run of
+100,000 entries and of `status` (measured; `benchmarks/README.md`)."""
 
 EXIT_COMMAND_LINE_WRONG: Final = 64
 EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
