@@ -1,7 +1,9 @@
 """Replay the history as an auditor does: from an empty start it must give the live state."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from rollout_client.targeting.eligibility import folded
 from tests.postgres import Database
 
 _COLUMNS = {
@@ -24,9 +26,8 @@ _COLUMNS = {
     "auto_rollback": "auto_rollback_enabled",
     "rollback_to": "rollback_to::float",
     "description": "metadata ->> 'description'",
-    # An entry that was written twice by hand is one entry.
-    "whitelist": "ARRAY(SELECT DISTINCT unnest(target_repositories))",
-    "exclusions": "ARRAY(SELECT DISTINCT unnest(excluded_repositories))",
+    "whitelist": "target_repositories",
+    "exclusions": "excluded_repositories",
 }
 _QUIET_DEFAULTS = {
     "processor": "github_actions",
@@ -112,6 +113,11 @@ def _comparable(fields: dict[str, Any]) -> dict[str, Any]:
     seconds = int(window[:-1]) * _SECONDS[window[-1]] if isinstance(window, str) else window
     return fields | {
         "window": float(seconds),
-        "whitelist": sorted(fields["whitelist"]),
-        "exclusions": sorted(fields["exclusions"]),
+        "whitelist": _keys(fields["whitelist"]),
+        "exclusions": _keys(fields["exclusions"]),
     }
+
+
+def _keys(entries: Iterable[str]) -> list[str]:
+    """Return each entry once: people write one twice by hand, and in capitals."""
+    return sorted(set(map(folded, entries)))
