@@ -1,6 +1,6 @@
 """The parts of `stop`, `rollback` and `resume`: their options, the question, the act and its report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.operations.events import Event
     from reconciler.operations.limit_change import Changed, Forecast, LimitChange
     from reconciler.operations.safeguard import Acted
+    from reconciler.planning.drift import Drift
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -155,14 +156,29 @@ def _expectation(feature: str, expected: "Forecast") -> str:
         else f"{count(effect.before)} → {count(effect.after)} of "
         f"{counted(effect.repositories, 'repository')}"
     )
-    return (
+    lines = [
         f"{for_line(feature)}: {show_number(before)} → {show_number(after)} percent, {repositories}"
-    )
+    ]
+    return "\n".join([*lines, *_reverted_lines(expected.reverted)])
+
+
+def _reverted_lines(reverted: "Sequence[Drift]") -> list[str]:
+    from reconciler.planning.drift import describe_change
+
+    return [
+        line
+        for each in reverted
+        for line in paragraph(
+            "reverted",
+            for_line(f"{each.field.column} {describe_change(each)}, changed live by hand"),
+            "yellow",
+        )
+    ]
 
 
 def acted_as_json(acted: "Acted") -> dict[str, Any]:
     """Return the effect of an action, for JSON."""
-    from reconciler.planning.report import report_override
+    from reconciler.planning.report import report_drift, report_override
 
     act, override = acted.act, acted.override
     return {
@@ -171,6 +187,7 @@ def acted_as_json(acted: "Acted") -> dict[str, Any]:
         "before": None if act is None else act.before,
         "after": None if act is None else act.after,
         "override": None if override is None else report_override(override).model_dump(),
+        "reverted": [report_drift(each).model_dump(mode="json") for each in acted.reverted],
     }
 
 
@@ -187,7 +204,7 @@ def acted_lines(acted: "Acted") -> list[str]:
     if override is not None:
         lines += paragraph("override", f"{override.id}, by {for_line(override.by)}")
         lines += paragraph("reason", for_line(override.reason))
-    return lines
+    return [*lines, *_reverted_lines(acted.reverted)]
 
 
 def _lines(changed: "Changed") -> list[str]:

@@ -4,7 +4,7 @@ The database comes first: after the commit of `change_limit` every client uses t
 write-back to git follows in `write_back`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from reconciler.rollout_file.model import Override
 if TYPE_CHECKING:
     from reconciler.database.override_actions import FoundFeature
     from reconciler.planning.blast_radius import BlastRadius
+    from reconciler.planning.drift import Drift
     from reconciler.planning.freezes import Hold
 
 
@@ -76,6 +77,8 @@ class Forecast:
     """None if it could not be counted in time."""
     hold: "Hold | None" = None
     """The freeze that holds the feature now, of a change that it refuses."""
+    reverted: "tuple[Drift, ...]" = ()
+    """What SQL widened beside the limit, and a resume puts back."""
 
 
 def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
@@ -87,20 +90,17 @@ def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
     """
     from reconciler.database.blast_radius import measure_blast_radius
     from reconciler.database.live_state import read_configurations
+    from reconciler.operations.widened_by_hand import changed_by_act, read_widened
 
     with read_only_transaction(database) as connection:
         require_newest(connection)
         found = read_feature(connection, feature)
         act = _act(found, change)
         live = read_configurations(connection)[feature]
-        after = live
-        if act is not None:
-            after = replace(
-                live,
-                active=act.after.active,
-                emergency_stop=act.after.emergency_stop,
-                percentage=act.after.percentage,
-            )
+        reverted: tuple[Drift, ...] = ()
+        if act is not None and isinstance(change, Resume):
+            live, reverted = read_widened(connection, feature)
+        after = live if act is None else changed_by_act(live, act.after, reverted)
         hold = None
         if act is not None and isinstance(change, Resume) and not change.allows_freeze:
             hold = safeguard.hold_of_resume(connection, feature, act)
@@ -109,7 +109,7 @@ def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
             effect = measure_blast_radius(connection, feature, live.targeting, after.targeting)
     except Unavailable:
         effect = None
-    return Forecast(act, found.standing.in_force, version_of(found), effect, hold)
+    return Forecast(act, found.standing.in_force, version_of(found), effect, hold, reverted)
 
 
 def change_limit(

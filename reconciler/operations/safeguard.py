@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from reconciler.database.driver import DriverConnection
+from reconciler.database.history import HistoryWriter
 from reconciler.database.override_actions import (
     FoundFeature,
     lock_feature,
@@ -41,6 +42,7 @@ from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, 
 
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection
+    from reconciler.planning.drift import Drift
     from reconciler.planning.freezes import Hold
 
 STOP: Final = Limit(None)
@@ -56,6 +58,8 @@ class Acted:
     override: Override | None
     """The override now in force."""
     at: datetime
+    reverted: "tuple[Drift, ...]" = ()
+    """What SQL had widened beside the limit, and a resume put back."""
 
 
 def stop(
@@ -120,6 +124,8 @@ def resume(
 ) -> Acted:
     """End the limits of a feature, at once: it is as the last apply left it, without an override.
 
+    What SQL widened beside the limit is put back: a resume opens nothing that no apply has opened.
+
     Args:
         database: the rollout's database.
         feature: its name.
@@ -142,8 +148,17 @@ def resume(
         cause = cause_of_person(found, by, reason, seen)
         act = lift(found.standing)
         in_force = found.standing.in_force
+        reverted: tuple[Drift, ...] = ()
         overridden.clear()
         if act is not None:
+            # Imported here: a stop does not wait for what reads the lists.
+            from reconciler.operations.widened_by_hand import (
+                changed_by_act,
+                read_widened,
+                write_reverted,
+            )
+
+            live, reverted = read_widened(connection, feature)
             hold = hold_of_resume(connection, feature, act)
             if hold is not None and not allows_freeze:
                 raise Refused(
@@ -163,7 +178,11 @@ def resume(
                 override=None if in_force is None else in_force.id,
                 cause=cause,
             )
-        return Acted(feature, act, None if act is not None else in_force, found.now)
+            if reverted:
+                configuration = changed_by_act(live, act.after, reverted)
+                history = HistoryWriter(connection, found.generation, cause)
+                write_reverted(connection, feature, configuration, reverted, history)
+        return Acted(feature, act, None if act is not None else in_force, found.now, reverted)
 
     acted = write_transaction(database, lift_limits)
     for each in overridden:

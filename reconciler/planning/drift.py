@@ -313,10 +313,11 @@ def describe_drift(drift: Drift) -> str:
             )
         case Decision.ADOPT:
             fate = "the apply keeps it, because the file has the same value"
-    return f"{drift.field.column} {_describe_change(drift)}, changed live by hand: {fate}"
+    return f"{drift.field.column} {describe_change(drift)}, changed live by hand: {fate}"
 
 
-def _describe_change(drift: Drift) -> str:
+def describe_change(drift: Drift) -> str:
+    """Return the values of a scalar before and after, or how many entries of a list came and went."""
     match drift.field:
         case ScalarField():
             return f"{drift.field.show(drift.last_applied)} → {drift.field.show(drift.live)}"

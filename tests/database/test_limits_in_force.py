@@ -14,6 +14,7 @@ from reconciler.database.write_back import look_again, mark_proposed, mark_seen,
 from reconciler.errors import Refused, Stale
 from reconciler.operations import automatic_rollback, safeguard
 from reconciler.operations.drift import adopt_held_drift
+from reconciler.operations.limit_change import Resume, forecast
 from reconciler.operations.reconcile import Applied, Permission, apply, preview
 from reconciler.planning.expectation import expect
 from reconciler.planning.guard_names import Allowed, GuardName
@@ -81,6 +82,20 @@ class Rollout:
         return safeguard.roll_back(
             self.target, "search", Decimal(percentage), by="ada", reason="it hurts"
         )
+
+    def resume(self) -> safeguard.Acted:
+        return safeguard.resume(self.target, "search", by="ada", reason="fixed")
+
+    def eligible(self) -> set[str]:
+        rows = self.database.rows(
+            "SELECT full_name FROM repositories"
+            " WHERE id IN (SELECT eligible_repositories('search'))"
+        )
+        return {row["full_name"] for row in rows}
+
+    def id(self, name: str) -> str:
+        found = self.database.value(f"SELECT id::text FROM repositories WHERE full_name = '{name}'")
+        return str(found)
 
     def fail_jobs(self) -> None:
         report_jobs(self.database, 10, errors=10, feature="search", repository=NAMES[0])
@@ -295,6 +310,78 @@ def test_a_block_replaced_by_hand_is_no_resume(rollout: Rollout) -> None:
 
     assert rollout.live() == (0, True)
     assert "resumed" not in rollout.actions()
+
+
+@pytest.mark.parametrize(
+    ("percentage", "changed"),
+    [
+        pytest.param(100, "excluded_repositories = '{{}}'", id="an exclusion removed"),
+        pytest.param(100, "excluded_repositories = ARRAY['{1}']", id="an exclusion exchanged"),
+        pytest.param(10, "target_repositories = ARRAY['{2}']", id="a whitelist entry added"),
+        pytest.param(10, "salt = 'other'", id="the salt"),
+        pytest.param(10, "rollout_percentage = 90, emergency_stop = false", id="the percentage"),
+        pytest.param(
+            10, "rollout_percentage = 90, excluded_repositories = '{{}}', salt = 'b'", id="several"
+        ),
+    ],
+)
+@pytest.mark.parametrize("limit", ["stop", "rollback"])
+def test_a_resume_opens_nothing_that_sql_widened(
+    rollout: Rollout, percentage: int, changed: str, limit: str
+) -> None:
+    rollout.apply(*GuardName, search={"percentage": percentage, "exclusions": [NAMES[0]]})
+    before = rollout.eligible()
+    if limit == "stop":
+        rollout.stop()
+    else:
+        rollout.roll_back(5)
+    rollout.sql(changed.format(*(rollout.id(name) for name in NAMES)))
+
+    expected = forecast(rollout.target, "search", Resume())
+    rollout.resume()
+
+    # The next apply decides about the exclusion that SQL added.
+    assert rollout.eligible() == before - ({NAMES[1]} if "{1}" in changed else set())
+    assert expected.effect is not None
+    assert expected.effect.after == len(rollout.eligible())
+
+
+def test_a_resume_reverts_a_strategy_that_sql_widened(rollout: Rollout) -> None:
+    rollout.apply(search={"strategy": "whitelist", "percentage": 0, "whitelist": [NAMES[0]]})
+    rollout.stop()
+    rollout.sql("rollout_strategy = 'percentage', rollout_percentage = 100")
+
+    acted = rollout.resume()
+
+    assert [each.field.name for each in acted.reverted] == ["strategy"]
+    assert rollout.eligible() == {NAMES[0]}
+
+
+def test_a_resume_reverts_what_sql_widened_with_its_history(rollout: Rollout) -> None:
+    begin(rollout, exclusions=[NAMES[0]])
+    rollout.stop()
+    rollout.sql("excluded_repositories = '{}'")
+
+    acted = rollout.resume()
+
+    assert [each.field.name for each in acted.reverted] == ["exclusions"]
+    assert rollout.actions()[-2:] == ["resumed", "drift_reverted"]
+    generations = rollout.database.value("SELECT count(*) FROM rollout_generation")
+    begin(rollout, exclusions=[NAMES[0]])
+    assert rollout.database.value("SELECT count(*) FROM rollout_generation") == generations
+
+
+def test_a_resume_leaves_what_sql_narrowed_to_the_next_apply(rollout: Rollout) -> None:
+    begin(rollout, exclusions=[NAMES[0]])
+    rollout.stop()
+    rollout.sql(f"excluded_repositories = ARRAY['{rollout.id(NAMES[1])}']")
+
+    rollout.resume()
+
+    assert not {NAMES[0], NAMES[1]} & rollout.eligible()
+    assert rollout.apply(search={"percentage": 50, "exclusions": [NAMES[0]]}).plan.held == (
+        "search",
+    )
 
 
 def test_an_inactive_feature_does_not_soak(rollout: Rollout) -> None:

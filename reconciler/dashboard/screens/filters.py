@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
+from reconciler.planning.drift import describe_change
 from reconciler.wording import show_number, show_price, show_time
 
 _LONG: Final = 24
@@ -33,4 +34,5 @@ FILTERS: Final[Mapping[str, Callable[[Any], str]]] = {
     "price": show_price,
     "first_percentage": first_percentage,
     "breakable": breakable,
+    "drift": describe_change,
 }
