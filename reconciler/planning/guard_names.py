@@ -24,6 +24,7 @@ class GuardName(StrEnum):
     NOT_BEFORE = "not-before"
     MAX_SHIFT = "max-shift"
     APPROVAL = "approval"
+    FIRST_APPLY = "first-apply"
 
 
 @dataclass(frozen=True, slots=True)

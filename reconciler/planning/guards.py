@@ -36,6 +36,7 @@ CHECKED_FIELDS: Final[Mapping[GuardName, frozenset[str]]] = {
     GuardName.FREEZE: _AUDIENCE | _LISTS,
     GuardName.NOT_BEFORE: _AUDIENCE | {"progression"},
     GuardName.MAX_SHIFT: frozenset({"routing", "processor", "fallback"}),
+    GuardName.FIRST_APPLY: _AUDIENCE | _LISTS,
     # No commit allows it: a change would approve itself.
     GuardName.APPROVAL: frozenset(),
 }

@@ -23,6 +23,7 @@ from reconciler.planning.drift import (
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.feature_context import FeatureContext, drift_before_any_apply
 from reconciler.planning.field_types import Direction
+from reconciler.planning.first_apply import guard_first_apply
 from reconciler.planning.freezes import FreezesPlan, Frozen, Hold, by_name, find_hold, of_feature
 from reconciler.planning.guard_names import GuardName
 from reconciler.planning.guards import (
@@ -178,7 +179,10 @@ def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePla
         overrides=overrides,
         is_newly_desired=is_newly_desired(desired, context.applied),
         drift=drift,
-        findings=tuple(_findings(context, desired, feature, overrides, drift)),
+        findings=(
+            *_findings(context, desired, feature, overrides, drift),
+            *guard_first_apply(context, changes, after),
+        ),
         warnings=(
             *feature_warnings(base, after),
             *limit_warnings(desired, overrides.in_force),

@@ -315,6 +315,62 @@ def test_an_import_after_a_narrowing_by_sql_has_nothing_to_hold(adopted: Site) -
     assert "Nothing to change" in done.stdout
 
 
+BY_SQL = (
+    pytest.param("excluded_repositories = '{acme/c,acme/d}'", id="an exclusion added"),
+    pytest.param("target_repositories = '{}'", id="the whitelist emptied"),
+    pytest.param("target_repositories = '{acme/a}'", id="the whitelist shortened"),
+    pytest.param("rollout_strategy = 'whitelist'", id="the strategy"),
+    pytest.param("target_repositories = '{}', rollout_percentage = 5", id="and the percentage"),
+)
+CONFIGURED = "(rollout_strategy, target_repositories, excluded_repositories)::text"
+
+
+@pytest.fixture
+def not_adopted(site: Site) -> Site:
+    """A site whose feature was inserted into the tables of a release, and imported."""
+    site.database.execute("""
+        INSERT INTO rollout_configuration
+            (feature_name, rollout_percentage, target_repositories, excluded_repositories)
+        VALUES ('capture', 15, '{acme/a,acme/b}', '{acme/c}')
+    """)
+    imported(site)
+    return site
+
+
+@pytest.mark.parametrize("change", BY_SQL)
+def test_without_an_adoption_a_narrowing_after_an_import_stays(
+    not_adopted: Site, change: str
+) -> None:
+    not_adopted.database.execute(f"UPDATE rollout_configuration SET {change}")
+    narrowed = live(not_adopted, CONFIGURED, "capture")
+
+    refused = not_adopted.reconcile("--no-write-back")
+
+    assert refused.exit_code == 3, refused.stdout
+    assert "first-apply" in refused.stdout
+    assert live(not_adopted, CONFIGURED, "capture") == narrowed
+    imported(not_adopted)
+    assert not_adopted.reconcile("--no-write-back").exit_code == 0
+    assert live(not_adopted, CONFIGURED, "capture") == narrowed
+
+
+def test_without_an_adoption_an_edited_file_opens_the_feature_where_allowed(
+    not_adopted: Site,
+) -> None:
+    not_adopted.database.execute("UPDATE rollout_configuration SET target_repositories = '{}'")
+
+    done = not_adopted.reconcile("--no-write-back", "--allow", "first-apply")
+
+    assert done.exit_code == 0, done.stdout
+    assert "acme/a" in str(live(not_adopted, CONFIGURED, "capture"))
+
+
+def test_without_an_adoption_an_unchanged_import_changes_nothing(not_adopted: Site) -> None:
+    done = not_adopted.reconcile("--no-write-back")
+
+    assert (done.exit_code, "Nothing to change" in done.stdout) == (0, True)
+
+
 def imported(site: Site) -> None:
     site.reconcile("db", "upgrade")
     done = site.reconcile("import", "--output", "rollout.yaml", "--force")
