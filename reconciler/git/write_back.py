@@ -37,6 +37,8 @@ _IDENTITY: Final = {
 }
 """As variables, which have priority over the authors of any configuration."""
 OVERRIDE_TRAILER: Final = "Override-Id"
+REMOVAL: Final = "It was made because: "
+"""Begins a line in the message of a commit that removes an override, and of no other one."""
 FEATURE_TRAILER: Final = "Rollout-Feature"
 
 _REGULAR_FILE: Final = re.compile("100(644|755)")
@@ -176,7 +178,7 @@ def describe_edit(feature: str, edit: Edit) -> tuple[str, str]:
             )
         case Remove():
             title = f"Resume {feature}: remove its override"
-            body = f"It was made because: {_harmless(override.reason)}"
+            body = f"{REMOVAL}{_harmless(override.reason)}"
     return title, body
 
 

@@ -1,11 +1,12 @@
 """What pages show beside the live state: kept counts, commits, the block in git, metrics."""
 
 import re
+from uuid import UUID
 
 import pytest
 
 from reconciler.dashboard.screens.in_git import InGit
-from reconciler.git.limit_commits import find_limit_commits
+from reconciler.git.limit_commits import LimitCommits, find_limit_commits
 from reconciler.git.web_address import read_web_addresses
 from reconciler.operations.block_in_git import read_block
 from tests.builders import FEATURE, add_repositories
@@ -15,6 +16,7 @@ from tests.postgres import Database
 from tests.screens import Browser
 from tests.site import Site
 
+LATER = "2099-01-01T00:00:00Z"
 STOP = "UPDATE rollout_configuration SET emergency_stop = true, updated_at = now()"
 
 
@@ -67,7 +69,10 @@ def test_an_act_has_the_commit_that_write_back_made_for_it(site: Site) -> None:
     page = f"/features/{FEATURE}"
 
     site.reconcile("stop", "--feature", FEATURE, "--reason", "it hangs")
+    # Before a fetch the checkout does not know the commit, and no other one stands for it.
     assert "Git has it." in browser.get(page).text
+    applied = [site.git("rev-parse", "HEAD")]
+    assert re.findall(r"/commit/([0-9a-f]{40})", browser.get("/history").text) == applied
     # The checkout is behind: its branch of the remote is enough.
     site.git("fetch", "--quiet")
     stop = site.git("rev-parse", "origin/main")
@@ -81,6 +86,68 @@ def test_an_act_has_the_commit_that_write_back_made_for_it(site: Site) -> None:
     for path in (page, "/history"):
         links = re.findall(r"/commit/([0-9a-f]{40})", browser.get(path).text)
         assert links == [resume, stop, site.git("rev-parse", "HEAD")]
+
+
+def override_messages(site: Site) -> tuple[str, str, UUID]:
+    """Stop and resume a feature; return both messages that write-back wrote, and the override's id."""
+    site.reconcile("--yes")
+    site.reconcile("stop", "--feature", FEATURE, "--reason", "it hangs")
+    site.reconcile("resume", "--feature", FEATURE, "--reason", "fixed")
+    site.git("fetch", "--quiet")
+    written, removed = (
+        site.git("log", "-1", "--format=%B", each) for each in ("origin/main~", "origin/main")
+    )
+    return written, removed, UUID(re.findall(r"Override-Id: (\S+)", written)[0])
+
+
+def test_a_commit_is_found_after_a_rebase_and_a_squash(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, removed, override = override_messages(site)
+    monkeypatch.setenv("GIT_COMMITTER_DATE", LATER)
+    # The branch of the proposal stays, and main has other commits with the same changes.
+    rebased = site.commit(written)
+    squashed = site.commit(f"Overrides of the night (#12)\n\n* {removed}\n\n* Another change\n")
+
+    found = find_limit_commits(site.folder / "rollout.yaml", [override])
+
+    assert found == {override: LimitCommits(rebased, squashed)}
+
+
+def test_one_squash_can_write_and_remove_an_override(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, removed, override = override_messages(site)
+    monkeypatch.setenv("GIT_COMMITTER_DATE", LATER)
+    both = site.commit(f"Night (#12)\n\n* {written}\n\n* {removed}")
+
+    found = find_limit_commits(site.folder / "rollout.yaml", [override])
+
+    assert found == {override: LimitCommits(both, both)}
+
+
+def test_a_stop_in_two_commits_has_not_been_removed(site: Site) -> None:
+    written, _, override = override_messages(site)
+    site.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    site.git("fetch", "--quiet")
+    site.commit(written)
+    squashed = site.commit(f"Stop (#12)\n\n* {written}\n\n* Another change")
+
+    found = find_limit_commits(site.folder / "rollout.yaml", [override])
+
+    assert found == {override: LimitCommits(squashed, None)}
+
+
+def test_a_reason_cannot_name_another_override(site: Site) -> None:
+    _, _, override = override_messages(site)
+    reason = f"x Override-Id: {override} It was made because: y"
+    site.reconcile("stop", "--feature", FEATURE, "--reason", reason)
+    site.git("fetch", "--quiet")
+    other = site.git("rev-parse", "origin/main")
+
+    (found,) = find_limit_commits(site.folder / "rollout.yaml", [override]).values()
+
+    assert other not in (found.written, found.removed)
 
 
 @pytest.mark.parametrize("commit", ["main", "javascript:alert(1)", "../../x", None, 7])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from reconciler.errors import ReconcilerError
+from reconciler.git.limit_commits import LimitCommits
 from reconciler.operations.block_in_git import BlockInGit
 from reconciler.planning.history import Action
 from reconciler.uuid_text import is_uuid
@@ -35,7 +36,7 @@ class InGit:
     editor_url: str | None = None
     """The page that edits the file."""
     read_block: Callable[[str], BlockInGit | None] | None = None
-    find_limit_commits: Callable[[Collection[UUID]], Mapping[UUID, Sequence[str]]] | None = None
+    find_limit_commits: Callable[[Collection[UUID]], Mapping[UUID, LimitCommits]] | None = None
     """Returns the commits that wrote and removed overrides; see `git.limit_commits`."""
 
     def commit_url(self, commit: Any) -> str | None:
@@ -54,13 +55,13 @@ class InGit:
             return Block(None, str(error))
         return None if found is None else Block(found)
 
-    def limit_commits(self, overrides: Collection[UUID]) -> Mapping[UUID, Sequence[str]]:
-        """Return the commits of each override, the oldest first; none where git cannot be read."""
-        found: Mapping[UUID, Sequence[str]] = {}
+    def limit_commits(self, overrides: Collection[UUID]) -> Mapping[UUID, LimitCommits]:
+        """Return the commits of each override; none where git cannot be read."""
+        found: Mapping[UUID, LimitCommits] = {}
         if overrides and self.find_limit_commits is not None:
             with suppress(ReconcilerError):
                 found = self.find_limit_commits(set(overrides))
-        return {each: found.get(each, ()) for each in overrides}
+        return {each: found.get(each, LimitCommits()) for each in overrides}
 
     def commits(self, entries: "Sequence[HistoryEntry]") -> Sequence[Any]:
         """Return the commit of each entry: the one that was applied, or that write-back made for it.
@@ -83,8 +84,7 @@ def _override(entry: "HistoryEntry") -> Any:
     return found if isinstance(found, str) and is_uuid(found) else None
 
 
-def _of_act(entry: "HistoryEntry", commits: Sequence[str]) -> str | None:
-    """Return the commit of an act: a limit is written by the first one, and removed by the last."""
-    if entry.action != Action.RESUMED:
-        return commits[0] if commits else entry.details.get("commit")
-    return commits[-1] if len(commits) > 1 else entry.details.get("commit")
+def _of_act(entry: "HistoryEntry", commits: LimitCommits) -> str | None:
+    """Return the commit of an act: the one that writes the limit, or for a resume the one that removes it."""
+    made = commits.removed if entry.action == Action.RESUMED else commits.written
+    return made or entry.details.get("commit")
