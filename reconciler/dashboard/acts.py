@@ -18,6 +18,7 @@ from starlette.routing import Route
 from reconciler.dashboard.forms import Form, Forms, FormTooLong, read_form
 from reconciler.errors import Moved, NotFound, ReconcilerError, Refused
 from reconciler.operations.limit_change import (
+    Forecast,
     LimitChange,
     Resume,
     RollBack,
@@ -107,14 +108,26 @@ def _doing(pages: _Pages, act: str) -> "Callable[[Request], Awaitable[Response]]
             form = await read_form(request)
         except FormTooLong as error:
             return PlainTextResponse(f"{error}\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        if not person.is_by_header and not pages.forms.is_from_here(request, form):
+        if person.is_by_header:
+            return await run_in_threadpool(_act, pages, request, act, form)
+        if not pages.forms.is_of_this_site(request):
             return PlainTextResponse(
-                "this form is not from this dashboard, or is too old; open the page again\n",
-                HTTPStatus.FORBIDDEN,
+                "this form is not from this dashboard; open the page again\n", HTTPStatus.FORBIDDEN
             )
+        if not pages.forms.is_from_here(request, form):
+            # Such as of a page that was open while the dashboard started again: its texts stay.
+            return await run_in_threadpool(_show_again, pages, request, act, form)
         return await run_in_threadpool(_act, pages, request, act, form)
 
     return do
+
+
+def _show_again(pages: _Pages, request: "Request", act: str, form: Form) -> Response:
+    problem = BadForm(
+        "the dashboard does not know this form: it was started again, or the form is of another session; "
+        "nothing was written; look at the effect and send it again"
+    )
+    return _page(pages, request, act, form, problem=problem, status=HTTPStatus.FORBIDDEN)
 
 
 def _person(request: "Request") -> "Person":
@@ -191,6 +204,9 @@ def _page(
         return pages.problem(request, error, HTTPStatus.CONFLICT)
     except ReconcilerError as error:
         return pages.problem(request, error, HTTPStatus.SERVICE_UNAVAILABLE)
+    is_done = isinstance(problem, Moved) and _is_own(expected, _person(request), form)
+    if is_done:
+        problem, status = None, HTTPStatus.OK
     session = pages.forms.session(request)
     values = {
         "act": act,
@@ -202,12 +218,20 @@ def _page(
         "reason": form.get("reason", ""),
         "expected": expected,
         "problem": problem,
+        "is_done": is_done,
         "csrf": pages.forms.proof(request, session),
         "longest_reason": MAX_REASON_LENGTH,
     }
     response = pages.render(request, "act.html", values, status)
     pages.forms.keep(request, response, session)
     return response
+
+
+def _is_own(expected: Forecast, person: "Person", form: Form) -> bool:
+    """Return whether the person's own act made what the form asks for: a click that came twice."""
+    limit = expected.in_force
+    sent = (person.name, form.get("reason", "").strip())
+    return expected.act is None and limit is not None and (limit.by, limit.reason) == sent
 
 
 def _wanted(act: str, form: Form) -> tuple[LimitChange, str]:

@@ -65,10 +65,14 @@ class Forms:
             secure=self._is_behind_tls(request),
         )
 
+    def is_of_this_site(self, request: "Request") -> bool:
+        """Return whether no page of another site sent the request, as far as the browser says."""
+        origin = request.headers.get("origin")
+        return origin is None or urlsplit(origin).netloc in self._hosts(request)
+
     def is_from_here(self, request: "Request", form: Form) -> bool:
         """Return whether a page of this dashboard sent the form, in the session that read it."""
-        origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc not in self._hosts(request):
+        if not self.is_of_this_site(request):
             return False
         session = request.cookies.get(COOKIE)
         if session is None:

@@ -67,6 +67,45 @@ def test_a_stop_shows_its_effect_and_is_written_with_its_author(live: Database) 
     assert 'href="/features/f/resume"' in shown.text
 
 
+def names(page: str) -> Sequence[str]:
+    return re.findall(r'<li class="name"><a href="/repositories\?q=[^"]+">([^<]+)</a>', page)
+
+
+def test_the_page_of_an_act_names_who_loses_or_gains_the_feature(live: Database) -> None:
+    browser = Browser.acting(live)
+    stop = browser.get("/features/f/stop").text
+
+    assert names(stop) == ["a/x", "a/y"]
+    assert "A stop takes it from every repository" in stop
+    assert 'href="/repositories?q=a%2Fx"' in stop
+    assert "more. The most active ones are listed." not in stop
+    assert "small: 2" in stop or "test: 2" in stop
+    fields, session = opened(browser, "/features/f/stop")
+    sent(browser, "/features/f/stop", {**fields, "reason": "errors"}, session)
+    resume = browser.get("/features/f/resume").text
+    assert names(resume) == ["a/x", "a/y"]
+    assert "A resume removes the limit" in resume
+
+
+def test_the_page_of_an_act_counts_the_repositories_that_it_does_not_name(live: Database) -> None:
+    live.execute(
+        "INSERT INTO repositories (id, owner, name, full_name)"
+        " SELECT gen_random_uuid(), 'b', n::text, 'b/' || n FROM generate_series(1, 23) AS n"
+    )
+    page = Browser.acting(live).get("/features/f/stop").text
+
+    assert len(names(page)) == 20
+    assert "And 5 more. The most active ones are listed." in page
+
+
+def test_an_act_that_moves_no_repository_names_none(live: Database) -> None:
+    live.execute("DELETE FROM repositories")
+    page = Browser.acting(live).get("/features/f/stop").text
+
+    assert names(page) == []
+    assert "<summary>The repositories</summary>" not in page
+
+
 def test_an_act_whose_write_back_fails_is_shown_as_done(live: Database) -> None:
     def fail(_: OpenedDatabase) -> Sequence[str]:
         raise NotFound("there is no remote upstream")
@@ -130,6 +169,39 @@ def test_a_form_of_another_site_does_nothing(live: Database, forgery: str) -> No
     refused = sent(browser, "/features/f/stop", form, headers)
 
     assert (refused.status_code, is_stopped(live)) == (403, False)
+
+
+def test_a_form_from_before_a_restart_keeps_its_reason_and_can_be_sent_again(
+    live: Database,
+) -> None:
+    fields, session = opened(Browser.acting(live), "/features/f/rollback?to=50")
+    restarted = Browser.acting(live)
+    form = {**fields, "reason": "a long <reason>"}
+
+    refused = sent(restarted, "/features/f/rollback", form, session)
+
+    assert refused.status_code == 403
+    assert live.value("SELECT rollout_percentage FROM rollout_configuration") == 100
+    assert "it was started again" in refused.text
+    assert 'value="a long &lt;reason&gt;"' in refused.text
+    again = {**dict(HIDDEN.findall(refused.text)), "reason": "errors"}
+    assert sent(restarted, "/features/f/rollback", again, session).status_code == 200
+    assert live.value("SELECT rollout_percentage FROM rollout_configuration") == 50
+
+
+def test_a_click_that_comes_twice_is_one_act_and_no_error(live: Database) -> None:
+    browser = Browser.acting(live)
+    fields, session = opened(browser, "/features/f/stop")
+    form = {**fields, "reason": "errors"}
+
+    first, second = (sent(browser, "/features/f/stop", form, session) for _ in range(2))
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert "Done already: your limit is in force." in second.text
+    assert 'role="alert"' not in second.text
+    assert live.value("SELECT count(*) FROM rollout_history") == 1
+    other = sent(browser, "/features/f/stop", {**form, "reason": "another"}, session)
+    assert other.status_code == 409
 
 
 @pytest.mark.parametrize("to", ["-1", "101", "ten", "NaN", "1.234", "1e999"])

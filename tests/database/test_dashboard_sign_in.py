@@ -271,6 +271,43 @@ def test_the_sign_in_leads_to_pages_of_this_dashboard_only(
     assert answer.headers["location"] == location
 
 
+@pytest.mark.parametrize(
+    "cookie", ["x", ".", "a.b", "=.=", "%00.%00", "[]", "%C3%A9.x", "A" * 9_000]
+)
+def test_a_broken_cookie_is_no_session_and_no_fault(
+    live: Database, tokens: Path, cookie: str
+) -> None:
+    browser = with_tokens(live, tokens)
+    session = signed_in(browser, OPERATOR)
+    names = re.findall(r"(\w+)=", session["Cookie"])
+    broken = "; ".join(f"{name}={cookie}" for name in names)
+
+    asked = browser.get("/repositories?q=a/x&at=1", headers={**PAGE, "Cookie": broken})
+
+    assert asked.status_code == 303
+    assert asked.headers["Location"] == "/login?next=%2Frepositories%3Fq%3Da%2Fx%26at%3D1"
+    assert browser.get("/login", headers={"Cookie": broken}).status_code == 200
+
+
+def test_a_form_of_an_ended_session_leads_to_the_sign_in_and_back(
+    live: Database, tokens: Path
+) -> None:
+    browser = with_tokens(live, tokens)
+    form = {"reason": "x"}
+
+    asked = browser.get(STOP, method="POST", form=form, headers=PAGE)
+    script = browser.get(STOP, method="POST", form=form)
+    signing_out = browser.get("/logout", method="POST", headers=PAGE)
+
+    assert (asked.status_code, asked.headers["Location"]) == (
+        303,
+        "/login?next=%2Ffeatures%2Ff%2Fstop",
+    )
+    # These have no page to come back to.
+    assert (script.status_code, signing_out.status_code) == (401, 401)
+    assert not is_stopped(live)
+
+
 def test_a_link_of_another_site_opens_the_page_once_more_with_the_session(
     live: Database, tokens: Path
 ) -> None:

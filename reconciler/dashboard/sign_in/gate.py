@@ -93,7 +93,9 @@ class Gate:
 
 def to_sign_in(request: Request, path: str = "/login") -> Response:
     """Return the way to the page that signs in, for a person; a script gets a status."""
-    is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    # The page of an act has the address that its form is sent to, so that a person comes back to it.
+    has_page = request.method == "GET" or request.url.path.startswith("/features/")
+    is_page = has_page and "text/html" in request.headers.get("accept", "")
     if not is_page or "x-fragment" in request.headers:
         return PlainTextResponse("sign in first\n", 401, {"WWW-Authenticate": "Bearer"})
     if request.headers.get("sec-fetch-site") == "cross-site":
