@@ -3,8 +3,10 @@
 import json
 import signal
 import socket
+import socketserver
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,7 +22,10 @@ from tests.site import Site
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-LISTENING = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{APPLICATION_NAME}'"
+LISTENING = (
+    "SELECT count(*) FROM pg_stat_activity"
+    f" WHERE application_name = '{APPLICATION_NAME}' AND datname = current_database()"
+)
 STREAMS = 200
 
 
@@ -106,6 +111,92 @@ def test_a_page_that_hears_nothing_turns_grey_and_comes_back(
         page.get_by_text("Live, as of").wait_for()
         assert page.locator("body.stale").count() == 0
         page.close()
+
+
+@contextmanager
+def losing_the_first_stream(behind: str) -> "Iterator[tuple[str, Event]]":
+    """Yield an address in front of a dashboard, and what makes its first stream silent without an end."""
+    target = httpx.URL(behind)
+    is_lost = Event()
+
+    class Relay(socketserver.BaseRequestHandler):
+        is_first = True
+
+        def handle(self) -> None:
+            asked = self.request.recv(65_536)
+            is_stream = asked.startswith(b"GET /live ")
+            loses = is_stream and Relay.is_first
+            Relay.is_first = Relay.is_first and not is_stream
+            # One request a connection, so that a stream is alone in its own.
+            asked = asked.replace(b"Connection: keep-alive", b"Connection: close")
+            with socket.create_connection((target.host, target.port or 80)) as onward:
+                onward.sendall(asked)
+                with suppress(OSError):
+                    while part := onward.recv(65_536):
+                        if not (loses and is_lost.is_set()):
+                            self.request.sendall(part)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", is_lost
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@needs_browser
+def test_a_stream_that_dies_without_an_error_is_opened_again(
+    applied: Site, browser: "Browser"
+) -> None:
+    with (
+        dashboard(applied) as (behind, _),
+        losing_the_first_stream(behind) as (address, is_lost),
+    ):
+        page = browser.new_page()
+        page.clock.install()
+        open_live(page, address)
+        is_lost.set()
+        set_percentage(applied, 33)
+        with page.expect_request("**/live"):
+            page.clock.fast_forward(16_000)
+        page.get_by_role("cell", name="33", exact=True).wait_for()
+        page.get_by_text("Live, as of").wait_for()
+        page.close()
+
+
+@needs_browser
+def test_a_page_stays_live_over_a_restart_of_the_dashboard(
+    applied: Site, browser: "Browser"
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listen = f"127.0.0.1:{listener.getsockname()[1]}"
+    page = browser.new_page()
+    with dashboard(applied, "--listen", listen) as (address, _):
+        open_live(page, address)
+    set_percentage(applied, 33)
+    with dashboard(applied, "--listen", listen):
+        page.get_by_role("cell", name="33", exact=True).wait_for()
+    page.close()
+
+
+@needs_browser
+def test_ten_tabs_of_a_browser_are_answered_and_live(applied: Site, browser: "Browser") -> None:
+    # A browser has six connections for one address.
+    with dashboard(applied) as (address, _):
+        context = browser.new_context()
+        tabs = [context.new_page() for _ in range(10)]
+        for page in tabs:
+            open_live(page, address)
+        set_percentage(applied, 33)
+        for page in tabs:
+            page.bring_to_front()
+            page.get_by_role("cell", name="33", exact=True).wait_for()
+        context.close()
 
 
 @needs_browser

@@ -85,8 +85,11 @@
 
   const channel = window.BroadcastChannel ? new BroadcastChannel("rollout-live") : null;
   if (channel) channel.onmessage = (event) => hear(event.data);
+  let held, openedAt, patience;
   const open = () => {
-    const stream = new EventSource("/live");
+    const stream = held = new EventSource("/live");
+    openedAt = Date.now();
+    patience = STALE + Math.random() * 5_000;
     stream.onmessage = (event) => {
       const message = JSON.parse(event.data);
       channel?.postMessage(message);
@@ -97,11 +100,18 @@
       if (stream.readyState === EventSource.CLOSED) setTimeout(open, 1_000 + Math.random() * 4_000);
     };
   };
+  // A connection can die without an error, such as while a computer sleeps: a silent stream is opened again.
+  const revive = () => {
+    if (!held || held.readyState === EventSource.CLOSED) return;
+    if (Date.now() - Math.max(heardAt, openedAt) < patience) return;
+    held.close();
+    open();
+  };
   // The tab that holds the lock has the stream; when it closes, another tab opens one.
   if (channel && navigator.locks) navigator.locks.request("rollout-live", () => new Promise(open));
   else open();
 
-  setInterval(say, 1_000);
+  setInterval(() => { say(); revive(); }, 1_000);
   setInterval(() => later(), REFRESH);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) later(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) { revive(); later(); } });
 })();
