@@ -1,5 +1,6 @@
 """The dashboard as a process, in a real browser at both widths and in both modes."""
 
+import re
 import signal
 import socket
 from contextlib import contextmanager
@@ -81,7 +82,8 @@ def test_every_screen_fits_its_width_and_the_policy_blocks_nothing(
     busy: Site, browser: "Browser"
 ) -> None:
     with dashboard(busy) as (address, _):
-        for width, mode in ((390, "dark"), (1280, "light")):
+        # A page of 1280 pixels at 400 percent has 320.
+        for width, mode in ((320, "light"), (390, "dark"), (1280, "light")):
             size = {"width": width, "height": 900}
             page = browser.new_page(viewport=size, color_scheme=mode)  # type: ignore[arg-type]
             for path in PATHS:
@@ -95,6 +97,54 @@ def test_every_screen_fits_its_width_and_the_policy_blocks_nothing(
                 )
                 assert width > 390 or hidden == 0, path
             page.close()
+
+
+@needs_browser
+def test_a_page_on_paper_is_whole_and_dark_on_white(busy: Site, browser: "Browser") -> None:
+    with dashboard(busy) as (address, _):
+        # The width of A4 within its margins.
+        page = browser.new_page(viewport={"width": 718, "height": 900}, color_scheme="dark")
+        page.emulate_media(media="print", color_scheme="dark")
+        for path in PATHS:
+            visit(page, address + path)
+            ink, ground, beside = page.evaluate("""() => {
+                const style = getComputedStyle(document.body);
+                const wide = [...document.querySelectorAll('.numbers')].filter(
+                    (each) => each.getBoundingClientRect().left + each.scrollWidth > innerWidth);
+                return [style.color, style.backgroundColor, wide.length];
+            }""")
+            assert (ink, ground, beside) == ("rgb(31, 35, 40)", "rgb(255, 255, 255)", 0), path
+            assert page.get_by_role("button").count() == 0
+        page.close()
+
+
+@needs_browser
+def test_a_table_has_no_shadow_in_the_colours_of_the_viewer(busy: Site, browser: "Browser") -> None:
+    with dashboard(busy) as (address, _):
+        page = browser.new_page(forced_colors="active")
+        visit(page, address)
+        shadow = "getComputedStyle(document.querySelector('.numbers')).backgroundImage"
+        assert page.evaluate(shadow) == "none"
+        page.emulate_media(forced_colors="none")
+        assert page.evaluate(shadow) != "none"
+        page.close()
+
+
+@needs_browser
+def test_a_table_of_blocks_is_a_table_for_a_screen_reader(busy: Site, browser: "Browser") -> None:
+    roles = []
+    with dashboard(busy) as (address, _):
+        for width in (390, 1280):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            visit(page, address)
+            nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+            found = [each["role"]["value"] for each in nodes if not each["ignored"]]
+            wanted = ("table", "row", "rowheader", "columnheader", "cell")
+            roles.append({role: found.count(role) for role in wanted})
+            page.close()
+
+    assert roles[0] == roles[1]
+    assert roles[1]["rowheader"] == 2
 
 
 @needs_browser
@@ -388,6 +438,52 @@ def test_a_person_signs_in_acts_and_signs_out_without_scripts(
         assert page.get_by_label("Your token").is_visible()
     by = "SELECT triggered_by FROM rollout_override ORDER BY created_at DESC LIMIT 1"
     assert busy.database.value(by) == "otto"
+
+
+def answer_to_a_stop(address: str, feature: str) -> str:
+    """Stop a feature as a form does; return the text of the answer."""
+    with httpx.Client(base_url=address, timeout=30) as client:
+        path = f"/features/{feature}/stop"
+        hidden = re.findall(r'name="(csrf|version)" value="([^"]*)"', client.get(path).text)
+        answer = client.post(path, data={**dict(hidden), "reason": "jobs hang"})
+    assert answer.status_code == 200
+    return answer.text
+
+
+def test_an_answer_says_why_git_does_not_have_the_act(site: Site) -> None:
+    site.write(rollout_file({"first": {"percentage": 5}, "second": {"percentage": 5}}))
+    site.reconcile("--yes")
+    with dashboard(site, "--no-write-back") as (address, _):
+        without = answer_to_a_stop(address, "first")
+    site.git("remote", "set-url", "origin", "/nowhere/at/all")
+    with dashboard(site) as (address, _):
+        away = answer_to_a_stop(address, "second")
+
+    sentence = "not written to git, as --no-write-back asks; to write it: reconcile write-back"
+    assert sentence in without
+    assert "not in git yet: " in away
+    assert "the override stays in force; to try again: reconcile write-back" in away
+    assert site.database.value("SELECT bool_and(emergency_stop) FROM rollout_configuration")
+
+
+@needs_browser
+def test_two_clicks_on_a_button_are_one_act(busy: Site, browser: "Browser") -> None:
+    busy.database.execute("UPDATE rollout_configuration SET is_active = true")
+    with dashboard(busy, "--no-write-back") as (address, _):
+        page = browser.new_page()
+        visit(page, f"{address}/features/other/stop")
+        page.get_by_label("Reason").fill("jobs hang")
+        page.get_by_role("button", name="Stop other").dblclick()
+        page.get_by_role("status").wait_for()
+        said = page.get_by_role("status").inner_text()
+        page.go_back()
+        # The browser keeps no page: the form does not come back as it was.
+        page.get_by_text("Nothing would change. A limit is in force already").wait_for()
+        page.close()
+
+    assert said.startswith("Done")
+    acts = "SELECT count(*) FROM rollout_history WHERE reason = 'jobs hang'"
+    assert busy.database.value(acts) == 1
 
 
 @pytest.mark.parametrize(

@@ -62,15 +62,16 @@ class NowRow:
 
     @property
     def state(self) -> str:
-        """The state in a word or two, with a sign."""
+        """The state in words, each with a sign; a feature can be inactive and limited."""
         limit = self.feature.limit
-        if not self.feature.active:
-            return "○ inactive"
+        states = [] if self.feature.active else ["○ inactive"]
         if self.feature.emergency_stop:
-            return "■ stopped"
-        if limit is not None and limit.percentage is not None:
-            return f"▼ held at {show_number(limit.percentage)}"
-        return "● active" if self.hold is None else "◆ frozen"
+            states.append("■ stopped")
+        elif limit is not None and limit.percentage is not None:
+            states.append(f"▼ held at {show_number(limit.percentage)}")
+        if not states:
+            states.append("● active" if self.hold is None else "◆ frozen")
+        return ", ".join(states)
 
     @property
     def possible_acts(self) -> Sequence[tuple[str, str]]:

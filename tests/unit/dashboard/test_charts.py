@@ -188,6 +188,24 @@ def test_the_line_falls_to_zero_where_no_job_ran() -> None:
     assert heights == [150, 24, 24, 150, 24, 150] or heights.count(150) == 3
 
 
+def test_a_line_begins_and_ends_at_the_height_of_the_window_at_the_edge() -> None:
+    begin = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    windows = [WindowOfJobs(begin + number * FIVE, "inngest", 4, 0) for number in (-1, 0, 1)]
+    chart = parsed(jobs_chart(JobSeries("inngest", "other", begin, begin + 2 * FIVE, windows, ())))
+    (line,) = chart.findall(".//div/svg/path[@class='new line']")
+
+    # Where jobs ran at an edge, the line does not fall to zero (150) there.
+    assert {float(each) for each in re.findall(r"(?:V|M[\d.]+ )([\d.]+)", line.attrib["d"])} == {24}
+
+
+def test_a_chart_without_a_job_says_so_at_its_newest_end() -> None:
+    (words,) = parsed(CHARTS["no window"]).findall(".//text[@class='empty']")
+
+    # A narrow page shows the newest end of a chart first.
+    assert words.attrib["text-anchor"] == "end"
+    assert words.text == "no job in this time"
+
+
 def test_the_table_has_each_window_and_mark_the_newest_first() -> None:
     marks = [Mark(NOW, MarkKind.ROLLBACK, "rollback 25 → 0 by watch")]
     root = parsed(jobs_chart(series([window(1, 5, 1), window(1, 9, 2, "inngest")], marks=marks)))
