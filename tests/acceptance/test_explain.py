@@ -126,6 +126,16 @@ acme/Tools and capture: not eligible
 """)
 
 
+def test_each_list_names_its_entry_as_the_file_has_it(explained: Site) -> None:
+    declare(explained, "percentage: 0, whitelist: [acme/*], exclusions: [acme/tools]")
+    explained.database.execute("UPDATE rollout_configuration SET emergency_stop = true")
+
+    done = explained.reconcile("explain", "acme/tools")
+
+    assert "     6  excluded             the exclusions have acme/tools\n" in done.stdout
+    assert "     7  whitelisted          the whitelist has acme/*\n" in done.stdout
+
+
 def test_whitelisted(explained: Site) -> None:
     declare(explained, "percentage: 0, whitelist: [acme/tools]")
 

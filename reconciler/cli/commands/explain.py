@@ -1,8 +1,8 @@
 """`reconcile explain`: whether a repository is eligible, and why."""
 
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -23,16 +23,15 @@ if TYPE_CHECKING:
     from reconciler.operations.list_origin import Origin
     from reconciler.rollout_file.model import Override
     from rollout_client.route import Job, Route
-    from rollout_client.targeting.explanation import Decision
 
-_LISTS = {Rule.WHITELISTED: "whitelist", Rule.EXCLUDED: "exclusions"}
-"""The rules that a list entry decides, and the key of the list in the file."""
+_LISTS: Final = {
+    Rule.EXCLUDED: ("exclusions", "the exclusions have "),
+    Rule.WHITELISTED: ("whitelist", "the whitelist has "),
+}
+"""The rules of lists, the key of each list in the file, and the beginning of a finding with an entry."""
 
 
-@click.command(
-    epilog="Example: reconcile explain microsoft/vscode, and in the past: "
-    "reconcile explain microsoft/vscode --at 24h"
-)
+@click.command(epilog="Example: reconcile explain microsoft/vscode --at 24h")
 @click.argument("repository", metavar="REPOSITORY", shell_complete=complete_repositories)
 @click.option("--at", type=MomentType(), metavar="GENERATION|TIME|COMMIT", help=AT_HELP)
 @click.option(
@@ -83,7 +82,7 @@ def run(
             if then is None
             else explain_then(connection, found, feature, then)
         )
-        origin = _origin(connection, settings, explanation)
+        origins = _origins(connection, settings, explanation)
         limit = None if then is not None else _limit(connection, explanation)
         decision = explanation.decision
         routing = read_routing_of(connection, feature) if then is None else then.routing
@@ -104,7 +103,7 @@ def run(
         data,
         lambda: "\n".join(
             [
-                _as_text(explanation, then, origin, limit),
+                _as_text(explanation, then, origins, limit),
                 *_route_lines(route, by_rules),
             ]
         ),
@@ -147,17 +146,23 @@ def _limit_as_json(limit: "Override | None") -> dict[str, Any] | None:
     return report_override(limit).model_dump()
 
 
-def _origin(
+def _origins(
     connection: "AnyConnection", settings: Settings, explanation: "Explanation"
-) -> "Origin | None":
-    """Return the origin of the list entry that decides; None if no entry decides."""
+) -> "Mapping[Rule, Origin]":
+    """Return the origin of each list entry that includes the repository, by the rule of the list."""
     from reconciler.operations.list_origin import find_origin
 
-    name = _LISTS.get(explanation.decision.rule)
-    if name is None or explanation.repository is None:
-        return None
-    keys = explanation.repository.keys
-    return find_origin(connection, settings.path, explanation.feature, name, keys)
+    if explanation.repository is None:
+        return {}
+    feature, keys = explanation.feature, explanation.repository.keys
+    origins: dict[Rule, Origin] = {}
+    for finding in explanation.rules:
+        name, beginning = _LISTS.get(finding.rule, ("", ""))
+        if name and finding.found.startswith(beginning):
+            origin = find_origin(connection, settings.path, feature, name, keys)
+            if origin is not None:
+                origins[finding.rule] = origin
+    return origins
 
 
 def _as_json(explanation: "Explanation") -> dict[str, Any]:
@@ -180,7 +185,7 @@ def _as_json(explanation: "Explanation") -> dict[str, Any]:
 def _as_text(
     explanation: "Explanation",
     then: "Then | None",
-    origin: "Origin | None",
+    origins: "Mapping[Rule, Origin]",
     limit: "Override | None",
 ) -> str:
     decision = explanation.decision
@@ -193,10 +198,13 @@ def _as_text(
     )
     lines = [
         f"{for_line(name or explanation.repository_id)} and {for_line(explanation.feature)}: {verdict}",
-        *wrapped(f"{decision.rule}: {for_line(_reason(decision, origin))}", indent="    "),
+        *wrapped(
+            f"{decision.rule}: {for_line(_named(decision.rule, decision.reason, origins))}",
+            indent="    ",
+        ),
     ]
-    if origin is not None:
-        lines += wrapped(for_line(_describe_origin(origin)), indent="    ")
+    if decision.rule in origins:
+        lines += wrapped(for_line(_describe_origin(origins[decision.rule])), indent="    ")
     if limit is not None:
         since = f"{short_limit(limit.percentage)} by {limit.by} since {show_time(limit.at)}"
         lines += wrapped(for_line(f"{since}: {limit.reason}"), indent="    ")
@@ -206,18 +214,15 @@ def _as_text(
     for number, finding in enumerate(explanation.rules, start=1):
         sign = "→" if finding.decides else " "
         beginning = f"  {sign} {number:>2}  {finding.rule:<21}"
-        found = _reason(decision, origin) if finding.decides else finding.found
-        for line in beside(beginning, for_line(found)):
+        found = for_line(_named(finding.rule, finding.found, origins))
+        for line in beside(beginning, found):
             lines.append(click.style(line, bold=True) if finding.decides else line)
     return "\n".join([*lines, *_size(explanation)])
 
 
-def _reason(decision: "Decision", origin: "Origin | None") -> str:
-    """Return the reason, with the entry as the file has it instead of an id."""
-    if origin is None:
-        return decision.reason
-    have = "exclusions have" if decision.rule is Rule.EXCLUDED else "whitelist has"
-    return f"the {have} {origin.entry}"
+def _named(rule: Rule, found: str, origins: "Mapping[Rule, Origin]") -> str:
+    """Return the finding of a rule, with the entry as the file has it instead of an id."""
+    return f"{_LISTS[rule][1]}{origins[rule].entry}" if rule in origins else found
 
 
 def _describe_origin(origin: "Origin") -> str:
