@@ -135,7 +135,8 @@ def _command(command: click.Command, context: click.Context, *, depth: int) -> I
     yield f"{'#' * depth} {context.command_path}\n"
     yield f"`{context.command_path} {usage}`\n"
     if command.help is not None:
-        yield f"{_plain(command.help)}\n"
+        for paragraph in command.help.split("\n\n"):
+            yield f"{_plain(paragraph)}\n"
     shared = {parameter.name for parameter in shared_options()}
     own = [each for each in command.params if each.name not in shared]
     yield from _options("", own)

@@ -41,7 +41,7 @@ def add_list_commands(group: click.Group, key: str, words: str) -> None:
     name = group.name
     examples = {
         "add": f"Example: reconcile {name} add microsoft/vscode --owner my-company",
-        "remove": f'Example: reconcile {name} remove acme/tools --commit --reason "No longer needed"',
+        "remove": f'Example: reconcile {name} remove acme/tools --commit --reason "Obsolete"',
         "list": f"Example: reconcile {name} list --format json",
     }
 

@@ -13,9 +13,7 @@ from reconciler.planning.guard_names import Allowed, GuardName
 _WITH_REASON: Final = (GuardName.FREEZE, GuardName.APPROVAL)
 
 
-@click.command(
-    epilog="Example: reconcile --dry-run shows what a merge would change; reconcile applies it."
-)
+@click.command(epilog="Example: reconcile --dry-run && reconcile")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="With --dry-run: exit 2 if changes are pending."

@@ -10,16 +10,15 @@ VARIABLE = "_RECONCILE_COMPLETE"
 """The variable that the script sets when it runs the program; click defines the name."""
 
 
-@click.command(
-    "completion",
-    epilog="Example: reconcile completion bash > ~/.local/share/bash-completion/completions/reconcile",
-)
+@click.command("completion", epilog="Example: reconcile completion bash >> ~/.bash_completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
     """Print a shell script that completes commands, options, features and list entries.
 
-    For one session: eval "$(reconcile completion bash)"; in fish: reconcile completion fish | source.
+    For one session of bash: eval "$(reconcile completion bash)"
+
+    For one session of fish: reconcile completion fish | source
     """
     settings = settings_of(context)
     settings.choose_format(Format.TEXT)

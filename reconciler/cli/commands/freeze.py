@@ -21,9 +21,7 @@ def command() -> None:
     """Freezes in the file: times in which no audience widens."""
 
 
-@command.command(
-    epilog='Example: reconcile freeze add weekend --from "fri 16:00" --to "mon 08:00" --zone Europe/Berlin'
-)
+@command.command(epilog='Example: reconcile freeze add weekend --from "fri 16:00" --to "mon 08:00"')
 @click.argument("name", metavar="NAME")
 @click.option(
     "--from", "begin", metavar="TIME", required=True, help="fri 16:00, or 2026-12-18 16:00."

@@ -6,7 +6,7 @@ from reconciler.cli.options import Format, settings_of
 from reconciler.cli.output import print_json
 
 
-@click.command(epilog="Example: reconcile schema > schemas/rollout.schema.json")
+@click.command(epilog="Example: reconcile schema > rollout.schema.json")
 @click.argument(
     "what",
     type=click.Choice(["rollout", "plan", "notification"]),

@@ -33,7 +33,7 @@ COMMANDS = dict(all_commands())
 def test_every_command_has_an_example_of_itself_that_parses(words: str) -> None:
     epilog = COMMANDS[words].epilog or ""
     # The next arguments are free text, or belong to another program.
-    example = re.match(r"Example: .*?(reconcile.*?)(, and| && | [|>] | shows |\)|$)", epilog)
+    example = re.match(r"Example: .*?(reconcile.*?)(, and| && | [|>]+ |\)|$)", epilog)
 
     assert example is not None, f"{words} --help has no example"
     assert f"{example[1]} ".startswith(f"{words} ")
@@ -45,6 +45,13 @@ def test_every_command_has_an_example_of_itself_that_parses(words: str) -> None:
         assert found is not None
         command, context = found, click.Context(found, context, info_name=name)
     command.make_context(context.info_name, arguments)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_an_example_is_one_line_of_a_terminal_so_that_it_can_be_copied(words: str) -> None:
+    context = click.Context(COMMANDS[words], info_name=words, terminal_width=80)
+
+    assert COMMANDS[words].get_help(context).endswith(f"\n\n  {COMMANDS[words].epilog}")
 
 
 @pytest.mark.parametrize("words", COMMANDS)
