@@ -127,6 +127,19 @@ def test_a_change_by_hand_without_an_entry_says_so(rollout: Site) -> None:
     assert "the history has no entry for this change" in text
 
 
+def test_an_entry_by_hand_of_another_change_is_not_its_author(rollout: Site) -> None:
+    rollout.database.execute("""
+        UPDATE rollout_configuration SET rollout_percentage = 20;
+        INSERT INTO rollout_history
+            (rollout_config_id, action, new_percentage, reason, triggered_by)
+        SELECT id, 'emergency_rollback', 0, 'pager at 3 a.m.', 'lin' FROM rollout_configuration
+    """)
+
+    text = " ".join(rollout.reconcile("drift").stdout.split())
+
+    assert "no entry for this change; the newest one by hand is to 0, by lin at " in text
+
+
 def test_the_question_has_the_effect_and_asks_for_the_reason(rollout: Site) -> None:
     terminal = at_terminal(rollout, "rollback", "--to", "10", columns=80)
 
