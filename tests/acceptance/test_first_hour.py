@@ -264,6 +264,15 @@ def test_output_fits_the_terminal(rollout: Site, columns: int) -> None:
         assert [line for line in too_long if max(map(len, line.split())) < 30] == [], command
 
 
+def test_a_limited_feature_has_no_target_for_participation(rollout: Site) -> None:
+    rollout.reconcile("stop", "--reason", "it hurts")
+
+    health = rollout.reconcile("health").stdout
+
+    assert "0.0 % of the repositories are eligible; no target under a limit\n" in health
+    assert "no repository is eligible; target: at most 80 %\n" in health
+
+
 @pytest.mark.parametrize(
     ("word", "command_line"),
     [("plan", "reconcile --dry-run"), ("apply", "reconcile"), ("diff", "reconcile --dry-run")],

@@ -289,17 +289,21 @@ def _evidence_lines(evidence: "Evidence", processors: "Processors") -> Iterable[
 def _indicators(indicators: Indicators) -> Iterable[list[str]]:
     participation, concentration = indicators.participation, indicators.concentration
     tests = indicators.test_repositories
+    is_below = (participation.value or 0) <= participation.limit
+    is_lowered = is_below and participation.status is IndicatorStatus.OK
+    target = "no target under a limit" if is_lowered else f"target: over {participation.limit} %"
     yield _indicator(
         "participation",
         participation,
-        f"{_percent(participation)} of the repositories are eligible; "
-        f"target: over {participation.limit} %",
+        f"{_percent(participation)} of the repositories are eligible; {target}",
+    )
+    share = (
+        "no repository is eligible"
+        if concentration.value is None
+        else f"{_percent(concentration)} of the eligible ones are in one category"
     )
     yield _indicator(
-        "concentration",
-        concentration,
-        f"{_percent(concentration)} of the eligible ones are in one category; "
-        f"target: at most {concentration.limit} %",
+        "concentration", concentration, f"{share}; target: at most {concentration.limit} %"
     )
     yield _indicator(
         "test",
