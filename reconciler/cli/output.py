@@ -100,8 +100,13 @@ def print_result(settings: Settings, text: str) -> None:
     """Print a command's result; its styles are shown on a terminal and left out elsewhere."""
     if settings.format is Format.TEXT and os.environ.get("GITHUB_ACTIONS"):
         text = _without_commands(text)
-    is_plain = settings.no_color or bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
-    click.echo(text, color=not is_plain)
+    is_plain = settings.no_color or bool(os.environ.get("NO_COLOR"))
+    click.echo(text, color=not is_plain and _obeys_control_codes(sys.stdout))
+
+
+def _obeys_control_codes(stream: Any) -> bool:
+    """Return whether a stream is a terminal that shows colours and clears lines."""
+    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
 
 
 def _without_commands(text: str) -> str:
@@ -173,7 +178,7 @@ def describe_interruption(interruption: BaseException) -> str:
 @contextmanager
 def shown_progress(settings: Settings) -> Iterator[Callable[[str, int, int], None]]:
     """Yield a function that shows how far work is, in one line of a terminal; the line goes at the end."""
-    if settings.quiet or not sys.stderr.isatty():
+    if settings.quiet or not _obeys_control_codes(sys.stderr):
         yield lambda _what, _done, _total: None
         return
 
@@ -188,7 +193,7 @@ def shown_progress(settings: Settings) -> Iterator[Callable[[str, int, int], Non
 
 def inform_between(settings: Settings, message: str) -> None:
     """Print a message while progress may be shown, in a line of its own."""
-    if not settings.quiet and sys.stderr.isatty():
+    if not settings.quiet and _obeys_control_codes(sys.stderr):
         _clear_line()
     settings.inform(message)
 

@@ -264,6 +264,14 @@ def test_output_fits_the_terminal(rollout: Site, columns: int) -> None:
         assert [line for line in too_long if max(map(len, line.split())) < 30] == [], command
 
 
+def test_a_terminal_without_control_codes_gets_none(rollout: Site) -> None:
+    terminal = at_terminal(rollout, "status", env={"TERM": "dumb"})
+    terminal.expect(pexpect.EOF)
+
+    assert "capture" in terminal.before
+    assert "\x1b" not in terminal.before
+
+
 def test_a_limited_feature_has_no_target_for_participation(rollout: Site) -> None:
     rollout.reconcile("stop", "--reason", "it hurts")
 
