@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.render.text import for_terminal
+from reconciler.cli.render.text import fitted, for_terminal
 from reconciler.cli.types import FILE
 from reconciler.errors import FileInvalid, ReconcilerError
 
@@ -51,7 +52,8 @@ class Settings:
     def inform(self, message: str) -> None:
         """Print a message that is not the result, unless --quiet is given."""
         if not self.quiet:
-            click.echo(for_terminal(message), err=True)
+            text = for_terminal(message)
+            click.echo(fitted(text) if sys.stderr.isatty() else text, err=True)
 
     def warn(self, message: str) -> None:
         """Print a message about a problem, also with --quiet."""

@@ -268,8 +268,18 @@ def test_a_terminal_without_control_codes_gets_none(rollout: Site) -> None:
     terminal = at_terminal(rollout, "status", env={"TERM": "dumb"})
     terminal.expect(pexpect.EOF)
 
-    assert "capture" in terminal.before
-    assert "\x1b" not in terminal.before
+    shown = str(terminal.before)
+    assert "capture" in shown
+    assert "\x1b" not in shown
+
+
+def test_the_next_step_fits_the_terminal_and_keeps_its_command_whole(rollout: Site) -> None:
+    terminal = at_terminal(rollout, "set", "40", "--no-color", columns=60)
+    terminal.expect(pexpect.EOF)
+
+    lines = str(terminal.before).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert any("reconcile --dry-run" in line for line in lines)
 
 
 def test_a_limited_feature_has_no_target_for_participation(rollout: Site) -> None:

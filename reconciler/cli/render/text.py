@@ -18,6 +18,9 @@ from reconciler.wording import count
 
 _PLAIN_SENTENCE: Final = re.compile(r"(?:[\w ,.;()%→+'−/=-]|:(?!//))*")
 """Characters that mean nothing in Markdown inside a line, and make no link or mention."""
+_COMMAND: Final = re.compile(r"\breconcile( --file ('[^']*'|\S+))?( -{0,2}[a-z][a-z-]*){0,4}")
+"""A command line of this program in a sentence."""
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _BACKTICKS: Final = re.compile("`+")
 
 WIDTH: Final = 100
@@ -109,6 +112,17 @@ def wrapped(text: str, *, indent: str = "", hanging: str = _INDENT) -> list[str]
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def fitted(text: str) -> str:
+    """Return text with each long line over as many lines as it needs; neither a word nor a command is cut."""
+    lines: list[str] = []
+    for each in text.split("\n"):
+        whole = _COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), each)
+        indent = each[: len(each) - len(each.lstrip(" "))]
+        is_long = len(each) > width()
+        lines += wrapped(whole.strip(" "), indent=indent) if is_long else [each]
+    return "\n".join(lines).replace(_NO_BREAK, " ")
 
 
 def line(label: str, text: str) -> str:

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from reconciler.cli.render.text import Column, fixed_width, line, paragraph, table
+from reconciler.cli.render.text import Column, fitted, fixed_width, line, paragraph, table
 
 COLUMNS = (Column("name"), Column("jobs", right=True), Column("last error"))
 ROWS = [
@@ -62,3 +62,19 @@ def test_a_sentence_wraps_at_the_width(columns: int) -> None:
     assert max(map(len, lines)) <= columns
     assert lines[0].startswith("    reason       errors")
     assert lines[1].startswith(" " * 17)
+
+
+def test_a_message_is_cut_neither_in_a_word_nor_in_a_command() -> None:
+    message = (
+        "    To see it: reconcile --file 'my team/rollout.yaml' drift revert --yes. Next: push it"
+    )
+
+    with fixed_width(40):
+        lines = fitted(f"short\n{message}").splitlines()
+
+    assert lines == [
+        "short",
+        "    To see it:",
+        "        reconcile --file 'my team/rollout.yaml' drift revert --yes.",
+        "        Next: push it",
+    ]
