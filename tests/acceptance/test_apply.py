@@ -216,7 +216,7 @@ def test_uncommitted_changes_are_shown_in_plan_and_history(site: Site) -> None:
 
     done = site.reconcile()
 
-    assert ", uncommitted against generation 0" in done.stdout
+    assert ", uncommitted, against generation 0" in done.stdout
     assert site.database.value("SELECT metadata -> 'uncommitted' FROM rollout_history") is True
 
 
@@ -269,7 +269,7 @@ def test_a_file_in_a_repository_without_commits_is_uncommitted(site: Site) -> No
     done = site.reconcile()
 
     assert (refused.exit_code, done.exit_code) == (3, 0)
-    assert done.stdout.startswith("rollout.yaml, uncommitted against generation 0\n")
+    assert done.stdout.startswith("rollout.yaml, uncommitted, against generation 0\n")
     assert site.database.value("SELECT uncommitted FROM rollout_generation") is True
 
 

@@ -101,7 +101,7 @@ def _as_text(found: "Verified") -> str:
     limit, by = describe_limit(found.override.percentage), for_line(found.override.by)
     lines = [f"{name}: {limit}, by {by}, {found.seconds:,.1f} s ago"]
     for check in found.checks:
-        status = click.style(f"{check.status:<8}", fg=_COLORS[check.status])
+        status = click.style(f"{check.status:<9}", fg=_COLORS[check.status])
         beginning = f"    {check.name:<14}{status}"
         lines += beside(beginning, for_line(check.detail))
     return "\n".join(lines)

@@ -115,7 +115,7 @@ def _headline(plan: Plan, source: Source) -> str:
 
 
 def _where(source: Source) -> str:
-    uncommitted = ", uncommitted" if source.uncommitted else ""
+    uncommitted = ", uncommitted," if source.uncommitted else ""
     if source.commit is None:
         return uncommitted or " outside git"
     return f" at {short_commit(source.commit)}{uncommitted}"
