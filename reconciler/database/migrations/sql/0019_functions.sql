@@ -437,8 +437,8 @@ DECLARE
     ends_at timestamptz;
     is_compared boolean;
     inserted_at timestamptz;
-    merged_at timestamptz;
     is_busy boolean;
+    sees_one_snapshot CONSTANT boolean := current_setting('transaction_isolation') <> 'read committed';
     duration_counts bigint [];
 BEGIN
     IF NOT coalesce(
@@ -452,22 +452,23 @@ BEGIN
         );
     END IF;
     SELECT
-        configuration.id, repository.id, categorized.category, bounds.window_start, bounds.window_end,
+        configuration.id, categorized.repository_id, categorized.category, bounds.window_start, bounds.window_end,
         record_rollout_job.processor_type IN (configuration.processor, configuration.fallback),
-        busy.taken_at, merging.taken_at
-    INTO configuration_id, found_id, found_category, begins_at, ends_at, is_compared, inserted_at,
-        merged_at
+        busy.taken_at
+    INTO configuration_id, found_id, found_category, begins_at, ends_at, is_compared, inserted_at
     FROM public.rollout_configuration AS configuration
-    LEFT JOIN public.repositories AS repository ON repository.id = repo_id
     LEFT JOIN public.repository_categories AS categorized ON categorized.repository_id = repo_id
     CROSS JOIN LATERAL public.rollout_window_at(reported_at, configuration.metrics_cut_at) AS bounds
     LEFT JOIN public.rollout_metrics_turn AS busy ON busy.number = 1
-    LEFT JOIN public.rollout_metrics_turn AS merging ON merging.number = 2
     WHERE configuration.feature_name = record_rollout_job.feature_name;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no feature is called %', coalesce(quote_literal(feature_name), 'null')
             USING ERRCODE = 'no_data_found',
                 HINT = 'Apply a rollout file that has it, or report the job under its name.';
+    END IF;
+    IF found_id IS NULL THEN
+        -- It has no row of its own among the categories, or does not exist.
+        SELECT repository.id INTO found_id FROM public.repositories AS repository WHERE repository.id = repo_id;
     END IF;
     IF found_id IS NULL THEN
         RAISE EXCEPTION 'no repository has the id %', coalesce(repo_id::text, 'null')
@@ -485,7 +486,7 @@ BEGIN
     -- Also after a failover to a server with an earlier clock. A transaction that sees one snapshot only inserts: it
     -- would fail where another one updated a row since.
     is_busy = coalesce(inserted_at BETWEEN reported_at - one_second AND reported_at + one_second, false)
-        OR current_setting('transaction_isolation') <> 'read committed';
+        OR sees_one_snapshot;
     IF NOT is_busy THEN
         PERFORM FROM public.rollout_metrics_turn AS turn WHERE turn.number = 0 FOR UPDATE SKIP LOCKED;
         IF FOUND THEN
@@ -510,6 +511,17 @@ BEGIN
             RETURN;
         END IF;
     END IF;
+    IF found_category IS NULL THEN
+        -- Of a repository without a row of its own, as in the window so far: to compute it takes longer.
+        SELECT counted.category INTO found_category
+        FROM public.rollout_metrics AS counted
+        WHERE counted.slot IS NOT null AND counted.window_key = public.rollout_window_key(
+            configuration_id, repo_id, record_rollout_job.processor_type,
+            coalesce(record_rollout_job.job_kind, ''), public.rollout_size_class(job_size), begins_at
+        )
+        LIMIT 1;
+        found_category = coalesce(found_category, public.rollout_category_of(repo_id));
+    END IF;
     INSERT INTO public.rollout_metrics_rollup (
         rollout_config_id, processor_type, category, counts_from, counts_until, jobs, errors,
         duration_counts, newest_at, repository_id,
@@ -517,19 +529,7 @@ BEGIN
     )
     VALUES (
         configuration_id, record_rollout_job.processor_type,
-        coalesce(
-            found_category,
-            -- Of a repository without a row of its own, as in the window so far: to compute it takes longer.
-            (
-                SELECT counted.category FROM public.rollout_metrics AS counted
-                WHERE counted.slot IS NOT null AND counted.window_key = public.rollout_window_key(
-                    configuration_id, repo_id, record_rollout_job.processor_type,
-                    coalesce(record_rollout_job.job_kind, ''), public.rollout_size_class(job_size), begins_at
-                )
-                LIMIT 1
-            ),
-            public.rollout_category_of(repo_id)
-        ),
+        found_category,
         begins_at, ends_at,
         1, (NOT succeeded)::integer,
         duration_counts,
@@ -544,7 +544,7 @@ BEGIN
                 )
         END
     );
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
+    IF sees_one_snapshot THEN
         RETURN;
     ELSIF NOT is_busy THEN
         UPDATE public.rollout_metrics_turn AS busy
@@ -558,7 +558,10 @@ BEGIN
         IF FOUND AND coalesce(inserted_at < reported_at - 2 * one_second, true) THEN
             PERFORM public.merge_some_rollout_rollup();
         END IF;
-    ELSIF reported_at > inserted_at + 0.5 * one_second AND merged_at < inserted_at THEN
+    ELSIF reported_at > inserted_at + 0.5 * one_second AND EXISTS (
+        SELECT FROM public.rollout_metrics_turn AS turn
+        WHERE turn.number = 2 AND turn.taken_at < inserted_at
+    ) THEN
         UPDATE public.rollout_metrics_turn AS merging
         SET taken_at = inserted_at
         WHERE merging.number = (
