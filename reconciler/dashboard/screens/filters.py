@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
+from reconciler.escape import spelled_out
 from reconciler.planning.drift import describe_change
 from reconciler.wording import show_number, show_price, show_time
 
@@ -24,7 +25,9 @@ def breakable(name: str) -> str:
     """Return a name that a browser breaks after a sign and not within a word, where it is long."""
     if len(name) <= _LONG:
         return name
-    return Markup("<wbr>").join(escape(each) for each in re.split(r"(?<=[-_./])(?=\w)", name))
+    # Markup is shown as it is, so that its characters are spelled out here.
+    parts = re.split(r"(?<=[-_./])(?=\w)", spelled_out(name))
+    return Markup("<wbr>").join(map(escape, parts))
 
 
 FILTERS: Final[Mapping[str, Callable[[Any], str]]] = {
