@@ -74,6 +74,15 @@ def report_text(report: "WriteBackReport") -> str:
     return "\n".join(_line(report, each) for each in report.overrides)
 
 
+def report_sentences(report: "WriteBackReport") -> tuple[str, ...]:
+    """Return the outcome for a page, which wraps by itself: a sentence for each override."""
+    if not report.overrides:
+        return (report_text(report),)
+    return tuple(
+        f"{_sentence(report, each)} (override {each.override})" for each in report.overrides
+    )
+
+
 def warn_of_problem(settings: Settings, report: "WriteBackReport") -> None:
     """Print on stderr why a pass ended early, if it did."""
     problem = describe_problem(report)
@@ -93,8 +102,12 @@ def describe_problem(report: "WriteBackReport") -> str | None:
 
 
 def _line(report: "WriteBackReport", written: "WrittenBack") -> str:
+    text = for_line(_sentence(report, written))
+    return "\n".join([*wrapped(text), f"    override {written.override}"])
+
+
+def _sentence(report: "WriteBackReport", written: "WrittenBack") -> str:
     from reconciler.cli.render.wording import describe_written_back
 
     where = f"{report.remote}/{report.branch}"
-    text = for_line(f"{written.feature}: {describe_written_back(where, written)}")
-    return "\n".join([*wrapped(text), f"    override {written.override}"])
+    return f"{written.feature}: {describe_written_back(where, written)}"

@@ -462,6 +462,9 @@ def test_an_answer_says_why_git_does_not_have_the_act(site: Site) -> None:
     sentence = "not written to git, as --no-write-back asks; to write it: reconcile write-back"
     assert sentence in without
     assert "not in git yet: " in away
+    # A sentence for each override that git does not have, and one for the reason.
+    sentences = re.findall(r'<li class="long">(.*?)</li>', away)
+    assert [each.partition(" ")[0] for each in sentences] == ["first:", "second:", "not"]
     assert "the override stays in force; to try again: reconcile write-back" in away
     assert site.database.value("SELECT bool_and(emergency_stop) FROM rollout_configuration")
 

@@ -20,7 +20,7 @@ from reconciler.cli.types import Listen
 from reconciler.cli.write_back_report import (
     describe_no_write_back,
     describe_problem,
-    report_text,
+    report_sentences,
     write_back_and_warn,
     write_back_option,
 )
@@ -146,6 +146,6 @@ def _acting(
         if report is None:
             return (describe_no_write_back(requested=writes_back),)
         problem = describe_problem(report)
-        return (*report_text(report).splitlines(), *(() if problem is None else (problem,)))
+        return (*report_sentences(report), *(() if problem is None else (problem,)))
 
     return Acting(open_database, write_back)
