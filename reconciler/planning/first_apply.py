@@ -1,6 +1,6 @@
 """The first apply of a live feature: its guard refuses what opens the feature beyond live.
 
-No apply stored the feature, so nothing tells an edit of the file from SQL that ran after the file was
+No apply stored the feature, so nothing shows whether a person edited the file, or SQL ran after it was
 written. A lower percentage, a stop and a deactivation are kept without this guard, and where an
 adoption recorded the feature, a narrowing since then is held.
 """

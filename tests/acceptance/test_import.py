@@ -354,7 +354,7 @@ def test_without_an_adoption_a_narrowing_after_an_import_stays(
     assert live(not_adopted, CONFIGURED, "capture") == narrowed
 
 
-def test_without_an_adoption_an_edited_file_opens_the_feature_where_allowed(
+def test_an_edited_file_opens_a_feature_that_was_not_adopted(
     not_adopted: Site,
 ) -> None:
     not_adopted.database.execute("UPDATE rollout_configuration SET target_repositories = '{}'")

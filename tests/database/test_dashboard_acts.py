@@ -171,7 +171,7 @@ def test_a_form_of_another_site_does_nothing(live: Database, forgery: str) -> No
     assert (refused.status_code, is_stopped(live)) == (403, False)
 
 
-def test_a_form_from_before_a_restart_keeps_its_reason_and_can_be_sent_again(
+def test_a_form_from_before_a_restart_keeps_its_reason(
     live: Database,
 ) -> None:
     fields, session = opened(Browser.acting(live), "/features/f/rollback?to=50")
