@@ -87,7 +87,9 @@ class RolloutConsole:
         """Raise `WrongName` with the nearest method: `setRollout` is `set_rollout` here."""
         methods = [each for each in dir(type(self)) if not each.startswith("_")]
         snake = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-        near = get_close_matches(snake, methods, n=1)
+        # `setRolloutPercentage` begins as `set_rollout` does, and has more letters of another method.
+        beginnings = [each for each in methods if snake.startswith(each)]
+        near = sorted(beginnings, key=len)[-1:] or get_close_matches(snake, methods, n=1)
         hint = f"the method is called rollout.{near[0]}() here" if near else "see help(rollout)"
         raise WrongName(f"there is no rollout.{name}; {hint}", name=name, obj=self)
 

@@ -313,9 +313,12 @@ def test_the_prompt_accepts_what_the_browser_console_did(rollout: Site) -> None:
     done = rollout.reconcile(
         "console",
         "--quiet",
-        stdin="rollout.setRollout(25)\nawait rollout.emergency_stop()\nhelp(rollout)\n",
+        stdin="rollout.setRollout(25)\nrollout.setRolloutPercentage(25)\nawait rollout.emergency_stop()\nhelp(rollout)\n",
     )
 
+    assert (
+        "no rollout.setRolloutPercentage; the method is called rollout.set_rollout()" in done.stderr
+    )
     assert "there is no rollout.setRollout; the method is called rollout.set_rollout() here" in (
         done.stderr
     )
