@@ -27,6 +27,12 @@ from rollout_client.targeting.environment import (
 )
 from rollout_client.targeting.steps import step_of
 
+LIST_HAS: Final = {
+    Rule.EXCLUDED: "the exclusions have ",
+    Rule.WHITELISTED: "the whitelist has ",
+}
+"""The beginning of the finding of a list that has the repository; the entry follows it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -130,14 +136,14 @@ def _excluded_found(
     targeting: Targeting, repository: Repository, _environment: EnvironmentOverride
 ) -> str:
     found = _key_in(targeting.exclusions, repository)
-    return "the exclusions do not have it" if found is None else f"the exclusions have {found}"
+    return "the exclusions do not have it" if found is None else LIST_HAS[Rule.EXCLUDED] + found
 
 
 def _whitelisted_found(
     targeting: Targeting, repository: Repository, _environment: EnvironmentOverride
 ) -> str:
     found = _key_in(targeting.whitelist, repository)
-    return "the whitelist does not have it" if found is None else f"the whitelist has {found}"
+    return "the whitelist does not have it" if found is None else LIST_HAS[Rule.WHITELISTED] + found
 
 
 def _whitelist_strategy_found(

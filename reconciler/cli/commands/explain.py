@@ -15,6 +15,7 @@ from reconciler.cli.render.text import beside, for_line, wrapped
 from reconciler.cli.types import JobType, MomentType
 from reconciler.wording import counted, short_commit, short_limit, show_time
 from rollout_client.targeting.eligibility import Rule
+from rollout_client.targeting.explanation import LIST_HAS
 
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
     from reconciler.rollout_file.model import Override
     from rollout_client.route import Job, Route
 
-_LISTS: Final = {
-    Rule.EXCLUDED: ("exclusions", "the exclusions have "),
-    Rule.WHITELISTED: ("whitelist", "the whitelist has "),
-}
-"""The rules of lists, the key of each list in the file, and the beginning of a finding with an entry."""
+_LISTS: Final = {Rule.EXCLUDED: "exclusions", Rule.WHITELISTED: "whitelist"}
+"""The rules of lists, and the key of each list in the file."""
 
 
 @click.command(epilog="Example: reconcile explain microsoft/vscode --at 24h")
@@ -157,8 +155,8 @@ def _origins(
     feature, keys = explanation.feature, explanation.repository.keys
     origins: dict[Rule, Origin] = {}
     for finding in explanation.rules:
-        name, beginning = _LISTS.get(finding.rule, ("", ""))
-        if name and finding.found.startswith(beginning):
+        name = _LISTS.get(finding.rule)
+        if name is not None and finding.found.startswith(LIST_HAS[finding.rule]):
             origin = find_origin(connection, settings.path, feature, name, keys)
             if origin is not None:
                 origins[finding.rule] = origin
@@ -222,7 +220,7 @@ def _as_text(
 
 def _named(rule: Rule, found: str, origins: "Mapping[Rule, Origin]") -> str:
     """Return the finding of a rule, with the entry as the file has it instead of an id."""
-    return f"{_LISTS[rule][1]}{origins[rule].entry}" if rule in origins else found
+    return f"{LIST_HAS[rule]}{origins[rule].entry}" if rule in origins else found
 
 
 def _describe_origin(origin: "Origin") -> str:
