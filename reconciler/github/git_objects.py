@@ -54,7 +54,7 @@ class ObjectStore:
         """Move a branch forward to a commit, never by force.
 
         Raises:
-            SetupInvalid: there is no such branch, it has commits that this one lacks, or a rule refuses it.
+            SetupInvalid: the branch does not exist, has commits that this one lacks, or a rule refuses it.
             Unavailable: GitHub does not answer; it may have moved the branch.
         """
         ref = f"{self.repository}/git/refs/heads/{quote(branch)}"

@@ -62,7 +62,7 @@ class WaitingItem:
     """None if it concerns no single feature."""
     since: datetime | None = None
     scope: str = "all"
-    """What it concerns if it is no single feature."""
+    """The features that it concerns, in words, if `feature` is None."""
 
 
 @dataclass(frozen=True, slots=True)

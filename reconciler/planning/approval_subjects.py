@@ -171,7 +171,7 @@ def is_by_audience(change: Change) -> bool:
 
 
 def is_wider(override: Override | None, other: Override | None) -> bool:
-    """Return whether a limit is wider than another one; None means that there is no limit."""
+    """Return whether a limit is wider than another one; None is the absence of a limit, the widest."""
     if other is None:
         return False
     return override is None or is_narrower(other, override)

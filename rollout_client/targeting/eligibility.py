@@ -135,7 +135,7 @@ def sha256_limit_of_unlisted(
     gets the feature. It is None if the size or the bucketing `hashtext` decides.
     """
     rule = targeting.off_rule or targeting.strategy_rule
-    if environment.stops(feature) or rule in _RULES_OF_NOBODY:
+    if environment.stops(feature) or rule in _RULES_WITHOUT_AUDIENCE:
         return 0
     if rule is _PERCENTAGE_STRATEGY and targeting.bucketing is _SHA256:
         return _limit_in_force(targeting, environment)
@@ -204,7 +204,9 @@ _EXCLUDED: Final = Rule.EXCLUDED
 _WHITELISTED: Final = Rule.WHITELISTED
 _PERCENTAGE_STRATEGY: Final = Rule.PERCENTAGE_STRATEGY
 _SIZE_STRATEGY: Final = Rule.SIZE_STRATEGY
-_RULES_OF_NOBODY: Final = frozenset({Rule.INACTIVE, Rule.EMERGENCY_STOP, Rule.WHITELIST_STRATEGY})
+_RULES_WITHOUT_AUDIENCE: Final = frozenset(
+    {Rule.INACTIVE, Rule.EMERGENCY_STOP, Rule.WHITELIST_STRATEGY}
+)
 
 _RULE_OF_STRATEGY: Final = {
     Strategy.WHITELIST: Rule.WHITELIST_STRATEGY,
