@@ -127,7 +127,6 @@ def _decisions(url: str) -> Iterator[Row]:
                 work / DECISIONS,
                 floor / DECISIONS,
                 most_ratio=0.2,
-                regression_ratio=0.5,
             )
         work, floor = interleaved(lambda: ask(batches.pop()), lambda: _hash(known), rounds=ROUNDS)
         yield Row(
@@ -136,7 +135,6 @@ def _decisions(url: str) -> Iterator[Row]:
             work / DECISIONS,
             floor / DECISIONS,
             most_ratio=6,
-            regression_ratio=12,
         )
         bare = _BareDecision()
         work, floor = interleaved(

@@ -16,7 +16,7 @@ class Answers(dict[str | UUID, bool]):
     `answers[repository]` decides a missing one.
 
     Raises:
-        KeyError: The repository is unknown; such an answer is not kept.
+        KeyError: The repository is unknown, and a known one could be eligible; such an answer is not kept.
     """
 
     __slots__ = ("_feature", "_has_names", "_limit", "_listed", "_place", "_prefix", "_state")
@@ -39,14 +39,7 @@ class Answers(dict[str | UUID, bool]):
         )
 
     def __missing__(self, asked: str | UUID) -> bool:
-        place = self._place(asked)
-        eligible = None
-        if place is not None and self._limit is not None:
-            page, row, id_ = place
-            keys = page.keys(row, id_) if self._has_names else (id_,)
-            if self._listed.isdisjoint(keys):
-                # So it is for most repositories, and nothing else about them has to be read.
-                eligible = bucket_of(self._prefix, id_.encode()) < self._limit
+        eligible = self._of_unlisted(asked)
         if eligible is None:
             found = self._state.repositories.find(asked)
             if found is None:
@@ -56,3 +49,19 @@ class Answers(dict[str | UUID, bool]):
             self.clear()
         self[asked] = eligible
         return eligible
+
+    def _of_unlisted(self, asked: str | UUID) -> bool | None:
+        """Return the answer for the id of a repository in neither list; None if more facts decide."""
+        id_ = asked.lower() if isinstance(asked, str) else str(asked)
+        if self._limit is None or "/" in id_ or id_ in self._listed:
+            return None
+        is_below = bucket_of(self._prefix, id_.encode("utf-8", "replace")) < self._limit
+        if not is_below and not self._has_names:
+            # The answer is no for a known repository and for an unknown one, so the search is not needed.
+            return False
+        place = self._place(asked)
+        if place is None:
+            return None
+        page, row, id_ = place
+        is_listed = self._has_names and not self._listed.isdisjoint(page.keys(row, id_))
+        return None if is_listed else is_below

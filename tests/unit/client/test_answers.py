@@ -1,6 +1,7 @@
 """The answers about a feature are those of its state, whatever the feature, its lists and the environment."""
 
 from decimal import Decimal
+from itertools import product
 from types import MappingProxyType
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from rollout_client.reads import Feature
 from rollout_client.repositories import Page, Repositories
 from rollout_client.state import State
 from rollout_client.targeting.buckets import Bucketing
-from rollout_client.targeting.eligibility import Targeting
+from rollout_client.targeting.categories import Category
+from rollout_client.targeting.eligibility import Repository, Targeting
 from rollout_client.targeting.environment import NO_OVERRIDE, EnvironmentOverride
 from rollout_client.targeting.strategy import Strategy
 
@@ -111,15 +113,40 @@ def test_an_answer_by_percentage_heeds_the_environment(
 
 
 @given(targetings, environments)
-def test_an_unknown_repository_has_no_answer_and_none_is_kept(
+def test_an_unknown_repository_has_a_no_only_if_a_known_one_would(
+    targeting: Targeting, environment: EnvironmentOverride
+) -> None:
+    state = state_of(targeting, environment=environment)
+    answers = Answers(state, "f")
+
+    for number in (7, 8, 9):
+        id_ = UUID(int=number)
+        for asked in (id_, str(id_), str(id_).upper()):
+            if not _has_an_answer(answers, asked):
+                assert asked not in answers
+                continue
+            assert answers[asked] is False
+            for category, name in product(Category, ("", "acme/site-1", "other/site-2", "x/y")):
+                known = Repository(str(id_), name, category, marked_as_test=True)
+                assert not state.is_eligible(known, "f")
+
+
+@given(targetings, environments)
+def test_a_text_that_is_no_known_name_or_id_never_has_a_yes(
     targeting: Targeting, environment: EnvironmentOverride
 ) -> None:
     answers = Answers(state_of(targeting, environment=environment), "f")
 
-    for asked in (UUID(int=7), str(UUID(int=7)), "acme/none", "acme", ""):
-        with pytest.raises(KeyError):
-            answers[asked]
-    assert not answers
+    for asked in ("acme/none", "acme", "", "\ud800", "\ud800/x", "acme/*", "-" * 36):
+        assert not _has_an_answer(answers, asked) or answers[asked] is False
+
+
+def _has_an_answer(answers: Answers, asked: str | UUID) -> bool:
+    try:
+        answers[asked]
+    except KeyError:
+        return False
+    return True
 
 
 def test_an_answer_is_kept_as_it_was_asked_for() -> None:
