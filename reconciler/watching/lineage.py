@@ -47,9 +47,9 @@ class LineageWatch:
         return self.lease.database
 
     @property
-    def is_new(self) -> bool:
-        """Whether git is to be compared with the overrides of this server."""
-        return self._new is not None
+    def new(self) -> Lineage | None:
+        """The server's lineage while git is still to be compared with its overrides, or None."""
+        return self._new
 
     def look(self) -> None:
         """Put back the overrides of this process's memory if the server's log is another one.

@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from reconciler.database.lease import LeaseLost, read_holder
+from reconciler.database.lineage import Lineage
 from reconciler.database.transactions import Database
 from reconciler.git.checkout import CannotWriteBack
 from reconciler.operations.events import (
@@ -47,6 +48,8 @@ class RemoteWorker:
     failures: FailureTracker
     _thread: Thread | None = None
     _not_before: float = 0.0
+    _last_new: Lineage | None = None
+    """The last lineage that was to be compared with git."""
     _failures_in_a_row: int = 0
     _finished_commit: str | None = None
     """The newest commit of the followed branch that needs no more work."""
@@ -58,9 +61,13 @@ class RemoteWorker:
         """Start a pass, unless one is running, there is no work, or the backoff has not passed."""
         if self._thread is not None and self._thread.is_alive():
             return
-        if not has_pending and not self.lineage.is_new:
+        new = self.lineage.new
+        if new not in {None, self._last_new}:
+            # What failed on the server before it must not delay the comparison on this one.
+            self._last_new, self._not_before = new, 0.0
+        if not has_pending and new is None:
             self.failures.succeeded(Subject.WRITE_BACK)
-        has_work = has_pending or self.follower is not None or self.lineage.is_new
+        has_work = has_pending or self.follower is not None or new is not None
         if has_work and time.monotonic() >= self._not_before:
             self._thread = Thread(
                 target=self._pass, args=(has_pending,), name="remote-worker", daemon=True
@@ -74,7 +81,7 @@ class RemoteWorker:
 
     def _pass(self, has_pending: bool) -> None:  # noqa: FBT001 - a thread's argument
         is_finished = True
-        if self.lineage.is_new:
+        if self.lineage.new is not None:
             is_finished = self._attempt(Subject.WRITE_BACK, self._compare)
         is_compared = is_finished
         if has_pending and is_compared:

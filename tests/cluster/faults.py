@@ -33,7 +33,7 @@ def nothing(cluster: Cluster) -> None:
 
 def kill_primary(cluster: Cluster) -> None:
     """End the primary's machine."""
-    cluster.primary().kill()
+    cluster.end_primary(cluster.primary())
 
 
 def freeze_primary(cluster: Cluster) -> None:
@@ -71,7 +71,7 @@ def cut_and_kill(cluster: Cluster) -> None:
     primary.freeze_patroni()
     primary.replication.cut()
     time.sleep(3)
-    primary.kill()
+    cluster.end_primary(primary)
 
 
 def cut_write_and_kill(cluster: Cluster) -> None:
@@ -79,7 +79,7 @@ def cut_write_and_kill(cluster: Cluster) -> None:
     primary = cluster.primary()
     primary.replication.cut()
     time.sleep(12)
-    primary.kill()
+    cluster.end_primary(primary)
 
 
 def switch_over(cluster: Cluster) -> None:
@@ -91,7 +91,7 @@ def kill_synchronous_then_primary(cluster: Cluster) -> None:
     """End the synchronous standby's machine, then the primary's; both come back."""
     primary, standby = cluster.primary(), cluster.standbys()[0]
     standby.kill()
-    primary.kill()
+    cluster.end_primary(primary)
     time.sleep(5)
     standby.start()
     primary.start()
@@ -109,11 +109,11 @@ def lose_quorum(cluster: Cluster) -> None:
 def kill_and_return(cluster: Cluster) -> None:
     """End the primary's machine, start it again when another is the primary, and end that one too."""
     old = cluster.primary()
-    old.kill()
+    cluster.end_primary(old)
     _wait_for_another(cluster, old)
     old.start()
     cluster.wait_until_whole(ELECTION_SECONDS)
-    cluster.primary().kill()
+    cluster.end_primary(cluster.primary())
 
 
 def _wait_for_another(cluster: Cluster, old: Node) -> None:

@@ -1,4 +1,7 @@
-"""Rules 1 to 4 of the page on availability, each taken away once: a round without it must break a promise."""
+"""Rules 1 to 5 of the page on availability, each taken away once: a round without it must break a promise.
+
+Rules 6 and 7, what a replica may answer and which servers are refused, need no fault: they have tests of their own.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +10,7 @@ from types import ModuleType
 from typing import Final
 
 from reconciler.watching import lineage
+from rollout_client import follower
 from tests.cluster.faults import Fault, cut_and_kill, cut_write_and_kill, kill_primary, nothing
 from tests.cluster.rounds import NOTHING_REMOVED, Removal
 
@@ -26,6 +30,10 @@ class RemovedRule:
 
 def _forget_lineage() -> Callable[[], None]:
     return _replace(lineage, "read_lineages", lambda _connection: None)
+
+
+def _never_ping() -> Callable[[], None]:
+    return _replace(follower, "PING_EVERY_SECONDS", 3600.0)
 
 
 def _replace(module: ModuleType, name: str, value: object) -> Callable[[], None]:
@@ -76,6 +84,12 @@ REMOVALS: Final = (
         Fault("asynchronous: acts lost", cut_write_and_kill, is_synchronous=False),
         "is lost",
         patch=_forget_lineage,
+    ),
+    RemovedRule(
+        "5, listeners live",
+        Fault("the client's connection half-open", nothing, hangs=True),
+        "still answers with yes",
+        patch=_never_ping,
     ),
 )
 

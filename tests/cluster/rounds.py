@@ -70,7 +70,7 @@ class Result:
     violations: list[str]
     answers: Answers
     longest_seconds: float
-    """The longest stop or apply that ended after the fault."""
+    """The longest stop or apply that ended after the fault, from its start, or from the end of the primary."""
     healed_seconds: float | None
     """From the first act that succeeded after the fault to the last override that was put back."""
     restored: int
@@ -234,7 +234,9 @@ class Round:
             if self.fault_at is None:
                 return
             if act != "record":
-                self.longest_seconds = max(self.longest_seconds, now - began)
+                ended_at = self.cluster.primary_ended_at
+                since = began if ended_at is None else max(began, ended_at)
+                self.longest_seconds = max(self.longest_seconds, now - since)
             if self._is_made.is_set():
                 self.first_success_at = self.first_success_at or now
                 self._successes[act] = self._successes.get(act, 0) + 1
@@ -429,6 +431,7 @@ def run_round(
     """Run one round in a new database, with a new repository."""
     name = f"round_{number}"
     cluster.set_synchronous(fault.is_synchronous)
+    cluster.primary_ended_at = None
     with cluster.primary().connect() as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}".encode())
         # The copy of a sequence has values that no log has: only a checkpoint makes the next one logged.

@@ -148,6 +148,7 @@ class Cluster:
     def __init__(self, folder: Path, *, synchronous: bool) -> None:
         self.folder = folder
         self.synchronous = synchronous
+        self.primary_ended_at: float | None = None
         _give(folder)
         self.etcds = self._make_etcds()
         self.nodes = [self._make_node(number) for number in range(NODES)]
@@ -235,6 +236,11 @@ class Cluster:
 
         wait_for(look, RECOVERY_SECONDS, "there is no single primary")
         return found[0]
+
+    def end_primary(self, primary: Node) -> None:
+        """End the machine of the primary."""
+        self.primary_ended_at = time.monotonic()
+        primary.kill()
 
     def primary_or_none(self, old: Node) -> Node | None:
         """Return the primary if it is another server than `old`; None while there is none."""
