@@ -187,7 +187,9 @@ def _memory(url: str) -> Row:
             text=True,
         ).stdout
         connection.execute("UPDATE rollout_configuration SET rollout_strategy = 'percentage'")
-    seconds, before, after, peak = map(float, said.split())
+    seconds, before, after, peak, repositories = map(float, said.split())
+    if repositories != REPOSITORIES:
+        sys.exit(f"{repositories:.0f} repositories are known")
     note = f"the process has {after:.0f} MB, at its peak {peak:.0f}; {before:.0f} before it loads"
     if peak > MOST_MEGABYTES:
         sys.exit(f"memory: {note}, at most {MOST_MEGABYTES}")
@@ -200,10 +202,7 @@ def _load_and_tell_memory(url: str) -> None:
     begin = time.perf_counter()
     client.wait_until_ready(_READY)
     seconds = time.perf_counter() - begin
-    repositories = client.status().repositories
-    if repositories != REPOSITORIES:
-        sys.exit(f"{repositories} repositories are known")
-    print(seconds, before, _megabytes(), _peak_megabytes())
+    print(seconds, before, _megabytes(), _peak_megabytes(), client.status().repositories)
     client.close()
 
 

@@ -152,16 +152,23 @@ def _blast_radius(connection: Connection) -> Callable[[], object]:
     keys = connection.execute(
         text("SELECT unnest(target_repositories) FROM rollout_configuration")
     ).scalars()
+    whitelist = frozenset(keys)
+    return lambda: blast_radius_of(connection, "long", whitelist)
+
+
+def blast_radius_of(
+    connection: Connection, feature: str, whitelist: frozenset[str] = frozenset()
+) -> object:
+    """Measure the blast radius of 25 → 50 percent."""
     live = Targeting(
         active=True,
         emergency_stop=False,
         strategy=Strategy.PERCENTAGE,
         percentage=Decimal(25),
-        salt="long",
-        whitelist=frozenset(keys),
+        salt=feature,
+        whitelist=whitelist,
     )
-    planned = replace(live, percentage=Decimal(50))
-    return lambda: measure_blast_radius(connection, "long", live, planned)
+    return measure_blast_radius(connection, feature, live, replace(live, percentage=Decimal(50)))
 
 
 def _decision() -> Row:

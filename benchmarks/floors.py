@@ -11,14 +11,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
-from benchmarks.eligibility import LOAD_REPOSITORIES
+from benchmarks.eligibility import LOAD_REPOSITORIES, blast_radius_of
 from benchmarks.floor_programs import (
     FLOOR_OF_A_LIST,
     FLOOR_OF_A_PLAN,
@@ -32,11 +31,8 @@ from benchmarks.floor_programs import (
 from benchmarks.harness import Row, interleaved, seconds_of
 from reconciler.database import schema
 from reconciler.database.address import DatabaseAddress
-from reconciler.database.blast_radius import measure_blast_radius
 from reconciler.database.connection import create_engine
 from reconciler.database.embedded import EmbeddedServer
-from rollout_client.targeting.eligibility import Targeting
-from rollout_client.targeting.strategy import Strategy
 
 FEATURES: Final = 20
 LENGTH_BESIDE_OCTODNS: Final = 10_000
@@ -218,18 +214,10 @@ class _Site:
         schema.upgrade(engine)
         with psycopg.connect(url, autocommit=True) as connection:
             _load(connection, repositories)
-        live = Targeting(
-            active=True,
-            emergency_stop=False,
-            strategy=Strategy.PERCENTAGE,
-            percentage=Decimal(25),
-            salt="capture",
-        )
-        planned = replace(live, percentage=Decimal(50))
 
         def measure() -> None:
             with engine.connect() as connection:
-                measure_blast_radius(connection, "capture", live, planned)
+                blast_radius_of(connection, "capture")
 
         return measure
 

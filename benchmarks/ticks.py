@@ -50,7 +50,7 @@ CROSS JOIN LATERAL (
     ) AS start
 ) AS bin
 """
-_OLD_JOBS: LiteralString = """
+LOAD_OLD_JOBS: LiteralString = """
 INSERT INTO rollout_metrics (
     rollout_config_id, repository_id, processor_type, total_jobs, metrics_window_start,
     metrics_window_end, updated_at
@@ -60,7 +60,7 @@ SELECT
     now() - interval '3 hours', now() - interval '175 minutes', now() - interval '175 minutes'
 FROM rollout_configuration AS configuration
 """
-_FEATURES: LiteralString = """
+LOAD_FEATURES: LiteralString = """
 INSERT INTO rollout_configuration (feature_name, rollout_percentage)
 SELECT 'feature-' || number, 25 FROM generate_series(1, %s) AS number
 """
@@ -105,18 +105,18 @@ def _row(
 def _with_jobs(url: str, name: str, jobs: int) -> Callable[[], object]:
     with _loading(url, name) as (database, connection):
         connection.execute(_REPOSITORIES, (1000,))
-        connection.execute(_FEATURES, (1,))
+        connection.execute(LOAD_FEATURES, (1,))
         connection.execute(_JOBS, {"jobs": jobs})
         connection.execute("SELECT merge_rollout_rollup(1000000)")
-    return lambda: _tick(database)
+    return lambda: tick(database)
 
 
 def _with_repositories(url: str, name: str, repositories: int) -> Callable[[], object]:
     with _loading(url, name) as (database, connection):
         connection.execute(_REPOSITORIES, (repositories,))
-        connection.execute(_FEATURES, (FEATURES,))
-        connection.execute(_OLD_JOBS)
-    return lambda: _tick(database)
+        connection.execute(LOAD_FEATURES, (FEATURES,))
+        connection.execute(LOAD_OLD_JOBS)
+    return lambda: tick(database)
 
 
 @contextmanager
@@ -131,7 +131,8 @@ def _loading(url: str, name: str) -> Iterator[tuple[Database, "psycopg.Connectio
         connection.execute("VACUUM ANALYZE")
 
 
-def _tick(database: Database) -> None:
+def tick(database: Database) -> None:
+    """Judge every feature once, as the watch does."""
     with read_only_transaction(database) as connection:
         judged = list(judge(connection))
     assert judged, "no feature was judged"
