@@ -89,10 +89,12 @@ def _client(many: _Site, few: _Site) -> Row:
     seconds = median(large[0] for large, _ in pairs)
     floor = median(small[0] for _, small in pairs)
     note = f"the process has {pairs[-1][0][1]:,.0f} MB"
-    return _row("a client's load by percentage", many, few, seconds, floor, note)
+    return _row("a client's load by percentage", many, few, seconds, floor, note=note)
 
 
-def _row(name: str, many: _Site, few: _Site, seconds: float, floor: float, note: str = "") -> Row:
+def _row(
+    name: str, many: _Site, few: _Site, seconds: float, floor: float, *, note: str = ""
+) -> Row:
     growth = many.repositories // few.repositories
     return Row(
         f"{name} of {many.repositories:,} repositories",

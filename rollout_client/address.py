@@ -4,10 +4,11 @@ A function is for passwords that rotate, and for servers that move.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from rollout_client.arguments import checked_url
-from rollout_client.database_address import DatabaseAddress
+from rollout_client.database_address import DatabaseAddress, primary_only
 
 
 class Address(Protocol):
@@ -35,7 +36,7 @@ class AskedAddress:
     def parameters(self) -> Mapping[str, str]:
         """Return keywords and values for libpq, as the function returns them now."""
         self._latest = DatabaseAddress.parse(checked_url(self._ask()))
-        return self._latest.parameters
+        return primary_only(self._latest.parameters)
 
     def describe(self) -> str:
         """Return host, port, database and user of the latest address, for a message."""
@@ -47,7 +48,7 @@ class AskedAddress:
 
 
 def address_of(database_url: str | Callable[[], str]) -> Address:
-    """Return the address of a URL, or of a function that returns one.
+    """Return the address of a URL, or of a function that returns one; no replica answers there.
 
     Raises:
         SetupInvalid: The URL cannot be read.
@@ -55,4 +56,5 @@ def address_of(database_url: str | Callable[[], str]) -> Address:
     """
     if callable(database_url):
         return AskedAddress(database_url)
-    return DatabaseAddress.parse(checked_url(database_url))
+    address = DatabaseAddress.parse(checked_url(database_url))
+    return replace(address, parameters=primary_only(address.parameters))

@@ -16,6 +16,7 @@ _SECRETS = frozenset(
     ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 )
 _PORTS = range(1, 65_536)
+_KNOWS_PRIMARY = 14_00_00
 _HOW_TO_WRITE = (
     "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters in the "
     "password percent-encoded"
@@ -32,6 +33,8 @@ class DatabaseAddress:
     parameters: Mapping[str, str]
     embedded_in: Path | None = None
     """The folder of the embedded database; None for any other."""
+    accepts_replica: bool = False
+    """Whether a replica may answer, for what may be some seconds old."""
 
     @classmethod
     def parse(cls, text: str) -> "DatabaseAddress":
@@ -97,6 +100,18 @@ class DatabaseAddress:
 
     def __repr__(self) -> str:
         return f"<DatabaseAddress: {self.describe()}>"
+
+
+def primary_only(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return parameters for libpq with which no replica answers: its data may be of before a stop."""
+    from psycopg import pq
+
+    given = parameters.get("target_session_attrs")
+    if given in {"primary", "read-write"}:
+        return dict(parameters)
+    # Before version 14, libpq does not know `primary`.
+    primary = "primary" if pq.version() >= _KNOWS_PRIMARY else "read-write"
+    return {**parameters, "target_session_attrs": primary}
 
 
 def _url_for_libpq(url: str) -> str:

@@ -121,22 +121,24 @@ def find_replica_address(settings: Settings) -> "DatabaseAddress | None":
     from reconciler.database.address import DatabaseAddress
 
     url = os.environ.get("ROLLOUT_READ_DATABASE_URL")
-    return DatabaseAddress.parse(url) if url and settings.database_url is None else None
+    if not url or settings.database_url is not None:
+        return None
+    return replace(DatabaseAddress.parse(url), accepts_replica=True)
 
 
 @contextmanager
 def reading_replica(settings: Settings) -> "Iterator[AnyConnection]":
     """Yield a connection as `reading` does, to the server of `ROLLOUT_READ_DATABASE_URL` if it is set.
 
-    For what may be some seconds old: no plan, no act, no verdict. `--database-url` comes first. The age is
-    printed.
+    For what may be some seconds old: no plan, no act, no verdict. `--database-url` comes first. The age of a
+    replica is printed.
     """
     from reconciler.database.schema import require_newest
     from reconciler.database.server import newest_replayed_change
-    from reconciler.database.transactions import Database, read_only_transaction
+    from reconciler.database.transactions import read_only_transaction
 
-    address = find_replica_address(settings)
-    database = open_database(settings) if address is None else Database.at(address)
+    address = find_replica_address(settings) or find_address(settings)
+    database = open_address(replace(address, accepts_replica=True), to_write=False)
     with read_only_transaction(database) as connection:
         require_newest(connection)
         if newest := newest_replayed_change(connection):

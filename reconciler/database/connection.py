@@ -21,6 +21,7 @@ from reconciler.database.odd_times import forgiving_adapters
 from reconciler.database.patience import Patience, is_of_switchover
 from reconciler.database.server import require_supported
 from reconciler.errors import ReconcilerError, SetupInvalid, Unavailable
+from rollout_client.database_address import primary_only
 from rollout_client.statements import statements
 
 if TYPE_CHECKING:
@@ -115,11 +116,12 @@ def driver_connection(
 
 
 def _parameters(address: DatabaseAddress) -> dict[str, Any]:
+    given = address.parameters if address.accepts_replica else primary_only(address.parameters)
     return {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "application_name": APPLICATION_NAME,
         **SILENCE,
-        **address.parameters,
+        **given,
         "client_encoding": "utf8",
         # A prepared statement belongs to its session; a pooler may give the next transaction another.
         "prepare_threshold": None,
@@ -248,6 +250,7 @@ _STATES_OF_FAILED_CONNECTIONS = (
     (r"permission denied for database", "42501"),
     (r"too many (clients|connections)|connection slots", "53300"),
     (r"the database system is ", "57P03"),
+    (r"server is in hot standby mode|session is read-only", "25006"),
     (r"server closed the connection|connection (is|has been) (lost|closed)", "08006"),
 )
 

@@ -21,6 +21,7 @@ from reconciler.operations.safeguard import resume, roll_back, stop
 from reconciler.watching.followed_branch import FollowedBranch
 from reconciler.watching.watch import Task, Watch
 from rollout_client import RolloutClient
+from rollout_client.targeting.eligibility import Rule
 from tests.browser import dashboard
 from tests.database.proxy import Proxy, Verdict
 from tests.database.test_client import ACME, load
@@ -160,6 +161,54 @@ def test_reading_commands_read_a_replica_and_print_its_age(servers: Servers, sit
     stop = ("stop", "--feature", "f", "--reason", "errors", "--no-write-back")
     assert site.reconcile(*stop, env=addresses).exit_code == 0
     assert servers.primary.value("SELECT emergency_stop FROM rollout_configuration")
+
+
+def of_both(first: Database, second: Database) -> str:
+    """Return one address with two hosts, in this order."""
+    addresses = [each.address.parameters for each in (first, second)]
+    hosts, ports = (",".join(each[key] for each in addresses) for key in ("host", "port"))
+    return f"postgresql://postgres@/postgres?host={hosts}&port={ports}"
+
+
+@pytest.mark.parametrize("attributes", ["", "&target_session_attrs=any"])
+def test_a_client_takes_no_answer_from_a_replica(servers: Servers, attributes: str) -> None:
+    load(servers.primary)
+    replica = servers.replica()
+    servers.primary.execute("UPDATE rollout_configuration SET emergency_stop = true")
+
+    with RolloutClient(replica.url + attributes) as client:
+        assert not client.wait_until_ready(1)
+        assert not client.is_eligible(ACME, "f")
+        failure = client.status().failure
+    assert failure is not None
+    assert "server is in hot standby mode" in failure
+    with RolloutClient(of_both(replica, servers.primary) + attributes) as client:
+        assert client.wait_until_ready(10)
+        assert client.explain(ACME, "f").rule is Rule.EMERGENCY_STOP
+
+
+def test_a_client_asks_no_replica_at_an_address_of_a_function(servers: Servers) -> None:
+    load(servers.primary)
+    replica = servers.replica()
+
+    with RolloutClient(lambda: replica.url) as client:
+        assert not client.wait_until_ready(1)
+        assert not client.is_eligible(ACME, "f")
+
+
+def test_no_plan_and_no_verdict_comes_from_a_replica(servers: Servers, rollout: Site) -> None:
+    replica = servers.replica()
+    at_replica = {"DATABASE_URL": replica.url, "ROLLOUT_DATABASE_WAIT": "0"}
+    at_both = {"DATABASE_URL": of_both(replica, servers.primary)}
+    stop = ("stop", "--feature", "capture", "--reason", "errors", "--no-write-back")
+
+    for command in (("--dry-run",), ("health",), ("status",), ("verify",), ("drift",), stop):
+        done = rollout.reconcile(*command, env=at_replica)
+        assert done.exit_code == 1, command
+        assert "hot standby mode; set the address of the primary server" in done.stderr
+        assert rollout.reconcile(*command, env=at_both).exit_code in {0, 2}, command
+    stopped = "SELECT emergency_stop FROM rollout_configuration WHERE feature_name = 'capture'"
+    assert servers.primary.value(stopped)
 
 
 def test_the_dashboard_reads_a_replica_and_acts_on_the_primary(
