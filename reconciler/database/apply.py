@@ -141,6 +141,14 @@ def restore_configuration(
     execute(connection, _SQL["update_lists"], parameters)
 
 
+def write_unmarked(
+    connection: "AnyConnection", entries: Mapping[str, str], history: HistoryWriter
+) -> None:
+    """Remove the marks as test that SQL set, id → name; each has its row of history."""
+    execute(connection, _SQL["unmark_as_test"], {"ids": list(entries)})
+    history.reverted_marks(entries, is_marked=False)
+
+
 def _write_feature(
     connection: "AnyConnection", feature: FeaturePlan, history: HistoryWriter
 ) -> None:

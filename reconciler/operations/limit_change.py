@@ -90,26 +90,33 @@ def forecast(database: Database, feature: str, change: LimitChange) -> Forecast:
     """
     from reconciler.database.blast_radius import measure_blast_radius
     from reconciler.database.live_state import read_configurations
-    from reconciler.operations.widened_by_hand import changed_by_act, read_widened
+    from reconciler.operations.widened_by_hand import WidenedByHand, read_widened
 
     with read_only_transaction(database) as connection:
         require_newest(connection)
         found = read_feature(connection, feature)
         act = _act(found, change)
-        live = read_configurations(connection)[feature]
-        reverted: tuple[Drift, ...] = ()
         if act is not None and isinstance(change, Resume):
-            live, reverted = read_widened(connection, feature)
-        after = live if act is None else changed_by_act(live, act.after, reverted)
+            widened = read_widened(connection, feature, act.after)
+        else:
+            widened = WidenedByHand(read_configurations(connection)[feature])
+        live = widened.live
+        after = live if act is None else widened.after(act.after)
         hold = None
         if act is not None and isinstance(change, Resume) and not change.allows_freeze:
             hold = safeguard.hold_of_resume(connection, feature, act)
     try:
         with read_only_transaction(database) as connection:
-            effect = measure_blast_radius(connection, feature, live.targeting, after.targeting)
+            effect = measure_blast_radius(
+                connection,
+                feature,
+                live.targeting,
+                after.targeting,
+                unmarked=tuple(widened.unmarked or ()),
+            )
     except Unavailable:
         effect = None
-    return Forecast(act, found.standing.in_force, version_of(found), effect, hold, reverted)
+    return Forecast(act, found.standing.in_force, version_of(found), effect, hold, widened.reverted)
 
 
 def change_limit(

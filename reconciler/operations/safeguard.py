@@ -138,7 +138,7 @@ def resume(
     Raises:
         NotFound: there is no such feature.
         Moved: the feature is not as `seen` has it.
-        Refused: a freeze holds it.
+        Refused: a freeze holds it, or what SQL widened cannot be reverted here.
     """
     overridden: list[FreezeOverridden] = []
 
@@ -152,13 +152,10 @@ def resume(
         overridden.clear()
         if act is not None:
             # Imported here: a stop does not wait for what reads the lists.
-            from reconciler.operations.widened_by_hand import (
-                changed_by_act,
-                read_widened,
-                write_reverted,
-            )
+            from reconciler.operations.widened_by_hand import read_widened, write_reverted
 
-            live, reverted = read_widened(connection, feature)
+            widened = read_widened(connection, feature, act.after)
+            reverted = widened.reverted
             hold = hold_of_resume(connection, feature, act)
             if hold is not None and not allows_freeze:
                 raise Refused(
@@ -179,9 +176,8 @@ def resume(
                 cause=cause,
             )
             if reverted:
-                configuration = changed_by_act(live, act.after, reverted)
                 history = HistoryWriter(connection, found.generation, cause)
-                write_reverted(connection, feature, configuration, reverted, history)
+                write_reverted(connection, feature, widened, act.after, history)
         return Acted(feature, act, None if act is not None else in_force, found.now, reverted)
 
     acted = write_transaction(database, lift_limits)

@@ -6,17 +6,33 @@ narrows: an apply restores it only with a permission. A mark that SQL set widens
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from reconciler.planning.changes import named
 from reconciler.planning.desired import desired_marks
+from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.feature_config import ListField
+from reconciler.planning.field_types import ENTRIES, Direction
 from reconciler.planning.guards import Finding, guard_marks, guard_names
+from reconciler.planning.history import Action
 from reconciler.planning.live_state import Live
 from reconciler.planning.plan import FeaturePlan, MarksPlan
 from reconciler.planning.plan_inputs import LastApplied, PlanInputs
 from reconciler.rollout_file.model import Rollout
 from rollout_client.targeting.strategy import Strategy
+
+TEST_REPOSITORIES: Final = ListField(
+    name="test_repositories",
+    column="test_repositories",
+    type=ENTRIES,
+    declared_at=None,
+    adding=Direction.WIDENS,
+    added=Action.TEST_MARKED,
+    removed=Action.TEST_UNMARKED,
+)
+"""The marks as a list, for drift; they belong to no feature."""
 
 
 def plan_marks(rollout: Rollout, inputs: PlanInputs) -> MarksPlan:
@@ -43,6 +59,17 @@ def mark_drift(live: Live, applied: LastApplied) -> tuple[frozenset[str], frozen
     if applied.marks is None:
         return frozenset(), applied.listed_as_test - live.marked
     return live.marked - applied.marks, applied.marks - live.marked
+
+
+def marks_widened_by_hand(live: Live, applied: LastApplied) -> Drift | None:
+    """Return the drift of marks that a resume reverts: those that SQL set; None without any.
+
+    A mark that SQL removed only narrows. The next apply restores it, with a permission.
+    """
+    set_by_sql, _ = mark_drift(live, applied)
+    if not set_by_sql:
+        return None
+    return Drift(TEST_REPOSITORIES, live.marked - set_by_sql, live.marked, Decision.REVERT)
 
 
 def with_mark_findings(

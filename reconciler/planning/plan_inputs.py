@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from reconciler.planning.approval_rule import read_rule
+from reconciler.planning.desired import stored_thresholds
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.freezes import read_freezes
@@ -15,6 +16,7 @@ from reconciler.planning.promotion import Soaking
 from reconciler.rollout_file.approvals import Approvals
 from reconciler.rollout_file.freezes import Freeze
 from reconciler.rollout_file.list_entries import entry_key
+from rollout_client.targeting.categories import Category, Threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class LastApplied:
     """The ids that it marked as test; None without an apply that stored them."""
     listed_as_test: frozenset[str] = frozenset()
     """The ids of the repositories that its file named as test, without those of `owner/*`."""
+    thresholds: Mapping[Category, Threshold] | None = None
+    """The thresholds of categories that it wrote; None without an apply that stored them."""
     freezes: tuple[Freeze, ...] = ()
     approvals: Approvals | None = None
     """The rule of approvals; None without one."""
@@ -87,6 +91,7 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
     declared = desired.get("features", {})
     marks = effective.get("test_repositories")
     names = effective.get("names", {})
+    thresholds = effective.get("categories")
     listed = map(entry_key, desired.get("test_repositories", ()))
     return LastApplied(
         features={
@@ -96,6 +101,7 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
         names=names,
         marks=None if marks is None else frozenset(marks),
         listed_as_test=frozenset(names[each] for each in listed if each in names),
+        thresholds=None if thresholds is None else stored_thresholds(thresholds),
         freezes=read_freezes(desired.get("freezes")),
         approvals=read_rule(desired.get("approvals")),
         approved=effective.get("approved", {}),

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler.database.apply import Application
+from reconciler.errors import Refused
+from reconciler.operations import safeguard
 from reconciler.operations.drift import MarkDrift, read_mark_drift
+from reconciler.operations.limit_change import Resume, forecast
 from reconciler.operations.reconcile import Applied, Permission, apply, preview
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
@@ -49,6 +52,16 @@ class Marks:
             id=identifier,
             mark=mark,
         )
+
+    def stop(self) -> None:
+        safeguard.stop(self.target, "search", by="ada", reason="it hurts")
+
+    def resume(self) -> safeguard.Acted:
+        return safeguard.resume(self.target, "search", by="ada", reason="fixed")
+
+    def eligible(self) -> set[str]:
+        rows = self.database.rows("SELECT id::text FROM eligible_repositories('search') AS id")
+        return {row["id"] for row in rows}
 
     def history(self) -> list[tuple[str, str | None]]:
         rows = self.database.rows(
@@ -158,3 +171,74 @@ def test_the_drift_of_marks_is_read(rollout: Marks) -> None:
     rollout.set_by_sql(B, mark=True)
 
     assert read_mark_drift(rollout.target) == MarkDrift(set=("acme/b",), removed=("acme/a",))
+
+
+def test_a_resume_removes_the_marks_that_sql_set(rollout: Marks) -> None:
+    rollout.apply("acme/a")
+    rollout.stop()
+    rollout.set_by_sql(B, mark=True)
+
+    expected = forecast(rollout.target, "search", Resume())
+    acted = rollout.resume()
+
+    assert rollout.eligible() == marks(rollout.database) == {A}
+    assert expected.effect is not None
+    assert expected.effect.after == 1
+    assert [each.field.column for each in acted.reverted] == ["test_repositories"]
+    assert expected.reverted == acted.reverted
+    assert rollout.history()[-2:] == [("resumed", None), ("drift_reverted", "acme/b")]
+    assert not rollout.apply("acme/a").plan.change_count
+
+
+def test_a_resume_leaves_a_removed_mark_to_the_next_apply(rollout: Marks) -> None:
+    rollout.apply("acme/a")
+    rollout.stop()
+    rollout.set_by_sql(A, mark=False)
+
+    acted = rollout.resume()
+
+    assert acted.reverted == ()
+    assert rollout.eligible() == set()
+    refused = rollout.apply("acme/a")
+    assert [finding.guard for _, finding in refused.plan.refusing] == [GuardName.MARK_RESTORED]
+
+
+def test_a_resume_leaves_marks_alone_where_they_do_not_count(rollout: Marks) -> None:
+    rollout.apply("acme/a", percentage=10)
+    rollout.stop()
+    rollout.set_by_sql(B, mark=True)
+
+    assert rollout.resume().reverted == ()
+    assert marks(rollout.database) == {A, B}
+
+
+def test_a_resume_to_the_strategy_by_size_removes_marks_too(rollout: Marks) -> None:
+    rollout.apply("acme/a")
+    rollout.stop()
+    rollout.set_by_sql(B, mark=True)
+    rollout.database.execute(
+        "UPDATE rollout_configuration SET rollout_strategy = 'percentage', salt = 'other'"
+    )
+
+    rollout.resume()
+
+    assert rollout.eligible() <= {A}
+
+
+def test_a_resume_is_refused_while_thresholds_of_sql_would_open_it(rollout: Marks) -> None:
+    rollout.apply("acme/a", strategy="repository_size", percentage=25)
+    rollout.stop()
+    rollout.database.execute(
+        "UPDATE category_threshold SET stars = 9000 WHERE category = 'small';"
+        "SELECT categorize_all_repositories()"
+    )
+
+    with pytest.raises(Refused, match=r"1 repository would be eligible by that; .*reconcile$"):
+        rollout.resume()
+    with pytest.raises(Refused, match="changed the thresholds"):
+        forecast(rollout.target, "search", Resume())
+
+    assert rollout.eligible() == set()
+    rollout.apply("acme/a", strategy="repository_size", percentage=25)
+    rollout.resume()
+    assert rollout.eligible() == {A}

@@ -7,7 +7,7 @@ from reconciler.database import schema
 from reconciler.database.apply import Application
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
-from reconciler.errors import SetupInvalid
+from reconciler.errors import Refused, SetupInvalid
 from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Permission, apply, preview
 from reconciler.operations.verify import verify
@@ -202,6 +202,48 @@ def test_a_role_has_its_grants_and_no_others(granted: Database, role: str) -> No
             assert "permission denied" in str(error)  # noqa: PT017 - `may` says which of them
 
     assert may == ALLOWED[role]
+
+
+@pytest.mark.parametrize("granted", ["fresh"], indirect=True)
+@pytest.mark.parametrize(
+    ("feature", "column", "widened"),
+    [
+        (
+            FEATURE,
+            "target_repositories",
+            "UPDATE rollout_configuration SET target_repositories = '{acme/tools,acme/more}'",
+        ),
+        (
+            "another",
+            "test_repositories",
+            "SELECT categorize_all_repositories();"
+            "UPDATE repository_categories SET is_test_repository = true",
+        ),
+    ],
+)
+def test_a_resume_that_reverts_needs_the_rights_of_an_apply(
+    granted: Database, feature: str, column: str, widened: str
+) -> None:
+    add_repositories(granted, "acme/site", "acme/other")
+    apply_file(as_role(granted, RECONCILER))
+    safeguard.stop(OpenedDatabase.at(granted.address), feature, by="ada", reason="it hurts")
+    granted.execute(widened)
+    rows = """
+        SELECT (SELECT jsonb_agg(to_jsonb(o)) FROM rollout_override AS o)::text
+            || (SELECT count(*) FROM rollout_history)
+    """
+    before = granted.value(rows)
+
+    with pytest.raises(Refused, match=f"^SQL widened {column} beside .* nothing was written"):
+        resume(as_role(granted, SAFEGUARD), feature)
+
+    assert granted.value(rows) == before
+    assert len(resume(as_role(granted, RECONCILER), feature).reverted) == 1
+
+
+def resume(database: Database, feature: str) -> safeguard.Acted:
+    opened = OpenedDatabase.at(database.address)
+    return safeguard.resume(opened, feature, by="ada", reason="fixed")
 
 
 @pytest.mark.parametrize("granted", ["adopted"], indirect=True)
