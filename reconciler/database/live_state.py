@@ -4,7 +4,7 @@ Reads in the caller's transaction and writes nothing; the rights of a reader are
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,7 @@ def read_live(connection: "AnyConnection", rollout: Rollout) -> Found:
             rollout,
             features,
             marked | (applied.marks or applied.listed_as_test),
-            applied.names,
+            applied,
         ),
         targets=read_targets(connection),
         now=state.now,
@@ -123,8 +123,9 @@ def _read_directory(
     rollout: Rollout,
     features: Mapping[str, LiveFeature],
     marked: frozenset[str],
-    remembered: Mapping[str, str],
+    applied: LastApplied,
 ) -> Directory:
+    remembered = applied.names
     listed = {
         entry_key(entry)
         for feature in rollout.features.values()
@@ -135,7 +136,8 @@ def _read_directory(
     live = {key for each in configurations for key in (*each.whitelist, *each.exclusions)}
     written = [key for key in listed | tests if not is_uuid(key) and not is_pattern(key)]
     still_meant = {name: remembered[name] for name in remembered.keys() & written}
-    mentioned = listed | tests | live | marked | set(still_meant.values())
+    excluded = _excluded_ids(rollout, applied)
+    mentioned = listed | tests | live | marked | set(still_meant.values()) | excluded
     patterns = [key for key in tests if is_pattern(key)]
     wanted = {
         "names": text_array(written),
@@ -153,9 +155,48 @@ def _read_directory(
             if key is not None and is_pattern(key):
                 owned[key].add(identifier)
                 ids.pop(key, None)
+    names: dict[str, str] = dict(zip(identifiers, found.names, strict=True))
     return Directory(
         ids=ids,
-        names=dict(zip(identifiers, found.names, strict=True)),
+        names=names,
         owned={pattern: frozenset(repositories) for pattern, repositories in owned.items()},
         remembered=still_meant,
+        heirs=_read_heirs(connection, excluded, names, remembered),
     )
+
+
+def _excluded_ids(rollout: Rollout, applied: LastApplied) -> set[str]:
+    """Return the ids that the last apply excluded, and those that excluded names of the file had then."""
+    stored = {key for each in applied.features.values() for key in each.desired.exclusions}
+    written = {
+        entry_key(entry) for feature in rollout.features.values() for entry in feature.exclusions
+    }
+    return {key for key in stored if is_uuid(key)} | {
+        applied.names[name] for name in written & applied.names.keys()
+    }
+
+
+def _read_heirs(
+    connection: "AnyConnection",
+    excluded: Container[str],
+    names: Mapping[str, str],
+    remembered: Mapping[str, str],
+) -> Mapping[str, Mapping[str, frozenset[str]]]:
+    """Return the heirs of excluded ids; asks the database only if a repository is gone or renamed."""
+    lost = {
+        name: identifier
+        for name, identifier in remembered.items()
+        if identifier in excluded and entry_key(names.get(identifier, "")) != name
+    }
+    if not lost:
+        return {}
+    wanted = {"names": text_array(list(lost)), "patterns": "{}", "ids": "{}"}
+    found = execute(connection, _SQL["directory"], wanted).one()
+    identifiers = found.ids.split(",") if found.ids else []
+    holders: defaultdict[str, set[str]] = defaultdict(set)
+    for name, holder in zip(found.written_keys, identifiers, strict=True):
+        holders[name].add(holder)
+    heirs: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+    for name, identifier in lost.items():
+        heirs[identifier][name] = frozenset(holders[name])
+    return heirs

@@ -16,7 +16,7 @@ from reconciler.planning.drift import (
     without_drift,
 )
 from reconciler.planning.feature_config import Configuration, ScalarField
-from reconciler.planning.live_state import LiveFeature
+from reconciler.planning.live_state import Directory, LiveFeature
 from reconciler.planning.overrides import OverrideState, effective, limit_of
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
 from reconciler.rollout_file.model import Override
@@ -52,7 +52,12 @@ class FeatureContext:
         """The expected live state: the last applied state under the override in force since then."""
         if self.found is None or self.applied is None:
             return None
-        return effective(self.applied.desired, self.limit, self.found.configuration)
+        live = self.found.configuration
+        expected = effective(self.applied.desired, self.limit, live)
+        directory = self.inputs.live.directory
+        names = directory.written_names(expected.exclusions, live.exclusions)
+        expected = with_heirs(expected, live, directory)
+        return replace(expected, exclusions=expected.exclusions | names)
 
     @property
     def drift(self) -> tuple[Drift, ...]:
@@ -91,6 +96,15 @@ class FeatureContext:
         traces = self.inputs.traces.items()
         known = {row.id for row in stored} | {each for each, trace in traces if trace.was_there}
         return known - {in_file}
+
+
+def with_heirs(
+    configuration: Configuration, live: Configuration | None, directory: Directory
+) -> Configuration:
+    """Return a configuration whose exclusions hold their ids and their names (`Directory.with_heirs`)."""
+    excluded = frozenset[str]() if live is None else live.exclusions
+    exclusions = directory.with_heirs(configuration.exclusions, excluded)
+    return replace(configuration, exclusions=exclusions)
 
 
 def drift_to_judge(

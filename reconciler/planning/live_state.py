@@ -27,6 +27,8 @@ class Directory:
     """`owner/*` in lower case → the ids of that owner's repositories, for marks as test."""
     remembered: Mapping[str, str] = field(default_factory=dict)
     """`owner/name` in lower case → its id at the last apply."""
+    heirs: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
+    """Excluded id → each name of the last apply that its repository no longer has → the ids that have it."""
 
     def key(self, entry: str) -> str:
         """Return the key of a list's entry in the database.
@@ -59,6 +61,27 @@ class Directory:
             if entry_key(each) in self.remembered
         )
         return self.keys(written) | frozenset(before)
+
+    def with_heirs(self, exclusions: frozenset[str], live: frozenset[str]) -> frozenset[str]:
+        """Return exclusions with the heirs of the ids that are to be excluded again.
+
+        The database stores the name of an excluded id only while it finds the repository. So an id that is
+        not excluded live comes back with the repositories that have its name, or with the name if none has
+        it. What is excluded live of these stays.
+        """
+        return exclusions | {
+            heir
+            for key, names in self.heirs.items()
+            if key in exclusions
+            for name, holders in names.items()
+            for heir in holders or {name}
+            if key not in live or heir in live
+        }
+
+    def written_names(self, exclusions: frozenset[str], live: frozenset[str]) -> frozenset[str]:
+        """Return the names that stand in a live list for an excluded id (`with_heirs`)."""
+        written = (name for key in self.heirs.keys() & exclusions for name in self.heirs[key])
+        return live.intersection(written)
 
     def name(self, key: str) -> str:
         """Return a key for people: the repository's name if it is known."""

@@ -21,7 +21,11 @@ from reconciler.planning.drift import (
     with_adopted_lists,
 )
 from reconciler.planning.feature_config import Configuration
-from reconciler.planning.feature_context import FeatureContext, drift_before_any_apply
+from reconciler.planning.feature_context import (
+    FeatureContext,
+    drift_before_any_apply,
+    with_heirs,
+)
 from reconciler.planning.field_types import Direction
 from reconciler.planning.first_apply import guard_first_apply
 from reconciler.planning.freezes import FreezesPlan, Frozen, Hold, by_name, find_hold, of_feature
@@ -157,7 +161,7 @@ def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str,
 def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePlan:
     context = FeatureContext.of(name, inputs)
     directory = inputs.live.directory
-    desired = desired_configuration(name, feature, directory)
+    desired = with_heirs(desired_configuration(name, feature, directory), context.live, directory)
     drift = (
         drift_before_any_apply(context, desired, feature.override)
         if context.applied is None

@@ -4,13 +4,21 @@ from decimal import Decimal
 
 import pytest
 
+from reconciler.database.apply import Application
 from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
 from reconciler.database.live_state import read_configurations
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction
+from reconciler.operations import safeguard
+from reconciler.operations.drift import read_drift, revert_held_drift
+from reconciler.operations.reconcile import Applied, Permission, apply
+from reconciler.planning.guard_names import Allowed, GuardName
+from reconciler.planning.plan_inputs import Source
+from reconciler.rollout_file.reader import parse_rollout
 from rollout_client import RolloutClient
 from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
+from tests.builders import rollout_file
 from tests.eventually import eventually
 from tests.postgres import Database
 from tests.site import Site
@@ -40,6 +48,19 @@ def recreate(database: Database) -> None:
         INSERT INTO repositories (id, owner, name, full_name)
         VALUES ('{NEW}', 'acme', 'monolith', 'acme/monolith');
     """)
+
+
+def apply_exclusions(database: Database, *exclusions: str, feature: str = "f") -> Applied:
+    text = rollout_file({feature: {"percentage": 100, "exclusions": list(exclusions)}})
+    document = parse_rollout(text.encode(), path="rollout.yaml")
+    source = Source("rollout.yaml", document.digest, None, False, None)
+    application = Application(source, document.rollout, applied_by="a test")
+    permission = Permission(frozenset(map(Allowed, GuardName)))
+    return apply(OpenedDatabase.at(database.address), application, permission)
+
+
+def empty_the_list(database: Database) -> None:
+    database.execute("UPDATE rollout_configuration SET excluded_repositories = '{}'")
 
 
 def eligible(database: Database) -> set[str]:
@@ -144,3 +165,98 @@ def test_lists_and_status_show_what_people_wrote(site: Site, excluded: Database)
     listed = site.reconcile("exclude", "list", "--feature", "f")
     assert listed.stdout.lower().count("acme/monolith") == 1, listed
     assert '"exclusions": 1' in site.reconcile("status", "--format", "json").stdout
+
+
+def test_a_resume_excludes_again_by_id_and_by_name(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    opened = OpenedDatabase.at(excluded.address)
+    safeguard.stop(opened, "f", by="ada", reason="it hurts")
+    recreate(excluded)
+    empty_the_list(excluded)
+
+    safeguard.resume(opened, "f", by="ada", reason="fixed")
+
+    assert eligible(excluded) == {OTHER}
+    assert read_drift(opened) == {}
+    assert apply_exclusions(excluded, "Acme/Monolith").plan.held == ()
+    assert eligible(excluded) == {OTHER}
+
+
+def test_a_resume_excludes_by_name_what_is_created_again_later(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    opened = OpenedDatabase.at(excluded.address)
+    safeguard.stop(opened, "f", by="ada", reason="it hurts")
+    excluded.execute(f"DELETE FROM repositories WHERE id = '{OLD}'")
+    empty_the_list(excluded)
+
+    safeguard.resume(opened, "f", by="ada", reason="fixed")
+    recreate(excluded)
+
+    assert eligible(excluded) == {OTHER}
+    assert read_drift(opened) == {}
+    for _ in range(2):
+        done = apply_exclusions(excluded, "Acme/Monolith")
+        assert eligible(excluded) == {OTHER}
+    assert not done.plan.has_changes
+
+
+def test_an_apply_excludes_by_name_what_is_created_again_later(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    excluded.execute(f"DELETE FROM repositories WHERE id = '{OLD}'")
+    empty_the_list(excluded)
+
+    apply_exclusions(excluded, "Acme/Monolith")
+    again = apply_exclusions(excluded, "Acme/Monolith")
+    recreate(excluded)
+
+    assert not again.plan.has_changes
+    assert eligible(excluded) == {OTHER}
+
+
+def test_a_renamed_repositorys_old_name_is_excluded_again_too(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    excluded.execute(f"""
+        UPDATE repositories SET full_name = 'acme/renamed' WHERE id = '{OLD}';
+        INSERT INTO repositories (id, owner, name, full_name)
+        VALUES ('{NEW}', 'acme', 'monolith', 'acme/monolith');
+    """)
+    empty_the_list(excluded)
+    opened = OpenedDatabase.at(excluded.address)
+    safeguard.stop(opened, "f", by="ada", reason="it hurts")
+
+    safeguard.resume(opened, "f", by="ada", reason="fixed")
+
+    assert eligible(excluded) == {OTHER}
+
+
+def test_reverting_drift_excludes_again_by_id_and_by_name(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    recreate(excluded)
+    excluded.execute("UPDATE rollout_configuration SET excluded_repositories = '{acme/x}'")
+    opened = OpenedDatabase.at(excluded.address)
+
+    revert_held_drift(opened, ["f"], by="ada", reason="a mistake")
+
+    assert eligible(excluded) == {OTHER}
+    assert read_drift(opened) == {}
+
+
+def test_an_exclusion_that_people_end_ends_with_its_heirs(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    recreate(excluded)
+    empty_the_list(excluded)
+    apply_exclusions(excluded, "Acme/Monolith")
+
+    apply_exclusions(excluded)
+
+    assert eligible(excluded) == {OTHER, NEW}
+
+
+def test_another_feature_excludes_a_deleted_repository_by_name(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    excluded.execute(f"DELETE FROM repositories WHERE id = '{OLD}'")
+
+    apply_exclusions(excluded, "Acme/Monolith", feature="g")
+    recreate(excluded)
+
+    assert excluded.rows("SELECT id::text FROM eligible_repositories('g') AS id") == [{"id": OTHER}]
