@@ -495,6 +495,64 @@ class ReconcileMachine(RuleBasedStateMachine):
             name=listed,
         )
 
+    @precondition(lambda self: self.applied >= 0 and self.repositories)
+    @rule(data=st.data(), mark=st.booleans())
+    def mark_live(self, data: st.DataObject, mark: bool) -> None:
+        """A repository is marked as test, or no longer; no file of the branch marks one."""
+        name = data.draw(st.sampled_from(sorted(self.repositories)))
+        self._mark(self.repositories[name], mark=mark)
+
+    def _mark(self, repository: str, *, mark: bool) -> None:
+        self.world.execute("SELECT categorize_repository(%(id)s)", id=repository)
+        self.world.execute(
+            "UPDATE repository_categories SET is_test_repository = %(mark)s"
+            " WHERE repository_id = %(id)s",
+            id=repository,
+            mark=mark,
+        )
+
+    @precondition(lambda self: self.applied >= 0 and self.repositories)
+    @rule(
+        data=st.data(),
+        name=st.sampled_from(FEATURES),
+        limit=st.sampled_from([STOP, Decimal(0)]),
+        strategy=st.sampled_from(Strategy),
+    )
+    def widen_beside_a_limit_and_resume(
+        self,
+        data: st.DataObject,
+        name: str,
+        limit: Decimal | None,
+        strategy: Strategy,
+    ) -> None:
+        """Strategy, salt, lists and marks change under a limit; the resume opens nothing of it."""
+        if limit is STOP:
+            self.stop(name)
+        else:
+            self.roll_back(name, limit)
+        listed = data.draw(st.sampled_from([None, *NAMES]))
+        if data.draw(st.booleans()):
+            self.is_created_again(data)
+        self._set_strategy(name, strategy)
+        self.world.execute(
+            "UPDATE rollout_configuration SET salt = coalesce(%(salt)s, salt)"
+            " WHERE feature_name = %(feature)s",
+            feature=name,
+            salt=data.draw(st.sampled_from([None, "pepper"])),
+        )
+        if listed is not None:
+            self.widen_lists_live(name, listed)
+        if data.draw(st.booleans()):
+            self.mark_live(data, mark=True)
+        self.resume(name)
+        # A narrowing that no override can say would hold each later apply.
+        self.world.execute(
+            "UPDATE rollout_configuration SET rollout_strategy = %(strategy)s, salt = %(feature)s"
+            " WHERE feature_name = %(feature)s",
+            feature=name,
+            strategy=self.applied_commit.feature(name).strategy.value,
+        )
+
     @precondition(lambda self: self.applied >= 0)
     @rule(
         feature=st.sampled_from(FEATURES),
@@ -657,6 +715,28 @@ class ReconcileMachine(RuleBasedStateMachine):
         expected.narrowed = None
         live = live_state(self.world.database)[name]
         assert live["percentage"] == self.applied_commit.feature(name).percentage
+        self._check_audience_of_resume(name, live)
+
+    def _check_audience_of_resume(self, name: str, live: dict[str, Any]) -> None:
+        """A resume opens nothing that the last apply did not open."""
+        ((whitelist, exclusions),) = self.world.rows(
+            "SELECT stored -> 'whitelist', stored -> 'exclusions' FROM ("
+            " SELECT effective -> 'features' -> %(name)s AS stored FROM rollout_generation"
+            " WHERE generation = (SELECT generation FROM rollout_state)) AS applied",
+            name=name,
+        )
+        assert set(live["whitelist"]) <= set(whitelist)
+        assert set(live["exclusions"]) >= set(exclusions)
+        # Repositories that appeared since the apply are eligible as it says.
+        self._let_in(self.applied_commit)
+        assert self._eligible(name) <= self.expected[name].let_in
+        self._check_excluded_names(name)
+
+    def _check_excluded_names(self, name: str) -> None:
+        """An exclusion holds its name too: a repository that has it is not eligible."""
+        excluded = map(str.lower, self.applied_commit.feature(name).exclusions)
+        having = {self.repositories[each] for each in excluded if each in self.repositories}
+        assert not self._eligible(name) & having
 
     @precondition(lambda self: self.applied >= 0)
     @rule(percentage=st.sampled_from([None, Decimal(25)]))
@@ -770,10 +850,20 @@ class ReconcileMachine(RuleBasedStateMachine):
                 assert live[name]["percentage"] <= float(commit.feature(name).percentage)
                 effective["percentage"] = live[name]["percentage"]
                 replayed[name]["percentage"] = live[name]["percentage"]
+            # A name that stands beside its excluded id excludes no other repository.
+            written = {each.lower() for each in commit.feature(name).exclusions}
+            for found in (live[name], replayed[name]):
+                found["exclusions"] = [
+                    key
+                    for key in found["exclusions"]
+                    if key not in written or key in effective["exclusions"]
+                ]
             assert live[name] == live[name] | effective
             assert self._eligible(name) <= self.expected[name].let_in
+            self._check_excluded_names(name)
             self._check_overrides(name, commit, live[name])
         assert live == replayed
+        assert not self.world.rows("SELECT FROM repository_categories WHERE marked_as_test")
 
     def _check_overrides(self, name: str, commit: Commit, live: dict[str, Any]) -> None:
         """An override removed from git is not on; one that is neither removed nor resumed still limits."""
