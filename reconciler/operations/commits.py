@@ -109,7 +109,8 @@ def commit_permission(source: Source, plan: Plan) -> CommitPermission:
                 later=tuple(map(_parsed, each.later)),
             )
             for each in found
-        )
+        ),
+        {each.name for each in plan.features},
     )
 
 

@@ -6,7 +6,7 @@ when a later commit reverts the change.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -57,17 +57,16 @@ class CommitPermission:
     notes: tuple[str, ...] = ()
 
 
-def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
-    """Return the permissions in the messages of commits."""
+def read_permission(
+    commits: tuple[AllowingCommit, ...], features: Collection[str]
+) -> CommitPermission:
+    """Return the permissions in the messages of commits; `features` are the features of the plan."""
     allowed: set[Allowed] = set()
     notes: list[str] = []
     for commit in commits:
-        lines = _LINE.findall(commit.message)
-        named, unknown = read_allowed(",".join(lines))
+        named, faults = _read_lines(commit.message, features)
         where = f"{ALLOW_TRAILER} in {short_commit(commit.commit)}"
-        if not lines:
-            notes.append(f"{where}: no line has the form {ALLOW_TRAILER}: GUARD")
-        notes += [f"{where}: {name!r} is not the name of a guard" for name in unknown]
+        notes += [f"{where}: {fault}" for fault in faults]
         reason = _freeze_reason(commit.message)
         if reason is None and any(each.guard is GuardName.FREEZE for each in named):
             notes.append(f"{where}: {_NO_REASON}")
@@ -81,6 +80,30 @@ def read_permission(commits: tuple[AllowingCommit, ...]) -> CommitPermission:
                 notes.append(f"{where}: {permission.guard} does not count, since {why}")
             allowed |= found
     return CommitPermission(frozenset(allowed), tuple(notes))
+
+
+def _read_lines(
+    message: str, features: Collection[str]
+) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
+    """Return the permissions in the lines of a message, and what is wrong with the lines."""
+    lines = _LINE.findall(message)
+    if not lines:
+        return (), (f"no line has the form {ALLOW_TRAILER}: GUARD",)
+    named: list[Allowed] = []
+    faults: list[str] = []
+    # Each line by itself: a comment ends with its line.
+    for line in lines:
+        allowed, unknown = read_allowed(line)
+        named += allowed
+        faults += [f"{name!r} is not the name of a guard" for name in unknown]
+        if not allowed and not unknown:
+            faults.append("a line names no guard")
+    faults += [
+        f"{each.guard} has no effect, since there is no feature {each.feature!r}"
+        for each in named
+        if each.feature is not None and each.feature not in features
+    ]
+    return tuple(named), tuple(faults)
 
 
 def _with_reason(named: tuple[Allowed, ...], reason: str | None) -> Iterator[Allowed]:

@@ -57,11 +57,12 @@ def read_allowed(text: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
     """Return the permissions in a value of the trailer `Rollout-Allow`, and the names of no guard.
 
     A value has guards, separated by commas, in any case, each with or without a feature's name:
-    `max-increase`, `max-increase search, soak`. Text after `#` or in parentheses is a comment.
+    `max-increase`, `max-increase search, soak`. Text after `#` or in parentheses is a comment, and
+    quotation marks or backticks around a name do not count.
     """
     allowed, unknown = [], []
     for part in re.sub(r"#.*|\([^)]*\)", "", text).split(","):
-        match part.split():
+        match [word.strip("\"'`") for word in part.split()]:
             case []:
                 continue
             case [name, *feature] if name.lower() in set(GuardName) and len(feature) <= 1:

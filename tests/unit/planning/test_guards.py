@@ -125,6 +125,7 @@ def test_a_feature_without_an_audience_to_move_is_not_refused(plan: FeaturePlan)
         ),
         ("soak # agreed with Ada, on Monday", [Allowed(GuardName.SOAK)], []),
         ("soak (agreed, by Ada)", [Allowed(GuardName.SOAK)], []),
+        ('`max-increase` "search"', [Allowed(GuardName.MAX_INCREASE, "search")], []),
         ("max-increse", [], ["max-increse"]),
         ("soak search export, max-gain", [Allowed(GuardName.MAX_GAIN)], ["soak search export"]),
         ("", [], []),
