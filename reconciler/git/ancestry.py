@@ -109,6 +109,9 @@ def changes_with(file: Path, words: str, applied: str | None, head: str) -> tupl
     """Return the commits after `applied` up to `head` whose message has words in any case, newest first.
 
     If no commit is applied, or the applied one is not in this history, only `head` is read.
+
+    Raises:
+        SetupInvalid: the clone lacks what one of these commits changed.
     """
     repository = Repository.around(file)
     is_known = applied is not None and repository.has_commit(applied)
@@ -124,6 +127,10 @@ def changes_with(file: Path, words: str, applied: str | None, head: str) -> tupl
     entries = [entry.split("\n", 2) for entry in listed.split("\0") if entry]
     if not entries:
         return ()
+    for commit, parents, _ in entries:
+        if not parents:
+            # The oldest commits of a shallow clone look as if they added every file.
+            refuse_shallow(repository, f"what {short_commit(commit)} changed")
     names = names_of(repository, head, repository.path_of(file))
     return tuple(
         FileChange(
@@ -150,12 +157,25 @@ def _descendants(
 
 
 def content_at(repository: Repository, commit: str, names: tuple[str, ...]) -> bytes | None:
-    """Return the file at a commit, by the newest of its names that the commit has."""
+    """Return the file at a commit, by the newest of its names that the commit has.
+
+    None if the commit has no file of these names, or something that no rollout file can be.
+
+    Raises:
+        SetupInvalid: the clone lacks the file, and cannot fetch it.
+    """
     if not commit:
         return None
-    try:
-        found = (file_at(repository, commit, each) for each in names)
-        return next((each for each in found if each is not None), None)
-    except (GitFailed, SetupInvalid):
-        # The commit is not in this clone, or the file cannot be read.
-        return None
+    for name in names:
+        try:
+            found = file_at(repository, commit, name)
+        except SetupInvalid:
+            # A symlink, a folder, or a file that is too large.
+            return None
+        except GitFailed as failure:
+            raise SetupInvalid(
+                f"git cannot read {name} at {short_commit(commit)}: {failure}"
+            ) from None
+        if found is not None:
+            return found
+    return None

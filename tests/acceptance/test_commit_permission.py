@@ -1,9 +1,12 @@
 """A commit that allows what a guard refuses: the commits that count, and what they allow."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.overrides import FEATURE
 from tests.site import Site
+from tests.writing_back import remote_git
 
 TWO = "version: 1\nfeatures:\n  %s: {percentage: %s}\n  other: {percentage: %s}\n"
 
@@ -55,6 +58,9 @@ def test_the_commit_that_raises_allows_it_and_the_plan_names_it(applied: Site) -
         "Raise it\n\nRollout-Allow: soak, max-increase (we agreed)\n\nCo-authored-by: A <a@example.com>",
         f"Raise it\n\nRollout-Allow: max-increase {FEATURE}\n",
         "Raise it\n\nRollout-Allow: soak\nRollout-Allow: max-increase",
+        "Raise it\n\nRollout-Allow: soak # see the ticket\nRollout-Allow: max-increase",
+        "Raise it\n\nRollout-Allow: soak (see\nRollout-Allow: max-increase (agreed)",
+        f"Raise it\n\n> * Rollout-Allow: `max-increase` '{FEATURE}'",
     ],
 )
 def test_a_permission_counts_wherever_and_however_it_stands(applied: Site, message: str) -> None:
@@ -106,6 +112,63 @@ def test_a_name_that_is_not_a_guard_is_reported(applied: Site) -> None:
     assert f"Rollout-Allow in {commit[:7]}: 'max-incraese' is not the name of a guard" in " ".join(
         done.stdout.split()
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (
+            "Rollout-Allow: max-increase serach",
+            "max-increase has no effect, since there is no feature 'serach'",
+        ),
+        ("Rollout-Allow: # see the ticket", "a line names no guard"),
+        ("Rollout-Allow:\n  max-increase", "a line names no guard"),
+    ],
+)
+def test_a_line_that_can_allow_nothing_is_reported(applied: Site, line: str, fault: str) -> None:
+    commit = change(applied, 90, f"Raise it\n\n{line}")
+
+    done = applied.reconcile()
+
+    assert done.exit_code == 3
+    assert f"Rollout-Allow in {commit[:7]}: {fault}" in " ".join(done.stdout.split())
+
+
+def test_a_shallow_clone_does_not_guess_what_a_commit_changed(
+    applied: Site, tmp_path: Path
+) -> None:
+    applied.git("checkout", "--quiet", "-b", "work")
+    change(applied, 90, "Raise it")
+    (applied.folder / "README.md").write_text("A typo\n")
+    applied.commit("Fix a typo\n\nRollout-Allow: max-increase")
+    applied.git("checkout", "--quiet", "main")
+    applied.git("merge", "--quiet", "--no-ff", "--message", "Merge work", "work")
+    applied.push()
+    url = applied.remote.as_uri()
+    applied.git("clone", "--quiet", "--depth=2", url, str(tmp_path / "shallow"))
+
+    done = Site(tmp_path / "shallow", applied.remote, applied.database).reconcile()
+
+    assert (done.exit_code, done.stdout, percentage(applied)) == (1, "", 10)
+    assert "fetch-depth: 0" in done.stderr
+
+
+def test_a_partial_clone_does_not_guess_what_a_commit_changed(
+    applied: Site, tmp_path: Path
+) -> None:
+    change(applied, 90, "Raise it")
+    change(applied, 90, "Raise the other\n\nRollout-Allow: max-increase", other=12)
+    applied.push()
+    remote_git(applied.remote, "config", "uploadpack.allowFilter", "true")
+    url = applied.remote.as_uri()
+    applied.git("clone", "--quiet", "--filter=blob:none", url, str(tmp_path / "partial"))
+    applied.remote.rename(tmp_path / "away.git")
+
+    done = Site(tmp_path / "partial", applied.remote, applied.database).reconcile()
+
+    assert (done.exit_code, done.stdout, percentage(applied)) == (1, "", 10)
+    assert len(done.stderr.splitlines()) == 1
+    assert "git cannot read rollout.yaml at" in done.stderr
 
 
 def test_a_permission_of_a_commit_applied_before_is_over(applied: Site) -> None:
