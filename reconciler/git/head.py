@@ -22,7 +22,10 @@ class Head:
     commit: str | None
     """None in a repository without a commit."""
     subject: str | None
-    """The first line of the newest commit up to this one that changed the file; None without one."""
+    """The first line of the newest commit up to this one that changed the file.
+
+    None without one, or if the clone is too shallow to show it.
+    """
     uncommitted: bool
     """Whether the file has uncommitted changes, or is not in this commit."""
 
@@ -39,27 +42,48 @@ def read_head(file: Path) -> Head | None:
         return None
     try:
         commit = repository.git.rev_parse("--verify", "HEAD")
-        path = literally(repository.path_of(file))
-        subject = repository.git.log("-1", "--format=%s", commit, "--", path)
+        subject = _newest_subject(repository, commit, file)
         uncommitted = bool(changes_of(repository, file))
     except GitFailed as failure:
         if _has_no_commit_yet(failure.messages):
             return Head(commit=None, subject=None, uncommitted=True)
         raise SetupInvalid(f"git cannot read the repository around {file}: {failure}") from None
-    return Head(commit=commit, subject=subject.strip() or None, uncommitted=uncommitted)
+    return Head(commit=commit, subject=subject, uncommitted=uncommitted)
+
+
+def _newest_subject(repository: Repository, commit: str, file: Path) -> str | None:
+    path = literally(repository.path_of(file))
+    found = repository.git.log("-1", "--format=%P%x00%s", commit, "--", path)
+    parents, _, subject = str(found).partition("\0")
+    if not parents and repository.is_shallow():
+        # The oldest commit of a shallow clone looks as if it added every file.
+        return None
+    return subject.strip() or None
 
 
 def changes_of(repository: Repository, file: Path) -> str:
     """Return git's status of a file: empty if HEAD has the file unchanged."""
-    return str(
-        repository.git.status(
-            "--porcelain",
-            "--ignored",
-            "--untracked-files=all",
-            "--",
-            literally(repository.path_of(file)),
-        )
+    path = repository.path_of(file)
+    status = repository.git.status(
+        "--porcelain", "--ignored", "--untracked-files=all", "--", literally(path)
     )
+    if not status and is_overlooked(repository, file) and _differs(repository, file, path):
+        return f" M {path}"
+    return str(status)
+
+
+def is_overlooked(repository: Repository, file: Path) -> bool:
+    """Return whether git is set to overlook changes of a file: `assume-unchanged`, `skip-worktree`."""
+    listed = repository.git.ls_files("-v", "-z", "--", literally(repository.path_of(file)))
+    return bool(listed) and (listed[0] == "S" or listed[0].islower())
+
+
+def _differs(repository: Repository, file: Path, path: str) -> bool:
+    """Return whether HEAD has another file, after the conversions of line ends that git makes."""
+    if not file.is_file():
+        return True
+    written = repository.git.hash_object(f"--path={path}", "--", str(file))
+    return bool(written != repository.git.rev_parse("--verify", "--quiet", f"HEAD:{path}"))
 
 
 def content_at(file: Path, commit: str) -> bytes | None:

@@ -52,7 +52,7 @@ class Repository(Repo):
             repository = cls(RestrictedGit(top).rev_parse("--show-toplevel"), expand_vars=False)
         except GitFailed as failure:
             if "not a git repository (or any" in failure.messages:
-                raise NoRepository(f"there is no repository around {file}") from None
+                raise _nothing_found(file, top) from None
             raise SetupInvalid(
                 f"git cannot read the repository around {file}: {_with_remedy(failure)}"
             ) from None
@@ -114,6 +114,25 @@ def require_supported_git() -> None:
     if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
         oldest = ".".join(map(str, OLDEST_GIT))
         raise SetupInvalid(f"{shown or 'this git'} is too old; install git {oldest} or newer")
+
+
+def _nothing_found(file: Path, top: Path) -> SetupInvalid:
+    """Return the error for a folder `.git` in which git finds no repository.
+
+    Only an empty one means that there is none. In another one a file is missing, damaged or unreadable:
+    outside of git, an older file would be applied over a newer commit.
+    """
+    folder = top / ".git"
+    try:
+        is_empty = next(folder.iterdir(), None) is None
+    except OSError:
+        is_empty = False
+    if is_empty:
+        return NoRepository(f"there is no repository around {file}")
+    return SetupInvalid(
+        f"git finds no repository in {folder}: a part of it is missing, damaged or not readable for this "
+        "user; repair it, or clone again"
+    )
 
 
 def _working_tree_elsewhere(file: Path) -> SetupInvalid:

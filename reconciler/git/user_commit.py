@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.errors import ReconcilerError, SetupInvalid
 from reconciler.git.checkout import FALLBACK_REMOTE, read_branch_ref, read_upstream
 from reconciler.git.command import SIGNING_VARIABLES, GitFailed, RestrictedGit
-from reconciler.git.head import changes_of
+from reconciler.git.head import changes_of, is_overlooked
 from reconciler.git.repository import Repository, literally
 
 NETWORK_TIMEOUT_SECONDS: Final = 60
@@ -99,6 +99,11 @@ def commit_file(file: Path, message: str) -> str | None:
         status = changes_of(repository, file.absolute())
         if not status:
             return None
+        if is_overlooked(repository, file.absolute()):
+            raise SetupInvalid(
+                f"{file} is edited, but not committed: git is set to overlook its changes; run "
+                "`git update-index --no-assume-unchanged --no-skip-worktree` on it, and commit the file"
+            )
         if status.startswith(_NEW):
             repository.git.add("--", name)
         repository.git(c="i18n.commitEncoding=UTF-8").commit(

@@ -230,6 +230,18 @@ def test_the_reason_in_history_is_the_newest_change_of_the_file(site: Site) -> N
     assert [row["reason"] for row in reasons] == [subject]
 
 
+def test_a_shallow_clone_gives_no_reason_that_it_cannot_see(site: Site, tmp_path: Path) -> None:
+    (site.folder / "README.md").write_text("Hello\n")
+    site.commit("Greet")
+    site.push()
+    site.git("clone", "--quiet", "--depth=1", site.remote.as_uri(), str(tmp_path / "shallow"))
+
+    done = Site(tmp_path / "shallow", site.remote, site.database).reconcile()
+
+    assert done.exit_code == 0, done.stderr
+    assert newest_reason(site) == "applied rollout.yaml"
+
+
 def test_a_shallow_clone_gets_the_fetch_command(site: Site, tmp_path: Path) -> None:
     site.reconcile()
     commit_percentage(site, 12)

@@ -51,6 +51,67 @@ def test_a_checkout_of_another_owner_is_refused_with_gits_remedy(
     assert site.database.value(NOTHING_APPLIED) == 0
 
 
+@pytest.mark.parametrize("lost", ["HEAD", "objects", "refs"])
+def test_a_damaged_checkout_is_not_outside_git(site: Site, lost: str) -> None:
+    commit_percentage(site, 12)
+    site.push()
+    site.reconcile()
+    site.git("checkout", "--quiet", "HEAD~1")
+    (site.folder / ".git" / lost).rename(site.folder / ".git" / "lost")
+
+    done = site.reconcile(env={"CI": "true"})
+    stopped = site.reconcile("stop", "--reason", "boom")
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: git finds no repository in {site.folder / '.git'}: a part of it is missing, damaged or "
+        "not readable for this user; repair it, or clone again\n"
+    )
+    assert stopped.exit_code == 0
+    assert "git finds no repository in" in stopped.stderr
+    assert site.database.value(NOTHING_APPLIED) == 1
+
+
+@pytest.mark.parametrize("flag", ["skip-worktree", "assume-unchanged"])
+def test_an_edit_that_git_is_set_to_overlook_is_uncommitted(site: Site, flag: str) -> None:
+    site.reconcile()
+    site.git("update-index", f"--{flag}", "rollout.yaml")
+    unchanged = site.reconcile("--require-commit")
+    site.replace("percentage: 10", "percentage: 12")
+
+    required = site.reconcile("--require-commit")
+    committed = site.reconcile("set", "14", "--commit")
+    preview = site.reconcile("--dry-run")
+
+    assert (unchanged.exit_code, required.exit_code, committed.exit_code) == (0, 3, 1)
+    assert "uncommitted" in preview.stdout
+    assert len(committed.stderr.splitlines()) == 1
+    assert "git update-index --no-assume-unchanged --no-skip-worktree" in committed.stderr
+    assert percentage(site) == 10
+
+
+def test_a_file_with_other_line_ends_in_the_checkout_is_committed(site: Site) -> None:
+    site.git("config", "core.autocrlf", "true")
+    site.file.unlink()
+    site.git("checkout", "--quiet", "--", "rollout.yaml")
+    site.git("update-index", "--assume-unchanged", "rollout.yaml")
+    assert b"\r\n" in site.file.read_bytes()
+
+    assert site.reconcile("--require-commit").exit_code == 0
+
+
+def test_parents_that_only_this_clone_gives_a_commit_do_not_count(site: Site) -> None:
+    site.reconcile()
+    applied = site.git("rev-parse", "HEAD")
+    site.git("checkout", "--quiet", "--orphan", "other")
+    other = commit_percentage(site, 12)
+    site.git("replace", "--graft", other, applied)
+
+    done = site.reconcile()
+
+    assert (done.exit_code, percentage(site)) == (3, 10)
+
+
 @pytest.mark.parametrize("command", [["--dry-run"], ["set", "25", "--commit"]])
 def test_a_git_that_is_too_old_is_refused_in_a_sentence(
     site: Site, tmp_path: Path, command: list[str]
