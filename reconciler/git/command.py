@@ -40,6 +40,9 @@ _FIXED: Final = {
     "LC_ALL": "C.UTF-8",
     "GIT_ALLOW_PROTOCOL": "file:https:ssh",
     "GIT_CONFIG_NOSYSTEM": "1",
+    # Other parents that a clone gives to a commit: no other clone has them.
+    "GIT_GRAFT_FILE": f"{os.devnull}/none",
+    "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
 }

@@ -43,7 +43,6 @@ class FileRange:
             SetupInvalid: the clone is shallow.
         """
         repository = Repository.around(file)
-        repository.git.update_environment(GIT_NO_REPLACE_OBJECTS="1")
         refuse_shallow(repository, "who approved the changes since the last apply")
         if not (repository.has_commit(base) and repository.is_ancestor(base, head)):
             return None

