@@ -200,6 +200,17 @@ def test_every_command_that_reads_times_reads_odd_ones(site: Site, rollout: Data
 
 
 @pytest.mark.parametrize("value", TIMES)
+def test_the_odd_day_of_a_price_stops_no_command(site: Site, rollout: Database, value: str) -> None:
+    rollout.execute("INSERT INTO rollout_processor (name, cost, as_of) VALUES ('x', '{}', now())")
+    rollout.execute(f"UPDATE rollout_processor SET as_of = '{value}'")
+
+    for line in ("status", "drift", "import", "cost --feature odd", "--dry-run"):
+        done = site.reconcile(*line.split())
+        assert "date too" not in done.stderr, (line, done)
+        assert done.exit_code in {0, 3}, (line, done)
+
+
+@pytest.mark.parametrize("value", TIMES)
 def test_a_lease_with_an_odd_end_can_be_taken(rollout: Database, value: str) -> None:
     rollout.execute(f"UPDATE rollout_lease SET until = '{value}'")
     opened = OpenedDatabase.at(rollout.address)
