@@ -6,9 +6,11 @@ duplicate keys are findings here.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import yaml
 
@@ -26,6 +28,7 @@ from reconciler.rollout_file.nodes import (
     finding_at,
     scalar_value,
 )
+from reconciler.rollout_file.plain_lists import LeftOut, shorten
 from reconciler.rollout_file.yaml_errors import DIRECTIVES, syntax_finding
 
 MAX_NESTING_LEVELS = 20
@@ -34,6 +37,7 @@ MAX_NODES = 500_000
 LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The parser: libyaml if PyYAML was built with it, else the slower pure one."""
 
+_NOTHING_LEFT_OUT: Final[Mapping[int, LeftOut]] = MappingProxyType({})
 _BREAK = r"(?>\r\n|\r|\n)"
 _HEAD = re.compile(rf"(?:[ \t]*+(?:[#%][^\r\n]*+)?+{_BREAK})*+(?:[#%][^\r\n]*+)?+")
 """The blank lines, comments and directives that a document can begin with."""
@@ -53,7 +57,17 @@ class Composition:
 
 def compose(text: str) -> Composition:
     """Return the nodes of a text without byte-order mark and forbidden characters, and the findings."""
-    composer = _Composer(text)
+    shortened, left_out = shorten(text)
+    if left_out:
+        composer = _Composer(shortened, left_out)
+        composition = _compose(composer)
+        # A finding needs its place in the whole text, and a run can be a part of something else than a list.
+        if not composition.findings and composer.is_whole:
+            return composition
+    return _compose(_Composer(text))
+
+
+def _compose(composer: "_Composer") -> Composition:
     complete = False
     try:
         for event in yaml.parse(composer.without_directives(), Loader=LOADER):
@@ -64,7 +78,7 @@ def compose(text: str) -> Composition:
     except _GivenUp:
         pass
     except yaml.MarkedYAMLError as error:
-        composer.findings.append(syntax_finding(error, text))
+        composer.findings.append(syntax_finding(error, composer.text))
     except (yaml.YAMLError, ValueError, OverflowError):  # the pure loader, at "\UFFFFFFFF"
         composer.refuse(composer.last, "a character that YAML can't hold follows here; remove it")
     if complete and _is_nothing(composer.root):
@@ -98,8 +112,11 @@ class _Open:
 class _Composer:
     """Takes the parser's events one by one."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str, left_out: Mapping[int, LeftOut] = _NOTHING_LEFT_OUT) -> None:
+        self.text = text
+        self._left_out = left_out
+        self._runs = 0
+        self._lines = 0
         self.root: Node | None = None
         self.findings: list[Finding] = []
         self.more = 0
@@ -120,7 +137,7 @@ class _Composer:
 
         The parser would compare each directive with all before it, in quadratic time, before its first event.
         """
-        found = _HEAD.match(self._text)
+        found = _HEAD.match(self.text)
         head = "" if found is None else found[0]
         place, before = (1, 1), 0
         directives = _DIRECTIVE.finditer(head)
@@ -128,7 +145,7 @@ class _Composer:
             place, before = position(head[before : each.start()], place), each.start()
             self.refuse(Place(*place), DIRECTIVES)
         self.more += sum(1 for _ in directives)
-        return _DIRECTIVE.sub("#", head) + self._text[len(head) :]
+        return _DIRECTIVE.sub("#", head) + self.text[len(head) :]
 
     def take(self, event: yaml.Event) -> None:
         """Take the next event; most events of a long file are plain entries of a list."""
@@ -139,6 +156,8 @@ class _Composer:
                 self._refuse_properties(event, place)
             parent = self._stack[-1].node if self._stack else None
             if isinstance(parent, Items):
+                if self._left_out:
+                    self._take_back(event, parent, node)
                 parent.items.append(node)
             else:
                 self._add(node)
@@ -157,6 +176,30 @@ class _Composer:
         elif isinstance(event, yaml.DocumentEndEvent):
             self._end_document(event)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every entry that was left out of the text is in its list again."""
+        return self._runs == len(self._left_out)
+
+    def _take_back(self, event: yaml.ScalarEvent, parent: Items, node: Scalar) -> None:
+        """Add the entries that were left out before this one, if it is the last of a run."""
+        assert event.start_mark is not None, "the parser marks every event"  # noqa: S101
+        run = self._left_out.get(event.start_mark.index)
+        before = parent.items[-1] if parent.items else None
+        if run is None or before is None or self._nodes + run.number > MAX_NODES:
+            return
+        first, *between, _ = run.entries
+        line, column = node.place
+        if before == Scalar(first, plain=True, place=Place(line - 1, column)):
+            parent.items += [
+                Scalar(text, plain=True, place=Place(each, column))
+                for each, text in enumerate(between, line)
+            ]
+            self._runs += 1
+            self._nodes += run.number
+            self._lines += run.number
+            node.place = Place(line + run.number, column)
+
     def _path(self) -> KeyPath:
         parts: list[str | int] = []
         for each in self._stack:
@@ -167,7 +210,7 @@ class _Composer:
         return tuple(parts)
 
     def _begin_document(self, event: yaml.DocumentStartEvent) -> None:
-        place = _place(event)
+        place = self._place(event)
         self._documents += 1
         if self._documents > 1:
             self.refuse(place, "a second document begins here; keep one in a file")
@@ -175,13 +218,18 @@ class _Composer:
 
     def _end_document(self, event: yaml.DocumentEndEvent) -> None:
         assert event.end_mark is not None, "the parser marks every event"  # noqa: S101
-        directive = _DIRECTIVE_BEHIND.match(self._text, event.end_mark.index)
+        directive = _DIRECTIVE_BEHIND.match(self.text, event.end_mark.index)
         if directive is not None:
-            self.refuse(Place(*position(self._text[: directive.end() - 1])), DIRECTIVES)
+            self.refuse(Place(*position(self.text[: directive.end() - 1])), DIRECTIVES)
             raise _DocumentComplete
 
+    def _place(self, event: yaml.Event) -> Place:
+        mark = event.start_mark
+        assert mark is not None, "the parser marks every event"  # noqa: S101
+        return Place(mark.line + self._lines + 1, mark.column + 1)
+
     def _begin(self, event: yaml.Event) -> Place:
-        self.last = place = _place(event)
+        self.last = place = self._place(event)
         self._nodes += 1
         if self._nodes > MAX_NODES:
             self.findings.append(
@@ -249,9 +297,3 @@ class _Composer:
 
 def _is_nothing(root: Node | None) -> bool:
     return root is None or (isinstance(root, Scalar) and scalar_value(root) is NOTHING)
-
-
-def _place(event: yaml.Event) -> Place:
-    mark = event.start_mark
-    assert mark is not None, "the parser marks every event"  # noqa: S101
-    return Place(mark.line + 1, mark.column + 1)
