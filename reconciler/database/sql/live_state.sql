@@ -99,15 +99,27 @@ FROM public.category_threshold;
 -- name: directory
 -- The present repositories of keys, by id, name and key: those with these names, those of these owners (the
 -- key is `owner/*`), and the others with these ids (the key is null). It is one row of three lists in the same
--- order, because many rows cost more.
+-- order, because many rows cost more. Each name is looked up in the index, in order so that the next lookup finds
+-- the pages of the last one: the join would read the whole table for 10,000 names.
 WITH named AS MATERIALIZED (
     SELECT
         repositories.id,
         repositories.full_name,
         wanted.key
-    FROM public.repositories
-    INNER JOIN unnest(CAST(:names AS text [])) AS wanted (key)
-        ON lower(repositories.full_name) = wanted.key
+    FROM (
+        SELECT given.key
+        FROM unnest(CAST(:names AS text [])) AS given (key)
+        ORDER BY given.key COLLATE "C"
+        OFFSET 0
+    ) AS wanted
+    CROSS JOIN LATERAL (
+        SELECT
+            repository.id,
+            repository.full_name
+        FROM public.repositories AS repository
+        WHERE lower(repository.full_name) = wanted.key
+        OFFSET 0
+    ) AS repositories
     UNION ALL
     SELECT
         repositories.id,
