@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from reconciler.database.arrays import plain_array, text_array
 from reconciler.database.driver import execute
@@ -18,12 +18,14 @@ from reconciler.planning.eligible_count import EligibleCount
 from reconciler.uuid_text import is_uuid
 from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.eligibility import Targeting
+from rollout_client.targeting.steps import step_in_force
 from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection
 
 _SQL = queries("blast_radius")
+_Item = TypeVar("_Item")
 
 NO_AUDIENCE: Final = Targeting(
     active=False,
@@ -54,6 +56,23 @@ class AudienceMove:
     feature: str
     live: Targeting
     planned: Targeting
+
+    @property
+    def is_of_lists_alone(self) -> bool:
+        """Whether only a repository in a list can be eligible, before and after."""
+        return all(_is_of_lists_alone(each) for each in (self.live, self.planned))
+
+
+def _is_of_lists_alone(targeting: Targeting) -> bool:
+    if targeting.off_rule is not None:
+        return True
+    match targeting.strategy:
+        case Strategy.WHITELIST:
+            return True
+        case Strategy.PERCENTAGE:
+            return targeting.bucket_limit == 0
+        case Strategy.REPOSITORY_SIZE:
+            return step_in_force(targeting.percentage) == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +106,32 @@ def measure_blast_radii(
     `marked` and `unmarked` are the ids of repositories that gain or lose the mark as test. `thresholds` are
     given if they change: an apply then categorises every repository again by its present metrics.
     """
-    radii: list[BlastRadius] = []
-    for batch in _batches(moves):
-        parameters = {
-            **_plan_parameters(marked, unmarked),
-            "owners": MOST_OWNERS,
-            "samples": MOST_SAMPLES,
-        }
-        row = _scan(connection, "radius", batch, thresholds, parameters)
-        radii += (_radius(row, number) for number in range(len(batch)))
-    return tuple(radii)
+    parameters = {
+        **_plan_parameters(marked, unmarked),
+        "owners": MOST_OWNERS,
+        "samples": MOST_SAMPLES,
+    }
+    changes_all = bool(marked or unmarked or thresholds is not None)
+    of_lists = [not changes_all and each.is_of_lists_alone for each in moves]
+    radii: dict[int, BlastRadius] = {}
+    for of_lists_alone in (True, False):
+        numbers = [number for number, each in enumerate(of_lists) if each is of_lists_alone]
+        for batch in _batches(numbers):
+            row = _scan(
+                connection,
+                "radius",
+                [moves[each] for each in batch],
+                thresholds,
+                {**parameters, "of_lists_alone": of_lists_alone},
+            )
+            radii |= {each: _radius(row, number) for number, each in enumerate(batch)}
+    return tuple(radii[number] for number in range(len(moves)))
+
+
+def count_test_repositories(connection: "AnyConnection") -> int:
+    """Return the number of test repositories, marked ones and those of the category `test`."""
+    number: int = execute(connection, _SQL["test_repositories"]).scalar()
+    return number
 
 
 def count_eligible(
@@ -110,7 +145,8 @@ def count_eligible(
     eligible: dict[str, EligibleCount] = {}
     # Without a feature, the repositories are counted all the same.
     for batch in tuple(_batches(moves)) or ((),):
-        row = _scan(connection, "participation", batch, None, _plan_parameters((), ()))
+        parameters = {**_plan_parameters((), ()), "of_lists_alone": False}
+        row = _scan(connection, "participation", batch, None, parameters)
         for number, move in enumerate(batch):
             by_category = _by_category(row._asdict()[f"eligible_{number}"])
             eligible[move.feature] = EligibleCount(row.total, row.test_repositories, by_category)
@@ -121,7 +157,7 @@ def _by_category(counts: Sequence[int]) -> Mapping[Category, int]:
     return dict(zip(Category, counts, strict=True))
 
 
-def _batches(moves: Sequence[AudienceMove]) -> Iterator[Sequence[AudienceMove]]:
+def _batches(moves: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     for begin in range(0, len(moves), MOST_FEATURES_OF_A_SCAN):
         yield moves[begin : begin + MOST_FEATURES_OF_A_SCAN]
 
@@ -133,7 +169,7 @@ def _scan(
     thresholds: Mapping[Category, Threshold] | None,
     parameters: Mapping[str, Any],
 ) -> "Any":
-    """Return the row that a statement computes from both sides of every repository."""
+    """Return the row that a statement computes from both sides of every repository, or of the listed ones."""
     found = execute(connection, _SQL["found"], {"features": [each.feature for each in moves]}).one()
     sides, summary = (_SQL[name].strip().rstrip(";") for name in ("sides", result))
     parts = ["WITH sides AS NOT MATERIALIZED (", sides, ")", "SELECT * FROM (", summary]
@@ -256,20 +292,19 @@ class _Entries:
 def _radius(row: "Any", number: int) -> BlastRadius:
     found = row._asdict()
     by_category = _moved(found[f"by_category_{number}"])
-    count = EligibleCount(
-        row.repositories, row.test_repositories, _by_category(found[f"eligible_{number}"])
-    )
+    eligible = _by_category(found[f"eligible_{number}"])
     return BlastRadius(
         repositories=row.repositories,
         before=found[f"before_{number}"],
-        after=count.eligible,
+        after=sum(eligible.values()),
         gained=sum(each.gained for each in by_category.values()),
         lost=sum(each.lost for each in by_category.values()),
         by_category={each: by_category[each] for each in Category if each in by_category},
         by_owner=_moved(found[f"by_owner_{number}"]),
         sample_gained=tuple(found[f"sample_gained_{number}"]),
         sample_lost=tuple(found[f"sample_lost_{number}"]),
-        count=count,
+        eligible=eligible,
+        test_repositories=row.test_repositories,
     )
 
 

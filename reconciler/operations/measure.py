@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.database.blast_radius import NO_AUDIENCE, AudienceMove, measure_blast_radii
+from reconciler.database.blast_radius import (
+    NO_AUDIENCE,
+    AudienceMove,
+    count_test_repositories,
+    measure_blast_radii,
+)
 from reconciler.database.cost import measure_shift
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_context import drift_to_judge
@@ -75,6 +80,23 @@ def measure(connection: "AnyConnection", plan: Plan, rollout: "Rollout") -> Plan
             if feature.name in by_name
             else feature
             for feature in plan.features
+        ),
+    )
+
+
+def with_counts(connection: "AnyConnection", plan: Plan) -> Plan:
+    """Return a plan whose numbers of eligible repositories an apply can keep."""
+    radii = {each.name: each.blast_radius for each in plan.features if each.blast_radius}
+    if all(each.test_repositories is not None for each in radii.values()):
+        return plan
+    tests = count_test_repositories(connection)
+    return replace(
+        plan,
+        features=tuple(
+            replace(each, blast_radius=replace(radii[each.name], test_repositories=tests))
+            if each.name in radii
+            else each
+            for each in plan.features
         ),
     )
 

@@ -48,7 +48,7 @@ from reconciler.operations.events import (
     FreezeOverridden,
     emit_to_no_listener,
 )
-from reconciler.operations.measure import judge_drift, measure
+from reconciler.operations.measure import judge_drift, measure, with_counts
 from reconciler.planning.approval_evidence import Evidence, NoEvidence
 from reconciler.planning.approvals import (
     ApprovalSource,
@@ -160,6 +160,7 @@ def apply(
             _require_expected(expected, plan, application.source)
         if plan.is_refused:
             return Applied(plan, plan.generation)
+        plan = with_counts(connection, plan)
         return Applied(plan, write_plan(connection, plan, application))
 
     with refusing_with_the_remotes_answer(application.source):

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, event, text
 from reconciler.database.blast_radius import (
     NO_AUDIENCE,
     AudienceMove,
+    count_test_repositories,
     measure_blast_radii,
     measure_blast_radius,
 )
@@ -282,6 +283,47 @@ def test_one_scan_measures_all_features_as_each_alone(
             connection.rollback()
 
             assert list(together) == alone
+
+        compare()
+
+
+few_targetings = st.builds(
+    replace,
+    targetings,
+    strategy=st.sampled_from(Strategy),
+    percentage=st.sampled_from(["0", "0.01", "9.99", "10"]).map(Decimal),
+)
+
+
+def test_the_listed_repositories_alone_give_the_result_of_all(
+    database: Database, at_size: Callable[[int, int], int]
+) -> None:
+    _load(database)
+    names = [f"feature-{number}" for number in range(4)]
+    unknown = _id(REPOSITORIES + 1)
+    with database.engine.connect() as connection:
+
+        @settings(
+            max_examples=at_size(150, 5000), suppress_health_check=list(HealthCheck), deadline=None
+        )
+        @given(
+            st.lists(st.tuples(st.none() | few_targetings, few_targetings), min_size=1, max_size=4)
+        )
+        def compare(features: list[tuple[Targeting | None, Targeting]]) -> None:
+            for name, (live, _) in zip(names, features, strict=False):
+                if live is not None:
+                    _apply(connection, live, name=name)
+            moves = [
+                AudienceMove(name, NO_AUDIENCE if live is None else live, planned)
+                for name, (live, planned) in zip(names, features, strict=False)
+            ]
+            found = measure_blast_radii(connection, moves)
+            # A plan that changes marks evaluates every repository.
+            of_all = measure_blast_radii(connection, moves, marked=(unknown,))
+            tests = count_test_repositories(connection)
+            connection.rollback()
+
+            assert tuple(replace(each, test_repositories=tests) for each in found) == of_all
 
         compare()
 

@@ -309,6 +309,7 @@ facts AS NOT MATERIALIZED (
     LEFT JOIN public.repository_categories AS recorded ON repository.id = recorded.repository_id
     LEFT JOIN listed ON repository.id = listed.repository_id
     LEFT JOIN marks ON repository.id = marks.repository_id
+    WHERE NOT CAST(:of_lists_alone AS boolean) OR listed.repository_id IS NOT null
     OFFSET '0'
 )
 
@@ -363,6 +364,33 @@ SELECT
     facts.planned_marked OR facts.planned_category = 'test' AS is_test
 FROM facts
 OFFSET '0';
+
+-- name: test_repositories
+-- The number of test repositories: marked ones, and those of the category `test`, recorded or by their metrics.
+SELECT
+    (
+        SELECT count(*)
+        FROM public.repository_categories AS recorded
+        WHERE
+            (recorded.marked_as_test OR recorded.category = 'test')
+            AND EXISTS (
+                SELECT FROM public.repositories AS repository
+                WHERE repository.id = recorded.repository_id
+            )
+    )
+    + (
+        SELECT count(*)
+        FROM public.repository_activity AS activity
+        CROSS JOIN public.category_limits AS limits
+        WHERE
+            NOT EXISTS (
+                SELECT FROM public.repository_categories AS recorded
+                WHERE recorded.repository_id = activity.repository_id
+            )
+            AND public.category_within(
+                limits, activity.stars, activity.contributors, activity.pull_requests
+            ) = 'test'
+    ) AS test_repositories;
 
 -- name: radius
 -- The repositories that gain and that lose each feature, in one row.
@@ -531,8 +559,12 @@ SELECT
         ) AS sample
     ) AS sample_lost_0,
     -- end
-    totals.repositories,
-    totals.test_repositories
+    CASE
+        WHEN CAST(:of_lists_alone AS boolean) THEN (SELECT count(*) FROM public.repositories)
+        ELSE totals.repositories
+    END AS repositories,
+    CASE WHEN NOT CAST(:of_lists_alone AS boolean) THEN totals.test_repositories END
+    AS test_repositories
 FROM totals;
 
 -- name: participation
