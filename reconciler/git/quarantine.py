@@ -18,9 +18,8 @@ from uuid import uuid4
 
 from reconciler.git.checkout import CannotWriteBack, Checkout, Remote
 from reconciler.git.command import GitFailed, RestrictedGit
+from reconciler.git.refusal import refusal_reason
 from reconciler.git.repository import Repository
-from reconciler.rollout_file.characters import one_line
-from reconciler.rollout_file.model import MAX_REASON_LENGTH
 
 NETWORK_TIMEOUT_SECONDS: Final = 30
 """A command that contacts a remote is ended after this time."""
@@ -39,7 +38,6 @@ _SAFER: Final = {
 _DECLINED: Final = re.compile(
     r"\[remote rejected\].*(declined|protected|prohibited|denied|checked out)", re.IGNORECASE
 )
-_REJECTED: Final = re.compile(r"\[(remote )?rejected\]")
 _FORBIDDEN: Final = re.compile(r"returned error: 403|HTTP 403", re.IGNORECASE)
 
 
@@ -144,7 +142,7 @@ class Quarantine:
             answer = f"{failure.output}\n{failure.messages}"
             is_declined = _DECLINED.search(answer) or _FORBIDDEN.search(answer)
             outcome = PushOutcome.DECLINED if is_declined else PushOutcome.UNCERTAIN
-            return Pushed(outcome, _reason(failure))
+            return Pushed(outcome, refusal_reason(failure))
         return Pushed(PushOutcome.UNCERTAIN, "the push was taken")
 
     def is_on(self, commit: str, tip: str) -> bool:
@@ -202,17 +200,3 @@ def _as_environment(settings: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     for number, (key, value) in enumerate(listed):
         variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return variables
-
-
-def _reason(failure: GitFailed) -> str:
-    """Return the reason for a refused push in a line: git's word, and the remote's whole message."""
-    answer = [line.strip() for line in failure.output.splitlines()]
-    refused = next((line[line.index("[") :] for line in answer if _REJECTED.search(line)), None)
-    if refused is None:
-        return str(failure)
-    remote = [
-        " ".join(line.removeprefix("remote:").split())
-        for line in failure.messages.splitlines()
-        if line.startswith("remote:")
-    ]
-    return one_line("; ".join([refused, *(line for line in remote if line)]), MAX_REASON_LENGTH)

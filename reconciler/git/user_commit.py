@@ -15,6 +15,7 @@ from reconciler.errors import ReconcilerError, SetupInvalid
 from reconciler.git.checkout import FALLBACK_REMOTE, read_branch_ref, read_upstream
 from reconciler.git.command import SIGNING_VARIABLES, GitFailed, RestrictedGit
 from reconciler.git.head import changes_of, is_overlooked
+from reconciler.git.refusal import refusal_reason
 from reconciler.git.repository import Repository, literally
 
 NETWORK_TIMEOUT_SECONDS: Final = 60
@@ -141,7 +142,7 @@ def push_branch(file: Path, branch: Branch) -> None:
         )
     except GitFailed as failure:
         raise SetupInvalid(
-            f"{file} is committed, but not pushed to {branch.shown}: {_refusal(failure)}; "
+            f"{file} is committed, but not pushed to {branch.shown}: {refusal_reason(failure)}; "
             "correct this, and run: git push"
         ) from None
 
@@ -159,10 +160,3 @@ def follow_upstream(file: Path) -> bool:
         return bool(git.rev_parse("HEAD") != before)
     except GitFailed as failure:
         raise SetupInvalid(f"the checkout cannot follow its branch: {failure}") from None
-
-
-def _refusal(failure: GitFailed) -> str:
-    """Return the line with the reason, which git writes after its hints and the remote's messages."""
-    lines = [line.strip() for line in failure.messages.splitlines()]
-    refused = next((line for line in lines if line.startswith("! ")), None)
-    return str(failure) if refused is None else " ".join(refused[2:].split())

@@ -230,7 +230,10 @@ def test_a_branch_is_pushed_under_its_own_name(commented: Site) -> None:
 def test_a_refused_push_keeps_the_commit_and_is_reported(commented: Site) -> None:
     hook = commented.remote / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho protected\nexit 1\n")
+    hook.write_text(
+        "#!/bin/sh\necho 'GH013: Repository rule violations found'\n"
+        "printf 'open\\ta \\033[31mpull request\\n' >&2\nexit 1\n"
+    )
     hook.chmod(0o755)
 
     done = commented.reconcile("set", "25", "--push")
@@ -238,6 +241,9 @@ def test_a_refused_push_keeps_the_commit_and_is_reported(commented: Site) -> Non
     assert done.exit_code == 1
     assert "rollout.yaml is committed, but not pushed to origin/main: " in done.stderr
     assert "pre-receive hook declined" in done.stderr
+    assert "GH013: Repository rule violations found; open a" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert [line.split()[0] for line in done.stderr.splitlines()] == ["committed", "error:"]
     assert commented.git("log", "-1", "--format=%s") == "Set capture to 25 percent"
 
 
