@@ -6,7 +6,7 @@ from decimal import Decimal
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.live_state import Directory
 from reconciler.rollout_file.model import Override
-from reconciler.wording import show_number
+from reconciler.wording import describe_limit, show_number
 from rollout_client.targeting.steps import step_in_force
 from rollout_client.targeting.strategy import Strategy
 
@@ -40,6 +40,17 @@ def limit_warnings(desired: Configuration, in_force: Override | None) -> tuple[s
     return (
         f"the override's limit of {show_number(limit)} is above the percentage "
         f"{show_number(desired.percentage)}: it limits nothing",
+    )
+
+
+def removal_warnings(in_force: Override | None) -> tuple[str, ...]:
+    """Return a warning about a limit in force on a feature that the file no longer has."""
+    if in_force is None:
+        return ()
+    return (
+        f"{describe_limit(in_force.percentage)} is in force under this name alone; if the file has the "
+        "feature under another name, nothing limits it there; "
+        "to stop it there: reconcile stop --feature NAME",
     )
 
 

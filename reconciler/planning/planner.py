@@ -50,7 +50,12 @@ from reconciler.planning.overrides import (
 )
 from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, OverridesPlan, Plan
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
-from reconciler.planning.plan_warnings import feature_warnings, limit_warnings, rename_warnings
+from reconciler.planning.plan_warnings import (
+    feature_warnings,
+    limit_warnings,
+    removal_warnings,
+    rename_warnings,
+)
 from reconciler.planning.processors import ProcessorsPlan
 from reconciler.planning.promotion import guard_soak, guard_start, stage_to_hold
 from reconciler.planning.routing_shift import RoutingShift, guard_shift
@@ -227,7 +232,7 @@ def _plan_removal(name: str, inputs: PlanInputs) -> FeaturePlan:
         is_newly_desired=False,
         drift=drift,
         findings=(FeatureRemoved(),) if base.active else (),
-        warnings=(),
+        warnings=removal_warnings(overrides.in_force) if base.active else (),
     )
 
 

@@ -170,6 +170,20 @@ def test_a_removed_feature_is_deactivated_and_keeps_its_history(site: Site) -> N
     assert [row["action"] for row in actions] == ["created", "deactivated"]
 
 
+def test_a_removed_features_limit_is_said_to_be_of_its_name_alone(site: Site) -> None:
+    site.reconcile()
+    site.reconcile("stop", "--reason", "it hurts", "--no-write-back")
+    site.write(rollout_file({"renamed": {"percentage": 10}}))
+
+    done = site.reconcile("--allow", "feature-removed")
+    words = " ".join(done.stdout.split())
+
+    assert done.exit_code == 0, done.stderr
+    assert "the stop is in force under this name alone" in words
+    assert "git does not have it, because this file does not have the feature" in words
+    assert "pull the branch" not in words
+
+
 def test_test_repositories_are_marked_and_unmarked(site: Site) -> None:
     add_repositories(site.database, "acme/one", "acme/two", "other/three")
     first = rollout_file({}, test_repositories=["acme/*", "acme/unknown"])

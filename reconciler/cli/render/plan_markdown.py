@@ -122,7 +122,8 @@ def feature_parts(feature: FeaturePlan, allowed: Mapping[GuardName, Allowed]) ->
         author, reason = for_markdown(override.by), for_markdown(override.reason)
         yield f"An override is in force: {limit} by {author}: {reason}"
         if not feature.overrides.is_in_file and feature.overrides.kept is None:
-            yield f"{describe_absence(override)[0].upper()}{describe_absence(override)[1:]}."
+            absence = describe_absence(feature, override)
+            yield f"{absence[0].upper()}{absence[1:]}."
     yield from finding_parts(feature.findings, allowed)
     if feature.approvers:
         yield f"> **Approved** by {', '.join(for_markdown(each.text) for each in feature.approvers)}"

@@ -170,7 +170,7 @@ def _override(feature: FeaturePlan) -> Iterator[str]:
         text = f"{limit}: {for_line(override.reason)} ({for_line(override.by)})"
         yield from paragraph("override", text)
         if not feature.overrides.is_in_file and feature.overrides.kept is None:
-            yield from paragraph("", f"{describe_absence(override)}")
+            yield from paragraph("", f"{describe_absence(feature, override)}")
 
 
 def _ways_on(plan: Plan) -> Iterator[str]:

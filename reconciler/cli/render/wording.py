@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from reconciler.planning.commit_permission import FREEZE_REASON_TRAILER
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.guards import MOST_NAMES
-from reconciler.planning.plan import MarksPlan, Plan
+from reconciler.planning.plan import FeatureAction, FeaturePlan, MarksPlan, Plan
 from reconciler.rollout_file.model import Override
 from reconciler.wording import count, describe_permission, short_commit, show_time
 
@@ -19,10 +19,13 @@ REFUSED = "Refused: nothing was written. A person decides:"
 """The line that precedes the ways to go on."""
 
 
-def describe_absence(override: Override) -> str:
+def describe_absence(feature: FeaturePlan, override: Override) -> str:
     """Return why a file has no block of an override that is in force, and what to do."""
+    since = f"in force since {show_time(override.at)}"
+    if feature.action is FeatureAction.DEACTIVATE:
+        return f"{since}; git does not have it, because this file does not have the feature"
     return (
-        f"in force since {show_time(override.at)}; this file does not have it: pull the branch, "
+        f"{since}; this file does not have it: pull the branch, "
         "or write it to git with reconcile write-back"
     )
 
