@@ -424,3 +424,65 @@ def test_a_copy_of_a_resumed_block_does_not_undo_the_resume(applied: Site) -> No
         is False
     )
     assert outcomes(carry(applied)) == ["removed"]
+
+
+def test_a_file_that_was_deleted_and_restored_is_under_its_stop(applied: Site) -> None:
+    override = limit(applied.database)
+    carry(applied)
+    applied.git("pull", "--quiet")
+    apply_file(applied)
+    applied.git("rm", "--quiet", "rollout.yaml")
+    applied.git("commit", "--quiet", "--message=Delete the file")
+    applied.push()
+    gone = carry(applied)
+    applied.git("revert", "--no-edit", "HEAD")
+    applied.push()
+
+    apply_file(applied)
+
+    found = block(applied)
+    assert "there is no file rollout.yaml on origin/main" in str(gone.problem)
+    assert found is not None
+    assert found.id == override
+    assert applied.database.value("SELECT state FROM rollout_override") == "on"
+    assert outcomes(carry(applied)) == []
+
+
+def test_a_lost_commit_that_is_merged_again_leaves_one_block(applied: Site) -> None:
+    limit(applied.database)
+    carry(applied)
+    lost = remote_git(applied.remote, "rev-parse", "main")
+    applied.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    commit_percentage(applied, 8)
+    applied.push()
+    apply_file(applied)
+    written = carry(applied)
+    applied.git("fetch", "--quiet", "origin", lost)
+    applied.git("pull", "--quiet")
+    applied.git("merge", "--quiet", "--strategy-option=ours", "--message=Merge", lost)
+    applied.push()
+
+    apply_file(applied)
+
+    assert outcomes(written) == ["written"]
+    assert applied.remote_text().count("override:") == 1
+    assert applied.database.value("SELECT state FROM rollout_override") == "on"
+    assert outcomes(carry(applied)) == []
+
+
+def test_a_block_that_goes_with_its_renamed_feature_limits_it(applied: Site) -> None:
+    override = limit(applied.database)
+    carry(applied)
+    applied.git("pull", "--quiet")
+    apply_file(applied)
+    applied.replace(f"  {FEATURE}:", "  renamed:")
+    applied.commit("Rename it")
+    applied.push()
+
+    renamed = applied.reconcile("--yes", "--allow", "feature-removed")
+    resumed = applied.reconcile("resume", "--feature", "renamed", "--reason", "fixed")
+
+    assert renamed.exit_code == resumed.exit_code == 0, renamed.stderr + resumed.stderr
+    assert "override     stop: " in renamed.stdout
+    assert f"override {override}" in resumed.stdout
+    assert block(applied, "renamed") is None
