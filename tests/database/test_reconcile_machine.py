@@ -453,7 +453,9 @@ class ReconcileMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def is_created_again(self, data: st.DataObject) -> None:
         """A repository is deleted, and another is created with its name."""
-        name = data.draw(st.sampled_from(sorted(self.repositories)))
+        self._create_again(data.draw(st.sampled_from(sorted(self.repositories))))
+
+    def _create_again(self, name: str) -> None:
         repository = self.repositories.pop(name)
         self.world.execute("DELETE FROM repositories WHERE id = %(id)s", id=repository)
         self.appears(name)
@@ -503,7 +505,7 @@ class ReconcileMachine(RuleBasedStateMachine):
         self._mark(self.repositories[name], mark=mark)
 
     def _mark(self, repository: str, *, mark: bool) -> None:
-        self.world.execute("SELECT categorize_repository(%(id)s)", id=repository)
+        self.world.execute("SELECT categorize_repositories(ARRAY[%(id)s::uuid])", id=repository)
         self.world.execute(
             "UPDATE repository_categories SET is_test_repository = %(mark)s"
             " WHERE repository_id = %(id)s",
@@ -511,35 +513,35 @@ class ReconcileMachine(RuleBasedStateMachine):
             mark=mark,
         )
 
-    @precondition(lambda self: self.applied >= 0 and self.repositories)
+    @precondition(lambda self: set(NAMES) & self.repositories.keys())
     @rule(
         data=st.data(),
         name=st.sampled_from(FEATURES),
-        limit=st.sampled_from([STOP, Decimal(0)]),
-        strategy=st.sampled_from(Strategy),
+        declared=st.sampled_from(Strategy),
+        live=st.sampled_from(Strategy),
     )
-    def widen_beside_a_limit_and_resume(
-        self,
-        data: st.DataObject,
-        name: str,
-        limit: Decimal | None,
-        strategy: Strategy,
+    def widen_beside_a_stop_and_resume(
+        self, data: st.DataObject, name: str, declared: Strategy, live: Strategy
     ) -> None:
-        """Strategy, salt, lists and marks change under a limit; the resume opens nothing of it."""
-        if limit is STOP:
-            self.stop(name)
-        else:
-            self.roll_back(name, limit)
-        listed = data.draw(st.sampled_from([None, *NAMES]))
+        """Strategy, salt, lists and marks change beside a stop; the resume opens nothing of that."""
+        excluded = data.draw(st.sampled_from(sorted(set(NAMES) & self.repositories.keys())))
+        lists: dict[str, tuple[str, ...]] = {"whitelist": (), "exclusions": (excluded,)}
+        self._change(name, strategy=declared, percentage=Decimal(10), **lists)
+        applied = self.world.apply(self.branch[-1])
+        assert isinstance(applied, Applied)
+        assert not applied.plan.is_refused
+        self._check_apply(len(self.branch) - 1)
+        self.stop(name)
         if data.draw(st.booleans()):
-            self.is_created_again(data)
-        self._set_strategy(name, strategy)
+            self._create_again(excluded)
+        self._set_strategy(name, live)
         self.world.execute(
             "UPDATE rollout_configuration SET salt = coalesce(%(salt)s, salt)"
             " WHERE feature_name = %(feature)s",
             feature=name,
             salt=data.draw(st.sampled_from([None, "pepper"])),
         )
+        listed = data.draw(st.sampled_from([None, *NAMES]))
         if listed is not None:
             self.widen_lists_live(name, listed)
         if data.draw(st.booleans()):
@@ -550,7 +552,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             "UPDATE rollout_configuration SET rollout_strategy = %(strategy)s, salt = %(feature)s"
             " WHERE feature_name = %(feature)s",
             feature=name,
-            strategy=self.applied_commit.feature(name).strategy.value,
+            strategy=declared.value,
         )
 
     @precondition(lambda self: self.applied >= 0)
