@@ -19,6 +19,8 @@ FIRST_BACKOFF_SECONDS: Final = 0.1
 _LONGEST_BACKOFF_SECONDS: Final = 1.0
 _SWITCHOVER_SQLSTATES: Final = ("08", "25006", "57P01", "57P02", "57P03")
 """A lost connection, a server that is read-only now, and one that stops or starts."""
+_NO_SUCH_NAME: Final = ("failed to resolve host", "could not translate host name")
+"""The driver's words, and libpq's."""
 
 
 @dataclass(slots=True)
@@ -71,7 +73,8 @@ def is_of_switchover(error: psycopg.Error, state: str | None) -> bool:
     if state is not None:
         return state.startswith(_SWITCHOVER_SQLSTATES)
     # Without a SQLSTATE no server answered. A name that does not exist is a mistake in the address.
-    return "could not translate host name" not in str(error) or "emporary" in str(error)
+    said = str(error)
+    return not any(each in said for each in _NO_SUCH_NAME) or "emporary" in said
 
 
 def _backoff(failures: int) -> float:
