@@ -38,9 +38,12 @@ def exact_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def when_counted(moment: datetime | None) -> str:
+def when_counted(moment: datetime | None, *, is_before_change: bool) -> str:
     """Return the time of a kept count as the end of a sentence; "" if it was counted now."""
-    return "" if moment is None else f", counted at {show_time(moment)}; --exact counts now"
+    if moment is None:
+        return ""
+    before = ", before the last change" if is_before_change else ""
+    return f", counted at {show_time(moment)}{before}; --exact counts now"
 
 
 def short_limit(percentage: Decimal | None) -> str:

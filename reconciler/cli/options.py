@@ -155,6 +155,6 @@ exact_option = click.option(
     "--exact",
     "is_exact",
     is_flag=True,
-    help="Count the eligible repositories now, also if an apply has counted them.",
+    help="Count the eligible repositories now, also if a count is kept.",
 )
 """The option of commands that show kept counts."""

@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from reconciler.database.driver import execute
+from reconciler.database.eligible_counts import (
+    Counted,
+    keep_counts,
+    may_keep_counts,
+    read_audiences,
+)
 from reconciler.database.history import HistoryWriter
 from reconciler.database.locks import OnWait, lock_writers, wait_silently
 from reconciler.database.outbox import write_targets
@@ -26,7 +32,6 @@ from reconciler.planning.approvals import (
     stored_approvals,
 )
 from reconciler.planning.changes import ListChange, ScalarChange
-from reconciler.planning.eligible_count import to_stored
 from reconciler.planning.feature_config import Configuration, to_parameters, to_state
 from reconciler.planning.field_types import plain
 from reconciler.planning.health import MetricsSource
@@ -113,6 +118,7 @@ def write_plan(connection: "AnyConnection", plan: Plan, application: Application
         approved = rule_details(plan, application.applied_by)
         _record_named("approvals", plan.approvals.pairs, history.with_details(approved))
         _write_generation(connection, plan, application, generation)
+        _keep_counts(connection, plan)
     there = {
         (name, each.override.id)
         for name, each in application.rollout.features.items()
@@ -300,16 +306,20 @@ def _write_generation(
             "file_digest": source.digest,
             "desired": application.rollout.model_dump_json(exclude_defaults=True),
             "effective": json.dumps(effective),
-            "counted": json.dumps(
-                {
-                    feature.name: to_stored(feature.blast_radius.count)
-                    for feature in plan.features
-                    if feature.blast_radius is not None and feature.blast_radius.count is not None
-                }
-            ),
             "applied_by": application.applied_by[:100],
         },
     )
+
+
+def _keep_counts(connection: "AnyConnection", plan: Plan) -> None:
+    counts = {
+        feature.name: feature.blast_radius.count
+        for feature in plan.features
+        if feature.blast_radius is not None and feature.blast_radius.count is not None
+    }
+    if counts and may_keep_counts(connection):
+        audiences = read_audiences(connection, list(counts))
+        keep_counts(connection, [Counted(each, counts[each.feature]) for each in audiences])
 
 
 def _lists(configuration: Configuration) -> tuple[frozenset[str], frozenset[str]]:

@@ -17,6 +17,7 @@ from reconciler.database.notifications import read_queue_usage
 from reconciler.database.outbox import OutboxCounts, read_counts
 from reconciler.database.queries import queries
 from reconciler.database.server import has_synchronous_standby
+from reconciler.planning.eligible_count import EligibleCount, live_counts, newest_count
 from reconciler.planning.freezes import Hold
 from reconciler.planning.health import Health, Reason, Verdict
 from reconciler.planning.history import show_approval
@@ -83,7 +84,11 @@ class FeatureStatus:
     percentage: Decimal
     eligible: int
     counted_at: datetime | None
-    """When an apply counted the eligible repositories; None if they were counted for this answer."""
+    """When the eligible repositories were counted; None if they were counted for this answer."""
+    counted_before_change: bool
+    """Whether the feature's audience was changed after the count."""
+    repositories: int
+    """All repositories, when the eligible ones were counted."""
     whitelist: int
     exclusions: int
     updated_at: datetime
@@ -124,8 +129,7 @@ def read_status(
     features = execute(connection, _SQL["features"], {"feature": feature}).mappings()
     names = [row["name"] for row in features]
     counts = read_eligible_counts(connection, names, is_exact=is_exact)
-    eligible = {name: each.eligible for name, each in counts.items()}
-    healths = read_healths(connection, names, eligible=eligible)
+    healths = read_healths(connection, names, eligible=live_counts(counts))
     overrides = {
         found.pop("feature"): OverrideStatus(**found)
         for found in map(dict, execute(connection, _SQL["overrides"]).mappings())
@@ -134,7 +138,7 @@ def read_status(
     approved = read_approved(connection)
     return Status(
         **state._asdict(),
-        repositories=execute(connection, _SQL["repositories"]).scalar(),
+        repositories=_count_repositories(connection, counts),
         notification_queue=read_queue_usage(connection),
         synchronous_standby=has_synchronous_standby(connection),
         last_tick=read_last_tick(connection),
@@ -143,6 +147,8 @@ def read_status(
                 **row,
                 eligible=counts[row["name"]].eligible,
                 counted_at=counts[row["name"]].counted_at,
+                counted_before_change=counts[row["name"]].is_before_change,
+                repositories=counts[row["name"]].repositories,
                 override=overrides.get(row["name"]),
                 health=_health(healths[row["name"]]),
                 freeze=_freeze(freezes.hold(row["name"])),
@@ -152,6 +158,14 @@ def read_status(
         ],
         notifications=read_counts(connection),
     )
+
+
+def _count_repositories(connection: "AnyConnection", counts: Mapping[str, EligibleCount]) -> int:
+    """Return the newest number of all repositories; without a feature they are counted."""
+    if not counts:
+        counted: int = execute(connection, _SQL["repositories"]).scalar()
+        return counted
+    return newest_count(counts.values()).repositories
 
 
 def _freeze(hold: Hold | None) -> FreezeStatus | None:

@@ -28,7 +28,9 @@ class Checked:
     found: Watched
     indicators: Indicators
     counted_at: "datetime | None"
-    """When an apply counted the eligible repositories; None if they were counted for this answer."""
+    """When the eligible repositories were counted; None if they were counted for this answer."""
+    counted_before_change: bool
+    """Whether the feature's audience was changed after the count."""
 
 
 def check_health(
@@ -112,6 +114,7 @@ def _with_indicators(
                 is_limited=read_feature(connection, each.feature).standing.in_force is not None,
             ),
             counts[each.feature].counted_at,
+            counts[each.feature].is_before_change,
         )
         for each in watched
     )

@@ -214,6 +214,7 @@ def _as_json(checked: "Checked") -> dict[str, Any]:
         "evidence": None if health.evidence is None else _evidence_as_json(health.evidence),
         "indicators": checked.indicators,
         "counted_at": checked.counted_at,
+        "counted_before_change": checked.counted_before_change,
         "rolled_back": checked.found.rollback is not None,
     }
 
@@ -258,7 +259,8 @@ def _as_text(checked: "Checked") -> str:
     for each in _indicators(checked.indicators):
         lines += each
     if checked.counted_at is not None:
-        lines.append(f"    {'':<15}{when_counted(checked.counted_at).removeprefix(', ')}")
+        when = when_counted(checked.counted_at, is_before_change=checked.counted_before_change)
+        lines.append(f"    {'':<15}{when.removeprefix(', ')}")
     return "\n".join(lines)
 
 

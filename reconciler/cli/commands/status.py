@@ -89,10 +89,7 @@ def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
             short_commit(found.applied_commit) if found.applied_commit else "a file outside git"
         )
         applied = f"generation {found.generation}, {commit}, applied {show_time(found.applied_at)}"
-    features = (
-        "\n".join([_feature(each, found.repositories), *drift.get(each.name, ())])
-        for each in found.features
-    )
+    features = ("\n".join([_feature(each), *drift.get(each.name, ())]) for each in found.features)
     first = wrapped(applied)
     if found.last_tick is not None:
         first += paragraph("watch", f"last tick {show_time(found.last_tick)}")
@@ -111,7 +108,8 @@ def _screen(found: "Status", drift: Mapping[str, Iterable[str]]) -> list[str]:
     return ["\n".join(first), *features]
 
 
-def _feature(feature: "FeatureStatus", repositories: int) -> str:
+def _feature(feature: "FeatureStatus") -> str:
+    repositories = feature.repositories
     share = 100 * feature.eligible / repositories if repositories else 0
     lines = (
         ("state", _state(feature)),
@@ -120,7 +118,7 @@ def _feature(feature: "FeatureStatus", repositories: int) -> str:
         (
             "eligible",
             f"{count(feature.eligible)} of {counted(repositories, 'repository')} ({share:.1f} %)"
-            f"{when_counted(feature.counted_at)}",
+            f"{when_counted(feature.counted_at, is_before_change=feature.counted_before_change)}",
         ),
         ("whitelist", counted(feature.whitelist, "entry")),
         ("exclusions", counted(feature.exclusions, "entry")),

@@ -155,7 +155,6 @@ SELECT public.categorize_all_repositories();
 
 -- name: record_generation
 -- The compare-and-set: if two writers planned against the same generation, the second one fails here.
--- The counts of features that this apply did not count stay those of the generation before.
 INSERT INTO public.rollout_generation (
     generation,
     commit,
@@ -173,22 +172,7 @@ VALUES (
     :file,
     :file_digest,
     CAST(:desired AS jsonb),
-    CAST(:effective AS jsonb) || jsonb_build_object('eligible', (
-        SELECT
-            coalesce(
-                jsonb_object_agg(
-                    feature.name,
-                    coalesce(
-                        CAST(:counted AS jsonb)
-                        -> feature.name || jsonb_build_object('at', now()),
-                        previous.effective -> 'eligible' -> feature.name
-                    )
-                ), '{}'
-            )
-        FROM jsonb_object_keys(CAST(:effective AS jsonb) -> 'features') AS feature (name)
-        LEFT JOIN public.rollout_generation AS previous
-            ON previous.generation = (SELECT state.generation FROM public.rollout_state AS state)
-    )),
+    CAST(:effective AS jsonb),
     :applied_by
 );
 

@@ -60,7 +60,7 @@ WHERE
                 'rollout_state', 'rollout_override', 'rollout_membership', 'rollout_lease',
                 'rollout_lock', 'rollout_metrics_rollup', 'rollout_metrics_turn', 'rollout_evidence', 'rollout_evidence_state',
                 'rollout_processor', 'rollout_processor_name', 'rollout_running_job',
-                'rollout_schema_version', 'rollout_write'
+                'rollout_schema_version', 'rollout_write', 'rollout_eligible_count'
             )
             AND (:with_readers OR locks.mode <> 'AccessShareLock')
         )

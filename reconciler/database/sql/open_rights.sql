@@ -14,7 +14,7 @@ WITH relations AS (
             pg_class.relname IN (
                 'category_limits', 'category_threshold', 'repository_activity',
                 'repository_categories', 'rollout_adopted_object', 'rollout_adopted_row',
-                'rollout_configuration', 'rollout_duration_bucket', 'rollout_evidence',
+                'rollout_configuration', 'rollout_duration_bucket', 'rollout_eligible_count', 'rollout_evidence',
                 'rollout_evidence_state', 'rollout_generation', 'rollout_history', 'rollout_lease',
                 'rollout_lock', 'rollout_membership', 'rollout_metrics', 'rollout_metrics_rollup', 'rollout_metrics_turn', 'rollout_notification',
                 'rollout_notification_target', 'rollout_processor', 'rollout_processor_name',

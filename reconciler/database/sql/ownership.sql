@@ -64,7 +64,7 @@ named AS (
                 'rollout_adopted_object', 'rollout_adopted_row', 'rollout_duration_bucket',
                 'rollout_metrics_rollup', 'rollout_metrics_turn', 'rollout_evidence', 'rollout_evidence_state',
                 'rollout_processor', 'rollout_processor_name', 'rollout_notification', 'rollout_notification_target',
-                'rollout_running_job', 'rollout_write',
+                'rollout_running_job', 'rollout_write', 'rollout_eligible_count',
                 'category_threshold', 'category_limits'
             )
             OR (

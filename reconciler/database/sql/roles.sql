@@ -39,6 +39,7 @@ public.category_limits,
 public.category_threshold,
 public.rollout_configuration,
 public.rollout_duration_bucket,
+public.rollout_eligible_count,
 public.rollout_evidence,
 public.rollout_evidence_state,
 public.rollout_generation,
@@ -144,6 +145,7 @@ $$;
 -- History, metrics and overrides.
 GRANT SELECT ON
 public.rollout_duration_bucket,
+public.rollout_eligible_count,
 public.rollout_evidence,
 public.rollout_evidence_state,
 public.rollout_generation,
@@ -176,6 +178,9 @@ TO rollout_safeguard, rollout_reconciler;
 GRANT UPDATE (is_judged) ON public.rollout_metrics_rollup TO rollout_safeguard, rollout_reconciler;
 GRANT EXECUTE ON FUNCTION public.merge_rollout_rollup(integer)
 TO rollout_safeguard, rollout_reconciler;
+
+-- The counts of eligible repositories: an apply and the watch write them.
+GRANT INSERT, UPDATE ON public.rollout_eligible_count TO rollout_safeguard, rollout_reconciler;
 
 -- Deleting old windows. This function also runs with its caller's rights.
 GRANT DELETE ON public.rollout_metrics TO rollout_safeguard;
@@ -236,7 +241,7 @@ BEGIN
             AND relrowsecurity
             AND relname IN (
                 'repositories', 'pull_requests', 'repository_categories', 'category_threshold',
-                'rollout_configuration', 'rollout_generation', 'rollout_history',
+                'rollout_configuration', 'rollout_eligible_count', 'rollout_generation', 'rollout_history',
                 'rollout_lease', 'rollout_lock', 'rollout_membership', 'rollout_metrics',
                 'rollout_notification', 'rollout_notification_target', 'rollout_override',
                 'rollout_processor', 'rollout_running_job',

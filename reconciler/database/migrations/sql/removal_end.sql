@@ -72,7 +72,8 @@ BEGIN
                 'rollout_schema_object', 'rollout_schema_version', 'rollout_duration_bucket',
                 'rollout_metrics_rollup', 'rollout_metrics_turn', 'rollout_evidence', 'rollout_evidence_state',
                 'rollout_notification', 'rollout_notification_target',
-                'rollout_processor', 'rollout_processor_name', 'rollout_running_job', 'rollout_write'
+                'rollout_processor', 'rollout_processor_name', 'rollout_running_job', 'rollout_write',
+                'rollout_eligible_count'
             )
             OR relname IN (
                 'repositories', 'rollout_configuration', 'repository_categories', 'rollout_metrics',
