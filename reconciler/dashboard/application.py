@@ -20,7 +20,6 @@ from starlette.staticfiles import StaticFiles
 
 from reconciler.dashboard.acts import Acting, act_routes
 from reconciler.dashboard.forms import Forms
-from reconciler.dashboard.live.audiences import Audiences
 from reconciler.dashboard.live.listener import Listener
 from reconciler.dashboard.live.streams import Parts, stream_route
 from reconciler.dashboard.metrics import Metrics
@@ -130,7 +129,6 @@ def make_application(dashboard: Dashboard) -> Starlette:
         dashboard.pages,
         render,
         Parts(changes),
-        Audiences(dashboard.pages, changes.note_own),
         dashboard.in_git,
         reads_replica=dashboard.replica is not None,
     )

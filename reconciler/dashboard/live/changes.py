@@ -69,11 +69,6 @@ class Changes:
         self._count += is_changed
         self._wake()
 
-    def note_own(self) -> None:
-        """Note that the process has something new to show; the database is as before."""
-        self._count += 1
-        self._wake()
-
     def end(self) -> None:
         """End all streams."""
         self.has_ended = True

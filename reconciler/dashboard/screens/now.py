@@ -1,7 +1,7 @@
 """The screens *Now* and *Feature*: the state of features, the limited and failing ones first."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +15,9 @@ from reconciler.dashboard.charts import (
     sparkline,
     staircase,
 )
-from reconciler.dashboard.live.audiences import KeptCount
 from reconciler.dashboard.screens.page_transaction import page_transaction
 from reconciler.database.audience import read_audience
+from reconciler.database.eligible_counts import read_known_counts
 from reconciler.database.freezes import read_applied_freezes
 from reconciler.database.health import read_health, read_healths_within
 from reconciler.database.history import HistoryEntry, HistoryFilter, read_history_page
@@ -26,6 +26,7 @@ from reconciler.database.lists import ListEntry, read_list
 from reconciler.database.now import FeatureNow, read_features_now
 from reconciler.database.stages import read_evidence_series, read_stage_dates
 from reconciler.errors import NotFound
+from reconciler.planning.eligible_count import EligibleCount, live_counts
 from reconciler.planning.freezes import Hold
 from reconciler.planning.health import Health, Verdict
 from reconciler.wording import show_number, show_time
@@ -55,7 +56,9 @@ class NowRow:
     sparkline: Chart
     bar: Chart | None
     """The evidence; None under the method `threshold`."""
-    count: KeptCount | None = None
+    as_of: datetime
+    """The database's time."""
+    count: EligibleCount | None = None
     """The eligible repositories; None where they are not counted yet."""
     hold: Hold | None = None
     """The freezes that hold it now."""
@@ -136,8 +139,10 @@ class NowRow:
             else {
                 "repositories": self.count.eligible,
                 "of": self.count.repositories,
-                "is_estimated": self.count.is_estimated,
-                "as_of": show_time(self.count.at),
+                # A key of the contract: earlier releases estimated the number.
+                "is_estimated": False,
+                "is_before_change": self.count.is_before_change,
+                "as_of": show_time(self.count.counted_at or self.as_of),
             },
             "freeze": None
             if self.hold is None
@@ -178,7 +183,7 @@ class NowScreen:
     @property
     def counted(self) -> CountedBetween | None:
         """When the eligible repositories of these features were counted; None if none were."""
-        times = [row.count.at for row in self.rows if row.count is not None]
+        times = [row.count.counted_at or self.as_of for row in self.rows if row.count is not None]
         return CountedBetween(min(times), max(times)) if times else None
 
 
@@ -186,7 +191,6 @@ def read_now_screen(
     database: "Database",
     *,
     judging_seconds: float = JUDGING_SECONDS,
-    kept_count: Callable[[FeatureNow], KeptCount | None] = lambda _: None,
 ) -> NowScreen:
     """Return the state of every feature.
 
@@ -195,18 +199,17 @@ def read_now_screen(
     Args:
         database: the database.
         judging_seconds: the time after which the remaining features are not judged.
-        kept_count: returns the kept count of a feature.
     """
     with page_transaction(database) as connection:
         freezes = read_applied_freezes(connection)
         as_of = freezes.now
         hours = read_hours(connection, now=as_of)
         features = read_features_now(connection)
-        counts = {each.name: kept_count(each) for each in features}
+        counts = read_known_counts(connection, [each.name for each in features])
         healths = read_healths_within(
             connection,
             [each.name for each in features],
-            eligible={name: each.eligible for name, each in counts.items() if each is not None},
+            eligible=live_counts(counts),
             seconds=judging_seconds,
         )
     if healths is None:
@@ -216,8 +219,9 @@ def read_now_screen(
             feature,
             healths.get(feature.name),
             sparkline(hours.get(feature.name, ())),
-            counts[feature.name],
-            freezes.hold(feature.name),
+            as_of,
+            count=counts.get(feature.name),
+            hold=freezes.hold(feature.name),
         )
         for feature in features
     ]
@@ -263,12 +267,14 @@ def read_feature_screen(connection: "AnyConnection", name: str) -> FeatureScreen
         raise NotFound(f"no feature is called {name}")
     hours = read_hours(connection, feature=name)
     evidence = read_evidence_series(connection, name)
+    freezes = read_applied_freezes(connection)
     return FeatureScreen(
         _row(
             found[0],
             read_health(connection, name),
             sparkline(hours.get(name, ())),
-            hold=read_applied_freezes(connection).hold(name),
+            freezes.now,
+            hold=freezes.hold(name),
         ),
         jobs_chart(read_job_series(connection, name)),
         None if evidence is None else evidence_chart(evidence),
@@ -284,11 +290,13 @@ def _row(
     feature: FeatureNow,
     health: Health | None,
     line: Chart,
-    count: KeptCount | None = None,
+    as_of: datetime,
+    *,
+    count: EligibleCount | None = None,
     hold: Hold | None = None,
 ) -> NowRow:
     evidence = None if health is None else health.evidence
     bar = None
     if evidence is not None:
         bar = evidence_bar(evidence.value, evidence.warn_line, evidence.fail_line)
-    return NowRow(feature, health, line, bar, count, hold)
+    return NowRow(feature, health, line, bar, as_of, count, hold)

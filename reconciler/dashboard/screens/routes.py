@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from reconciler._version import __version__
-from reconciler.dashboard.live.audiences import Audiences
 from reconciler.dashboard.live.streams import Parts
 from reconciler.dashboard.screens.cost import read_cost_screen
 from reconciler.dashboard.screens.history import (
@@ -24,7 +23,7 @@ from reconciler.dashboard.screens.history import (
     read_history_screen,
 )
 from reconciler.dashboard.screens.in_git import InGit
-from reconciler.dashboard.screens.now import NowScreen, read_feature_screen, read_now_screen
+from reconciler.dashboard.screens.now import read_feature_screen, read_now_screen
 from reconciler.dashboard.screens.open_tasks import EMPTY, TITLES
 from reconciler.dashboard.screens.page_transaction import page_transaction
 from reconciler.dashboard.screens.repositories import read_repositories_screen
@@ -56,7 +55,6 @@ class Surroundings:
     """With the rights of a viewer, and a limit of time."""
     render: "Render"
     parts: Parts
-    audiences: Audiences
     in_git: InGit
     reads_replica: bool = False
     """Whether each page shows the time of the newest change that the server has."""
@@ -122,19 +120,13 @@ def _answering(
     return answer_in_thread
 
 
-def _read_now(surroundings: Surroundings) -> NowScreen:
-    screen = read_now_screen(surroundings.database, kept_count=surroundings.audiences.get)
-    surroundings.audiences.refresh([row.feature for row in screen.rows], screen.as_of)
-    return screen
-
-
 def _now(surroundings: Surroundings, request: "Request") -> Response:
-    screen = _read_now(surroundings)
+    screen = read_now_screen(surroundings.database)
     return surroundings.render(request, "now.html", {"screen": screen}, 200)
 
 
 def _now_as_json(surroundings: Surroundings, _request: "Request") -> Response:
-    screen = _read_now(surroundings)
+    screen = read_now_screen(surroundings.database)
     features = [row.as_object() for row in screen.rows]
     return JSONResponse({"as_of": show_time(screen.as_of), "features": features})
 
