@@ -30,6 +30,8 @@ class Subject(StrEnum):
     """Changes notify clients; without that they poll."""
     DELIVERY = "delivery"
     """Messages reach the receivers of notifications."""
+    COUNTS = "counts"
+    """Eligible repositories are counted after changes; without that the shown counts get older."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from reconciler.operations.events import (
 from reconciler.planning.health import MetricsSource, Reason, Verdict
 from reconciler.planning.watch import lease_seconds, retry_seconds
 from reconciler.rollout_file.model import Override
+from reconciler.watching.eligible_counts import CountKeeper
 from reconciler.watching.evidence import EvidenceKeeper
 from reconciler.watching.failures import FailureTracker
 from reconciler.watching.followed_branch import FollowedBranch, Follower
@@ -85,6 +86,7 @@ class Watch:
         self._evidence = EvidenceKeeper(
             task.database, self._leadership.lease, self._leadership.confirm
         )
+        self._counts = CountKeeper(task.database, self._leadership.confirm, self.failures)
         self._upkeep = Upkeep(task.database, task.keep_metrics, self._leadership.confirm)
         self._lineage = LineageWatch(
             self._leadership.lease,
@@ -121,6 +123,7 @@ class Watch:
             with suppress(ReconcilerError):
                 self._leadership.release()
             self._remote_worker.wait(ENDING_SECONDS)
+            self._counts.wait(ENDING_SECONDS)
             if self._notifier is not None:
                 self._notifier.wait(ENDING_SECONDS)
 
@@ -192,6 +195,7 @@ class Watch:
                 raise each.failure
         self._evidence.count(judged)
         self._upkeep.run()
+        self._counts.start()
         self._record_tick()
 
     def _record_tick(self) -> None:
