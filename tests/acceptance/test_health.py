@@ -192,6 +192,7 @@ def test_health_as_json(filled: Site) -> None:
                     "test_repositories": {"status": "warned", "value": 1, "limit": 5},
                 },
                 "counted_at": None,
+                "counted_before_change": False,
                 "rolled_back": False,
             }
         ]
