@@ -161,7 +161,7 @@ def _read_directory(
         names=names,
         owned={pattern: frozenset(repositories) for pattern, repositories in owned.items()},
         remembered=still_meant,
-        heirs=_read_heirs(connection, excluded, names, remembered),
+        successors=_read_successors(connection, excluded, names, remembered),
     )
 
 
@@ -176,13 +176,13 @@ def _excluded_ids(rollout: Rollout, applied: LastApplied) -> set[str]:
     }
 
 
-def _read_heirs(
+def _read_successors(
     connection: "AnyConnection",
     excluded: Container[str],
     names: Mapping[str, str],
     remembered: Mapping[str, str],
 ) -> Mapping[str, Mapping[str, frozenset[str]]]:
-    """Return the heirs of excluded ids; asks the database only if a repository is gone or renamed."""
+    """Return the successors of excluded ids; asks the database only if a repository is gone or renamed."""
     lost = {
         name: identifier
         for name, identifier in remembered.items()
@@ -196,7 +196,7 @@ def _read_heirs(
     holders: defaultdict[str, set[str]] = defaultdict(set)
     for name, holder in zip(found.written_keys, identifiers, strict=True):
         holders[name].add(holder)
-    heirs: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+    successors: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
     for name, identifier in lost.items():
-        heirs[identifier][name] = frozenset(holders[name])
-    return heirs
+        successors[identifier][name] = frozenset(holders[name])
+    return successors

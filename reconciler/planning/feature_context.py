@@ -56,7 +56,7 @@ class FeatureContext:
         expected = effective(self.applied.desired, self.limit, live)
         directory = self.inputs.live.directory
         names = directory.written_names(expected.exclusions, live.exclusions)
-        expected = with_heirs(expected, live, directory)
+        expected = with_successors(expected, live, directory)
         return replace(expected, exclusions=expected.exclusions | names)
 
     @property
@@ -98,12 +98,12 @@ class FeatureContext:
         return known - {in_file}
 
 
-def with_heirs(
+def with_successors(
     configuration: Configuration, live: Configuration | None, directory: Directory
 ) -> Configuration:
-    """Return a configuration whose exclusions hold their ids and their names (`Directory.with_heirs`)."""
+    """Return a configuration whose exclusions hold ids and names (`Directory.with_successors`)."""
     excluded = frozenset[str]() if live is None else live.exclusions
-    exclusions = directory.with_heirs(configuration.exclusions, excluded)
+    exclusions = directory.with_successors(configuration.exclusions, excluded)
     return replace(configuration, exclusions=exclusions)
 
 

@@ -27,7 +27,7 @@ class Directory:
     """`owner/*` in lower case → the ids of that owner's repositories, for marks as test."""
     remembered: Mapping[str, str] = field(default_factory=dict)
     """`owner/name` in lower case → its id at the last apply."""
-    heirs: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
+    successors: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     """Excluded id → each name of the last apply that its repository no longer has → the ids that have it."""
 
     def key(self, entry: str) -> str:
@@ -62,25 +62,27 @@ class Directory:
         )
         return self.keys(written) | frozenset(before)
 
-    def with_heirs(self, exclusions: frozenset[str], live: frozenset[str]) -> frozenset[str]:
-        """Return exclusions with the heirs of the ids that are to be excluded again.
+    def with_successors(self, exclusions: frozenset[str], live: frozenset[str]) -> frozenset[str]:
+        """Return exclusions with the successors of the ids that are to be excluded again.
 
         The database stores the name of an excluded id only while it finds the repository. So an id that is
         not excluded live comes back with the repositories that have its name, or with the name if none has
         it. What is excluded live of these stays.
         """
         return exclusions | {
-            heir
-            for key, names in self.heirs.items()
+            successor
+            for key, names in self.successors.items()
             if key in exclusions
             for name, holders in names.items()
-            for heir in holders or {name}
-            if key not in live or heir in live
+            for successor in holders or {name}
+            if key not in live or successor in live
         }
 
     def written_names(self, exclusions: frozenset[str], live: frozenset[str]) -> frozenset[str]:
-        """Return the names that stand in a live list for an excluded id (`with_heirs`)."""
-        written = (name for key in self.heirs.keys() & exclusions for name in self.heirs[key])
+        """Return the names that stand in a live list for an excluded id (`with_successors`)."""
+        written = (
+            name for key in self.successors.keys() & exclusions for name in self.successors[key]
+        )
         return live.intersection(written)
 
     def name(self, key: str) -> str:

@@ -24,7 +24,7 @@ from reconciler.planning.feature_config import Configuration
 from reconciler.planning.feature_context import (
     FeatureContext,
     drift_before_any_apply,
-    with_heirs,
+    with_successors,
 )
 from reconciler.planning.field_types import Direction
 from reconciler.planning.first_apply import guard_first_apply
@@ -166,7 +166,9 @@ def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str,
 def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePlan:
     context = FeatureContext.of(name, inputs)
     directory = inputs.live.directory
-    desired = with_heirs(desired_configuration(name, feature, directory), context.live, directory)
+    desired = with_successors(
+        desired_configuration(name, feature, directory), context.live, directory
+    )
     drift = (
         drift_before_any_apply(context, desired, feature.override)
         if context.applied is None
