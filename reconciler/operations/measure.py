@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from reconciler.database.blast_radius import (
     NO_AUDIENCE,
     AudienceMove,
-    count_test_repositories,
     measure_blast_radii,
 )
 from reconciler.database.cost import measure_shift
@@ -43,8 +42,11 @@ def judge_drift(
     return judged
 
 
-def measure(connection: "AnyConnection", plan: Plan, rollout: "Rollout") -> Plan:
-    """Return a plan with the blast radius of each feature whose audience can move."""
+def measure(connection: "AnyConnection", plan: Plan, rollout: "Rollout", *, counts: bool) -> Plan:
+    """Return a plan with the blast radius of each feature whose audience can move.
+
+    With `counts`, each radius has the count of the eligible repositories, which takes longer.
+    """
     marks, categories = plan.test_repositories, plan.categories
     # Marks and thresholds can change the audience of a feature that does not change itself.
     audience_moves = bool(len(marks) or categories.changed)
@@ -66,6 +68,7 @@ def measure(connection: "AnyConnection", plan: Plan, rollout: "Rollout") -> Plan
         marked=tuple(marks.added),
         unmarked=tuple(marks.removed),
         thresholds=categories.after if categories.changed else None,
+        counts=counts,
     )
     by_name = {feature.name: radius for feature, radius in zip(measured, radii, strict=True)}
     return replace(
@@ -80,23 +83,6 @@ def measure(connection: "AnyConnection", plan: Plan, rollout: "Rollout") -> Plan
             if feature.name in by_name
             else feature
             for feature in plan.features
-        ),
-    )
-
-
-def with_counts(connection: "AnyConnection", plan: Plan) -> Plan:
-    """Return a plan whose numbers of eligible repositories an apply can keep."""
-    radii = {each.name: each.blast_radius for each in plan.features if each.blast_radius}
-    if all(each.test_repositories is not None for each in radii.values()):
-        return plan
-    tests = count_test_repositories(connection)
-    return replace(
-        plan,
-        features=tuple(
-            replace(each, blast_radius=replace(radii[each.name], test_repositories=tests))
-            if each.name in radii
-            else each
-            for each in plan.features
         ),
     )
 

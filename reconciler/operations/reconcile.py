@@ -48,7 +48,7 @@ from reconciler.operations.events import (
     FreezeOverridden,
     emit_to_no_listener,
 )
-from reconciler.operations.measure import judge_drift, measure, with_counts
+from reconciler.operations.measure import judge_drift, measure
 from reconciler.planning.approval_evidence import Evidence, NoEvidence
 from reconciler.planning.approvals import (
     ApprovalSource,
@@ -129,7 +129,7 @@ def preview(
         read_only_transaction(database) as connection,
     ):
         require_newest(connection)
-        return plan_against(connection, application, permission)
+        return plan_against(connection, application, permission, counts=False)
 
 
 def apply(
@@ -155,12 +155,11 @@ def apply(
         lock_for_apply(connection, database.on_wait)
         # The writer that it waited for can have been an upgrade.
         require_newest(connection)
-        plan = plan_against(connection, application, permission)
+        plan = plan_against(connection, application, permission, counts=True)
         if expected is not None:
             _require_expected(expected, plan, application.source)
         if plan.is_refused:
             return Applied(plan, plan.generation)
-        plan = with_counts(connection, plan)
         return Applied(plan, write_plan(connection, plan, application))
 
     with refusing_with_the_remotes_answer(application.source):
@@ -240,9 +239,12 @@ def _apply_with_answers(
 
 
 def plan_against(
-    connection: "AnyConnection", application: Application, permission: Permission
+    connection: "AnyConnection", application: Application, permission: Permission, *, counts: bool
 ) -> Plan:
-    """Return the plan for the state that this transaction sees, with the blast radius of its changes."""
+    """Return the plan for the state that this transaction sees, with the blast radius of its changes.
+
+    With `counts`, the plan has the numbers of eligible repositories that an apply keeps.
+    """
     rollout, source = application.rollout, application.source
     found = read_live(connection, rollout)
     require_newer(source, found.live.applied_commit, accepts_rewrite=permission.history_rewrite)
@@ -255,7 +257,7 @@ def plan_against(
     inputs = _with_kept_traces(inputs, source)
     plan = make_plan(rollout, inputs)
     if plan.has_changes:
-        plan = measure(connection, plan, rollout)
+        plan = measure(connection, plan, rollout, counts=counts)
     plan = _judge_approvals(plan, inputs, application)
     if not plan.refusing:
         return plan

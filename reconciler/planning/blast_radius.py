@@ -1,7 +1,7 @@
 """The blast radius: how many repositories gain and lose a feature by a plan, as the database counted them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.planning.eligible_count import EligibleCount
@@ -36,17 +36,8 @@ class BlastRadius:
     sample_gained: tuple[str, ...]
     """Names, the most active first, up to `MOST_SAMPLES`."""
     sample_lost: tuple[str, ...]
-    eligible: Mapping[Category, int] = field(default_factory=dict)
-    """The eligible repositories after the apply, of every category; no part of a plan's report."""
-    test_repositories: int | None = None
-    """All test repositories; None if the listed repositories alone were read. No part of a plan's report."""
-
-    @property
-    def count(self) -> EligibleCount | None:
-        """The number that an apply keeps; None if the test repositories were not counted."""
-        if self.test_repositories is None:
-            return None
-        return EligibleCount(self.repositories, self.test_repositories, self.eligible)
+    count: EligibleCount | None = None
+    """The eligible repositories after the apply, which the apply keeps; no part of a plan's report."""
 
     @property
     def moves(self) -> bool:

@@ -7,14 +7,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event, text
 
+from reconciler.database import blast_radius
 from reconciler.database.blast_radius import (
     NO_AUDIENCE,
     AudienceMove,
-    count_test_repositories,
     measure_blast_radii,
     measure_blast_radius,
 )
@@ -287,6 +288,44 @@ def test_one_scan_measures_all_features_as_each_alone(
         compare()
 
 
+@pytest.mark.parametrize("many", [0, 10_000], ids=["one read", "lookups"])
+def test_the_radius_is_the_same_where_the_eligible_are_not_counted(
+    database: Database,
+    at_size: Callable[[int, int], int],
+    monkeypatch: pytest.MonkeyPatch,
+    many: int,
+) -> None:
+    """Without counts, the categories are read of the moved repositories alone."""
+    monkeypatch.setattr(blast_radius, "MANY_MOVED", many)
+    _load(database)
+    with database.engine.connect() as connection:
+
+        @settings(
+            max_examples=at_size(100, 5000), suppress_health_check=list(HealthCheck), deadline=None
+        )
+        @given(st.none() | targetings, targetings, ids)
+        def compare(
+            live: Targeting | None, planned: Targeting, uncategorized: frozenset[str]
+        ) -> None:
+            connection.execute(
+                text("DELETE FROM public.repository_categories WHERE repository_id = ANY(:ids)"),
+                {"ids": [UUID(each) for each in uncategorized]},
+            )
+            if live is not None:
+                _apply(connection, live, name="f")
+            moves = [AudienceMove("f", NO_AUDIENCE if live is None else live, planned)]
+            (found,) = measure_blast_radii(connection, moves)
+            (counted,) = measure_blast_radii(connection, moves, counts=True)
+            connection.rollback()
+
+            assert found.count is None
+            assert counted.count is not None
+            assert counted.count.eligible == counted.after == found.after
+            assert replace(counted, count=None) == found
+
+        compare()
+
+
 few_targetings = st.builds(
     replace,
     targetings,
@@ -317,13 +356,13 @@ def test_the_listed_repositories_alone_give_the_result_of_all(
                 AudienceMove(name, NO_AUDIENCE if live is None else live, planned)
                 for name, (live, planned) in zip(names, features, strict=False)
             ]
-            found = measure_blast_radii(connection, moves)
+            found = measure_blast_radii(connection, moves, counts=True)
             # A plan that changes marks evaluates every repository.
-            of_all = measure_blast_radii(connection, moves, marked=(unknown,))
-            tests = count_test_repositories(connection)
+            of_all = measure_blast_radii(connection, moves, marked=(unknown,), counts=True)
             connection.rollback()
 
-            assert tuple(replace(each, test_repositories=tests) for each in found) == of_all
+            assert found == of_all
+            assert all(each.count is not None for each in found)
 
         compare()
 

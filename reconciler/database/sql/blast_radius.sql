@@ -355,6 +355,7 @@ SELECT
         END
     ) AS after_0,
     -- end
+    facts.repository_id,
     facts.name,
     facts.stars,
     facts.contributors,
@@ -393,7 +394,8 @@ SELECT
     ) AS test_repositories;
 
 -- name: radius
--- The repositories that gain and that lose each feature, in one row.
+-- The repositories that gain and that lose each feature, in one row. Where nothing else needs the categories of all
+-- repositories, only those of the moved ones are read (`categorised_later`): so the scan is without their join.
 WITH moves AS NOT MATERIALIZED (
     SELECT
         -- each feature
@@ -409,6 +411,7 @@ WITH moves AS NOT MATERIALIZED (
         END
         -- end
         AS moves,
+        sides.repository_id,
         sides.stars,
         sides.contributors,
         sides.pull_requests,
@@ -425,17 +428,28 @@ totals AS MATERIALIZED (
     SELECT
         -- each feature
         count(*) FILTER (WHERE moves.before_0) AS before_0,
-        ARRAY[
-            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'test'),
-            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'small'),
-            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'medium'),
-            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'large'),
-            count(*) FILTER (WHERE moves.after_0 AND moves.category = 'enterprise')
-        ] AS eligible_0,
+        count(*) FILTER (WHERE moves.after_0) AS after_0,
+        CASE
+            WHEN CAST(:counts AS boolean)
+                THEN
+                    ARRAY[
+                        count(*) FILTER (WHERE moves.after_0 AND moves.category = 'test'),
+                        count(*) FILTER (WHERE moves.after_0 AND moves.category = 'small'),
+                        count(*) FILTER (WHERE moves.after_0 AND moves.category = 'medium'),
+                        count(*) FILTER (WHERE moves.after_0 AND moves.category = 'large'),
+                        count(*) FILTER (WHERE moves.after_0 AND moves.category = 'enterprise')
+                    ]
+        END AS eligible_0,
         -- end
         count(*) AS repositories,
-        count(*) FILTER (WHERE moves.is_test) AS test_repositories,
+        CASE
+            WHEN CAST(:counts AS boolean) THEN count(*) FILTER (WHERE moves.is_test)
+        END AS test_repositories,
         array_agg(moves.moves) FILTER (WHERE moves.moves <> 0) AS moves,
+        CASE
+            WHEN CAST(:categorised_later AS boolean)
+                THEN array_agg(moves.repository_id) FILTER (WHERE moves.moves <> 0)
+        END AS ids,
         array_agg(
             chr(
                 32
@@ -443,20 +457,62 @@ totals AS MATERIALIZED (
                     moves.stars, moves.contributors, moves.pull_requests
                 )
             )
-            || left(moves.category, 1)
+            || CASE
+                WHEN CAST(:categorised_later AS boolean) THEN '-' ELSE left(moves.category, 1)
+            END
             || moves.name
         ) FILTER (WHERE moves.moves <> 0) AS summaries
     FROM moves
+),
+
+-- One read of the table for many moved repositories; for few, one is looked up after the other. The planner does
+-- not know how many they are: `OFFSET '0'` keeps it from looking up many.
+recorded AS NOT MATERIALIZED (
+    SELECT
+        own.repository_id,
+        own.category
+    FROM public.repository_categories AS own
+    WHERE
+        CAST(:categorised_later AS boolean)
+        AND (SELECT cardinality(totals.moves) > :many FROM totals)
+    OFFSET '0'
 ),
 
 moved AS MATERIALIZED (
     SELECT
         given.moves,
         ascii(given.summary) AS score,
-        substr(given.summary, 2, 1) AS initial,
+        CASE
+            WHEN NOT CAST(:categorised_later AS boolean) THEN substr(given.summary, 2, 1)
+            ELSE
+                left(
+                    coalesce(
+                        recorded.category,
+                        (
+                            SELECT own.category
+                            FROM public.repository_categories AS own
+                            WHERE own.repository_id = given.repository_id
+                        ),
+                        (
+                            SELECT
+                                public.category_within(
+                                    limits,
+                                    activity.stars,
+                                    activity.contributors,
+                                    activity.pull_requests
+                                )
+                            FROM public.repository_activity AS activity
+                            CROSS JOIN public.category_limits AS limits
+                            WHERE activity.repository_id = given.repository_id
+                        )
+                    ), 1
+                )
+        END AS initial,
         substr(given.summary, 3) AS name
     FROM totals
-    CROSS JOIN LATERAL unnest(totals.moves, totals.summaries) AS given (moves, summary)
+    CROSS JOIN LATERAL unnest(totals.moves, totals.summaries, totals.ids)
+        AS given (moves, summary, repository_id)
+    LEFT JOIN recorded ON given.repository_id = recorded.repository_id
 ),
 
 -- Counted by category and by owner in one pass.
@@ -494,6 +550,7 @@ categories AS MATERIALIZED (
 SELECT
     -- each feature
     totals.before_0,
+    totals.after_0,
     totals.eligible_0,
     (
         SELECT
@@ -563,8 +620,7 @@ SELECT
         WHEN CAST(:of_lists_alone AS boolean) THEN (SELECT count(*) FROM public.repositories)
         ELSE totals.repositories
     END AS repositories,
-    CASE WHEN NOT CAST(:of_lists_alone AS boolean) THEN totals.test_repositories END
-    AS test_repositories
+    totals.test_repositories
 FROM totals;
 
 -- name: participation
