@@ -1,4 +1,4 @@
-"""A server that only speaks Postgres' protocol is refused by name, before any statement."""
+"""A server that only speaks Postgres' protocol is refused by name, before any statement of the reconciler."""
 
 import socket
 import struct
@@ -21,6 +21,16 @@ def message(kind: bytes, content: bytes) -> bytes:
     return kind + struct.pack("!I", len(content) + 4) + content
 
 
+REPLICA_QUESTION = message(b"Q", b"SELECT pg_catalog.pg_is_in_recovery()\0")
+"""What libpq asks a server that does not report whether it is a replica."""
+NO = (
+    message(b"T", b"\0\1pg_is_in_recovery\0" + struct.pack("!IHIhIH", 0, 0, 16, 1, 0xFFFFFFFF, 0))
+    + message(b"D", b"\0\1" + struct.pack("!I", 1) + b"f")
+    + message(b"C", b"SELECT 1\0")
+    + message(b"Z", b"I")
+)
+
+
 @contextmanager
 def server(**parameters: str) -> Iterator[DatabaseAddress]:
     """Yield the address of a server that accepts a sign-in, and reports these parameters."""
@@ -39,7 +49,10 @@ def server(**parameters: str) -> Iterator[DatabaseAddress]:
                 + message(b"Z", b"I")
             )
             while sent := wire.recv(1_000):
-                statements.append(sent)
+                if sent == REPLICA_QUESTION:
+                    wire.sendall(NO)
+                else:
+                    statements.append(sent)
 
     statements: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
