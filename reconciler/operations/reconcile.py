@@ -138,11 +138,13 @@ def apply(
     permission: Permission = NOTHING_ALLOWED,
     *,
     expected: "Expectation | None" = None,
+    require: Callable[["AnyConnection"], None] = lambda _connection: None,
     emit: Emit = emit_to_no_listener,
 ) -> Applied:
     """Plan and write, as one transaction; return the applied plan, or the plan that is refused.
 
-    If a plan is refused, nothing is written; the refusal of a commit's plan is emitted.
+    If a plan is refused, nothing is written; the refusal of a commit's plan is emitted. `require` is called
+    in the transaction, before it reads; what it raises ends the apply.
 
     Raises:
         Stale: a newer commit is applied already, or the plan is not the `expected` one.
@@ -155,6 +157,7 @@ def apply(
         lock_for_apply(connection, database.on_wait)
         # The writer that it waited for can have been an upgrade.
         require_newest(connection)
+        require(connection)
         plan = plan_against(connection, application, permission, counts=True)
         if expected is not None:
             _require_expected(expected, plan, application.source)

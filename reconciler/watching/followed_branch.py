@@ -6,7 +6,7 @@ The checkout that people work in does not change: a temporary repository holds t
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from reconciler.database.apply import Application
 from reconciler.database.transactions import Database
@@ -19,6 +19,9 @@ from reconciler.operations import reconcile
 from reconciler.operations.events import CommitApplied, CommitNotApplied
 from reconciler.operations.reconcile import read_source
 from reconciler.planning.health import MetricsSource
+
+if TYPE_CHECKING:
+    from reconciler.database.driver import AnyConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Follower:
     metrics_source: MetricsSource | None
     confirm: Callable[[], None]
     """Called before anything is written; raises if this process is not the leader."""
+    require_compared: "Callable[[AnyConnection], None]"
+    """Called in the transaction of an apply; raises on a server that may have lost overrides."""
 
     def follow(self, finished_commit: str | None) -> CommitApplied | CommitNotApplied | str:
         """Apply the branch's tip, unless it is `finished_commit`, which needs no more work.
@@ -97,7 +102,7 @@ class Follower:
                 metrics_source=self.metrics_source,
             )
             self.confirm()
-            applied = reconcile.apply(self.database, application)
+            applied = reconcile.apply(self.database, application, require=self.require_compared)
         if applied.plan.is_refused:
             return CommitNotApplied(
                 tip.commit, applied.plan.refusal, is_held=bool(applied.plan.held)

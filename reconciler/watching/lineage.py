@@ -89,6 +89,16 @@ class LineageWatch:
         if found is not None and found.present != self._seen:
             raise Unavailable("another server answers since this tick began")
 
+    def require_compared(self, connection: "AnyConnection") -> None:
+        """Refuse a transaction on a server whose overrides were not compared with git yet.
+
+        Raises:
+            Unavailable: the next look and the next pass put back first what the server lost.
+        """
+        self.require_same(connection)
+        if self._new is not None:
+            raise Unavailable("another server answers, and git was not compared with it yet")
+
     def note(self, in_force: Mapping[str, Override | None]) -> None:
         """Remember the overrides in force after a tick; a feature without one has None."""
         self._in_force |= {name: each for name, each in in_force.items() if each is not None}

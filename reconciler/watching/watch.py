@@ -250,6 +250,7 @@ class Watch:
             applied_by=self._task.applied_by,
             metrics_source=self._task.metrics_source,
             confirm=self._leadership.confirm,
+            require_compared=self._lineage.require_compared,
         )
 
 

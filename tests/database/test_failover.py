@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,11 +15,14 @@ import pytest
 from reconciler.database import schema
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.embedded import EmbeddedServer, installed_binaries
+from reconciler.database.lease import WATCH_LEASE, Lease
 from reconciler.database.transactions import Database as OpenedDatabase
+from reconciler.errors import Unavailable
 from reconciler.operations.events import CommitApplied, Event, OverrideRestored, Witness
 from reconciler.operations.reconcile import apply
 from reconciler.operations.safeguard import resume, roll_back, stop
-from reconciler.watching.followed_branch import FollowedBranch
+from reconciler.watching.followed_branch import FollowedBranch, Follower
+from reconciler.watching.lineage import LineageWatch
 from reconciler.watching.watch import Task, Watch
 from rollout_client import RolloutClient
 from rollout_client.targeting.eligibility import Rule
@@ -397,6 +401,45 @@ def test_an_apply_that_a_failover_lost_is_followed_again(servers: Servers, rollo
         )
 
     assert replica.rows(LIVE)[1]["rollout_percentage"] == Decimal(20)
+
+
+def test_no_commit_is_followed_before_git_is_compared(servers: Servers, rollout: Site) -> None:
+    """An apply that began on the lost server would otherwise go on, on the new one."""
+    replica = servers.replica()
+    rollout.write(FILE.replace("percentage: 50", "percentage: 40"))
+    rollout.commit("Take fewer in")
+    rollout.push()
+    main = FollowedBranch("origin", "main")
+    with Proxy(servers.primary) as proxy:
+        database = OpenedDatabase.at(DatabaseAddress.parse(proxy.url))
+        lease = Lease.of_this_process(database, WATCH_LEASE, timedelta(hours=1))
+        lineage = LineageWatch(lease, rollout.file, main, confirm=do_nothing, emit=ignore)
+        follower = Follower(
+            database, rollout.file, main, "a test", None, do_nothing, lineage.require_compared
+        )
+        lineage.look()
+        promote(replica)
+        proxy.lead_to(replica.url)
+        proxy.cut()
+
+        with pytest.raises(Unavailable, match="another server answers since"):
+            follower.follow(None)
+        lineage.look()
+        with pytest.raises(Unavailable, match="git was not compared with it yet"):
+            follower.follow(None)
+        assert generations(replica) == [1]
+        assert lease.take()
+        lineage.compare_with_git()
+        assert isinstance(follower.follow(None), CommitApplied)
+    assert generations(replica) == [1, 2]
+
+
+def do_nothing() -> None:
+    """Confirm any lease."""
+
+
+def ignore(_event: Event) -> None:
+    """Listen to no event."""
 
 
 def test_a_watch_that_starts_after_a_failover_compares_git(servers: Servers, rollout: Site) -> None:
