@@ -16,16 +16,8 @@ from reconciler.database.apply import Application, lock_for_apply, write_plan
 from reconciler.database.health import read_soaking
 from reconciler.database.live_state import Found, read_live
 from reconciler.database.schema import require_newest
-from reconciler.database.transactions import (
-    Database,
-    read_only_transaction,
-    write_transaction,
-)
-from reconciler.errors import (
-    ReconcilerError,
-    Stale,
-    Unavailable,
-)
+from reconciler.database.transactions import Database, read_only_transaction, write_transaction
+from reconciler.errors import ReconcilerError, Stale, Unavailable
 from reconciler.git.discovery import find_top
 from reconciler.operations.approvals import (
     AskedOnce,
