@@ -30,13 +30,13 @@ class AskedAddress:
 
     def __init__(self, ask: Callable[[], str]) -> None:
         self._ask = ask
-        self._latest = DatabaseAddress.parse(checked_url(ask()))
+        self._latest = _of_primary(ask())
 
     @property
     def parameters(self) -> Mapping[str, str]:
         """Return keywords and values for libpq, as the function returns them now."""
-        self._latest = DatabaseAddress.parse(checked_url(self._ask()))
-        return primary_only(self._latest.parameters)
+        self._latest = _of_primary(self._ask())
+        return self._latest.parameters
 
     def describe(self) -> str:
         """Return host, port, database and user of the latest address, for a message."""
@@ -56,5 +56,9 @@ def address_of(database_url: str | Callable[[], str]) -> Address:
     """
     if callable(database_url):
         return AskedAddress(database_url)
-    address = DatabaseAddress.parse(checked_url(database_url))
+    return _of_primary(database_url)
+
+
+def _of_primary(url: str) -> DatabaseAddress:
+    address = DatabaseAddress.parse(checked_url(url))
     return replace(address, parameters=primary_only(address.parameters))
