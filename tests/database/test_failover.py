@@ -18,7 +18,13 @@ from reconciler.database.embedded import EmbeddedServer, installed_binaries
 from reconciler.database.lease import WATCH_LEASE, Lease
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import Unavailable
-from reconciler.operations.events import CommitApplied, Event, OverrideRestored, Witness
+from reconciler.operations.events import (
+    CommitApplied,
+    Event,
+    OverrideRestored,
+    Witness,
+    emit_to_no_listener,
+)
 from reconciler.operations.reconcile import apply
 from reconciler.operations.safeguard import resume, roll_back, stop
 from reconciler.watching.followed_branch import FollowedBranch, Follower
@@ -413,9 +419,17 @@ def test_no_commit_is_followed_before_git_is_compared(servers: Servers, rollout:
     with Proxy(servers.primary) as proxy:
         database = OpenedDatabase.at(DatabaseAddress.parse(proxy.url))
         lease = Lease.of_this_process(database, WATCH_LEASE, timedelta(hours=1))
-        lineage = LineageWatch(lease, rollout.file, main, confirm=do_nothing, emit=ignore)
+        lineage = LineageWatch(
+            lease, rollout.file, main, confirm=lambda: None, emit=emit_to_no_listener
+        )
         follower = Follower(
-            database, rollout.file, main, "a test", None, do_nothing, lineage.require_compared
+            database,
+            rollout.file,
+            main,
+            applied_by="a test",
+            metrics_source=None,
+            confirm=lambda: None,
+            require_compared=lineage.require_compared,
         )
         lineage.look()
         promote(replica)
@@ -432,14 +446,6 @@ def test_no_commit_is_followed_before_git_is_compared(servers: Servers, rollout:
         lineage.compare_with_git()
         assert isinstance(follower.follow(None), CommitApplied)
     assert generations(replica) == [1, 2]
-
-
-def do_nothing() -> None:
-    """Confirm any lease."""
-
-
-def ignore(_event: Event) -> None:
-    """Listen to no event."""
 
 
 def test_a_watch_that_starts_after_a_failover_compares_git(servers: Servers, rollout: Site) -> None:
