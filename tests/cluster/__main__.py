@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, islice
 from pathlib import Path
 
 from tests.cluster.faults import Fault, faults
@@ -20,6 +21,9 @@ def main() -> int:
     """Run the rounds, then one round for each rule that is taken away; return the exit code."""
     parser = argparse.ArgumentParser(prog="tests.cluster", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument(
+        "--from", type=int, default=1, dest="first", help="the first round, as a log numbers it"
+    )
     parser.add_argument("--only", help="only the faults and rules with this text in their name")
     parser.add_argument("--no-removals", action="store_true", help="keep every rule")
     options = parser.parse_args()
@@ -29,7 +33,9 @@ def main() -> int:
     # The clients report each lost connection; the rounds report what matters.
     logging.getLogger("reconciler").setLevel(logging.CRITICAL)
     with _cluster() as (cluster, folder):
-        results = list(_run(cluster, folder, options.rounds, options.only))
+        numbered = enumerate(_schedule(options.only), start=1)
+        schedule = islice(numbered, options.first - 1, options.first - 1 + options.rounds)
+        results = list(_run(cluster, folder, schedule))
         unnoticed = (
             [] if options.no_removals else list(_run_removals(cluster, folder, options.only))
         )
@@ -53,22 +59,19 @@ def _cluster() -> Iterator[tuple[Cluster, Path]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _schedule(rounds: int, only: str | None) -> Iterator[Fault]:
-    turn, made = 0, 0
-    while made < rounds:
+def _schedule(only: str | None) -> Iterator[Fault]:
+    """Yield the faults without end, turn by turn."""
+    for turn in count():
         chosen = [each for each in faults(turn) if only is None or only in each.name]
         if not chosen:
             return
-        for each in chosen[: rounds - made]:
-            made += 1
-            yield each
-        turn += 1
+        yield from chosen
 
 
-def _run(cluster: Cluster, folder: Path, rounds: int, only: str | None) -> Iterator[Result]:
-    for number, fault in enumerate(_schedule(rounds, only), start=1):
+def _run(cluster: Cluster, folder: Path, schedule: Iterator[tuple[int, Fault]]) -> Iterator[Result]:
+    for number, fault in schedule:
         result = run_round(cluster, folder, number, fault)
-        _print(f"{number}/{rounds}", result)
+        _print(f"round {number}", result)
         yield result
 
 
