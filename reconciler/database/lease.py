@@ -26,6 +26,8 @@ _SQL = queries("lease")
 
 WATCH_LEASE: Final = "watch"
 """The lease of the active watcher."""
+WRITE_BACK_LEASE: Final = "write-back"
+"""The lease of the process that writes back."""
 
 
 class LeaseLost(Unavailable):
@@ -98,6 +100,11 @@ def held(database: Database, name: str, length: timedelta) -> Iterator[Lease | N
         # The lease expires anyway, and an error of the work must not be hidden.
         with suppress(ReconcilerError):
             lease.release()
+
+
+def end(database: Database, name: str) -> None:
+    """End a lease of any process: a holder that still runs gets `LeaseLost` at its next renewal."""
+    idempotent_transaction(database, lambda each: execute(each, _SQL["end"], {"name": name}))
 
 
 def read_holder(database: Database, name: str) -> Holder | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.database import lease as leases
-from reconciler.database.lease import Lease, LeaseLost
+from reconciler.database.lease import WRITE_BACK_LEASE, Lease, LeaseLost
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.database.write_back import StandingFeature, read_standing
@@ -27,7 +27,6 @@ from rollout_client.backoff import with_jitter
 
 __all__ = ["Outcome", "Propose", "WriteBackReport", "WrittenBack", "write_back"]
 
-LEASE: Final = "write-back"
 LEASE_LENGTH: Final = timedelta(seconds=3 * NETWORK_TIMEOUT_SECONDS + 10)
 """Longer than two commands with a remote and the work between them, so a running holder renews in time."""
 LEASE_POLL_SECONDS: Final = 0.2
@@ -104,12 +103,12 @@ def _lease(database: Database, patience: timedelta) -> Iterator[Lease]:
     """Take the lease, as soon as its holder has released it or was killed."""
     deadline = time.monotonic() + patience.total_seconds()
     while True:
-        with leases.held(database, LEASE, LEASE_LENGTH) as lease:
+        with leases.held(database, WRITE_BACK_LEASE, LEASE_LENGTH) as lease:
             if lease is not None:
                 yield lease
                 return
         if time.monotonic() >= deadline:
-            holder = leases.read_holder(database, LEASE)
+            holder = leases.read_holder(database, WRITE_BACK_LEASE)
             at_work = "another process" if holder is None else holder.name
             raise LeaseLost(
                 f"{at_work} is writing back; the next pass writes back the pending overrides"

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.database.lease import Lease
+from reconciler.database import lease as leases
+from reconciler.database.lease import WRITE_BACK_LEASE, Lease
 from reconciler.database.lineage import Lineage, read_lineages, record_lineage
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.errors import Unavailable
@@ -109,6 +110,8 @@ class LineageWatch:
     def compare_with_git(self) -> None:
         """Put back the overrides that the branch has and the server lost, and record the server's lineage.
 
+        Another process can write back at once: no lease of a former server is waited for.
+
         Raises:
             CannotWriteBack: the remote does not answer; the next pass tries again.
             ReconcilerError: the database refused.
@@ -124,6 +127,8 @@ class LineageWatch:
         )
         self.confirm()
         put_back_lost(self.database, overrides, Witness.GIT, self.emit)
+        # The former server can have lost the release of this lease.
+        leases.end(self.database, WRITE_BACK_LEASE)
         record_lineage(self.lease, new)
         if self._new == new:
             self._new = None

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Final
 from uuid import UUID
 
-from reconciler.database.lease import LeaseLost, read_holder
+from reconciler.database.lease import WRITE_BACK_LEASE, LeaseLost, read_holder
 from reconciler.database.lineage import Lineage
 from reconciler.database.transactions import Database
 from reconciler.git.checkout import CannotWriteBack
@@ -23,7 +23,7 @@ from reconciler.operations.events import (
     Subject,
     WroteBack,
 )
-from reconciler.operations.write_back import LEASE, write_back
+from reconciler.operations.write_back import write_back
 from reconciler.operations.write_back_pass import Outcome
 from reconciler.planning.watch import retry_seconds
 from reconciler.watching.failures import FailureTracker
@@ -110,7 +110,7 @@ class RemoteWorker:
         return True
 
     def _write_back(self) -> bool:
-        if read_holder(self.database, LEASE) is not None:
+        if read_holder(self.database, WRITE_BACK_LEASE) is not None:
             # Another process, such as a stop, is writing back. This is not a failure.
             return False
         self.confirm()

@@ -18,7 +18,6 @@ import pytest
 from reconciler.database import lease as leases
 from reconciler.database.transactions import Database as Opened
 from reconciler.git import quarantine
-from reconciler.operations import write_back as writing_back
 from reconciler.rollout_file import parse_rollout
 from tests.eventually import eventually
 from tests.git_server import GitServer, git_server
@@ -416,7 +415,7 @@ def test_a_pass_waits_for_another_pass_or_names_its_holder(applied: Site) -> Non
     limit(applied.database)
     opened = Opened.at(applied.database.address)
     reports = []
-    with leases.held(opened, writing_back.LEASE, timedelta(minutes=1)) as other:
+    with leases.held(opened, leases.WRITE_BACK_LEASE, timedelta(minutes=1)) as other:
         assert other is not None
         at_once = carry(applied, patience=timedelta())
         waiting = threading.Thread(target=lambda: reports.append(carry(applied)))

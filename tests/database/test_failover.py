@@ -15,7 +15,7 @@ import pytest
 from reconciler.database import schema
 from reconciler.database.address import DatabaseAddress
 from reconciler.database.embedded import EmbeddedServer, installed_binaries
-from reconciler.database.lease import WATCH_LEASE, Lease
+from reconciler.database.lease import WATCH_LEASE, WRITE_BACK_LEASE, Lease, held
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import Unavailable
 from reconciler.operations.events import (
@@ -27,6 +27,7 @@ from reconciler.operations.events import (
 )
 from reconciler.operations.reconcile import apply
 from reconciler.operations.safeguard import resume, roll_back, stop
+from reconciler.operations.write_back import write_back
 from reconciler.watching.followed_branch import FollowedBranch, Follower
 from reconciler.watching.lineage import LineageWatch
 from reconciler.watching.watch import Task, Watch
@@ -376,6 +377,22 @@ def test_an_override_that_only_git_has_is_in_force_again(servers: Servers, rollo
     assert replica.rows(RESTORED) == [{"feature_name": "capture", "witness": "git"}]
     (found,) = replica.rows(IN_FORCE)
     assert (found["percentage"], found["triggered_by"]) == (Decimal(5), "ada")
+
+
+def test_write_back_waits_for_no_release_that_a_failover_lost(
+    servers: Servers, rollout: Site
+) -> None:
+    primary = OpenedDatabase.at(servers.primary.address)
+    stop(primary, "capture", by="ada", reason="errors")
+    with held(primary, WRITE_BACK_LEASE, timedelta(hours=1)):
+        replica = servers.replica()
+    primary.engine.dispose()
+    with Proxy(servers.primary) as proxy:
+        watching = Watching(servers, rollout, proxy, "main")
+        watching.fail_over(replica, lambda: timeline_is_recorded(replica))
+
+    report = write_back(OpenedDatabase.at(replica.address), rollout.file, patience=timedelta(0))
+    assert [each.outcome.value for each in report.overrides] == ["written"]
 
 
 def test_a_resume_is_not_taken_back_by_a_failover(servers: Servers, rollout: Site) -> None:

@@ -25,6 +25,12 @@ UPDATE public.rollout_lease
 SET until = clock_timestamp()
 WHERE name = :name AND holder = :holder AND until > clock_timestamp();
 
+-- name: end
+-- Ends a lease at once, whichever process holds it.
+UPDATE public.rollout_lease
+SET until = clock_timestamp()
+WHERE name = :name AND until > clock_timestamp();
+
 -- name: holder
 -- The present holder of a lease.
 SELECT holder, until
