@@ -11,9 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import psycopg
 
@@ -35,6 +37,8 @@ from reconciler.database.connection import create_engine
 from reconciler.database.embedded import EmbeddedServer
 
 FEATURES: Final = 20
+LOADED: Final = "loaded"
+"""The database that is copied."""
 LENGTH_BESIDE_OCTODNS: Final = 10_000
 """A shorter plan is mostly imports, on both sides."""
 
@@ -62,8 +66,9 @@ def run(sizes: Sizes = FULL) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name, _site(Path(name), sizes) as site:
         yield from site.lists()
         yield site.plan()
-        yield from site.commands()
-        yield site.stop()
+        with site.copy() as used:
+            yield from used.commands()
+            yield used.stop()
         yield site.growth()
 
 
@@ -74,6 +79,17 @@ class _Site:
     folder: Path
     url: str
     sizes: Sizes
+
+    @contextmanager
+    def copy(self) -> Iterator["_Site"]:
+        """Yield a site with a copy of the database, so that nothing stays of what is measured there."""
+        name = f"copy_{uuid4().hex}"
+        with psycopg.connect(_at(self.url, "postgres"), autocommit=True) as connection:
+            connection.execute(
+                f"CREATE DATABASE {name} TEMPLATE {LOADED} STRATEGY file_copy".encode()
+            )
+            yield replace(self, url=_at(self.url, name))
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
     def lists(self) -> Iterator[Row]:
         """Measure whitelists: the dry run, and the first apply."""
@@ -96,16 +112,10 @@ class _Site:
                 yield self._beside_octodns(length)
             seconds, floors = [], []
             # The first round is to warm up.
-            for number in range(self.sizes.rounds + 1):
-                floors.append(seconds_of(self.python(FLOOR_OF_AN_APPLY)))
-                # Each list is that of a new feature; the last one is removed before this one is measured.
-                self.write(_features(25))
-                self.reconcile("--yes", "--allow", "feature-removed")()
-                name = f"listed_{length}_{number}"
-                self.write(f"{_features(25)}  {name}:\n    whitelist:\n{entries}")
-                seconds.append(seconds_of(self.reconcile("--yes")))
-            self.write(_features(25))
-            self.reconcile("--yes", "--allow", "feature-removed")()
+            for _ in range(self.sizes.rounds + 1):
+                with self.copy() as new:
+                    floors.append(seconds_of(new.python(FLOOR_OF_AN_APPLY)))
+                    seconds.append(seconds_of(new.reconcile("--yes")))
             yield Row(
                 f"first apply of a {length:,}-entry whitelist",
                 "the same, and an insert of as many keys",
@@ -207,9 +217,7 @@ class _Site:
         )
 
     def _blast_radius(self, name: str, repositories: int) -> Callable[[], object]:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        url = self.url.replace("/postgres?", f"/{name}?")
+        url = _create(self.url, name)
         engine = create_engine(DatabaseAddress.parse(url))
         schema.upgrade(engine)
         with psycopg.connect(url, autocommit=True) as connection:
@@ -319,6 +327,17 @@ def _features(percentage: int) -> str:
     )
 
 
+def _at(url: str, database: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def _create(url: str, database: str) -> str:
+    """Create a database on this server, and return its address."""
+    with psycopg.connect(_at(url, "postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {database}".encode())
+    return _at(url, database)
+
+
 def _load(connection: "psycopg.Connection", repositories: int) -> None:
     connection.execute("SET synchronous_commit = off")
     connection.execute(LOAD_REPOSITORIES.replace(":repositories", str(repositories)).encode())
@@ -331,7 +350,7 @@ def _site(parent: Path, sizes: Sizes) -> Iterator[_Site]:
     folder = parent / "site"
     folder.mkdir()
     try:
-        url = server.start()
+        url = _create(server.start(), LOADED)
         engine = create_engine(DatabaseAddress.parse(url))
         schema.upgrade(engine)
         engine.dispose()

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import yaml
 
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
 from tests.postgres import Database

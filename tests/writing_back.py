@@ -12,7 +12,7 @@ from reconciler.operations.reconcile import apply, read_source
 from reconciler.operations.write_back import WriteBackReport, write_back
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import parse_rollout, read_rollout_file
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from tests.overrides import FEATURE
 from tests.site import Site
 

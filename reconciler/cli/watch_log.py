@@ -37,7 +37,7 @@ from reconciler.operations.events import (
     WroteBack,
 )
 from reconciler.operations.write_back_pass import Outcome
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.wording import counted, describe_limit, short_commit, show_number
 
 TRACEBACK: Final = "traceback"

@@ -27,7 +27,7 @@ from reconciler.operations.limit_change import (
     forecast,
 )
 from reconciler.operations.seen import SeenBy
-from reconciler.rollout_file.model import MAX_REASON_LENGTH
+from reconciler.rollout_file.override import MAX_REASON_LENGTH
 
 if TYPE_CHECKING:
     from starlette.requests import Request

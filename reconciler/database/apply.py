@@ -18,7 +18,7 @@ from reconciler.database.eligible_counts import (
     may_keep_counts,
     read_audiences,
 )
-from reconciler.database.history import HistoryWriter
+from reconciler.database.history_writer import HistoryWriter
 from reconciler.database.locks import OnWait, lock_writers, wait_silently
 from reconciler.database.outbox import write_targets
 from reconciler.database.overrides import write_overrides

@@ -24,7 +24,7 @@ LOCK_TABLE: Final = "rollout_lock"
 LOCK_NOT_AVAILABLE: Final = "55P03"
 """The SQLSTATE of a lock that was not granted in time."""
 LONGEST_WAIT: Final = "60s"
-_ENDED: Final = "a transaction that has ended meanwhile"
+ENDED: Final = "a transaction that has ended meanwhile"
 
 OnWait = Callable[[str], None]
 """Called once with a sentence without its end, before a writer waits for another one."""
@@ -96,8 +96,10 @@ def is_lock_timeout(error: Exception) -> bool:
     return original is not None and original.sqlstate == LOCK_NOT_AVAILABLE
 
 
-def describe_holders(connection: "AnyConnection", *, with_readers: bool = False) -> str:
+def describe_holders(connection: "AnyConnection", *, with_readers: bool = False) -> str | None:
     """Return which sessions hold locks on the rollout's tables, the oldest transaction first, for people.
+
+    None if no session holds one now.
 
     Args:
         connection: a connection to the database.
@@ -108,9 +110,9 @@ def describe_holders(connection: "AnyConnection", *, with_readers: bool = False)
 
 
 def _read_writer(connection: "AnyConnection") -> str:
-    return _describe(execute(connection, _SQL["writer"]).all())
+    return _describe(execute(connection, _SQL["writer"]).all()) or ENDED
 
 
-def _describe(rows: Sequence["Any"]) -> str:
+def _describe(rows: Sequence["Any"]) -> str | None:
     holders = (LockHolder(row.pid, row.program, row.role, row.state, row.since) for row in rows)
-    return "; ".join(map(str, holders)) or _ENDED
+    return "; ".join(map(str, holders)) or None

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from reconciler.database.driver import execute
-from reconciler.database.history import HistoryWriter
+from reconciler.database.history_writer import HistoryWriter
 from reconciler.database.overrides import read_overrides, write_overrides
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
-from reconciler.planning.drift import reverted
-from reconciler.planning.feature_config import Exposure, exposure_from_state
+from reconciler.planning.exposure import Exposure, exposure_from_state
 from reconciler.planning.field_types import plain
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import Act, RollbackSettings, Standing, with_superseded
@@ -142,6 +141,9 @@ def write_restored(
             "emergency_stop": act.after.emergency_stop,
         },
     )
+    # Imported here: a stop does not wait for what compares lists.
+    from reconciler.planning.drift import reverted
+
     history = HistoryWriter(connection, feature.generation, cause)
     for drift in reverted(act.before, act.after):
         history.drift(feature.name, drift)

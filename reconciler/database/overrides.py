@@ -8,7 +8,7 @@ from uuid import UUID
 from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.overrides import OverrideState, StoredOverride
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection

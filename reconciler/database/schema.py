@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.database.driver import execute
 from reconciler.database.locks import (
+    ENDED,
     LOCK_NOT_AVAILABLE,
     LOCK_TABLE,
     OnWait,
@@ -148,7 +149,7 @@ def upgrade(
         obstacle = (
             "transactions of the service changed the configuration during each try"
             if state == _CHANGED_MEANWHILE
-            else f"the rollout's tables are locked by {holders}"
+            else f"the rollout's tables are locked by {holders or ENDED}"
         )
         if failures < LOCK_TRIES:
             pause = backoff_seconds(

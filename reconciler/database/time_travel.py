@@ -16,7 +16,8 @@ from reconciler.database.live_state import read_thresholds
 from reconciler.database.queries import queries
 from reconciler.errors import NotFound
 from reconciler.planning.desired import stored_thresholds
-from reconciler.planning.feature_config import Configuration, exposure_from_state, from_state
+from reconciler.planning.exposure import exposure_from_state
+from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.history import Action
 from reconciler.planning.routing_shift import routing_of
 from reconciler.planning.times import parse_time

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, partial
+from itertools import count
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from uuid import UUID, uuid4
 
@@ -34,7 +35,13 @@ from reconciler.database.driver import (
     execute,
     is_connection_lost,
 )
-from reconciler.database.locks import OnWait, describe_holders, is_lock_timeout, wait_silently
+from reconciler.database.locks import (
+    ENDED,
+    OnWait,
+    describe_holders,
+    is_lock_timeout,
+    wait_silently,
+)
 from reconciler.database.patience import Patience, is_of_switchover, pause
 from reconciler.database.queries import queries
 from reconciler.errors import OutcomeUnknown, Unavailable
@@ -182,17 +189,23 @@ def _translated(
         isolation=psycopg.IsolationLevel.READ_COMMITTED,
     )
     with translated_errors(database.address):
-        try:
-            result = tries.run(begin, work)
-        except Exception as error:
-            if not is_lock_timeout(error):
-                raise
-            with begin() as connection:
-                holders = describe_holders(connection)
-            raise Unavailable(
-                f"{database.address.describe()}: another transaction holds the lock: {holders}; "
-                "nothing was written; try again when it has ended"
-            ) from error
+        for failures in count(1):
+            try:
+                result = tries.run(begin, work)
+                break
+            except Exception as error:
+                if not is_lock_timeout(error):
+                    raise
+                with begin() as connection:
+                    holders = describe_holders(connection)
+                # A server that stood still counts that time as waiting for a lock.
+                is_free = holders is None and failures < TRIES
+                if is_free and database.patience.wait(f"the lock was held by {ENDED}"):
+                    continue
+                raise Unavailable(
+                    f"{database.address.describe()}: another transaction holds the lock: "
+                    f"{holders or ENDED}; nothing was written; try again when it has ended"
+                ) from error
     database.patience.end()
     return result
 

@@ -11,7 +11,7 @@ from reconciler.database.queries import queries
 from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.overrides import narrow
 from reconciler.planning.verification import GitAnswer, JobsSince, RollbackFacts
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection

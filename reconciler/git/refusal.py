@@ -5,7 +5,7 @@ from typing import Final
 
 from reconciler.git.command import GitFailed
 from reconciler.rollout_file.characters import one_line
-from reconciler.rollout_file.model import MAX_REASON_LENGTH
+from reconciler.rollout_file.override import MAX_REASON_LENGTH
 
 _REJECTED: Final = re.compile(r"\[(remote )?rejected\]")
 _REMOTE: Final = "remote:"

@@ -24,7 +24,7 @@ from reconciler.planning.overrides import Trace
 from reconciler.planning.write_back import Add, Remove, Replace
 from reconciler.rollout_file.characters import cut, one_line
 from reconciler.rollout_file.editing import with_override, without_override
-from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
+from reconciler.rollout_file.override import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
 from reconciler.rollout_file.reader import Document, parse_rollout
 
 AUTHOR: Final = "rollout-reconciler"

@@ -11,7 +11,7 @@ from reconciler.database.override_actions import read_feature
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.planning.health import Health, Reason, Verdict
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 
 
 @dataclass(frozen=True, slots=True)

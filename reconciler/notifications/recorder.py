@@ -19,15 +19,14 @@ from reconciler.errors import ReconcilerError
 from reconciler.operations.events import (
     BecameActive,
     CommitNotApplied,
-    Emit,
     Event,
     EvidenceRose,
     FreezeOverridden,
     OverrideRestored,
     PromotionReady,
     SharedOutage,
-    emit_to,
 )
+from reconciler.operations.listeners import Emit, emit_to
 from reconciler.rollout_file.notifications import EventName
 from reconciler.wording import exact_time, show_number
 

@@ -22,9 +22,10 @@ from reconciler.database.transactions import (
     write_transaction,
 )
 from reconciler.errors import ReconcilerError
-from reconciler.operations.events import Emit, LimitRestored, RolledBack, emit_to_no_listener
+from reconciler.operations.events import LimitRestored, RolledBack
+from reconciler.operations.listeners import Emit, emit_to_no_listener
 from reconciler.operations.safeguard import Acted, impose_limit
-from reconciler.planning.drift import Limit
+from reconciler.planning.exposure import Limit
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import AUTO_ROLLBACK, automatic_limit, restore
 from reconciler.wording import describe_limit

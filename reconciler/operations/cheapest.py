@@ -12,7 +12,7 @@ from reconciler.database.cost import (
     write_choices,
 )
 from reconciler.database.freezes import read_applied_freezes
-from reconciler.database.history import HistoryWriter
+from reconciler.database.history_writer import HistoryWriter
 from reconciler.database.live_state import read_configurations
 from reconciler.database.overrides import read_overrides
 from reconciler.database.schema import require_newest

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 from reconciler.database.apply import lock_for_apply, restore_configuration
 from reconciler.database.export import read_names
 from reconciler.database.freezes import read_applied_freezes
-from reconciler.database.history import HistoryEntry, HistoryWriter, read_entries_by_hand
+from reconciler.database.history import HistoryEntry, read_entries_by_hand
+from reconciler.database.history_writer import HistoryWriter
 from reconciler.database.live_state import read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.schema_objects import require_own_objects
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import Refused
-from reconciler.operations.events import Emit, FreezeOverridden, emit_to_no_listener
 from reconciler.operations.freeze_override import go_through
+from reconciler.operations.listeners import Emit, emit_to_no_listener
 from reconciler.operations.measure import judge_drift
 from reconciler.planning.changes import named
 from reconciler.planning.drift import (
@@ -42,6 +43,7 @@ from reconciler.rollout_file.reader import parse_rollout
 
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection
+    from reconciler.operations.events import FreezeOverridden
 
 DriftByFeature = Mapping[str, tuple[Drift, ...]]
 

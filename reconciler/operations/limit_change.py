@@ -15,11 +15,11 @@ from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.errors import ReconcilerError, Unavailable
 from reconciler.operations import safeguard
-from reconciler.operations.events import Emit, emit_to_no_listener
+from reconciler.operations.listeners import Emit, emit_to_no_listener
 from reconciler.operations.safeguard import Acted
 from reconciler.operations.seen import SeenBy, version_of
 from reconciler.planning.override_actions import Act, impose, lift
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 
 if TYPE_CHECKING:
     from reconciler.database.override_actions import FoundFeature

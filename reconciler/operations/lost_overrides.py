@@ -17,10 +17,11 @@ from reconciler.git.checkout import CannotWriteBack, Checkout, Remote, find_chec
 from reconciler.git.quarantine import quarantine
 from reconciler.git.rollout_branch import rollout_branch
 from reconciler.git.write_back import read_tip
-from reconciler.operations.events import Emit, OverrideRestored, Witness
+from reconciler.operations.events import OverrideRestored, Witness
+from reconciler.operations.listeners import Emit
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import AUTO_ROLLBACK, put_back
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.wording import describe_limit
 
 if TYPE_CHECKING:

@@ -34,12 +34,8 @@ from reconciler.operations.commits import (
     refusing_with_the_remotes_answer,
     require_newer,
 )
-from reconciler.operations.events import (
-    CommitNotApplied,
-    Emit,
-    FreezeOverridden,
-    emit_to_no_listener,
-)
+from reconciler.operations.events import CommitNotApplied, FreezeOverridden
+from reconciler.operations.listeners import Emit, emit_to_no_listener
 from reconciler.operations.measure import judge_drift, measure
 from reconciler.planning.approval_evidence import Evidence, NoEvidence
 from reconciler.planning.approvals import (

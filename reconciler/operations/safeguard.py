@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from reconciler.database.driver import DriverConnection
-from reconciler.database.history import HistoryWriter
+from reconciler.database.history_writer import HistoryWriter
 from reconciler.database.override_actions import (
     FoundFeature,
     lock_feature,
@@ -24,13 +24,9 @@ from reconciler.database.transactions import (
     write_transaction,
 )
 from reconciler.errors import Refused
-from reconciler.operations.events import (
-    Emit,
-    FreezeOverridden,
-    emit_to_no_listener,
-)
+from reconciler.operations.listeners import Emit, emit_to_no_listener
 from reconciler.operations.seen import SeenBy, cause_of_person
-from reconciler.planning.drift import Limit
+from reconciler.planning.exposure import Limit
 from reconciler.planning.history import Action, HistoryCause
 from reconciler.planning.override_actions import (
     Act,
@@ -38,10 +34,11 @@ from reconciler.planning.override_actions import (
     lift,
 )
 from reconciler.rollout_file.characters import one_line
-from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
+from reconciler.rollout_file.override import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
 
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection
+    from reconciler.operations.events import FreezeOverridden
     from reconciler.planning.drift import Drift
     from reconciler.planning.freezes import Hold
 

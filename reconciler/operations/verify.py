@@ -22,7 +22,7 @@ from reconciler.planning.verification import (
     GitAnswer,
     verify_rollback,
 )
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.wording import describe_limit, short_commit
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from reconciler.database.apply import restore_configuration, write_unmarked
 from reconciler.database.blast_radius import measure_blast_radius
 from reconciler.database.connection import sqlstate
 from reconciler.database.driver import driver_error
-from reconciler.database.history import HistoryWriter
+from reconciler.database.history_writer import HistoryWriter
 from reconciler.database.live_state import read_live
 from reconciler.errors import Refused
 from reconciler.operations.measure import judge_drift
 from reconciler.planning.changes import named
-from reconciler.planning.drift import Drift
-from reconciler.planning.feature_config import Configuration, Exposure
+from reconciler.planning.drift import Drift, widened_by_hand
+from reconciler.planning.exposure import Exposure
+from reconciler.planning.feature_config import Configuration
 from reconciler.planning.marks import marks_widened_by_hand
-from reconciler.planning.override_actions import widened_by_hand
 from reconciler.planning.plan_inputs import PlanInputs
 from reconciler.planning.planner import feature_drift
 from reconciler.rollout_file.model import Rollout

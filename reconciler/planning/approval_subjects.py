@@ -15,7 +15,8 @@ from reconciler.planning.feature_config import Configuration
 from reconciler.planning.field_types import Direction
 from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import is_narrower
-from reconciler.rollout_file.model import Feature, Override, Rollout
+from reconciler.rollout_file.model import Feature, Rollout
+from reconciler.rollout_file.override import Override
 
 _NAMES: Final = Directory(ids={}, names={}, owned={})
 """Every name is its own key."""

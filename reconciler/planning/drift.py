@@ -7,28 +7,26 @@ every apply until a person decides.
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from decimal import Decimal
 from enum import StrEnum
 from itertools import count
-from typing import Any, Final
+from typing import Any
 from uuid import UUID, uuid5
 
 from reconciler.planning.export import Names
+from reconciler.planning.exposure import Exposure, Limit
 from reconciler.planning.feature_config import (
     LIST_FIELDS,
     SCALAR_FIELDS,
     Configuration,
-    Exposure,
     ListField,
     ScalarField,
 )
 from reconciler.planning.field_types import Direction
 from reconciler.planning.live_state import Directory, LiveFeature
-from reconciler.rollout_file.model import Feature, Override
+from reconciler.planning.overrides import KEPT_BY
+from reconciler.rollout_file.model import Feature
+from reconciler.rollout_file.override import Override
 from reconciler.wording import count as show_count
-
-KEPT_BY: Final = "database"
-"""The author of an override that keeps a live change."""
 
 
 class Decision(StrEnum):
@@ -52,13 +50,6 @@ class Drift:
     last_applied: Any
     live: Any
     decision: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """The limit of kept drift: a percentage; None is a stop."""
-
-    percentage: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +189,28 @@ def without_drift(
         if each.decision is Decision.REVERT
     }
     return replace(live, **reverted)
+
+
+def widened_by_hand(drift: Iterable[Drift]) -> Iterator[Drift]:
+    """Yield the drift that a resume reverts: what adds repositories, beside the feature's exposure.
+
+    The limit that ends has hidden it. Of a list only the part that widens is reverted; the next apply
+    holds the rest.
+    """
+    for each in drift:
+        match each.field:
+            case ListField(adding=adding):
+                restored = (
+                    each.live & each.last_applied
+                    if adding is Direction.WIDENS
+                    else each.live | each.last_applied
+                )
+                if restored != each.live:
+                    yield replace(each, last_applied=restored, decision=Decision.REVERT)
+            case ScalarField(direction=direction):
+                moves = direction(each.last_applied, each.live) is Direction.BY_AUDIENCE
+                if moves and each.decision is Decision.REVERT:
+                    yield each
 
 
 def _scalar_drift(

@@ -26,16 +26,14 @@ from reconciler.rollout_file.list_entries import entry_key, is_entry
 from reconciler.rollout_file.model import (
     DEFAULT_FALLBACK,
     DEFAULT_PROCESSOR,
-    MAX_AUTHOR_LENGTH,
     MAX_DESCRIPTION_LENGTH,
-    MAX_REASON_LENGTH,
     MAX_SALT_LENGTH,
     Feature,
     Guards,
     Health,
-    Override,
     Rollout,
 )
+from reconciler.rollout_file.override import MAX_AUTHOR_LENGTH, MAX_REASON_LENGTH, Override
 from reconciler.rollout_file.value_types import (
     FEATURE_NAME_PATTERN,
     MAX_PRIORITY,

@@ -6,12 +6,13 @@ repository id, an `owner/name` without a known repository, or `owner/*`, all in 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
+from reconciler.planning.exposure import Exposure
 from reconciler.planning.field_types import (
     BUCKETING,
     DURATION,
@@ -37,15 +38,6 @@ from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.strategy import Strategy
 
 Plain = str | int | float | bool | list[dict[str, Any]] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """The part of a configuration that overrides and the safeguard change at once."""
-
-    active: bool
-    emergency_stop: bool
-    percentage: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +88,6 @@ class Configuration:
     def deactivated(self) -> Self:
         """Return this configuration as inactive, for a feature that the file no longer has."""
         return replace(self, active=False)
-
-
-Limited = TypeVar("Limited", Configuration, Exposure)
-"""The exposure that a limit narrows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,11 +313,6 @@ def from_state(name: str, state: Mapping[str, Any]) -> Configuration:
         SetupInvalid: a newer release stored a value that this release cannot read.
     """
     return Configuration(**_values(name, state, (field.name for field in FIELDS)))
-
-
-def exposure_from_state(name: str, state: Mapping[str, Any]) -> Exposure:
-    """Return a feature's exposure in a stored state; an absent key has its field's default."""
-    return Exposure(**_values(name, state, (field.name for field in fields(Exposure))))
 
 
 def _values(name: str, state: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

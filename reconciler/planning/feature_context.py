@@ -19,7 +19,7 @@ from reconciler.planning.feature_config import Configuration, ScalarField
 from reconciler.planning.live_state import Directory, LiveFeature
 from reconciler.planning.overrides import OverrideState, effective, limit_of
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
-from typing import Any, Final
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.errors import SetupInvalid
 from reconciler.planning.stored_state import unreadable
 from reconciler.rollout_file.durations import format_duration, parse_duration
 from reconciler.rollout_file.health_method import HealthMethod
-from reconciler.rollout_file.routing import RoutingRule
 from reconciler.wording import show_number
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.eligibility import folded
 from rollout_client.targeting.strategy import Strategy
+
+if TYPE_CHECKING:
+    from reconciler.rollout_file.routing import RoutingRule
 
 
 class Direction(Enum):
@@ -78,11 +78,16 @@ OPTIONAL_PERCENTAGE: Final = ValueType(
 )
 
 
-def _rules(rules: Iterable[Any]) -> tuple[RoutingRule, ...]:
+def _rules(rules: Iterable[Any]) -> "tuple[RoutingRule, ...]":
+    # Imported here: a stop reads no rules.
+    from reconciler.rollout_file.routing import RoutingRule
+
     return tuple(map(RoutingRule.model_validate, rules))
 
 
-def _rules_of_column(rules: Iterable[Any]) -> tuple[RoutingRule, ...]:
+def _rules_of_column(rules: Iterable[Any]) -> "tuple[RoutingRule, ...]":
+    from pydantic import ValidationError
+
     try:
         return _rules(rules)
     except ValidationError as error:
@@ -92,7 +97,7 @@ def _rules_of_column(rules: Iterable[Any]) -> tuple[RoutingRule, ...]:
         ) from error
 
 
-def rules_as_json(rules: Iterable[RoutingRule]) -> list[dict[str, Any]]:
+def rules_as_json(rules: "Iterable[RoutingRule]") -> list[dict[str, Any]]:
     """Return rules as JSON has them: as in the file, without defaults."""
     return [each.model_dump(mode="json", exclude_defaults=True) for each in rules]
 

@@ -5,24 +5,23 @@ of its overrides. The results are the new live state and the rows to write. The 
 of an override" in the safeguard's contract.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from reconciler.errors import Refused
-from reconciler.planning.drift import KEPT_BY, Decision, Drift, Limit
-from reconciler.planning.feature_config import Exposure, ListField, ScalarField
-from reconciler.planning.field_types import Direction
+from reconciler.planning.exposure import Exposure, Limit
 from reconciler.planning.overrides import (
+    KEPT_BY,
     OverrideState,
     StoredOverride,
     effective,
     is_narrower,
     narrow,
 )
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.wording import describe_limit, show_number
 from rollout_client.targeting.strategy import Strategy
 
@@ -156,28 +155,6 @@ def lift(standing: Standing) -> Act | None:
     if not written and not _is_narrowed(standing.live, after):
         return None
     return Act(before=standing.live, after=after, written=written)
-
-
-def widened_by_hand(drift: Iterable[Drift]) -> Iterator[Drift]:
-    """Yield the drift that a resume reverts: what adds repositories, beside the feature's exposure.
-
-    The limit that ends has hidden it. Of a list only the part that widens is reverted; the next apply
-    holds the rest.
-    """
-    for each in drift:
-        match each.field:
-            case ListField(adding=adding):
-                restored = (
-                    each.live & each.last_applied
-                    if adding is Direction.WIDENS
-                    else each.live | each.last_applied
-                )
-                if restored != each.live:
-                    yield replace(each, last_applied=restored, decision=Decision.REVERT)
-            case ScalarField(direction=direction):
-                moves = direction(each.last_applied, each.live) is Direction.BY_AUDIENCE
-                if moves and each.decision is Decision.REVERT:
-                    yield each
 
 
 def automatic_limit(

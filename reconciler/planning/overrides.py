@@ -10,11 +10,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
-from reconciler.planning.feature_config import Limited
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
+
+if TYPE_CHECKING:
+    from reconciler.planning.exposure import Exposure
+    from reconciler.planning.feature_config import Configuration
+
+Limited = TypeVar("Limited", "Configuration", "Exposure")
+"""What a limit narrows: a configuration, or its exposure alone."""
+
+KEPT_BY: Final = "database"
+"""The author of an override that keeps a live change."""
 
 
 class OverrideState(StrEnum):

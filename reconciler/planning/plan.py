@@ -23,7 +23,7 @@ from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.overrides import EditedLimit, StoredOverride
 from reconciler.planning.processors import ProcessorsPlan
 from reconciler.planning.routing_shift import RoutingShift
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from rollout_client.targeting.categories import Category, Threshold
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.live_state import Directory
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.wording import describe_limit, show_number
 from rollout_client.targeting.steps import step_in_force
 from rollout_client.targeting.strategy import Strategy

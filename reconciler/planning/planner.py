@@ -60,7 +60,8 @@ from reconciler.planning.processors import ProcessorsPlan
 from reconciler.planning.promotion import guard_soak, guard_start, stage_to_hold
 from reconciler.planning.routing_shift import RoutingShift, guard_shift
 from reconciler.rollout_file.list_entries import entry_key
-from reconciler.rollout_file.model import Feature, Guards, Override, Rollout, Stage
+from reconciler.rollout_file.model import Feature, Guards, Rollout, Stage
+from reconciler.rollout_file.override import Override
 
 
 def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:

@@ -16,7 +16,8 @@ from reconciler.planning.guards import Finding
 from reconciler.planning.health import Health, Verdict
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
 from reconciler.rollout_file.durations import format_duration
-from reconciler.rollout_file.model import Feature, Override, Stage
+from reconciler.rollout_file.model import Feature, Stage
+from reconciler.rollout_file.override import Override
 from reconciler.rollout_file.start_time import format_start_time
 from reconciler.wording import show_number, show_time
 

@@ -27,7 +27,7 @@ from reconciler.planning.plan_inputs import Source
 from reconciler.planning.processors import ProcessorsReport, report_processors
 from reconciler.planning.routing_shift import RoutingShiftReport, report_shift
 from reconciler.rollout_file.described_schema import DescribedSchema
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.rollout_file.schema_address import schema_address
 from reconciler.wording import describe_permission, exact_time
 

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from reconciler.planning.feature_config import Exposure
+from reconciler.planning.exposure import Exposure
 from reconciler.planning.overrides import effective
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.wording import counted, describe_limit, show_number
 
 GRACE: Final = timedelta(minutes=5)

@@ -18,7 +18,7 @@ from reconciler.planning.overrides import (
     Trace,
     limit_of,
 )
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 
 
 @dataclass(frozen=True, slots=True)

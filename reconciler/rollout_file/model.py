@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from reconciler.rollout_file.approvals import Approvals
 from reconciler.rollout_file.freezes import Freeze, ZoneName
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.notifications import Target, TargetName
+from reconciler.rollout_file.override import Override
+from reconciler.rollout_file.part import Part
 from reconciler.rollout_file.routing import MAX_RULES, Processor, ProcessorKey, RoutingRule
 from reconciler.rollout_file.start_time import StartTime
 from reconciler.rollout_file.thresholds import FileThresholds
@@ -25,11 +27,8 @@ from reconciler.rollout_file.value_types import (
     Count,
     Entry,
     FeatureName,
-    Identifier,
     MethodName,
-    Moment,
     NamedByPattern,
-    OnlyTrue,
     Percentage,
     PositiveCount,
     ProcessorName,
@@ -47,8 +46,6 @@ from rollout_client.targeting.strategy import Strategy
 
 MAX_DESCRIPTION_LENGTH = 1_000
 MAX_SALT_LENGTH = 200
-MAX_REASON_LENGTH = 1_000
-MAX_AUTHOR_LENGTH = 100
 MAX_BRANCH_LENGTH = 200
 DEFAULT_PROCESSOR = "github_actions"
 DEFAULT_FALLBACK = "inngest"
@@ -57,13 +54,7 @@ DEFAULT_FALLBACK = "inngest"
 Entries = Annotated[tuple[Entry, ...], Field(json_schema_extra={"uniqueItems": True})]
 
 
-class Model(BaseModel):
-    """A part of the file; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Health(Model):
+class Health(Part):
     """When a feature counts as failing, and whether it is rolled back then."""
 
     method: MethodName = Field(HealthMethod.THRESHOLD, examples=["evidence"])
@@ -87,7 +78,7 @@ class Health(Model):
     """The percentage after an automatic rollback."""
 
 
-class Guards(Model):
+class Guards(Part):
     """The most that one apply may change without permission."""
 
     max_increase: Percentage = Field(Decimal(25), examples=[25])
@@ -98,7 +89,7 @@ class Guards(Model):
     """Repositories that may gain the feature in one apply; without it, any number."""
 
 
-class Stage(Model):
+class Stage(Part):
     """One step of a progression."""
 
     percentage: StagePercentage = Field(examples=[10])
@@ -120,35 +111,7 @@ class Stage(Model):
         return moment_of(self.not_before, read_zone(self.zone or UTC_ZONE), second=True)
 
 
-class Override(Model):
-    """A limit below the desired state, written by the reconciler; remove it to resume.
-
-    Exactly one of `percentage` and `emergency_stop`.
-    """
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [{"required": ["percentage"]}, {"required": ["emergency_stop"]}]
-        }
-    )
-
-    id: Identifier = Field(examples=["019343a7-6f8e-7c34-9a55-0b8a1f0d2c11"])
-    """The id of this override in git, in the database and in the history."""
-    percentage: Percentage | None = Field(None, examples=[0])
-    """The limit, a percentage; above the feature's own it has no effect."""
-    emergency_stop: OnlyTrue | None = Field(None, examples=[True])
-    """A stop: no repository is eligible, also none of the whitelist."""
-    reason: Annotated[Text, Field(max_length=MAX_REASON_LENGTH)] = Field(
-        examples=["error rate 12.50% over 5% (25 of 200 jobs in 24h)"]
-    )
-    """The reason."""
-    by: Annotated[Text, Field(max_length=MAX_AUTHOR_LENGTH)] = Field(examples=["auto-rollback"])
-    """The person or the part of the reconciler that wrote it."""
-    at: Moment = Field(examples=["2026-11-23T12:00:00Z"])
-    """The time, with a time zone (RFC 3339)."""
-
-
-class Feature(Model):
+class Feature(Part):
     """One feature that is rolled out."""
 
     description: Annotated[Text, Field(max_length=MAX_DESCRIPTION_LENGTH)] | None = Field(
@@ -210,7 +173,7 @@ class Feature(Model):
         return name if self.salt is None else self.salt
 
 
-class Rollout(Model):
+class Rollout(Part):
     """The features and the repositories that are eligible for them."""
 
     model_config = ConfigDict(title="rollout.yaml")

@@ -15,7 +15,7 @@ from reconciler.errors import Finding
 from reconciler.rollout_file.approvals import Approvals
 from reconciler.rollout_file.characters import cut, quoted
 from reconciler.rollout_file.freezes import Freeze
-from reconciler.rollout_file.model import Feature, Guards, Health, Override, Rollout, Stage
+from reconciler.rollout_file.model import Feature, Guards, Health, Rollout, Stage
 from reconciler.rollout_file.nodes import (
     Alias,
     Items,
@@ -29,6 +29,7 @@ from reconciler.rollout_file.nodes import (
     scalar_value,
 )
 from reconciler.rollout_file.notifications import Target
+from reconciler.rollout_file.override import Override
 from reconciler.rollout_file.routing import Condition, Cost, Processor, RoutedJobs, RoutingRule
 from reconciler.rollout_file.thresholds import Categories, CategoryThreshold, EnterpriseThreshold
 

@@ -11,7 +11,6 @@ from typing import Annotated
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -22,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.rollout_file.characters import quoted, text_problem
 from reconciler.rollout_file.durations import format_duration, parse_duration
+from reconciler.rollout_file.part import Part
 from reconciler.rollout_file.value_types import (
     MAX_PROCESSOR_LENGTH,
     PositiveCount,
@@ -138,13 +138,7 @@ PriceDate = Annotated[
 ProcessorKey = Annotated[str, AfterValidator(_key)]
 
 
-class _Part(BaseModel):
-    """A part of the file; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Cost(_Part):
+class Cost(Part):
     """The price of a job: of its minutes, its executions, or both; in one currency for the whole file."""
 
     per_minute: Price = Field(Decimal(0), examples=[0.006])
@@ -157,7 +151,7 @@ class Cost(_Part):
     """The executions that one job needs."""
 
 
-class Processor(_Part):
+class Processor(Part):
     """What is known about a processor."""
 
     cost: Cost = Field(examples=[{"per_minute": 0.006, "round_up": "1m"}])
@@ -182,7 +176,7 @@ class Processor(_Part):
         return f"{' and '.join(parts)}{limit}, as of {self.as_of}"
 
 
-class RoutedJobs(_Part):
+class RoutedJobs(Part):
     """The jobs that a rule takes; an absent key means all."""
 
     size: SizeComparison | None = Field(None, examples=["<=10", ">1000"])
@@ -193,7 +187,7 @@ class RoutedJobs(_Part):
     """The categories of their repositories."""
 
 
-class Condition(_Part):
+class Condition(Part):
     """What there must be evidence of before jobs move to a processor."""
 
     p95: P95 | None = Field(None, examples=["<30m"])
@@ -202,7 +196,7 @@ class Condition(_Part):
     """The error rate, such as <2%."""
 
 
-class RoutingRule(_Part):
+class RoutingRule(Part):
     """One rule; the first rule that takes a job decides."""
 
     model_config = ConfigDict(

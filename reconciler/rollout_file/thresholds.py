@@ -7,25 +7,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from reconciler.rollout_file.part import Part
 from reconciler.rollout_file.value_types import Count, Priority
 from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class EnterpriseThreshold(_Part):
+class EnterpriseThreshold(Part):
     """Every repository that is in no other category."""
 
     priority: Priority | None = Field(None, examples=[20])
     """The priority; repositories with a higher one are added earlier."""
 
 
-class CategoryThreshold(_Part):
+class CategoryThreshold(Part):
     """The largest numbers that a repository of this category may have, inclusive."""
 
     stars: Count | None = Field(None, examples=[50])
@@ -38,7 +35,7 @@ class CategoryThreshold(_Part):
     """The priority; repositories with a higher one are added earlier."""
 
 
-class Categories(_Part):
+class Categories(Part):
     """The categories whose thresholds differ from the defaults, tried from test to enterprise."""
 
     test: CategoryThreshold | None = Field(None, examples=[{"stars": 0, "priority": 100}])

@@ -1,7 +1,8 @@
 """Failures of the watch: each is reported once when it begins and once when it ends."""
 
 from reconciler.errors import ReconcilerError
-from reconciler.operations.events import Emit, Failed, Recovered, Subject
+from reconciler.operations.events import Failed, Recovered, Subject
+from reconciler.operations.listeners import Emit
 from reconciler.planning.watch import FailureChange, FailureState
 
 

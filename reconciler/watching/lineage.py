@@ -16,9 +16,10 @@ from reconciler.database.lease import WRITE_BACK_LEASE, Lease
 from reconciler.database.lineage import Lineage, read_lineages, record_lineage
 from reconciler.database.transactions import Database, read_only_transaction
 from reconciler.errors import Unavailable
-from reconciler.operations.events import Emit, Witness
+from reconciler.operations.events import Witness
+from reconciler.operations.listeners import Emit
 from reconciler.operations.lost_overrides import put_back_lost, read_branch_overrides
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.watching.followed_branch import FollowedBranch
 
 if TYPE_CHECKING:

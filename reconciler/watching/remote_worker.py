@@ -16,13 +16,8 @@ from reconciler.database.lease import WRITE_BACK_LEASE, LeaseLost, read_holder
 from reconciler.database.lineage import Lineage
 from reconciler.database.transactions import Database
 from reconciler.git.checkout import CannotWriteBack
-from reconciler.operations.events import (
-    CommitApplied,
-    CommitNotApplied,
-    Emit,
-    Subject,
-    WroteBack,
-)
+from reconciler.operations.events import CommitApplied, CommitNotApplied, Subject, WroteBack
+from reconciler.operations.listeners import Emit
 from reconciler.operations.write_back import write_back
 from reconciler.operations.write_back_pass import Outcome
 from reconciler.planning.watch import retry_seconds

@@ -21,18 +21,11 @@ from reconciler.notifications.delivery import Deliverer
 from reconciler.notifications.recorder import Recorder
 from reconciler.notifications.sender import Sender
 from reconciler.operations.automatic_rollback import Judged, Watched, act_on, judge
-from reconciler.operations.events import (
-    BecameActive,
-    EvidenceRose,
-    Listener,
-    SharedOutage,
-    StandsBy,
-    Subject,
-    emit_to,
-)
+from reconciler.operations.events import BecameActive, EvidenceRose, SharedOutage, StandsBy, Subject
+from reconciler.operations.listeners import Listener, emit_to
 from reconciler.planning.health import MetricsSource, Reason, Verdict
 from reconciler.planning.watch import lease_seconds, retry_seconds
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.watching.eligible_counts import CountKeeper
 from reconciler.watching.evidence import EvidenceKeeper
 from reconciler.watching.failures import FailureTracker

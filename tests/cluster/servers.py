@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -25,6 +26,8 @@ TTL_SECONDS: Final = 20
 LOOP_SECONDS: Final = 4
 NODES: Final = 3
 START_SECONDS: Final = 180
+_FIRST_PORT_OF_CONNECTIONS: Final = 32_768
+_SHOWN_LINES: Final = 15
 RECOVERY_SECONDS: Final = 180
 
 _HTTP: Final = httpx.Client(trust_env=False)
@@ -39,9 +42,11 @@ def missing_programs() -> list[str]:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a free port that no outgoing connection gets while its server is down."""
+    while True:
+        port = random.randrange(10_000, _FIRST_PORT_OF_CONNECTIONS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @dataclass
@@ -222,7 +227,12 @@ class Cluster:
 
     def wait_until_whole(self, seconds: float) -> None:
         """Wait for a primary and two standbys that follow it, one of them synchronous where that is set."""
-        wait_for(self._is_whole, seconds, "the cluster did not become whole")
+        try:
+            wait_for(self._is_whole, seconds, "the cluster did not become whole")
+        except TimeoutError as error:
+            logs = (node.folder / "patroni.log" for node in self.nodes)
+            last = ("\n".join(log.read_text().splitlines()[-_SHOWN_LINES:]) for log in logs)
+            raise TimeoutError("\n\n".join([str(error), *last])) from None
 
     # -- The state, from Patroni.
 

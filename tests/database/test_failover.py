@@ -18,13 +18,8 @@ from reconciler.database.embedded import EmbeddedServer, installed_binaries
 from reconciler.database.lease import WATCH_LEASE, WRITE_BACK_LEASE, Lease, held
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import Unavailable
-from reconciler.operations.events import (
-    CommitApplied,
-    Event,
-    OverrideRestored,
-    Witness,
-    emit_to_no_listener,
-)
+from reconciler.operations.events import CommitApplied, Event, OverrideRestored, Witness
+from reconciler.operations.listeners import emit_to_no_listener
 from reconciler.operations.reconcile import apply
 from reconciler.operations.safeguard import resume, roll_back, stop
 from reconciler.operations.write_back import write_back

@@ -554,6 +554,26 @@ def test_a_lock_held_too_long_is_reported_and_nothing_is_written(
     assert run(database.address, 2).generation == 2
 
 
+def test_a_lock_that_is_free_again_after_the_wait_is_taken(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that stood still counts that time as waiting for a lock."""
+    run(database.address, 1)
+    monkeypatch.setattr(database_apply, "LOCK_TIMEOUT", "20ms")
+    with database.connect() as holder:
+        holder.execute(b"SELECT FROM rollout_configuration FOR UPDATE")
+
+        def release(message: Message) -> Deed:
+            if b"55P03" in message.content and not holder.closed:
+                holder.close()
+            return Deed.PASS
+
+        with FaultProxy(database, release) as proxy:
+            patient = OpenedDatabase.at(proxy.address, patience_seconds=60)
+            assert apply(patient, application(2)).generation == 2
+    assert errors(proxy) == ["55P03"]
+
+
 # Work that is given up and not repeated
 
 

@@ -28,7 +28,8 @@ from reconciler.operations import automatic_rollback, safeguard
 from reconciler.operations.reconcile import Applied, Permission, apply
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
-from reconciler.rollout_file.model import Feature, Override, Rollout
+from reconciler.rollout_file.model import Feature, Rollout
+from reconciler.rollout_file.override import Override
 from rollout_client.targeting.categories import Category
 from rollout_client.targeting.eligibility import Repository, Targeting, is_eligible
 from rollout_client.targeting.strategy import Strategy

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from reconciler.operations.events import Event, RolledBack, StandsBy, emit_to
+from reconciler.operations.events import Event, RolledBack, StandsBy
+from reconciler.operations.listeners import emit_to
 from reconciler.watching.metrics import RollbackCounter
 
 

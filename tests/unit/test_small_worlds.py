@@ -15,7 +15,7 @@ import pytest
 from reconciler.planning import override_actions, overrides, planner, write_back
 from reconciler.planning.overrides import OverrideCase, OverrideState, StoredOverride, Trace
 from reconciler.planning.write_back import Decision, Nothing, Remove, Replace, Tip, Wait, Why
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from tests.unit.worlds.search import Search, Violation
 from tests.unit.worlds.values import Bounds, Rules
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.database.eligibility import Explanation
     from reconciler.database.time_travel import Moment, Then
     from reconciler.operations.list_origin import Origin
-    from reconciler.rollout_file.model import Override
+    from reconciler.rollout_file.override import Override
     from rollout_client.route import Job, Route
 
 _LISTS: Final = {Rule.EXCLUDED: "exclusions", Rule.WHITELISTED: "whitelist"}

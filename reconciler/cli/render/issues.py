@@ -10,7 +10,7 @@ from reconciler.cli.render.text import for_markdown
 from reconciler.github.issues import DesiredIssue
 from reconciler.planning.drift import Decision, Drift, describe_drift
 from reconciler.planning.health import Reason
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.wording import feature_option, show_number, show_time
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from reconciler.planning.commit_permission import FREEZE_REASON_TRAILER
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.guards import MOST_NAMES
 from reconciler.planning.plan import FeatureAction, FeaturePlan, MarksPlan, Plan
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.wording import count, describe_permission, short_commit, show_time
 
 if TYPE_CHECKING:

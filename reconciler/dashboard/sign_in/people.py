@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from reconciler.rollout_file.characters import one_line
-from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH
+from reconciler.rollout_file.override import MAX_AUTHOR_LENGTH
 
 EVERYONE: Final = "*"
 

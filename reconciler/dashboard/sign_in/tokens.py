@@ -26,7 +26,7 @@ from reconciler.dashboard.sign_in.sessions import (
 from reconciler.dashboard.sign_in.signer import Signer
 from reconciler.errors import SetupInvalid
 from reconciler.rollout_file.characters import one_line
-from reconciler.rollout_file.model import MAX_AUTHOR_LENGTH
+from reconciler.rollout_file.override import MAX_AUTHOR_LENGTH
 from reconciler.watched_file import WatchedFile
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from reconciler.rollout_file.editing.editable_text import (
     spliced,
 )
 from reconciler.rollout_file.list_entries import entry_key
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.wording import exact_time
 
 _FEATURE_DEPTH = 2

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import Refused
-from reconciler.planning.drift import Limit
-from reconciler.planning.feature_config import Exposure
+from reconciler.planning.exposure import Exposure, Limit
 from reconciler.planning.health import Health, HealthLimits, JobMetrics, Period, Tally, judge
 from reconciler.planning.override_actions import (
     AUTO_ROLLBACK,
@@ -23,7 +22,7 @@ from reconciler.planning.override_actions import (
     restore,
 )
 from reconciler.planning.overrides import OverrideState, StoredOverride, narrow
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from rollout_client.targeting.strategy import Strategy
 from tests.builders import MOMENT, override
 

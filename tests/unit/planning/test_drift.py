@@ -13,7 +13,7 @@ from reconciler.planning.live_state import Directory
 from reconciler.planning.overrides import OverrideState, StoredOverride, Trace
 from reconciler.planning.plan import FeatureAction
 from reconciler.rollout_file.health_method import HealthMethod
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from reconciler.rollout_file.routing import RoutingRule
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.strategy import Strategy

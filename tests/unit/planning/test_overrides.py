@@ -17,7 +17,8 @@ from reconciler.planning.overrides import (
     settle_overrides,
 )
 from reconciler.planning.plan import FeaturePlan
-from reconciler.rollout_file.model import Feature, Override
+from reconciler.rollout_file.model import Feature
+from reconciler.rollout_file.override import Override
 from tests.builders import override
 from tests.unit.planning.situations import configuration, feature, plan_feature
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from reconciler.planning.feature_config import Exposure
+from reconciler.planning.exposure import Exposure
 from reconciler.planning.verification import (
     GRACE,
     Check,

@@ -19,7 +19,7 @@ from reconciler.planning.write_back import (
     decide,
     seen_in_git,
 )
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from tests.builders import override
 
 STOP, HOLD = override(1), override(2, percentage=20)

@@ -30,8 +30,9 @@ from reconciler.rollout_file.editing import (
 )
 from reconciler.rollout_file.editing.editable_text import Splice, open_source, spliced
 from reconciler.rollout_file.list_entries import entry_key
-from reconciler.rollout_file.model import Feature, Override, Rollout
+from reconciler.rollout_file.model import Feature, Rollout
 from reconciler.rollout_file.nodes import node_value
+from reconciler.rollout_file.override import Override
 from tests.unit.rollout_file.test_properties import entries, overrides, rollouts, texts
 
 FILE = b"""\

@@ -31,7 +31,7 @@ from reconciler.rollout_file.editing import (
     without_override,
     without_value,
 )
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 
 CORPUS = Path(__file__).parents[2] / "corpus" / "editing"
 CASES = sorted(CORPUS.glob("*.yaml"))

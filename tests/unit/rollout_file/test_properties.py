@@ -17,7 +17,8 @@ from reconciler.rollout_file.characters import text_problem
 from reconciler.rollout_file.durations import LONGEST_DURATION, SHORTEST_DURATION, format_duration
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.list_entries import entry_key, is_entry
-from reconciler.rollout_file.model import Feature, Guards, Health, Override, Rollout, Stage
+from reconciler.rollout_file.model import Feature, Guards, Health, Rollout, Stage
+from reconciler.rollout_file.override import Override
 from reconciler.rollout_file.routing import RoutedJobs, RoutingRule
 from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 from rollout_client.targeting.strategy import Strategy

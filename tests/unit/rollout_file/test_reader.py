@@ -13,7 +13,8 @@ import pytest
 
 from reconciler.errors import FileInvalid
 from reconciler.rollout_file import Place, parse_rollout, read_rollout_file
-from reconciler.rollout_file.model import Feature, Guards, Health, Override, Rollout, Stage
+from reconciler.rollout_file.model import Feature, Guards, Health, Rollout, Stage
+from reconciler.rollout_file.override import Override
 from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.strategy import Strategy
 from tests.unit.rollout_file.corpus import CORPUS

@@ -5,10 +5,10 @@ from decimal import Decimal
 from functools import cache
 
 from reconciler.planning import override_actions
-from reconciler.planning.feature_config import Exposure
+from reconciler.planning.exposure import Exposure
 from reconciler.planning.override_actions import Act, Standing
 from reconciler.planning.overrides import StoredOverride
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 from rollout_client.targeting.strategy import Strategy
 
 Live = tuple[Decimal, bool]

@@ -20,7 +20,7 @@ from reconciler.planning.overrides import (
     Trace,
     narrow,
 )
-from reconciler.rollout_file.model import Override
+from reconciler.rollout_file.override import Override
 
 FEATURE: Final = "feature"
 MOMENT: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
