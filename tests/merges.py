@@ -4,10 +4,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import Stale
 from reconciler.operations.reconcile import apply, read_source
+from reconciler.planning.application import Application
 from reconciler.rollout_file import read_rollout_file
 from tests.postgres import Database
 from tests.replay import live_state, replayed_state

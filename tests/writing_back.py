@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from reconciler.database.apply import Application
 from reconciler.database.transactions import Database
 from reconciler.operations.reconcile import apply, read_source
 from reconciler.operations.write_back import WriteBackReport, write_back
+from reconciler.planning.application import Application
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import parse_rollout, read_rollout_file
 from reconciler.rollout_file.override import Override

@@ -13,16 +13,16 @@ from reconciler.cli.metrics_source import choose_metrics_source
 from reconciler.cli.options import Format, Settings
 from reconciler.cli.output import ask, can_ask, print_result
 from reconciler.cli.render.plan_text import Outcome, fitted_summary, plan_text
-from reconciler.database.apply import Application
 from reconciler.errors import Refused
-from reconciler.notifications.recorder import emit_to_outbox
 from reconciler.operations import reconcile
 from reconciler.operations.reconcile import NOTHING_ALLOWED, Permission, read_source
+from reconciler.planning.application import Application
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
+    from reconciler.operations.listeners import Emit
     from reconciler.planning.approvals import ApprovalSource
     from reconciler.planning.expectation import Expectation
     from reconciler.planning.report import PlanReport
@@ -110,7 +110,7 @@ def apply_and_show(request: Request, *, expected: "Expectation | None" = None) -
         request.application,
         request.permission,
         expected=expected,
-        emit=emit_to_outbox(database),
+        emit=_outbox_of(database),
     )
     is_refused = applied.plan.is_refused
     show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
@@ -132,7 +132,7 @@ def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
             database,
             request.application,
             request.permission,
-            emit=emit_to_outbox(database),
+            emit=_outbox_of(database),
         ).plan
         _write_back_kept_drift(request, database, plan)
     elif yes or not asks(request.settings):
@@ -179,7 +179,7 @@ def _apply_after_asking(request: Request) -> Plan:
         request.application,
         request.permission,
         expected=shown,
-        emit=emit_to_outbox(database),
+        emit=_outbox_of(database),
     )
     if applied.plan.is_refused:
         # A guard has refused the plan since then: show the finding to the person.
@@ -230,3 +230,9 @@ def show(request: Request, plan: Plan, outcome: Outcome) -> None:
             summarize(plan_markdown(plan, source, outcome))
         case Format.TEXT:
             print_result(settings, plan_text(plan, source, outcome))
+
+
+def _outbox_of(database: "Database") -> "Emit":
+    from reconciler.notifications.recorder import emit_to_outbox
+
+    return emit_to_outbox(database)

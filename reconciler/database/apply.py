@@ -6,7 +6,7 @@ a list, a mark, a threshold, or a new feature with all its initial values.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
@@ -25,8 +25,8 @@ from reconciler.database.overrides import write_overrides
 from reconciler.database.processors import write_processors
 from reconciler.database.queries import queries
 from reconciler.database.write_back import look_again
+from reconciler.planning.application import Application
 from reconciler.planning.approvals import (
-    ApprovalSource,
     approval_details,
     rule_details,
     stored_approvals,
@@ -34,11 +34,8 @@ from reconciler.planning.approvals import (
 from reconciler.planning.changes import ListChange, ScalarChange
 from reconciler.planning.feature_config import Configuration, to_parameters, to_state
 from reconciler.planning.field_types import plain
-from reconciler.planning.health import MetricsSource
-from reconciler.planning.history import Action, HistoryCause
+from reconciler.planning.history import Action
 from reconciler.planning.plan import CategoriesPlan, FeatureAction, FeaturePlan, MarksPlan, Plan
-from reconciler.planning.plan_inputs import Source
-from reconciler.rollout_file.model import Rollout
 
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection
@@ -49,30 +46,6 @@ LOCK_TIMEOUT: Final = "60s"
 IDLE_TIMEOUT: Final = "45s"
 """Shorter than the wait for a lock, so a waiter outlasts a holder with a lost connection."""
 STATEMENT_TIMEOUT: Final = "5min"
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """The author and the commit of an apply, recorded with the generation and every row of history."""
-
-    source: Source
-    rollout: Rollout
-    applied_by: str
-    """The person, as far as the machine knows; at most 100 characters are kept."""
-    metrics_source: MetricsSource | None = None
-    """The source of metrics for the guard `soak`; None for the database."""
-    approval_source: ApprovalSource | None = None
-    """Where approvals are proved; None for signed commits."""
-
-    @property
-    def cause(self) -> HistoryCause:
-        """The cause for every row of history that this apply writes."""
-        return HistoryCause(
-            by=self.applied_by,
-            reason=self.source.reason,
-            commit=self.source.commit,
-            uncommitted=self.source.uncommitted,
-        )
 
 
 def lock_for_apply(connection: "AnyConnection", on_wait: OnWait = wait_silently) -> None:

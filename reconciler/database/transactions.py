@@ -196,8 +196,7 @@ def _translated(
             except Exception as error:
                 if not is_lock_timeout(error):
                     raise
-                with begin() as connection:
-                    holders = describe_holders(connection)
+                holders = tries.run(begin, describe_holders)
                 # A server that stood still counts that time as waiting for a lock.
                 is_free = holders is None and failures < TRIES
                 if is_free and database.patience.wait(f"the lock was held by {ENDED}"):

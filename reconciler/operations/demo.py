@@ -94,10 +94,10 @@ def add_day(database: "Database", folder: Path) -> None:
     from decimal import Decimal
 
     from reconciler.database import demo_day
-    from reconciler.database.apply import Application
     from reconciler.database.transactions import read_only_transaction, write_transaction
     from reconciler.operations.reconcile import apply, read_source
     from reconciler.operations.safeguard import roll_back
+    from reconciler.planning.application import Application
     from reconciler.rollout_file.reader import read_rollout_file
 
     document = read_rollout_file(folder / ROLLOUT_FILE)

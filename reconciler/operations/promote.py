@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.database.apply import Application
 from reconciler.errors import EditRefused
 from reconciler.operations import reconcile
 from reconciler.operations.reconcile import read_source
+from reconciler.planning.application import Application
 from reconciler.planning.approvals import without_approvals
 from reconciler.planning.promotion import Missing, Step, missing_for, next_step
 from reconciler.rollout_file.editing import edit_rollout_file, with_value

@@ -7,59 +7,41 @@ cannot write, an apply one that locks out every other writer.
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from reconciler.database.apply import Application, lock_for_apply, write_plan
-from reconciler.database.health import read_soaking
 from reconciler.database.live_state import Found, read_live
 from reconciler.database.schema import require_newest
 from reconciler.database.transactions import Database, read_only_transaction, write_transaction
 from reconciler.errors import ReconcilerError, Stale, Unavailable
 from reconciler.git.discovery import find_top
-from reconciler.operations.approvals import (
-    AskedOnce,
-    KnownAnswers,
-    MustAsk,
-    SignedCommitSource,
-    base_rollout,
-    changed_trust,
-    find_history,
-)
 from reconciler.operations.commits import (
     commit_permission,
     file_of,
     refusing_with_the_remotes_answer,
     require_newer,
 )
-from reconciler.operations.events import CommitNotApplied, FreezeOverridden
 from reconciler.operations.listeners import Emit, emit_to_no_listener
 from reconciler.operations.measure import judge_drift, measure
-from reconciler.planning.approval_evidence import Evidence, NoEvidence
-from reconciler.planning.approvals import (
-    ApprovalSource,
-    find_needs,
-    is_wider_in_git,
-    with_approvals,
-)
+from reconciler.planning.application import Application
 from reconciler.planning.feature_context import kept_ids
 from reconciler.planning.guard_names import Allowed
-from reconciler.planning.health import JobMetrics, MetricsSource, Period
 from reconciler.planning.overrides import OverrideState, Trace
 from reconciler.planning.plan import Plan
 from reconciler.planning.plan_inputs import PlanInputs, Source
-from reconciler.planning.planner import (
-    make_plan,
-    stages_to_judge,
-)
-from reconciler.planning.promotion import Soaking
+from reconciler.planning.planner import make_plan, stages_to_judge
 from reconciler.wording import short_commit
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
     from reconciler.database.driver import AnyConnection
+    from reconciler.planning.approval_evidence import Evidence
+    from reconciler.planning.approvals import ApprovalSource
     from reconciler.planning.expectation import Expectation
+    from reconciler.planning.health import JobMetrics, MetricsSource, Period
+    from reconciler.planning.promotion import Soaking
     from reconciler.rollout_file.model import Rollout
     from reconciler.rollout_file.reader import Document
 
@@ -110,8 +92,6 @@ def preview(
         Stale: a newer commit is applied already.
         HistoryRewritten: history was rewritten since the last apply.
     """
-    source = AskedOnce(_approval_source(application))
-    application = replace(application, approval_source=source)
     with (
         refusing_with_the_remotes_answer(application.source),
         read_only_transaction(database) as connection,
@@ -138,6 +118,10 @@ def apply(
         Stale: a newer commit is applied already, or the plan is not the `expected` one.
         HistoryRewritten: history was rewritten since the last apply.
     """
+    # Imported here, before the lock: a preview does not wait for what writes.
+    from reconciler.database.apply import lock_for_apply, write_plan
+    from reconciler.operations.events import CommitNotApplied
+
     application = _ask_beforehand(database, application)
 
     def plan_and_write(connection: "AnyConnection", application: Application) -> Applied:
@@ -164,6 +148,8 @@ def apply(
 
 
 def _emit_overridden_freezes(applied: Applied, application: Application, emit: Emit) -> None:
+    from reconciler.operations.events import FreezeOverridden
+
     for feature in applied.plan.features:
         found = applied.plan.overridden_freeze(feature)
         if found is not None:
@@ -182,10 +168,10 @@ def _emit_overridden_freezes(applied: Applied, application: Application, emit: E
 class _AskedOnce:
     """A source of metrics that keeps its answers: it is asked once for a period of a feature."""
 
-    source: MetricsSource
-    answers: dict[tuple[str, timedelta, datetime | None], JobMetrics | Unavailable]
+    source: "MetricsSource"
+    answers: "dict[tuple[str, timedelta, datetime | None], JobMetrics | Unavailable]"
 
-    def read_metrics(self, feature: str, period: Period) -> JobMetrics:
+    def read_metrics(self, feature: str, period: "Period") -> "JobMetrics":
         """Return the metrics of the first request."""
         asked = (feature, period.window, period.cut_at)
         if asked not in self.answers:
@@ -219,6 +205,8 @@ def _apply_with_answers(
     write: Callable[["AnyConnection", Application], Applied],
 ) -> Applied:
     """Apply in one transaction; ask who approved outside of it, so that no lock waits for the answer."""
+    from reconciler.operations.approvals import AskedOnce, KnownAnswers, MustAsk
+
     asked = AskedOnce(_approval_source(application))
     application = replace(application, approval_source=KnownAnswers(asked.answers))
     for _ in range(_MOST_QUESTIONS):
@@ -256,7 +244,9 @@ def plan_against(
     return plan.allowing(permission.guards | by_commits.allowed, by_commits.notes)
 
 
-def _approval_source(application: Application) -> ApprovalSource:
+def _approval_source(application: Application) -> "ApprovalSource":
+    from reconciler.operations.approvals import SignedCommitSource
+
     return application.approval_source or SignedCommitSource()
 
 
@@ -265,6 +255,11 @@ def _judge_approvals(plan: Plan, inputs: PlanInputs, application: Application) -
     rule, source, base = inputs.applied.approvals, application.source, inputs.live.applied_commit
     if rule is None:
         return plan
+    # Imported here: most files ask for no approvals.
+    from reconciler.operations.approvals import base_rollout, changed_trust, find_history
+    from reconciler.planning.approval_evidence import NoEvidence
+    from reconciler.planning.approvals import find_needs, is_wider_in_git, with_approvals
+
     history = find_history(source, base)
     changed = changed_trust(history, with_owners=rule.code_owners)
     needs = find_needs(plan, application.rollout, inputs, changed)
@@ -286,12 +281,18 @@ def _read_soaking(
     connection: "AnyConnection",
     rollout: "Rollout",
     inputs: PlanInputs,
-    source: MetricsSource | None,
-) -> Mapping[str, Soaking]:
+    source: "MetricsSource | None",
+) -> "Mapping[str, Soaking]":
     """Read the health and soak of the features whose percentage increases over a stage."""
+    stages = dict(stages_to_judge(rollout, inputs))
+    if not stages:
+        return {}
+    # Imported here: most plans have no stages.
+    from reconciler.database.health import read_soaking
+
     return {
         name: read_soaking(connection, name, stage.percentage, source=source)
-        for name, stage in stages_to_judge(rollout, inputs)
+        for name, stage in stages.items()
     }
 
 

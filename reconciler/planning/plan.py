@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from reconciler.planning.approval_evidence import Approver
 from reconciler.planning.approval_rule import ApprovalsPlan
 from reconciler.planning.blast_radius import BlastRadius
 from reconciler.planning.changes import Change, ScalarChange, widens
@@ -25,6 +24,9 @@ from reconciler.planning.processors import ProcessorsPlan
 from reconciler.planning.routing_shift import RoutingShift
 from reconciler.rollout_file.override import Override
 from rollout_client.targeting.categories import Category, Threshold
+
+if TYPE_CHECKING:
+    from reconciler.planning.approval_evidence import Approver
 
 
 class FeatureAction(StrEnum):
@@ -85,7 +87,7 @@ class FeaturePlan:
     """The freezes that hold the feature now."""
     needs_approval: bool = False
     """Whether it widens under a rule of approvals."""
-    approvers: tuple[Approver, ...] = ()
+    approvers: "tuple[Approver, ...]" = ()
     """The people who approved that."""
 
     @property
@@ -200,7 +202,7 @@ class Plan:
     """What changes about the rule of approvals, under the name `rule`."""
     rule_findings: tuple[Finding, ...] = ()
     """The missing approvals of the rule itself, and of the files that say who may approve."""
-    rule_approvers: tuple[Approver, ...] = ()
+    rule_approvers: "tuple[Approver, ...]" = ()
     """The people who approved that."""
     approved: Mapping[str, Any] = field(default_factory=dict)
     """By feature: who approved its last widening before this plan, as JSON."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from reconciler.planning.approval_rule import read_rule
@@ -12,11 +12,13 @@ from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.freezes import read_freezes
 from reconciler.planning.live_state import Live
 from reconciler.planning.overrides import Trace, without_override
-from reconciler.planning.promotion import Soaking
 from reconciler.rollout_file.approvals import Approvals
 from reconciler.rollout_file.freezes import Freeze
 from reconciler.rollout_file.list_entries import entry_key
 from rollout_client.targeting.categories import Category, Threshold
+
+if TYPE_CHECKING:
+    from reconciler.planning.promotion import Soaking
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class PlanInputs:
     """The traces of the ids of overrides in git's history; empty without git."""
     audience: Mapping[str, Mapping[str, AudienceChange]] = field(default_factory=dict)
     """By feature and field: the effect of drift whose direction only the audience shows."""
-    soaking: Mapping[str, Soaking] = field(default_factory=dict)
+    soaking: "Mapping[str, Soaking]" = field(default_factory=dict)
     """By feature: its health and soak, for features whose percentage would increase over a stage."""
 
     def trace(self, feature: str, override: UUID, in_file: UUID | None) -> Trace | None:

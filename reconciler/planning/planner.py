@@ -57,7 +57,6 @@ from reconciler.planning.plan_warnings import (
     rename_warnings,
 )
 from reconciler.planning.processors import ProcessorsPlan
-from reconciler.planning.promotion import guard_soak, guard_start, stage_to_hold
 from reconciler.planning.routing_shift import RoutingShift, guard_shift
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Rollout, Stage
@@ -157,7 +156,12 @@ def feature_drift(name: str, inputs: PlanInputs) -> tuple[Drift, ...]:
 
 def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str, Stage]]:
     """Yield features with the stage that must soak before the percentage may increase as in the file."""
-    for name, feature in rollout.features.items():
+    staged = {name: feature for name, feature in rollout.features.items() if feature.progression}
+    if not staged:
+        return
+    from reconciler.planning.promotion import stage_to_hold
+
+    for name, feature in staged.items():
         before = FeatureContext.of(name, inputs).percentage
         stage = stage_to_hold(before, feature.percentage, feature.progression)
         if stage is not None:
@@ -278,6 +282,16 @@ def _findings(
         )
     # An exclusion keeps its repository, so a name that is used again only narrows.
     yield from guard_names(feature.whitelist, directory)
+    if feature.progression:
+        yield from _guard_stages(context, feature, overrides)
+
+
+def _guard_stages(
+    context: FeatureContext, feature: Feature, overrides: OverridesPlan
+) -> Iterator[Finding]:
+    # Imported here: most plans have no stages.
+    from reconciler.planning.promotion import guard_soak, guard_start
+
     yield from guard_soak(
         context.percentage,
         feature.percentage,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from reconciler.database.apply import Application
 from reconciler.database.transactions import Database
 from reconciler.errors import FileInvalid, NotFound, Refused, SetupInvalid, Stale
 from reconciler.git.checkout import CannotWriteBack, Checkout, check_branch, find_checkout
@@ -18,6 +17,7 @@ from reconciler.git.write_back import read_tip
 from reconciler.operations import reconcile
 from reconciler.operations.events import CommitApplied, CommitNotApplied
 from reconciler.operations.reconcile import read_source
+from reconciler.planning.application import Application
 from reconciler.planning.health import MetricsSource
 
 if TYPE_CHECKING:

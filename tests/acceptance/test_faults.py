@@ -9,9 +9,9 @@ from subprocess import Popen
 
 import pytest
 
-from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.operations.reconcile import apply, read_source
+from reconciler.planning.application import Application
 from reconciler.rollout_file import read_rollout_file
 from tests.eventually import eventually
 from tests.fault_proxy import Deed, FaultProxy, Message, Rule, Side

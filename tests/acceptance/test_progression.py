@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 import pexpect
 import pytest
 
-from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as Opened
 from reconciler.errors import Unavailable
 from reconciler.operations import reconcile
+from reconciler.planning.application import Application
 from reconciler.planning.health import JobMetrics, MetricsSource, Period, Tally
 from reconciler.planning.plan import Plan
 from reconciler.rollout_file import read_rollout_file

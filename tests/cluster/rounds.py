@@ -17,7 +17,6 @@ import pytest
 from sqlalchemy import event
 
 from reconciler.database.address import DatabaseAddress
-from reconciler.database.apply import Application
 from reconciler.database.driver import DriverConnection, Rows
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import ReconcilerError
@@ -25,6 +24,7 @@ from reconciler.operations.events import Event, OverrideRestored
 from reconciler.operations.reconcile import apply
 from reconciler.operations.safeguard import stop
 from reconciler.operations.write_back import Outcome, write_back
+from reconciler.planning.application import Application
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
 from reconciler.watching.watch import Task, Watch

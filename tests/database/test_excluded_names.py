@@ -4,7 +4,6 @@ from decimal import Decimal
 
 import pytest
 
-from reconciler.database.apply import Application
 from reconciler.database.blast_radius import NO_AUDIENCE, measure_blast_radius
 from reconciler.database.live_state import read_configurations
 from reconciler.database.transactions import Database as OpenedDatabase
@@ -12,6 +11,7 @@ from reconciler.database.transactions import read_only_transaction
 from reconciler.operations import safeguard
 from reconciler.operations.drift import read_drift, revert_held_drift
 from reconciler.operations.reconcile import Applied, Permission, apply
+from reconciler.planning.application import Application
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.reader import parse_rollout

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.database.apply import Application
 from reconciler.database.export import describe_live
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import read_only_transaction
 from reconciler.operations.reconcile import apply, preview
+from reconciler.planning.application import Application
 from reconciler.planning.export import Description
 from reconciler.planning.overrides import OverrideState
 from reconciler.planning.plan import FeaturePlan, Plan

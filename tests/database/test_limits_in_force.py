@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 
-from reconciler.database.apply import Application
 from reconciler.database.transactions import read_only_transaction, write_transaction
 from reconciler.database.write_back import look_again, mark_proposed, mark_seen, read_pending
 from reconciler.errors import Refused, Stale
@@ -16,6 +15,7 @@ from reconciler.operations import automatic_rollback, safeguard
 from reconciler.operations.drift import adopt_held_drift
 from reconciler.operations.limit_change import Resume, forecast
 from reconciler.operations.reconcile import Applied, Permission, apply, preview
+from reconciler.planning.application import Application
 from reconciler.planning.expectation import expect
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.database.apply import Application
 from reconciler.errors import Refused
 from reconciler.operations import safeguard
 from reconciler.operations.drift import MarkDrift, read_mark_drift
 from reconciler.operations.limit_change import Resume, forecast
 from reconciler.operations.reconcile import Applied, Permission, apply, preview
+from reconciler.planning.application import Application
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.planning.report import make_report

@@ -5,10 +5,10 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from reconciler.database.apply import Application
 from reconciler.database.transactions import Database as OpenDatabase
 from reconciler.operations import reconcile, safeguard
 from reconciler.operations.reconcile import Permission, read_source
+from reconciler.planning.application import Application
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.rollout_file import read_rollout_file
 from tests.builders import add_repositories, rollout_file

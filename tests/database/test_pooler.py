@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.database import schema, transactions
-from reconciler.database.apply import Application
 from reconciler.database.driver import DriverConnection
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.database.transactions import write_transaction
 from reconciler.operations.reconcile import apply, preview
+from reconciler.planning.application import Application
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
 from tests.merges import apply_fifty_at_once, checkouts, percentage, reset

@@ -22,10 +22,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from reconciler.database.apply import Application
 from reconciler.errors import Refused, Stale
 from reconciler.operations import automatic_rollback, safeguard
 from reconciler.operations.reconcile import Applied, Permission, apply
+from reconciler.planning.application import Application
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file.model import Feature, Rollout

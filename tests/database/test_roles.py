@@ -4,13 +4,13 @@ import psycopg
 import pytest
 
 from reconciler.database import schema
-from reconciler.database.apply import Application
 from reconciler.database.roles import apply_roles
 from reconciler.database.transactions import Database as OpenedDatabase
 from reconciler.errors import Refused, SetupInvalid
 from reconciler.operations import safeguard
 from reconciler.operations.reconcile import Permission, apply, preview
 from reconciler.operations.verify import verify
+from reconciler.planning.application import Application
 from reconciler.planning.guard_names import Allowed, GuardName
 from reconciler.planning.plan_inputs import Source
 from reconciler.rollout_file import parse_rollout
