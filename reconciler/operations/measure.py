@@ -10,7 +10,6 @@ from reconciler.database.blast_radius import (
     AudienceMove,
     measure_blast_radii,
 )
-from reconciler.database.cost import measure_shift
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_context import drift_to_judge
 from reconciler.planning.plan import FeatureAction, FeaturePlan, Plan
@@ -93,6 +92,9 @@ def _with_shift(
     """Return a feature's plan with the jobs that changed rules of routing would have moved."""
     if feature.before is None or feature.before.routing == feature.after.routing:
         return feature
+    # Imported here: most plans change no rules.
+    from reconciler.database.cost import measure_shift
+
     costs = {name: each.cost for name, each in rollout.processors.items()}
     shift = measure_shift(connection, feature.name, feature.before, feature.after, costs)
     return with_routing_shift(feature, shift)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Final, Protocol
 
 from reconciler.planning.evidence import EvidenceSettings, EvidenceTest
@@ -230,9 +231,6 @@ def _is_shared(new: Tally, baseline: Tally, limits: HealthLimits) -> bool:
     """Return whether the baseline fails too, and the new processor is not worse than allowed."""
     if baseline.jobs < limits.min_jobs or not _exceeds(baseline, limits.max_error_rate):
         return False
-    # Imported here: few features come so far, and it takes a while.
-    from fractions import Fraction
-
     difference = Fraction(new.errors, new.jobs) - Fraction(baseline.errors, baseline.jobs)
     return 100 * difference <= Fraction(limits.max_regression)
 

@@ -21,12 +21,12 @@ from reconciler.planning.guards import Finding
 from reconciler.planning.notifications import TargetsPlan
 from reconciler.planning.overrides import EditedLimit, StoredOverride
 from reconciler.planning.processors import ProcessorsPlan
-from reconciler.planning.routing_shift import RoutingShift
 from reconciler.rollout_file.override import Override
 from rollout_client.targeting.categories import Category, Threshold
 
 if TYPE_CHECKING:
     from reconciler.planning.approval_evidence import Approver
+    from reconciler.planning.routing_shift import RoutingShift
 
 
 class FeatureAction(StrEnum):
@@ -99,7 +99,7 @@ class FeaturePlan:
             return True
         return any(widens(each, self.after) for each in self.changes)
 
-    routing_shift: RoutingShift | None = None
+    routing_shift: "RoutingShift | None" = None
     """The jobs of the last day that a change of the rules would have moved."""
 
     @property

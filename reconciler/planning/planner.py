@@ -6,6 +6,7 @@ module reads no clock, file or database.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reconciler.planning.approval_rule import plan_rule
 from reconciler.planning.blast_radius import BlastRadius
@@ -57,10 +58,12 @@ from reconciler.planning.plan_warnings import (
     rename_warnings,
 )
 from reconciler.planning.processors import ProcessorsPlan
-from reconciler.planning.routing_shift import RoutingShift, guard_shift
 from reconciler.rollout_file.list_entries import entry_key
 from reconciler.rollout_file.model import Feature, Guards, Rollout, Stage
 from reconciler.rollout_file.override import Override
+
+if TYPE_CHECKING:
+    from reconciler.planning.routing_shift import RoutingShift
 
 
 def make_plan(rollout: Rollout, inputs: PlanInputs) -> Plan:
@@ -123,8 +126,11 @@ def _with_freeze(feature: FeaturePlan, hold: Hold | None) -> FeaturePlan:
     return replace(feature, findings=(*others, Frozen(hold)))
 
 
-def with_routing_shift(feature: FeaturePlan, shift: RoutingShift) -> FeaturePlan:
+def with_routing_shift(feature: FeaturePlan, shift: "RoutingShift") -> FeaturePlan:
     """Return a feature's plan with the jobs that its rules would have moved, and the guard's finding."""
+    # Imported here: most plans change no rules.
+    from reconciler.planning.routing_shift import guard_shift
+
     findings = (*feature.findings, *guard_shift(shift.moved_jobs, shift.jobs))
     return replace(feature, routing_shift=shift, findings=findings)
 

@@ -55,6 +55,46 @@ def test_only_commands_about_the_schema_import_sqlalchemy(
     assert not modules & {"sqlalchemy", "alembic"}
 
 
+def test_a_stop_imports_no_model_of_the_file_but_the_override_before_it_is_committed(
+    tmp_path: Path,
+) -> None:
+    program = "import sys; import reconciler.operations.limit_change; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    modules = set(done.stdout.split())
+    assert "reconciler.rollout_file.override" in modules
+    assert not modules & {
+        "reconciler.rollout_file.model",
+        "reconciler.planning.feature_config",
+        "reconciler.planning.drift",
+        "reconciler.operations.events",
+        "yaml",
+    }
+
+
+def test_a_plain_dry_run_imports_nothing_about_stages_approvals_and_routing(
+    tmp_path: Path, database: Database
+) -> None:
+    modules = modules_after(["--dry-run"], tmp_path, {"DATABASE_URL": database.url})
+
+    assert "reconciler.planning.planner" in modules
+    assert not modules & {
+        "reconciler.planning.approvals",
+        "reconciler.planning.cost",
+        "reconciler.planning.health",
+        "reconciler.planning.promotion",
+        "reconciler.database.apply",
+        "reconciler.operations.events",
+    }
+
+
 @pytest.mark.parametrize("line", ["reconcile whitel", "reconcile whitelist ad", "reconcile --dry"])
 def test_a_shell_that_completes_a_command_waits_for_no_library(line: str, tmp_path: Path) -> None:
     words = line.split()

@@ -13,6 +13,7 @@ from hypothesis import given
 
 from reconciler.errors import SetupInvalid
 from reconciler.planning.desired import default_configuration, stored_thresholds
+from reconciler.planning.exposure import exposure_from_state
 from reconciler.planning.feature_config import (
     FIELDS,
     Configuration,
@@ -148,6 +149,7 @@ def test_a_key_that_was_not_stored_has_its_default(
     read = from_state("capture", state)
 
     assert field.read(read) == field.read(default_configuration("capture"))
+    assert exposure_from_state("capture", state) == read.exposure
     others = {each.name for each in FIELDS} - {field.name}
     assert all(to_state(read)[each] == state[each] for each in others & state.keys())
 
