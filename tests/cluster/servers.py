@@ -20,8 +20,14 @@ import psycopg
 
 from tests.cluster.relay import Relay
 
-PACKAGES: Final = "patroni etcd-server haproxy pgbouncer postgresql-15"
-POSTGRES: Final = Path("/usr/lib/postgresql/15/bin")
+PACKAGES: Final = "patroni etcd-server haproxy pgbouncer postgresql"
+_INSTALLED: Final = Path("/usr/lib/postgresql")
+POSTGRES: Final = max(
+    _INSTALLED.glob("*/bin"),
+    key=lambda folder: int(folder.parent.name),
+    default=_INSTALLED / "none" / "bin",
+)
+"""The newest installed version."""
 TTL_SECONDS: Final = 20
 LOOP_SECONDS: Final = 4
 NODES: Final = 3
