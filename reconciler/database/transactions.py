@@ -65,6 +65,8 @@ and a generation that another writer created first."""
 _UNANSWERED_SQLSTATES: Final = ("08", "57P")
 """Prefixes of errors after which COMMIT may have taken place; a server that stops sends them too."""
 _UNDEFINED_FUNCTION: Final = "42883"
+_TIMED_OUT: Final = "57014"
+"""A statement was cancelled, by its time limit or by a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,9 @@ class _Tries:
         self._patience = patience
         self._failures = 0
         self._doubt_until = 0.0
+        self._began = 0.0
+        """When the last try began."""
+        self._has_timed_out = False
 
     def run(
         self,
@@ -263,6 +268,7 @@ class _Tries:
         begin: Callable[[], AbstractContextManager[Kind]],
         work: Callable[[Kind], Result],
     ) -> Result:
+        self._began = time.monotonic()
         with begin() as connection:
             result = work(connection)
             try:
@@ -283,11 +289,23 @@ class _Tries:
             pause(self._failures)
             return True
         original = driver_error(error)
-        return (
-            original is not None
-            and (self.is_in_doubt or is_of_switchover(original, sqlstate(original)))
-            and self._patience.wait(in_a_line(original))
+        if original is None:
+            return False
+        state = sqlstate(original)
+        may_pass = (
+            self.is_in_doubt or is_of_switchover(original, state) or self._is_first_timeout(state)
         )
+        return may_pass and self._patience.wait(in_a_line(original))
+
+    def _is_first_timeout(self, state: str | None) -> bool:
+        """Return whether a statement was at its time limit for the first time, and soon enough to try again.
+
+        A server that stood still counts that time too; another one may be the primary now.
+        """
+        if state != _TIMED_OUT or self._has_timed_out:
+            return False
+        self._has_timed_out = True
+        return time.monotonic() - self._began <= self._patience.seconds
 
 
 def _got_no_answer(error: Exception) -> bool:

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -578,6 +578,28 @@ def test_a_lock_that_is_free_again_after_the_wait_is_taken(
             assert apply(patient, application(2)).generation == 2
     assert errors(proxy) == ["55P03"]
     assert bool(lost) is loses_next_question
+
+
+@pytest.mark.parametrize(
+    ("slow_tries", "patience_seconds", "tries"),
+    [(1, 60, 2), (5, 60, 2), (5, 0, 1)],
+    ids=["once", "each-time", "without-patience"],
+)
+def test_a_statement_at_its_time_limit_is_tried_once_more_where_an_act_may_wait(
+    database: Database, slow_tries: int, patience_seconds: int, tries: int
+) -> None:
+    """A server that stood still counts that time too."""
+    made: list[int] = []
+
+    def work(connection: DriverConnection) -> None:
+        made.append(len(made))
+        if len(made) <= slow_tries:
+            connection.execute("SET LOCAL statement_timeout = '20ms'; SELECT pg_sleep(60)")
+
+    patient = OpenedDatabase.at(database.address, patience_seconds=patience_seconds)
+    with nullcontext() if slow_tries == 1 else pytest.raises(Unavailable, match="took too long"):
+        write_transaction(patient, work)
+    assert len(made) == tries
 
 
 # Work that is given up and not repeated
