@@ -198,14 +198,16 @@ def _translated(
             except Exception as error:
                 if not is_lock_timeout(error):
                     raise
+                was_soon = tries.was_soon
                 holders = tries.run(begin, describe_holders)
+                obstacle = f"another transaction holds the lock: {holders or ENDED}"
                 # A server that stood still counts that time as waiting for a lock.
-                is_free = holders is None and failures < TRIES
-                if is_free and database.patience.wait(f"the lock was held by {ENDED}"):
+                may_pass = was_soon and (failures == 1 or holders is None) and failures < TRIES
+                if may_pass and database.patience.wait(obstacle):
                     continue
                 raise Unavailable(
-                    f"{database.address.describe()}: another transaction holds the lock: "
-                    f"{holders or ENDED}; nothing was written; try again when it has ended"
+                    f"{database.address.describe()}: {obstacle}; nothing was written; "
+                    "try again when it has ended"
                 ) from error
     database.patience.end()
     return result
@@ -242,6 +244,11 @@ class _Tries:
         self._began = 0.0
         """When the last try began."""
         self._has_timed_out = False
+
+    @property
+    def was_soon(self) -> bool:
+        """Whether the last try ended within the time that the act may wait."""
+        return time.monotonic() - self._began <= self._patience.seconds
 
     def run(
         self,
@@ -305,7 +312,7 @@ class _Tries:
         if state != _TIMED_OUT or self._has_timed_out:
             return False
         self._has_timed_out = True
-        return time.monotonic() - self._began <= self._patience.seconds
+        return self.was_soon
 
 
 def _got_no_answer(error: Exception) -> bool:

@@ -580,6 +580,21 @@ def test_a_lock_that_is_free_again_after_the_wait_is_taken(
     assert bool(lost) is loses_next_question
 
 
+def test_a_lock_that_is_held_after_the_second_wait_is_reported(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(database.address, 1)
+    monkeypatch.setattr(database_apply, "LOCK_TIMEOUT", "20ms")
+    told: list[str] = []
+    with FaultProxy(database) as proxy, database.connect() as holder:
+        holder.execute(b"SELECT FROM rollout_configuration FOR UPDATE")
+        patient = OpenedDatabase.at(proxy.address, on_wait=told.append, patience_seconds=60)
+        with pytest.raises(Unavailable, match=r"holds the lock: process \d+ .*; try again"):
+            apply(patient, application(2))
+    assert errors(proxy) == ["55P03", "55P03"]
+    assert [each.partition("holds the lock: ")[2][:8] for each in told] == ["process "]
+
+
 @pytest.mark.parametrize(
     ("slow_tries", "patience_seconds", "tries"),
     [(1, 60, 2), (5, 60, 2), (5, 0, 1)],
