@@ -55,7 +55,7 @@ def test_only_commands_about_the_schema_import_sqlalchemy(
     assert not modules & {"sqlalchemy", "alembic"}
 
 
-def test_a_stop_imports_no_model_of_the_file_but_the_override_before_it_is_committed(
+def test_a_stop_imports_no_model_of_the_file_but_the_override(
     tmp_path: Path,
 ) -> None:
     program = "import sys; import reconciler.operations.limit_change; print(*sys.modules)"
@@ -79,7 +79,7 @@ def test_a_stop_imports_no_model_of_the_file_but_the_override_before_it_is_commi
     }
 
 
-def test_a_plain_dry_run_imports_nothing_about_stages_approvals_and_routing(
+def test_a_plain_dry_run_imports_no_stages_approvals_and_routing(
     tmp_path: Path, database: Database
 ) -> None:
     modules = modules_after(["--dry-run"], tmp_path, {"DATABASE_URL": database.url})

@@ -600,7 +600,7 @@ def test_a_lock_that_is_held_after_the_second_wait_is_reported(
     [(1, 60, 2), (5, 60, 2), (5, 0, 1)],
     ids=["once", "each-time", "without-patience"],
 )
-def test_a_statement_at_its_time_limit_is_tried_once_more_where_an_act_may_wait(
+def test_a_statement_at_its_time_limit_is_tried_once_more(
     database: Database, slow_tries: int, patience_seconds: int, tries: int
 ) -> None:
     """A server that stood still counts that time too."""
