@@ -197,7 +197,6 @@ class _Site:
             statistics.median(seconds[1:]),
             statistics.median(floors[1:]),
             1.5,
-            regression_ratio=2.2,
         )
 
     def growth(self) -> Row:
