@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from reconciler.cli.context import actor, open_database
+from reconciler.cli.context import actor, open_database, outbox_of
 from reconciler.cli.metrics_source import choose_metrics_source
 from reconciler.cli.options import Format, Settings
 from reconciler.cli.output import ask, can_ask, print_result
@@ -22,7 +22,6 @@ from reconciler.rollout_file import read_rollout_file
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
-    from reconciler.operations.listeners import Emit
     from reconciler.planning.approvals import ApprovalSource
     from reconciler.planning.expectation import Expectation
     from reconciler.planning.report import PlanReport
@@ -110,7 +109,7 @@ def apply_and_show(request: Request, *, expected: "Expectation | None" = None) -
         request.application,
         request.permission,
         expected=expected,
-        emit=_outbox_of(database),
+        emit=outbox_of(database),
     )
     is_refused = applied.plan.is_refused
     show(request, applied.plan, Outcome.REFUSED if is_refused else Outcome.APPLIED)
@@ -132,7 +131,7 @@ def apply_as_part(request: Request, *, yes: bool) -> "PlanReport":
             database,
             request.application,
             request.permission,
-            emit=_outbox_of(database),
+            emit=outbox_of(database),
         ).plan
         _write_back_kept_drift(request, database, plan)
     elif yes or not asks(request.settings):
@@ -179,7 +178,7 @@ def _apply_after_asking(request: Request) -> Plan:
         request.application,
         request.permission,
         expected=shown,
-        emit=_outbox_of(database),
+        emit=outbox_of(database),
     )
     if applied.plan.is_refused:
         # A guard has refused the plan since then: show the finding to the person.
@@ -230,9 +229,3 @@ def show(request: Request, plan: Plan, outcome: Outcome) -> None:
             summarize(plan_markdown(plan, source, outcome))
         case Format.TEXT:
             print_result(settings, plan_text(plan, source, outcome))
-
-
-def _outbox_of(database: "Database") -> "Emit":
-    from reconciler.notifications.recorder import emit_to_outbox
-
-    return emit_to_outbox(database)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection
     from reconciler.database.embedded import EmbeddedServer
     from reconciler.database.transactions import Database
+    from reconciler.operations.events import Event
+    from reconciler.operations.listeners import Emit
 
 
 def open_database(
@@ -87,6 +90,21 @@ def open_address(address: "DatabaseAddress", *, to_write: bool) -> "Database":
             if revision is None or (to_write and revision < schema.NEWEST_REVISION):
                 schema.upgrade(database.engine)
     return database
+
+
+def outbox_of(database: "Database") -> "Emit":
+    """Return a function that records the events of a command; only the first event imports what it needs."""
+
+    @cache
+    def open_outbox() -> "Emit":
+        from reconciler.notifications.recorder import emit_to_outbox
+
+        return emit_to_outbox(database)
+
+    def emit(event: "Event") -> None:
+        open_outbox()(event)
+
+    return emit
 
 
 def database_wait_seconds() -> float:

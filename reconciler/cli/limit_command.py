@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.cli.context import actor, choose_feature, choose_features, open_database
+from reconciler.cli.context import actor, choose_feature, choose_features, open_database, outbox_of
 from reconciler.cli.options import Format, Settings
 from reconciler.cli.output import ask, can_ask, print_json, print_result, prompt
 from reconciler.cli.render.text import for_line, paragraph
@@ -19,7 +18,6 @@ from reconciler.wording import count, counted, show_number
 
 if TYPE_CHECKING:
     from reconciler.database.transactions import Database
-    from reconciler.operations.events import Event
     from reconciler.operations.limit_change import Changed, Forecast, LimitChange
     from reconciler.operations.safeguard import Acted
     from reconciler.planning.drift import Drift
@@ -121,19 +119,13 @@ def _change(
 ) -> "Changed":
     from reconciler.operations.limit_change import change_limit
 
-    emit = partial(_emit, database)
+    emit = outbox_of(database)
     try:
         return change_limit(database, feature, change, by=actor(settings), reason=reason, emit=emit)
     except NotFound:
         # The names of the others are read only here, so that a stop does not wait for them.
         choose_features(settings, database)
         raise
-
-
-def _emit(database: "Database", event: "Event") -> None:
-    from reconciler.notifications.recorder import emit_to_outbox
-
-    emit_to_outbox(database)(event)
 
 
 def ask_for_reason() -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.context import actor, open_database, require_feature
+from reconciler.cli.context import actor, open_database, outbox_of, require_feature
 from reconciler.cli.options import Format, Settings, settings_of
 from reconciler.cli.output import ask, can_ask, print_json, print_result
 from reconciler.cli.render.drift_text import drift_as_json, drift_lines
@@ -60,7 +60,6 @@ def revert(context: click.Context, *, reason: str | None, allow: str | None, yes
 
     The next apply keeps or reverts all other drift.
     """
-    from reconciler.notifications.recorder import emit_to_outbox
     from reconciler.operations.drift import (
         read_drift_causes,
         read_drift_of_own_schema,
@@ -79,7 +78,7 @@ def revert(context: click.Context, *, reason: str | None, allow: str | None, yes
         by=actor(settings),
         reason=reason or "held drift reverted",
         allows_freeze=allow is not None,
-        emit=emit_to_outbox(database),
+        emit=outbox_of(database),
     )
     _show(settings, reverted, "there is no held drift; nothing was written")
     if reverted:
