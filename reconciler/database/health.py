@@ -30,7 +30,7 @@ from reconciler.planning.health import (
     Tally,
     judge,
 )
-from reconciler.planning.promotion import Soaking
+from reconciler.planning.stages import Soaking
 from reconciler.rollout_file.health_method import HealthMethod
 from rollout_client.targeting.categories import Category
 

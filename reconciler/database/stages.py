@@ -18,8 +18,8 @@ from reconciler.errors import NotFound
 from reconciler.planning.evidence_series import EvidenceSeries, evidence_series
 from reconciler.planning.freezes import of_feature
 from reconciler.planning.health import Verdict
-from reconciler.planning.promotion import current_stage, next_stage
 from reconciler.planning.stage_dates import StageDate, earliest_begin, list_stage_dates
+from reconciler.planning.stages import current_stage, next_stage
 from reconciler.rollout_file.model import Stage
 
 if TYPE_CHECKING:

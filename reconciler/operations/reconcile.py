@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from reconciler.planning.approvals import ApprovalSource
     from reconciler.planning.expectation import Expectation
     from reconciler.planning.health import JobMetrics, MetricsSource, Period
-    from reconciler.planning.promotion import Soaking
+    from reconciler.planning.stages import Soaking
     from reconciler.rollout_file.model import Rollout
     from reconciler.rollout_file.reader import Document
 

@@ -18,7 +18,7 @@ from reconciler.rollout_file.list_entries import entry_key
 from rollout_client.targeting.categories import Category, Threshold
 
 if TYPE_CHECKING:
-    from reconciler.planning.promotion import Soaking
+    from reconciler.planning.stages import Soaking
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str,
     staged = {name: feature for name, feature in rollout.features.items() if feature.progression}
     if not staged:
         return
-    from reconciler.planning.promotion import stage_to_hold
+    from reconciler.planning.stages import stage_to_hold
 
     for name, feature in staged.items():
         before = FeatureContext.of(name, inputs).percentage
@@ -296,7 +296,7 @@ def _guard_stages(
     context: FeatureContext, feature: Feature, overrides: OverridesPlan
 ) -> Iterator[Finding]:
     # Imported here: most plans have no stages.
-    from reconciler.planning.promotion import guard_soak, guard_start
+    from reconciler.planning.stages import guard_soak, guard_start
 
     yield from guard_soak(
         context.percentage,

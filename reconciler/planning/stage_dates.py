@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.planning.freezes import find_hold
-from reconciler.planning.promotion import Soaking, current_stage, next_stage
+from reconciler.planning.stages import Soaking, current_stage, next_stage
 from reconciler.rollout_file.freezes import Freeze
 from reconciler.rollout_file.model import Stage
 

@@ -90,6 +90,7 @@ def test_a_plain_dry_run_imports_no_stages_approvals_and_routing(
         "reconciler.planning.cost",
         "reconciler.planning.health",
         "reconciler.planning.promotion",
+        "reconciler.planning.stages",
         "reconciler.database.apply",
         "reconciler.operations.events",
     }

@@ -20,7 +20,7 @@ from reconciler.planning.health import (
     Tally,
     Verdict,
 )
-from reconciler.planning.promotion import Soaking
+from reconciler.planning.stages import Soaking
 from rollout_client.targeting.categories import Category
 from tests.builders import RepositoryRow, add_repositories
 from tests.postgres import Database

@@ -25,12 +25,7 @@ from reconciler.planning.guards import (
     TooMuchRemoval,
 )
 from reconciler.planning.plan import FeaturePlan, Plan
-from reconciler.planning.promotion import (
-    HealthNotPassing,
-    StageLimited,
-    StageNotSoaked,
-    StageSkipped,
-)
+from reconciler.planning.stages import HealthNotPassing, StageLimited, StageNotSoaked, StageSkipped
 from reconciler.rollout_file.nodes import KeyPath, Place
 from reconciler.rollout_file.reader import Document
 from reconciler.wording import count

@@ -15,7 +15,7 @@ from reconciler.planning.live_state import Live, LiveFeature
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan_inputs import AppliedFeature, LastApplied, PlanInputs
 from reconciler.planning.planner import make_plan, stages_to_judge
-from reconciler.planning.promotion import (
+from reconciler.planning.stages import (
     HealthNotPassing,
     Soaking,
     StageLimited,

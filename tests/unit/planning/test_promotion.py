@@ -20,7 +20,8 @@ from reconciler.planning.health import (
 from reconciler.planning.overrides import OverrideState, StoredOverride
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import make_plan
-from reconciler.planning.promotion import Missing, Soaking, missing_for, next_step, why_no_step
+from reconciler.planning.promotion import Missing, missing_for, next_step, why_no_step
+from reconciler.planning.stages import Soaking
 from reconciler.rollout_file.model import Feature, Rollout
 from tests.builders import MOMENT, override
 from tests.unit.planning.situations import FEATURE, configuration, feature, inputs_of

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from reconciler.planning.health import Health, HealthLimits, Judgement, Period, Verdict
-from reconciler.planning.promotion import Soaking
 from reconciler.planning.stage_dates import StageDate, StageState, list_stage_dates
+from reconciler.planning.stages import Soaking
 from reconciler.rollout_file.freezes import Freeze
 from reconciler.rollout_file.model import Stage
 from tests.builders import MOMENT
