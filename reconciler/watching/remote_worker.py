@@ -37,6 +37,8 @@ class RemoteWorker:
     file: Path
     follower: Follower | None
     lineage: LineageWatch
+    writes_back: bool
+    """Whether overrides are written to git."""
     confirm: Callable[[], None]
     """Called before anything is written; raises if this process is not the leader."""
     emit: Emit
@@ -53,19 +55,24 @@ class RemoteWorker:
     _reported: frozenset[tuple[UUID, Outcome]] = field(default_factory=frozenset)
 
     def start_pass(self, *, has_pending: bool) -> None:
-        """Start a pass, unless one is running, there is no work, or the backoff has not passed."""
+        """Start a pass, unless one is running, there is no work, or the backoff has not passed.
+
+        Args:
+            has_pending: whether overrides are to be written to git.
+        """
         if self._thread is not None and self._thread.is_alive():
             return
         new = self.lineage.new
         if new not in {None, self._last_new}:
             # What failed on the server before it must not delay the comparison on this one.
             self._last_new, self._not_before = new, 0.0
-        if not has_pending and new is None:
+        is_due = has_pending and self.writes_back
+        if not is_due and new is None:
             self.failures.succeeded(Subject.WRITE_BACK)
-        has_work = has_pending or self.follower is not None or new is not None
+        has_work = is_due or self.follower is not None or new is not None
         if has_work and time.monotonic() >= self._not_before:
             self._thread = Thread(
-                target=self._pass, args=(has_pending,), name="remote-worker", daemon=True
+                target=self._pass, args=(is_due,), name="remote-worker", daemon=True
             )
             self._thread.start()
 
@@ -74,12 +81,12 @@ class RemoteWorker:
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _pass(self, has_pending: bool) -> None:  # noqa: FBT001 - a thread's argument
+    def _pass(self, is_due: bool) -> None:  # noqa: FBT001 - a thread's argument
         is_finished = True
         if self.lineage.new is not None:
             is_finished = self._attempt(Subject.WRITE_BACK, self._compare)
         is_compared = is_finished
-        if has_pending and is_compared:
+        if is_due and is_compared:
             is_finished = self._attempt(Subject.WRITE_BACK, self._write_back)
         if self.follower is not None and is_compared:
             is_finished = self._attempt(Subject.FOLLOW, self._follow) and is_finished
@@ -105,6 +112,8 @@ class RemoteWorker:
         return True
 
     def _write_back(self) -> bool:
+        if not self.writes_back:
+            return True
         if read_holder(self.database, WRITE_BACK_LEASE) is not None:
             # Another process, such as a stop, is writing back. This is not a failure.
             return False

@@ -93,6 +93,7 @@ class Watch:
             task.file,
             self._follower(),
             self._lineage,
+            writes_back=task.writes_back,
             confirm=self._leadership.confirm,
             emit=emit,
             failures=self.failures,
@@ -179,7 +180,7 @@ class Watch:
             pending=pending,
         )
         self._report_queue(queue_usage)
-        self._remote_worker.start_pass(has_pending=pending > 0 and self._task.writes_back)
+        self._remote_worker.start_pass(has_pending=pending > 0)
         if self._notifier is not None:
             self._notifier.tick()
             self.status = replace(self.status, outbox=self._notifier.counts)

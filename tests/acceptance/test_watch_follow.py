@@ -78,6 +78,27 @@ def test_a_merge_is_applied_and_the_checkout_stays_as_it_is(
     assert not watcher.events("failed")
 
 
+@pytest.mark.parametrize("guards", ["{max_increase: 60}", "{max_increase: 1}"])
+def test_without_write_back_an_applied_or_refused_commit_writes_nothing(
+    rollout: Site, start: Start, elsewhere: Site, guards: str
+) -> None:
+    watcher = start("--follow", "origin/main", "--listen", "127.0.0.1:0", "--no-write-back")
+    fail_jobs(rollout, "export")
+    watcher.tells("rolled_back", feature="export")
+    commit = merge(
+        elsewhere,
+        "  capture:\n    percentage: 50\n    guards: {max_increase: 60}",
+        f"  capture:\n    percentage: 60\n    guards: {guards}",
+        "Go on",
+    )
+
+    watcher.tells("applied" if "60" in guards else "not_applied", commit=commit)
+    watcher.ticks_on(3)
+
+    assert remote_git(rollout.remote, "rev-parse", "refs/heads/main").strip() == commit
+    assert not watcher.events("write_back")
+
+
 def test_a_refused_commit_is_logged_once_and_applied_later(
     rollout: Site, start: Start, elsewhere: Site
 ) -> None:
