@@ -41,7 +41,7 @@ _LOOK_SECONDS: Final = 0.01
 """The pause between two looks at a flood of notifications, so that it does not take the processor."""
 PING_EVERY_SECONDS: Final = 5.0
 """The interval at which a quiet connection is tested; it must answer within the same time."""
-_FEATURES_PATIENCE_SECONDS: Final = 10.0
+FEATURES_PATIENCE_SECONDS: Final = 10.0
 _REPOSITORIES_PATIENCE_SECONDS: Final = 60.0
 _SHORTEST_REST_SECONDS: Final = 0.1
 REST_FOR_WORK: Final = 5
@@ -218,7 +218,7 @@ class Follower:
         following = self._following
         known: Features = {}
         pace = ReadPace()
-        with self._connected(_FEATURES_PATIENCE_SECONDS) as connection:
+        with self._connected(FEATURES_PATIENCE_SECONDS) as connection:
             self._ask_for_notifications(connection)
             while not self._stopping.is_set():
                 self._refresh_environment()

@@ -30,8 +30,9 @@ def main() -> int:
     if missing := missing_programs():
         print(f"{', '.join(missing)} missing; run: apt-get install {PACKAGES}", file=sys.stderr)
         return 1
-    # The clients report each lost connection; the rounds report what matters.
-    logging.getLogger("reconciler").setLevel(logging.CRITICAL)
+    # The clients and the driver report each lost connection; the rounds report what matters.
+    for name in ("reconciler", "psycopg"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with _cluster() as (cluster, folder):
         numbered = enumerate(_schedule(options.only), start=1)
         schedule = islice(numbered, options.first - 1, options.first - 1 + options.rounds)

@@ -32,8 +32,18 @@ def _forget_lineage() -> Callable[[], None]:
     return _replace(lineage, "read_lineages", lambda _connection: None)
 
 
-def _never_ping() -> Callable[[], None]:
-    return _replace(follower, "PING_EVERY_SECONDS", 3600.0)
+def _wait_for_silent_connections() -> Callable[[], None]:
+    restore = [
+        _replace(follower, "PING_EVERY_SECONDS", 3600.0),
+        # The fault can come in the middle of a read, which has a limit of its own.
+        _replace(follower, "FEATURES_PATIENCE_SECONDS", 3600.0),
+    ]
+
+    def restore_both() -> None:
+        for each in restore:
+            each()
+
+    return restore_both
 
 
 def _replace(module: ModuleType, name: str, value: object) -> Callable[[], None]:
@@ -89,7 +99,7 @@ REMOVALS: Final = (
         "5, listeners live",
         Fault("the client's connection half-open", nothing, hangs=True),
         "still answers with yes",
-        patch=_never_ping,
+        patch=_wait_for_silent_connections,
     ),
 )
 
