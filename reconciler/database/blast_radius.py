@@ -15,7 +15,7 @@ from reconciler.database.driver import execute
 from reconciler.database.queries import queries
 from reconciler.planning.blast_radius import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
 from reconciler.planning.eligible_count import EligibleCount
-from reconciler.uuid_text import is_uuid
+from reconciler.uuid_text import uuids_among
 from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.eligibility import Targeting
 from rollout_client.targeting.steps import step_in_force
@@ -178,12 +178,13 @@ def _scan(
 ) -> "Any":
     """Return the row that a statement computes from both sides of every repository, or of the listed ones."""
     found = execute(connection, _SQL["found"], {"features": [each.feature for each in moves]}).one()
-    sides, summary = (_SQL[name].strip().rstrip(";") for name in ("sides", result))
-    parts = ["WITH sides AS NOT MATERIALIZED (", sides, ")", "SELECT * FROM (", summary]
-    statement = "\n".join([*parts, ") AS summary"])
+    source, listed = "listed", _list_parameters(moves, found.configurations)
+    if not parameters["of_lists_alone"]:
+        statement = _composed(len(moves), "arrays", listed="listed")
+        source, listed = "given", _given(execute(connection, statement, listed).one(), len(moves))
     return execute(
         connection,
-        _for_each_feature(statement, len(moves)),
+        _composed(len(moves), result, listed=source, sides="sides"),
         {
             **parameters,
             **{
@@ -191,7 +192,7 @@ def _scan(
                 for number, move in enumerate(moves)
                 for name, value in _feature_parameters(number, move)
             },
-            **_read_lists(connection, moves, found.configurations),
+            **listed,
             "live_limits": found.limits,
             "planned_limits": found.limits if thresholds is None else category_limits(thresholds),
             "recategorises": thresholds is not None,
@@ -199,40 +200,44 @@ def _scan(
     ).one()
 
 
-def _read_lists(
-    connection: "AnyConnection", moves: Sequence[AudienceMove], configurations: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the listed repositories, and for each feature the lists that they are in, as texts of arrays."""
+def _list_parameters(
+    moves: Sequence[AudienceMove], configurations: Mapping[str, str]
+) -> dict[str, Any]:
     numbers = range(len(moves))
-    row = execute(
-        connection,
-        _for_each_feature(_SQL["lists"], len(moves)),
-        {
-            **{f"number_{number}": number for number in numbers},
-            "numbers": list(numbers),
-            "names": [each.feature for each in moves],
-            "configurations": plain_array(
-                [configurations.get(each.feature, "NULL") for each in moves]
-            ),
-            **_entries("added", _differences(moves, 4, 8, lambda move: (move.planned, move.live))),
-            **_entries(
-                "removed", _differences(moves, 16, 32, lambda move: (move.live, move.planned))
-            ),
-        },
-    ).one()
     return {
-        "listed_ids": row.ids or "{}",
-        **{f"lists_{number}": row[number] or "{}" for number in numbers},
+        **{f"number_{number}": number for number in numbers},
+        "numbers": list(numbers),
+        "names": [each.feature for each in moves],
+        "configurations": plain_array([configurations.get(each.feature, "NULL") for each in moves]),
+        **_entries("added", _differences(moves, 4, 8, lambda move: (move.planned, move.live))),
+        **_entries("removed", _differences(moves, 16, 32, lambda move: (move.live, move.planned))),
     }
 
 
-def _for_each_feature(statement: str, count: int) -> str:
-    """Repeat the lines that are written for feature 0."""
+def _given(row: "Any", count: int) -> dict[str, str]:
+    """Return the listed repositories, and for each feature the lists that they are in, as texts of arrays."""
+    return {
+        "listed_ids": row.ids or "{}",
+        **{f"lists_{number}": row[number] or "{}" for number in range(count)},
+    }
+
+
+def _composed(count: int, result: str, **sources: str) -> str:
+    """Return a statement that reads the named results of others, written for this number of features."""
+    named = ",\n".join(
+        f"{name} AS NOT MATERIALIZED (\n{_query(statement)}\n)"
+        for name, statement in sources.items()
+    )
+    statement = "\n".join(["WITH", named, "SELECT * FROM (", _query(result), ") AS summary"])
 
     def repeat(found: re.Match[str]) -> str:
         return "".join(found[1].replace("_0", f"_{number}") for number in range(count))
 
     return _EACH_FEATURE.sub(repeat, statement)
+
+
+def _query(name: str) -> str:
+    return _SQL[name].strip().rstrip(";")
 
 
 def _feature_parameters(number: int, move: AudienceMove) -> Iterator[tuple[str, Any]]:
@@ -268,7 +273,7 @@ def _entries(kind: str, lists: Iterable[tuple[int, int, Collection[str]]]) -> di
     """Return entries as the arrays of the statement: the ids, and the names and patterns."""
     ids, names = _Entries(), _Entries()
     for number, bit, keys in lists:
-        known = set(filter(is_uuid, keys))
+        known = uuids_among(keys)
         ids.add(number, bit, known)
         names.add(number, bit, set(keys) - known)
     return {

@@ -6,6 +6,7 @@ Reads in the caller's transaction and writes nothing; the rights of a reader are
 from collections import defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from reconciler.database.arrays import plain_array, text_array
@@ -17,9 +18,9 @@ from reconciler.database.queries import queries
 from reconciler.planning.feature_config import Configuration, configuration_from_row
 from reconciler.planning.live_state import Directory, Live, LiveFeature, read_adopted
 from reconciler.planning.plan_inputs import NOTHING_APPLIED, LastApplied, read_generation
-from reconciler.rollout_file.list_entries import entry_key, is_pattern
+from reconciler.rollout_file.list_entries import entry_key, entry_keys, is_pattern
 from reconciler.rollout_file.model import Rollout
-from reconciler.uuid_text import is_uuid
+from reconciler.uuid_text import uuids_among
 from rollout_client.targeting.categories import Category, Threshold
 
 if TYPE_CHECKING:
@@ -126,23 +127,27 @@ def _read_directory(
     applied: LastApplied,
 ) -> Directory:
     remembered = applied.names
-    listed = {
-        entry_key(entry)
+    lists = [
+        entries
         for feature in rollout.features.values()
-        for entry in (*feature.whitelist, *feature.exclusions)
-    }
-    tests = {entry_key(entry) for entry in rollout.test_repositories}
+        for entries in (feature.whitelist, feature.exclusions)
+    ]
+    listed = set(entry_keys(chain.from_iterable(lists)))
+    tests = set(entry_keys(rollout.test_repositories))
     configurations = [found.configuration for found in features.values()]
-    live = {key for each in configurations for key in (*each.whitelist, *each.exclusions)}
-    written = [key for key in listed | tests if not is_uuid(key) and not is_pattern(key)]
+    live = set[str]().union(
+        *(keys for each in configurations for keys in (each.whitelist, each.exclusions))
+    )
+    in_file = listed | tests
+    written = [key for key in in_file - uuids_among(in_file) if not is_pattern(key)]
     still_meant = {name: remembered[name] for name in remembered.keys() & written}
     excluded = _excluded_ids(rollout, applied)
-    mentioned = listed | tests | live | marked | set(still_meant.values()) | excluded
+    mentioned = in_file | live | marked | set(still_meant.values()) | excluded
     patterns = [key for key in tests if is_pattern(key)]
     wanted = {
         "names": text_array(written),
         "patterns": text_array(patterns),
-        "ids": plain_array([key for key in mentioned if is_uuid(key)]),
+        "ids": plain_array(uuids_among(mentioned)),
     }
     found = execute(connection, _SQL["directory"], wanted).one()
 
@@ -168,12 +173,10 @@ def _read_directory(
 def _excluded_ids(rollout: Rollout, applied: LastApplied) -> set[str]:
     """Return the ids that the last apply excluded, and those that excluded names of the file had then."""
     stored = {key for each in applied.features.values() for key in each.desired.exclusions}
-    written = {
-        entry_key(entry) for feature in rollout.features.values() for entry in feature.exclusions
-    }
-    return {key for key in stored if is_uuid(key)} | {
-        applied.names[name] for name in written & applied.names.keys()
-    }
+    written = set(
+        entry_keys(entry for feature in rollout.features.values() for entry in feature.exclusions)
+    )
+    return uuids_among(stored) | {applied.names[name] for name in written & applied.names.keys()}
 
 
 def _read_successors(

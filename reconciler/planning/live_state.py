@@ -7,7 +7,7 @@ from uuid import UUID
 
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.overrides import StoredOverride
-from reconciler.rollout_file.list_entries import entry_key
+from reconciler.rollout_file.list_entries import entry_key, entry_keys, is_pattern
 from reconciler.rollout_file.notifications import Target
 from reconciler.rollout_file.routing import Processor
 from rollout_client.targeting.buckets import Bucketing
@@ -43,10 +43,9 @@ class Directory:
         return frozenset(self._keys_in_order(entries))
 
     def _keys_in_order(self, entries: Iterable[str]) -> list[str]:
-        written = list(map(entry_key, entries))
-        found = map(self.ids.get, written)
-        remembered = self.remembered
-        return [key or remembered.get(name, name) for key, name in zip(found, written, strict=True)]
+        written = entry_keys(entries)
+        # `map` calls `get` without a step of the interpreter for each entry.
+        return list(map(self.ids.get, written, map(self.remembered.get, written, written)))
 
     def excluded_keys(self, entries: Iterable[str]) -> frozenset[str]:
         """Return the keys of exclusions.
@@ -55,11 +54,7 @@ class Directory:
         apply.
         """
         written = list(entries)
-        before = (
-            self.remembered[entry_key(each)]
-            for each in written
-            if entry_key(each) in self.remembered
-        )
+        before = (self.remembered[key] for key in entry_keys(written) if key in self.remembered)
         return self.keys(written) | frozenset(before)
 
     def with_successors(self, exclusions: frozenset[str], live: frozenset[str]) -> frozenset[str]:
@@ -91,20 +86,21 @@ class Directory:
 
     def is_resolved(self, key: str) -> bool:
         """Return whether a key matches something now: a known repository, or a pattern."""
-        return key in self.names or key.endswith("/*")
+        return key in self.names or is_pattern(key)
 
-    def unresolved(self, entries: Collection[str]) -> tuple[str, ...]:
-        """Return the entries that match nothing in the database yet, by name."""
-        keys = self._keys_in_order(entries)
-        unknown = set(keys).difference(self.names)
+    def unresolved(self, entries: Collection[str], keys: frozenset[str]) -> tuple[str, ...]:
+        """Return the entries that match nothing in the database yet, by name.
+
+        Args:
+            entries: the entries.
+            keys: their keys, and maybe others.
+        """
+        unknown = {key for key in keys.difference(self.names) if not is_pattern(key)}
         if not unknown:
             return ()
+        in_order = self._keys_in_order(entries)
         return tuple(
-            sorted(
-                entry
-                for entry, key in zip(entries, keys, strict=True)
-                if key in unknown and not key.endswith("/*")
-            )
+            sorted(entry for entry, key in zip(entries, in_order, strict=True) if key in unknown)
         )
 
     def is_renamed(self, entry: str) -> bool:

@@ -38,13 +38,14 @@ TEST_REPOSITORIES: Final = ListField(
 def plan_marks(rollout: Rollout, inputs: PlanInputs) -> MarksPlan:
     """Compare the desired marks with the last apply and the live state."""
     live, directory = inputs.live, inputs.live.directory
+    entries = rollout.test_repositories
     marks = desired_marks(rollout, directory)
     set_by_sql, removed_by_sql = mark_drift(live, inputs.applied)
     return MarksPlan(
         marked=marks,
         added=named(marks - live.marked, directory),
         removed=named(live.marked - marks, directory),
-        unresolved=directory.unresolved(rollout.test_repositories),
+        unresolved=directory.unresolved(entries, directory.keys(entries)),
         reverted=named((set_by_sql - marks) | (removed_by_sql & marks), directory),
         adopted_added=named(set_by_sql & marks, directory),
         adopted_removed=named(removed_by_sql - marks, directory),

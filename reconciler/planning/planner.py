@@ -197,7 +197,7 @@ def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePla
         desired=desired,
         after=after,
         changes=changes,
-        unresolved=directory.unresolved(entries),
+        unresolved=directory.unresolved(entries, desired.whitelist | desired.exclusions),
         overrides=overrides,
         is_newly_desired=is_newly_desired(desired, context.applied),
         drift=drift,

@@ -6,6 +6,7 @@ https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-config
 """
 
 import re
+from collections.abc import Iterable
 
 from reconciler.rollout_file.characters import cut, describe_character, quoted
 from reconciler.uuid_text import UUID_PATTERN
@@ -31,6 +32,16 @@ _address = re.compile(r"(?:https?://|ssh://)?(?:git@)?(?:www\.)?github\.com[/:](
 def entry_key(entry: str) -> str:
     """Return the key by which entries are compared: GitHub's names and ids ignore case."""
     return entry.lower()
+
+
+def entry_keys(entries: Iterable[str]) -> list[str]:
+    """Return the key of each entry, of lists which can have 100,000."""
+    return list(map(str.lower, entries))
+
+
+def are_entries(texts: Iterable[str]) -> bool:
+    """Return whether each text is an entry that GitHub would accept."""
+    return all(map(_entry.fullmatch, texts))
 
 
 def is_entry(text: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from reconciler.rollout_file.approvals import Approvals
+from reconciler.rollout_file.entry_types import Entries
 from reconciler.rollout_file.freezes import Freeze, ZoneName
 from reconciler.rollout_file.health_method import HealthMethod
 from reconciler.rollout_file.notifications import Target, TargetName
@@ -25,7 +26,6 @@ from reconciler.rollout_file.value_types import (
     AlarmShare,
     BucketingName,
     Count,
-    Entry,
     FeatureName,
     MethodName,
     NamedByPattern,
@@ -49,9 +49,6 @@ MAX_SALT_LENGTH = 200
 MAX_BRANCH_LENGTH = 200
 DEFAULT_PROCESSOR = "github_actions"
 DEFAULT_FALLBACK = "inngest"
-
-
-Entries = Annotated[tuple[Entry, ...], Field(json_schema_extra={"uniqueItems": True})]
 
 
 class Health(Part):

@@ -10,7 +10,7 @@ from decimal import Decimal
 from reconciler.errors import Finding
 from reconciler.rollout_file.characters import cut, quoted
 from reconciler.rollout_file.freeze_rules import freeze_findings
-from reconciler.rollout_file.list_entries import entry_key
+from reconciler.rollout_file.list_entries import entry_key, entry_keys
 from reconciler.rollout_file.model import DEFAULT_FALLBACK, DEFAULT_PROCESSOR
 from reconciler.rollout_file.nodes import (
     Items,
@@ -77,9 +77,9 @@ def _entries(table: Table, key: str, path: KeyPath) -> _Entries:
     found = table.values.get(key)
     items = found.items if isinstance(found, Items) else []
     entries = [(index, each) for index, each in enumerate(items) if is_text(each)]
-    firsts: dict[str, tuple[int, Scalar]] = {}
-    for each in entries:
-        firsts.setdefault(entry_key(each[1].text), each)
+    keys = entry_keys(each.text for _, each in entries)
+    # The last one of a key stays in a dictionary: from behind, that is the first.
+    firsts = dict(zip(reversed(keys), reversed(entries), strict=True))
     return _Entries((*path, key), entries, firsts)
 
 

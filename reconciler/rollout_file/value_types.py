@@ -30,11 +30,6 @@ from reconciler.rollout_file.durations import (
     parse_duration,
 )
 from reconciler.rollout_file.health_method import HealthMethod
-from reconciler.rollout_file.list_entries import (
-    ENTRY_HINT,
-    ENTRY_PATTERN,
-    entry_problem,
-)
 from reconciler.uuid_text import UUID_PATTERN, is_uuid
 from rollout_client.targeting.buckets import Bucketing
 from rollout_client.targeting.strategy import Strategy
@@ -145,14 +140,6 @@ def _text(value: object) -> str:
         raise refused(problem)
     if not value.strip():
         raise refused("the text is empty; write one, or remove the key")
-    return value
-
-
-def _entry(value: object) -> str:
-    if not isinstance(value, str):
-        raise wrong_type(ENTRY_HINT)
-    if problem := entry_problem(value):
-        raise refused(problem)
     return value
 
 
@@ -320,7 +307,6 @@ OnlyTrue = Annotated[Literal[True], BeforeValidator(_only_true)]
 VersionOne = Annotated[Literal[1], BeforeValidator(_version)]
 Text = Annotated[str, BeforeValidator(_text), _OneLine()]
 ProcessorName = Annotated[Text, Field(max_length=MAX_PROCESSOR_LENGTH)]
-Entry = Annotated[str, PlainValidator(_entry), Written(ENTRY_PATTERN)]
 FeatureName = Annotated[str, AfterValidator(_feature_name)]
 FeatureReference = Annotated[
     str,

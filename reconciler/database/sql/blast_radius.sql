@@ -14,11 +14,9 @@ LEFT JOIN public.rollout_configuration AS configuration
     ON configuration.feature_name = ANY(CAST(:features AS text []))
 GROUP BY limits;
 
--- name: lists
--- The repositories in the lists of the features: their ids as the text of an array, and for each feature as many
--- numbers. It is a statement of its own, because the planner would search in parallel here, and then no longer
--- scan the repositories in parallel. The lines between `each feature` and `end` are written for feature 0, and are
--- repeated for each other one (`blast_radius.py`).
+-- name: listed
+-- The repositories in the lists of the features, and for each feature one number. The lines between `each feature`
+-- and `end` are written for feature 0, and are repeated for each other one (`blast_radius.py`).
 WITH features AS NOT MATERIALIZED (
     SELECT
         given.number,
@@ -156,7 +154,7 @@ entries AS NOT MATERIALIZED (
         ON added_names.key = lower(split_part(repository.full_name, '/', 1)) || '/*'
 ),
 
-listed AS NOT MATERIALIZED (
+numbers AS NOT MATERIALIZED (
     SELECT
         -- each feature
         coalesce(
@@ -170,44 +168,51 @@ listed AS NOT MATERIALIZED (
 
 SELECT
     -- each feature
-    CAST(
-        array_agg(
-            listed.lists_0
-            | CASE WHEN listed.lists_0 & 64 = 0 THEN 0 WHEN listed.lists_0 & 32 > 0 THEN 2 ELSE 10 END
-            | CASE WHEN listed.lists_0 & 128 = 0 THEN 0 WHEN listed.lists_0 & 16 > 0 THEN 1 ELSE 5 END
-        ) AS text
-    ) AS lists_0,
+    numbers.lists_0
+    | CASE WHEN numbers.lists_0 & 64 = 0 THEN 0 WHEN numbers.lists_0 & 32 > 0 THEN 2 ELSE 10 END
+    | CASE WHEN numbers.lists_0 & 128 = 0 THEN 0 WHEN numbers.lists_0 & 16 > 0 THEN 1 ELSE 5 END
+    AS lists_0,
+    -- end
+    numbers.repository_id
+FROM numbers;
+
+-- name: arrays
+-- The listed repositories as the texts of arrays, which `given` takes.
+SELECT
+    -- each feature
+    CAST(array_agg(listed.lists_0) AS text) AS lists_0,
     -- end
     CAST(array_agg(listed.repository_id) AS text) AS ids
 FROM listed;
+
+-- name: given
+-- The listed repositories, found by a statement before: the planner would search for them in parallel, and then no
+-- longer scan all repositories in parallel.
+SELECT
+    -- each feature
+    max(given.lists_0) AS lists_0,
+    -- end
+    given.repository_id
+FROM unnest(
+    -- each feature
+    CAST(:lists_0 AS integer []),
+    -- end
+    CAST(:listed_ids AS uuid [])
+) AS given (
+    -- each feature
+    lists_0,
+    -- end
+    repository_id
+)
+-- Each comes once. Without the group, the planner does not know it, and sorts all repositories.
+GROUP BY given.repository_id;
 
 -- name: sides
 -- Every repository under the live and the planned configuration of each feature. Strategies, percentages, salts and
 -- thresholds are parameters on both sides, so that the planner sees constants and leaves out a digest, a category
 -- or a join that it does not need. Thresholds are composed from their numbers: a row given as text is not a
 -- constant for the planner, and would be parsed for each repository.
-WITH listed AS NOT MATERIALIZED (
-    SELECT
-        -- each feature
-        max(given.lists_0) AS lists_0,
-        -- end
-        given.repository_id
-    FROM unnest(
-        -- each feature
-        CAST(:lists_0 AS integer []),
-        -- end
-        CAST(:listed_ids AS uuid [])
-    ) AS given (
-        -- each feature
-        lists_0,
-        -- end
-        repository_id
-    )
-    -- Each comes once. Without the group, the planner does not know it, and sorts all repositories.
-    GROUP BY given.repository_id
-),
-
-marks AS NOT MATERIALIZED (
+WITH marks AS NOT MATERIALIZED (
     SELECT
         given.repository_id,
         bool_or(given.marked) AS marked

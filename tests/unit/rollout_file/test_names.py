@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 
 from reconciler.rollout_file.list_entries import (
     ENTRY_PATTERN,
+    are_entries,
     entry_key,
+    entry_keys,
     entry_problem,
     is_entry,
     is_pattern,
 )
 from reconciler.rollout_file.value_types import whole
-from reconciler.uuid_text import is_uuid
+from reconciler.uuid_text import is_uuid, uuids_among
 
 IDENTIFIER = "6F0C1C1E-3c0e-4a55-9b3e-0e5f7a1f2d11"
 
@@ -96,3 +98,20 @@ def test_entries_are_compared_without_regard_to_case() -> None:
 def test_the_schemas_pattern_and_the_reader_agree(text: str) -> None:
     assert bool(re.search(whole(ENTRY_PATTERN), text)) == is_entry(text)
     assert is_entry(text) == (entry_problem(text) is None)
+
+
+_TEXTS = st.lists(
+    st.one_of(
+        st.text(max_size=40),
+        st.from_regex(ENTRY_PATTERN, fullmatch=True),
+        st.uuids().map(str),
+        st.just(f"{IDENTIFIER}\n"),
+    )
+)
+
+
+@given(_TEXTS)
+def test_many_entries_are_read_as_each_by_itself(texts: list[str]) -> None:
+    assert are_entries(texts) == all(is_entry(each) for each in texts)
+    assert entry_keys(texts) == [entry_key(each) for each in texts]
+    assert uuids_among(texts) == {each for each in texts if is_uuid(each)}
