@@ -13,7 +13,7 @@ from reconciler.database.live_state import read_live
 from reconciler.errors import Refused
 from reconciler.operations.measure import judge_drift
 from reconciler.planning.changes import named
-from reconciler.planning.drift import Drift, widened_by_hand
+from reconciler.planning.drift import Drift, narrowed_beside_others, widened_by_hand
 from reconciler.planning.exposure import Exposure
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.marks import marks_widened_by_hand
@@ -25,6 +25,7 @@ from rollout_client.targeting.strategy import Strategy
 
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection
+    from rollout_client.targeting.categories import Category, Threshold
 
 _NOT_PERMITTED: Final = "42501"
 """The SQLSTATE of a missing right."""
@@ -70,8 +71,11 @@ def read_widened(connection: "AnyConnection", feature: str, after: Exposure) -> 
     live = replace(found.live, features={feature: found.live.features[feature]})
     inputs = PlanInputs(live, found.applied)
     inputs = replace(inputs, audience=judge_drift(connection, inputs))
-    configuration = live.features[feature].configuration
-    widened = WidenedByHand(configuration, tuple(widened_by_hand(feature_drift(feature, inputs))))
+    drift = feature_drift(feature, inputs)
+    fields = tuple(widened_by_hand(drift))
+    if fields or _moved_thresholds(inputs) or marks_widened_by_hand(live, found.applied):
+        fields += tuple(narrowed_beside_others(drift))
+    widened = WidenedByHand(live.features[feature].configuration, fields)
     if widened.after(after).strategy is not Strategy.REPOSITORY_SIZE:
         return widened
     marks = marks_widened_by_hand(live, found.applied)
@@ -82,6 +86,12 @@ def read_widened(connection: "AnyConnection", feature: str, after: Exposure) -> 
     return widened
 
 
+def _moved_thresholds(inputs: PlanInputs) -> "Mapping[Category, Threshold] | None":
+    """Return the thresholds of the last apply if SQL changed them."""
+    applied = inputs.applied.thresholds
+    return None if applied == inputs.live.thresholds else applied
+
+
 def _refuse_moved_thresholds(
     connection: "AnyConnection", feature: str, inputs: PlanInputs, after: Configuration
 ) -> None:
@@ -89,8 +99,8 @@ def _refuse_moved_thresholds(
 
     An apply reverts them: that categorises all repositories, which takes too long here.
     """
-    thresholds = inputs.applied.thresholds
-    if thresholds is None or thresholds == inputs.live.thresholds:
+    thresholds = _moved_thresholds(inputs)
+    if thresholds is None:
         return
     targeting = after.targeting
     moved = measure_blast_radius(connection, feature, targeting, targeting, thresholds=thresholds)

@@ -27,6 +27,7 @@ from reconciler.planning.overrides import KEPT_BY
 from reconciler.rollout_file.model import Feature
 from reconciler.rollout_file.override import Override
 from reconciler.wording import count as show_count
+from rollout_client.targeting.strategy import Strategy
 
 
 class Decision(StrEnum):
@@ -211,6 +212,18 @@ def widened_by_hand(drift: Iterable[Drift]) -> Iterator[Drift]:
                 moves = direction(each.last_applied, each.live) is Direction.BY_AUDIENCE
                 if moves and each.decision is Decision.REVERT:
                     yield each
+
+
+def narrowed_beside_others(drift: Iterable[Drift]) -> Iterator[Drift]:
+    """Yield the held drift that a resume reverts too if it reverts anything else, or marks or thresholds changed.
+
+    A change of strategy or salt narrows beside the lists, marks and thresholds of now, which can hide what it
+    adds beside the last applied ones. The strategy `whitelist` adds nothing beside any of them.
+    """
+    for each in drift:
+        is_by_audience = each.decision is Decision.HOLD and isinstance(each.field, ScalarField)
+        if is_by_audience and each.live is not Strategy.WHITELIST:
+            yield replace(each, decision=Decision.REVERT)
 
 
 def _scalar_drift(

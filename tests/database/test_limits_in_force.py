@@ -357,6 +357,54 @@ def test_a_resume_reverts_a_strategy_that_sql_widened(rollout: Rollout) -> None:
     assert rollout.eligible() == {NAMES[0]}
 
 
+def test_a_resume_reverts_a_salt_that_narrows_beside_a_list_of_sql_alone(rollout: Rollout) -> None:
+    begin(rollout)
+    before = rollout.eligible()
+    rollout.sql("salt = 'by sql'")
+    added = rollout.eligible() - before
+    rollout.stop()
+    listed = ", ".join(f"'{rollout.id(each)}'" for each in added)
+    rollout.sql(f"target_repositories = ARRAY[{listed}]")
+
+    acted = rollout.resume()
+
+    assert {each.field.name for each in acted.reverted} == {"salt", "whitelist"}
+    assert rollout.eligible() == before
+
+
+def test_a_resume_reverts_a_strategy_that_narrows_beside_marks_of_sql_alone(
+    rollout: Rollout,
+) -> None:
+    rollout.database.execute("UPDATE repositories SET stargazers_count = 4000")
+    rollout.apply(*GuardName, search={"strategy": "repository_size", "percentage": 10})
+    rollout.stop()
+    rollout.sql("rollout_strategy = 'percentage'")
+    for name in NAMES:
+        rollout.database.execute(
+            "INSERT INTO repository_categories (repository_id, category, is_test_repository)"
+            f" VALUES ('{rollout.id(name)}', 'large', true)"
+        )
+
+    acted = rollout.resume()
+
+    assert {each.field.name for each in acted.reverted} == {"strategy", "test_repositories"}
+    assert rollout.eligible() == set()
+
+
+def test_a_resume_keeps_the_strategy_whitelist_beside_an_entry_of_sql(rollout: Rollout) -> None:
+    rollout.apply(*GuardName, search={"percentage": 100, "whitelist": [NAMES[0]]})
+    rollout.stop()
+    rollout.sql(
+        "rollout_strategy = 'whitelist',"
+        f" target_repositories = array_append(target_repositories, '{rollout.id(NAMES[1])}')"
+    )
+
+    acted = rollout.resume()
+
+    assert {each.field.name for each in acted.reverted} == {"whitelist"}
+    assert rollout.eligible() == {NAMES[0]}
+
+
 def test_a_resume_reverts_what_sql_widened_with_its_history(rollout: Rollout) -> None:
     begin(rollout, exclusions=[NAMES[0]])
     rollout.stop()

@@ -540,7 +540,7 @@ class ReconcileMachine(RuleBasedStateMachine):
             "UPDATE rollout_configuration SET salt = coalesce(%(salt)s, salt)"
             " WHERE feature_name = %(feature)s",
             feature=name,
-            salt=data.draw(st.sampled_from([None, "pepper"])),
+            salt=data.draw(st.sampled_from([None, "pepper", "thyme", "sage", "mint"])),
         )
         listed = data.draw(st.sampled_from([None, *NAMES]))
         if listed is not None:
