@@ -462,9 +462,37 @@ totals AS MATERIALIZED (
                     moves.stars, moves.contributors, moves.pull_requests
                 )
             )
-            || CASE
-                WHEN CAST(:categorised_later AS boolean) THEN '-' ELSE left(moves.category, 1)
-            END
+            || left(
+                CASE
+                    WHEN CAST(:categorised_later AS boolean)
+                        THEN
+                            public.category_within(
+                                CAST(
+                                    ROW(
+                                        (CAST(:live_limits AS integer []))[1],
+                                        (CAST(:live_limits AS integer []))[2],
+                                        (CAST(:live_limits AS integer []))[3],
+                                        (CAST(:live_limits AS integer []))[4],
+                                        (CAST(:live_limits AS integer []))[5],
+                                        (CAST(:live_limits AS integer []))[6],
+                                        (CAST(:live_limits AS integer []))[7],
+                                        (CAST(:live_limits AS integer []))[8],
+                                        (CAST(:live_limits AS integer []))[9],
+                                        (CAST(:live_limits AS integer []))[10],
+                                        (CAST(:live_limits AS integer []))[11],
+                                        (CAST(:live_limits AS integer []))[12],
+                                        (CAST(:live_limits AS integer []))[13],
+                                        (CAST(:live_limits AS integer []))[14],
+                                        (CAST(:live_limits AS integer []))[15],
+                                        (CAST(:live_limits AS integer []))[16],
+                                        (CAST(:live_limits AS integer []))[17]
+                                    ) AS public.category_limits
+                                ),
+                                moves.stars, moves.contributors, moves.pull_requests
+                            )
+                    ELSE moves.category
+                END, 1
+            )
             || moves.name
         ) FILTER (WHERE moves.moves <> 0) AS summaries
     FROM moves
@@ -487,30 +515,18 @@ moved AS MATERIALIZED (
     SELECT
         given.moves,
         ascii(given.summary) AS score,
+        -- A repository without a recorded category has the one by its metrics.
         CASE
             WHEN NOT CAST(:categorised_later AS boolean) THEN substr(given.summary, 2, 1)
             ELSE
-                left(
-                    coalesce(
-                        recorded.category,
-                        (
-                            SELECT own.category
-                            FROM public.repository_categories AS own
-                            WHERE own.repository_id = given.repository_id
-                        ),
-                        (
-                            SELECT
-                                public.category_within(
-                                    limits,
-                                    activity.stars,
-                                    activity.contributors,
-                                    activity.pull_requests
-                                )
-                            FROM public.repository_activity AS activity
-                            CROSS JOIN public.category_limits AS limits
-                            WHERE activity.repository_id = given.repository_id
-                        )
-                    ), 1
+                coalesce(
+                    left(recorded.category, 1),
+                    (
+                        SELECT left(own.category, 1)
+                        FROM public.repository_categories AS own
+                        WHERE own.repository_id = given.repository_id
+                    ),
+                    substr(given.summary, 2, 1)
                 )
         END AS initial,
         substr(given.summary, 3) AS name
