@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 
 from rollout_client.address import Address
 from rollout_client.statements import statements
@@ -63,21 +64,35 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             self.patience = usual
 
     @contextmanager
-    def begun(self) -> Iterator[None]:
-        """Open a transaction with the settings that each transaction of the reconciler has."""
-        with self.transaction(), self._closed_if_lost():
-            self.execute(_BEGIN)
-            yield
+    def begun(self, begin: bytes = b"BEGIN") -> Iterator[None]:
+        """Open a transaction with the settings that each transaction of the reconciler has.
 
-    @contextmanager
-    def _closed_if_lost(self) -> Iterator[None]:
-        """Close at an error that no server sent: a rollback would fail too, and the driver would log it."""
+        `psycopg.Rollback` in the block takes back what it did, and is not raised.
+
+        The driver's own transaction logs a warning where the server is lost: it tries a rollback, also of a
+        BEGIN that failed. In a forked child each transaction of the parent is lost.
+        """
         try:
+            self.execute(b"%b;\n%b" % (begin, _BEGIN))
             yield
-        except (psycopg.OperationalError, OSError) as error:
-            if getattr(error, "sqlstate", None) is None:
-                self.close()
+            self.execute("COMMIT")
+        except psycopg.Rollback:
+            self.execute("ROLLBACK")
+        except BaseException as error:
+            self._end_failed(error)
             raise
+
+    def _end_failed(self, error: BaseException) -> None:
+        """End the transaction in which an error occurred; close if the server is lost or still at work."""
+        of_the_wire = isinstance(error, psycopg.OperationalError | OSError)
+        is_lost = of_the_wire and getattr(error, "sqlstate", None) is None
+        match self.info.transaction_status:
+            case TransactionStatus.INTRANS | TransactionStatus.INERROR if not is_lost:
+                self.execute("ROLLBACK")
+            case TransactionStatus.IDLE if not is_lost:
+                pass
+            case _:
+                self.close()
 
 
 def _bounded(gen: PQGen[_Result], deadline: float) -> PQGen[_Result]:

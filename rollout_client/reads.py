@@ -11,8 +11,6 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
-
 from rollout_client.connection import Connection, statement
 from rollout_client.repositories import Page, Repositories
 from rollout_client.route import DEFAULT_ROUTING, NO_LIMITS, Load, Routing, read_routing
@@ -69,9 +67,7 @@ def read_everything(
         psycopg.Error: The database did not answer, or refused.
         ValueError: It sent a page whose parts do not agree.
     """
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
-    with connection.begun():
+    with connection.begun(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
         features = _read_features(connection, followed, known_features)
         connection.execute(statement("without_compiling"))
         categories = needs_categories(features)
