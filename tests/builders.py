@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from math import inf
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import yaml
 
@@ -41,7 +41,7 @@ class RepositoryRow:
 
     full_name: str
     id: str | UUID | None = None
-    """None for a random one."""
+    """None for the id of this name, so that each run has the same eligible repositories."""
     stars: int = 0
     contributors: int = 0
     pull_requests: int = 0
@@ -58,7 +58,7 @@ def add_repositories(database: Database, *repositories: str | RepositoryRow) -> 
             " contributors_count, pull_requests_count) VALUES (%s, %s, %s, %s, %s, %s, %s)",
             [
                 (
-                    each.id or uuid4(),
+                    each.id or uuid5(NAMESPACE_URL, each.full_name),
                     *each.full_name.split("/", 1),
                     each.full_name,
                     each.stars,

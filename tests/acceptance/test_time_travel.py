@@ -8,8 +8,9 @@ from inline_snapshot import snapshot
 
 from tests.site import Site
 
-REPOSITORIES = "full_name,stars,contributors,pull_requests\n" + "".join(
-    f"acme/tool-{number},{stars},1,1\n"
+# The ids decide which of them are eligible by a percentage.
+REPOSITORIES = "full_name,id,stars,contributors,pull_requests\n" + "".join(
+    f"acme/tool-{number},00000000-0000-4000-8000-{number:012},{stars},1,1\n"
     for number, stars in enumerate([0, 0, 40, 40, 400, 400, 4000, 4000, 90000, 90000])
 )
 

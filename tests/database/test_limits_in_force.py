@@ -357,7 +357,7 @@ def test_a_resume_reverts_a_strategy_that_sql_widened(rollout: Rollout) -> None:
     assert rollout.eligible() == {NAMES[0]}
 
 
-def test_a_resume_reverts_a_salt_that_narrows_beside_a_list_of_sql_alone(rollout: Rollout) -> None:
+def test_a_resume_reverts_a_salt_narrower_only_beside_a_list(rollout: Rollout) -> None:
     begin(rollout)
     before = rollout.eligible()
     rollout.sql("salt = 'by sql'")
@@ -372,9 +372,7 @@ def test_a_resume_reverts_a_salt_that_narrows_beside_a_list_of_sql_alone(rollout
     assert rollout.eligible() == before
 
 
-def test_a_resume_reverts_a_strategy_that_narrows_beside_marks_of_sql_alone(
-    rollout: Rollout,
-) -> None:
+def test_a_resume_reverts_a_strategy_narrower_only_beside_marks(rollout: Rollout) -> None:
     rollout.database.execute("UPDATE repositories SET stargazers_count = 4000")
     rollout.apply(*GuardName, search={"strategy": "repository_size", "percentage": 10})
     rollout.stop()

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -147,7 +147,8 @@ class Program:
         if self.process.poll() is None:
             parent = psutil.Process(self.process.pid)
             for each in [*parent.children(recursive=True), parent]:
-                each.kill()
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
             self.process.wait()
 
 
