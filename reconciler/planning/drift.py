@@ -215,10 +215,10 @@ def widened_by_hand(drift: Iterable[Drift]) -> Iterator[Drift]:
 
 
 def narrowed_beside_others(drift: Iterable[Drift]) -> Iterator[Drift]:
-    """Yield the held drift that a resume reverts too if it reverts anything else, or marks or thresholds changed.
+    """Yield the held strategy, salt and bucketing, which a resume reverts only if it reverts anything else.
 
-    A change of strategy or salt narrows beside the lists, marks and thresholds of now, which can hide what it
-    adds beside the last applied ones. The strategy `whitelist` adds nothing beside any of them.
+    They narrow beside the lists, marks and thresholds of now. These can hide what they add beside the last
+    applied ones. The strategy `whitelist` adds nothing beside any list.
     """
     for each in drift:
         is_by_audience = each.decision is Decision.HOLD and isinstance(each.field, ScalarField)
