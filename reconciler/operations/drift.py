@@ -22,9 +22,8 @@ from reconciler.operations.freeze_override import go_through
 from reconciler.operations.listeners import Emit, emit_to_no_listener
 from reconciler.operations.measure import judge_drift
 from reconciler.planning.changes import named
-from reconciler.planning.drift import (
-    Decision,
-    Drift,
+from reconciler.planning.drift import Decision, Drift
+from reconciler.planning.drift_adoption import (
     EntriesToAdd,
     EntriesToRemove,
     FileChange,

@@ -13,7 +13,7 @@ from reconciler.database.live_state import read_live
 from reconciler.errors import Refused
 from reconciler.operations.measure import judge_drift
 from reconciler.planning.changes import named
-from reconciler.planning.drift import Drift, narrowed_beside_others, widened_by_hand
+from reconciler.planning.drift import Drift, reverted_by_resume
 from reconciler.planning.exposure import Exposure
 from reconciler.planning.feature_config import Configuration
 from reconciler.planning.marks import marks_widened_by_hand
@@ -71,37 +71,34 @@ def read_widened(connection: "AnyConnection", feature: str, after: Exposure) -> 
     live = replace(found.live, features={feature: found.live.features[feature]})
     inputs = PlanInputs(live, found.applied)
     inputs = replace(inputs, audience=judge_drift(connection, inputs))
-    drift = feature_drift(feature, inputs)
-    fields = tuple(widened_by_hand(drift))
-    if fields or _moved_thresholds(inputs) or marks_widened_by_hand(live, found.applied):
-        fields += tuple(narrowed_beside_others(drift))
+    marks = marks_widened_by_hand(live, found.applied)
+    applied = found.applied.thresholds
+    moved_thresholds = None if applied == live.thresholds else applied
+    fields = reverted_by_resume(
+        feature_drift(feature, inputs),
+        others_moved=marks is not None or moved_thresholds is not None,
+    )
     widened = WidenedByHand(live.features[feature].configuration, fields)
     if widened.after(after).strategy is not Strategy.REPOSITORY_SIZE:
         return widened
-    marks = marks_widened_by_hand(live, found.applied)
     if marks is not None:
         unmarked = named(marks.live - marks.last_applied, live.directory)
         widened = replace(widened, marks=marks, unmarked=unmarked)
-    _refuse_moved_thresholds(connection, feature, inputs, widened.after(after))
+    if moved_thresholds is not None:
+        _refuse_moved_thresholds(connection, feature, widened.after(after), moved_thresholds)
     return widened
 
 
-def _moved_thresholds(inputs: PlanInputs) -> "Mapping[Category, Threshold] | None":
-    """Return the thresholds of the last apply if SQL changed them."""
-    applied = inputs.applied.thresholds
-    return None if applied == inputs.live.thresholds else applied
-
-
 def _refuse_moved_thresholds(
-    connection: "AnyConnection", feature: str, inputs: PlanInputs, after: Configuration
+    connection: "AnyConnection",
+    feature: str,
+    after: Configuration,
+    thresholds: "Mapping[Category, Threshold]",
 ) -> None:
-    """Refuse a resume under thresholds that SQL widened.
+    """Refuse a resume if repositories would be eligible only by thresholds that SQL changed.
 
     An apply reverts them: that categorises all repositories, which takes too long here.
     """
-    thresholds = _moved_thresholds(inputs)
-    if thresholds is None:
-        return
     targeting = after.targeting
     moved = measure_blast_radius(connection, feature, targeting, targeting, thresholds=thresholds)
     if moved.lost:

@@ -12,7 +12,6 @@ from itertools import count
 from typing import Any
 from uuid import UUID, uuid5
 
-from reconciler.planning.export import Names
 from reconciler.planning.exposure import Exposure, Limit
 from reconciler.planning.feature_config import (
     LIST_FIELDS,
@@ -24,7 +23,6 @@ from reconciler.planning.feature_config import (
 from reconciler.planning.field_types import Direction
 from reconciler.planning.live_state import Directory, LiveFeature
 from reconciler.planning.overrides import KEPT_BY
-from reconciler.rollout_file.model import Feature
 from reconciler.rollout_file.override import Override
 from reconciler.wording import count as show_count
 from rollout_client.targeting.strategy import Strategy
@@ -192,12 +190,24 @@ def without_drift(
     return replace(live, **reverted)
 
 
-def widened_by_hand(drift: Iterable[Drift]) -> Iterator[Drift]:
-    """Yield the drift that a resume reverts: what adds repositories, beside the feature's exposure.
+def reverted_by_resume(drift: Iterable[Drift], *, others_moved: bool) -> tuple[Drift, ...]:
+    """Return the drift that a resume reverts: what adds repositories, beside the feature's exposure.
 
-    The limit that ends has hidden it. Of a list only the part that widens is reverted; the next apply
-    holds the rest.
+    The limit that ends has hidden it. The next apply holds the rest. But a strategy, salt or bucketing that
+    narrows does so beside the lists, marks and thresholds of now, which can hide what it adds beside the last
+    applied ones. So it is reverted too if anything else is.
+
+    Args:
+        drift: the feature's drift.
+        others_moved: whether SQL also set marks or changed thresholds.
     """
+    drift = tuple(drift)
+    widening = tuple(_widening(drift))
+    return (*widening, *_masked(drift)) if widening or others_moved else ()
+
+
+def _widening(drift: Iterable[Drift]) -> Iterator[Drift]:
+    """Yield what widens; of a list only the part that does."""
     for each in drift:
         match each.field:
             case ListField(adding=adding):
@@ -214,12 +224,8 @@ def widened_by_hand(drift: Iterable[Drift]) -> Iterator[Drift]:
                     yield each
 
 
-def narrowed_beside_others(drift: Iterable[Drift]) -> Iterator[Drift]:
-    """Yield the held strategy, salt and bucketing, which a resume reverts only if it reverts anything else.
-
-    They narrow beside the lists, marks and thresholds of now. These can hide what they add beside the last
-    applied ones. The strategy `whitelist` adds nothing beside any list.
-    """
+def _masked(drift: Iterable[Drift]) -> Iterator[Drift]:
+    """Yield what narrows beside the state of now; the strategy `whitelist` adds nothing beside any other."""
     for each in drift:
         is_by_audience = each.decision is Decision.HOLD and isinstance(each.field, ScalarField)
         if is_by_audience and each.live is not Strategy.WHITELIST:
@@ -256,73 +262,6 @@ def _list_drift(expected: Configuration, live: Configuration) -> Iterator[Drift]
             continue
         narrowed = before - after if field.adding is Direction.WIDENS else after - before
         yield Drift(field, before, after, Decision.HOLD if narrowed else Decision.REVERT)
-
-
-@dataclass(frozen=True, slots=True)
-class ValueToSet:
-    """A key of a feature, and its new text."""
-
-    key: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class EntriesToRemove:
-    """A list of a feature, and the entries to remove, as they are written."""
-
-    key: str
-    entries: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EntriesToAdd:
-    """A list of a feature, and the entries to add, as they are to be written."""
-
-    key: str
-    entries: tuple[str, ...]
-
-
-FileChange = ValueToSet | EntriesToRemove | EntriesToAdd
-
-
-def as_adopted(drift: Iterable[Drift]) -> tuple[Drift, ...]:
-    """Return the held part of this drift, as adopted."""
-    held = (each for each in drift if each.decision is Decision.HOLD)
-    return tuple(replace(each, decision=Decision.ADOPT) for each in held)
-
-
-def changes_to_adopt(
-    feature: Feature, drift: Iterable[Drift], directory: Directory, names: Names
-) -> list[FileChange]:
-    """Return the changes that make a feature of the file declare the live state, removals first.
-
-    Args:
-        feature: as the file has it.
-        drift: the drift to adopt.
-        directory: the meaning of the file's entries.
-        names: the name of every id in the live values of the drift.
-    """
-    changes = [change for each in drift for change in _changes(feature, each, directory, names)]
-    return sorted(changes, key=lambda each: isinstance(each, EntriesToAdd))
-
-
-def _changes(
-    feature: Feature, drift: Drift, directory: Directory, names: Names
-) -> Iterator[FileChange]:
-    match drift.field:
-        case ScalarField(name=key):
-            yield ValueToSet(key, str(drift.live))
-        case ListField(name=key):
-            live = directory.keys(drift.live)
-            written: tuple[str, ...] = getattr(feature, key)
-            yield EntriesToRemove(
-                key, tuple(each for each in written if directory.key(each) not in live)
-            )
-            if key == "exclusions":
-                excluded = (each for each in feature.whitelist if directory.key(each) in live)
-                yield EntriesToRemove("whitelist", tuple(excluded))
-            missing = live - directory.keys(written)
-            yield EntriesToAdd(key, tuple(sorted(map(names.entry, missing), key=str.lower)))
 
 
 def describe_drift(drift: Drift) -> str:

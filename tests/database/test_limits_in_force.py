@@ -372,23 +372,6 @@ def test_a_resume_reverts_a_salt_narrower_only_beside_a_list(rollout: Rollout) -
     assert rollout.eligible() == before
 
 
-def test_a_resume_reverts_a_strategy_narrower_only_beside_marks(rollout: Rollout) -> None:
-    rollout.database.execute("UPDATE repositories SET stargazers_count = 4000")
-    rollout.apply(*GuardName, search={"strategy": "repository_size", "percentage": 10})
-    rollout.stop()
-    rollout.sql("rollout_strategy = 'percentage'")
-    for name in NAMES:
-        rollout.database.execute(
-            "INSERT INTO repository_categories (repository_id, category, is_test_repository)"
-            f" VALUES ('{rollout.id(name)}', 'large', true)"
-        )
-
-    acted = rollout.resume()
-
-    assert {each.field.name for each in acted.reverted} == {"strategy", "test_repositories"}
-    assert rollout.eligible() == set()
-
-
 def test_a_resume_keeps_the_strategy_whitelist_beside_an_entry_of_sql(rollout: Rollout) -> None:
     rollout.apply(*GuardName, search={"percentage": 100, "whitelist": [NAMES[0]]})
     rollout.stop()

@@ -225,6 +225,19 @@ def test_a_resume_to_the_strategy_by_size_removes_marks_too(rollout: Marks) -> N
     assert rollout.eligible() <= {A}
 
 
+def test_a_resume_reverts_a_strategy_narrower_only_beside_marks(rollout: Marks) -> None:
+    rollout.apply()
+    rollout.stop()
+    rollout.database.execute("UPDATE rollout_configuration SET rollout_strategy = 'percentage'")
+    for identifier in (A, B):
+        rollout.set_by_sql(identifier, mark=True)
+
+    acted = rollout.resume()
+
+    assert {each.field.name for each in acted.reverted} == {"strategy", "test_repositories"}
+    assert rollout.eligible() == set()
+
+
 def test_a_resume_is_refused_while_thresholds_of_sql_would_open_it(rollout: Marks) -> None:
     rollout.apply("acme/a", strategy="repository_size", percentage=25)
     rollout.stop()
