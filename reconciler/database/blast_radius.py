@@ -45,6 +45,9 @@ _NO_LIMIT: Final = 2**31 - 1
 _EACH_FEATURE: Final = re.compile(
     r"^ *-- each feature$\n(.*?)^ *-- end$\n", re.MULTILINE | re.DOTALL
 )
+_LIMITS_OF: Final = re.compile(r"limits_of\((:\w+)\)")
+_LIMITS: Final = 3 * (len(Category) - 1) + len(Category)
+"""The columns of `category_limits`: three limits of each category but the last, and the priority of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +236,12 @@ def _composed(count: int, result: str, **sources: str) -> str:
     def repeat(found: re.Match[str]) -> str:
         return "".join(found[1].replace("_0", f"_{number}") for number in range(count))
 
-    return _EACH_FEATURE.sub(repeat, statement)
+    return _LIMITS_OF.sub(_row_of_limits, _EACH_FEATURE.sub(repeat, statement))
+
+
+def _row_of_limits(found: re.Match[str]) -> str:
+    numbers = (f"(CAST({found[1]} AS integer []))[{each}]" for each in range(1, _LIMITS + 1))
+    return f"CAST(ROW({', '.join(numbers)}) AS public.category_limits)"
 
 
 def _query(name: str) -> str:

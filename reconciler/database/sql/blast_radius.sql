@@ -210,8 +210,8 @@ GROUP BY given.repository_id;
 -- name: sides
 -- Every repository under the live and the planned configuration of each feature. Strategies, percentages, salts and
 -- thresholds are parameters on both sides, so that the planner sees constants and leaves out a digest, a category
--- or a join that it does not need. Thresholds are composed from their numbers: a row given as text is not a
--- constant for the planner, and would be parsed for each repository.
+-- or a join that it does not need. `limits_of` becomes a row of the thresholds' numbers (`blast_radius.py`): a row
+-- given as text is not a constant for the planner, and would be parsed for each repository.
 WITH marks AS NOT MATERIALIZED (
     SELECT
         given.repository_id,
@@ -255,27 +255,7 @@ facts AS NOT MATERIALIZED (
         coalesce(
             recorded.category,
             public.category_within(
-                CAST(
-                    ROW(
-                        (CAST(:live_limits AS integer []))[1],
-                        (CAST(:live_limits AS integer []))[2],
-                        (CAST(:live_limits AS integer []))[3],
-                        (CAST(:live_limits AS integer []))[4],
-                        (CAST(:live_limits AS integer []))[5],
-                        (CAST(:live_limits AS integer []))[6],
-                        (CAST(:live_limits AS integer []))[7],
-                        (CAST(:live_limits AS integer []))[8],
-                        (CAST(:live_limits AS integer []))[9],
-                        (CAST(:live_limits AS integer []))[10],
-                        (CAST(:live_limits AS integer []))[11],
-                        (CAST(:live_limits AS integer []))[12],
-                        (CAST(:live_limits AS integer []))[13],
-                        (CAST(:live_limits AS integer []))[14],
-                        (CAST(:live_limits AS integer []))[15],
-                        (CAST(:live_limits AS integer []))[16],
-                        (CAST(:live_limits AS integer []))[17]
-                    ) AS public.category_limits
-                ),
+                limits_of(:live_limits),
                 activity.stars, activity.contributors, activity.pull_requests
             )
         ) AS live_category,
@@ -283,27 +263,7 @@ facts AS NOT MATERIALIZED (
         coalesce(
             CASE WHEN NOT CAST(:recategorises AS boolean) THEN recorded.category END,
             public.category_within(
-                CAST(
-                    ROW(
-                        (CAST(:planned_limits AS integer []))[1],
-                        (CAST(:planned_limits AS integer []))[2],
-                        (CAST(:planned_limits AS integer []))[3],
-                        (CAST(:planned_limits AS integer []))[4],
-                        (CAST(:planned_limits AS integer []))[5],
-                        (CAST(:planned_limits AS integer []))[6],
-                        (CAST(:planned_limits AS integer []))[7],
-                        (CAST(:planned_limits AS integer []))[8],
-                        (CAST(:planned_limits AS integer []))[9],
-                        (CAST(:planned_limits AS integer []))[10],
-                        (CAST(:planned_limits AS integer []))[11],
-                        (CAST(:planned_limits AS integer []))[12],
-                        (CAST(:planned_limits AS integer []))[13],
-                        (CAST(:planned_limits AS integer []))[14],
-                        (CAST(:planned_limits AS integer []))[15],
-                        (CAST(:planned_limits AS integer []))[16],
-                        (CAST(:planned_limits AS integer []))[17]
-                    ) AS public.category_limits
-                ),
+                limits_of(:planned_limits),
                 activity.stars, activity.contributors, activity.pull_requests
             )
         ) AS planned_category,
@@ -467,27 +427,7 @@ totals AS MATERIALIZED (
                     WHEN CAST(:categorised_later AS boolean)
                         THEN
                             public.category_within(
-                                CAST(
-                                    ROW(
-                                        (CAST(:live_limits AS integer []))[1],
-                                        (CAST(:live_limits AS integer []))[2],
-                                        (CAST(:live_limits AS integer []))[3],
-                                        (CAST(:live_limits AS integer []))[4],
-                                        (CAST(:live_limits AS integer []))[5],
-                                        (CAST(:live_limits AS integer []))[6],
-                                        (CAST(:live_limits AS integer []))[7],
-                                        (CAST(:live_limits AS integer []))[8],
-                                        (CAST(:live_limits AS integer []))[9],
-                                        (CAST(:live_limits AS integer []))[10],
-                                        (CAST(:live_limits AS integer []))[11],
-                                        (CAST(:live_limits AS integer []))[12],
-                                        (CAST(:live_limits AS integer []))[13],
-                                        (CAST(:live_limits AS integer []))[14],
-                                        (CAST(:live_limits AS integer []))[15],
-                                        (CAST(:live_limits AS integer []))[16],
-                                        (CAST(:live_limits AS integer []))[17]
-                                    ) AS public.category_limits
-                                ),
+                                limits_of(:live_limits),
                                 moves.stars, moves.contributors, moves.pull_requests
                             )
                     ELSE moves.category
