@@ -82,7 +82,7 @@ def _backend(connection: Connection) -> int:
 def _hears_itself(connection: Connection, address: Address) -> bool:
     """Return whether a notification from another connection arrives while this one is idle."""
     channel = f"rollout_client_{token_hex(8)}"
-    with connection.transaction():
+    with connection.begun():
         connection.execute(f"LISTEN {channel}".encode())
         listening = _backend(connection)
     with closing(connect(address, patience=_PATIENCE_SECONDS)) as other:
@@ -95,7 +95,7 @@ def _hears_itself(connection: Connection, address: Address) -> bool:
 def _unlisten(connection: Connection, channel: str, backend: int) -> None:
     """Undo the LISTEN on the server connection that received it."""
     for _ in range(_TRIES_TO_UNLISTEN):
-        with connection.transaction():
+        with connection.begun():
             connection.execute(f"UNLISTEN {channel}".encode())
             if _backend(connection) == backend:
                 return
