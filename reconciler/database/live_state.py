@@ -4,7 +4,7 @@ Reads in the caller's transaction and writes nothing; the rights of a reader are
 """
 
 from collections import defaultdict
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from reconciler.database.queries import queries
 from reconciler.planning.feature_config import Configuration, configuration_from_row
 from reconciler.planning.live_state import Directory, Live, LiveFeature, read_adopted
 from reconciler.planning.plan_inputs import NOTHING_APPLIED, LastApplied, read_generation
-from reconciler.rollout_file.list_entries import entry_key, entry_keys, is_pattern
+from reconciler.rollout_file.list_entries import entry_keys, is_pattern
 from reconciler.rollout_file.model import Rollout
 from reconciler.uuid_text import uuids_among
 from rollout_client.targeting.categories import Category, Threshold
@@ -141,7 +141,11 @@ def _read_directory(
     in_file = listed | tests
     written = [key for key in in_file - uuids_among(in_file) if not is_pattern(key)]
     still_meant = {name: remembered[name] for name in remembered.keys() & written}
-    excluded = _excluded_ids(rollout, applied)
+    excluded = {
+        identifier
+        for each in applied.features.values()
+        for identifier in each.excluded_names.values()
+    }
     mentioned = in_file | live | marked | set(still_meant.values()) | excluded
     patterns = [key for key in tests if is_pattern(key)]
     wanted = {
@@ -166,40 +170,4 @@ def _read_directory(
         names=names,
         owned={pattern: frozenset(repositories) for pattern, repositories in owned.items()},
         remembered=still_meant,
-        successors=_read_successors(connection, excluded, names, remembered),
     )
-
-
-def _excluded_ids(rollout: Rollout, applied: LastApplied) -> set[str]:
-    """Return the ids that the last apply excluded, and those that excluded names of the file had then."""
-    stored = {key for each in applied.features.values() for key in each.desired.exclusions}
-    written = set(
-        entry_keys(entry for feature in rollout.features.values() for entry in feature.exclusions)
-    )
-    return uuids_among(stored) | {applied.names[name] for name in written & applied.names.keys()}
-
-
-def _read_successors(
-    connection: "AnyConnection",
-    excluded: Container[str],
-    names: Mapping[str, str],
-    remembered: Mapping[str, str],
-) -> Mapping[str, Mapping[str, frozenset[str]]]:
-    """Return the successors of excluded ids; asks the database only if a repository is gone or renamed."""
-    lost = {
-        name: identifier
-        for name, identifier in remembered.items()
-        if identifier in excluded and entry_key(names.get(identifier, "")) != name
-    }
-    if not lost:
-        return {}
-    wanted = {"names": text_array(list(lost)), "patterns": "{}", "ids": "{}"}
-    found = execute(connection, _SQL["directory"], wanted).one()
-    identifiers = found.ids.split(",") if found.ids else []
-    holders: defaultdict[str, set[str]] = defaultdict(set)
-    for name, holder in zip(found.written_keys, identifiers, strict=True):
-        holders[name].add(holder)
-    successors: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
-    for name, identifier in lost.items():
-        successors[identifier][name] = frozenset(holders[name])
-    return successors

@@ -20,6 +20,20 @@ def desired_configuration(name: str, feature: Feature, directory: Directory) -> 
     return Configuration(**(declared | keys))
 
 
+def with_excluded_names(
+    desired: Configuration, feature: Feature, live: Configuration | None, directory: Directory
+) -> Configuration:
+    """Return a desired configuration whose exclusions hold ids and names (`Directory.excluded_names`).
+
+    A name that is known again gives its place to the id that it has now.
+    """
+    excluded = frozenset[str]() if live is None else live.exclusions
+    remembered = directory.remembered_names(feature.exclusions)
+    names = directory.excluded_names(remembered, desired.exclusions, excluded)
+    known = {name for name in names & directory.ids.keys() if directory.ids[name] not in excluded}
+    return replace(desired, exclusions=desired.exclusions | (names - known))
+
+
 def default_configuration(name: str) -> Configuration:
     """Return the configuration of a feature whose part of the file is empty."""
     return from_state(name, {})

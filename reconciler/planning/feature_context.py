@@ -16,7 +16,7 @@ from reconciler.planning.drift import (
     without_drift,
 )
 from reconciler.planning.feature_config import Configuration, ScalarField
-from reconciler.planning.live_state import Directory, LiveFeature
+from reconciler.planning.live_state import LiveFeature
 from reconciler.planning.overrides import OverrideState, effective, limit_of
 from reconciler.planning.plan_inputs import AppliedFeature, PlanInputs
 from reconciler.rollout_file.override import Override
@@ -54,9 +54,9 @@ class FeatureContext:
             return None
         live = self.found.configuration
         expected = effective(self.applied.desired, self.limit, live)
-        directory = self.inputs.live.directory
-        names = directory.written_names(expected.exclusions, live.exclusions)
-        expected = with_successors(expected, live, directory)
+        names = self.inputs.live.directory.excluded_names(
+            self.applied.excluded_names, expected.exclusions, live.exclusions
+        )
         return replace(expected, exclusions=expected.exclusions | names)
 
     @property
@@ -96,15 +96,6 @@ class FeatureContext:
         traces = self.inputs.traces.items()
         known = {row.id for row in stored} | {each for each, trace in traces if trace.was_there}
         return known - {in_file}
-
-
-def with_successors(
-    configuration: Configuration, live: Configuration | None, directory: Directory
-) -> Configuration:
-    """Return a configuration whose exclusions hold ids and names (`Directory.with_successors`)."""
-    excluded = frozenset[str]() if live is None else live.exclusions
-    exclusions = directory.with_successors(configuration.exclusions, excluded)
-    return replace(configuration, exclusions=exclusions)
 
 
 def drift_to_judge(

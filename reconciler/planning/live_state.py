@@ -27,8 +27,6 @@ class Directory:
     """`owner/*` in lower case → the ids of that owner's repositories, for marks as test."""
     remembered: Mapping[str, str] = field(default_factory=dict)
     """`owner/name` in lower case → its id at the last apply."""
-    successors: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
-    """Excluded id → each name of the last apply that its repository no longer has → the ids that have it."""
 
     def key(self, entry: str) -> str:
         """Return the key of a list's entry in the database.
@@ -54,31 +52,33 @@ class Directory:
         apply.
         """
         written = list(entries)
-        before = (self.remembered[key] for key in entry_keys(written) if key in self.remembered)
-        return self.keys(written) | frozenset(before)
+        return self.keys(written) | frozenset(self.remembered_names(written).values())
 
-    def with_successors(self, exclusions: frozenset[str], live: frozenset[str]) -> frozenset[str]:
-        """Return exclusions with the successors of the ids that are to be excluded again.
+    def remembered_names(self, entries: Iterable[str]) -> Mapping[str, str]:
+        """Return the ids of the last apply for the names of a list: `AppliedFeature.excluded_names`."""
+        written = entry_keys(entries)
+        return {key: self.remembered[key] for key in written if key in self.remembered}
+
+    def excluded_names(
+        self, names: Mapping[str, str], exclusions: frozenset[str], live: frozenset[str]
+    ) -> frozenset[str]:
+        """Return the names that stand beside the ids of exclusions.
 
         The database stores the name of an excluded id only while it finds the repository. So an id that is
-        not excluded live comes back with the repositories that have its name, or with the name if none has
-        it. What is excluded live of these stays.
-        """
-        return exclusions | {
-            successor
-            for key, names in self.successors.items()
-            if key in exclusions
-            for name, holders in names.items()
-            for successor in holders or {name}
-            if key not in live or successor in live
-        }
+        not excluded live comes back with its name, if its repository is gone or renamed. A name that is
+        excluded live stays.
 
-    def written_names(self, exclusions: frozenset[str], live: frozenset[str]) -> frozenset[str]:
-        """Return the names that stand in a live list for an excluded id (`with_successors`)."""
-        written = (
-            name for key in self.successors.keys() & exclusions for name in self.successors[key]
+        Args:
+            names: the names of the exclusions, with their ids at the last apply.
+            exclusions: the ids to exclude.
+            live: the live exclusions.
+        """
+        return frozenset(
+            name
+            for name, key in names.items()
+            if key in exclusions
+            and (name in live or (key not in live and entry_key(self.names.get(key, "")) != name))
         )
-        return live.intersection(written)
 
     def name(self, key: str) -> str:
         """Return a key for people: the repository's name if it is known."""

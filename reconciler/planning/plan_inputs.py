@@ -14,7 +14,7 @@ from reconciler.planning.live_state import Live
 from reconciler.planning.overrides import Trace, without_override
 from reconciler.rollout_file.approvals import Approvals
 from reconciler.rollout_file.freezes import Freeze
-from reconciler.rollout_file.list_entries import entry_key
+from reconciler.rollout_file.list_entries import entry_key, entry_keys
 from rollout_client.targeting.categories import Category, Threshold
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class AppliedFeature:
     """With names as keys, and no override in force."""
     override: UUID | None
     """The override that the file had then."""
+    excluded_names: Mapping[str, str] = field(default_factory=dict)
+    """The names among its exclusions: `owner/name` in lower case → its id then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
     listed = map(entry_key, desired.get("test_repositories", ()))
     return LastApplied(
         features={
-            name: _read_feature(name, declared.get(name), state)
+            name: _read_feature(name, declared.get(name), state, names)
             for name, state in effective.get("features", {}).items()
         },
         names=names,
@@ -111,12 +113,17 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
 
 
 def _read_feature(
-    name: str, declared: Mapping[str, Any] | None, state: Mapping[str, Any]
+    name: str,
+    declared: Mapping[str, Any] | None,
+    state: Mapping[str, Any],
+    names: Mapping[str, str],
 ) -> AppliedFeature:
     override = (declared or {}).get("override")
+    excluded = entry_keys((declared or {}).get("exclusions", ()))
     return AppliedFeature(
         desired=without_override(from_state(name, state), declared),
         override=None if override is None else UUID(override["id"]),
+        excluded_names={each: names[each] for each in excluded if each in names},
     )
 
 

@@ -14,6 +14,7 @@ from reconciler.planning.changes import ScalarChange, configuration_changes
 from reconciler.planning.desired import (
     desired_configuration,
     desired_thresholds,
+    with_excluded_names,
 )
 from reconciler.planning.drift import (
     Drift,
@@ -22,11 +23,7 @@ from reconciler.planning.drift import (
     with_adopted_lists,
 )
 from reconciler.planning.feature_config import Configuration
-from reconciler.planning.feature_context import (
-    FeatureContext,
-    drift_before_any_apply,
-    with_successors,
-)
+from reconciler.planning.feature_context import FeatureContext, drift_before_any_apply
 from reconciler.planning.field_types import Direction
 from reconciler.planning.first_apply import guard_first_apply
 from reconciler.planning.freezes import FreezesPlan, Frozen, Hold, by_name, find_hold, of_feature
@@ -177,8 +174,8 @@ def stages_to_judge(rollout: Rollout, inputs: PlanInputs) -> Iterator[tuple[str,
 def _plan_feature(name: str, feature: Feature, inputs: PlanInputs) -> FeaturePlan:
     context = FeatureContext.of(name, inputs)
     directory = inputs.live.directory
-    desired = with_successors(
-        desired_configuration(name, feature, directory), context.live, directory
+    desired = with_excluded_names(
+        desired_configuration(name, feature, directory), feature, context.live, directory
     )
     drift = (
         drift_before_any_apply(context, desired, feature.override)

@@ -51,7 +51,15 @@ def recreate(database: Database) -> None:
 
 
 def apply_exclusions(database: Database, *exclusions: str, feature: str = "f") -> Applied:
-    text = rollout_file({feature: {"percentage": 100, "exclusions": list(exclusions)}})
+    return apply_lists(database, {feature: exclusions})
+
+
+def apply_lists(database: Database, exclusions: dict[str, tuple[str, ...]]) -> Applied:
+    features = {
+        feature: {"percentage": 100, "exclusions": list(listed)}
+        for feature, listed in exclusions.items()
+    }
+    text = rollout_file(features)
     document = parse_rollout(text.encode(), path="rollout.yaml")
     source = Source("rollout.yaml", document.digest, None, False, None)
     application = Application(source, document.rollout, applied_by="a test")
@@ -63,10 +71,9 @@ def empty_the_list(database: Database) -> None:
     database.execute("UPDATE rollout_configuration SET excluded_repositories = '{}'")
 
 
-def eligible(database: Database) -> set[str]:
-    return {
-        str(row["id"]) for row in database.rows("SELECT id FROM eligible_repositories('f') AS id")
-    }
+def eligible(database: Database, feature: str = "f") -> set[str]:
+    found = database.rows(f"SELECT id::text FROM eligible_repositories('{feature}') AS id")
+    return {row["id"] for row in found}
 
 
 def test_a_repository_created_again_under_its_name_stays_excluded(excluded: Database) -> None:
@@ -229,6 +236,53 @@ def test_a_renamed_repositorys_old_name_is_excluded_again_too(excluded: Database
     assert eligible(excluded) == {OTHER}
 
 
+def test_a_restored_exclusion_holds_no_apply_when_its_name_moves_on(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    opened = OpenedDatabase.at(excluded.address)
+    safeguard.stop(opened, "f", by="ada", reason="it hurts")
+    recreate(excluded)
+    empty_the_list(excluded)
+    safeguard.resume(opened, "f", by="ada", reason="fixed")
+
+    excluded.execute(f"UPDATE repositories SET full_name = 'acme/moved' WHERE id = '{NEW}'")
+
+    assert read_drift(opened) == {}
+    assert apply_exclusions(excluded, "Acme/Monolith").plan.held == ()
+    assert eligible(excluded) == {OTHER, NEW}
+
+
+def test_a_restored_exclusion_gets_no_name_of_another_feature(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    excluded.execute(f"UPDATE repositories SET full_name = 'acme/renamed' WHERE id = '{OLD}'")
+    apply_lists(excluded, {"f": ("Acme/Monolith",), "g": ("acme/renamed",)})
+    excluded.execute(
+        f"INSERT INTO repositories (id, owner, name, full_name) VALUES ('{NEW}', 'acme', 'm', 'acme/monolith')"
+    )
+    opened = OpenedDatabase.at(excluded.address)
+    for feature in ("f", "g"):
+        safeguard.stop(opened, feature, by="ada", reason="it hurts")
+    empty_the_list(excluded)
+
+    for feature in ("f", "g"):
+        safeguard.resume(opened, feature, by="ada", reason="fixed")
+
+    assert eligible(excluded, "f") == {OTHER}
+    assert eligible(excluded, "g") == {OTHER, NEW}
+
+
+def test_a_name_that_its_repository_has_again_is_no_change(excluded: Database) -> None:
+    apply_exclusions(excluded, "Acme/Monolith")
+    excluded.execute(f"UPDATE repositories SET full_name = 'acme/renamed' WHERE id = '{OLD}'")
+    empty_the_list(excluded)
+    apply_exclusions(excluded, "Acme/Monolith")
+
+    excluded.execute(f"UPDATE repositories SET full_name = 'acme/monolith' WHERE id = '{OLD}'")
+
+    again = apply_exclusions(excluded, "Acme/Monolith")
+    assert not again.plan.has_changes
+    assert again.plan.held == ()
+
+
 def test_reverting_drift_excludes_again_by_id_and_by_name(excluded: Database) -> None:
     apply_exclusions(excluded, "Acme/Monolith")
     recreate(excluded)
@@ -259,4 +313,4 @@ def test_another_feature_excludes_a_deleted_repository_by_name(excluded: Databas
     apply_exclusions(excluded, "Acme/Monolith", feature="g")
     recreate(excluded)
 
-    assert excluded.rows("SELECT id::text FROM eligible_repositories('g') AS id") == [{"id": OTHER}]
+    assert eligible(excluded, "g") == {OTHER}
