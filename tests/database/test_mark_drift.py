@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from reconciler.database.queries import queries
 from reconciler.errors import Refused
 from reconciler.operations import safeguard
 from reconciler.operations.drift import MarkDrift, read_mark_drift
@@ -255,3 +256,15 @@ def test_a_resume_is_refused_while_thresholds_of_sql_would_open_it(rollout: Mark
     rollout.apply("acme/a", strategy="repository_size", percentage=25)
     rollout.resume()
     assert rollout.eligible() == {A}
+
+
+def test_a_plan_finds_the_marks_without_a_scan_of_all_repositories(database: Database) -> None:
+    add_repositories(database, *(f"acme/{number}" for number in range(2000)))
+    database.execute("SELECT categorize_all_repositories()")
+    database.execute("ANALYZE repository_categories")
+
+    lines = database.rows(f"EXPLAIN {queries('live_state')['marked']}")
+
+    plan = "\n".join(each["QUERY PLAN"] for each in lines)
+    assert "repository_categories_marked_index on repository_categories" in plan
+    assert "Seq Scan" not in plan
