@@ -334,29 +334,20 @@ OFFSET '0';
 -- name: test_repositories
 -- The number of test repositories: marked ones, and those of the category `test`, recorded or by their metrics.
 SELECT
-    (
-        SELECT count(*)
-        FROM public.repository_categories AS recorded
+    count(*) FILTER (
         WHERE
-            (recorded.marked_as_test OR recorded.category = 'test')
-            AND EXISTS (
-                SELECT FROM public.repositories AS repository
-                WHERE repository.id = recorded.repository_id
-            )
-    )
-    + (
-        SELECT count(*)
-        FROM public.repository_activity AS activity
-        CROSS JOIN public.category_limits AS limits
-        WHERE
-            NOT EXISTS (
-                SELECT FROM public.repository_categories AS recorded
-                WHERE recorded.repository_id = activity.repository_id
-            )
-            AND public.category_within(
+        recorded.marked_as_test
+        OR coalesce(
+            recorded.category,
+            public.category_within(
                 limits, activity.stars, activity.contributors, activity.pull_requests
-            ) = 'test'
-    ) AS test_repositories;
+            )
+        ) = 'test'
+    ) AS test_repositories
+FROM public.repository_activity AS activity
+CROSS JOIN public.category_limits AS limits
+LEFT JOIN public.repository_categories AS recorded
+    ON activity.repository_id = recorded.repository_id;
 
 -- name: radius
 -- The repositories that gain and that lose each feature, in one row. Where nothing else needs the categories of all
