@@ -121,6 +121,21 @@ def test_a_full_queue_drops_the_newest_and_logs_the_count(
     assert "15 outcomes were not recorded: 15 because the queue is full" in caplog.messages
 
 
+def test_a_close_that_gives_up_logs_how_many_it_dropped(
+    caplog: pytest.LogCaptureFixture, database: Database
+) -> None:
+    load(database)
+    recorder = Recorder(database.address, 10_000)
+    with database.connect() as gate:
+        gate.execute("LOCK TABLE rollout_metrics, rollout_metrics_rollup")
+        for _ in range(3):
+            recorder.put(Outcome("f", ACME, "inngest", succeeded=True))
+        recorder.close(0.2)
+
+    assert (recorder.waiting, recorder.dropped) == (0, 3)
+    assert "3 outcomes were not recorded: 3 because too little time" in caplog.messages
+
+
 @pytest.mark.parametrize("is_forwarded", [True, False])
 def test_a_commit_without_answer_counts_each_outcome_once(
     database: Database, is_forwarded: bool
