@@ -55,7 +55,7 @@ class Directory:
         return self.keys(written) | frozenset(self.remembered_names(written).values())
 
     def remembered_names(self, entries: Iterable[str]) -> Mapping[str, str]:
-        """Return the ids of the last apply for the names of a list: `AppliedFeature.excluded_names`."""
+        """Return the names of a list that the last apply knew, each with its id then."""
         written = entry_keys(entries)
         return {key: self.remembered[key] for key in written if key in self.remembered}
 
@@ -69,7 +69,7 @@ class Directory:
         excluded live stays.
 
         Args:
-            names: the names of the exclusions, with their ids at the last apply.
+            names: the names of the exclusions, each with its id at the last apply.
             exclusions: the ids to exclude.
             live: the live exclusions.
         """
