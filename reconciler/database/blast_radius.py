@@ -134,7 +134,7 @@ def measure_blast_radii(
                 "counts": counts,
                 "categorised_later": not counts
                 and thresholds is None
-                and not any(each.is_by_size for each in some),
+                and not (len(some) > 1 or some[0].is_by_size),
             }
             row = _scan(connection, "radius", some, thresholds, parameters)
             tests = row.test_repositories

@@ -444,6 +444,38 @@ def test_a_sample_has_the_twenty_most_active_repositories(database: Database) ->
     assert radius.sample_gained == tuple(f"acme/{each}" for each in range(59, 39, -1))
 
 
+def test_a_sample_has_quiet_repositories_behind_thousands_of_others(database: Database) -> None:
+    database.execute(
+        "INSERT INTO public.repositories (owner, name, full_name, stargazers_count)"
+        " SELECT 'busy', n, 'busy/' || n, 50000 FROM generate_series(1, 2100) AS n"
+    )
+    quiet = [f"quiet/{each}" for each in range(10, 35)]
+    add_repositories(database, *quiet)
+    database.execute(
+        "INSERT INTO public.rollout_configuration (feature_name, target_repositories)"
+        " VALUES ('leaves', %(quiet)s)",
+        quiet=quiet,
+    )
+    all_of_them = replace(TARGETING, percentage=Decimal(100))
+    with database.engine.connect() as connection:
+        live = read_configurations(connection)["leaves"].targeting
+        every, comes, leaves = measure_blast_radii(
+            connection,
+            [
+                AudienceMove("every", NO_AUDIENCE, all_of_them),
+                AudienceMove("comes", NO_AUDIENCE, replace(TARGETING, whitelist=frozenset(quiet))),
+                AudienceMove("leaves", live, replace(live, whitelist=frozenset())),
+            ],
+            # A change of marks concerns all repositories, so one scan measures the three.
+            marked=[_id(1)],
+        )
+
+    assert every.gained == 2125
+    assert all(each.startswith("busy/") for each in every.sample_gained)
+    assert comes.sample_gained == leaves.sample_lost == tuple(quiet[:20])
+    assert comes.sample_lost == leaves.sample_gained == ()
+
+
 def test_the_ten_owners_with_most_changes_are_listed(database: Database) -> None:
     database.execute(
         "INSERT INTO public.repositories (owner, name, full_name)"

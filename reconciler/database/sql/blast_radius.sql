@@ -276,59 +276,82 @@ facts AS NOT MATERIALIZED (
     LEFT JOIN marks ON repository.id = marks.repository_id
     WHERE NOT CAST(:of_lists_alone AS boolean) OR listed.repository_id IS NOT null
     OFFSET '0'
+),
+
+-- Each bucket once, though both sides compare it.
+buckets AS NOT MATERIALIZED (
+    SELECT
+        facts.repository_id,
+        -- each feature
+        facts.lists_0,
+        public.rollout_bucket_of_digest(facts.live_digest_0) AS live_bucket_0,
+        public.rollout_bucket_of_digest(facts.planned_digest_0) AS planned_bucket_0,
+        -- end
+        facts.name,
+        facts.stars,
+        facts.contributors,
+        facts.pull_requests,
+        facts.hashtext_bucket,
+        facts.is_categorized,
+        facts.live_category,
+        facts.planned_category,
+        facts.live_marked,
+        facts.planned_marked
+    FROM facts
+    OFFSET '0'
 )
 
 SELECT
     -- each feature
-    CAST(:live_is_on_0 AS boolean) AND facts.lists_0 & 2 = 0 AND (
-        facts.lists_0 & 1 > 0
+    CAST(:live_is_on_0 AS boolean) AND buckets.lists_0 & 2 = 0 AND (
+        buckets.lists_0 & 1 > 0
         OR CASE CAST(:live_strategy_0 AS text)
             WHEN 'percentage'
                 THEN
                     CASE
-                        WHEN CAST(:live_bucketing_0 AS text) = 'hashtext' THEN facts.hashtext_bucket
-                        ELSE public.rollout_bucket_of_digest(facts.live_digest_0)
+                        WHEN CAST(:live_bucketing_0 AS text) = 'hashtext' THEN buckets.hashtext_bucket
+                        ELSE buckets.live_bucket_0
                     END < CAST(:live_bucket_limit_0 AS integer)
             WHEN 'repository_size'
                 THEN
-                    public.rollout_step(facts.live_category, facts.live_marked)
+                    public.rollout_step(buckets.live_category, buckets.live_marked)
                     <= CAST(:live_percentage_0 AS numeric)
             ELSE false
         END
     ) AS before_0,
-    CAST(:planned_is_on_0 AS boolean) AND facts.lists_0 & 8 = 0 AND (
-        facts.lists_0 & 4 > 0
+    CAST(:planned_is_on_0 AS boolean) AND buckets.lists_0 & 8 = 0 AND (
+        buckets.lists_0 & 4 > 0
         OR CASE CAST(:planned_strategy_0 AS text)
             WHEN 'percentage'
                 THEN
                     CASE
                         WHEN CAST(:planned_bucketing_0 AS text) = 'hashtext'
-                            THEN facts.hashtext_bucket
+                            THEN buckets.hashtext_bucket
                         WHEN
                             CAST(:live_is_on_0 AS boolean)
                             AND CAST(:live_strategy_0 AS text) = 'percentage'
                             AND CAST(:live_bucketing_0 AS text) = 'sha256'
                             AND CAST(:live_salt_0 AS text) = CAST(:planned_salt_0 AS text)
-                            THEN public.rollout_bucket_of_digest(facts.live_digest_0)
-                        ELSE public.rollout_bucket_of_digest(facts.planned_digest_0)
+                            THEN buckets.live_bucket_0
+                        ELSE buckets.planned_bucket_0
                     END < CAST(:planned_bucket_limit_0 AS integer)
             WHEN 'repository_size'
                 THEN
-                    public.rollout_step(facts.planned_category, facts.planned_marked)
+                    public.rollout_step(buckets.planned_category, buckets.planned_marked)
                     <= CAST(:planned_percentage_0 AS numeric)
             ELSE false
         END
     ) AS after_0,
     -- end
-    facts.repository_id,
-    facts.name,
-    facts.stars,
-    facts.contributors,
-    facts.pull_requests,
-    facts.is_categorized,
-    facts.planned_category AS category,
-    facts.planned_marked OR facts.planned_category = 'test' AS is_test
-FROM facts
+    buckets.repository_id,
+    buckets.name,
+    buckets.stars,
+    buckets.contributors,
+    buckets.pull_requests,
+    buckets.is_categorized,
+    buckets.planned_category AS category,
+    buckets.planned_marked OR buckets.planned_category = 'test' AS is_test
+FROM buckets
 OFFSET '0';
 
 -- name: test_repositories
@@ -497,6 +520,35 @@ categories AS MATERIALIZED (
     FROM sums
     INNER JOIN public.category_threshold AS threshold
         ON sums.initial = left(threshold.category, 1)
+),
+
+-- The moved repositories that come first in a sample. Two samples of each feature would else be two scans of all moved
+-- repositories.
+first_moved AS MATERIALIZED (
+    SELECT
+        moved.moves,
+        moved.score,
+        moved.name
+    FROM moved
+    ORDER BY moved.score DESC, moved.name ASC
+    LIMIT 2000
+),
+
+-- Whether a sample needs others than the first ones.
+unfilled AS MATERIALIZED (
+    SELECT
+        -- each feature
+        count(*) FILTER (WHERE first_moved.moves & CAST(:gain_0 AS bigint) <> 0)
+        < least(
+            :samples, (SELECT coalesce(sum(categories.gained_0), 0) FROM categories)
+        ) AS gained_0,
+        count(*) FILTER (WHERE first_moved.moves & CAST(:loss_0 AS bigint) <> 0)
+        < least(
+            :samples, (SELECT coalesce(sum(categories.lost_0), 0) FROM categories)
+        ) AS lost_0,
+        -- end
+        count(*) AS repositories
+    FROM first_moved
 )
 
 SELECT
@@ -537,16 +589,25 @@ SELECT
         SELECT coalesce(array_agg(sample.name ORDER BY sample.score DESC, sample.name ASC), '{}')
         FROM (
             SELECT
-                moved.score,
-                moved.name
-            FROM moved
-            WHERE
-                moved.moves & CAST(:gain_0 AS bigint) <> 0
-                AND EXISTS (
-                    SELECT FROM categories
-                    WHERE categories.gained_0 > 0
-                )
-            ORDER BY moved.score DESC, moved.name ASC
+                found.score,
+                found.name
+            FROM (
+                SELECT
+                    first_moved.moves,
+                    first_moved.score,
+                    first_moved.name
+                FROM first_moved
+                WHERE NOT (SELECT unfilled.gained_0 FROM unfilled)
+                UNION ALL
+                SELECT
+                    moved.moves,
+                    moved.score,
+                    moved.name
+                FROM moved
+                WHERE (SELECT unfilled.gained_0 FROM unfilled)
+            ) AS found
+            WHERE found.moves & CAST(:gain_0 AS bigint) <> 0
+            ORDER BY found.score DESC, found.name ASC
             LIMIT :samples
         ) AS sample
     ) AS sample_gained_0,
@@ -554,16 +615,25 @@ SELECT
         SELECT coalesce(array_agg(sample.name ORDER BY sample.score DESC, sample.name ASC), '{}')
         FROM (
             SELECT
-                moved.score,
-                moved.name
-            FROM moved
-            WHERE
-                moved.moves & CAST(:loss_0 AS bigint) <> 0
-                AND EXISTS (
-                    SELECT FROM categories
-                    WHERE categories.lost_0 > 0
-                )
-            ORDER BY moved.score DESC, moved.name ASC
+                found.score,
+                found.name
+            FROM (
+                SELECT
+                    first_moved.moves,
+                    first_moved.score,
+                    first_moved.name
+                FROM first_moved
+                WHERE NOT (SELECT unfilled.lost_0 FROM unfilled)
+                UNION ALL
+                SELECT
+                    moved.moves,
+                    moved.score,
+                    moved.name
+                FROM moved
+                WHERE (SELECT unfilled.lost_0 FROM unfilled)
+            ) AS found
+            WHERE found.moves & CAST(:loss_0 AS bigint) <> 0
+            ORDER BY found.score DESC, found.name ASC
             LIMIT :samples
         ) AS sample
     ) AS sample_lost_0,
