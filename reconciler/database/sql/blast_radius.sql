@@ -373,8 +373,9 @@ LEFT JOIN public.repository_categories AS recorded
     ON activity.repository_id = recorded.repository_id;
 
 -- name: radius
--- The repositories that gain and that lose each feature, in one row. Where nothing else needs the categories of all
--- repositories, only those of the moved ones are read (`categorised_later`): so the scan is without their join.
+-- The repositories that gain and that lose each feature, in one row. Where one feature changes and nothing else needs
+-- the categories of all repositories, only those of the moved ones are read (`categorised_later`): so the scan is without
+-- their join. Several features move most repositories.
 WITH moves AS NOT MATERIALIZED (
     SELECT
         -- each feature
