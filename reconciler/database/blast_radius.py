@@ -134,7 +134,7 @@ def measure_blast_radii(
                 "counts": counts,
                 "categorised_later": not counts
                 and thresholds is None
-                and not (len(some) > 1 or some[0].is_by_size),
+                and [each.is_by_size for each in some] == [False],
             }
             row = _scan(connection, "radius", some, thresholds, parameters)
             tests = row.test_repositories
@@ -324,8 +324,8 @@ def _radius(row: "Any", number: int, test_repositories: int | None) -> BlastRadi
         lost=sum(each.lost for each in by_category.values()),
         by_category={each: by_category[each] for each in Category if each in by_category},
         by_owner=_moved(found[f"by_owner_{number}"]),
-        sample_gained=tuple(found[f"sample_gained_{number}"]),
-        sample_lost=tuple(found[f"sample_lost_{number}"]),
+        sample_gained=tuple(found[f"samples_{number}"][0]),
+        sample_lost=tuple(found[f"samples_{number}"][1]),
         count=count,
     )
 

@@ -533,23 +533,6 @@ first_moved AS MATERIALIZED (
     FROM moved
     ORDER BY moved.score DESC, moved.name ASC
     LIMIT 2000
-),
-
--- Whether a sample needs others than the first ones.
-unfilled AS MATERIALIZED (
-    SELECT
-        -- each feature
-        count(*) FILTER (WHERE first_moved.moves & CAST(:gain_0 AS bigint) <> 0)
-        < least(
-            :samples, (SELECT coalesce(sum(categories.gained_0), 0) FROM categories)
-        ) AS gained_0,
-        count(*) FILTER (WHERE first_moved.moves & CAST(:loss_0 AS bigint) <> 0)
-        < least(
-            :samples, (SELECT coalesce(sum(categories.lost_0), 0) FROM categories)
-        ) AS lost_0,
-        -- end
-        count(*) AS repositories
-    FROM first_moved
 )
 
 SELECT
@@ -586,58 +569,58 @@ SELECT
             LIMIT :owners
         ) AS owners
     ) AS by_owner_0,
+    -- The samples of those that gain and of those that lose the feature; each reads all moved repositories only if the
+    -- first ones do not fill it.
     (
-        SELECT coalesce(array_agg(sample.name ORDER BY sample.score DESC, sample.name ASC), '{}')
+        SELECT jsonb_agg(coalesce(listed.names, '[]') ORDER BY side.bit)
         FROM (
             SELECT
-                found.score,
-                found.name
+                counted.bit,
+                (
+                    SELECT count(*) FROM first_moved
+                    WHERE first_moved.moves & counted.bit <> 0
+                ) < least(:samples, counted.repositories) AS is_unfilled
             FROM (
                 SELECT
-                    first_moved.moves,
-                    first_moved.score,
-                    first_moved.name
-                FROM first_moved
-                WHERE NOT (SELECT unfilled.gained_0 FROM unfilled)
+                    CAST(:gain_0 AS bigint) AS bit,
+                    coalesce(sum(categories.gained_0), 0) AS repositories
+                FROM categories
                 UNION ALL
                 SELECT
-                    moved.moves,
-                    moved.score,
-                    moved.name
-                FROM moved
-                WHERE (SELECT unfilled.gained_0 FROM unfilled)
-            ) AS found
-            WHERE found.moves & CAST(:gain_0 AS bigint) <> 0
-            ORDER BY found.score DESC, found.name ASC
-            LIMIT :samples
-        ) AS sample
-    ) AS sample_gained_0,
-    (
-        SELECT coalesce(array_agg(sample.name ORDER BY sample.score DESC, sample.name ASC), '{}')
-        FROM (
+                    CAST(:loss_0 AS bigint) AS bit,
+                    coalesce(sum(categories.lost_0), 0) AS repositories
+                FROM categories
+            ) AS counted
+            OFFSET '0'
+        ) AS side
+        CROSS JOIN LATERAL (
             SELECT
-                found.score,
-                found.name
+                jsonb_agg(sample.name ORDER BY sample.score DESC, sample.name ASC) AS names
             FROM (
                 SELECT
-                    first_moved.moves,
-                    first_moved.score,
-                    first_moved.name
-                FROM first_moved
-                WHERE NOT (SELECT unfilled.lost_0 FROM unfilled)
-                UNION ALL
-                SELECT
-                    moved.moves,
-                    moved.score,
-                    moved.name
-                FROM moved
-                WHERE (SELECT unfilled.lost_0 FROM unfilled)
-            ) AS found
-            WHERE found.moves & CAST(:loss_0 AS bigint) <> 0
-            ORDER BY found.score DESC, found.name ASC
-            LIMIT :samples
-        ) AS sample
-    ) AS sample_lost_0,
+                    found.score,
+                    found.name
+                FROM (
+                    SELECT
+                        first_moved.moves,
+                        first_moved.score,
+                        first_moved.name
+                    FROM first_moved
+                    WHERE NOT side.is_unfilled
+                    UNION ALL
+                    SELECT
+                        moved.moves,
+                        moved.score,
+                        moved.name
+                    FROM moved
+                    WHERE side.is_unfilled
+                ) AS found
+                WHERE found.moves & side.bit <> 0
+                ORDER BY found.score DESC, found.name ASC
+                LIMIT :samples
+            ) AS sample
+        ) AS listed
+    ) AS samples_0,
     -- end
     CASE
         WHEN CAST(:of_lists_alone AS boolean) THEN (SELECT count(*) FROM public.repositories)
