@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from reconciler.planning.feature_config import FIELDS, Configuration, from_state
-from reconciler.planning.live_state import Directory
+from reconciler.planning.live_state import Directory, names_among
 from reconciler.rollout_file.model import Feature, Rollout
 from rollout_client.targeting.categories import DEFAULT_THRESHOLDS, Category, Threshold
 
@@ -28,8 +28,8 @@ def with_excluded_names(
     A name that is known again gives its place to the id that it has now.
     """
     excluded = frozenset[str]() if live is None else live.exclusions
-    remembered = directory.remembered_names(feature.exclusions)
-    names = directory.excluded_names(remembered, desired.exclusions, excluded)
+    before = names_among(feature.exclusions, directory.remembered)
+    names = directory.excluded_names(before, desired.exclusions, excluded)
     known = {name for name in names & directory.ids.keys() if directory.ids[name] not in excluded}
     return replace(desired, exclusions=desired.exclusions | (names - known))
 

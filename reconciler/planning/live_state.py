@@ -15,6 +15,16 @@ from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.strategy import Strategy
 
 
+def names_among(entries: Iterable[str], ids: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the names of a list that have an id, as keys, each with its id.
+
+    Args:
+        entries: the list.
+        ids: `owner/name` in lower case → its id.
+    """
+    return {key: ids[key] for key in entry_keys(entries) if key in ids}
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """The repositories in a plan, by key and by id; ids are lower-case text."""
@@ -52,12 +62,7 @@ class Directory:
         apply.
         """
         written = list(entries)
-        return self.keys(written) | frozenset(self.remembered_names(written).values())
-
-    def remembered_names(self, entries: Iterable[str]) -> Mapping[str, str]:
-        """Return the names of a list that the last apply knew, each with its id then."""
-        written = entry_keys(entries)
-        return {key: self.remembered[key] for key in written if key in self.remembered}
+        return self.keys(written) | frozenset(names_among(written, self.remembered).values())
 
     def excluded_names(
         self, names: Mapping[str, str], exclusions: frozenset[str], live: frozenset[str]

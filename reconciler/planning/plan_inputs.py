@@ -10,11 +10,10 @@ from reconciler.planning.desired import stored_thresholds
 from reconciler.planning.drift import AudienceChange
 from reconciler.planning.feature_config import Configuration, from_state
 from reconciler.planning.freezes import read_freezes
-from reconciler.planning.live_state import Live
+from reconciler.planning.live_state import Live, names_among
 from reconciler.planning.overrides import Trace, without_override
 from reconciler.rollout_file.approvals import Approvals
 from reconciler.rollout_file.freezes import Freeze
-from reconciler.rollout_file.list_entries import entry_key, entry_keys
 from rollout_client.targeting.categories import Category, Threshold
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
     marks = effective.get("test_repositories")
     names = effective.get("names", {})
     thresholds = effective.get("categories")
-    listed = map(entry_key, desired.get("test_repositories", ()))
+    listed_as_test = names_among(desired.get("test_repositories", ()), names)
     return LastApplied(
         features={
             name: _read_feature(name, declared.get(name), state, names)
@@ -104,7 +103,7 @@ def read_generation(desired: Mapping[str, Any], effective: Mapping[str, Any]) ->
         },
         names=names,
         marks=None if marks is None else frozenset(marks),
-        listed_as_test=frozenset(names[each] for each in listed if each in names),
+        listed_as_test=frozenset(listed_as_test.values()),
         thresholds=None if thresholds is None else stored_thresholds(thresholds),
         freezes=read_freezes(desired.get("freezes")),
         approvals=read_rule(desired.get("approvals")),
@@ -119,11 +118,10 @@ def _read_feature(
     names: Mapping[str, str],
 ) -> AppliedFeature:
     override = (declared or {}).get("override")
-    excluded = entry_keys((declared or {}).get("exclusions", ()))
     return AppliedFeature(
         desired=without_override(from_state(name, state), declared),
         override=None if override is None else UUID(override["id"]),
-        excluded_names={each: names[each] for each in excluded if each in names},
+        excluded_names=names_among((declared or {}).get("exclusions", ()), names),
     )
 
 
