@@ -207,7 +207,7 @@ def reverted_by_resume(drift: Iterable[Drift], *, others_moved: bool) -> tuple[D
 
 
 def _widening(drift: Iterable[Drift]) -> Iterator[Drift]:
-    """Yield what widens; of a list only the part that does."""
+    """Yield the drift that adds repositories, and of a list only the entries that do."""
     for each in drift:
         match each.field:
             case ListField(adding=adding):
@@ -225,7 +225,7 @@ def _widening(drift: Iterable[Drift]) -> Iterator[Drift]:
 
 
 def _masked(drift: Iterable[Drift]) -> Iterator[Drift]:
-    """Yield what narrows beside the state of now; the strategy `whitelist` adds nothing beside any other."""
+    """Yield a held strategy, salt or bucketing; the strategy `whitelist` adds no repository, so it stays."""
     for each in drift:
         is_by_audience = each.decision is Decision.HOLD and isinstance(each.field, ScalarField)
         if is_by_audience and each.live is not Strategy.WHITELIST:
