@@ -71,6 +71,17 @@ def empty_the_list(database: Database) -> None:
     database.execute("UPDATE rollout_configuration SET excluded_repositories = '{}'")
 
 
+def recreate_and_resume(database: Database) -> OpenedDatabase:
+    """Apply the exclusion; beside a stop create the repository again and empty the list; resume."""
+    apply_exclusions(database, "Acme/Monolith")
+    opened = OpenedDatabase.at(database.address)
+    safeguard.stop(opened, "f", by="ada", reason="it hurts")
+    recreate(database)
+    empty_the_list(database)
+    safeguard.resume(opened, "f", by="ada", reason="fixed")
+    return opened
+
+
 def eligible(database: Database, feature: str = "f") -> set[str]:
     found = database.rows(f"SELECT id::text FROM eligible_repositories('{feature}') AS id")
     return {row["id"] for row in found}
@@ -175,13 +186,7 @@ def test_lists_and_status_show_what_people_wrote(site: Site, excluded: Database)
 
 
 def test_a_resume_excludes_again_by_id_and_by_name(excluded: Database) -> None:
-    apply_exclusions(excluded, "Acme/Monolith")
-    opened = OpenedDatabase.at(excluded.address)
-    safeguard.stop(opened, "f", by="ada", reason="it hurts")
-    recreate(excluded)
-    empty_the_list(excluded)
-
-    safeguard.resume(opened, "f", by="ada", reason="fixed")
+    opened = recreate_and_resume(excluded)
 
     assert eligible(excluded) == {OTHER}
     assert read_drift(opened) == {}
@@ -237,12 +242,7 @@ def test_a_renamed_repositorys_old_name_is_excluded_again_too(excluded: Database
 
 
 def test_a_restored_exclusion_holds_no_apply_when_its_name_moves_on(excluded: Database) -> None:
-    apply_exclusions(excluded, "Acme/Monolith")
-    opened = OpenedDatabase.at(excluded.address)
-    safeguard.stop(opened, "f", by="ada", reason="it hurts")
-    recreate(excluded)
-    empty_the_list(excluded)
-    safeguard.resume(opened, "f", by="ada", reason="fixed")
+    opened = recreate_and_resume(excluded)
 
     excluded.execute(f"UPDATE repositories SET full_name = 'acme/moved' WHERE id = '{NEW}'")
 
