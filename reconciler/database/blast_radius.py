@@ -4,15 +4,14 @@ One scan of the repositories measures all features, in the caller's transaction.
 temporary table, so a read-only transaction and the right to SELECT are enough.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from reconciler.database.arrays import plain_array, text_array
+from reconciler.database.blast_radius_statement import STATEMENTS, composed_statement
 from reconciler.database.driver import execute
-from reconciler.database.queries import queries
 from reconciler.planning.blast_radius import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
 from reconciler.planning.eligible_count import EligibleCount
 from reconciler.uuid_text import uuids_among
@@ -24,9 +23,8 @@ from rollout_client.targeting.strategy import Strategy
 if TYPE_CHECKING:
     from reconciler.database.driver import AnyConnection
 
-_SQL = queries("blast_radius")
-MANY_MOVED: Final = 10_000
-"""From this number of moved repositories on, one read of all categories takes less time than lookups."""
+SMALL_STEP: Final = 500
+"""Up to this number of buckets, a lookup for each moved repository takes less time than a read of all."""
 _Item = TypeVar("_Item")
 
 NO_AUDIENCE: Final = Targeting(
@@ -42,12 +40,6 @@ MOST_FEATURES_OF_A_SCAN: Final = 30
 """Two bits of an integer of 64 are needed for each feature."""
 _NO_LIMIT: Final = 2**31 - 1
 """The largest value of a category's limit, as in the view `category_limits`."""
-_EACH_FEATURE: Final = re.compile(
-    r"^ *-- each feature$\n(.*?)^ *-- end$\n", re.MULTILINE | re.DOTALL
-)
-_LIMITS_OF: Final = re.compile(r"limits_of\((:\w+)\)")
-_LIMITS: Final = 3 * (len(Category) - 1) + len(Category)
-"""The columns of `category_limits`: three limits of each category but the last, and the priority of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +60,14 @@ class AudienceMove:
         return all(_is_of_lists_alone(each) for each in (self.live, self.planned))
 
     @property
-    def is_by_size(self) -> bool:
-        """Whether the category of a repository decides, before or after."""
-        return Strategy.REPOSITORY_SIZE in {self.live.strategy, self.planned.strategy}
+    def is_small_step(self) -> bool:
+        """Whether only the percentage changes, or the lists, and few repositories are expected to move."""
+        live, planned = (
+            (each.off_rule, each.strategy, each.salt, each.bucketing)
+            for each in (self.live, self.planned)
+        )
+        step = abs(self.planned.bucket_limit - self.live.bucket_limit)
+        return live == planned and Strategy.PERCENTAGE in live and step <= SMALL_STEP
 
 
 def _is_of_lists_alone(targeting: Targeting) -> bool:
@@ -129,17 +126,16 @@ def measure_blast_radii(
                 **_plan_parameters(marked, unmarked),
                 "owners": MOST_OWNERS,
                 "samples": MOST_SAMPLES,
-                "many": MANY_MOVED,
                 "of_lists_alone": of_lists_alone,
                 "counts": counts,
                 "categorised_later": not counts
                 and thresholds is None
-                and [each.is_by_size for each in some] == [False],
+                and [each.is_small_step for each in some] == [True],
             }
             row = _scan(connection, "radius", some, thresholds, parameters)
             tests = row.test_repositories
             if counts and of_lists_alone:
-                tests = execute(connection, _SQL["test_repositories"]).scalar()
+                tests = execute(connection, STATEMENTS["test_repositories"]).scalar()
             radii |= {each: _radius(row, number, tests) for number, each in enumerate(batch)}
     return tuple(radii[number] for number in range(len(moves)))
 
@@ -180,14 +176,16 @@ def _scan(
     parameters: Mapping[str, Any],
 ) -> "Any":
     """Return the row that a statement computes from both sides of every repository, or of the listed ones."""
-    found = execute(connection, _SQL["found"], {"features": [each.feature for each in moves]}).one()
+    found = execute(
+        connection, STATEMENTS["found"], {"features": [each.feature for each in moves]}
+    ).one()
     source, listed = "listed", _list_parameters(moves, found.configurations)
     if not parameters["of_lists_alone"]:
-        statement = _composed(len(moves), "arrays", listed="listed")
+        statement = composed_statement(len(moves), "arrays", listed="listed")
         source, listed = "given", _given(execute(connection, statement, listed).one(), len(moves))
     return execute(
         connection,
-        _composed(len(moves), result, listed=source, sides="sides"),
+        composed_statement(len(moves), result, listed=source, sides="sides"),
         {
             **parameters,
             **{
@@ -223,29 +221,6 @@ def _given(row: "Any", count: int) -> dict[str, str]:
         "listed_ids": row.ids or "{}",
         **{f"lists_{number}": row[number] or "{}" for number in range(count)},
     }
-
-
-def _composed(count: int, result: str, **sources: str) -> str:
-    """Return a statement that reads the named results of others, written for this number of features."""
-    named = ",\n".join(
-        f"{name} AS NOT MATERIALIZED (\n{_query(statement)}\n)"
-        for name, statement in sources.items()
-    )
-    statement = "\n".join(["WITH", named, "SELECT * FROM (", _query(result), ") AS summary"])
-
-    def repeat(found: re.Match[str]) -> str:
-        return "".join(found[1].replace("_0", f"_{number}") for number in range(count))
-
-    return _LIMITS_OF.sub(_row_of_limits, _EACH_FEATURE.sub(repeat, statement))
-
-
-def _row_of_limits(found: re.Match[str]) -> str:
-    numbers = (f"(CAST({found[1]} AS integer []))[{each}]" for each in range(1, _LIMITS + 1))
-    return f"CAST(ROW({', '.join(numbers)}) AS public.category_limits)"
-
-
-def _query(name: str) -> str:
-    return _SQL[name].strip().rstrip(";")
 
 
 def _feature_parameters(number: int, move: AudienceMove) -> Iterator[tuple[str, Any]]:

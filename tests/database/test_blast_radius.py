@@ -288,25 +288,36 @@ def test_one_scan_measures_all_features_as_each_alone(
         compare()
 
 
-@pytest.mark.parametrize("many", [0, 10_000], ids=["one read", "lookups"])
+@pytest.mark.parametrize("step", [-1, 10_000], ids=["one read", "lookups"])
 def test_the_radius_is_the_same_where_the_eligible_are_not_counted(
     database: Database,
     at_size: Callable[[int, int], int],
     monkeypatch: pytest.MonkeyPatch,
-    many: int,
+    step: int,
 ) -> None:
-    """Without counts, the categories are read of the moved repositories alone."""
-    monkeypatch.setattr(blast_radius, "MANY_MOVED", many)
+    """Without counts, and with a small step, the categories are read of the moved repositories alone."""
+    monkeypatch.setattr(blast_radius, "SMALL_STEP", step)
     _load(database)
     with database.engine.connect() as connection:
 
         @settings(
             max_examples=at_size(100, 5000), suppress_health_check=list(HealthCheck), deadline=None
         )
-        @given(st.none() | targetings, targetings, ids)
+        @given(st.none() | targetings, targetings, st.booleans(), ids)
         def compare(
-            live: Targeting | None, planned: Targeting, uncategorized: frozenset[str]
+            live: Targeting | None,
+            planned: Targeting,
+            is_step: bool,
+            uncategorized: frozenset[str],
         ) -> None:
+            if is_step and live is not None:
+                live = replace(live, strategy=Strategy.PERCENTAGE)
+                planned = replace(
+                    live,
+                    percentage=planned.percentage,
+                    whitelist=planned.whitelist,
+                    exclusions=planned.exclusions,
+                )
             connection.execute(
                 text("DELETE FROM public.repository_categories WHERE repository_id = ANY(:ids)"),
                 {"ids": [UUID(each) for each in uncategorized]},

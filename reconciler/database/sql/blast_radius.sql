@@ -16,7 +16,7 @@ GROUP BY limits;
 
 -- name: listed
 -- The repositories in the lists of the features, and for each feature one number. The lines between `each feature`
--- and `end` are written for feature 0, and are repeated for each other one (`blast_radius.py`).
+-- and `end` are written for feature 0, and are repeated for each other one (`blast_radius_statement.py`).
 WITH features AS NOT MATERIALIZED (
     SELECT
         given.number,
@@ -210,8 +210,9 @@ GROUP BY given.repository_id;
 -- name: sides
 -- Every repository under the live and the planned configuration of each feature. Strategies, percentages, salts and
 -- thresholds are parameters on both sides, so that the planner sees constants and leaves out a digest, a category
--- or a join that it does not need. `limits_of` becomes a row of the thresholds' numbers (`blast_radius.py`): a row
--- given as text is not a constant for the planner, and would be parsed for each repository.
+-- or a join that it does not need. `limits_of` becomes a row of the thresholds' numbers
+-- (`blast_radius_statement.py`): a row given as text is not a constant for the planner, and would be parsed for each
+-- repository.
 WITH marks AS NOT MATERIALIZED (
     SELECT
         given.repository_id,
@@ -228,23 +229,14 @@ WITH marks AS NOT MATERIALIZED (
     GROUP BY given.repository_id
 ),
 
--- `OFFSET '0'` prevents that a digest is computed once for each of its bytes. It is quoted because only a
--- constant of type bigint lets parallel workers run the scan below it.
+-- `OFFSET '0'` prevents that the text of an id is computed for each feature; one feature is faster without it. It is
+-- quoted because only a constant of type bigint lets parallel workers run the scan below it.
 facts AS NOT MATERIALIZED (
     SELECT
         repository.id AS repository_id,
+        ':' || CAST(repository.id AS text) AS after_salt,
         -- each feature
         coalesce(listed.lists_0, 0) AS lists_0,
-        sha256(
-            convert_to(
-                CAST(:live_salt_0 AS text) || ':' || CAST(repository.id AS text), 'UTF8'
-            )
-        ) AS live_digest_0,
-        sha256(
-            convert_to(
-                CAST(:planned_salt_0 AS text) || ':' || CAST(repository.id AS text), 'UTF8'
-            )
-        ) AS planned_digest_0,
         -- end
         coalesce(repository.full_name, CAST(repository.id AS text)) AS name,
         activity.stars,
@@ -275,17 +267,19 @@ facts AS NOT MATERIALIZED (
     LEFT JOIN listed ON repository.id = listed.repository_id
     LEFT JOIN marks ON repository.id = marks.repository_id
     WHERE NOT CAST(:of_lists_alone AS boolean) OR listed.repository_id IS NOT null
-    OFFSET '0'
+    OFFSET '0' -- several features
 ),
 
--- Each bucket once, though both sides compare it.
-buckets AS NOT MATERIALIZED (
+-- Here it prevents that a digest is computed once for each of its bytes.
+digests AS NOT MATERIALIZED (
     SELECT
         facts.repository_id,
         -- each feature
         facts.lists_0,
-        public.rollout_bucket_of_digest(facts.live_digest_0) AS live_bucket_0,
-        public.rollout_bucket_of_digest(facts.planned_digest_0) AS planned_bucket_0,
+        sha256(convert_to(CAST(:live_salt_0 AS text) || facts.after_salt, 'UTF8')) AS live_digest_0,
+        sha256(
+            convert_to(CAST(:planned_salt_0 AS text) || facts.after_salt, 'UTF8')
+        ) AS planned_digest_0,
         -- end
         facts.name,
         facts.stars,
@@ -298,6 +292,29 @@ buckets AS NOT MATERIALIZED (
         facts.live_marked,
         facts.planned_marked
     FROM facts
+    OFFSET '0'
+),
+
+-- Each bucket once, though both sides compare it.
+buckets AS NOT MATERIALIZED (
+    SELECT
+        digests.repository_id,
+        -- each feature
+        digests.lists_0,
+        public.rollout_bucket_of_digest(digests.live_digest_0) AS live_bucket_0,
+        public.rollout_bucket_of_digest(digests.planned_digest_0) AS planned_bucket_0,
+        -- end
+        digests.name,
+        digests.stars,
+        digests.contributors,
+        digests.pull_requests,
+        digests.hashtext_bucket,
+        digests.is_categorized,
+        digests.live_category,
+        digests.planned_category,
+        digests.live_marked,
+        digests.planned_marked
+    FROM digests
     OFFSET '0'
 )
 
@@ -373,9 +390,9 @@ LEFT JOIN public.repository_categories AS recorded
     ON activity.repository_id = recorded.repository_id;
 
 -- name: radius
--- The repositories that gain and that lose each feature, in one row. Where one feature changes and nothing else needs
--- the categories of all repositories, only those of the moved ones are read (`categorised_later`): so the scan is without
--- their join. Several features move most repositories.
+-- The repositories that gain and that lose each feature, in one row. Where few are expected to move, and nothing else
+-- needs the categories of all repositories, only those of the moved ones are read, one by one (`categorised_later`): so
+-- the scan is without their join.
 WITH moves AS NOT MATERIALIZED (
     SELECT
         -- each feature
@@ -453,19 +470,6 @@ totals AS MATERIALIZED (
     FROM moves
 ),
 
--- One read of the table for many moved repositories; for few, one is looked up after the other. The planner does
--- not know how many they are: `OFFSET '0'` keeps it from looking up many.
-recorded AS NOT MATERIALIZED (
-    SELECT
-        own.repository_id,
-        own.category
-    FROM public.repository_categories AS own
-    WHERE
-        CAST(:categorised_later AS boolean)
-        AND (SELECT cardinality(totals.moves) > :many FROM totals)
-    OFFSET '0'
-),
-
 moved AS MATERIALIZED (
     SELECT
         given.moves,
@@ -475,7 +479,6 @@ moved AS MATERIALIZED (
             WHEN NOT CAST(:categorised_later AS boolean) THEN substr(given.summary, 2, 1)
             ELSE
                 coalesce(
-                    left(recorded.category, 1),
                     (
                         SELECT left(own.category, 1)
                         FROM public.repository_categories AS own
@@ -488,7 +491,6 @@ moved AS MATERIALIZED (
     FROM totals
     CROSS JOIN LATERAL unnest(totals.moves, totals.summaries, totals.ids)
         AS given (moves, summary, repository_id)
-    LEFT JOIN recorded ON given.repository_id = recorded.repository_id
 ),
 
 -- Counted by category and by owner in one pass.
