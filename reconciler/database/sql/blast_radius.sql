@@ -634,17 +634,30 @@ FROM totals;
 -- name: participation
 -- The number of all, categorised and test repositories, and of those eligible for each feature by category, in
 -- the order of the categories.
+WITH counted AS NOT MATERIALIZED (
+    SELECT
+        sides.category,
+        -- each feature
+        count(*) FILTER (WHERE sides.after_0) AS eligible_0,
+        -- end
+        count(*) AS total,
+        count(*) FILTER (WHERE sides.is_categorized) AS categorized,
+        count(*) FILTER (WHERE sides.is_test) AS test_repositories
+    FROM sides
+    GROUP BY sides.category
+)
+
 SELECT
     -- each feature
     ARRAY[
-        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'test'),
-        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'small'),
-        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'medium'),
-        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'large'),
-        count(*) FILTER (WHERE sides.after_0 AND sides.category = 'enterprise')
+        coalesce(max(counted.eligible_0) FILTER (WHERE counted.category = 'test'), 0),
+        coalesce(max(counted.eligible_0) FILTER (WHERE counted.category = 'small'), 0),
+        coalesce(max(counted.eligible_0) FILTER (WHERE counted.category = 'medium'), 0),
+        coalesce(max(counted.eligible_0) FILTER (WHERE counted.category = 'large'), 0),
+        coalesce(max(counted.eligible_0) FILTER (WHERE counted.category = 'enterprise'), 0)
     ] AS eligible_0,
     -- end
-    count(*) AS total,
-    count(*) FILTER (WHERE sides.is_categorized) AS categorized,
-    count(*) FILTER (WHERE sides.is_test) AS test_repositories
-FROM sides;
+    CAST(coalesce(sum(counted.total), 0) AS bigint) AS total,
+    CAST(coalesce(sum(counted.categorized), 0) AS bigint) AS categorized,
+    CAST(coalesce(sum(counted.test_repositories), 0) AS bigint) AS test_repositories
+FROM counted;

@@ -97,14 +97,26 @@ SELECT
     ) AS names;
 
 -- name: table
--- The repositories by recorded category, without uncategorised ones.
+-- The repositories by recorded category, without uncategorised ones. They are summed before the join, so that
+-- parallel workers can sum.
+WITH summed AS NOT MATERIALIZED (
+    SELECT
+        recorded.category,
+        count(*) AS repositories,
+        sum(recorded.star_count) AS stars,
+        sum(recorded.contributor_count) AS contributors,
+        sum(recorded.pr_count) AS pull_requests,
+        avg(recorded.monthly_activity_score) AS mean_activity
+    FROM public.repository_categories AS recorded
+    GROUP BY recorded.category
+)
+
 SELECT
     threshold.category,
-    count(recorded.repository_id) AS repositories,
-    coalesce(sum(recorded.star_count), 0) AS stars,
-    coalesce(sum(recorded.contributor_count), 0) AS contributors,
-    coalesce(sum(recorded.pr_count), 0) AS pull_requests,
-    coalesce(avg(recorded.monthly_activity_score), 0) AS mean_activity
+    coalesce(summed.repositories, 0) AS repositories,
+    coalesce(summed.stars, 0) AS stars,
+    coalesce(summed.contributors, 0) AS contributors,
+    coalesce(summed.pull_requests, 0) AS pull_requests,
+    coalesce(summed.mean_activity, 0) AS mean_activity
 FROM public.category_threshold AS threshold
-LEFT JOIN public.repository_categories AS recorded ON threshold.category = recorded.category
-GROUP BY threshold.category;
+LEFT JOIN summed ON threshold.category = summed.category;
