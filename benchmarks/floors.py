@@ -57,7 +57,6 @@ class Sizes:
 
 
 FULL: Final = Sizes(1_000_000, (10_000, 100_000), 3_000_000, 1_000_000, 3, 10_000_000)
-MIDDLE: Final = Sizes(100_000, (10_000, 100_000), 300_000, 100_000, 3, 500_000)
 QUICK: Final = Sizes(20_000, (2_000,), 20_000, 20_000, 3, 60_000)
 
 
@@ -154,7 +153,6 @@ class _Site:
             self.reconcile("--dry-run"),
             self.python(FLOOR_OF_A_PLAN),
             2,
-            regression=3,
         )
 
     def commands(self) -> Iterator[Row]:
@@ -169,14 +167,14 @@ class _Site:
             connection.execute("VACUUM ANALYZE")
             name = connection.execute("SELECT full_name FROM repositories LIMIT 1").fetchone()
         assert name is not None
-        for arguments, most, regression in (
-            (("status",), 2, 4),
-            (("health",), 2, 3),
-            (("explain", str(name[0]), "--feature", "feature_1"), 2, None),
-            (("history",), 2, None),
-            (("stats", "--feature", "feature_1"), 5, None),
+        for arguments, most in (
+            (("status",), 2),
+            (("health",), 2),
+            (("explain", str(name[0]), "--feature", "feature_1"), 2),
+            (("history",), 2),
+            (("stats", "--feature", "feature_1"), 5),
         ):
-            yield self._command(arguments, most, regression)
+            yield self._command(arguments, most)
         self.reconcile("stop", "--feature", "feature_1", "--reason", "x", "--no-write-back")()
         # It exits with 2 or 3 where a check fails or waits; its time is the same.
         yield self._command(("verify", "--feature", "feature_1"), 5)
@@ -251,9 +249,7 @@ class _Site:
             processes[0].wait()
             return seconds
 
-    def _command(
-        self, arguments: tuple[str, ...], most: float, regression: float | None = None
-    ) -> Row:
+    def _command(self, arguments: tuple[str, ...], most: float) -> Row:
         load = f"{FEATURES} features, {self._repositories}, {self.sizes.metrics:,} rows of metrics"
         return self._row(
             f"`{arguments[0]}`, {load}, {self.sizes.history:,} of history",
@@ -261,7 +257,6 @@ class _Site:
             self.reconcile(*arguments),
             self.python(IMPORTS),
             most,
-            regression=regression,
         )
 
     def _row(
