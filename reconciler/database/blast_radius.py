@@ -14,6 +14,7 @@ from reconciler.database.blast_radius_statement import STATEMENTS, composed_stat
 from reconciler.database.driver import execute
 from reconciler.planning.blast_radius import MOST_OWNERS, MOST_SAMPLES, BlastRadius, Moved
 from reconciler.planning.eligible_count import EligibleCount
+from reconciler.rollout_file.list_entries import is_pattern
 from reconciler.uuid_text import uuids_among
 from rollout_client.targeting.categories import Category, Threshold
 from rollout_client.targeting.eligibility import Targeting
@@ -61,13 +62,17 @@ class AudienceMove:
 
     @property
     def is_small_step(self) -> bool:
-        """Whether only the percentage changes, or the lists, and few repositories are expected to move."""
-        live, planned = (
-            (each.off_rule, each.strategy, each.salt, each.bucketing)
-            for each in (self.live, self.planned)
+        """Whether only a percentage or single entries of lists change, and few repositories probably move."""
+        live, planned = self.live, self.planned
+        changed = (live.whitelist ^ planned.whitelist) | (live.exclusions ^ planned.exclusions)
+        return (
+            live.strategy is planned.strategy is Strategy.PERCENTAGE
+            and live.off_rule is planned.off_rule
+            and (live.salt, live.bucketing) == (planned.salt, planned.bucketing)
+            and abs(planned.bucket_limit - live.bucket_limit) <= SMALL_STEP
+            # An owner can have any number of repositories.
+            and not any(map(is_pattern, changed))
         )
-        step = abs(self.planned.bucket_limit - self.live.bucket_limit)
-        return live == planned and Strategy.PERCENTAGE in live and step <= SMALL_STEP
 
 
 def _is_of_lists_alone(targeting: Targeting) -> bool:
@@ -130,7 +135,8 @@ def measure_blast_radii(
                 "counts": counts,
                 "categorised_later": not counts
                 and thresholds is None
-                and [each.is_small_step for each in some] == [True],
+                and len(some) == 1
+                and some[0].is_small_step,
             }
             row = _scan(connection, "radius", some, thresholds, parameters)
             tests = row.test_repositories

@@ -16,7 +16,8 @@ GROUP BY limits;
 
 -- name: listed
 -- The repositories in the lists of the features, and for each feature one number. The lines between `each feature`
--- and `end` are written for feature 0, and are repeated for each other one (`blast_radius_statement.py`).
+-- and `end` are written for feature 0, and are repeated for each other one; a line marked `several features` is left
+-- out for one feature (`blast_radius_statement.py`).
 WITH features AS NOT MATERIALIZED (
     SELECT
         given.number,
