@@ -101,7 +101,7 @@ def _in_sql(engine: sqlalchemy.Engine) -> Iterator[Row]:
             work,
             floor,
             3,
-            regression_ratio=9,
+            regression_ratio=7,
         )
         work, floor = interleaved(
             _calls(connection, "long"), _calls(connection, "short"), rounds=ROUNDS
