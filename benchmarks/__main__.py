@@ -54,8 +54,10 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     if unknown := set(given.tables) - TABLES.keys():
         parser.error(f"there is no table {min(unknown)}; the tables are {', '.join(TABLES)}")
+    if given.runs < 1:
+        parser.error("--runs must be at least 1")
     if given.quick:
-        print(_about(1))
+        print(_about())
         return _exit_code([_show(row) for row in floors.run(floors.QUICK)])
     slowest: list[Row] = []
     for name in given.tables or TABLES:
@@ -79,10 +81,9 @@ def _show(row: Row) -> Row:
     return row
 
 
-def _about(runs: int) -> str:
+def _about() -> str:
     loop = f"a loop of {LOOP:,} additions takes {_time(machine_seconds())}"
-    of_runs = f" The slowest of {runs} runs in a row." if runs > 1 else ""
-    return f"Python {platform.python_version()} on {platform.machine()}; {loop}.{of_runs}"
+    return f"Python {platform.python_version()} on {platform.machine()}; {loop}."
 
 
 def _line(row: Row) -> str:
@@ -117,7 +118,8 @@ def _keep(name: str, rows: Sequence[Row], runs: int) -> None:
         sys.exit(f"{README.name} has no marks for {name}")
     head = "| work | floor | takes | floor takes | ratio | at most | | note |"
     rule = "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    table = "\n".join([_about(runs), "", head, rule, *map(_line, rows)])
+    about = _about() + (f" The slowest of {runs} runs in a row." if runs > 1 else "")
+    table = "\n".join([about, "", head, rule, *map(_line, rows)])
     README.write_text(f"{before}{begin}\n{table}\n{end}{after}", "utf-8")
 
 
